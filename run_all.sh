@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The whole pipeline, from a data set to a submission and its metrics:
+#
+#   ./run_all.sh                                             the sample data set, no download, minutes on two cores
+#   ./run_all.sh experiment=ped2 dataset.root=data/ped2      another experiment of configs/experiment/
+#   ./run_all.sh trainer.max_epochs=5 run=short              any key of configs/ can be set
+#
+# Stages that are up to date are skipped; killed at any moment, the same command goes on.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/src/environment.sh"
+use_environment requirements.txt
+stage() { "$python" "$root/src/$1.py" "${@:2}"; }
+case " $* " in *" --help "* | *" -h "*) exec "$python" "$root/src/status.py" --help ;; esac
+
+work=0
+stage status "$@" || work=$? # 0: nothing to do, 3: there is work
+if [ "$work" -eq 3 ]; then
+  stage prepare "$@"  # list the videos, decode every frame once, hold out normal footage
+  stage train "$@"    # fit each detector on normal footage
+  stage score "$@"    # raw scores per frame: test videos and held-out normal footage
+  stage fuse "$@"     # calibrate, smooth, weigh; write the submission
+elif [ "$work" -ne 0 ]; then
+  exit "$work"
+fi
+stage evaluate "$@"   # AP, AUC and EER where labels are on disk

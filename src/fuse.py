@@ -1,0 +1,10 @@
+"""Stage 4: calibrate, smooth and weigh the raw scores; write the submission.
+
+python src/fuse.py experiment=ped2 dataset.root=data/ped2
+"""
+
+from pixelplay.commands import command
+from pixelplay.stages import fuse
+
+if __name__ == "__main__":
+    command(fuse.run)

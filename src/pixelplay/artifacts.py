@@ -1,0 +1,247 @@
+"""Where each file of a run lies, how it is written, and how a stage knows that it has nothing to do.
+
+Every file is written to a temporary name beside its own and renamed, so a run killed at any moment leaves either the
+old file or the new one. A stage that has finished leaves a record with the fingerprint of what it read.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pixelplay.config import Config
+from pixelplay.errors import MissingArtifactError, PixelPlayError
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run: `<top folder>/<experiment>[/<run>]/…`."""
+
+    outputs: Path
+    checkpoints: Path
+    submission: Path
+    cache: Path
+
+    @classmethod
+    def of(cls, config: Config) -> "RunFiles":
+        name = Path(config.experiment, config.run) if config.run else Path(config.experiment)
+        paths = config.paths
+        return cls(
+            outputs=paths.outputs / name,
+            checkpoints=paths.checkpoints / name,
+            submission=paths.submissions / name.parent / f"{name.name}.csv",
+            cache=paths.cache,
+        )
+
+    @property
+    def index(self) -> Path:
+        return self.outputs / "index.json"
+
+    @property
+    def problems(self) -> Path:
+        return self.outputs / "frame_problems.csv"
+
+    @property
+    def fused(self) -> Path:
+        return self.outputs / "fused.parquet"
+
+    @property
+    def metrics(self) -> Path:
+        return self.outputs / "metrics.json"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.outputs / "evaluations.jsonl"
+
+    def detector(self, name: str) -> Path:
+        """Folder of a trained detector: what `Detector.save` writes."""
+        return self.checkpoints / name
+
+    def scores(self, name: str) -> Path:
+        """Raw scores of a detector, a table as in `pixelplay.scores.table`."""
+        return self.outputs / "scores" / f"{name}.parquet"
+
+    def record(self, stage: str) -> Path:
+        return self.outputs / "stages" / f"{stage}.json"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in `path`'s folder; renamed to `path` when the block ends well, removed when it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed processes of this machine left anywhere below `folder`."""
+    for path in folder.rglob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not _is_running(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Read what stage `made_by` wrote; MissingArtifactError names the command that writes it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _missing(path, made_by) from None
+    except ValueError as error:
+        raise _damaged(path, made_by, error) from None
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    with atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: Path, made_by: str) -> pd.DataFrame:
+    """Read a parquet that stage `made_by` wrote; MissingArtifactError names the command that writes it."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise _missing(path, made_by) from None
+    except (ValueError, OSError) as error:  # pyarrow's errors are these
+        raise _damaged(path, made_by, error) from None
+
+
+def _missing(path: Path, made_by: str) -> MissingArtifactError:
+    return MissingArtifactError(f"{path} is missing: run `python src/{made_by}.py` with the same options")
+
+
+def _damaged(path: Path, made_by: str, error: Exception) -> PixelPlayError:
+    return PixelPlayError(f"{path} is damaged ({error}): delete it and run `python src/{made_by}.py` again")
+
+
+def require_writable(folder: Path, key: str) -> None:
+    """Make `folder`, and raise PixelPlayError when files can't be written there; `key` is the setting that names it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise PixelPlayError(
+            f"cannot write to {folder}/ ({error.strerror}): name another folder with {key}=FOLDER"
+        ) from None
+
+
+def fingerprint(*values: Any) -> str:
+    """16 hex digits that depend on the JSON form of `values` alone."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# --- the code version of a stage ------------------------------------------------------------------------------------
+
+# Their values reach a fingerprint as configuration and paths; a change in how they are checked changes no result.
+NOT_VERSIONED = {"pixelplay.config", "pixelplay.errors", "pixelplay.artifacts"}
+
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+@cache
+def code_version(module: str) -> str:
+    """Fingerprint of a module of this package and of all that it imports from it, read as text and never run.
+
+    Comments, docstrings and formatting do not count: what is compared is the syntax tree.
+    """
+    trees: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_file(name)
+        if name in trees or name in NOT_VERSIONED or path is None:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        waiting.extend(_package_imports(tree))
+        _drop_docstrings(tree)
+        trees[name] = ast.dump(tree)
+    return fingerprint(trees)
+
+
+def _module_file(name: str) -> Path | None:
+    """File of a module of this package, by its full name; None for anything else."""
+    package, *inner = name.split(".")
+    if package != PACKAGE.name:
+        return None
+    base = PACKAGE.joinpath(*inner)
+    return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
+
+
+def _package_imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)  # where it is a module itself
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _drop_docstrings(tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+
+
+# --- records of finished stages -------------------------------------------------------------------------------------
+
+
+def is_current(record: Path, inputs: str) -> bool:
+    """True when the stage finished with these `inputs` (a fingerprint) and all that it wrote is still there."""
+    try:
+        value = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return False
+    return value.get("fingerprint") == inputs and all(Path(path).exists() for path in value.get("outputs", []))
+
+
+@contextmanager
+def recorded(record: Path, inputs: str, outputs: Iterable[Path]) -> Iterator[None]:
+    """Write `record` when the block has ended well: what it read, what it wrote, how long it took."""
+    record.unlink(missing_ok=True)
+    start = time.monotonic()
+    yield
+    value = {
+        "fingerprint": inputs,
+        "outputs": [str(path) for path in outputs],
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    write_json(record, value)

@@ -1,0 +1,146 @@
+"""What every entry point shares: the command line read by Hydra, checked, and handed to one function.
+
+An error that a user can mend ends a command with its message and status 1, without a traceback.
+"""
+
+import errno
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pixelplay.config import CONFIG_DIR, Config, alternatives, validate
+from pixelplay.errors import ConfigError, PixelPlayError
+
+HELP = """
+usage: python src/{name}.py [experiment=NAME] [key=value …]     one run
+       python src/{name}.py --multirun key=1,2,3 …              one run per value, each in a folder of its own
+       python src/{name}.py --cfg job [key=value …]             show the whole configuration, run nothing
+
+choices (a folder of configs/ each):
+{groups}
+
+Any key that `--cfg job` shows can be set: dataset.root=FOLDER, trainer.max_epochs=20, device=cpu, …
+A value with = or ? in it is quoted twice: 'dataset.root="a=b"'.
+"""
+
+
+def load_config(overrides: list[str]) -> Config:
+    """Compose and check the configuration as a command with these overrides would; for notebooks and tests."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        try:
+            return _checked(compose("config", overrides=overrides))
+        except HydraException as error:
+            raise ConfigError(_explain(error)) from None
+
+
+def command(main: Callable[[Config], None]) -> None:
+    """Run `main` with the configuration that the command line asks for; never returns on an error."""
+    import hydra
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(_help(main))
+        return
+
+    def job(raw: Any) -> None:
+        with _explained():
+            main(_checked(raw, _sweep_name()))
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
+    with _explained():
+        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the errors that a user can mend into a message and an exit status."""
+    from hydra.errors import HydraException
+
+    try:
+        yield
+    except HydraException as error:
+        _fail(_explain(error))
+    except PixelPlayError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted: the same command goes on from here", status=130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        _fail(f"{error}\nmake room, or name another folder (paths.outputs=, paths.cache=, …), and run it again")
+
+
+def _checked(raw: Any, run: str | None = None) -> Config:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        values = OmegaConf.to_container(raw, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error)) from None
+    values.pop("hydra", None)
+    if run and values.get("run") is None:
+        values["run"] = run
+    return validate(Config, values)
+
+
+def _sweep_name() -> str | None:
+    """In a sweep, the name of this run: its overrides, so that no run overwrites another."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("experiment=", "dataset.root="))]
+    return re.sub(r"[^\w=,.+-]", "_", ",".join(sorted(overrides))).lstrip(".") or None
+
+
+def _explain(error: Exception) -> str:
+    """Hydra's message, with the names that are allowed where a key is unknown."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import DictConfig, OmegaConf
+
+    message = str(error).replace("\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.", "")
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    if not unknown:
+        return message
+    key = unknown[1]
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        defaults = compose("config")
+    for parent, name in _prefixes(key):
+        node = OmegaConf.select(defaults, parent) if parent else defaults
+        if isinstance(node, DictConfig) and name not in node:
+            names = [str(k) for k in node if k != "hydra"] + ([] if parent else _group_names())
+            return f"{key}: unknown key; {alternatives(name, sorted(set(names)))}"
+    return message
+
+
+def _prefixes(key: str) -> list[tuple[str, str]]:
+    parts = key.split(".")
+    return [(".".join(parts[:i]), parts[i]) for i in range(len(parts))]
+
+
+def _group_names() -> list[str]:
+    return sorted(folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir())
+
+
+def _help(main: Callable[[Config], None]) -> str:
+    script = sys.modules["__main__"]
+    groups = [
+        f"  {group + '=':14}{' | '.join(sorted(file.stem for file in (CONFIG_DIR / group).glob('*.yaml')))}"
+        for group in _group_names()
+    ]
+    name = os.path.basename(sys.argv[0]).removesuffix(".py")
+    return (script.__doc__ or main.__doc__ or "").strip() + "\n" + HELP.format(name=name, groups="\n".join(groups))
+
+
+def _fail(message: str, status: int = 1) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(status)

@@ -1,0 +1,234 @@
+"""Typed, validated configuration: what the YAML files under `configs/` may say.
+
+Hydra composes the files and the command line's overrides; pydantic refuses unknown keys, wrong types and
+impossible values before any work starts. Default values stand in the YAML files alone, never here.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pixelplay.errors import ConfigError
+
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Natural = Annotated[int, Field(ge=1)]
+
+
+def _safe_name(value: str) -> str:
+    if not value or value in {".", ".."} or any(c in value for c in "/\\\0") or value.startswith("."):
+        raise ValueError(f"{value!r} names a folder or file: letters, digits, '_', '-', '=', ',' and inner dots only")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_safe_name)]
+FilePath = Annotated[Path, Field(strict=False)]
+
+
+class Settings(BaseModel):
+    """Base of every settings class: no unknown keys, no silent conversions, no changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PathsConfig(Settings):
+    """Top folders of what runs write, relative to the working directory."""
+
+    outputs: FilePath
+    checkpoints: FilePath
+    submissions: FilePath
+    cache: FilePath
+
+
+class CorruptionConfig(Settings):
+    """Shares of test frames that are corrupted, and how: see `pixelplay.videos.corruption`."""
+
+    flip: Share
+    heavy: Share
+    light: Share
+    missing: Share
+    heavy_sd: Annotated[float, Field(ge=0)]  # grey levels of 255
+    light_sd: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "CorruptionConfig":
+        total = self.flip + self.heavy + self.light + self.missing
+        if total > 1:
+            raise ValueError(f"flip + heavy + light + missing is {total:.3g}; it must be at most 1")
+        return self
+
+
+class SampleConfig(Settings):
+    """The data set that the project renders itself: see `pixelplay.videos.sample`."""
+
+    seed: Annotated[int, Field(ge=0)]
+    train_videos: Natural
+    test_videos: Natural
+    min_frames: Annotated[int, Field(ge=20)]
+    max_frames: Annotated[int, Field(ge=20)]
+    width: Annotated[int, Field(ge=64)]
+    height: Annotated[int, Field(ge=48)]
+    corruption: CorruptionConfig
+
+    @model_validator(mode="after")
+    def _lengths_ordered(self) -> "SampleConfig":
+        if self.min_frames > self.max_frames:
+            raise ValueError(f"min_frames={self.min_frames} is greater than max_frames={self.max_frames}")
+        return self
+
+
+class HeldoutConfig(Settings):
+    """Which normal training footage no detector is fitted on: see `pixelplay.videos.heldout`."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    min_videos: Natural  # with fewer training videos than this, blocks of time are held out instead of whole videos
+    seed: Annotated[int, Field(ge=0)]
+
+
+class DatasetConfig(Settings):
+    name: FileName
+    layout: FileName
+    root: FilePath | None
+    candidates: list[str]  # where to look, in this order, when root is null
+    max_unreadable: Share  # of the frames of one video; more stops `prepare`
+    heldout: HeldoutConfig
+    sample: SampleConfig | None
+
+
+class FrameFormat(Settings):
+    """A working size that the frame cache stores."""
+
+    height: Annotated[int, Field(ge=8, le=4096)]
+    width: Annotated[int, Field(ge=8, le=4096)]
+    gray: bool
+
+
+class DetectorConfig(Settings):
+    """What every detector's configuration has. `settings` and `scoring` are its algorithm's own and validated by it:
+    the first decide what is learnt, the second only how it is scored, so a change in them needs no new training.
+    """
+
+    algorithm: FileName
+    frames: FrameFormat | None  # working size in the frame cache
+    settings: dict[str, Any]
+    scoring: dict[str, Any]
+
+
+class WeightsConfig(Settings):
+    """Where pretrained weights come from (no detector of this version uses pretrained weights yet)."""
+
+    source: Literal["hub", "in_domain"]
+    detector: str
+    backbone: str
+    backbone_file: FilePath | None
+    videomae: str
+
+
+class WandbConfig(Settings):
+    project: str
+    mode: Literal["online", "offline"]
+
+
+class TrainerConfig(Settings):
+    max_epochs: Natural
+    patience: Natural  # epochs without a better validation loss before training stops
+    batch_size: Natural
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    precision: Literal["auto", "32", "bf16"]
+    loggers: list[Literal["csv", "tensorboard", "wandb"]]
+    wandb: WandbConfig
+
+
+class NormaliseConfig(Settings):
+    method: Literal["none", "minmax", "percentile", "calibrated"]
+    low: Annotated[float, Field(ge=0, le=100)]  # percentiles, for `percentile`
+    high: Annotated[float, Field(ge=0, le=100)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "NormaliseConfig":
+        if self.low >= self.high:
+            raise ValueError(f"low={self.low} must be below high={self.high}")
+        return self
+
+
+class SmoothConfig(Settings):
+    method: Literal["none", "moving_average", "gaussian"]
+    window: Natural  # frames, for `moving_average`
+    sigma: Annotated[float, Field(gt=0)]  # frames, for `gaussian`
+
+
+class MemberConfig(Settings):
+    weight: Annotated[float, Field(ge=0)]
+    normalise: NormaliseConfig
+    smooth: SmoothConfig
+
+
+class FusionConfig(Settings):
+    """How raw scores become one score per frame: each member normalised and smoothed, then weighed together."""
+
+    method: Literal["weighted_mean"]
+    default: MemberConfig  # for a detector that `members` does not name
+    members: dict[str, MemberConfig]  # by stream name, for instance `conv_ae` or `conv_ae/mean`
+
+
+class Config(Settings):
+    experiment: FileName
+    run: FileName | None
+    seed: Annotated[int, Field(ge=0)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    workers: Annotated[int, Field(ge=0)]  # threads that decode; 0 is one per core
+    paths: PathsConfig
+    dataset: DatasetConfig
+    weights: WeightsConfig
+    detectors: Annotated[dict[FileName, DetectorConfig], Field(min_length=1)]
+    trainer: TrainerConfig
+    fusion: FusionConfig
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def validate(cls: type[SettingsT], values: dict[str, Any], where: str = "") -> SettingsT:
+    """Build `cls` from plain `values`; raises ConfigError that names every bad key below `where`."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(cls, problem, where) for problem in error.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _explain(cls: type[Settings], problem: Any, where: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join([where, *path] if where else path) or cls.__name__
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
+    if problem["type"] == "missing":
+        return f"{key}: missing; it has no default, so a config file or the command line must set it"
+    return f"{key}={problem['input']!r}: {message}"
+
+
+def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
+    """Field names of the settings class at `path`, looking through Optional and dict annotations."""
+    for name in path:
+        field = cls.model_fields.get(name)
+        if field is None:  # a key of a mapping, such as a detector's name: the class stays the mapping's value class
+            continue
+        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        classes = [c for c in inner if isinstance(c, type) and issubclass(c, Settings)]
+        if not classes:
+            return []
+        cls = classes[0]
+    return list(cls.model_fields)
+
+
+def alternatives(name: str, allowed: list[str]) -> str:
+    """'did you mean …?' where something is close, and always the allowed names."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, allowed, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed here: {', '.join(sorted(allowed)) or 'nothing'}"

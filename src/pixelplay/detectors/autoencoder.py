@@ -1,0 +1,172 @@
+"""Detectors that reconstruct clips: what a network trained on normal clips reconstructs badly is unusual.
+
+After Hasan et al., CVPR 2016. One algorithm; `conv_ae` is one configuration of it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from safetensors.torch import load_file, save_file
+
+from pixelplay.artifacts import atomic, read_json, write_json
+from pixelplay.config import DetectorConfig, Natural, Settings, Share, validate
+from pixelplay.detectors.base import Scores
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.models.autoencoder import ConvAutoencoder
+from pixelplay.models.error_pooling import POOLINGS, pool_errors
+from pixelplay.training.device import autocast_bf16
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.video import Video
+from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
+
+
+class NoiseSettings(Settings):
+    """Uniform noise in +-amplitude of the range [0, 1], added to this share of the training clips."""
+
+    amplitude: Share
+    share: Share
+
+
+class AutoencoderSettings(Settings):
+    window: Annotated[int, Field(ge=2)]
+    stride: Natural
+    widths: Annotated[list[Natural], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    noise: NoiseSettings
+
+    @model_validator(mode="after")
+    def _windows_touch(self) -> "AutoencoderSettings":
+        if self.stride > self.window:
+            raise ValueError(f"stride={self.stride} would skip frames between windows of {self.window}")
+        return self
+
+
+class AutoencoderScoring(Settings):
+    batch_size: Natural
+    pooling: Literal["mean", "max", "topk", "patch_max"]
+    patch: Natural
+    topk: Annotated[float, Field(gt=0, le=1)]
+
+
+def check(name: str, config: DetectorConfig) -> tuple[AutoencoderSettings, AutoencoderScoring]:
+    """The algorithm's typed settings; raises ConfigError for impossible ones."""
+    settings = validate(AutoencoderSettings, config.settings, f"detectors.{name}.settings")
+    scoring = validate(AutoencoderScoring, config.scoring, f"detectors.{name}.scoring")
+    if config.frames is None or not config.frames.gray:
+        raise ConfigError(f"detectors.{name}.frames: the autoencoder needs a size and frames.gray=true")
+    factor = 2 ** len(settings.widths)
+    for side in ("height", "width"):
+        if getattr(config.frames, side) % factor:
+            raise ConfigError(
+                f"detectors.{name}.frames.{side}={getattr(config.frames, side)}: must be divisible by {factor}, "
+                f"since each of the {len(settings.widths)} widths halves it"
+            )
+    return settings, scoring
+
+
+def build(name: str, config: DetectorConfig, device: torch.device) -> "AutoencoderDetector":
+    return AutoencoderDetector(name, config, device)
+
+
+class AutoencoderDetector:
+    """See `Detector` for the contract. One stream per pooling of the error map, `<name>/<pooling>`."""
+
+    def __init__(self, name: str, config: DetectorConfig, device: torch.device):
+        self.name = name
+        self._config = config
+        self._settings, self._scoring = check(name, config)
+        self._device = device
+        self._model: ConvAutoencoder | None = None
+        self._bf16 = False
+
+    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
+        # Lightning takes seconds to import, and only training needs it.
+        from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
+        from pixelplay.training.fit import fit
+        from pixelplay.training.reconstruction import Reconstruction
+
+        settings, batch_size = self._settings, run.config.batch_size
+        torch.manual_seed(run.seed)
+        model = self._new_model()
+        noise = settings.noise
+        module = Reconstruction(model, noise.amplitude, noise.share, run.config, run.seed)
+        assert self._config.frames is not None
+        clips = Clips(videos, self._config.frames, settings.window, settings.stride)
+        held = Clips(heldout, self._config.frames, settings.window, settings.stride)
+        fit(
+            module,
+            loader(clips, ShuffledBatches(len(clips), batch_size, run.seed), self._device),
+            loader(held, OrderedBatches(len(held), batch_size), self._device),
+            run,
+        )
+        self._use(model, autocast_bf16(run.config.precision, self._device))
+
+    @torch.inference_mode()
+    def score(self, video: Video, causal: bool = False) -> Scores:
+        settings, scoring = self._settings, self._scoring
+        positions = (causal_windows if causal else windows)(len(video), settings.window, settings.stride)
+        means = {pooling: FrameMean(len(video)) for pooling in POOLINGS}
+        ends: dict[str, list[np.ndarray]] = {pooling: [] for pooling in POOLINGS}
+        for batch, errors in self._errors(video, positions):
+            pooled = pool_errors(errors[:, -1:] if causal else errors, scoring.patch, scoring.topk)
+            for pooling, values in pooled.items():  # (B, T) or, causally, (B, 1)
+                if causal:
+                    ends[pooling].append(values[:, 0].cpu().numpy())
+                else:
+                    means[pooling].add(batch, values.cpu().numpy())
+        streams = {
+            f"{self.name}/{pooling}": causal_scores(len(video), settings.stride, np.concatenate(ends[pooling]))
+            if causal
+            else means[pooling].result()
+            for pooling in POOLINGS
+        }
+        return Scores({self.name: streams[f"{self.name}/{scoring.pooling}"], **streams}).check(video, self.name)
+
+    def save(self, folder: Path) -> None:
+        assert self._model is not None, "fit or load the detector before it is saved"
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in self._model.state_dict().items()}
+        with atomic(folder / "weights.safetensors") as temporary:
+            save_file(tensors, temporary)
+        write_json(folder / "detector.json", {"name": self.name, "bf16": self._bf16, **self._identity()})
+
+    def load(self, folder: Path) -> None:
+        saved = read_json(folder / "detector.json", made_by="train")
+        identity = {key: saved.get(key) for key in self._identity()}
+        if identity != self._identity():
+            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
+        model = self._new_model()
+        try:
+            model.load_state_dict(load_file(folder / "weights.safetensors"))
+        except Exception as error:  # safetensors raises its own, plain Exceptions
+            raise DataError(f"{folder}/weights.safetensors is damaged ({error}): delete it and train again") from None
+        self._use(model, saved["bf16"])
+
+    def _errors(self, video: Video, positions: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Batches of window positions (B, T) and their squared errors (B, T, H, W)."""
+        assert self._model is not None, "fit or load the detector before it scores"
+        assert self._config.frames is not None
+        frames = video.frames(self._config.frames)
+        for start in range(0, len(positions), self._scoring.batch_size):
+            batch = positions[start : start + self._scoring.batch_size]
+            clips = torch.from_numpy(frames[batch]).to(self._device).float().div_(255)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+                output = self._model(clips)
+            yield batch, (output - clips).square_()
+
+    def _new_model(self) -> ConvAutoencoder:
+        settings = self._settings
+        return ConvAutoencoder(settings.window, settings.widths, settings.dropout)
+
+    def _use(self, model: ConvAutoencoder, bf16: bool) -> None:
+        self._model = model.to(self._device).eval()
+        self._bf16 = bf16
+
+    def _identity(self) -> dict[str, object]:
+        """What a saved detector must agree in with the configuration that loads it."""
+        config = self._config.model_dump()
+        return {key: config[key] for key in ("algorithm", "frames", "settings")}

@@ -1,0 +1,58 @@
+"""The contract of every detector: fitted on normal videos, gives each frame of any other video an anomaly score."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+
+from pixelplay.config import DetectorConfig
+from pixelplay.errors import DataError
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.video import Video
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Raw scores of one video.
+
+    streams: by name, float32 [T], finite, higher = more anomalous; the one named like the detector is its default.
+    objects: optional, columns frame, track, x1, y1, x2, y2, class, stream, score.
+    """
+
+    streams: Mapping[str, np.ndarray]
+    objects: pd.DataFrame | None = None
+
+    def check(self, video: Video, detector: str) -> "Scores":
+        """Return self; raises DataError when the contract is broken, naming the video and the stream."""
+        if detector not in self.streams:
+            raise DataError(f"{detector}: no default stream of that name among {sorted(self.streams)}")
+        for name, values in self.streams.items():
+            if values.shape != (len(video),) or values.dtype != np.float32:
+                raise DataError(f"{name}, video {video.id}: {values.dtype} {values.shape}, not float32 ({len(video)},)")
+            if not np.isfinite(values).all():
+                position = int(np.flatnonzero(~np.isfinite(values))[0])
+                raise DataError(f"{name}, video {video.id}: the score of frame {video.numbers[position]} is not finite")
+        return self
+
+
+class Detector(Protocol):
+    """Deterministic for a seed; scoring one video never changes the score of another."""
+
+    def __init__(self, name: str, config: DetectorConfig, device: torch.device):
+        """Raises ConfigError for settings that the algorithm refuses."""
+
+    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
+        """Learn what is usual. `heldout` may stop training early, and is learnt nothing else from."""
+
+    def score(self, video: Video, causal: bool = False) -> Scores:
+        """Score every frame; with `causal`, from no later frame than itself."""
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs, atomically."""
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote; raises MissingArtifactError, or ConfigError when it has other settings."""

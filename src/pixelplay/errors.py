@@ -1,0 +1,17 @@
+"""Errors that a user can mend: commands print their message without a traceback and exit with status 1."""
+
+
+class PixelPlayError(Exception):
+    """Base of the errors below. The message names the bad value, where it came from and what to do."""
+
+
+class ConfigError(PixelPlayError):
+    """The configuration has an unknown key, a wrong type or an impossible value."""
+
+
+class DataError(PixelPlayError):
+    """The footage, its labels or a table of scores is not as it must be."""
+
+
+class MissingArtifactError(PixelPlayError):
+    """A stage needs what an earlier stage writes, and it is not there."""

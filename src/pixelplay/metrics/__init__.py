@@ -1,0 +1,1 @@
+"""How well scores agree with labels: arrays in, numbers out. Needs numpy, pandas, scipy and scikit-learn only."""

@@ -1,0 +1,1 @@
+"""Networks and losses, nothing else: no files, no configuration, no loops."""

@@ -1,0 +1,84 @@
+"""The scores table: tidy columns `split, video, frame, stream, score`, one row per frame and stream.
+
+Every detector's raw scores come in this form, so that everything after scoring reads one kind of table. `check` holds
+its contract, `by_video` hands out its arrays.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_float_dtype, is_integer_dtype, is_string_dtype
+
+from pixelplay.errors import DataError
+
+COLUMNS = ("split", "video", "frame", "stream", "score")
+KEY = ["split", "video", "frame", "stream"]
+SPLITS = ("test", "calibration", "pseudo")
+
+
+class VideoScores(NamedTuple):
+    """One stream's scores over one video."""
+
+    frames: np.ndarray  # (T,) int64 original frame numbers, strictly increasing
+    scores: np.ndarray  # (T,) the table's score dtype, float32 in raw tables
+
+
+def check(table: pd.DataFrame) -> None:
+    """Raise DataError unless `table` holds to the contract of the scores table.
+
+    Columns: `split` (test, calibration or pseudo), `video` and `stream` (str), `frame` (integer original frame
+    number, >= 0), `score` (floating point, finite). No (split, video, frame, stream) may come twice. Further columns
+    and the order of rows are free.
+    """
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"scores table lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}; "
+            f"needed: {', '.join(COLUMNS)}"
+        )
+    _check_dtypes(table)
+    _refuse(table, ~table["split"].isin(SPLITS), f"has a split other than {', '.join(SPLITS)}")
+    _refuse(table, table["frame"] < 0, "has a negative frame number")
+    _refuse(table, table.duplicated(KEY), "is there more than once; each frame has one score per split and stream")
+    _refuse(table, ~np.isfinite(table["score"].to_numpy()), "has a score that is not finite; mend its detector")
+
+
+def by_video(table: pd.DataFrame, split: str, stream: str) -> dict[str, VideoScores]:
+    """Frame numbers and scores of one split and stream for each video, videos in order of first appearance.
+
+    Rows of a video are sorted by frame number. A split or stream without rows gives an empty dict.
+    """
+    chosen = table[(table["split"] == split) & (table["stream"] == stream)]
+    videos = {}
+    for video, rows in chosen.groupby("video", sort=False):
+        rows = rows.sort_values("frame")
+        videos[str(video)] = VideoScores(rows["frame"].to_numpy(dtype=np.int64), rows["score"].to_numpy())
+    return videos
+
+
+def _check_dtypes(table: pd.DataFrame) -> None:
+    # A video called "01" that was read as the number 1 would never meet its own frames again.
+    wanted = {
+        "video": (is_string_dtype, "str"),
+        "stream": (is_string_dtype, "str"),
+        "frame": (is_integer_dtype, "integer"),
+        "score": (is_float_dtype, "floating point"),
+    }
+    for name, (holds, what) in wanted.items():
+        column = table[name]
+        if len(column) and (column.isna().all() or not holds(column.dropna())):
+            raise DataError(f"scores table: column {name!r} must be {what}, not {column.dtype} ({column.iloc[0]!r})")
+        if name != "score" and column.isna().any():
+            raise DataError(f"scores table: column {name!r} has {int(column.isna().sum())} empty value(s)")
+
+
+def _refuse(table: pd.DataFrame, bad: pd.Series | np.ndarray, what: str) -> None:
+    """Raise DataError that names the first row marked in `bad` (N,) bool, if there is one."""
+    bad = np.asarray(bad)
+    if bad.any():
+        row = table.iloc[int(np.flatnonzero(bad)[0])]
+        raise DataError(
+            f"scores table: stream {row['stream']!r}, video {row['video']!r}, frame {row['frame']} "
+            f"(split {row['split']!r}, score {row['score']}) {what} [{int(bad.sum())} such row(s) of {len(table)}]"
+        )

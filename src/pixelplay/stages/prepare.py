@@ -1,0 +1,145 @@
+"""Stage `prepare`: from a data set on disk to the index of the run and the decode-once frame cache."""
+
+import csv
+import io
+import logging
+import os
+import shutil
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pixelplay.artifacts import (
+    RunFiles,
+    code_version,
+    fingerprint,
+    is_current,
+    recorded,
+    require_writable,
+    write_json,
+    write_text,
+)
+from pixelplay.config import Config, FrameFormat
+from pixelplay.detectors import registry
+from pixelplay.errors import DataError
+from pixelplay.videos.cache import CachedVideo, FrameCache, Problem, bytes_needed, require_space, source_key
+from pixelplay.videos.index import Index
+from pixelplay.videos.layouts import find_root, read_dataset
+from pixelplay.videos.layouts.raw import RawVideo
+
+log = logging.getLogger(__name__)
+
+
+def pending(config: Config) -> str | None:
+    record = RunFiles.of(config).record("prepare")
+    if not record.is_file() or not _is_rendered(config):
+        return "the data set has not been decoded"
+    current = is_current(record, _inputs(config, read_dataset(config.dataset)))
+    return None if current else "the data set or its settings have changed"
+
+
+def run(config: Config) -> None:
+    files = RunFiles.of(config)
+    registry.check_settings(config.detectors)
+    if not _is_rendered(config):
+        _render(config)
+    videos = read_dataset(config.dataset)
+    require_writable(files.outputs, "paths.outputs")
+    require_writable(files.cache, "paths.cache")
+    inputs = _inputs(config, videos)
+    if is_current(files.record("prepare"), inputs):
+        log.info("prepare: up to date")
+        return
+    with recorded(files.record("prepare"), inputs, [files.index]):
+        cached = _decode(config, videos)
+        problems = [problem for one in cached for problem in one.problems]
+        _write_problems(files.problems, problems)
+        index = Index(
+            dataset=config.dataset.name,
+            data_key=fingerprint([source_key(raw) for raw in videos]),
+            heldout=config.dataset.heldout,
+            train=[one.video for one in cached if one.video.split == "train"],
+            test=[one.video for one in cached if one.video.split == "test"],
+        )
+        index.save(files.index)
+    _summarise(index, problems, files)
+
+
+def formats(config: Config) -> list[FrameFormat]:
+    """The working sizes that some detector of the run asks for."""
+    asked = {(f.height, f.width, f.gray): f for d in config.detectors.values() if (f := d.frames)}
+    return [asked[key] for key in sorted(asked)]
+
+
+def _inputs(config: Config, videos: list[RawVideo]) -> str:
+    wanted = [f.model_dump() for f in formats(config)]
+    keys = [source_key(raw) for raw in videos]
+    folder = str(config.paths.cache.resolve())
+    return fingerprint(config.dataset.model_dump(), wanted, keys, folder, code_version(__name__))
+
+
+def _decode(config: Config, videos: list[RawVideo]) -> list[CachedVideo]:
+    place = fingerprint(config.dataset.layout, find_root(config.dataset).resolve())
+    cache = FrameCache(config.paths.cache / f"{config.dataset.name}-{place}")  # shared by every run on this data set
+    wanted = formats(config)
+    new = [raw for raw in videos if cache.find(raw, wanted) is None]
+    frames = sum(raw.source.expected_frames() for raw in new)
+    needed = bytes_needed(frames, wanted)
+    free = require_space(config.paths.cache, needed, "paths.cache")
+    log.info(
+        f"prepare: {len(videos)} videos, {len(new)} to decode: {frames:,} frames, {needed / 2**20:,.0f} MB of "
+        f"{free / 2**20:,.0f} MB free, into {cache.folder}/"
+    )
+    with tqdm(total=frames, unit="frame", desc="decoding", disable=not new) as bar:
+        workers = config.workers or os.cpu_count() or 1
+        return cache.fill(videos, wanted, config.dataset.max_unreadable, workers, bar.update)
+
+
+def _is_rendered(config: Config) -> bool:
+    """False where the data set is the project's own and is missing, or was rendered with other settings."""
+    sample, root = config.dataset.sample, config.dataset.root
+    return sample is None or root is None or is_current(_render_record(root), _render_key(config))
+
+
+def _render(config: Config) -> None:
+    sample, root = config.dataset.sample, config.dataset.root
+    assert sample is not None and root is not None
+    from pixelplay.videos.sample import render_sample
+
+    if root.is_dir() and any(root.iterdir()):
+        if not _render_record(root).is_file():
+            raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")
+        shutil.rmtree(root)
+    log.info(f"prepare: rendering the sample data set into {root}/")
+    render_sample(root, sample, config.workers)
+    write_json(_render_record(root), {"fingerprint": _render_key(config), "outputs": []})
+
+
+def _render_record(root: Path) -> Path:
+    return root / ".rendered.json"
+
+
+def _render_key(config: Config) -> str:
+    assert config.dataset.sample is not None
+    return fingerprint(config.dataset.sample.model_dump(), code_version("pixelplay.videos.sample"))
+
+
+def _write_problems(path: Path, problems: list[Problem]) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([field.name for field in fields(Problem)])
+    rows.writerows(astuple(problem) for problem in problems)
+    write_text(path, text.getvalue())
+
+
+def _summarise(index: Index, problems: list[Problem], files: RunFiles) -> None:
+    fit, held, test = (sum(map(len, videos)) for videos in (index.fit, index.calibration, index.test))
+    log.info(
+        f"prepare: {fit:,} normal frames to learn from, {held:,} held out, "
+        f"{test:,} test frames in {len(index.test)} videos"
+    )
+    if problems:
+        replaced = sum(problem.treatment.startswith("replaced") for problem in problems)
+        others = len(problems) - replaced
+        log.info(f"prepare: {replaced} unreadable frames replaced, {others} other remarks: {files.problems}")

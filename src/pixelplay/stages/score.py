@@ -1,0 +1,78 @@
+"""Stage `score`: raw scores of every detector, for the test videos and for held-out normal footage."""
+
+import logging
+import shutil
+
+import pandas as pd
+from tqdm import tqdm
+
+from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable, write_table
+from pixelplay.config import Config
+from pixelplay.detectors import registry
+from pixelplay.stages import train
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
+
+
+def pending(config: Config) -> str | None:
+    index = Index.load(RunFiles.of(config).index)
+    names = [name for name in config.detectors if not _is_scored(config, name, index)]
+    return f"to score: {', '.join(names)}" if names else None
+
+
+def run(config: Config) -> None:
+    files = RunFiles.of(config)
+    index = Index.load(files.index)
+    for name in config.detectors:
+        if _is_scored(config, name, index):
+            log.info(f"score: {name} is up to date")
+            continue
+        require_writable(files.scores(name).parent, "paths.outputs")
+        key = inputs(config, name, index)
+        with recorded(files.record(f"score-{name}"), key, [files.scores(name)]):
+            _score(config, name, index, key)
+
+
+def inputs(config: Config, name: str, index: Index) -> str:
+    """Fingerprint of all that a detector's scores depend on."""
+    detector = config.detectors[name]
+    return fingerprint(train.inputs(config, name, index), detector.scoring, code_version(__name__))
+
+
+def _is_scored(config: Config, name: str, index: Index) -> bool:
+    return is_current(RunFiles.of(config).record(f"score-{name}"), inputs(config, name, index))
+
+
+def _score(config: Config, name: str, index: Index, key: str) -> None:
+    """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
+    from pixelplay.training.device import find_device
+
+    files = RunFiles.of(config)
+    detector = registry.create(name, config.detectors[name], find_device(config.device))
+    detector.load(files.detector(name))
+    parts = files.scores(name).parent / f".{name}-{key}"
+    for old in parts.parent.glob(f".{name}-*"):
+        if old != parts:
+            shutil.rmtree(old)
+    videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]
+    tables = []
+    with tqdm(total=sum(len(video) for _, video in videos), unit="frame", desc=f"scoring {name}") as bar:
+        for i, (split, video) in enumerate(videos):
+            part = parts / f"{i:05d}.parquet"
+            if not part.exists():
+                write_table(part, _table(split, video, detector.score(video).streams))
+            tables.append(pd.read_parquet(part))
+            bar.update(len(video))
+    write_table(files.scores(name), pd.concat(tables, ignore_index=True))
+    shutil.rmtree(parts)
+    log.info(f"score: {name} -> {files.scores(name)}")
+
+
+def _table(split: str, video: Video, streams: dict) -> pd.DataFrame:
+    tables = [
+        pd.DataFrame({"split": split, "video": video.id, "frame": video.numbers, "stream": stream, "score": values})
+        for stream, values in streams.items()
+    ]
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,67 @@
+"""Stage `train`: fit each detector of the run on normal footage, one after the other; killed, it goes on."""
+
+import logging
+import shutil
+
+from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable
+from pixelplay.config import Config
+from pixelplay.detectors import registry
+from pixelplay.videos.index import Index
+
+log = logging.getLogger(__name__)
+
+
+def pending(config: Config) -> str | None:
+    index = Index.load(RunFiles.of(config).index)
+    names = [name for name in config.detectors if not _is_trained(config, name, index)]
+    return f"to train: {', '.join(names)}" if names else None
+
+
+def run(config: Config) -> None:
+    files = RunFiles.of(config)
+    index = Index.load(files.index)
+    for name in config.detectors:
+        if _is_trained(config, name, index):
+            log.info(f"train: {name} is up to date")
+        else:
+            require_writable(files.detector(name), "paths.checkpoints")
+            _train(config, name, index)
+
+
+def inputs(config: Config, name: str, index: Index) -> str:
+    """Fingerprint of all that a detector's training depends on."""
+    detector = config.detectors[name]
+    return fingerprint(
+        index.data_key,
+        index.heldout.model_dump(),
+        detector.model_dump(exclude={"scoring"}),
+        config.trainer.model_dump(exclude={"loggers", "wandb"}),
+        config.seed,
+        code_version(registry.module_name(detector)),
+    )
+
+
+def _is_trained(config: Config, name: str, index: Index) -> bool:
+    return is_current(RunFiles.of(config).detector(name) / "trained.json", inputs(config, name, index))
+
+
+def _train(config: Config, name: str, index: Index) -> None:
+    from pixelplay.training.device import find_device
+    from pixelplay.training.run import TrainingRun
+
+    folder = RunFiles.of(config).detector(name)
+    key = inputs(config, name, index)
+    unfinished = folder / f"training-{key}"  # a run with other inputs must not go on from this one's checkpoint
+    for old in folder.glob("training-*"):
+        if old != unfinished:
+            shutil.rmtree(old)
+    device = find_device(config.device)
+    log.info(
+        f"train: {name} on {sum(map(len, index.fit)):,} normal frames, {sum(map(len, index.calibration)):,} held out, "
+        f"on {device}"
+    )
+    detector = registry.create(name, config.detectors[name], device)
+    outputs = [folder / "detector.json"]
+    with recorded(folder / "trained.json", key, outputs):
+        detector.fit(index.fit, index.calibration, TrainingRun(name, config.trainer, unfinished, device, config.seed))
+        detector.save(folder)

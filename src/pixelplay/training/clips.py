@@ -1,0 +1,66 @@
+"""Clips of consecutive frames for training, read in whole batches from the memory-mapped frame cache."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pixelplay.config import FrameFormat
+from pixelplay.videos.video import Video
+from pixelplay.videos.windows import windows
+
+
+class Clips(Dataset[torch.Tensor]):
+    """All windows of some videos. Indexed by a list of window numbers: uint8 (B, length, H, W), no copy per frame."""
+
+    def __init__(self, videos: list[Video], frame_format: FrameFormat, length: int, stride: int):
+        self._videos = [video.frames(frame_format) for video in videos]
+        positions = [windows(len(video), length, stride) for video in videos]
+        self._positions = np.concatenate(positions)  # (N, length)
+        self._video = np.repeat(np.arange(len(videos)), [len(p) for p in positions])  # (N,)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, items: list[int]) -> torch.Tensor:
+        first = self._videos[0]
+        clips = np.empty((len(items), self._positions.shape[1], *first.shape[1:]), first.dtype)
+        for row, item in enumerate(items):
+            clips[row] = self._videos[self._video[item]][self._positions[item]]
+        return torch.from_numpy(clips)
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Batches of window numbers, in an order that depends on the seed and the epoch alone: resuming repeats it."""
+
+    def __init__(self, count: int, batch_size: int, seed: int):
+        self._count, self._batch_size, self._seed, self._epoch = count, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:  # Lightning calls it
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self._count // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)
+        return (order[i : i + self._batch_size].tolist() for i in range(0, self._count, self._batch_size))
+
+
+class OrderedBatches(Sampler[list[int]]):
+    """Batches of window numbers from the first to the last."""
+
+    def __init__(self, count: int, batch_size: int):
+        self._count, self._batch_size = count, batch_size
+
+    def __len__(self) -> int:
+        return -(-self._count // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (list(range(i, min(i + self._batch_size, self._count))) for i in range(0, self._count, self._batch_size))
+
+
+def loader(clips: Clips, batches: Sampler[list[int]], device: torch.device) -> DataLoader[torch.Tensor]:
+    """Whole batches straight from the cache; no worker processes, since there is nothing left to decode."""
+    return DataLoader(clips, sampler=batches, batch_size=None, pin_memory=device.type == "cuda")

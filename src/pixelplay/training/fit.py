@@ -1,0 +1,118 @@
+"""One resumable training run with Lightning: the best weights by held-out loss, killed on the way or not."""
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from pixelplay.errors import PixelPlayError
+from pixelplay.training.device import autocast_bf16
+from pixelplay.training.run import TrainingRun
+
+log = logging.getLogger(__name__)
+
+
+def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:
+    """Train `module` and leave it with the weights of the epoch that had the lowest `val/loss`.
+
+    Goes on from the last completed epoch that `run.folder` holds. Raises PixelPlayError when the loss is not finite.
+    """
+    for noisy in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the cache leaves them nothing to do
+    warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # a resumed run
+    warnings.filterwarnings("ignore", ".*log_every_n_steps.*")
+    config = run.config
+    best = ModelCheckpoint(run.folder, "best", monitor="val/loss", save_weights_only=True, enable_version_counter=False)
+    last = ModelCheckpoint(run.folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    stopping = EarlyStopping("val/loss", patience=config.patience, check_finite=False)
+    callbacks: list[Callback] = [stopping, _Progress(run.name, stopping), best, last]
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(leave=False))
+    trainer = Trainer(
+        accelerator={"cuda": "gpu"}.get(run.device.type, run.device.type),
+        devices=1,
+        precision="bf16-mixed" if autocast_bf16(config.precision, run.device) else "32-true",
+        max_epochs=config.max_epochs,
+        callbacks=callbacks,
+        logger=_loggers(run),
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        deterministic="warn",
+        log_every_n_steps=1,
+    )
+    newest = run.folder / "last.ckpt"
+    if newest.exists():
+        log.info(f"{run.name}: going on from {newest}")
+    trainer.fit(module, train, heldout, ckpt_path=newest if newest.exists() else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    state = torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+
+
+class _Progress(Callback):
+    """A line per epoch, an estimate of the time that all will take, and an end to runs that have gone wrong."""
+
+    def __init__(self, name: str, stopping: EarlyStopping):
+        self._name, self._stopping = name, stopping
+        self._epoch_start = self._first_step_end = 0.0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._stopping.wait_count >= self._stopping.patience:  # killed after it had stopped, before it was saved
+            trainer.should_stop = True
+        parameters = sum(p.numel() for p in module.parameters())
+        log.info(f"{self._name}: {parameters / 1e6:.2f} M parameters, {trainer.num_training_batches} steps an epoch")
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._epoch_start = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, i: int) -> None:
+        if not torch.isfinite(outputs["loss"]):
+            where = f"epoch {trainer.current_epoch + 1}, step {i + 1}"
+            raise PixelPlayError(
+                f"{self._name}: the loss is {outputs['loss'].item()} in {where}; "
+                "lower trainer.learning_rate, or set trainer.precision=32"
+            )
+        if i == 0:
+            self._first_step_end = time.monotonic()
+        if i == 5 and self._first_step_end > 0:  # the first step warms up
+            step = (time.monotonic() - self._first_step_end) / 5
+            left = (trainer.max_epochs - trainer.current_epoch) * trainer.num_training_batches * step
+            log.info(f"{self._name}: {step:.2f} s a step; all epochs left take about {_duration(left)} at most")
+            self._first_step_end = -1.0
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        losses = {k: float(trainer.callback_metrics[k]) for k in ("train/loss", "val/loss")}
+        log.info(
+            f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "
+            f"train {losses['train/loss']:.6f}  held-out {losses['val/loss']:.6f}  "
+            f"{time.monotonic() - self._epoch_start:.0f} s"
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _loggers(run: TrainingRun) -> list[Logger]:
+    loggers: list[Logger] = []
+    for name in run.config.loggers:
+        if name == "csv":
+            loggers.append(CSVLogger(run.folder, name="csv", version=""))
+        elif name == "tensorboard":
+            loggers.append(TensorBoardLogger(run.folder, name="tensorboard", version=""))
+        else:
+            wandb = run.config.wandb
+            loggers.append(
+                WandbLogger(name=run.name, save_dir=run.folder, project=wandb.project, offline=wandb.mode == "offline")
+            )
+    return loggers

@@ -1,0 +1,50 @@
+"""The index of a run: its videos, which of them are held out, and the key of the data. Written by `prepare`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelplay.artifacts import read_json, write_json
+from pixelplay.config import HeldoutConfig
+from pixelplay.videos.heldout import hold_out
+from pixelplay.videos.video import Video
+
+
+@dataclass(frozen=True)
+class Index:
+    dataset: str
+    data_key: str  # changes with any file of the data set
+    heldout: HeldoutConfig
+    train: list[Video]
+    test: list[Video]
+
+    @property
+    def fit(self) -> list[Video]:
+        """Normal footage that detectors are fitted on."""
+        return hold_out(self.train, self.heldout)[0]
+
+    @property
+    def calibration(self) -> list[Video]:
+        """Held-out normal footage."""
+        return hold_out(self.train, self.heldout)[1]
+
+    def save(self, path: Path) -> None:
+        value: dict[str, Any] = {
+            "dataset": self.dataset,
+            "data_key": self.data_key,
+            "heldout": self.heldout.model_dump(),
+            "train": [video.as_json() for video in self.train],
+            "test": [video.as_json() for video in self.test],
+        }
+        write_json(path, value)
+
+    @classmethod
+    def load(cls, path: Path) -> "Index":
+        value = read_json(path, made_by="prepare")
+        return cls(
+            dataset=value["dataset"],
+            data_key=value["data_key"],
+            heldout=HeldoutConfig.model_validate(value["heldout"]),
+            train=[Video.from_json(v) for v in value["train"]],
+            test=[Video.from_json(v) for v in value["test"]],
+        )

@@ -1,0 +1,66 @@
+"""Data set layouts: how the files of a data set become videos. One module each, found by its name.
+
+A layout's module has `EXPECTED`, the layout in words, shown in errors; `MARKERS`, the folders that tell its root;
+and `read(root) -> list[RawVideo]`.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from pixelplay.config import DatasetConfig, alternatives
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.videos.layouts.raw import RawVideo
+
+SEARCH_DEPTH = 4  # folders below dataset.root in which the layout's own folders are looked for (Kaggle nests three)
+
+
+def read_dataset(config: DatasetConfig) -> list[RawVideo]:
+    """All videos of the data set, training videos first; nothing is decoded. Raises DataError or ConfigError."""
+    layout = _layout(config.layout)
+    root = find_root(config, layout)
+    videos = layout.read(root)
+    for split in ("train", "test"):
+        ids = [video.id for video in videos if video.split == split]
+        if not ids:
+            raise DataError(f"{root}: no {split} videos; expected layout:\n{layout.EXPECTED}")
+        twice = {i for i in ids if ids.count(i) > 1}
+        if twice:
+            raise DataError(f"{root}: two {split} videos are called {min(twice)!r} (a folder and a file?); rename one")
+    return videos
+
+
+def find_root(config: DatasetConfig, layout: ModuleType | None = None) -> Path:
+    """The folder that holds the layout's own folders: dataset.root, or a candidate, or a folder below it."""
+    layout = layout or _layout(config.layout)
+    roots = [config.root] if config.root is not None else [Path(c) for c in config.candidates]
+    for root in roots:
+        if root.is_dir():
+            found = _below(root, layout.MARKERS)
+            if found:
+                return found
+    tried = ", ".join(str(root) for root in roots) or "nowhere (dataset.candidates is empty)"
+    missing = "is no folder" if len(roots) == 1 and not roots[0].exists() else "no data set of this layout there"
+    raise DataError(
+        f"data set {config.name!r} not found: looked in {tried}: {missing}.\n"
+        f"Name its folder with dataset.root=FOLDER; expected layout:\n{layout.EXPECTED}"
+    )
+
+
+def _below(root: Path, markers: tuple[str, ...]) -> Path | None:
+    level = [root]
+    for _ in range(SEARCH_DEPTH + 1):
+        for folder in level:
+            if all((folder / marker).is_dir() for marker in markers):
+                return folder
+        # a level with very many folders is footage, not the way to it
+        level = sorted(child for folder in level for child in folder.iterdir() if child.is_dir())[:64]
+    return None
+
+
+def _layout(name: str) -> ModuleType:
+    names = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "raw"]
+    if name not in names:
+        raise ConfigError(f"dataset.layout={name!r}: unknown layout; {alternatives(name, names)}")
+    return importlib.import_module(f"{__name__}.{name}")

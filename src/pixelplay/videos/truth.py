@@ -1,0 +1,108 @@
+"""Ground truth as data sets have it on disk: frame labels, pixel masks, track files.
+
+Labels are read by `prepare`; masks are opened frame by frame, when a metric asks for them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pixelplay.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class FrameLabels:
+    """Labels of one video. `values[i]` belongs to frame number `numbers[i]`."""
+
+    path: Path  # named in errors
+    numbers: np.ndarray  # int64 [N]
+    values: np.ndarray  # uint8 [N], 0 or 1
+    exact: bool = True  # one label for each frame and no more; False where single frames may be missing on disk
+
+    def at(self, numbers: np.ndarray) -> np.ndarray:
+        """Labels of the frames with these numbers, uint8 [T]; raises DataError when the two do not match."""
+        place = np.searchsorted(self.numbers, numbers).clip(max=max(len(self.numbers) - 1, 0))
+        known = self.numbers[place] == numbers if len(self.numbers) else np.zeros(len(numbers), bool)
+        if not known.all() or (self.exact and len(self.numbers) != len(numbers)):
+            lost = f"; frame {numbers[~known][0]} has no label" if not known.all() else ""
+            raise DataError(
+                f"{self.path}: {len(self.numbers)} labels for a video of {len(numbers)} frames{lost}: "
+                "labels and frames must belong together; replace the label file, or remove it to run without labels"
+            )
+        return self.values[place].astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class PixelMasks:
+    """Masks of the anomalous pixels of one video, in the original frames' coordinates, read one at a time."""
+
+    kind: Literal["images", "npy", "avenue_mat"]
+    path: str  # a folder of images (frame number in the name; no file: empty mask), a .npy [N, H, W] or a .mat
+    files: dict[int, str] | None = None  # images: frame number -> file name
+    first: int = 0  # npy, avenue_mat: frame number of the first mask
+
+    def read(self, number: int, size: tuple[int, int]) -> np.ndarray:
+        """Mask of the frame with this number, bool (H, W) for `size` = (width, height); raises DataError."""
+        if self.kind == "images":
+            name = (self.files or {}).get(number)
+            mask = np.zeros(size[::-1], bool) if name is None else read_mask_image(Path(self.path) / name)
+        else:
+            stack = _stack(self.kind, self.path)
+            if not 0 <= number - self.first < len(stack):
+                raise DataError(f"{self.path}: no mask for frame {number} among {len(stack)}")
+            mask = np.asarray(stack[number - self.first]) > 0
+        if mask.shape != size[::-1]:
+            raise DataError(
+                f"{self.path}: the mask of frame {number} is {mask.shape[1]}x{mask.shape[0]}, "
+                f"the frame {size[0]}x{size[1]} pixels"
+            )
+        return mask
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "path": self.path, "files": self.files, "first": self.first}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "PixelMasks":
+        files = {int(k): v for k, v in value["files"].items()} if value["files"] is not None else None
+        return cls(value["kind"], value["path"], files, value["first"])
+
+
+def read_mask_image(path: Path) -> np.ndarray:
+    """A mask image, bool (H, W): pixels above zero."""
+    import cv2
+
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise DataError(f"{path}: cannot be read as a mask image")
+    return mask > 0
+
+
+@lru_cache(maxsize=2)
+def _stack(kind: str, path: str) -> Sequence[np.ndarray]:
+    return load_npy(Path(path)) if kind == "npy" else load_avenue_masks(Path(path))
+
+
+def load_npy(path: Path) -> np.ndarray:
+    """A .npy array, memory-mapped; raises DataError when it is damaged or would need unpickling."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as a plain .npy array ({error})") from None
+
+
+def load_avenue_masks(path: Path) -> Sequence[np.ndarray]:
+    """The cell array `volLabel` of an Avenue label file: one mask (H, W) per frame."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        cells = loadmat(path, variable_names=["volLabel"]).get("volLabel")
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise DataError(f"{path}: cannot be read as a MATLAB file ({error})") from None
+    if cells is None:
+        raise DataError(f"{path}: no variable volLabel in it; Avenue's files <video>_label.mat have one")
+    return [np.asarray(cell) for cell in cells.ravel()]

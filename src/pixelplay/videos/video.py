@@ -1,0 +1,81 @@
+"""A video as the detectors see it: an ordered set of frames with their original numbers, cached arrays behind it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelplay.config import FrameFormat
+from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.videos.truth import PixelMasks
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Positions 0..T-1 index every array of a video; `numbers` are the frames' original numbers, used at the edges.
+
+    A block of time of a video is a Video too: it starts at position `start` of the cached arrays.
+    """
+
+    id: str
+    split: str  # train | test
+    numbers: np.ndarray  # int64 [T], strictly increasing
+    size: tuple[int, int]  # width and height of the original frames, pixels
+    folder: Path  # of the cached arrays
+    labels: np.ndarray | None = None  # uint8 [T], 1 = anomalous
+    masks: PixelMasks | None = None  # of the anomalous pixels, read lazily
+    tracks: Path | None = None  # file of anomalous tracks: track_id,frame,x1,y1,x2,y2
+    start: int = 0
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def frames(self, frame_format: FrameFormat) -> np.ndarray:
+        """Decoded frames, memory-mapped: uint8 [T, H, W] grey or [T, H, W, 3] RGB."""
+        path = self.folder / f"{format_name(frame_format)}.npy"
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            raise MissingArtifactError(
+                f"{path} is missing: run `python src/prepare.py` with the same options"
+            ) from None
+        return array[self.start : self.start + len(self)]
+
+    def block(self, start: int, stop: int) -> "Video":
+        """Frames start..stop-1 as a video of their own, without ground truth (blocks are cut from normal footage)."""
+        if not 0 <= start < stop <= len(self):
+            raise DataError(f"video {self.id}: no block {start}..{stop} in {len(self)} frames")
+        return replace(
+            self, numbers=self.numbers[start:stop], start=self.start + start, labels=None, masks=None, tracks=None
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "split": self.split,
+            "size": list(self.size),
+            "folder": str(self.folder),
+            "tracks": str(self.tracks) if self.tracks else None,
+            "masks": self.masks.as_json() if self.masks else None,
+            "numbers": self.numbers.tolist(),
+            "labels": self.labels.tolist() if self.labels is not None else None,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Video":
+        return cls(
+            id=value["id"],
+            split=value["split"],
+            numbers=np.array(value["numbers"], np.int64),
+            size=(value["size"][0], value["size"][1]),
+            folder=Path(value["folder"]),
+            labels=np.array(value["labels"], np.uint8) if value["labels"] is not None else None,
+            masks=PixelMasks.from_json(value["masks"]) if value["masks"] else None,
+            tracks=Path(value["tracks"]) if value["tracks"] else None,
+        )
+
+
+def format_name(frame_format: FrameFormat) -> str:
+    """`128x128-gray`: width, height and colour, as in the cache's file names."""
+    return f"{frame_format.width}x{frame_format.height}-{'gray' if frame_format.gray else 'rgb'}"

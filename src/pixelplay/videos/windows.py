@@ -1,0 +1,63 @@
+"""Sliding windows over a video, and the way back from window scores to frame scores.
+
+Positions 0..T-1 index a video's frames. Every frame, the tail's too, is in at least one window; a video shorter than
+a window is padded with copies of its last frame (or, causally, of its first), never dropped.
+"""
+
+import numpy as np
+
+
+def windows(frames: int, length: int, stride: int) -> np.ndarray:
+    """Positions of each window, int64 [N, length]; the last window ends at the last frame whatever the stride.
+
+    With fewer than `length` frames there is one window, and the last position fills it up.
+    """
+    _check(frames, length, stride)
+    last_start = max(frames - length, 0)
+    starts = np.arange(0, last_start + 1, stride)
+    if starts[-1] != last_start:
+        starts = np.append(starts, last_start)
+    return np.minimum(starts[:, None] + np.arange(length), frames - 1)
+
+
+def causal_windows(frames: int, length: int, stride: int) -> np.ndarray:
+    """Positions of each window, int64 [N, length]: windows that end at frames 0, stride, 2 stride, …
+
+    Before the first frame there are copies of it, so a window never looks past the frame that it ends at.
+    """
+    _check(frames, length, stride)
+    ends = np.arange(0, frames, stride)
+    return np.maximum(ends[:, None] - np.arange(length - 1, -1, -1), 0)
+
+
+class FrameMean:
+    """Mean, per frame, of the scores of all windows that cover it; windows may come in any number of batches.
+
+    A window that was padded counts a repeated frame as often as the frame stands in it.
+    """
+
+    def __init__(self, frames: int):
+        self._sum = np.zeros(frames)
+        self._count = np.zeros(frames, np.int64)
+
+    def add(self, positions: np.ndarray, scores: np.ndarray) -> None:
+        """Add scores, float [N, length] for each frame of each window or [N] for whole windows, at int [N, length]."""
+        scores = np.broadcast_to(scores[:, None] if scores.ndim == 1 else scores, positions.shape)
+        np.add.at(self._sum, positions, scores)
+        np.add.at(self._count, positions, 1)
+
+    def result(self) -> np.ndarray:
+        """float32 [T]; raises ValueError if some frame is in no window."""
+        if not self._count.all():
+            raise ValueError(f"{int((self._count == 0).sum())} of {len(self._count)} frames are in no window")
+        return (self._sum / self._count).astype(np.float32)
+
+
+def causal_scores(frames: int, stride: int, scores: np.ndarray) -> np.ndarray:
+    """Frame scores, float32 [T], from the scores [N] of `causal_windows`: each frame has its latest window's."""
+    return np.repeat(scores, stride)[:frames].astype(np.float32)
+
+
+def _check(frames: int, length: int, stride: int) -> None:
+    if min(frames, length, stride) < 1:
+        raise ValueError(f"frames={frames}, length={length} and stride={stride} must each be at least 1")

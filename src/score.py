@@ -1,0 +1,10 @@
+"""Stage 3: raw scores of every detector for the test videos and for held-out normal footage.
+
+python src/score.py experiment=ped2 dataset.root=data/ped2
+"""
+
+from pixelplay.commands import command
+from pixelplay.stages import score
+
+if __name__ == "__main__":
+    command(score.run)

@@ -1,0 +1,10 @@
+"""Stage 2: fit each detector on normal footage.
+
+python src/train.py experiment=ped2 dataset.root=data/ped2
+"""
+
+from pixelplay.commands import command
+from pixelplay.stages import train
+
+if __name__ == "__main__":
+    command(train.run)

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Set up if need be, then lint, the contracts between floors, and every test: `bash tests/run.sh [pytest options]`
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../src/environment.sh"
+use_environment requirements.txt tests/requirements.txt
+cd "$root"
+"$python" -m ruff check .
+"$python" -m ruff format --check .
+PYTHONPATH=src "$python" -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
+exec "$python" -m pytest -n 2 "$@"

@@ -1,0 +1,140 @@
+"""Frame metrics: values worked out by hand or by counting, and a clear error for every degenerate input."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixelplay.errors import DataError
+from pixelplay.metrics.frames import FrameMetrics, frame_metrics, summary_table
+
+
+def metrics(scores: list, labels: list, videos: list | None = None) -> FrameMetrics:
+    return frame_metrics(np.array(scores), np.array(labels), np.array(videos or ["01"] * len(labels)))
+
+
+def auc_by_pairs(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Share of (anomalous, normal) pairs in the right order; a tie counts half."""
+    difference = scores[labels == 1][:, None] - scores[labels == 0][None, :]
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+
+
+def ap_by_thresholds(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Sum over falling thresholds of precision times the step in recall."""
+    ap, recall = 0.0, 0.0
+    for threshold in np.unique(scores)[::-1]:
+        picked = labels[scores >= threshold]
+        new = picked.sum() / labels.sum()
+        ap, recall = ap + picked.mean() * (new - recall), new
+    return ap
+
+
+def test_four_frames_by_hand() -> None:
+    # Falling scores have labels 1 0 1 0: AP = (1/1 + 2/3) / 2, three of four pairs are right, and at the second
+    # threshold one of two normal frames is above it and one of two anomalous below.
+    result = metrics([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+    assert result.ap == pytest.approx(5 / 6)
+    assert result.auc_micro == pytest.approx(0.75)
+    assert result.eer == pytest.approx(0.5)
+    assert (result.prevalence, result.frames) == (0.5, 4)
+    assert (result.auc_macro, result.macro_videos) == (pytest.approx(0.75), 1)
+
+
+def test_perfect_reversed_and_constant_scores() -> None:
+    labels = [0, 0, 0, 1]
+    perfect, reverse, constant = (metrics(s, labels) for s in ([1, 2, 3, 4], [4, 3, 2, 1], [7, 7, 7, 7]))
+    assert (perfect.ap, perfect.auc_micro, perfect.eer) == (1.0, 1.0, 0.0)
+    assert (reverse.ap, reverse.auc_micro, reverse.eer) == (0.25, 0.0, 1.0)
+    assert (constant.ap, constant.auc_micro, constant.eer) == (0.25, 0.5, 0.5)
+
+
+def test_eer_is_interpolated_between_the_points_of_the_roc_curve() -> None:
+    # Points (0, 0), (1/2, 1), (1, 1): on the first piece TPR = 2 FPR, so 1 - 2 FPR = FPR.
+    assert metrics([2, 2, 1], [1, 0, 0]).eer == pytest.approx(1 / 3)
+
+
+def test_macro_is_the_mean_over_videos_with_both_classes_whatever_their_length() -> None:
+    scores = [1, 2, 4, 3, 2, 1, 9, 9, 0]
+    labels = [0, 1, 0, 0, 1, 1, 1, 1, 0]  # a: AUC 1; b: AUC 0; c: only anomalous; d: only normal
+    result = metrics(scores, labels, list("aabbbbccd"))
+    assert (result.auc_macro, result.macro_videos) == (0.5, 2)
+
+
+def test_macro_does_not_need_a_videos_frames_to_stand_together() -> None:
+    result = metrics([1, 5, 2, 4], [0, 0, 1, 1], ["a", "b", "a", "b"])
+    assert (result.auc_macro, result.macro_videos) == (0.5, 2)
+
+
+def test_macro_is_none_when_no_video_has_both_classes() -> None:
+    result = metrics([1, 2], [0, 1], ["a", "b"])
+    assert (result.auc_macro, result.macro_videos, result.auc_micro) == (None, 0, 1.0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40).filter(
+        lambda rows: len({label for _, label in rows}) == 2
+    )
+)
+@settings(deadline=None)
+def test_agree_with_counting_and_with_the_mirrored_task(rows: list[tuple[int, bool]]) -> None:
+    scores, labels = np.array([s for s, _ in rows]), np.array([int(label) for _, label in rows])
+    result = metrics(scores.tolist(), labels.tolist())
+    assert result.auc_micro == pytest.approx(auc_by_pairs(scores, labels))
+    assert result.ap == pytest.approx(ap_by_thresholds(scores, labels))
+    mirrored = metrics((-scores).tolist(), (1 - labels).tolist())  # both error rates change places
+    assert mirrored.eer == pytest.approx(result.eer)
+    assert 0 <= result.eer <= 1
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_only_the_order_of_scores_matters(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    scores, labels = generator.integers(-20, 20, size=50), np.arange(50) % 3 == 0
+    videos = generator.integers(0, 4, size=50)
+    assert frame_metrics(scores, labels, videos) == frame_metrics(np.exp(scores / 5), labels, videos)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "videos", "message"),
+    [
+        ([0.1, np.nan], [0, 1], ["a", "b"], r"1 scores are not finite, the first at 1 \(video b\): nan"),
+        ([np.inf, 0.1], [0, 1], ["a", "b"], r"first at 0 \(video a\): inf"),
+        ([0.1, 0.2, 0.3], [0, 1], ["a", "b"], r"\(3,\), \(2,\), \(2,\)"),
+        ([0.1, 0.2], [0, 1], ["a"], "alike"),
+        ([[0.1], [0.2]], [0, 1], ["a", "b"], "alike"),
+        ([0.1, 0.2], [0, 2], ["a", "b"], "neither 0 nor 1, the first at 1: 2"),
+        ([0.1, 0.2], [0, np.nan], ["a", "b"], "neither 0 nor 1"),
+        ([0.1, 0.2], [0, -1], ["a", "b"], "neither 0 nor 1"),
+        ([0.1, 0.2], [0, 0], ["a", "b"], "all 2 labels are 0"),
+        ([0.1, 0.2], [1, 1], ["a", "b"], "all 2 labels are 1"),
+        ([], [], [], "no frames"),
+    ],
+)
+def test_degenerate_inputs_are_refused(scores: list, labels: list, videos: list, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        frame_metrics(np.array(scores), np.array(labels), np.array(videos))
+
+
+def test_as_dict_is_ready_for_json() -> None:
+    values = json.loads(json.dumps(metrics([1, 2], [0, 1], ["a", "b"]).as_dict()))
+    assert values == {
+        "ap": 1.0,
+        "auc_micro": 1.0,
+        "auc_macro": None,
+        "macro_videos": 0,
+        "eer": 0.0,
+        "prevalence": 0.5,
+        "frames": 2,
+    }
+
+
+def test_summary_table_is_aligned_and_marks_a_missing_macro_mean() -> None:
+    text = summary_table({"conv_ae": metrics([1, 2], [0, 1], ["a", "b"]), "fused": metrics([2, 2, 1], [1, 0, 0])})
+    lines = text.splitlines()
+    assert lines[0].split() == ["AP", "AUC", "micro", "AUC", "macro", "EER"]
+    assert lines[1].split() == ["conv_ae", "1.0000", "1.0000", "-", "0.0000"]
+    assert lines[2].split() == ["fused", "0.5000", "0.7500", "0.7500", "0.3333"]
+    assert len({len(line) for line in lines}) == 1
