@@ -16,6 +16,7 @@ import yaml
 from scipy.ndimage import gaussian_filter1d
 from sklearn.metrics import average_precision_score
 
+from benchmarks.results import record
 from pixelplay.config import CONFIG_DIR, SampleConfig, validate
 from pixelplay.videos.sample import render_sample
 
@@ -37,7 +38,7 @@ class Footage:
 
 
 def main() -> None:
-    """Print every cue's average precision, in either direction, raw and smoothed, against the prevalence."""
+    """Record every cue's average precision, in either direction, raw and smoothed, against the prevalence."""
     if SAMPLE.is_dir():
         report(SAMPLE)
         return
@@ -48,18 +49,24 @@ def main() -> None:
 
 
 def report(root: Path) -> None:
-    """Print the table for the data set in `root`."""
+    """Record the table for the data set in `root`."""
     videos = list(read_videos(root))
     labels = np.concatenate([video.labels for video in videos])
     prevalence, limit = labels.mean(), labels.mean() + MARGIN
-    print(f"{len(videos)} test videos, {len(labels)} frames, prevalence {prevalence:.3f}, limit {limit:.3f}")
-    print(f"{'cue':<32}{'raw':>8}{'smooth':>8}{'-raw':>8}{'-smooth':>9}")
+    rows = []
     for name, cue in CUES.items():
         scores = [cue(video) for video in videos]
         smooth = [gaussian_filter1d(score, SMOOTHING) for score in scores]
         row = [_precision(labels, sign, values) for sign in (1, -1) for values in (scores, smooth)]
-        verdict = "" if max(row) <= limit else "  above the limit"
-        print(f"{name:<32}{row[0]:>8.3f}{row[1]:>8.3f}{row[2]:>8.3f}{row[3]:>9.3f}{verdict}")
+        rows.append([name, *(f"{value:.3f}" for value in row), "yes" if max(row) <= limit else "NO"])
+    record(
+        "trivial_baselines",
+        ["average precision of", "raw", "smoothed", "negated", "negated, smoothed", f"<= {limit:.3f}"],
+        rows,
+        ["opencv-python", "scikit-learn"],
+        f"Sample data set, {len(videos)} test videos, {len(labels):,} frames, prevalence {prevalence:.3f}; "
+        f"smoothed with a Gaussian of {SMOOTHING:g} frames.",
+    )
 
 
 def read_videos(root: Path) -> Iterator[Footage]:

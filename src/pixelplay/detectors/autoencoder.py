@@ -18,6 +18,7 @@ from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.models.autoencoder import ConvAutoencoder
 from pixelplay.models.error_pooling import POOLINGS, pool_errors
+from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
@@ -85,7 +86,6 @@ class AutoencoderDetector:
 
     def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
         # Lightning takes seconds to import, and only training needs it.
-        from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
         from pixelplay.training.fit import fit
         from pixelplay.training.reconstruction import Reconstruction
 
@@ -153,7 +153,7 @@ class AutoencoderDetector:
         frames = video.frames(self._config.frames)
         for start in range(0, len(positions), self._scoring.batch_size):
             batch = positions[start : start + self._scoring.batch_size]
-            clips = torch.from_numpy(frames[batch]).to(self._device).float().div_(255)
+            clips = as_input(torch.from_numpy(frames[batch]).to(self._device))
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
                 output = self._model(clips)
             yield batch, (output - clips).square_()
@@ -163,7 +163,7 @@ class AutoencoderDetector:
         return ConvAutoencoder(settings.window, settings.widths, settings.dropout)
 
     def _use(self, model: ConvAutoencoder, bf16: bool) -> None:
-        self._model = model.to(self._device).eval()
+        self._model = model.to(self._device, memory_format=torch.channels_last).eval()
         self._bf16 = bf16
 
     def _identity(self) -> dict[str, object]:

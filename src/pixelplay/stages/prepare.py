@@ -8,8 +8,6 @@ import shutil
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pixelplay.artifacts import (
     RunFiles,
     code_version,
@@ -23,6 +21,7 @@ from pixelplay.artifacts import (
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import DataError
+from pixelplay.progress import progress_bar
 from pixelplay.videos.cache import CachedVideo, FrameCache, Problem, bytes_needed, require_space, source_key
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import find_root, read_dataset
@@ -91,7 +90,7 @@ def _decode(config: Config, videos: list[RawVideo]) -> list[CachedVideo]:
         f"prepare: {len(videos)} videos, {len(new)} to decode: {frames:,} frames, {needed / 2**20:,.0f} MB of "
         f"{free / 2**20:,.0f} MB free, into {cache.folder}/"
     )
-    with tqdm(total=frames, unit="frame", desc="decoding", disable=not new) as bar:
+    with progress_bar(frames, "frame", "decoding") as bar:
         workers = config.workers or os.cpu_count() or 1
         return cache.fill(videos, wanted, config.dataset.max_unreadable, workers, bar.update)
 

@@ -4,11 +4,11 @@ import logging
 import shutil
 
 import pandas as pd
-from tqdm import tqdm
 
 from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable, write_table
 from pixelplay.config import Config
 from pixelplay.detectors import registry
+from pixelplay.progress import progress_bar
 from pixelplay.stages import train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
@@ -58,7 +58,7 @@ def _score(config: Config, name: str, index: Index, key: str) -> None:
             shutil.rmtree(old)
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]
     tables = []
-    with tqdm(total=sum(len(video) for _, video in videos), unit="frame", desc=f"scoring {name}") as bar:
+    with progress_bar(sum(len(video) for _, video in videos), "frame", f"scoring {name}") as bar:
         for i, (split, video) in enumerate(videos):
             part = parts / f"{i:05d}.parquet"
             if not part.exists():

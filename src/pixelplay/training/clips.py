@@ -31,6 +31,14 @@ class Clips(Dataset[torch.Tensor]):
         return torch.from_numpy(clips)
 
 
+def as_input(clips: torch.Tensor) -> torch.Tensor:
+    """Clips as networks take them: uint8 (B, T, H, W) to float32 in [0, 1], channels-last in memory.
+
+    Channels-last is what makes bf16 convolutions fast on CPUs and GPUs alike (benchmarks/RESULTS.md).
+    """
+    return clips.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
 class ShuffledBatches(Sampler[list[int]]):
     """Batches of window numbers, in an order that depends on the seed and the epoch alone: resuming repeats it."""
 

@@ -18,6 +18,8 @@ from pixelplay.training.run import TrainingRun
 
 log = logging.getLogger(__name__)
 
+ESTIMATE_STEPS = 5  # timed before the whole time is estimated
+
 
 def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:
     """Train `module` and leave it with the weights of the epoch that had the lowest `val/loss`.
@@ -64,7 +66,8 @@ class _Progress(Callback):
 
     def __init__(self, name: str, stopping: EarlyStopping):
         self._name, self._stopping = name, stopping
-        self._epoch_start = self._first_step_end = 0.0
+        self._epoch_start = self._estimate_start = 0.0
+        self._estimated = False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self._stopping.wait_count >= self._stopping.patience:  # killed after it had stopped, before it was saved
@@ -82,13 +85,13 @@ class _Progress(Callback):
                 f"{self._name}: the loss is {outputs['loss'].item()} in {where}; "
                 "lower trainer.learning_rate, or set trainer.precision=32"
             )
-        if i == 0:
-            self._first_step_end = time.monotonic()
-        if i == 5 and self._first_step_end > 0:  # the first step warms up
-            step = (time.monotonic() - self._first_step_end) / 5
+        if i == 0:  # the first step warms up
+            self._estimate_start = time.monotonic()
+        if not self._estimated and i == ESTIMATE_STEPS:
+            step = (time.monotonic() - self._estimate_start) / ESTIMATE_STEPS
             left = (trainer.max_epochs - trainer.current_epoch) * trainer.num_training_batches * step
             log.info(f"{self._name}: {step:.2f} s a step; all epochs left take about {_duration(left)} at most")
-            self._first_step_end = -1.0
+            self._estimated = True
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         losses = {k: float(trainer.callback_metrics[k]) for k in ("train/loss", "val/loss")}

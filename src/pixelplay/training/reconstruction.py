@@ -8,11 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pixelplay.config import TrainerConfig
-
-
-def to_unit(clips: torch.Tensor) -> torch.Tensor:
-    """uint8 frames to float32 in [0, 1]."""
-    return clips.float().div_(255)
+from pixelplay.training.clips import as_input
 
 
 class Reconstruction(LightningModule):
@@ -22,19 +18,19 @@ class Reconstruction(LightningModule):
 
     def __init__(self, model: nn.Module, noise_amplitude: float, noise_share: float, config: TrainerConfig, seed: int):
         super().__init__()
-        self.model = model
+        self.model = model.to(memory_format=torch.channels_last)
         self._amplitude, self._share = noise_amplitude, noise_share
         self._config, self._seed = config, seed
 
     def training_step(self, batch: torch.Tensor, step: int) -> torch.Tensor:
         torch.manual_seed(_step_seed(self._seed, self.current_epoch, step))  # for the noise and for dropout
-        clips = self._add_noise(to_unit(batch))  # (B, T, H, W); the target is the clip as fed
+        clips = self._add_noise(as_input(batch))  # (B, T, H, W); the target is the clip as fed
         loss = F.mse_loss(self.model(clips), clips)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
         return loss
 
     def validation_step(self, batch: torch.Tensor, step: int) -> None:
-        clips = to_unit(batch)
+        clips = as_input(batch)
         self.log("val/loss", F.mse_loss(self.model(clips), clips), batch_size=len(batch))
 
     def configure_optimizers(self):

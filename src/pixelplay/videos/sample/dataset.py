@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pixelplay.config import SampleConfig
 from pixelplay.errors import DataError
+from pixelplay.progress import progress_bar
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.sample.actors import Actor
 from pixelplay.videos.sample.anomalies import EVENTS, pick_kinds, pick_slots
@@ -77,7 +77,7 @@ def render_sample(root: Path, config: SampleConfig, workers: int = 0) -> None:
 
 
 def _render_all(folder: Path, config: SampleConfig, jobs: list[tuple[str, int]], workers: int) -> None:
-    progress = tqdm(total=len(jobs), desc="rendering the sample", unit="video")
+    progress = progress_bar(len(jobs), "video", "rendering the sample")
     if workers == 1:
         for split, video in jobs:
             write_video(folder, config, split, video)
