@@ -8,6 +8,8 @@ import ast
 import hashlib
 import json
 import os
+import platform
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ import pandas as pd
 
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError, PixelPlayError
+
+HOST = re.sub(r"\W", "-", platform.node()) or "here"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class RunFiles:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; renamed to `path` when the block ends well, removed when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -90,7 +94,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes of this machine left anywhere below `folder`."""
-    for path in folder.rglob(".*.tmp"):
+    for path in folder.rglob(f".*.{HOST}.*.tmp"):  # other machines' processes may be alive
         pid = path.name.split(".")[-2]
         if pid.isdigit() and not _is_running(int(pid)):
             path.unlink(missing_ok=True)
@@ -228,6 +232,8 @@ def is_current(record: Path, inputs: str) -> bool:
     try:
         value = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
+        return False
+    if not isinstance(value, dict):
         return False
     return value.get("fingerprint") == inputs and all(Path(path).exists() for path in value.get("outputs", []))
 

@@ -17,7 +17,7 @@ from pixelplay.errors import ConfigError, PixelPlayError
 
 HELP = """
 usage: python src/{name}.py [experiment=NAME] [key=value …]     one run
-       python src/{name}.py --multirun key=1,2,3 …              one run per value, each in a folder of its own
+       python src/{name}.py --multirun key=1,2,3 …              one run per value, each in its own folder
        python src/{name}.py --cfg job [key=value …]             show the whole configuration, run nothing
 
 choices (a folder of configs/ each):
@@ -33,11 +33,11 @@ def load_config(overrides: list[str]) -> Config:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        try:
+    try:
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return _checked(compose("config", overrides=overrides))
-        except HydraException as error:
-            raise ConfigError(_explain(error)) from None
+    except HydraException as error:  # explained outside, since that composes the defaults
+        raise ConfigError(_explain(error)) from None
 
 
 def command(main: Callable[[Config], None]) -> None:
@@ -108,6 +108,9 @@ def _explain(error: Exception) -> str:
     from omegaconf import DictConfig, OmegaConf
 
     message = str(error).replace("\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.", "")
+    absent = re.search(r"Could not load '(\w+)/([^']+)'", message)  # of a list, such as detector=[…]
+    if absent and absent[1] in _group_names():
+        return f"{absent[1]}={absent[2]}: no such file in configs/; {alternatives(absent[2], _choices(absent[1]))}"
     unknown = re.search(r"Could not override '([^']+)'", message)
     if not unknown:
         return message
@@ -131,12 +134,13 @@ def _group_names() -> list[str]:
     return sorted(folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir())
 
 
+def _choices(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml"))
+
+
 def _help(main: Callable[[Config], None]) -> str:
     script = sys.modules["__main__"]
-    groups = [
-        f"  {group + '=':14}{' | '.join(sorted(file.stem for file in (CONFIG_DIR / group).glob('*.yaml')))}"
-        for group in _group_names()
-    ]
+    groups = [f"  {group + '=':14}{' | '.join(_choices(group))}" for group in _group_names()]
     name = os.path.basename(sys.argv[0]).removesuffix(".py")
     return (script.__doc__ or main.__doc__ or "").strip() + "\n" + HELP.format(name=name, groups="\n".join(groups))
 

@@ -24,7 +24,7 @@ def _safe_name(value: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_safe_name)]
-FilePath = Annotated[Path, Field(strict=False)]
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
 
 
 class Settings(BaseModel):
@@ -137,7 +137,7 @@ class TrainerConfig(Settings):
     batch_size: Natural
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    precision: Literal["auto", "32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16"]
     loggers: list[Literal["csv", "tensorboard", "wandb"]]
     wandb: WandbConfig
 

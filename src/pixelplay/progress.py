@@ -1,4 +1,4 @@
-"""The progress bar of long work: rate and time left, redrawn seldom where nobody watches (log files, notebooks' runs)."""
+"""The progress bar of long work: rate and time left, redrawn seldom where nobody watches, as in log files."""
 
 import sys
 

@@ -22,10 +22,11 @@ from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import DataError
 from pixelplay.progress import progress_bar
-from pixelplay.videos.cache import CachedVideo, FrameCache, Problem, bytes_needed, require_space, source_key
+from pixelplay.videos.cache import CachedVideo, FrameCache, Problem, bytes_needed, require_space, source_key, truth_key
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)
 
@@ -50,18 +51,21 @@ def run(config: Config) -> None:
     if is_current(files.record("prepare"), inputs):
         log.info("prepare: up to date")
         return
-    with recorded(files.record("prepare"), inputs, [files.index]):
+    outputs = [files.index, files.problems]
+    with recorded(files.record("prepare"), inputs, outputs):
         cached = _decode(config, videos)
         problems = [problem for one in cached for problem in one.problems]
         _write_problems(files.problems, problems)
         index = Index(
             dataset=config.dataset.name,
-            data_key=fingerprint([source_key(raw) for raw in videos]),
+            train_key=fingerprint([source_key(raw) for raw in videos if raw.split == "train"]),
+            test_key=fingerprint([source_key(raw) for raw in videos if raw.split == "test"]),
             heldout=config.dataset.heldout,
             train=[one.video for one in cached if one.video.split == "train"],
             test=[one.video for one in cached if one.video.split == "test"],
         )
         index.save(files.index)
+        outputs += [one.video.folder / f"{format_name(f)}.npy" for one in cached for f in formats(config)]
     _summarise(index, problems, files)
 
 
@@ -73,16 +77,17 @@ def formats(config: Config) -> list[FrameFormat]:
 
 def _inputs(config: Config, videos: list[RawVideo]) -> str:
     wanted = [f.model_dump() for f in formats(config)]
-    keys = [source_key(raw) for raw in videos]
+    keys = [(source_key(raw), truth_key(raw)) for raw in videos]
     folder = str(config.paths.cache.resolve())
-    return fingerprint(config.dataset.model_dump(), wanted, keys, folder, code_version(__name__))
+    layout = code_version(f"pixelplay.videos.layouts.{config.dataset.layout}")  # imported by its name
+    return fingerprint(config.dataset.model_dump(), wanted, keys, folder, code_version(__name__), layout)
 
 
 def _decode(config: Config, videos: list[RawVideo]) -> list[CachedVideo]:
     place = fingerprint(config.dataset.layout, find_root(config.dataset).resolve())
     cache = FrameCache(config.paths.cache / f"{config.dataset.name}-{place}")  # shared by every run on this data set
     wanted = formats(config)
-    new = [raw for raw in videos if cache.find(raw, wanted) is None]
+    new = [raw for raw in videos if not cache.holds(raw, wanted)]
     frames = sum(raw.source.expected_frames() for raw in new)
     needed = bytes_needed(frames, wanted)
     free = require_space(config.paths.cache, needed, "paths.cache")
@@ -106,6 +111,7 @@ def _render(config: Config) -> None:
     assert sample is not None and root is not None
     from pixelplay.videos.sample import render_sample
 
+    require_writable(root.parent, "dataset.root")
     if root.is_dir() and any(root.iterdir()):
         if not _render_record(root).is_file():
             raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")

@@ -14,12 +14,13 @@ from pixelplay.videos.video import Video
 def hold_out(videos: list[Video], config: HeldoutConfig) -> tuple[list[Video], list[Video]]:
     """Split training videos into (to fit, held out).
 
-    With `min_videos` or more, whole videos are held out; with fewer, one block of time of each video, at a random
-    place, and what stands before and after it is fitted on. A one-frame video can't be split and is fitted on.
+    With `min_videos` (and two) or more, whole videos are held out, never all of them; with fewer, one block of time of
+    each video, at a random place, and what stands before and after it is fitted on. A one-frame video can't be split
+    and is fitted on.
     """
     rng = np.random.default_rng(config.seed)
-    if len(videos) >= config.min_videos:
-        count = max(1, round(config.share * len(videos)))
+    if len(videos) >= max(config.min_videos, 2):
+        count = min(max(1, round(config.share * len(videos))), len(videos) - 1)
         chosen = set(rng.choice(len(videos), count, replace=False).tolist())
         return (
             [video for i, video in enumerate(videos) if i not in chosen],

@@ -1,4 +1,4 @@
-"""The index of a run: its videos, which of them are held out, and the key of the data. Written by `prepare`."""
+"""The index of a run: its videos, which of them are held out, and keys of the data. Written by `prepare`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from pixelplay.videos.video import Video
 @dataclass(frozen=True)
 class Index:
     dataset: str
-    data_key: str  # changes with any file of the data set
+    train_key: str  # changes with any file of a training video
+    test_key: str  # and this one with any of a test video
     heldout: HeldoutConfig
     train: list[Video]
     test: list[Video]
@@ -31,7 +32,8 @@ class Index:
     def save(self, path: Path) -> None:
         value: dict[str, Any] = {
             "dataset": self.dataset,
-            "data_key": self.data_key,
+            "train_key": self.train_key,
+            "test_key": self.test_key,
             "heldout": self.heldout.model_dump(),
             "train": [video.as_json() for video in self.train],
             "test": [video.as_json() for video in self.test],
@@ -43,7 +45,8 @@ class Index:
         value = read_json(path, made_by="prepare")
         return cls(
             dataset=value["dataset"],
-            data_key=value["data_key"],
+            train_key=value["train_key"],
+            test_key=value["test_key"],
             heldout=HeldoutConfig.model_validate(value["heldout"]),
             train=[Video.from_json(v) for v in value["train"]],
             test=[Video.from_json(v) for v in value["test"]],

@@ -6,6 +6,7 @@ A source yields its frames in order, once. What can't be read comes as a frame w
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 from pixelplay.errors import DataError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
-VIDEO_SUFFIXES = {".avi", ".mp4", ".mkv", ".mov"}
+VIDEO_SUFFIXES = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv"}
 
 
 class Frame(NamedTuple):
@@ -38,10 +39,13 @@ class Source(Protocol):
     def files(self) -> list[Path]:
         """All files that are read."""
 
+    def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
+        """(name, problem, treatment) of what is no single frame's fault; `decoded` frames have come out of `read`."""
 
-def natural_key(name: str) -> list[Any]:
-    """Sort key by which frame_2 stands before frame_10."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", name)]
+
+def natural_key(name: str) -> tuple[list[Any], str]:
+    """Sort key by which frame_2 stands before frame_10; no two names have the same."""
+    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)], name
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class ImageFolder:
 
         Hidden files are passed over. Frames whose names carry no number are numbered by their position from 0.
         """
-        entries = sorted((e.name for e in folder.iterdir() if e.is_file() and not e.name.startswith(".")), key=natural_key)
+        files = (entry.name for entry in folder.iterdir() if not entry.is_dir())
+        entries = sorted((name for name in files if not name.startswith(".")), key=natural_key)
         names = [name for name in entries if Path(name).suffix.lower() in IMAGE_SUFFIXES]
         ignored = [name for name in entries if Path(name).suffix.lower() not in IMAGE_SUFFIXES]
         if not names:
@@ -68,7 +73,7 @@ class ImageFolder:
         found = [re.findall(r"\d+", Path(name).stem) for name in names]
         numbers = [int(digits[-1]) for digits in found] if all(found) else list(range(len(names)))
         order = sorted(range(len(names)), key=numbers.__getitem__)
-        for before, after in zip(order, order[1:], strict=False):
+        for before, after in pairwise(order):
             if numbers[before] == numbers[after]:
                 raise DataError(
                     f"{folder}: {names[before]} and {names[after]} are both frame {numbers[after]}; "
@@ -82,6 +87,9 @@ class ImageFolder:
     def files(self) -> list[Path]:
         return [self.folder / name for name in self.names]
 
+    def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
+        return [(name, "not an image", "ignored") for name in self.ignored]
+
     def read(self, gray: bool, color: bool) -> Iterator[Frame]:
         # Grey is decoded as grey: from a JPEG that is faster than colour, and not bit-equal to colour converted. So
         # a frame asked for in both is decoded twice, and a grey frame never depends on who else asked for colour.
@@ -89,7 +97,7 @@ class ImageFolder:
             data, problem = _read_bytes(self.folder / name)
             gray_image = _decode(data, cv2.IMREAD_GRAYSCALE) if gray and not problem else None
             color_image = _decode(data, cv2.IMREAD_COLOR_RGB) if color and not problem else None
-            if not problem and (gray and gray_image is None or color and color_image is None):
+            if not problem and ((gray and gray_image is None) or (color and color_image is None)):
                 problem = "cannot be decoded"
             if problem:
                 gray_image = color_image = None
@@ -104,46 +112,54 @@ class VideoFile:
 
     def expected_frames(self) -> int:
         capture = self._open()
-        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         capture.release()
-        return max(count, 0)
+        return max(frames, 0)
 
     def files(self) -> list[Path]:
         return [self.path]
 
+    def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
+        expected = self.expected_frames()
+        if decoded >= expected:
+            return []
+        problem = f"its header announces {expected} frames, {decoded} are in it"
+        return [(self.path.name, problem, "used as it is; the last frame may be incomplete")]
+
     def read(self, gray: bool, color: bool) -> Iterator[Frame]:
         capture = self._open()
-        number = 0
-        while True:
-            ok, image = capture.read()  # (H, W, 3) BGR
-            if not ok:
-                break
-            yield Frame(
-                number,
-                f"{self.path.name}#{number}",
-                cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if gray else None,
-                cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color else None,
-                None,
-            )
-            number += 1
-        capture.release()
+        try:
+            for number in count():
+                ok, image = capture.read()  # (H, W, 3) BGR
+                if not ok:
+                    return
+                yield Frame(
+                    number,
+                    f"{self.path.name}#{number}",
+                    cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if gray else None,
+                    cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color else None,
+                    None,
+                )
+        finally:
+            capture.release()
 
     def _open(self) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(self.path))
         if not capture.isOpened():
-            raise DataError(f"{self.path}: cannot be opened as a video ({self.path.stat().st_size} bytes); replace or remove it")
+            size = self.path.stat().st_size if self.path.exists() else 0
+            raise DataError(f"{self.path}: cannot be opened as a video ({size} bytes); replace or remove it")
         return capture
 
 
-def _read_bytes(path: Path) -> tuple[np.ndarray, str | None]:
+def _read_bytes(path: Path) -> tuple[bytes, str | None]:
     """The file's bytes, and what is wrong with them."""
     try:
-        data = np.fromfile(path, np.uint8)
+        data = path.read_bytes()
     except OSError as error:
-        return np.empty(0, np.uint8), f"cannot be read ({error.strerror})"
-    if data.size == 0:
+        return b"", f"cannot be read ({error.strerror})"
+    if not data:
         return data, "empty file"
-    if is_truncated(data.tobytes()):
+    if is_truncated(data):
         return data, "truncated file"
     return data, None
 
@@ -156,14 +172,14 @@ def is_truncated(data: bytes) -> bool:
     if data[:2] == b"\xff\xd8":
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     if data[:4] == b"\x89PNG":
-        return b"IEND" not in data[-64:]
+        return b"IEND\xae\x42\x60\x82" not in data  # the last chunk's name and checksum
     if data[:2] == b"BM":
         return len(data) < int.from_bytes(data[2:6], "little")
     return False
 
 
-def _decode(data: np.ndarray, flag: int) -> np.ndarray | None:
+def _decode(data: bytes, flag: int) -> np.ndarray | None:
     try:
-        return cv2.imdecode(data, flag)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error:
         return None

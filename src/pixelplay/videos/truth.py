@@ -3,7 +3,7 @@
 Labels are read by `prepare`; masks are opened frame by frame, when a metric asks for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +37,14 @@ class FrameLabels:
 
 
 @dataclass(frozen=True)
+class LabelFile:
+    """A video's labels, not read yet: data sets are listed at every command, and large label files take seconds."""
+
+    path: Path  # a file, or a folder of masks
+    read: Callable[[], FrameLabels]  # raises DataError
+
+
+@dataclass(frozen=True)
 class PixelMasks:
     """Masks of the anomalous pixels of one video, in the original frames' coordinates, read one at a time."""
 
@@ -57,8 +65,7 @@ class PixelMasks:
             mask = np.asarray(stack[number - self.first]) > 0
         if mask.shape != size[::-1]:
             raise DataError(
-                f"{self.path}: the mask of frame {number} is {mask.shape[1]}x{mask.shape[0]}, "
-                f"the frame {size[0]}x{size[1]} pixels"
+                f"{self.path}: the mask of frame {number} has height and width {mask.shape}, the frame {size[::-1]}"
             )
         return mask
 
@@ -89,19 +96,18 @@ def _stack(kind: str, path: str) -> Sequence[np.ndarray]:
 def load_npy(path: Path) -> np.ndarray:
     """A .npy array, memory-mapped; raises DataError when it is damaged or would need unpickling."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # NumPy raises many kinds on a damaged header (ValueError, TokenError, …)
         raise DataError(f"{path}: cannot be read as a plain .npy array ({error})") from None
 
 
 def load_avenue_masks(path: Path) -> Sequence[np.ndarray]:
     """The cell array `volLabel` of an Avenue label file: one mask (H, W) per frame."""
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
         cells = loadmat(path, variable_names=["volLabel"]).get("volLabel")
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
+    except Exception as error:  # SciPy raises many kinds on a damaged file (MatReadError, IndexError, zlib.error, …)
         raise DataError(f"{path}: cannot be read as a MATLAB file ({error})") from None
     if cells is None:
         raise DataError(f"{path}: no variable volLabel in it; Avenue's files <video>_label.mat have one")

@@ -40,6 +40,11 @@ class Video:
             raise MissingArtifactError(
                 f"{path} is missing: run `python src/prepare.py` with the same options"
             ) from None
+        if self.start + len(self) > len(array):
+            raise MissingArtifactError(
+                f"{path} holds {len(array)} frames, not {self.start + len(self)}: the footage has changed since; "
+                "run `python src/prepare.py` with the same options"
+            )
         return array[self.start : self.start + len(self)]
 
     def block(self, start: int, stop: int) -> "Video":

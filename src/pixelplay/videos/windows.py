@@ -10,9 +10,12 @@ import numpy as np
 def windows(frames: int, length: int, stride: int) -> np.ndarray:
     """Positions of each window, int64 [N, length]; the last window ends at the last frame whatever the stride.
 
-    With fewer than `length` frames there is one window, and the last position fills it up.
+    With fewer than `length` frames there is one window, and the last position fills it up. Raises ValueError for a
+    stride that would skip frames.
     """
     _check(frames, length, stride)
+    if stride > length:
+        raise ValueError(f"stride={stride} would skip frames between windows of length={length}")
     last_start = max(frames - length, 0)
     starts = np.arange(0, last_start + 1, stride)
     if starts[-1] != last_start:

@@ -35,11 +35,17 @@ def find_root(config: DatasetConfig, layout: ModuleType | None = None) -> Path:
     """The folder that holds the layout's own folders: dataset.root, or a candidate, or a folder below it."""
     layout = layout or _layout(config.layout)
     roots = [config.root] if config.root is not None else [Path(c) for c in config.candidates]
+    roots = [root.expanduser() for root in roots]  # shells leave the ~ of dataset.root=~/data as it is
     for root in roots:
         if root.is_dir():
             found = _below(root, layout.MARKERS)
+            if len(found) > 1:
+                raise DataError(
+                    f"data set {config.name!r}: several are below {root}: {', '.join(map(str, found))}; "
+                    "name one with dataset.root=FOLDER"
+                )
             if found:
-                return found
+                return found[0]
     tried = ", ".join(str(root) for root in roots) or "nowhere (dataset.candidates is empty)"
     missing = "is no folder" if len(roots) == 1 and not roots[0].exists() else "no data set of this layout there"
     raise DataError(
@@ -48,15 +54,20 @@ def find_root(config: DatasetConfig, layout: ModuleType | None = None) -> Path:
     )
 
 
-def _below(root: Path, markers: tuple[str, ...]) -> Path | None:
+def _below(root: Path, markers: tuple[str, ...]) -> list[Path]:
+    """The folders that hold all `markers`, on the highest level that has one."""
     level = [root]
     for _ in range(SEARCH_DEPTH + 1):
-        for folder in level:
-            if all((folder / marker).is_dir() for marker in markers):
-                return folder
+        found = [folder for folder in level if all((folder / marker).is_dir() for marker in markers)]
+        if found:
+            return found
         # a level with very many folders is footage, not the way to it
-        level = sorted(child for folder in level for child in folder.iterdir() if child.is_dir())[:64]
-    return None
+        level = sorted(child for folder in level for child in folder.iterdir() if _may_lead_to_data(child))[:64]
+    return []
+
+
+def _may_lead_to_data(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith((".", "__MACOSX"))
 
 
 def _layout(name: str) -> ModuleType:

@@ -1,7 +1,8 @@
-"""UCSD Ped1 and Ped2 (Mahadevan et al., CVPR 2010): frame folders, masks beside the test folders, labels in MATLAB code."""
+"""UCSD Ped1 and Ped2 (Mahadevan et al., CVPR 2010): frame folders, masks beside them, labels in MATLAB code."""
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from pixelplay.errors import DataError
 from pixelplay.videos.layouts.folder import mask_folder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
 from pixelplay.videos.sources import ImageFolder
-from pixelplay.videos.truth import FrameLabels, PixelMasks, read_mask_image
+from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, read_mask_image
 
 EXPECTED = """  Train/TrainNNN/FFF.tif       normal (.tif .jpg .png .bmp)
   Test/TestNNN/FFF.tif         to be scored
@@ -21,17 +22,16 @@ MARKERS = ("Train", "Test")
 
 def read(root: Path) -> list[RawVideo]:
     tests = list_videos(root / "Test", "test", skip_suffix="_gt")
-    files = sorted([*root.glob("*.m"), *(root / "Test").glob("*.m")])
+    files = sorted([*root.glob("[!.]*.m"), *(root / "Test").glob("[!.]*.m")])  # no hidden copies
     labels = read_gt_frames(files[0], tests) if files else {}
     return list_videos(root / "Train", "train") + [_with_truth(video, root, labels) for video in tests]
 
 
-def _with_truth(video: RawVideo, root: Path, labels: dict[str, FrameLabels]) -> RawVideo:
+def _with_truth(video: RawVideo, root: Path, labels: dict[str, LabelFile]) -> RawVideo:
     folder = root / "Test" / f"{video.id}_gt"
     masks = mask_folder(folder) if folder.is_dir() else None
-    if video.id in labels:
-        return replace(video, labels=labels[video.id], masks=masks)
-    return replace(video, labels=labels_from_masks(masks) if masks else None, masks=masks)
+    from_masks = LabelFile(folder, partial(labels_from_masks, masks)) if masks else None
+    return replace(video, labels=labels.get(video.id, from_masks), masks=masks)
 
 
 def labels_from_masks(masks: PixelMasks) -> FrameLabels:
@@ -41,22 +41,27 @@ def labels_from_masks(masks: PixelMasks) -> FrameLabels:
     return FrameLabels(Path(masks.path), np.array(list(files), np.int64), np.array(values, np.uint8))
 
 
-def read_gt_frames(path: Path, videos: list[RawVideo]) -> dict[str, FrameLabels]:
-    """Labels of `TestVideoFile{end+1}.gt_frame = [a:b, c:d];` lines, in the order of the test videos (1-based frames)."""
+def read_gt_frames(path: Path, videos: list[RawVideo]) -> dict[str, LabelFile]:
+    """Labels of `TestVideoFile{end+1}.gt_frame = [a:b, c:d];` lines, one for each test video in turn."""
     lines = re.findall(r"gt_frame\s*=\s*\[([^\]]*)\]", path.read_text(encoding="utf-8", errors="replace"))
     if len(lines) != len(videos):
         raise DataError(f"{path}: {len(lines)} gt_frame lines for {len(videos)} test videos; they must match")
-    labels = {}
-    for video, line in zip(videos, lines, strict=True):
-        assert isinstance(video.source, ImageFolder)
-        numbers = np.array(video.source.numbers, np.int64)
-        values = np.zeros(len(numbers), np.uint8)
-        for part in re.split(r"[,\s]+", line.strip()):
-            first, _, last = part.partition(":")
-            if not first.isdigit() or not (last or first).isdigit():
-                raise DataError(f"{path}: gt_frame of {video.id} has {part!r}, not a range such as 61:180")
-            if int(last or first) > numbers[-1]:
-                raise DataError(f"{path}: gt_frame of {video.id} goes to {last or first}, its last frame is {numbers[-1]}")
-            values[(numbers >= int(first)) & (numbers <= int(last or first))] = 1
-        labels[video.id] = FrameLabels(path, numbers, values)
-    return labels
+    return {
+        video.id: LabelFile(path, partial(_labels_of_line, path, video, line))
+        for video, line in zip(videos, lines, strict=True)
+    }
+
+
+def _labels_of_line(path: Path, video: RawVideo, line: str) -> FrameLabels:
+    if not isinstance(video.source, ImageFolder):
+        raise DataError(f"{path}: gt_frame of {video.id} counts frames of a folder, and {video.id} is a video file")
+    numbers = np.array(video.source.numbers, np.int64)
+    values = np.zeros(len(numbers), np.uint8)
+    for part in re.findall(r"[^,\s]+", line):
+        first, _, last = part.partition(":")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise DataError(f"{path}: gt_frame of {video.id} has {part!r}, not a range such as 61:180")
+        if int(last or first) > numbers[-1]:
+            raise DataError(f"{path}: gt_frame of {video.id} goes to {last or first}, its last frame is {numbers[-1]}")
+        values[(numbers >= int(first)) & (numbers <= int(last or first))] = 1
+    return FrameLabels(path, numbers, values)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixelplay.videos.sources import VIDEO_SUFFIXES, ImageFolder, Source, VideoFile, natural_key
-from pixelplay.videos.truth import FrameLabels, PixelMasks
+from pixelplay.videos.truth import LabelFile, PixelMasks
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class RawVideo:
     id: str
     split: str  # train | test
     source: Source
-    labels: FrameLabels | None = None
+    labels: LabelFile | None = None
     masks: PixelMasks | None = None
     tracks: Path | None = None
 

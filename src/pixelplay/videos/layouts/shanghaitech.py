@@ -1,6 +1,7 @@
 """ShanghaiTech Campus (Liu et al., CVPR 2018): training videos, test frame folders, masks as NumPy arrays."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
 from pixelplay.videos.sources import ImageFolder
-from pixelplay.videos.truth import FrameLabels, PixelMasks, load_npy
+from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, load_npy
 
 EXPECTED = """  training/videos/SS_NNN.avi           normal (or training/frames/SS_NNN/FFF.jpg)
   testing/frames/SS_NNNN/FFF.jpg       to be scored, numbered from 0
@@ -28,11 +29,16 @@ def _with_truth(video: RawVideo, testing: Path) -> RawVideo:
     first = video.source.numbers[0] if isinstance(video.source, ImageFolder) else 0
     label_file = testing / "test_frame_mask" / f"{video.id}.npy"
     mask_file = testing / "test_pixel_mask" / f"{video.id}.npy"
-    labels = None
-    if label_file.is_file():
-        values = load_npy(label_file)
-        if values.ndim != 1 or not np.isin(values, (0, 1)).all():
-            raise DataError(f"{label_file}: labels must be a row of 0 and 1, one for each frame; shape {values.shape}")
-        labels = FrameLabels(label_file, np.arange(first, first + len(values)), values.astype(np.uint8))
-    masks = PixelMasks("npy", str(mask_file), first=first) if mask_file.is_file() else None
-    return replace(video, labels=labels, masks=masks)
+    return replace(
+        video,
+        labels=LabelFile(label_file, partial(read_labels, label_file, first)) if label_file.is_file() else None,
+        masks=PixelMasks("npy", str(mask_file), first=first) if mask_file.is_file() else None,
+    )
+
+
+def read_labels(path: Path, first: int) -> FrameLabels:
+    """Labels of a .npy row of 0 and 1; `first` is the number of the video's first frame."""
+    values = load_npy(path)
+    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+        raise DataError(f"{path}: labels must be a row of 0 and 1, one for each frame; shape {values.shape}")
+    return FrameLabels(path, np.arange(first, first + len(values)), values.astype(np.uint8))

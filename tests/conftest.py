@@ -1,0 +1,26 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import pytest
+from tests.footage import write_frames
+
+
+@pytest.fixture
+def small_folder(tmp_path: Path) -> Path:
+    """A data set of the layout `folder`: three training videos, two test videos with gaps, labels for one of them."""
+    root = tmp_path / "data"
+    for i, name in enumerate(("01", "02", "03")):
+        write_frames(root / "train" / name, range(20), seed=i)
+    write_frames(root / "test/01", [5, 6, 8, 9, 12], seed=3)
+    write_frames(root / "test/02", range(3), seed=4)  # shorter than any detector's window
+    (root / "test_labels").mkdir()
+    (root / "test_labels/01.csv").write_text("frame,label\n5,0\n6,1\n8,1\n9,0\n12,0\n")
+    return root
+
+
+@pytest.fixture
+def small_run(small_folder: Path, tmp_path: Path) -> list[str]:
+    """Overrides of a run on `small_folder` that writes below the test's own folder."""
+    paths = [f"paths.{name}={tmp_path / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
+    return ["experiment=folder", f"dataset.root={small_folder}", "detector=conv_ae_tiny", "device=cpu", *paths]

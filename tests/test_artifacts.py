@@ -1,0 +1,262 @@
+"""Artefacts: written whole or not at all, code versions that ignore comments, records of finished stages."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixelplay.artifacts import (
+    RunFiles,
+    atomic,
+    code_version,
+    fingerprint,
+    is_current,
+    read_json,
+    recorded,
+    remove_leftovers,
+    require_writable,
+    write_json,
+    write_text,
+)
+from pixelplay.commands import load_config
+from pixelplay.errors import MissingArtifactError, PixelPlayError
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def dead_process() -> int:
+    """The id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+# --- atomic writes --------------------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole_and_its_folder_with_it(tmp_path: Path):
+    path = tmp_path / "a/b/file.txt"
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        assert temporary.parent == path.parent  # a rename is atomic within one file system only
+    assert path.read_text() == "half"
+    assert names(tmp_path) == ["a/b/file.txt"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path: Path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic(path) as temporary:
+        temporary.write_text("half of the new")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_a_write_that_is_killed_leaves_the_old_file(tmp_path: Path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    script = """
+import os, signal, sys
+from pathlib import Path
+from pixelplay.artifacts import atomic
+with atomic(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half of the new")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert len(names(tmp_path)) == 2
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_leftovers_of_dead_processes_go_and_everything_else_stays(tmp_path: Path):
+    (tmp_path / "below").mkdir()
+    stays = [f".a.{os.getpid()}.tmp", "below/.b.1.tmp", ".hidden.tmp", f"visible.{dead_process()}.tmp", "data.npy"]
+    goes = [f".a.npy.{dead_process()}.tmp", f"below/.b.json.{dead_process()}.tmp"]
+    for name in stays + goes:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted(stays)
+    remove_leftovers(tmp_path / "nowhere")  # nothing to do
+
+
+def test_text_is_the_same_bytes_on_every_system(tmp_path: Path):
+    write_text(tmp_path / "a.csv", "ä,1\nb,2\n")
+    assert (tmp_path / "a.csv").read_bytes() == b"\xc3\xa4,1\nb,2\n"
+
+
+def test_json_comes_back_and_numbers_that_json_has_not_are_refused(tmp_path: Path):
+    value = {"a": [1, 2.5, None], "ü": "x"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json", "prepare") == value
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert read_json(tmp_path / "a.json", "prepare") == value
+
+
+def test_a_missing_or_damaged_artefact_names_the_command_that_writes_it(tmp_path: Path):
+    with pytest.raises(MissingArtifactError, match=r"a\.json is missing: run `python src/train\.py`"):
+        read_json(tmp_path / "a.json", "train")
+    (tmp_path / "a.json").write_text('{"a": ')
+    with pytest.raises(PixelPlayError, match=r"a\.json is damaged .*python src/train\.py"):
+        read_json(tmp_path / "a.json", "train")
+
+
+# --- folders --------------------------------------------------------------------------------------------------------
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path):
+    require_writable(tmp_path / "a/b", "paths.outputs")
+    assert (tmp_path / "a/b").is_dir()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["file/below", "file"])
+def test_a_folder_that_cannot_be_made_is_refused_with_its_key(tmp_path: Path, place: str):
+    (tmp_path / "file").touch()
+    with pytest.raises(PixelPlayError, match=r"cannot write to .*name another folder with paths\.outputs=FOLDER"):
+        require_writable(tmp_path / place, "paths.outputs")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc here")
+def test_a_file_system_that_takes_no_files_is_refused():
+    with pytest.raises(PixelPlayError, match=r"cannot write to /proc/pixelplay/"):
+        require_writable(Path("/proc/pixelplay"), "paths.cache")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused(tmp_path: Path):
+    (tmp_path / "sealed").mkdir(mode=0o500)
+    with pytest.raises(PixelPlayError, match="Permission denied"):
+        require_writable(tmp_path / "sealed", "paths.cache")
+
+
+def test_a_run_s_files_lie_below_its_experiment_and_its_name():
+    base = RunFiles.of(load_config(["experiment=ped2", "dataset.root=x"]))
+    assert base.index == Path("outputs/ped2/index.json")
+    assert base.submission == Path("submissions/ped2.csv")
+    named = RunFiles.of(load_config(["experiment=ped2", "dataset.root=x", "run=wide"]))
+    assert named.index == Path("outputs/ped2/wide/index.json")
+    assert named.detector("conv_ae") == Path("checkpoints/ped2/wide/conv_ae")
+    assert named.submission == Path("submissions/ped2/wide.csv")
+    assert named.cache == base.cache  # shared
+
+
+# --- fingerprints ---------------------------------------------------------------------------------------------------
+
+
+def test_a_fingerprint_depends_on_the_values_and_not_on_the_order_of_keys():
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    values = [{"a": 1, "b": [2]}, {"a": 1, "b": [3]}, {"a": "1", "b": [2]}, [1, 2], [2, 1], "12", None]
+    assert len({fingerprint(value) for value in values}) == len(values)
+    assert fingerprint(1, 2) != fingerprint([1, 2], None)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package `pixelplay` of four modules, with the real `artifacts` in it: top -> middle -> deep, and apart."""
+    folder = tmp_path / "src/pixelplay"
+    (folder / "parts").mkdir(parents=True)
+    for name in ("__init__", "artifacts", "config", "errors"):
+        shutil.copy(SOURCE / f"pixelplay/{name}.py", folder)
+    (folder / "parts/__init__.py").touch()
+    (folder / "top.py").write_text("from pixelplay.parts import middle\nfrom pixelplay import errors\nVALUE = middle\n")
+    (folder / "parts/middle.py").write_text("import pixelplay.parts.deep\nraise SystemExit('never run')\n")
+    (folder / "parts/deep.py").write_text('"""Deep."""\n\n\ndef f(x):\n    """Of x."""\n    return x + 1  # one\n')
+    (folder / "parts/apart.py").write_text("X = 1\n")
+    return folder
+
+
+EDITS: dict[str, tuple[str, str, bool]] = {  # what is done -> file, its new text, whether the version of top changes
+    "comments": ("parts/deep.py", '"""Deep."""\n\n\ndef f(x):\n    """Of x."""\n    return x + 1\n', False),
+    "docstrings": ("parts/deep.py", '"""Deeper."""\n\n\ndef f(x):\n    return x + 1\n', False),
+    "formatting": ("parts/deep.py", "def f( x ):\n        return (x\n + 1)\n", False),
+    "a number in an import of an import": ("parts/deep.py", "def f(x):\n    return x + 2\n", True),
+    "an import": ("parts/middle.py", "raise SystemExit('never run')\n", True),
+    "the module itself": ("top.py", "from pixelplay.parts import middle\nVALUE = 3\n", True),
+    "a module that is not imported": ("parts/apart.py", "X = 2\n", False),
+    "how errors are worded": ("errors.py", "X = 2\n", False),
+}
+
+
+def test_a_code_version_changes_with_the_code_of_all_imports_and_with_nothing_else(package: Path):
+    script = """
+import json, sys
+from pathlib import Path
+from pixelplay.artifacts import code_version
+package, edits = Path(sys.argv[1]), json.loads(sys.argv[2])
+def version():
+    code_version.cache_clear()
+    return code_version("pixelplay.top")
+first, changed = version(), {}
+for what, (file, text, _) in edits.items():
+    old = (package / file).read_text()
+    (package / file).write_text(text)
+    changed[what] = version() != first
+    (package / file).write_text(old)
+assert version() == first
+print(json.dumps(changed))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    command = [sys.executable, "-c", script, str(package), json.dumps(EDITS)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {what: changes for what, (_, _, changes) in EDITS.items()}
+
+
+def test_stages_have_code_versions_of_their_own_which_need_no_heavy_import():
+    script = """
+import sys
+from pixelplay.artifacts import code_version
+for name in ("stages.prepare", "stages.train", "detectors.autoencoder"):
+    print(code_version(f"pixelplay.{name}"))
+assert not {"torch", "cv2", "lightning"} & set(sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stdout.split())) == 3
+    assert done.stdout.split()[0] == code_version("pixelplay.stages.prepare")
+
+
+# --- records of finished stages -------------------------------------------------------------------------------------
+
+
+def test_a_finished_stage_is_current_until_its_inputs_change_or_an_output_goes(tmp_path: Path):
+    record, output = tmp_path / "stages/train.json", tmp_path / "model.bin"
+    assert not is_current(record, "abc")
+    with recorded(record, "abc", [output]):
+        assert not is_current(record, "abc")
+        output.touch()
+    assert is_current(record, "abc")
+    assert not is_current(record, "abd")
+    output.unlink()
+    assert not is_current(record, "abc")
+
+
+def test_a_stage_that_fails_is_not_current_even_if_it_was_before(tmp_path: Path):
+    record = tmp_path / "train.json"
+    with recorded(record, "abc", []):
+        pass
+    with pytest.raises(RuntimeError, match="died"), recorded(record, "abc", []):
+        raise RuntimeError("died")
+    assert not is_current(record, "abc")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"fingerprint": "ab'])
+def test_a_damaged_record_is_not_current(tmp_path: Path, text: str):
+    (tmp_path / "train.json").write_text(text)
+    assert not is_current(tmp_path / "train.json", "abc")

@@ -1,0 +1,529 @@
+"""The frame cache: exact contents, nothing decoded twice, bad frames treated as documented, kills survived."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from dataclasses import replace as with_changes
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.footage import (
+    COLOR,
+    GRAY,
+    HEIGHT,
+    SMALL_GRAY,
+    WIDTH,
+    GeneratedSource,
+    encoded,
+    folder_video,
+    generated,
+    picture,
+    write_frames,
+    write_video,
+)
+
+from pixelplay.config import FrameFormat
+from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
+from pixelplay.videos.cache import CachedVideo, FrameCache, bytes_needed, require_space, source_key, truth_key
+from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.sources import Frame, ImageFolder, VideoFile
+from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks
+
+PLAIN = FrameFormat(height=8, width=8, gray=True)
+
+
+@dataclass(frozen=True)
+class WatchedFolder(ImageFolder):
+    """An image folder that writes down what was asked of it."""
+
+    passes: list[tuple[bool, bool]] = field(default_factory=list)  # (gray, color) of each pass over the frames
+
+    def read(self, gray: bool, color: bool) -> Iterator[Frame]:
+        self.passes.append((gray, color))
+        return super().read(gray, color)
+
+
+def watched(folder: Path) -> tuple[RawVideo, list[tuple[bool, bool]]]:
+    source = WatchedFolder.scan(folder)
+    assert isinstance(source, WatchedFolder)
+    return RawVideo(folder.name, "train", source), source.passes
+
+
+def fill(
+    cache: Path, videos: list[RawVideo], formats: list[FrameFormat], max_unreadable: float = 1.0, workers: int = 2
+) -> list[CachedVideo]:
+    return FrameCache(cache).fill(videos, formats, max_unreadable, workers)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def resized(image: np.ndarray, form: FrameFormat) -> np.ndarray:
+    return cv2.resize(image, (form.width, form.height), interpolation=cv2.INTER_AREA)
+
+
+# --- contents -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp"])
+def test_cached_frames_equal_decoding_and_area_resizing_exactly(tmp_path: Path, suffix: str):
+    paths = write_frames(tmp_path / "01", range(5), "{:03d}" + suffix)
+    [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY, COLOR])
+    gray, color = one.video.frames(GRAY), one.video.frames(COLOR)
+    assert (gray.shape, color.shape) == ((5, 12, 16), (5, 10, 14, 3))
+    assert gray.dtype == color.dtype == np.uint8
+    assert isinstance(gray, np.memmap)
+    for t, path in enumerate(paths):
+        assert np.array_equal(gray[t], resized(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), GRAY))
+        assert np.array_equal(color[t], resized(cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1].copy(), COLOR))
+    assert (one.video.size, len(one.video), one.problems) == ((WIDTH, HEIGHT), 5, [])
+
+
+def test_cached_frames_of_a_video_file_equal_decoding_and_area_resizing_exactly(tmp_path: Path):
+    write_video(tmp_path / "a.avi", 6)
+    [one] = fill(tmp_path / "cache", [RawVideo("a", "train", VideoFile(tmp_path / "a.avi"))], [GRAY, COLOR])
+    capture = cv2.VideoCapture(str(tmp_path / "a.avi"))
+    for t in range(6):
+        _, image = capture.read()
+        assert np.array_equal(one.video.frames(GRAY)[t], resized(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), GRAY))
+        assert np.array_equal(one.video.frames(COLOR)[t], resized(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), COLOR))
+    capture.release()
+    assert one.video.numbers.tolist() == list(range(6))
+
+
+def test_frames_asked_for_at_their_own_size_are_untouched(tmp_path: Path):
+    write_frames(tmp_path / "01", range(2))
+    own = FrameFormat(height=HEIGHT, width=WIDTH, gray=False)
+    [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [own])
+    assert np.array_equal(one.video.frames(own)[1], picture(1))
+
+
+def test_a_video_carries_its_frame_numbers_labels_and_masks(tmp_path: Path):
+    write_frames(tmp_path / "01", [4, 5, 9])
+    labels = FrameLabels(Path("l"), np.array([4, 5, 9]), np.array([0, 1, 1]))
+    masks = PixelMasks("images", "nowhere", {})
+    raw = with_changes(folder_video(tmp_path / "01"), labels=LabelFile(Path("l"), lambda: labels), masks=masks)
+    for _ in range(2):  # decoded, then found
+        [one] = fill(tmp_path / "cache", [raw], [GRAY])
+        assert (one.video.numbers.tolist(), one.video.labels.tolist()) == ([4, 5, 9], [0, 1, 1])
+        assert one.video.masks == masks
+
+
+def test_labels_that_do_not_match_the_frames_stop_the_fill(tmp_path: Path):
+    write_frames(tmp_path / "01", range(3))
+    labels = FrameLabels(Path("l.csv"), np.arange(4), np.zeros(4, np.uint8))
+    raw = with_changes(folder_video(tmp_path / "01"), labels=LabelFile(Path("l.csv"), lambda: labels))
+    with pytest.raises(DataError, match=r"l\.csv: 4 labels for a video of 3 frames"):
+        fill(tmp_path / "cache", [raw], [GRAY])
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 10_000])
+def test_an_array_s_header_says_its_length_whatever_the_number_of_digits(tmp_path: Path, count: int):
+    [one] = fill(tmp_path / "cache", [generated(tmp_path, count)], [PLAIN])
+    path = tmp_path / "cache/train/generated/8x8-gray.npy"
+    array = np.load(path)
+    assert array.shape == (count, 8, 8)
+    assert np.array_equal(array[:, 3, 5], np.arange(count) % 251)
+    assert path.stat().st_size == 128 + bytes_needed(count, [PLAIN])
+    assert len(one.video) == count
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path):
+    form = FrameFormat(height=64, width=64, gray=False)
+    peaks = []
+    for count in (50, 1500):  # the longer is 18 MB of cache
+        tracemalloc.start()
+        fill(tmp_path / f"cache{count}", [generated(tmp_path, count, height=64, width=64)], [form])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 1_000_000
+
+
+# --- nothing twice --------------------------------------------------------------------------------------------------
+
+
+def test_each_file_is_decoded_once_for_each_colour_however_many_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_frames(tmp_path / "01", range(4))
+    raw, passes = watched(tmp_path / "01")
+    flags: list[int] = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flag: flags.append(flag) or decode(data, flag))
+    fill(tmp_path / "cache", [raw], [GRAY, SMALL_GRAY, COLOR])
+    assert passes == [(True, True)]
+    assert Counter(flags) == {cv2.IMREAD_GRAYSCALE: 4, cv2.IMREAD_COLOR_RGB: 4}
+
+
+def test_a_second_fill_decodes_nothing_and_gives_the_same(tmp_path: Path):
+    write_frames(tmp_path / "01", range(4))
+    (tmp_path / "01/002.png").write_bytes(b"damaged")
+    raw, passes = watched(tmp_path / "01")
+    [first] = fill(tmp_path / "cache", [raw], [GRAY, COLOR])
+    before = files_below(tmp_path / "cache")
+    [second] = fill(tmp_path / "cache", [raw], [COLOR])
+    assert len(passes) == 1
+    assert files_below(tmp_path / "cache") == before
+    assert second.video.as_json() == first.video.as_json()
+    assert second.problems == first.problems != []
+
+
+def test_a_changed_touched_added_or_removed_frame_has_only_its_own_video_decoded_again(tmp_path: Path):
+    for name in ("01", "02"):
+        write_frames(tmp_path / name, range(4))
+    changed = tmp_path / "01/001.png"
+
+    def touch() -> None:
+        stat = changed.stat()
+        os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+
+    changes = [
+        lambda: changed.write_bytes(encoded(".png", seed=77)),
+        touch,
+        lambda: write_frames(tmp_path / "01", [4]),
+        lambda: (tmp_path / "01/000.png").unlink(),
+        lambda: (tmp_path / "01/002.png").rename(tmp_path / "01/020.png"),
+    ]
+    fill(tmp_path / "cache", [folder_video(tmp_path / name) for name in ("01", "02")], [GRAY, COLOR])
+    for change in changes:
+        change()
+        (one, passes), (two, other_passes) = watched(tmp_path / "01"), watched(tmp_path / "02")
+        [done, _] = fill(tmp_path / "cache", [one, two], [GRAY])
+        assert (len(passes), len(other_passes)) == (1, 0)
+        assert done.video.numbers.tolist() == list(one.source.numbers)
+        for t, path in enumerate(one.source.files()):
+            assert np.array_equal(done.video.frames(GRAY)[t], resized(cv2.imread(str(path), 0), GRAY))
+        with pytest.raises(MissingArtifactError, match=r"14x10-rgb\.npy"):  # the old frames in colour are gone, too
+            done.video.frames(COLOR)
+        fill(tmp_path / "cache", [one], [COLOR])
+
+
+def test_a_frame_that_changes_while_its_video_is_decoded_is_decoded_again_next_time(tmp_path: Path):
+    write_frames(tmp_path / "01", range(4))
+    raw, passes = watched(tmp_path / "01")
+
+    def change_the_first(frames: int) -> None:
+        (tmp_path / "01/000.png").write_bytes(encoded(".png", seed=88) + b"longer")
+
+    FrameCache(tmp_path / "cache").fill([raw], [GRAY], 1.0, 1, change_the_first)
+    [one] = fill(tmp_path / "cache", [raw], [GRAY])
+    assert len(passes) == 2
+    assert np.array_equal(one.video.frames(GRAY)[0], resized(cv2.imread(str(tmp_path / "01/000.png"), 0), GRAY))
+
+
+def test_a_new_size_is_added_without_touching_the_arrays_that_are_there(tmp_path: Path):
+    write_frames(tmp_path / "01", range(4))
+    raw, passes = watched(tmp_path / "01")
+    fill(tmp_path / "cache", [raw], [COLOR])
+    array = tmp_path / "cache/train/01/14x10-rgb.npy"
+    before = (array.stat().st_ino, array.stat().st_mtime_ns)
+    [one] = fill(tmp_path / "cache", [raw], [COLOR, GRAY])
+    assert passes == [(False, True), (True, False)]
+    assert (array.stat().st_ino, array.stat().st_mtime_ns) == before
+    assert np.array_equal(one.video.frames(GRAY)[3], resized(cv2.imread(str(tmp_path / "01/003.png"), 0), GRAY))
+
+
+def test_the_same_name_in_both_splits_is_two_videos(tmp_path: Path):
+    write_frames(tmp_path / "train/01", range(3), seed=1)
+    write_frames(tmp_path / "test/01", range(3), seed=2)
+    videos = [folder_video(tmp_path / split / "01", split) for split in ("train", "test")]
+    train, test = fill(tmp_path / "cache", videos, [GRAY])
+    assert not np.array_equal(train.video.frames(GRAY), test.video.frames(GRAY))
+
+
+def test_several_workers_give_the_same_bytes_as_one_and_keep_the_order(tmp_path: Path):
+    videos = []
+    for i, count in enumerate((3, 9, 1, 6, 5)):
+        write_frames(tmp_path / f"{i}", range(count), seed=i)
+        videos.append(folder_video(tmp_path / f"{i}"))
+    (tmp_path / "1/004.png").write_bytes(b"")
+    one = fill(tmp_path / "one", videos, [GRAY, COLOR], workers=1)
+    many = fill(tmp_path / "many", videos, [GRAY, COLOR], workers=4)
+    assert files_below(tmp_path / "one") == files_below(tmp_path / "many")
+    assert [len(cached.video) for cached in many] == [3, 9, 1, 6, 5]
+    assert [cached.problems for cached in one] == [cached.problems for cached in many]
+
+
+def test_progress_counts_every_decoded_frame_and_no_cached_one(tmp_path: Path):
+    write_frames(tmp_path / "01", range(4))
+    videos, counted = [folder_video(tmp_path / "01")], []
+    FrameCache(tmp_path / "cache").fill(videos, [GRAY], 1.0, 1, counted.append)
+    assert sum(counted) == 4
+    FrameCache(tmp_path / "cache").fill(videos, [GRAY], 1.0, 1, counted.append)
+    assert sum(counted) == 4
+
+
+def test_the_truth_key_changes_with_label_and_mask_files_and_the_source_key_does_not(tmp_path: Path):
+    write_frames(tmp_path / "01", range(2))
+    write_frames(tmp_path / "masks", range(2))
+    (tmp_path / "l.csv").write_text("a")
+    bare = folder_video(tmp_path / "01")
+    raw = with_changes(
+        bare,
+        labels=LabelFile(tmp_path / "l.csv", lambda: FrameLabels(Path(), np.arange(0), np.arange(0))),
+        masks=PixelMasks("images", str(tmp_path / "masks"), {}),
+    )
+    keys = [truth_key(bare), truth_key(raw)]
+    (tmp_path / "l.csv").write_text("ab")
+    keys.append(truth_key(raw))
+    (tmp_path / "masks/001.png").unlink()
+    keys.append(truth_key(raw))
+    keys.append(truth_key(with_changes(raw, tracks=tmp_path / "l.csv")))
+    assert len(set(keys)) == len(keys)
+    assert keys[-1] == truth_key(with_changes(raw, tracks=tmp_path / "l.csv"))
+    assert source_key(bare) == source_key(raw)
+
+
+# --- bad frames -----------------------------------------------------------------------------------------------------
+
+
+def nearest_readable(position: int, readable: list[int]) -> int:
+    return min(readable, key=lambda other: (abs(other - position), other))  # of two as near, the earlier
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=12).filter(any))
+def test_an_unreadable_frame_is_its_nearest_readable_neighbour_and_the_earlier_of_two(
+    tmp_path_factory: pytest.TempPathFactory, readable: list[bool]
+):
+    folder = tmp_path_factory.mktemp("gaps")
+    unreadable = frozenset(t for t, good in enumerate(readable) if not good)
+    [one] = fill(folder / "cache", [generated(folder, len(readable), unreadable=unreadable)], [PLAIN])
+    good = [t for t, is_good in enumerate(readable) if is_good]
+    expected = [nearest_readable(t, good) for t in range(len(readable))]
+    assert one.video.frames(PLAIN)[:, 0, 0].tolist() == expected
+    assert [problem.number for problem in one.problems] == sorted(unreadable)
+
+
+def test_unreadable_frames_are_listed_with_their_names_and_reasons(tmp_path: Path):
+    paths = write_frames(tmp_path / "01", [10, 11, 12, 13, 14], "{}.jpg")
+    paths[1].write_bytes(paths[1].read_bytes()[:-200])
+    paths[3].write_bytes(b"")
+    paths[4].write_bytes(b"text")
+    [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY, COLOR])
+    found = [(p.split, p.video, p.number, p.name, p.problem) for p in one.problems]
+    assert found == [
+        ("train", "01", 11, "11.jpg", "truncated file"),
+        ("train", "01", 13, "13.jpg", "empty file"),
+        ("train", "01", 14, "14.jpg", "cannot be decoded"),
+    ]
+    assert {problem.treatment for problem in one.problems} == {"replaced by its nearest readable neighbour"}
+    assert one.video.numbers.tolist() == [10, 11, 12, 13, 14]
+    for form in (GRAY, COLOR):
+        frames = one.video.frames(form)
+        assert np.array_equal(frames[1], frames[0]) and np.array_equal(frames[4], frames[2])
+
+
+@pytest.mark.parametrize("limit, stops", [(0.39, True), (0.4, False)])
+def test_more_unreadable_frames_than_allowed_stop_the_fill(tmp_path: Path, limit: float, stops: bool):
+    for path in write_frames(tmp_path / "01", range(5))[:2]:
+        path.write_bytes(b"")
+    if not stops:
+        assert len(fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY], limit)[0].problems) == 2
+        return
+    with pytest.raises(
+        DataError, match=r"video 01 .*2 of 5 frames.*000\.png: empty file.*dataset\.max_unreadable=0\.39"
+    ):
+        fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY], limit)
+
+
+def test_a_video_that_a_laxer_run_has_cached_stops_a_stricter_one(tmp_path: Path):
+    for path in write_frames(tmp_path / "01", range(5))[:2]:
+        path.write_bytes(b"")
+    fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY], 0.5)
+    with pytest.raises(DataError, match=r"2 of 5 frames.*dataset\.max_unreadable=0\.1"):
+        fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY], 0.1)
+
+
+def test_without_any_size_a_video_still_has_its_numbers_its_size_and_its_problems(tmp_path: Path):
+    write_frames(tmp_path / "01", [4, 5, 7])[1].write_bytes(b"")
+    for _ in range(2):
+        [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [])
+        assert (one.video.numbers.tolist(), one.video.size) == ([4, 5, 7], (WIDTH, HEIGHT))
+        assert [problem.number for problem in one.problems] == [5]
+
+
+def test_a_video_without_a_readable_frame_stops_the_fill(tmp_path: Path):
+    for path in write_frames(tmp_path / "01", range(3)):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"video 01 .*no readable frame: empty file"):
+        fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY], 1.0)
+    assert files_below(tmp_path / "cache") == {}
+
+
+@pytest.mark.parametrize("odd", [0, 2])
+def test_a_frame_of_another_size_is_resized_like_the_others_and_listed(tmp_path: Path, odd: int):
+    paths = write_frames(tmp_path / "01", range(4))
+    paths[odd].write_bytes(encoded(".png", image=picture(9, 50, 30)))
+    [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [COLOR])
+    [problem] = one.problems
+    assert (problem.number, problem.problem) == (odd, "50x30 pixels, most are 64x48")
+    assert problem.treatment == "resized like the others"
+    assert one.video.size == (64, 48)
+    assert np.array_equal(one.video.frames(COLOR)[odd], resized(picture(9, 50, 30), COLOR))
+
+
+def test_files_that_are_no_images_are_remarked_on_and_count_as_no_frame(tmp_path: Path):
+    write_frames(tmp_path / "01", range(3))
+    (tmp_path / "01/Thumbs.db").touch()
+    [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY], max_unreadable=0.0)
+    assert [(p.number, p.name, p.problem, p.treatment) for p in one.problems] == [
+        (-1, "Thumbs.db", "not an image", "ignored")
+    ]
+    assert len(one.video) == 3
+
+
+def test_a_link_to_nothing_is_treated_like_any_unreadable_frame(tmp_path: Path):
+    write_frames(tmp_path / "01", range(3))
+    (tmp_path / "01/003.png").symlink_to("nowhere.png")
+    [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY])
+    assert len(one.video) == 4
+    assert [problem.number for problem in one.problems] == [3]
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.9])
+def test_the_lost_frames_of_a_video_cut_short_count_as_unreadable(tmp_path: Path, limit: float):
+    write_video(tmp_path / "a.avi", 30)
+    data = (tmp_path / "a.avi").read_bytes()
+    (tmp_path / "a.avi").write_bytes(data[: len(data) // 2])
+    raw = RawVideo("a", "test", VideoFile(tmp_path / "a.avi"))
+    if limit < 0.5:
+        with pytest.raises(DataError, match=r"of 30 frames cannot be read"):
+            fill(tmp_path / "cache", [raw], [GRAY], limit)
+        return
+    [one] = fill(tmp_path / "cache", [raw], [GRAY], limit)
+    assert 5 < len(one.video) < 20
+    assert [problem.number for problem in one.problems] == [-1]
+
+
+# --- interruptions --------------------------------------------------------------------------------------------------
+
+
+class Interrupted(Exception):
+    """Raised by a test in the middle of a fill."""
+
+
+def test_an_interrupted_fill_leaves_no_half_written_array_and_the_next_completes_it(tmp_path: Path):
+    for name in ("01", "02"):
+        write_frames(tmp_path / name, range(6))
+    videos, counted = [folder_video(tmp_path / name) for name in ("01", "02")], []
+
+    def interrupt(frames: int) -> None:
+        counted.append(frames)
+        if len(counted) == 9:  # in the middle of the second video
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        FrameCache(tmp_path / "cache").fill(videos, [GRAY, COLOR], 1.0, 1, interrupt)
+    assert sorted(files_below(tmp_path / "cache")) == [
+        f"train/01/{name}" for name in ("14x10-rgb.npy", "16x12-gray.npy", "decoded.json")
+    ]
+    (one, passes), (two, other_passes) = watched(tmp_path / "01"), watched(tmp_path / "02")
+    fill(tmp_path / "cache", [one, two], [GRAY, COLOR])
+    assert (len(passes), len(other_passes)) == (0, 1)
+    fill(tmp_path / "whole", videos, [GRAY, COLOR])
+    assert files_below(tmp_path / "cache") == files_below(tmp_path / "whole")
+
+
+def test_an_error_in_one_video_stops_the_others_at_once(tmp_path: Path):
+    file = tmp_path / "source"
+    file.touch()
+    long = RawVideo("long", "train", GeneratedSource(file, 100_000))
+    bad = RawVideo("bad", "train", GeneratedSource(file, 1, unreadable=frozenset({0})))
+    counted: list[int] = []
+
+    def slow(frames: int) -> None:
+        counted.append(frames)
+        time.sleep(0.001)
+
+    with pytest.raises(DataError, match="video bad"):
+        FrameCache(tmp_path / "cache").fill([long, bad], [PLAIN], 1.0, 2, slow)
+    assert len(counted) < 5_000
+    assert files_below(tmp_path / "cache") == {}
+
+
+SLOW_FILL = """
+import sys, time
+from pathlib import Path
+from pixelplay.videos.cache import FrameCache
+from tests.footage import COLOR, GRAY, folder_video
+root, counted = Path(sys.argv[1]), []
+def slow(frames):
+    counted.append(frames)
+    if len(counted) > 8:  # in the middle of the second video
+        print("second", flush=True)
+        time.sleep(60)
+FrameCache(root / "cache").fill([folder_video(root / name) for name in ("01", "02")], [GRAY, COLOR], 1.0, 1, slow)
+"""
+
+
+def test_a_killed_fill_leaves_no_half_written_array_and_the_next_completes_it(tmp_path: Path):
+    for name in ("01", "02"):
+        write_frames(tmp_path / name, range(6))
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])
+    command = [sys.executable, "-c", SLOW_FILL, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"second\n"
+        process.send_signal(signal.SIGKILL)
+    left = files_below(tmp_path / "cache")
+    assert any(name.endswith(".tmp") for name in left)  # it was killed while it wrote
+    assert {name for name in left if name.startswith("train/02/") and not name.endswith(".tmp")} == set()
+    (one, passes), (two, other_passes) = watched(tmp_path / "01"), watched(tmp_path / "02")
+    fill(tmp_path / "cache", [one, two], [GRAY, COLOR])
+    assert (len(passes), len(other_passes)) == (0, 1)
+    fill(tmp_path / "whole", [one, two], [GRAY, COLOR])
+    assert files_below(tmp_path / "cache") == files_below(tmp_path / "whole")  # the temporary files are gone, too
+
+
+def test_redecoding_leaves_the_temporary_files_of_another_running_process(tmp_path: Path):
+    write_frames(tmp_path / "01", range(3))
+    other = tmp_path / f"cache/train/01/.14x10-rgb.npy.{os.getppid()}.tmp"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"half")
+    fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY])
+    assert other.read_bytes() == b"half"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
+def test_a_damaged_record_has_the_video_decoded_again(tmp_path: Path, text: str):
+    write_frames(tmp_path / "01", range(3))
+    raw, passes = watched(tmp_path / "01")
+    fill(tmp_path / "cache", [raw], [GRAY])
+    (tmp_path / "cache/train/01/decoded.json").write_text(text)
+    fill(tmp_path / "cache", [raw], [GRAY])
+    assert len(passes) == 2
+
+
+# --- disk -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_space_needed_is_the_size_of_the_arrays():
+    assert bytes_needed(10, [GRAY, COLOR]) == 10 * (12 * 16 + 10 * 14 * 3)
+    assert bytes_needed(10, []) == 0
+
+
+def test_a_disk_that_is_too_small_is_refused_before_any_work(tmp_path: Path):
+    assert require_space(tmp_path, 1, "paths.cache") > 1
+    with pytest.raises(PixelPlayError, match=r"MB are needed.*paths\.cache=FOLDER"):
+        require_space(tmp_path, 2**60, "paths.cache")
+
+
+def test_a_video_whose_array_is_gone_or_too_short_says_what_to_run(tmp_path: Path):
+    write_frames(tmp_path / "01", range(5))
+    [old] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY])
+    (tmp_path / "01/004.png").unlink()
+    fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY])
+    with pytest.raises(MissingArtifactError, match=r"holds 4 frames, not 5.*src/prepare\.py"):
+        old.video.frames(GRAY)
+    with pytest.raises(MissingArtifactError, match=r"14x10-rgb\.npy is missing: run `python src/prepare\.py`"):
+        old.video.frames(COLOR)

@@ -1,0 +1,191 @@
+"""Configuration: every experiment composes, and what is wrong is refused with what is allowed instead."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixelplay.commands import load_config
+from pixelplay.config import CONFIG_DIR, Config
+from pixelplay.detectors import registry
+from pixelplay.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
+
+
+def prepare(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "src/prepare.py"), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_config(list(overrides))
+    return str(error.value)
+
+
+def test_the_experiments_of_the_readme_are_there():
+    assert {"sample", "tiny", "pixelplay26", "avenue", "ped2", "shanghaitech", "folder"} <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_is_valid_and_bears_its_name(experiment: str):
+    config = load_config([f"experiment={experiment}"])
+    assert isinstance(config, Config)
+    assert config.experiment == experiment
+    registry.check_settings(config.detectors)
+
+
+@pytest.mark.parametrize("experiment", ["pixelplay26", "avenue", "ped2", "shanghaitech"])
+def test_published_data_sets_take_weights_from_the_hub_unless_told_otherwise(experiment: str):
+    assert load_config([f"experiment={experiment}"]).weights.source == "hub"
+    assert load_config([f"experiment={experiment}", "weights=in_domain"]).weights.source == "in_domain"
+
+
+@pytest.mark.parametrize("experiment", ["sample", "tiny", "folder"])
+def test_the_other_data_sets_need_no_pretrained_weights(experiment: str):
+    assert load_config([f"experiment={experiment}"]).weights.source == "in_domain"
+
+
+@pytest.mark.parametrize("group", sorted(path.name for path in CONFIG_DIR.iterdir() if path.is_dir()))
+def test_every_file_of_every_group_can_be_chosen(group: str):
+    for path in (CONFIG_DIR / group).glob("*.yaml"):
+        choice = f"[{path.stem}]" if group == "detector" else path.stem
+        assert isinstance(load_config([f"{group}={choice}"]), Config), path.name
+
+
+def test_command_line_values_win_over_files():
+    config = load_config(["experiment=ped2", "trainer.max_epochs=7", "dataset.root=some/where", "device=cpu"])
+    assert (config.trainer.max_epochs, config.dataset.root, config.device) == (7, Path("some/where"), "cpu")
+
+
+@pytest.mark.parametrize(
+    "override, meant, allowed",
+    [
+        ("sede=3", "seed", "paths"),
+        ("trainer.max_epoch=3", "max_epochs", "batch_size"),
+        ("dataset.heldout.shares=0.1", "share", "min_videos"),
+        ("paths.output=x", "outputs", "submissions"),
+        ("detectors.conv_ae.setings.window=8", "settings", "algorithm"),
+        ("fusion.default.smooth.sigmas=1", "sigma", "window"),
+        ("experimemt=ped2", "experiment", "dataset"),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_what_was_meant_and_what_is_allowed(override: str, meant: str, allowed: str):
+    message = refusal(override)
+    assert message.startswith(override.split("=")[0] + ": unknown key")
+    assert f"did you mean {meant!r}?" in message
+    assert allowed in message.split("allowed here:")[1]
+
+
+def test_an_added_key_is_refused_with_what_was_meant_and_what_is_allowed():
+    message = refusal("+trainer.max_epoch=3")
+    assert message.startswith("trainer.max_epoch: unknown key; did you mean 'max_epochs'? allowed here: batch_size")
+
+
+@pytest.mark.parametrize(
+    "override, complaint",
+    [
+        ("trainer.max_epochs=many", "trainer.max_epochs='many': Input should be a valid integer"),
+        ("trainer.max_epochs=1.5", "trainer.max_epochs=1.5: Input should be a valid integer"),
+        ("trainer.max_epochs='3'", "trainer.max_epochs='3': Input should be a valid integer"),
+        ("seed=null", "seed=None: Input should be a valid integer"),
+        ("detectors.conv_ae.frames.gray=1", "detectors.conv_ae.frames.gray=1: Input should be a valid boolean"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_its_key(override: str, complaint: str):
+    assert complaint in refusal(override)
+
+
+@pytest.mark.parametrize(
+    "overrides, complaint",
+    [
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0: Input should be greater than or equal to 1"),
+        (["seed=-1"], "seed=-1: Input should be greater than or equal to 0"),
+        (["dataset.max_unreadable=1.5"], "dataset.max_unreadable=1.5: Input should be less than or equal to 1"),
+        (["dataset.heldout.share=1"], "dataset.heldout.share=1: Input should be less than 1"),
+        (["device=gpu"], "device='gpu': Input should be 'auto', 'cpu', 'cuda' or 'mps'"),
+        (["run=a/b"], "run='a/b': 'a/b' names a folder or file"),
+        (["run=.."], "run='..'"),
+        (["experiment=sample", "dataset.sample.max_frames=30"], "min_frames=150 is greater than max_frames=30"),
+        (["experiment=sample", "dataset.sample.corruption.flip=0.9"], "flip + heavy + light + missing is 1.31"),
+        (["fusion.default.normalise.low=99.5"], "low=99.5 must be below high=99.0"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_its_key_with_what_is_possible(overrides: list[str], complaint: str):
+    assert complaint in refusal(*overrides)
+
+
+def test_every_mistake_is_named_at_once():
+    assert [line.split("=")[0] for line in refusal("seed=-1", "device=gpu", "trainer.patience=0").splitlines()] == [
+        "seed",
+        "device",
+        "trainer.patience",
+    ]
+
+
+@pytest.mark.parametrize(
+    "override, option",
+    [
+        ("experiment=ped3", "ped2"),
+        ("dataset=avenu", "avenue"),
+        pytest.param(
+            "detector=[conv]",
+            "conv_ae",
+        ),
+    ],
+)
+def test_an_unknown_option_of_a_group_is_refused_with_the_options_there_are(override: str, option: str):
+    message = refusal(override)
+    assert override.split("=")[1].strip("[]") in message
+    assert option in message
+
+
+def test_validated_values_cannot_be_changed():
+    config = load_config([])
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1  # type: ignore[misc]
+
+
+# --- the commands ---------------------------------------------------------------------------------------------------
+
+
+def test_help_shows_how_to_run_the_choices_and_keys_and_runs_nothing(tmp_path: Path):
+    done = prepare("--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in ("Stage 1", "usage: python src/prepare.py", *EXPERIMENTS, "conv_ae", "dataset.root=FOLDER"):
+        assert text in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_command_ends_on_a_mistake_with_one_message_no_traceback_and_status_1(tmp_path: Path):
+    done = prepare("experiment=ped2", "trainer.max_epoch=3", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: trainer.max_epoch: unknown key; did you mean 'max_epochs'?")
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_command_without_its_data_set_says_what_is_expected_and_how_to_name_it(tmp_path: Path):
+    done = prepare("experiment=ped2", "dataset.root=nowhere", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: data set 'ped2' not found: looked in nowhere" in done.stderr
+    assert "dataset.root=FOLDER" in done.stderr and "Train/TrainNNN/FFF.tif" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_sweep_names_its_runs_by_their_overrides_so_that_none_overwrites_another(
+    small_run: list[str], tmp_path: Path
+):
+    overrides = [override for override in small_run if not override.startswith("paths.")]
+    done = prepare("--multirun", *overrides, "seed=0,1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = {path.parent.name for path in (tmp_path / "outputs").rglob("index.json")}
+    assert len(runs) == 2
+    for seed in (0, 1):
+        [name] = [name for name in runs if f"seed={seed}" in name]
+        assert "dataset" not in name and "experiment" not in name

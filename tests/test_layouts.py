@@ -1,0 +1,352 @@
+"""Layouts: each data set, written in its own file format, becomes the right videos with the right truth."""
+
+import importlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.io import savemat
+from tests.footage import HEIGHT, WIDTH, dataset, encoded, picture, write_frames, write_video
+
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.videos.layouts import find_root, read_dataset
+from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.sources import ImageFolder, VideoFile
+
+LAYOUTS = ("avenue", "folder", "ped2", "pixelplay26", "shanghaitech")
+
+
+def mask(row: int) -> np.ndarray:
+    """A mask (H, W) with one anomalous row of pixels."""
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pixels[row] = 1
+    return pixels
+
+
+def write_avenue_labels(path: Path, anomalous: list[int], frames: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = np.empty((1, frames), object)
+    for i in range(frames):
+        cells[0, i] = mask(i % HEIGHT) if i in anomalous else np.zeros((HEIGHT, WIDTH), np.uint8)
+    savemat(path, {"volLabel": cells}, do_compression=True)
+
+
+def write_ped2(root: Path) -> None:
+    write_frames(root / "Train/Train001", range(1, 5), "{:03d}.tif")
+    write_frames(root / "Train/Train002", range(1, 4), "{:03d}.tif")
+    for video in ("Test001", "Test002"):
+        write_frames(root / "Test" / video, range(1, 7), "{:03d}.tif")
+        masks = root / "Test" / f"{video}_gt"
+        masks.mkdir()
+        for number in range(1, 7):
+            pixels = mask(number) * 255 if number in (2, 3) else np.zeros((HEIGHT, WIDTH), np.uint8)
+            (masks / f"{number:03d}.bmp").write_bytes(encoded(".bmp", image=pixels))
+    (root / "Test/UCSDped2.m").write_text(
+        "TestVideoFile = {};\nTestVideoFile{end+1}.gt_frame = [2:4];\nTestVideoFile{end+1}.gt_frame = [1:2, 5, 6:6];\n"
+    )
+
+
+def write_avenue(root: Path) -> None:
+    for number in range(1, 11):
+        write_video(root / f"training_videos/{number:02d}.avi", 2)
+    write_video(root / "testing_videos/01.avi", 6, seed=1)
+    write_video(root / "testing_videos/02.avi", 5, seed=2)
+    write_avenue_labels(root / "testing_label_mask/1_label.mat", [0, 4, 5], 6)
+
+
+def write_shanghaitech(root: Path) -> None:
+    write_video(root / "training/videos/01_001.avi", 4)
+    write_video(root / "training/videos/01_002.avi", 3)
+    write_frames(root / "testing/frames/01_0014", range(5), "{:03d}.jpg")
+    write_frames(root / "testing/frames/01_0015", range(4), "{:03d}.jpg")
+    for kind in ("test_frame_mask", "test_pixel_mask"):
+        (root / "testing" / kind).mkdir()
+    np.save(root / "testing/test_frame_mask/01_0014.npy", np.array([0, 0, 1, 1, 0], np.int8))
+    np.save(root / "testing/test_pixel_mask/01_0014.npy", np.stack([mask(i) for i in range(5)]))
+
+
+def write_pixelplay26(root: Path) -> None:
+    home = root / "Avenue_Corrupted-20251221T112159Z-3-001/Avenue_Corrupted/Dataset"
+    write_frames(home / "training_videos/01", range(5), "frame_{:05d}.jpg")
+    write_frames(home / "training_videos/02", range(5), "frame_{:05d}.jpg")
+    write_frames(home / "testing_videos/01", [939, 940, 943, 944], "frame_{:05d}.jpg")
+    write_frames(home / "testing_videos/02", [0, 1, 2], "frame_{:05d}.jpg")
+    for folder in ("training_vol", "testing_vol"):
+        (home / folder).mkdir()
+        savemat(home / folder / "vol01.mat", {"vol": np.zeros((2, 2))})
+
+
+def write_folder(root: Path) -> None:
+    write_frames(root / "train/lobby", range(3), "{}.jpg")
+    write_frames(root / "train/yard", range(3), "{}.png")
+    write_frames(root / "train/gate", range(3), "{}.tif")
+    write_frames(root / "train/door", range(3), "{}.bmp")
+    write_video(root / "train/car park.avi", 3)
+    write_video(root / "train/street.mp4", 3, "mp4v")
+    write_video(root / "train/roof.mkv", 3)
+    write_frames(root / "test/lobby", [10, 11, 13], "{}.jpg")
+    for folder in ("test_labels", "test_tracks"):
+        (root / folder).mkdir()
+    (root / "test_labels/lobby.csv").write_text("frame,label\n11,1\n10,0\n13,1\n")
+    (root / "test_tracks/lobby.csv").write_text("track_id,frame,x1,y1,x2,y2\n0,11,1,2,3,4\n")
+    write_masks = root / "test_masks/lobby"
+    write_masks.mkdir(parents=True)
+    (write_masks / "11.png").write_bytes(encoded(".png", image=mask(11) * 255))
+
+
+WRITERS = {name: globals()[f"write_{name}"] for name in LAYOUTS}
+
+
+def ids(videos: list[RawVideo], split: str) -> list[str]:
+    return [video.id for video in videos if video.split == split]
+
+
+def pick(videos: list[RawVideo], name: str) -> RawVideo:
+    return next(video for video in videos if video.split == "test" and video.id == name)
+
+
+def labels(video: RawVideo, numbers: list[int]) -> list[int]:
+    assert video.labels is not None
+    return video.labels.read().at(np.array(numbers)).tolist()
+
+
+def test_ped2_reads_tif_frames_masks_and_the_matlab_frame_labels_which_win(tmp_path: Path):
+    write_ped2(tmp_path)
+    videos = read_dataset(dataset("ped2", tmp_path))
+    assert ids(videos, "train") == ["Train001", "Train002"]
+    assert ids(videos, "test") == ["Test001", "Test002"]  # and no Test001_gt
+    first, second = (pick(videos, name) for name in ("Test001", "Test002"))
+    assert first.source.files()[0] == tmp_path / "Test/Test001/001.tif"
+    assert labels(first, [1, 2, 3, 4, 5, 6]) == [0, 1, 1, 1, 0, 0]
+    assert labels(second, [1, 2, 3, 4, 5, 6]) == [1, 1, 0, 0, 1, 1]
+    assert np.array_equal(first.masks.read(3, (WIDTH, HEIGHT)), mask(3) > 0)
+    assert not first.masks.read(4, (WIDTH, HEIGHT)).any()
+
+
+def test_ped2_takes_frame_labels_from_the_masks_where_there_is_no_matlab_file(tmp_path: Path):
+    write_ped2(tmp_path)
+    (tmp_path / "Test/UCSDped2.m").rename(tmp_path / "Test/._UCSDped2.m")  # macOS leaves such hidden files
+    video = pick(read_dataset(dataset("ped2", tmp_path)), "Test001")
+    assert labels(video, [1, 2, 3, 4, 5, 6]) == [0, 1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "lines, complaint",
+    [
+        (["[2:4]"], "1 gt_frame lines for 2 test videos"),
+        (["[2:x]", "[1]"], "Test001 has '2:x', not a range such as 61:180"),
+        (["[2:7]", "[1]"], "Test001 goes to 7, its last frame is 6"),
+    ],
+)
+def test_ped2_labels_that_do_not_fit_are_refused(tmp_path: Path, lines: list[str], complaint: str):
+    write_ped2(tmp_path)
+    (tmp_path / "Test/UCSDped2.m").write_text("".join(f"T{{end+1}}.gt_frame = {line};\n" for line in lines))
+    with pytest.raises(DataError, match=complaint):
+        labels(pick(read_dataset(dataset("ped2", tmp_path)), "Test001"), [1, 2, 3, 4, 5, 6])
+
+
+def test_ped2_a_test_video_may_have_no_anomalous_frame(tmp_path: Path):
+    write_ped2(tmp_path)
+    (tmp_path / "Test/UCSDped2.m").write_text("T{end+1}.gt_frame = [];\nT{end+1}.gt_frame = [ 2:3 ];\n")
+    videos = read_dataset(dataset("ped2", tmp_path))
+    assert labels(pick(videos, "Test001"), [1, 2, 3, 4, 5, 6]) == [0] * 6
+    assert labels(pick(videos, "Test002"), [1, 2, 3, 4, 5, 6]) == [0, 1, 1, 0, 0, 0]
+
+
+def test_avenue_reads_avi_videos_in_natural_order_and_matlab_cell_arrays(tmp_path: Path):
+    write_avenue(tmp_path)
+    videos = read_dataset(dataset("avenue", tmp_path))
+    assert ids(videos, "train") == [f"{number:02d}" for number in range(1, 11)]
+    assert ids(videos, "test") == ["01", "02"]
+    first = pick(videos, "01")
+    assert isinstance(first.source, VideoFile)
+    assert labels(first, [0, 1, 2, 3, 4, 5]) == [1, 0, 0, 0, 1, 1]
+    assert np.array_equal(first.masks.read(4, (WIDTH, HEIGHT)), mask(4) > 0)
+    assert not first.masks.read(3, (WIDTH, HEIGHT)).any()
+    assert pick(videos, "02").labels is None
+
+
+def test_avenue_labels_follow_frame_folders_that_count_from_one(tmp_path: Path):
+    write_frames(tmp_path / "training_videos/01", range(1, 4), "{:04d}.jpg")
+    write_frames(tmp_path / "testing_videos/01", range(1, 7), "{:04d}.jpg")
+    write_avenue_labels(tmp_path / "ground_truth_demo/testing_label_mask/1_label.mat", [0, 4], 6)
+    video = pick(read_dataset(dataset("avenue", tmp_path)), "01")
+    assert labels(video, [1, 2, 3, 4, 5, 6]) == [1, 0, 0, 0, 1, 0]
+    assert np.array_equal(video.masks.read(5, (WIDTH, HEIGHT)), mask(4) > 0)
+
+
+def test_shanghaitech_reads_training_avis_test_frames_and_numpy_truth(tmp_path: Path):
+    write_shanghaitech(tmp_path)
+    videos = read_dataset(dataset("shanghaitech", tmp_path))
+    assert ids(videos, "train") == ["01_001", "01_002"]
+    assert ids(videos, "test") == ["01_0014", "01_0015"]
+    first = pick(videos, "01_0014")
+    assert labels(first, [0, 1, 2, 3, 4]) == [0, 0, 1, 1, 0]
+    assert np.array_equal(first.masks.read(3, (WIDTH, HEIGHT)), mask(3) > 0)
+    assert pick(videos, "01_0015").labels is None
+
+
+def test_shanghaitech_labels_other_than_zero_and_one_are_refused(tmp_path: Path):
+    write_shanghaitech(tmp_path)
+    np.save(tmp_path / "testing/test_frame_mask/01_0014.npy", np.array([0, 2, 1, 1, 0]))
+    video = pick(read_dataset(dataset("shanghaitech", tmp_path)), "01_0014")
+    with pytest.raises(DataError, match="a row of 0 and 1"):
+        labels(video, [0])
+
+
+def test_pixelplay26_is_found_below_kaggles_nested_folders_and_keeps_frame_numbers(tmp_path: Path):
+    write_pixelplay26(tmp_path)
+    for config in (
+        dataset("pixelplay26", tmp_path),
+        dataset("pixelplay26", None, (str(tmp_path / "absent"), str(tmp_path))),
+    ):
+        videos = read_dataset(config)
+        assert ids(videos, "train") == ids(videos, "test") == ["01", "02"]
+        source = pick(videos, "01").source
+        assert isinstance(source, ImageFolder)
+        assert source.numbers == (939, 940, 943, 944)
+        assert pick(videos, "01").labels is None
+
+
+def test_pixelplay26_takes_avenues_own_labels_by_frame_number(tmp_path: Path):
+    write_pixelplay26(tmp_path)
+    home = find_root(dataset("pixelplay26", tmp_path))
+    write_avenue_labels(home / "testing_label_mask/1_label.mat", [939, 941, 943], 1000)
+    video = pick(read_dataset(dataset("pixelplay26", tmp_path)), "01")
+    assert labels(video, [939, 940, 943, 944]) == [1, 0, 1, 0]
+    assert video.masks.read(943, (WIDTH, HEIGHT)).any()
+    with pytest.raises(DataError, match="frame 1000 has no label"):
+        labels(video, [939, 1000])
+
+
+def test_a_folder_may_mix_frame_folders_of_every_type_and_video_files(tmp_path: Path):
+    write_folder(tmp_path)
+    (tmp_path / "train/notes.txt").touch()
+    (tmp_path / "train/.ipynb_checkpoints").mkdir()
+    videos = read_dataset(dataset("folder", tmp_path))
+    assert ids(videos, "train") == ["car park", "door", "gate", "lobby", "roof", "street", "yard"]
+    for video in videos:
+        frames = list(video.source.read(gray=True, color=False))
+        assert len(frames) == 3 and all(frame.gray is not None for frame in frames), video.id
+    lobby = pick(videos, "lobby")
+    assert labels(lobby, [10, 11, 13]) == [0, 1, 1]
+    assert np.array_equal(lobby.masks.read(11, (WIDTH, HEIGHT)), mask(11) > 0)
+    assert not lobby.masks.read(13, (WIDTH, HEIGHT)).any()
+    assert lobby.tracks == tmp_path / "test_tracks/lobby.csv"
+
+
+def test_videos_stand_in_natural_order(tmp_path: Path):
+    for name in ("10", "9", "1"):
+        write_frames(tmp_path / "train" / name, range(1))
+        write_frames(tmp_path / "test" / name, range(1))
+    videos = read_dataset(dataset("folder", tmp_path))
+    assert [(video.split, video.id) for video in videos] == [
+        (s, i) for s in ("train", "test") for i in ("1", "9", "10")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("frame;label\n1;0\n", "must name the columns frame,label"),
+        ("frame,label\n1,0\n2,yes\n", "line 3: a frame number and a label 0 or 1"),
+        ("frame,label\n-1,0\n", "line 2: a frame number"),
+        ("", "must name the columns frame,label"),
+    ],
+)
+def test_a_label_table_that_is_wrong_is_refused_with_its_line(tmp_path: Path, text: str, complaint: str):
+    write_folder(tmp_path)
+    (tmp_path / "test_labels/lobby.csv").write_text(text)
+    with pytest.raises(DataError, match=complaint):
+        labels(pick(read_dataset(dataset("folder", tmp_path)), "lobby"), [10])
+
+
+def test_a_label_table_saved_by_a_spreadsheet_is_read(tmp_path: Path):
+    write_folder(tmp_path)
+    (tmp_path / "test_labels/lobby.csv").write_text("frame,label\r\n10,1\r\n11,0\r\n13,0\r\n", encoding="utf-8-sig")
+    assert labels(pick(read_dataset(dataset("folder", tmp_path)), "lobby"), [10, 11, 13]) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_listing_a_data_set_reads_no_label_file(tmp_path: Path, layout: str):
+    WRITERS[layout](tmp_path)
+    truth = [p for p in tmp_path.rglob("*") if p.suffix in (".mat", ".npy", ".csv") or p.parent.name.endswith("_gt")]
+    for path in truth:
+        path.write_bytes(b"damaged")
+    assert read_dataset(dataset(layout, tmp_path))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("place", ["absent", "empty", "file"])
+def test_a_missing_or_empty_root_is_refused_with_the_expected_layout_and_the_key(
+    tmp_path: Path, layout: str, place: str
+):
+    root = tmp_path / place
+    if place == "empty":
+        root.mkdir()
+    elif place == "file":
+        root.touch()
+    with pytest.raises(DataError) as error:
+        read_dataset(dataset(layout, root))
+    message = str(error.value)
+    assert str(root) in message
+    assert "dataset.root=FOLDER" in message
+    assert "expected layout:\n" + importlib.import_module(f"pixelplay.videos.layouts.{layout}").EXPECTED in message
+
+
+def test_a_root_that_was_never_named_is_refused_with_all_places_that_were_tried():
+    with pytest.raises(DataError, match="looked in /nowhere/a, /nowhere/b"):
+        read_dataset(dataset("ped2", None, ("/nowhere/a", "/nowhere/b")))
+
+
+def test_several_data_sets_below_the_root_are_not_chosen_from_silently(tmp_path: Path):
+    for name in ("UCSDped1", "UCSDped2", "__MACOSX", ".hidden"):
+        write_ped2(tmp_path / name)
+    with pytest.raises(DataError, match=r"several are below .*UCSDped1, .*UCSDped2;.*dataset\.root=FOLDER"):
+        read_dataset(dataset("ped2", tmp_path))
+    assert find_root(dataset("ped2", tmp_path / "UCSDped2")) == tmp_path / "UCSDped2"
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_folder(tmp_path / "data")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_root(dataset("folder", Path("~/data"))) == tmp_path / "data"
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_without_videos_is_refused(tmp_path: Path, split: str):
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+    write_frames(tmp_path / ("test" if split == "train" else "train") / "a", range(2))
+    with pytest.raises(DataError, match=f"no {split} videos; expected layout"):
+        read_dataset(dataset("folder", tmp_path))
+
+
+def test_a_video_folder_without_frames_is_refused_by_name(tmp_path: Path):
+    write_folder(tmp_path)
+    (tmp_path / "train/empty").mkdir()
+    with pytest.raises(DataError, match=r"train/empty: no image among 0 files"):
+        read_dataset(dataset("folder", tmp_path))
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path: Path):
+    write_folder(tmp_path)
+    write_video(tmp_path / "train/lobby.avi", 2)
+    with pytest.raises(DataError, match="two train videos are called 'lobby'"):
+        read_dataset(dataset("folder", tmp_path))
+
+
+def test_an_unknown_layout_is_refused_with_the_known_ones():
+    config = dataset("folder", Path("/nowhere")).model_copy(update={"layout": "ped1"})
+    with pytest.raises(
+        ConfigError, match=r"'ped1'.*did you mean 'ped2'.*avenue, folder, ped2, pixelplay26, shanghaitech"
+    ):
+        read_dataset(config)
+
+
+def test_ped2_frames_are_those_that_were_written(tmp_path: Path):
+    write_ped2(tmp_path)
+    [frame, *_] = pick(read_dataset(dataset("ped2", tmp_path)), "Test001").source.read(False, True)
+    assert np.array_equal(frame.color, picture(1))
+    assert np.array_equal(frame.color, cv2.imread(str(tmp_path / "Test/Test001/001.tif"))[..., ::-1])
