@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pixelplay.artifacts import (
+    HOST,
     RunFiles,
     atomic,
     code_version,
@@ -85,8 +86,10 @@ with atomic(Path(sys.argv[1])) as temporary:
 
 def test_leftovers_of_dead_processes_go_and_everything_else_stays(tmp_path: Path):
     (tmp_path / "below").mkdir()
-    stays = [f".a.{os.getpid()}.tmp", "below/.b.1.tmp", ".hidden.tmp", f"visible.{dead_process()}.tmp", "data.npy"]
-    goes = [f".a.npy.{dead_process()}.tmp", f"below/.b.json.{dead_process()}.tmp"]
+    dead = dead_process()
+    stays = [f".a.{HOST}.{os.getpid()}.tmp", f"below/.b.{HOST}.1.tmp", f".c.another-machine.{dead}.tmp"]
+    stays += [".hidden.tmp", f"visible.{HOST}.{dead}.tmp", "data.npy"]
+    goes = [f".a.npy.{HOST}.{dead}.tmp", f"below/.b.json.{HOST}.{dead}.tmp"]
     for name in stays + goes:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
