@@ -13,7 +13,13 @@ from pathlib import Path
 try:
     from packaging.requirements import Requirement
 except ImportError:  # every environment with pip has pip's own copy
-    from pip._vendor.packaging.requirements import Requirement
+    try:
+        from pip._vendor.packaging.requirements import Requirement
+    except ImportError:
+        sys.exit(
+            f"error: the active environment ({sys.prefix}) has neither pip nor the package packaging: run "
+            "`python -m ensurepip` (or, made by uv, `uv pip install packaging`), then the same command again"
+        )
 
 ROOT = Path(__file__).resolve().parents[1]
 SAME_MODULE = {"opencv-python": ["opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"]}

@@ -22,6 +22,7 @@ from pixelplay.artifacts import (
     write_json,
 )
 from pixelplay.config import Config
+from pixelplay.errors import MissingArtifactError
 from pixelplay.scores.fuse import FUSED
 from pixelplay.stages import fuse
 from pixelplay.videos.index import Index
@@ -50,6 +51,10 @@ def run(config: Config) -> None:
         return
     if len(videos) < len(index.test):
         log.info(f"evaluate: {len(videos)} of {len(index.test)} test videos have labels; the others do not count")
+    if not fuse.is_fused(config, index):
+        raise MissingArtifactError(
+            f"{files.fused}: no fusion made with these settings: run `python src/fuse.py` with the same options"
+        )
     key = _inputs(config, index)
     if not is_current(files.record("evaluate"), key):
         with recorded(files.record("evaluate"), key, [files.metrics]):

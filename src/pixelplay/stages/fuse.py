@@ -16,7 +16,7 @@ from pixelplay.artifacts import (
     write_text,
 )
 from pixelplay.config import Config, FusionConfig
-from pixelplay.errors import DataError
+from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import FUSED, fuse, process
 from pixelplay.stages import score
@@ -28,25 +28,33 @@ log = logging.getLogger(__name__)
 def pending(config: Config) -> str | None:
     files = RunFiles.of(config)
     index = Index.load(files.index)
-    current = is_current(files.record("fuse"), inputs(config, index))
-    return None if current else "scores or the fusion's settings have changed"
+    return None if is_fused(config, index) else "scores or the fusion's settings have changed"
 
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     index = Index.load(files.index)
-    key = inputs(config, index)
-    if is_current(files.record("fuse"), key):
+    if is_fused(config, index):
         log.info("fuse: up to date")
         return
+    lacking = [name for name in config.detectors if not score.is_scored(config, name, index)]
+    if lacking:
+        raise MissingArtifactError(
+            f"{files.scores(lacking[0])}: no scores made with these settings: "
+            "run `python src/score.py` with the same options"
+        )
     require_writable(files.submission.parent, "paths.submissions")
-    with recorded(files.record("fuse"), key, [files.fused, files.submission]):
+    with recorded(files.record("fuse"), inputs(config, index), [files.fused, files.submission]):
         _fuse(config, files, index)
 
 
 def inputs(config: Config, index: Index) -> str:
     scores = {name: score.inputs(config, name, index) for name in config.detectors}
-    return fingerprint(scores, config.fusion.model_dump(), code_version(__name__))
+    return fingerprint(scores, config.fusion.model_dump(), str(RunFiles.of(config).submission), code_version(__name__))
+
+
+def is_fused(config: Config, index: Index) -> bool:
+    return is_current(RunFiles.of(config).record("fuse"), inputs(config, index))
 
 
 def _fuse(config: Config, files: RunFiles, index: Index) -> None:

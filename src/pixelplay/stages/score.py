@@ -8,6 +8,7 @@ import pandas as pd
 from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable, write_table
 from pixelplay.config import Config
 from pixelplay.detectors import registry
+from pixelplay.errors import MissingArtifactError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import train
 from pixelplay.videos.index import Index
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def pending(config: Config) -> str | None:
     index = Index.load(RunFiles.of(config).index)
-    names = [name for name in config.detectors if not _is_scored(config, name, index)]
+    names = [name for name in config.detectors if not is_scored(config, name, index)]
     return f"to score: {', '.join(names)}" if names else None
 
 
@@ -26,9 +27,14 @@ def run(config: Config) -> None:
     files = RunFiles.of(config)
     index = Index.load(files.index)
     for name in config.detectors:
-        if _is_scored(config, name, index):
+        if is_scored(config, name, index):
             log.info(f"score: {name} is up to date")
             continue
+        if not train.is_trained(config, name, index):
+            raise MissingArtifactError(
+                f"{files.detector(name)}: no detector trained with these settings: "
+                "run `python src/train.py` with the same options"
+            )
         require_writable(files.scores(name).parent, "paths.outputs")
         key = inputs(config, name, index)
         with recorded(files.record(f"score-{name}"), key, [files.scores(name)]):
@@ -38,10 +44,10 @@ def run(config: Config) -> None:
 def inputs(config: Config, name: str, index: Index) -> str:
     """Fingerprint of all that a detector's scores depend on."""
     detector = config.detectors[name]
-    return fingerprint(train.inputs(config, name, index), detector.scoring, code_version(__name__))
+    return fingerprint(train.inputs(config, name, index), index.test_key, detector.scoring, code_version(__name__))
 
 
-def _is_scored(config: Config, name: str, index: Index) -> bool:
+def is_scored(config: Config, name: str, index: Index) -> bool:
     return is_current(RunFiles.of(config).record(f"score-{name}"), inputs(config, name, index))
 
 

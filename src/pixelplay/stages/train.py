@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable
 from pixelplay.config import Config
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 
 def pending(config: Config) -> str | None:
     index = Index.load(RunFiles.of(config).index)
-    names = [name for name in config.detectors if not _is_trained(config, name, index)]
+    names = [name for name in config.detectors if not is_trained(config, name, index)]
     return f"to train: {', '.join(names)}" if names else None
 
 
@@ -21,7 +22,7 @@ def run(config: Config) -> None:
     files = RunFiles.of(config)
     index = Index.load(files.index)
     for name in config.detectors:
-        if _is_trained(config, name, index):
+        if is_trained(config, name, index):
             log.info(f"train: {name} is up to date")
         else:
             require_writable(files.detector(name), "paths.checkpoints")
@@ -32,7 +33,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
     """Fingerprint of all that a detector's training depends on."""
     detector = config.detectors[name]
     return fingerprint(
-        index.data_key,
+        index.train_key,
         index.heldout.model_dump(),
         detector.model_dump(exclude={"scoring"}),
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
@@ -41,7 +42,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
     )
 
 
-def _is_trained(config: Config, name: str, index: Index) -> bool:
+def is_trained(config: Config, name: str, index: Index) -> bool:
     return is_current(RunFiles.of(config).detector(name) / "trained.json", inputs(config, name, index))
 
 
@@ -61,7 +62,8 @@ def _train(config: Config, name: str, index: Index) -> None:
         f"on {device}"
     )
     detector = registry.create(name, config.detectors[name], device)
-    outputs = [folder / "detector.json"]
+    outputs: list[Path] = []
     with recorded(folder / "trained.json", key, outputs):
         detector.fit(index.fit, index.calibration, TrainingRun(name, config.trainer, unfinished, device, config.seed))
         detector.save(folder)
+        outputs += [path for path in sorted(folder.iterdir()) if path != unfinished and not path.name.startswith(".")]

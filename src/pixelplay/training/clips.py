@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pixelplay.config import FrameFormat
+from pixelplay.errors import DataError
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 
@@ -15,6 +16,8 @@ class Clips(Dataset[torch.Tensor]):
     """All windows of some videos. Indexed by a list of window numbers: uint8 (B, length, H, W), no copy per frame."""
 
     def __init__(self, videos: list[Video], frame_format: FrameFormat, length: int, stride: int):
+        if not videos:
+            raise DataError("no normal footage to cut clips from: training videos need two frames or more to be shared")
         self._videos = [video.frames(frame_format) for video in videos]
         positions = [windows(len(video), length, stride) for video in videos]
         self._positions = np.concatenate(positions)  # (N, length)
@@ -52,8 +55,11 @@ class ShuffledBatches(Sampler[list[int]]):
         return -(-self._count // self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator reads the epoch with the first batch. Resuming, Lightning asks for the iterator before it tells
+        # the epoch: an order drawn at once would be that of epoch 0.
         order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)
-        return (order[i : i + self._batch_size].tolist() for i in range(0, self._count, self._batch_size))
+        for start in range(0, self._count, self._batch_size):
+            yield order[start : start + self._batch_size].tolist()
 
 
 class OrderedBatches(Sampler[list[int]]):

@@ -2,16 +2,18 @@
 
 import torch
 
+from pixelplay.errors import ConfigError
+
 
 def find_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is CUDA, else Apple's MPS, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """The device called `name`, `auto` being CUDA, else Apple's MPS, else the CPU; ConfigError when it is not there."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    found = [kind for kind, is_there in present.items() if is_there]
+    if name == "auto":
+        return torch.device(found[0])
+    if name not in found:
+        raise ConfigError(f"device={name}: PyTorch finds none on this machine; it finds {', '.join(found)}")
+    return torch.device(name)
 
 
 def autocast_bf16(precision: str, device: torch.device) -> bool:

@@ -1,17 +1,21 @@
 """One resumable training run with Lightning: the best weights by held-out loss, killed on the way or not."""
 
 import logging
+import math
 import sys
 import time
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from pixelplay.artifacts import atomic, remove_leftovers
 from pixelplay.errors import PixelPlayError
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
@@ -31,7 +35,9 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
     warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the cache leaves them nothing to do
     warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # a resumed run
     warnings.filterwarnings("ignore", ".*log_every_n_steps.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own, towards PyTorch
     config = run.config
+    remove_leftovers(run.folder)
     best = ModelCheckpoint(run.folder, "best", monitor="val/loss", save_weights_only=True, enable_version_counter=False)
     last = ModelCheckpoint(run.folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     stopping = EarlyStopping("val/loss", patience=config.patience, check_finite=False)
@@ -44,6 +50,7 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
         precision="bf16-mixed" if autocast_bf16(config.precision, run.device) else "32-true",
         max_epochs=config.max_epochs,
         callbacks=callbacks,
+        plugins=[_AtomicCheckpoints()],
         logger=_loggers(run),
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
@@ -54,11 +61,23 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
     newest = run.folder / "last.ckpt"
     if newest.exists():
         log.info(f"{run.name}: going on from {newest}")
-    trainer.fit(module, train, heldout, ckpt_path=newest if newest.exists() else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(module, train, heldout, ckpt_path=newest if newest.exists() else None, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl+C and of a request to terminate
+        raise KeyboardInterrupt from None
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()  # or the next detector's curves would join this one's
     state = torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(state)
+
+
+class _AtomicCheckpoints(TorchCheckpointIO):
+    """Lightning writes to the system's temporary folder and moves: killed between two disks, half a file stays."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        with atomic(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class _Progress(Callback):
@@ -79,12 +98,8 @@ class _Progress(Callback):
         self._epoch_start = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, i: int) -> None:
-        if not torch.isfinite(outputs["loss"]):
-            where = f"epoch {trainer.current_epoch + 1}, step {i + 1}"
-            raise PixelPlayError(
-                f"{self._name}: the loss is {outputs['loss'].item()} in {where}; "
-                "lower trainer.learning_rate, or set trainer.precision=32"
-            )
+        if i in (0, ESTIMATE_STEPS):
+            outputs["loss"].item()  # waits for the device, which no other step has to
         if i == 0:  # the first step warms up
             self._estimate_start = time.monotonic()
         if not self._estimated and i == ESTIMATE_STEPS:
@@ -95,6 +110,12 @@ class _Progress(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         losses = {k: float(trainer.callback_metrics[k]) for k in ("train/loss", "val/loss")}
+        for name, loss in losses.items():  # here and not at each step, where the device would be waited for
+            if not math.isfinite(loss):
+                raise PixelPlayError(
+                    f"{self._name}: {name} is {loss} in epoch {trainer.current_epoch + 1}; "
+                    "lower trainer.learning_rate, or set trainer.precision=fp32"
+                )
         log.info(
             f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "
             f"train {losses['train/loss']:.6f}  held-out {losses['val/loss']:.6f}  "
@@ -110,7 +131,7 @@ def _loggers(run: TrainingRun) -> list[Logger]:
     loggers: list[Logger] = []
     for name in run.config.loggers:
         if name == "csv":
-            loggers.append(CSVLogger(run.folder, name="csv", version=""))
+            loggers.append(CSVLogger(run.folder, name="csv"))  # a version per start: it empties a folder in use
         elif name == "tensorboard":
             loggers.append(TensorBoardLogger(run.folder, name="tensorboard", version=""))
         else:

@@ -1,0 +1,99 @@
+"""What the tests of networks, detectors and stages share: generated clips, and commands run as a user runs them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from pixelplay.commands import load_config
+from pixelplay.config import FrameFormat, TrainerConfig
+from pixelplay.models.autoencoder import ConvAutoencoder
+from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.reconstruction import Reconstruction
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.video import Video, format_name
+
+ROOT = Path(__file__).resolve().parents[1]
+GRAY = FrameFormat(height=16, width=16, gray=True)
+WINDOW, STRIDE, BATCH = 4, 2, 4
+CPU = torch.device("cpu")
+
+torch.set_num_threads(1)  # the tests share their cores; sums over another number of threads round differently
+
+
+def walking_square(count: int, seed: int) -> np.ndarray:
+    """Normal footage: a 4x4 square that walks to and fro on a plain ground, uint8 (count, 16, 16)."""
+    rng = np.random.default_rng(seed)
+    frames = np.full((count, 16, 16), 60, np.uint8)
+    row, phase = int(rng.integers(0, 12)), int(rng.integers(0, 24))
+    for t in range(count):
+        column = 12 - abs((t + phase) % 24 - 12)
+        frames[t, row : row + 4, column : column + 4] = 110
+    return frames
+
+
+def cached_video(folder: Path, name: str, frames: np.ndarray, split: str = "train") -> Video:
+    """A video whose frames, uint8 (T, H, W), lie in the frame cache; its frame numbers start at 10."""
+    height, width = frames.shape[1:]
+    place = folder / split / name
+    place.mkdir(parents=True, exist_ok=True)
+    np.save(place / f"{format_name(FrameFormat(height=height, width=width, gray=True))}.npy", frames)
+    return Video(name, split, np.arange(10, 10 + len(frames)), (width, height), place)
+
+
+def trainer_config(**changes: object) -> TrainerConfig:
+    """The tiny experiment's trainer in plain float32, with these changes."""
+    trainer = load_config(["experiment=tiny"]).trainer
+    return trainer.model_copy(update={"precision": "fp32", "batch_size": BATCH, **changes})
+
+
+def clips_of(folder: Path, name: str, count: int, seed: int) -> Clips:
+    return Clips([cached_video(folder, name, walking_square(count, seed))], GRAY, WINDOW, STRIDE)
+
+
+def small_training(
+    folder: Path, config: TrainerConfig, clips: Clips | None = None, heldout: Clips | None = None
+) -> tuple[Reconstruction, DataLoader, DataLoader, TrainingRun]:
+    """What `fit` takes: a small network and 15 clips, so 4 steps an epoch, and 3 held-out clips in `folder`."""
+    torch.manual_seed(0)
+    module = Reconstruction(ConvAutoencoder(WINDOW, [4, 8], 0.2), 0.1373, 0.4, config, seed=0)
+    clips = clips or clips_of(folder, "fit", 32, seed=1)
+    heldout = heldout or clips_of(folder, "heldout", 8, seed=2)
+    return (
+        module,
+        loader(clips, ShuffledBatches(len(clips), BATCH, seed=0), CPU),
+        loader(heldout, OrderedBatches(len(heldout), BATCH), CPU),
+        TrainingRun("small", config, folder / "run", CPU, 0),
+    )
+
+
+def user_environment() -> dict[str, str]:
+    """An active virtual environment: this Python's, as `source .venv/bin/activate` would make it."""
+    folder = Path(sys.executable).parent
+    return {
+        **os.environ,
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(folder.parent),
+        "OMP_NUM_THREADS": "1",  # as above
+    }
+
+
+def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; standard output and standard error come back as text."""
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=env or user_environment(), capture_output=True, text=True
+    )
+
+
+def run_python(script: str, *options: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run one of the commands in src/."""
+    return run(sys.executable, ROOT / "src" / script, *options, cwd=cwd)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())

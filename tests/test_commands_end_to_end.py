@@ -1,0 +1,243 @@
+"""The commands as a user runs them: the whole pipeline, killed and not, and what they say when something is missing."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.pipeline import ROOT, files_below, run, run_python, user_environment
+
+RUN_ALL = ("bash", str(ROOT / "run_all.sh"))
+# Long enough to be killed in the middle: small steps in training, one window at a time in scoring.
+TINY = (
+    "experiment=tiny",
+    "detector=[conv_ae_tiny]",  # whatever else the experiment has
+    "dataset.sample.min_frames=30",
+    "dataset.sample.max_frames=40",
+    "workers=1",
+    "trainer.max_epochs=12",
+    "trainer.patience=12",
+    "trainer.batch_size=8",
+    "detectors.conv_ae.scoring.batch_size=1",
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder in which the whole pipeline ran once, and what it printed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = run(*RUN_ALL, *TINY, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def kill_when(happened: Callable[[], bool], folder: Path, *command: str, sign: int = signal.SIGKILL) -> tuple[int, str]:
+    """Start a command, send its process group `sign` as soon as something has `happened`; its status and errors."""
+    with open(folder / "errors", "w+") as errors:
+        process = subprocess.Popen(
+            command, cwd=folder, env=user_environment(), start_new_session=True, stdout=errors, stderr=errors
+        )
+        deadline = time.monotonic() + 60
+        while not happened():
+            assert process.poll() is None, f"{command} ended before it was killed:\n{(folder / 'errors').read_text()}"
+            assert time.monotonic() < deadline, "it never happened"
+            time.sleep(0.002)
+        os.killpg(process.pid, sign)
+        status = process.wait(30)
+    text = (folder / "errors").read_text()
+    (folder / "errors").unlink()
+    return status, text
+
+
+def test_the_pipeline_ends_with_a_submission_and_a_table_of_figures(undisturbed):
+    folder, output = undisturbed
+    assert (folder / "submissions/tiny.csv").read_text().startswith("Id,Predicted\n")
+    head, *rows = output[output.index("AP AUC micro AUC macro") :].splitlines()
+    assert head.split() == ["AP", "AUC", "micro", "AUC", "macro", "EER"]
+    figures = {row.split()[0]: row.split()[1:] for row in rows if len(row.split()) == 5}
+    assert {"conv_ae", "conv_ae/mean", "conv_ae/patch_max", "fused"} <= set(figures)
+    assert all(0 <= float(figure) <= 1 for row in figures.values() for figure in row)
+    assert "submission: submissions/tiny.csv" in output
+
+
+def test_a_second_run_says_that_all_is_up_to_date_and_does_nothing(undisturbed):
+    folder, first = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in files_below(folder)}
+    again = run(*RUN_ALL, *TINY, cwd=folder)
+    assert again.returncode == 0, again.stderr
+    lines = again.stdout.splitlines()
+    assert [line.split(maxsplit=1) for line in lines[:5]] == [
+        [stage, "up to date"] for stage in ("prepare", "train", "score", "fuse", "evaluate")
+    ]
+    assert again.stdout.splitlines()[5:] == first[first.index("\n\n") :].splitlines()[1:]  # the table, nothing else
+    assert {path: path.stat().st_mtime_ns for path in files_below(folder)} == before
+
+
+def test_killed_in_every_stage_the_same_command_ends_with_the_same_submission(undisturbed, tmp_path: Path):
+    command = (*RUN_ALL, *TINY)
+
+    def there(pattern: str) -> Callable[[], bool]:
+        return lambda: any(tmp_path.glob(pattern))
+
+    kill_when(there("data/.tiny.unfinished/*/*/*.jpg"), tmp_path, *command)  # rendering
+    assert not (tmp_path / "data/tiny").exists()
+    kill_when(there("cache/*/*/*/.*.tmp"), tmp_path, *command)  # decoding
+    assert not (tmp_path / "outputs/tiny/index.json").exists()
+    kill_when(there("checkpoints/tiny/conv_ae/training-*/last.ckpt"), tmp_path, *command)
+    assert not (tmp_path / "checkpoints/tiny/conv_ae/trained.json").exists()
+    kill_when(there("outputs/tiny/scores/.conv_ae-*/*.parquet"), tmp_path, *command)
+    assert not (tmp_path / "outputs/tiny/scores/conv_ae.parquet").exists()
+
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder, _ = undisturbed
+    for name in ("submissions/tiny.csv", "outputs/tiny/metrics.json", "outputs/tiny/fused.parquet"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    # Nothing half-written is left, but the hidden .rendered.json.
+    assert {path.name for path in files_below(tmp_path) if path.name.startswith(".")} == {".rendered.json"}
+
+
+def test_ctrl_c_ends_training_with_a_word_and_status_130(undisturbed, tmp_path: Path):
+    shutil.copytree(undisturbed[0], tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "checkpoints")
+    status, text = kill_when(
+        lambda: any(tmp_path.glob("checkpoints/tiny/conv_ae/training-*/last.ckpt")),
+        tmp_path,
+        sys.executable,
+        str(ROOT / "src/train.py"),
+        *TINY,
+        "trainer.max_epochs=3000",
+        sign=signal.SIGINT,
+    )
+    assert status == 130, text
+    assert "error: interrupted: the same command goes on from here" in text
+    assert "Traceback" not in text
+
+
+def test_an_output_folder_that_cannot_be_written_is_told_by_its_key(tmp_path: Path):
+    (tmp_path / "outputs").write_text("a file where the folder should be")
+    done = run_python("prepare.py", "experiment=tiny", "workers=1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: cannot write to outputs/tiny/" in done.stderr
+    assert "paths.outputs=FOLDER" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_pipeline_stops_at_the_first_stage_that_fails(tmp_path: Path):
+    done = run(*RUN_ALL, "experiment=ped2", "dataset.root=nowhere", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+    assert "dataset.root=FOLDER" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "train:" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestValidate:
+    def test_a_submission_of_the_run_is_valid(self, undisturbed):
+        folder, _ = undisturbed
+        rows = len((folder / "submissions/tiny.csv").read_text().splitlines()) - 1
+        done = run_python("validate.py", "submissions/tiny.csv", "--run", "outputs/tiny", cwd=folder)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"valid: {rows} rows\n", "")
+
+    def test_it_is_valid_beside_itself_as_sample_submission(self, undisturbed):
+        done = run_python("validate.py", "submissions/tiny.csv", "--sample", "submissions/tiny.csv", cwd=undisturbed[0])
+        assert done.returncode == 0
+        assert done.stdout.startswith("valid: ")
+
+    def test_each_problem_has_a_line_and_the_status_is_1(self, undisturbed, tmp_path: Path):
+        folder, _ = undisturbed
+        head, first, second, *rows = (folder / "submissions/tiny.csv").read_text().splitlines()
+        lines = [head, second, first.split(",")[0] + ",nan", *rows[:-1]]
+        (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
+        done = run_python("validate.py", tmp_path / "mine.csv", "--run", folder / "outputs/tiny", cwd=tmp_path)
+        assert done.returncode == 1
+        problems = done.stdout.splitlines()
+        assert len(problems) == 3
+        assert f"1 id ({rows[-1].split(',')[0]}) missing" in problems[0]
+        assert "line 2" in problems[1]
+        assert "line 3: Predicted is NaN" in problems[2]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["submissions/none.csv", "--run", "outputs/tiny"], "can't be read: No such file"),
+            (["submissions/tiny.csv", "--run", "outputs/none"], "outputs/none/index.json is missing"),
+            (["submissions/tiny.csv", "--sample", "none.csv"], "none.csv can't serve as a sample submission"),
+        ],
+    )
+    def test_a_missing_file_is_named(self, undisturbed, options: list[str], message: str):
+        done = run_python("validate.py", *options, cwd=undisturbed[0])
+        assert done.returncode == 1
+        assert message in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("options", [[], ["--run", "outputs/tiny", "--sample", "submissions/tiny.csv"]])
+    def test_it_takes_a_run_or_a_sample_submission_and_not_both(self, undisturbed, options: list[str]):
+        done = run_python("validate.py", "submissions/tiny.csv", *options, cwd=undisturbed[0])
+        assert done.returncode == 2
+        assert "usage:" in done.stderr
+
+    def test_help_shows_how_it_is_used(self, tmp_path: Path):
+        done = run_python("validate.py", "--help", cwd=tmp_path)
+        assert done.returncode == 0
+        assert "python src/validate.py submissions/" in done.stdout
+
+
+class TestEnvironment:
+    """run_all.sh in an active environment that lacks packages: what it lacks is named, nothing is installed."""
+
+    @pytest.fixture
+    def bare(self, tmp_path: Path) -> Path:
+        """A virtual environment without any package, not even pip."""
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+        return tmp_path / "bare"
+
+    def packages(self, environment: Path) -> Path:
+        return next(environment.glob("lib/python*/site-packages"))
+
+    def run_in(self, environment: Path) -> subprocess.CompletedProcess[str]:
+        env = user_environment() | {
+            "VIRTUAL_ENV": str(environment),
+            "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        }
+        for name in ("PYTHONPATH", "PYTHON"):
+            env.pop(name, None)
+        return run(*RUN_ALL, "experiment=tiny", cwd=environment.parent, env=env)
+
+    def add(self, environment: Path, name: str, version: str) -> None:
+        """What an installed package leaves: the folder that names it and its version."""
+        folder = self.packages(environment) / f"{name.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+    def test_lacking_and_outdated_packages_are_named_with_the_command_that_installs_them(self, bare: Path):
+        (self.packages(bare) / "packaging").symlink_to(Path(sysconfig.get_path("purelib")) / "packaging")
+        self.add(bare, "numpy", "1.26.4")
+        self.add(bare, "scipy", "1.14.0")
+        self.add(bare, "opencv-contrib-python-headless", "4.11.0.86")  # has the same module as opencv-python
+        done = self.run_in(bare)
+        assert done.returncode == 1
+        assert str(bare) in done.stderr
+        lines = dict(line.split(maxsplit=1) for line in done.stderr.splitlines() if line.startswith("  "))
+        assert lines["torch>=2.6"] == "not installed"
+        assert lines["numpy>=2.0"] == "has 1.26.4"
+        assert not any(line.startswith(("scipy", "opencv")) for line in lines)
+        commands = [line for line in done.stderr.splitlines() if line.startswith("  pip install")]
+        assert all("'torch>=2.6'" in line and "'numpy>=2.0'" in line and "scipy" not in line for line in commands)
+        assert any("--no-index --find-links" in line for line in commands)  # without internet
+        assert "Traceback" not in done.stderr
+        assert [path.name for path in bare.parent.iterdir()] == ["bare"]  # nothing was run
+
+    def test_an_environment_without_pip_is_told_how_to_get_it(self, bare: Path):
+        done = self.run_in(bare)
+        assert done.returncode == 1
+        assert "has neither pip nor the package packaging" in done.stderr
+        assert "python -m ensurepip" in done.stderr
+        assert "Traceback" not in done.stderr

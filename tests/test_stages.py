@@ -1,0 +1,435 @@
+"""The stages of a run, one after the other on a very small data set: what they write, and when they have work to do."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.pipeline import cached_video, files_below, walking_square
+
+from pixelplay.artifacts import RunFiles
+from pixelplay.commands import load_config
+from pixelplay.config import Config
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.models.error_pooling import POOLINGS
+from pixelplay.scores import submission
+from pixelplay.scores.table import check
+from pixelplay.stages import evaluate, fuse, prepare, score, status, train
+from pixelplay.videos.index import Index
+
+STREAMS = {"conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)}
+STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate}
+FIGURES = {"ap", "auc_micro", "auc_macro", "macro_videos", "eer"}
+RECORDS = {
+    "prepare": "outputs/tiny/stages/prepare.json",
+    "train": "checkpoints/tiny/conv_ae/trained.json",
+    "score": "outputs/tiny/stages/score-conv_ae.json",
+    "fuse": "outputs/tiny/stages/fuse.json",
+    "evaluate": "outputs/tiny/stages/evaluate.json",
+}
+
+
+class Place:
+    """A working directory, and the shared folders that a run in it reads: rendered footage and decoded frames."""
+
+    def __init__(self, folder: Path, shared: Path):
+        self.folder, self.shared = folder, shared
+
+    def config(self, *overrides: str) -> Config:
+        fixed = [
+            "experiment=tiny",
+            "detector=[conv_ae_tiny]",  # whatever else the experiment has
+            "workers=1",
+            "trainer.precision=fp32",
+            "dataset.sample.min_frames=30",
+            "dataset.sample.max_frames=40",
+            f"dataset.root={self.shared}/data",
+            f"paths.cache={self.shared}/cache",
+        ]
+        return load_config([*fixed, *overrides])
+
+    def run(self, *overrides: str) -> set[str]:
+        """Run every stage; returns those that did something."""
+        before = self._records()
+        for stage in STAGES.values():
+            stage.run(self.config(*overrides))
+        after = self._records()
+        return {name for name in STAGES if before.get(name) != after.get(name)}
+
+    def pending(self, *overrides: str) -> set[str]:
+        return {name for name, stage in STAGES.items() if stage.pending(self.config(*overrides))}
+
+    def _records(self) -> dict[str, int]:
+        paths = {name: self.folder / path for name, path in RECORDS.items()}
+        return {name: path.stat().st_mtime_ns for name, path in paths.items() if path.exists()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A place where all stages have run; to be copied, not changed."""
+    base = tmp_path_factory.mktemp("finished")
+    place = Place(base / "work", base / "shared")
+    place.folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place.folder)
+        assert place.run() == set(STAGES)
+    return place
+
+
+@pytest.fixture
+def place(finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A copy of the finished run, which a test may change, as working directory."""
+    shutil.copytree(finished.folder, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    return Place(tmp_path / "work", finished.shared)
+
+
+@pytest.fixture
+def empty(finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A working directory in which nothing has run yet, with the same footage at hand."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return Place(tmp_path / "work", finished.shared)
+
+
+def read_index(place: Place) -> Index:
+    return Index.load(place.folder / "outputs/tiny/index.json")
+
+
+def frames_on_disk(place: Place, split: str) -> set[tuple[str, int]]:
+    paths = (place.shared / "data" / split).glob("*/*.jpg")
+    return {(path.parent.name, int(path.stem.removeprefix("frame_"))) for path in paths}
+
+
+# --- what the stages write ------------------------------------------------------------------------------------------
+
+
+def test_the_index_lists_the_frames_on_disk_and_holds_out_footage_that_is_not_fitted_on(place: Place):
+    index = read_index(place)
+    assert {(v.id, int(n)) for v in index.test for n in v.numbers} == frames_on_disk(place, "test")
+    fit = {(v.id, int(n)) for v in index.fit for n in v.numbers}
+    held = {(v.id, int(n)) for v in index.calibration for n in v.numbers}
+    assert fit | held == frames_on_disk(place, "train")
+    assert not fit & held
+
+
+def test_raw_scores_are_a_scores_table_of_every_test_and_held_out_frame_in_every_stream(place: Place):
+    table = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet")
+    check(table)
+    assert table["score"].dtype == np.float32
+    assert set(table["stream"]) == STREAMS
+    held = {(v.id, int(n)) for v in read_index(place).calibration for n in v.numbers}
+    for _, rows in table.groupby("stream"):
+        by_split = {split: set(zip(r["video"], r["frame"], strict=True)) for split, r in rows.groupby("split")}
+        assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held}
+
+
+def test_the_fused_table_holds_the_fusion_and_every_stream_for_every_test_frame(place: Place):
+    table = pd.read_parquet("outputs/tiny/fused.parquet")
+    assert set(table["stream"]) == STREAMS | {"fused"}
+    for _, rows in table.groupby("stream"):
+        assert set(zip(rows["video"], rows["frame"], strict=True)) == frames_on_disk(place, "test")
+    scores = {stream: rows["score"].to_numpy() for stream, rows in table.groupby("stream")}
+    assert np.array_equal(scores["fused"], scores["conv_ae"])  # its only member
+
+
+def test_the_submission_has_the_ids_of_the_test_frames_in_order_and_the_fused_scores(place: Place):
+    rows = pd.read_csv("submissions/tiny.csv", dtype={"Id": str})
+    assert list(rows.columns) == ["Id", "Predicted"]
+    frames = sorted(frames_on_disk(place, "test"))
+    assert rows["Id"].tolist() == [f"{int(video)}_{number}" for video, number in frames]
+    table = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'fused'").set_index(["video", "frame"])
+    assert rows["Predicted"].tolist() == table.loc[frames, "score"].tolist()
+    assert submission.validate(Path("submissions/tiny.csv"), rows["Id"].tolist()) == []
+
+
+def test_metrics_have_the_documented_form(place: Place):
+    metrics = json.loads(Path("outputs/tiny/metrics.json").read_text())
+    assert set(metrics) == {"frames", "prevalence", "detectors", "fused"}
+    labels = pd.concat([pd.read_csv(path) for path in (place.shared / "data/test_labels").glob("*.csv")])["label"]
+    assert metrics["frames"] == len(labels)
+    assert metrics["prevalence"] == pytest.approx(labels.mean())
+    assert set(metrics["fused"]) == FIGURES
+    assert set(metrics["detectors"]) == {"conv_ae"}
+    whole = FIGURES | {"frames", "prevalence", "unsmoothed"}
+    assert set(metrics["detectors"]["conv_ae"]) == whole | {"streams"}
+    streams = metrics["detectors"]["conv_ae"]["streams"]
+    assert set(streams) == STREAMS - {"conv_ae"}
+    assert all(set(figures) == whole for figures in streams.values())
+    assert all(0 <= figures[name] <= 1 for figures in streams.values() for name in FIGURES - {"macro_videos"})
+
+
+def test_figures_of_a_stream_are_those_of_its_smoothed_and_of_its_raw_scores(place: Place):
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    files = sorted((place.shared / "data/test_labels").glob("*.csv"))
+    labels = pd.concat([pd.read_csv(path).assign(video=path.stem) for path in files]).set_index(["video", "frame"])
+    figures = json.loads(Path("outputs/tiny/metrics.json").read_text())["detectors"]["conv_ae"]["streams"]
+    raw = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("split == 'test'")
+    tables = {"": pd.read_parquet("outputs/tiny/fused.parquet"), "unsmoothed": raw}
+    for key, table in tables.items():
+        scores = table[table["stream"] == "conv_ae/mean"].set_index(["video", "frame"])["score"].loc[labels.index]
+        found = figures["conv_ae/mean"][key] if key else figures["conv_ae/mean"]
+        assert found["ap"] == pytest.approx(average_precision_score(labels["label"], scores))
+        assert found["auc_micro"] == pytest.approx(roc_auc_score(labels["label"], scores))
+
+
+def test_every_evaluation_on_labels_is_logged_once(place: Place):
+    def logged() -> list[dict]:
+        return [json.loads(line) for line in Path("outputs/tiny/evaluations.jsonl").read_text().splitlines()]
+
+    assert len(logged()) == 1
+    place.run()
+    assert len(logged()) == 1
+    place.run("fusion.default.smooth.sigma=2.0")
+    assert len(logged()) == 2
+    assert logged()[0]["config"] != logged()[1]["config"]
+    assert set(logged()[1]) == {"date", "config", "frames", "fused", "detectors"}
+
+
+# --- when a stage has work to do ------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_has_nothing_to_do(place: Place, capsys: pytest.CaptureFixture):
+    assert place.pending() == set()
+    before = {path: path.stat().st_mtime_ns for path in files_below(place.folder)}
+    assert place.run() == set()
+    assert {path: path.stat().st_mtime_ns for path in files_below(place.folder)} == before
+    status.run(place.config())
+    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == ["up to date"] * 5
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("trainer.loggers=[csv]", set()),
+        ("workers=2", set()),
+        ("fusion.default.smooth.sigma=2.0", {"fuse", "evaluate"}),
+        ("detectors.conv_ae.scoring.pooling=mean", {"score", "fuse", "evaluate"}),
+        ("trainer.max_epochs=1", {"train", "score", "fuse", "evaluate"}),
+        ("detectors.conv_ae.settings.noise.share=0.5", {"train", "score", "fuse", "evaluate"}),
+        ("seed=1", {"train", "score", "fuse", "evaluate"}),
+        ("dataset.heldout.seed=1", set(STAGES)),
+    ],
+)
+def test_a_changed_setting_runs_what_depends_on_it_and_nothing_else(place: Place, override: str, stages: set[str]):
+    assert place.run(override) == stages
+    assert place.run(override) == set()
+
+
+@pytest.mark.parametrize(
+    ("deleted", "stage"),
+    [
+        ("outputs/tiny/index.json", "prepare"),
+        ("outputs/tiny/frame_problems.csv", "prepare"),
+        ("checkpoints/tiny/conv_ae/weights.safetensors", "train"),
+        ("checkpoints/tiny/conv_ae/detector.json", "train"),
+        ("outputs/tiny/scores/conv_ae.parquet", "score"),
+        ("outputs/tiny/fused.parquet", "fuse"),
+        ("submissions/tiny.csv", "fuse"),
+        ("outputs/tiny/metrics.json", "evaluate"),
+    ],
+)
+def test_a_deleted_output_is_made_again_by_its_stage_alone_and_is_the_same(place: Place, deleted: str, stage: str):
+    before = {path: path.read_bytes() for path in files_below(place.folder)}
+    (place.folder / deleted).unlink()
+    assert place.run() == {stage}
+    assert (place.folder / deleted).read_bytes() == before[place.folder / deleted]
+
+
+def test_deleted_frames_are_decoded_again(place: Place, tmp_path: Path):
+    shutil.copytree(place.shared / "cache", tmp_path / "cache")
+    override = f"paths.cache={tmp_path}/cache"
+    assert place.run(override) == {"prepare"}  # the frames lie elsewhere now
+    next((tmp_path / "cache").glob("*/test/02/*.npy")).unlink()
+    assert place.run(override) == {"prepare"}
+    assert place.run("seed=1", override) == {"train", "score", "fuse", "evaluate"}
+
+
+def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: Place, capsys: pytest.CaptureFixture):
+    (place.folder / "outputs/tiny/scores/conv_ae.parquet").unlink()
+    with pytest.raises(SystemExit) as ended:
+        status.run(place.config())
+    assert ended.value.code == status.WORK_TO_DO
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        ["prepare", "up to date"],
+        ["train", "up to date"],
+        ["score", "to score: conv_ae"],
+        ["fuse", "waits for score"],
+        ["evaluate", "waits for score"],
+    ]
+
+
+@pytest.mark.parametrize("stage", ["train", "score", "fuse", "evaluate"])
+def test_a_stage_that_runs_too_early_names_the_command_to_run_first(empty: Place, stage: str):
+    with pytest.raises(MissingArtifactError, match=r"index\.json is missing: run `python src/prepare\.py`"):
+        STAGES[stage].run(empty.config())
+    order = list(STAGES)
+    earlier = order[order.index(stage) - 1]
+    for name in order[: order.index(earlier)]:
+        STAGES[name].run(empty.config())
+    with pytest.raises(MissingArtifactError, match=rf"run `python src/{earlier}\.py` with the same options"):
+        STAGES[stage].run(empty.config())
+
+
+@pytest.mark.parametrize(
+    ("stage", "override", "first"),
+    [
+        ("score", "trainer.max_epochs=1", "train"),
+        ("fuse", "detectors.conv_ae.scoring.pooling=mean", "score"),
+        ("evaluate", "fusion.default.smooth.sigma=2.0", "fuse"),
+    ],
+)
+def test_a_stage_never_passes_off_what_other_settings_made_as_its_own(place: Place, stage, override, first):
+    with pytest.raises(MissingArtifactError, match=rf"with these settings: run `python src/{first}\.py`"):
+        STAGES[stage].run(place.config(override))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "stage", "redone_by"),
+    [
+        ("outputs/tiny/index.json", "train", "prepare"),
+        ("outputs/tiny/scores/conv_ae.parquet", "fuse", "score"),
+        ("outputs/tiny/fused.parquet", "evaluate", "fuse"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
+def test_a_damaged_file_is_told_with_what_to_do_and_that_helps(place: Place, damaged, stage, redone_by, damage):
+    path = place.folder / damaged
+    content = path.read_bytes()
+    path.write_bytes({"truncated": content[: len(content) // 2], "garbage": b"\x93" * 500, "empty": b""}[damage])
+    if stage != "train":
+        (place.folder / RECORDS[stage]).unlink()  # it has work to do
+    with pytest.raises(PixelPlayError, match=rf"{path.name} is damaged .*delete it.*src/{redone_by}\.py"):
+        STAGES[stage].run(place.config())
+    path.unlink()
+    assert redone_by in place.run()
+    assert path.read_bytes() == content
+
+
+def test_scoring_goes_on_with_the_first_video_that_was_not_scored_yet(place: Place, tmp_path: Path):
+    shutil.copytree(place.shared / "cache", tmp_path / "cache")
+    config = place.config(f"paths.cache={tmp_path}/cache")
+    prepare.run(config)
+    whole = Path("outputs/tiny/scores/conv_ae.parquet").read_bytes()
+    Path("outputs/tiny/scores/conv_ae.parquet").unlink()
+    first, second, third = (next(video.folder.glob("*.npy")) for video in read_index(place).test)
+    third.rename(tmp_path / "third")
+    with pytest.raises(MissingArtifactError, match="03"):
+        score.run(config)
+    (tmp_path / "third").rename(third)
+    first.unlink()  # nobody reads them again
+    second.unlink()
+    score.run(config)
+    assert Path("outputs/tiny/scores/conv_ae.parquet").read_bytes() == whole
+    assert [path.name for path in Path("outputs/tiny/scores").iterdir()] == ["conv_ae.parquet"]
+
+
+# --- names, labels, fusion ------------------------------------------------------------------------------------------
+
+
+def test_without_labels_a_run_ends_well_and_says_so_and_a_named_run_has_its_own_folders(
+    empty: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    shutil.copytree(empty.shared / "data", tmp_path / "data")
+    for truth in ("test_labels", "test_masks", "test_tracks"):
+        shutil.rmtree(tmp_path / "data" / truth)
+    overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data", "run=unlabelled"]
+    empty.run(*overrides)
+    assert evaluate.pending(empty.config(*overrides)) is None
+    assert "no labels on disk for tiny" in caplog.text
+    assert "submissions/tiny/unlabelled.csv" in caplog.text
+    written = {str(path.relative_to(empty.folder)) for path in files_below(empty.folder)}
+    assert {"submissions/tiny/unlabelled.csv", "outputs/tiny/unlabelled/fused.parquet"} <= written
+    assert all("tiny/unlabelled" in path for path in written)
+    assert not any(path.endswith(("metrics.json", "evaluations.jsonl")) for path in written)
+
+
+def test_labels_that_come_and_go_are_noticed_and_nothing_is_scored_again(place: Place, tmp_path: Path):
+    shutil.copytree(place.shared / "data", tmp_path / "data")
+    overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
+    place.run(*overrides)
+    metrics = Path("outputs/tiny/metrics.json").read_bytes()
+    (tmp_path / "data" / "test_labels").rename(tmp_path / "labels")
+    assert place.run(*overrides) == {"prepare"}
+    assert not Path("outputs/tiny/metrics.json").exists()
+    (tmp_path / "labels").rename(tmp_path / "data" / "test_labels")
+    assert place.run(*overrides) == {"prepare", "evaluate"}
+    assert Path("outputs/tiny/metrics.json").read_bytes() == metrics
+
+
+def test_changed_test_footage_is_scored_again_without_new_training(place: Place, tmp_path: Path):
+    shutil.copytree(place.shared / "data", tmp_path / "data")
+    overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
+    place.run(*overrides)
+    frames = sorted((tmp_path / "data/test/01").iterdir())
+    shutil.copy(frames[0], frames[1])
+    assert place.run(*overrides) == {"prepare", "score", "fuse", "evaluate"}
+
+
+MEMBER = "{weight:1.0,normalise:{method:minmax,low:1.0,high:99.0},smooth:{method:none,window:5,sigma:5.0}}"
+
+
+def test_a_member_of_a_detector_that_is_not_in_the_run_is_left_out_and_said(
+    place: Place, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    before = pd.read_parquet("outputs/tiny/fused.parquet")
+    place.run(f"+fusion.members.st_ae={MEMBER}")
+    assert "fuse: without st_ae: no detector of this run gives them" in caplog.text
+    pd.testing.assert_frame_equal(pd.read_parquet("outputs/tiny/fused.parquet"), before)
+
+
+def test_a_member_is_processed_as_it_says(place: Place):
+    place.run(f"+fusion.members={{conv_ae/mean:{MEMBER}}}")
+    raw = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("split == 'test' and stream == 'conv_ae/mean'")
+    span = raw["score"].max() - raw["score"].min()
+    expected = (raw.set_index(["video", "frame"])["score"].astype(np.float64) - raw["score"].min()) / span
+    fused = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'fused'").set_index(["video", "frame"])
+    pd.testing.assert_series_equal(fused["score"], expected.loc[fused.index], rtol=1e-5, check_names=False)
+
+
+def test_a_member_that_is_no_stream_of_its_detector_is_an_error(place: Place):
+    with pytest.raises(PixelPlayError, match=r"fusion\.members\.conv_ae/median: no such stream.*conv_ae/mean"):
+        fuse.run(place.config(f"+fusion.members={{conv_ae/median:{MEMBER}}}"))
+
+
+def test_fusion_without_any_weight_is_an_error(place: Place):
+    with pytest.raises(ConfigError, match="all fusion weights are 0"):
+        fuse.run(place.config("fusion.default.weight=0.0"))
+
+
+def test_a_folder_that_cannot_be_written_is_told_by_its_key(place: Place):
+    Path("blocked").write_text("a file where a folder should be")
+    for key, stage in (("outputs", prepare), ("cache", prepare), ("checkpoints", train), ("submissions", fuse)):
+        overrides = [f"paths.{key}=blocked/here"] if key != "submissions" else [f"paths.{key}=blocked"]
+        with pytest.raises(PixelPlayError, match=rf"cannot write to blocked.*paths\.{key}=FOLDER"):
+            stage.run(place.config(*overrides, "trainer.max_epochs=2"))
+
+
+def test_footage_that_the_project_did_not_render_is_never_overwritten(empty: Place, tmp_path: Path):
+    mine = tmp_path / "mine"
+    cached_video(mine, "kept", walking_square(5, seed=0))
+    with pytest.raises(DataError, match=r"was not rendered by this project: set dataset\.root=FOLDER"):
+        prepare.run(empty.config(f"dataset.root={mine}"))
+    assert len(list(files_below(mine))) == 1
+
+
+def test_files_of_a_run_are_where_the_readme_says(place: Place):
+    files = RunFiles.of(place.config())
+    written = [
+        files.index,
+        files.problems,
+        files.fused,
+        files.metrics,
+        files.evaluations,
+        files.submission,
+        files.scores("conv_ae"),
+        files.detector("conv_ae") / "weights.safetensors",
+    ]
+    assert all(path.is_file() for path in written)

@@ -1,0 +1,321 @@
+"""Training: what is learnt from, the epoch that is kept, and runs that end early, go wrong or are killed."""
+
+import logging
+import math
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from lightning import LightningModule
+from tests.pipeline import CPU, ROOT, clips_of, run, small_training, trainer_config
+from torch import nn
+from torch.nn import functional as F
+
+from pixelplay.artifacts import HOST
+from pixelplay.errors import ConfigError, PixelPlayError
+from pixelplay.training.clips import Clips
+from pixelplay.training.device import autocast_bf16, find_device
+from pixelplay.training.fit import fit
+from pixelplay.training.reconstruction import Reconstruction
+from pixelplay.training.run import TrainingRun
+
+STEPS, EPOCHS = 4, 3  # of `small_training`
+GREY, AMPLITUDE, SHARE = 128 / 255, 0.1373, 0.4
+
+
+class Recorder(nn.Module):
+    """A network that gives back what it is fed, and keeps it."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.fed = x
+        return x * self.scale
+
+
+def fed_clips(level: int, step: int = 0, seed: int = 0) -> tuple[torch.Tensor, float]:
+    """What the network is fed of 2,000 plain clips (2000, 2, 4, 4) in a training step, and that step's loss."""
+    network = Recorder()
+    module = Reconstruction(network, AMPLITUDE, SHARE, trainer_config(), seed)
+    batch = torch.full((2000, 2, 4, 4), level, dtype=torch.uint8)
+    loss = module.training_step(batch, step)
+    return network.fed, loss.item()
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to .self.log")
+class TestNoise:
+    def test_40_of_100_clips_get_noise_and_60_are_fed_as_they_are(self):
+        fed, _ = fed_clips(128)
+        noisy = (fed != GREY).flatten(1).any(dim=1)
+        # Within four standard deviations of a share of 2,000 draws.
+        assert float(noisy.float().mean()) == pytest.approx(SHARE, abs=4 * math.sqrt(SHARE * (1 - SHARE) / 2000))
+
+    def test_noise_is_uniform_between_plus_and_minus_its_amplitude(self):
+        fed, _ = fed_clips(128)
+        noise = (fed - GREY)[(fed != GREY).flatten(1).any(dim=1)]
+        assert AMPLITUDE * 0.99 < float(noise.max()) <= AMPLITUDE + 1e-6
+        assert -AMPLITUDE - 1e-6 <= float(noise.min()) < -AMPLITUDE * 0.99
+        assert float(noise.mean()) == pytest.approx(0, abs=0.003)
+        assert float(noise.std()) == pytest.approx(AMPLITUDE / math.sqrt(3), rel=0.02)  # of a uniform distribution
+
+    @pytest.mark.parametrize("level", [0, 255])
+    def test_noisy_clips_stay_between_0_and_1(self, level):
+        fed, _ = fed_clips(level)
+        assert 0 <= float(fed.min()) <= float(fed.max()) <= 1
+        assert float((fed != level / 255).float().mean()) == pytest.approx(SHARE / 2, abs=0.03)  # half is cut off
+
+    def test_the_target_is_the_clip_as_fed(self):
+        fed, loss = fed_clips(128)
+        assert not torch.equal(fed, torch.full_like(fed, GREY))
+        assert loss == 0  # the network returned what it was fed
+
+    def test_noise_depends_on_seed_and_step_alone(self):
+        first, _ = fed_clips(128, step=3, seed=1)
+        torch.rand(7)  # whatever else drew numbers meanwhile
+        again, _ = fed_clips(128, step=3, seed=1)
+        assert torch.equal(first, again)
+        assert not torch.equal(first, fed_clips(128, step=4, seed=1)[0])
+        assert not torch.equal(first, fed_clips(128, step=3, seed=2)[0])
+
+
+class Counter(LightningModule):
+    """Its weight counts the epochs that it was trained; `losses` says the held-out loss after each."""
+
+    def __init__(self, losses: list[float], train_loss: float = 0.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.losses, self.train_loss = losses, train_loss
+        self.steps = 0
+
+    def training_step(self, batch: torch.Tensor, step: int) -> torch.Tensor:
+        self.steps += 1
+        loss = -self.weight  # gradient -1, so that a rate of 1 adds 1
+        self.log("train/loss", loss * 0 + self.train_loss, on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: torch.Tensor, step: int) -> None:
+        self.log("val/loss", self.losses[round(self.weight.item()) - 1], batch_size=1)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+def fit_counter(folder: Path, losses: list[float], train_loss: float = 0.0, **trainer: object) -> Counter:
+    module = Counter(losses, train_loss)
+    config = trainer_config(**{"max_epochs": len(losses), "patience": 2, "loggers": [], **trainer})
+    fit(module, [torch.zeros(1)], [torch.zeros(1)], TrainingRun("counter", config, folder, CPU, 0))
+    return module
+
+
+def test_the_weights_of_the_epoch_with_the_lowest_held_out_loss_are_kept(tmp_path: Path):
+    assert fit_counter(tmp_path, [5, 3, 4, 2, 3]).weight.item() == 4
+
+
+def test_training_stops_after_as_many_epochs_without_a_better_one_as_patience_says(tmp_path: Path):
+    module = fit_counter(tmp_path, [5, 3, 4, 4, 1, 1], patience=2)
+    assert module.steps == 4
+    assert module.weight.item() == 2
+
+
+@pytest.mark.parametrize("losses", [[5, 3, 4, 4, 1, 1], [5, 4, 3]], ids=["stopped early", "all epochs"])
+def test_a_run_killed_after_its_last_epoch_trains_no_further(tmp_path: Path, losses: list[float]):
+    first = fit_counter(tmp_path, losses)
+    again = fit_counter(tmp_path, losses)
+    assert again.steps == 0
+    assert again.weight.item() == first.weight.item()
+
+
+@pytest.mark.parametrize(
+    ("losses", "train_loss", "which"),
+    [([3, math.nan, 1], 0.0, "val/loss is nan in epoch 2"), ([3, 2], math.inf, "train/loss is inf in epoch 1")],
+)
+def test_a_loss_that_is_not_finite_ends_the_run_with_what_to_do(tmp_path: Path, losses, train_loss, which):
+    with pytest.raises(PixelPlayError, match=rf"counter: {which}.*trainer\.learning_rate.*trainer\.precision=fp32"):
+        fit_counter(tmp_path, losses, train_loss)
+    assert trainer_config(precision="fp32")  # what the message advises is allowed
+
+
+def fitted(
+    folder: Path, clips: Clips | None = None, heldout: Clips | None = None, **trainer: object
+) -> dict[str, torch.Tensor]:
+    """Weights of the small network after `fit`."""
+    arguments = small_training(
+        folder, trainer_config(**{"max_epochs": EPOCHS, "loggers": [], **trainer}), clips, heldout
+    )
+    fit(*arguments)
+    return arguments[0].state_dict()
+
+
+def same_bits(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    return fitted(tmp_path_factory.mktemp("undisturbed"))
+
+
+def test_the_small_run_learns_and_its_last_epoch_is_its_best(tmp_path: Path, undisturbed):
+    """So the tests below compare what all epochs contributed to."""
+    assert same_bits(fitted(tmp_path), undisturbed)
+    last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert same_bits(last["state_dict"], undisturbed)
+
+
+class Killed(BaseException):
+    """Stands for a kill in the tests that stay in one process."""
+
+
+class DyingClips(Clips):
+    """Clips whose `fatal`-th batch is never read."""
+
+    def __init__(self, clips: Clips, fatal: int, end: BaseException):
+        self.__dict__.update(clips.__dict__)
+        self._left, self._end = fatal, end
+
+    def __getitem__(self, items: list[int]) -> torch.Tensor:
+        self._left -= 1
+        if self._left == 0:
+            raise self._end
+        return super().__getitem__(items)
+
+
+@pytest.mark.parametrize(
+    ("loader", "fatal"),
+    [
+        pytest.param("clips", 2, id="in the first epoch"),
+        pytest.param("clips", STEPS + 1, id="between epochs"),
+        pytest.param("clips", STEPS + 3, id="in the middle of an epoch"),
+        pytest.param("heldout", 2, id="during validation"),
+    ],
+)
+def test_a_run_that_was_killed_and_goes_on_ends_with_the_same_bits(tmp_path: Path, undisturbed, loader, fatal):
+    whole = {"clips": clips_of(tmp_path, "fit", 32, seed=1), "heldout": clips_of(tmp_path, "heldout", 8, seed=2)}
+    with pytest.raises(Killed):
+        fitted(tmp_path, **{**whole, loader: DyingClips(whole[loader], fatal, Killed())})
+    assert not (tmp_path / "run" / "last.ckpt").exists() or fatal > STEPS or loader == "heldout"
+    assert same_bits(fitted(tmp_path, **whole), undisturbed)
+
+
+def test_a_run_killed_twice_ends_with_the_same_bits(tmp_path: Path, undisturbed):
+    whole = clips_of(tmp_path, "fit", 32, seed=1)
+    for fatal in (STEPS + 2, STEPS + 2):  # in the second epoch, then in the third
+        with pytest.raises(Killed):
+            fitted(tmp_path, DyingClips(whole, fatal, Killed()))
+    assert same_bits(fitted(tmp_path, whole), undisturbed)
+
+
+SIGKILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.pipeline import Clips, clips_of, small_training, trainer_config
+from pixelplay.training.fit import fit
+
+class Deadly(Clips):
+    def __init__(self, clips, fatal):
+        self.__dict__.update(clips.__dict__)
+        self._left = fatal
+
+    def __getitem__(self, items):
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(items)
+
+folder, fatal = Path(sys.argv[1]), int(sys.argv[2])
+clips = Deadly(clips_of(folder, "fit", 32, seed=1), fatal)
+fit(*small_training(folder, trainer_config(max_epochs=3, loggers=[]), clips))
+"""
+
+
+def test_a_process_killed_by_sigkill_goes_on_and_ends_with_the_same_bits(tmp_path: Path, undisturbed):
+    dead = run(sys.executable, "-c", SIGKILLED, tmp_path, str(STEPS + 3), cwd=ROOT)
+    assert dead.returncode == -signal.SIGKILL, dead.stderr
+    assert "epoch 2" not in dead.stdout
+    assert (tmp_path / "run" / "last.ckpt").exists()
+    assert same_bits(fitted(tmp_path), undisturbed)
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path):
+    leftover = tmp_path / f".last.ckpt.{HOST}.999999999.tmp"
+    leftover.write_bytes(b"half a checkpoint")
+    fit_counter(tmp_path, [3, 2])
+    assert not leftover.exists()
+
+
+def test_ctrl_c_is_passed_on_and_the_run_goes_on_later(tmp_path: Path, undisturbed):
+    whole = clips_of(tmp_path, "fit", 32, seed=1)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fitted(tmp_path, DyingClips(whole, STEPS + 2, KeyboardInterrupt()))
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
+    assert same_bits(fitted(tmp_path, whole), undisturbed)
+
+
+def test_checkpoints_are_written_beside_their_place_and_load_without_unpickling_code(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # another disk, as it might be
+    fit_counter(tmp_path / "run", [3, 2])
+    for name in ("best", "last"):
+        checkpoint = torch.load(tmp_path / "run" / f"{name}.ckpt", weights_only=True)
+        assert float(checkpoint["state_dict"]["weight"]) == 2
+    assert {"optimizer_states", "lr_schedulers", "callbacks"} <= set(checkpoint)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_curves_of_all_epochs_are_kept_also_when_the_run_was_killed(tmp_path: Path):
+    whole = clips_of(tmp_path, "fit", 32, seed=1)
+    with pytest.raises(Killed):
+        fitted(tmp_path, DyingClips(whole, STEPS + 3, Killed()), loggers=["csv", "tensorboard"])
+    fitted(tmp_path, whole, loggers=["csv", "tensorboard"])
+    rows = pd.concat([pd.read_csv(path) for path in sorted((tmp_path / "run" / "csv").glob("*/metrics.csv"))])
+    for column in ("train/loss", "val/loss"):
+        assert rows.loc[rows[column].notna(), "epoch"].tolist() == [0, 1, 2]
+    assert list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_offline_wandb_needs_no_account_and_each_run_has_its_own_curves(tmp_path: Path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is not installed: pip install wandb")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))  # no netrc with a login
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    wandb = {"project": "pixelplay", "mode": "offline"}
+    config = trainer_config().wandb.model_validate(wandb)
+    for name in ("first", "second"):
+        fit_counter(tmp_path / name, [3, 2], loggers=["wandb"], wandb=config)
+        assert len(list((tmp_path / name / "wandb").glob("offline-run-*/run-*.wandb"))) == 1
+
+
+def test_each_epoch_is_told_with_both_losses(tmp_path: Path, caplog):
+    caplog.set_level(logging.INFO)
+    fit_counter(tmp_path, [5, 3])
+    told = [record.message for record in caplog.records if "epoch" in record.message]
+    assert any("epoch 2/2" in line and "held-out 3.0" in line for line in told), told
+
+
+def test_a_device_that_is_not_there_is_refused():
+    absent = "cuda" if not torch.cuda.is_available() else "mps"
+    with pytest.raises(ConfigError, match=f"device={absent}.*cpu"):
+        find_device(absent)
+    assert find_device("cpu") == CPU
+
+
+def test_precision_is_as_asked_for_and_auto_goes_by_the_hardware():
+    assert autocast_bf16("bf16", CPU)
+    assert not autocast_bf16("fp32", CPU)
+    assert not autocast_bf16("auto", torch.device("mps"))
+
+
+def test_bf16_training_keeps_float32_weights_and_learns_much_the_same(tmp_path: Path, undisturbed):
+    weights = fitted(tmp_path, precision="bf16")
+    assert all(w.dtype == undisturbed[name].dtype for name, w in weights.items())
+    flat = [torch.cat([w.flatten().float() for w in state.values()]) for state in (weights, undisturbed)]
+    assert float(F.cosine_similarity(*flat, dim=0)) > 0.99
+    assert not same_bits(weights, undisturbed)
