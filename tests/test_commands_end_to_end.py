@@ -21,9 +21,10 @@ TINY = (
     "dataset.sample.min_frames=30",
     "dataset.sample.max_frames=40",
     "workers=1",
-    "trainer.max_epochs=12",
-    "trainer.patience=12",
+    "trainer.max_epochs=20",
+    "trainer.patience=20",
     "trainer.batch_size=8",
+    "detectors.conv_ae.settings.stride=1",
     "detectors.conv_ae.scoring.batch_size=1",
 )
 
@@ -91,7 +92,7 @@ def test_killed_in_every_stage_the_same_command_ends_with_the_same_submission(un
     assert not (tmp_path / "outputs/tiny/index.json").exists()
     kill_when(there("checkpoints/tiny/conv_ae/training-*/last.ckpt"), tmp_path, *command)
     assert not (tmp_path / "checkpoints/tiny/conv_ae/trained.json").exists()
-    kill_when(there("outputs/tiny/scores/.conv_ae-*/*.parquet"), tmp_path, *command)
+    kill_when(there("outputs/tiny/scores/.conv_ae.parts-*/*.parquet"), tmp_path, *command)
     assert not (tmp_path / "outputs/tiny/scores/conv_ae.parquet").exists()
 
     done = run(*command, cwd=tmp_path)

@@ -55,6 +55,23 @@ class RunFiles:
         return self.outputs / "frame_problems.csv"
 
     @property
+    def restoration(self) -> Path:
+        """A row per test frame: how noisy, flipped or not, what was done."""
+        return self.outputs / "restoration.csv"
+
+    @property
+    def doubtful(self) -> Path:
+        return self.outputs / "restoration_doubtful.png"
+
+    @property
+    def restored_images(self) -> Path:
+        return self.outputs / "restored_frames"
+
+    @property
+    def flip_network(self) -> Path:
+        return self.checkpoints / "restoration"
+
+    @property
     def fused(self) -> Path:
         return self.outputs / "fused.parquet"
 
@@ -181,8 +198,8 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 @cache
-def code_version(module: str) -> str:
-    """Fingerprint of a module of this package and of all that it imports from it, read as text and never run.
+def code_version(module: str, follow: bool = True) -> str:
+    """Fingerprint of a module of this package and, with `follow`, of all that it imports from it; nothing is run.
 
     Comments, docstrings and formatting do not count: what is compared is the syntax tree.
     """
@@ -194,7 +211,8 @@ def code_version(module: str) -> str:
         if name in trees or name in NOT_VERSIONED or path is None:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        waiting.extend(_package_imports(tree))
+        if follow:
+            waiting.extend(_package_imports(tree))
         _drop_docstrings(tree)
         trees[name] = ast.dump(tree)
     return fingerprint(trees)

@@ -105,6 +105,34 @@ class FrameFormat(Settings):
     gray: bool
 
 
+class FlipNetworkConfig(Settings):
+    """The CNN that tells upright frames from flipped ones: see `pixelplay.restoration.flip_network`."""
+
+    widths: Annotated[list[Natural], Field(min_length=1)]  # channels of its convolutions
+    pool: Natural  # side of the grid of averages that the last layer sees
+    epochs: Natural
+    batch_size: Natural
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class DenoiseConfig(Settings):
+    method: Literal["none", "median", "bilateral", "nlmeans"]
+    above: Annotated[float, Field(ge=0)]  # noise level, grey levels of 255, of the frames that are denoised
+
+
+class RestoreConfig(Settings):
+    """How corrupted test frames are found and put right: see `pixelplay.restoration`."""
+
+    flip: Literal["none", "network", "background", "both"]
+    threshold: Share  # flip probability above which a frame is turned
+    frames: FrameFormat  # working size in which frames are judged
+    corruption: CorruptionConfig  # the noise that the network is trained with
+    network: FlipNetworkConfig
+    denoise: DenoiseConfig
+    save_images: bool  # write every restored frame as an image, too
+
+
 class DetectorConfig(Settings):
     """What every detector's configuration has. `settings` and `scoring` are its algorithm's own and validated by it:
     the first decide what is learnt, the second only how it is scored, so a change in them needs no new training.
@@ -186,6 +214,7 @@ class Config(Settings):
     detectors: Annotated[dict[FileName, DetectorConfig], Field(min_length=1)]
     trainer: TrainerConfig
     fusion: FusionConfig
+    restore: RestoreConfig
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

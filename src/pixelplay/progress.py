@@ -7,4 +7,5 @@ from tqdm import tqdm
 
 def progress_bar(total: int, unit: str, description: str) -> tqdm:
     """A tqdm bar over `total` units of work, called `unit` in the singular."""
-    return tqdm(total=total, unit=unit, desc=description, mininterval=0.1 if sys.stderr.isatty() else 10)
+    seldom = 0.1 if sys.stderr.isatty() else 10  # seconds
+    return tqdm(total=total, unit=unit, desc=description, mininterval=seldom, disable=total == 0)

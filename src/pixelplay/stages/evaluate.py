@@ -24,7 +24,7 @@ from pixelplay.artifacts import (
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.scores.fuse import FUSED
-from pixelplay.stages import fuse
+from pixelplay.stages import fuse, prepare
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -35,7 +35,7 @@ FIGURES = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro", "EER"
 
 def pending(config: Config) -> str | None:
     files = RunFiles.of(config)
-    index = Index.load(files.index)
+    index = prepare.load_index(config)
     if not _labelled(index):
         return None
     return None if is_current(files.record("evaluate"), _inputs(config, index)) else "the scores have changed"
@@ -43,7 +43,7 @@ def pending(config: Config) -> str | None:
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
-    index = Index.load(files.index)
+    index = prepare.load_index(config)
     videos = _labelled(index)
     if not videos:
         files.metrics.unlink(missing_ok=True)
@@ -66,7 +66,8 @@ def run(config: Config) -> None:
 
 def _inputs(config: Config, index: Index) -> str:
     labels = [(video.id, video.labels.tolist()) for video in _labelled(index) if video.labels is not None]
-    return fingerprint(fuse.inputs(config, index), labels, code_version(__name__))
+    code = [code_version(__name__, follow=False), code_version("pixelplay.metrics.frames")]
+    return fingerprint(fuse.inputs(config, index), labels, code)
 
 
 def _labelled(index: Index) -> list[Video]:

@@ -19,21 +19,20 @@ from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import FUSED, fuse, process
-from pixelplay.stages import score
+from pixelplay.stages import prepare, score
 from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
 
 
 def pending(config: Config) -> str | None:
-    files = RunFiles.of(config)
-    index = Index.load(files.index)
+    index = prepare.load_index(config)
     return None if is_fused(config, index) else "scores or the fusion's settings have changed"
 
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
-    index = Index.load(files.index)
+    index = prepare.load_index(config)
     if is_fused(config, index):
         log.info("fuse: up to date")
         return
@@ -50,7 +49,9 @@ def run(config: Config) -> None:
 
 def inputs(config: Config, index: Index) -> str:
     scores = {name: score.inputs(config, name, index) for name in config.detectors}
-    return fingerprint(scores, config.fusion.model_dump(), str(RunFiles.of(config).submission), code_version(__name__))
+    modules = ("pixelplay.scores.fuse", "pixelplay.scores.submission")
+    code = [code_version(__name__, follow=False), *map(code_version, modules)]
+    return fingerprint(scores, config.fusion.model_dump(), str(RunFiles.of(config).submission), code)
 
 
 def is_fused(config: Config, index: Index) -> bool:

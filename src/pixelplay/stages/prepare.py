@@ -1,4 +1,4 @@
-"""Stage `prepare`: from a data set on disk to the index of the run and the decode-once frame cache."""
+"""Stage `prepare`: from a data set on disk to the index of the run, decode-once frames, and restored test frames."""
 
 import csv
 import io
@@ -20,8 +20,9 @@ from pixelplay.artifacts import (
 )
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
-from pixelplay.errors import DataError
+from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.progress import progress_bar
+from pixelplay.stages import restoring
 from pixelplay.videos.cache import CachedVideo, FrameCache, Problem, bytes_needed, require_space, source_key, truth_key
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import find_root, read_dataset
@@ -51,7 +52,7 @@ def run(config: Config) -> None:
     if is_current(files.record("prepare"), inputs):
         log.info("prepare: up to date")
         return
-    outputs = [files.index, files.problems]
+    outputs = [files.index, files.problems, files.restoration]
     with recorded(files.record("prepare"), inputs, outputs):
         cached = _decode(config, videos)
         problems = [problem for one in cached for problem in one.problems]
@@ -59,19 +60,32 @@ def run(config: Config) -> None:
         index = Index(
             dataset=config.dataset.name,
             train_key=fingerprint([source_key(raw) for raw in videos if raw.split == "train"]),
-            test_key=fingerprint([source_key(raw) for raw in videos if raw.split == "test"]),
+            test_key=fingerprint([source_key(raw) for raw in videos if raw.split == "test"], restoring.inputs(config)),
             heldout=config.dataset.heldout,
             train=[one.video for one in cached if one.video.split == "train"],
             test=[one.video for one in cached if one.video.split == "test"],
         )
+        index = restoring.restore_index(config, index, formats(config), videos)
         index.save(files.index)
-        outputs += [one.video.folder / f"{format_name(f)}.npy" for one in cached for f in formats(config)]
+        folders = [one.video.folder for one in cached] + [video.restored for video in index.test if video.restored]
+        outputs += [folder / f"{format_name(f)}.npy" for folder in folders for f in formats(config)]
     _summarise(index, problems, files)
 
 
+def load_index(config: Config) -> Index:
+    """The index that `run` wrote; raises MissingArtifactError where there is none, or one made with other settings."""
+    path = RunFiles.of(config).index
+    index = Index.load(path)
+    if (index.dataset, index.heldout) != (config.dataset.name, config.dataset.heldout):
+        raise MissingArtifactError(f"{path} was made with other settings: run `python src/prepare.py` with these")
+    return index
+
+
 def formats(config: Config) -> list[FrameFormat]:
-    """The working sizes that some detector of the run asks for."""
-    asked = {(f.height, f.width, f.gray): f for d in config.detectors.values() if (f := d.frames)}
+    """The working sizes that some detector of the run, or restoration, asks for."""
+    wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
+    wanted += [config.restore.frames] if config.restore.flip != "none" else []
+    asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]
 
 
@@ -79,8 +93,9 @@ def _inputs(config: Config, videos: list[RawVideo]) -> str:
     wanted = [f.model_dump() for f in formats(config)]
     keys = [(source_key(raw), truth_key(raw)) for raw in videos]
     folder = str(config.paths.cache.resolve())
+    restore = restoring.inputs(config), config.restore.save_images
     layout = code_version(f"pixelplay.videos.layouts.{config.dataset.layout}")  # imported by its name
-    return fingerprint(config.dataset.model_dump(), wanted, keys, folder, code_version(__name__), layout)
+    return fingerprint(config.dataset.model_dump(), wanted, keys, folder, restore, code_version(__name__), layout)
 
 
 def _decode(config: Config, videos: list[RawVideo]) -> list[CachedVideo]:

@@ -10,7 +10,7 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import MissingArtifactError
 from pixelplay.progress import progress_bar
-from pixelplay.stages import train
+from pixelplay.stages import prepare, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def pending(config: Config) -> str | None:
-    index = Index.load(RunFiles.of(config).index)
+    index = prepare.load_index(config)
     names = [name for name in config.detectors if not is_scored(config, name, index)]
     return f"to score: {', '.join(names)}" if names else None
 
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
-    index = Index.load(files.index)
+    index = prepare.load_index(config)
     for name in config.detectors:
         if is_scored(config, name, index):
             log.info(f"score: {name} is up to date")
@@ -44,7 +44,9 @@ def run(config: Config) -> None:
 def inputs(config: Config, name: str, index: Index) -> str:
     """Fingerprint of all that a detector's scores depend on."""
     detector = config.detectors[name]
-    return fingerprint(train.inputs(config, name, index), index.test_key, detector.scoring, code_version(__name__))
+    return fingerprint(
+        train.inputs(config, name, index), index.test_key, detector.scoring, code_version(__name__, follow=False)
+    )
 
 
 def is_scored(config: Config, name: str, index: Index) -> bool:
@@ -58,8 +60,8 @@ def _score(config: Config, name: str, index: Index, key: str) -> None:
     files = RunFiles.of(config)
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     detector.load(files.detector(name))
-    parts = files.scores(name).parent / f".{name}-{key}"
-    for old in parts.parent.glob(f".{name}-*"):
+    parts = files.scores(name).parent / f".{name}.parts-{key}"
+    for old in parts.parent.glob(f".{name}.parts-*"):
         if old != parts:
             shutil.rmtree(old)
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]

@@ -7,20 +7,21 @@ from pathlib import Path
 from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable
 from pixelplay.config import Config
 from pixelplay.detectors import registry
+from pixelplay.stages import prepare
 from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
 
 
 def pending(config: Config) -> str | None:
-    index = Index.load(RunFiles.of(config).index)
+    index = prepare.load_index(config)
     names = [name for name in config.detectors if not is_trained(config, name, index)]
     return f"to train: {', '.join(names)}" if names else None
 
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
-    index = Index.load(files.index)
+    index = prepare.load_index(config)
     for name in config.detectors:
         if is_trained(config, name, index):
             log.info(f"train: {name} is up to date")

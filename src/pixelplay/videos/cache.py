@@ -5,6 +5,7 @@ changed is not decoded again; a killed run goes on with the first video that it 
 """
 
 import json
+import math
 import shutil
 import threading
 from collections.abc import Callable
@@ -22,12 +23,13 @@ from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.videos.growing_npy import NpyWriter
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.noise import noise_level
 from pixelplay.videos.sources import Frame
 from pixelplay.videos.truth import FrameLabels
 from pixelplay.videos.video import Video, format_name
 
 REPLACED = "replaced by its nearest readable neighbour"
-VERSION = 1  # of what a cached array holds; raise it when decoding or resizing changes
+VERSION = 2  # of what a cached array holds; raise it when decoding or resizing changes
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ class FrameCache:
         if self._record(raw) is None:  # what is there belongs to other files; another process's temporary files stay
             for path in [folder / "decoded.json", *folder.glob("*.npy")]:
                 path.unlink(missing_ok=True)
+            for restored in folder.glob("restored-*"):
+                shutil.rmtree(restored, ignore_errors=True)
         source = source_key(raw)  # before decoding, so that a file that changes meanwhile is decoded again next time
         missing = self._missing(raw, formats)
         with ExitStack() as stack:
@@ -165,6 +169,7 @@ def _cached(raw: RawVideo, folder: Path, record: dict[str, Any], labels: FrameLa
         size=(record["size"][0], record["size"][1]),
         folder=folder,
         labels=labels.at(numbers) if labels else None,
+        noise=np.array(record["noise"], np.float32) if record["noise"] else None,
         masks=raw.masks,
         tracks=raw.tracks,
     )
@@ -176,6 +181,7 @@ def _write_frames(raw: RawVideo, writers: list[NpyWriter], advance: Callable[[in
     color = any(not w.format.gray for w in writers)
     gray = any(w.format.gray for w in writers) or not color  # where no size is asked for, to see what can be read
     numbers: list[int] = []
+    noise: list[float] = []  # of test frames, in the original size; nan where unreadable
     problems: list[tuple[int, str, str, str]] = []
     sizes: dict[tuple[int, int], list[tuple[int, str]]] = {}  # (width, height) -> the frames that have it
     last: list[np.ndarray] | None = None  # the newest readable frame in every format
@@ -185,10 +191,13 @@ def _write_frames(raw: RawVideo, writers: list[NpyWriter], advance: Callable[[in
         advance(1)
         if frame.problem:
             problems.append((frame.number, frame.name, frame.problem, REPLACED))
+            noise.append(math.nan)
             waiting += 1
             continue
         height, width = next(image for image in (frame.gray, frame.color) if image is not None).shape[:2]
         sizes.setdefault((width, height), []).append((frame.number, frame.name))
+        if raw.split == "test":  # normal footage is taken as it is
+            noise.append(_noise_level(frame))
         images = [_resize(frame, w.format) for w in writers]
         _fill_gap(writers, last, images, waiting)
         for writer, image in zip(writers, images, strict=True):
@@ -203,7 +212,26 @@ def _write_frames(raw: RawVideo, writers: list[NpyWriter], advance: Callable[[in
         problem = f"{width}x{height} pixels, most are {size[0]}x{size[1]}"
         problems += [(number, name, problem, "resized like the others") for number, name in sizes[width, height]]
     problems += [(-1, *remark) for remark in raw.source.remarks(len(numbers))]
-    return {"numbers": numbers, "size": size, "problems": sorted(problems)}
+    levels = _nearest_known(noise) if raw.split == "test" else None
+    return {"numbers": numbers, "size": size, "noise": levels, "problems": sorted(problems)}
+
+
+def _noise_level(frame: Frame) -> float:
+    if frame.gray is not None:
+        return noise_level(frame.gray)
+    assert frame.color is not None
+    return noise_level(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY))
+
+
+def _nearest_known(levels: list[float]) -> list[float]:
+    """Levels to two digits; where unknown, those of the neighbour that stands in for the frame."""
+    values = np.array(levels)
+    at, known = np.arange(len(values)), np.flatnonzero(~np.isnan(values))
+    after = np.searchsorted(known, at).clip(max=len(known) - 1)
+    before = (after - 1).clip(min=0)
+    nearest = np.where(at - known[before] <= np.abs(known[after] - at), before, after)  # the earlier of two
+    nearest = np.where(known[after] == at, after, nearest)
+    return values[known[nearest]].round(2).tolist()
 
 
 def _fill_gap(

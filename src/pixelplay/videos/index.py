@@ -6,6 +6,7 @@ from typing import Any
 
 from pixelplay.artifacts import read_json, write_json
 from pixelplay.config import HeldoutConfig
+from pixelplay.errors import MissingArtifactError
 from pixelplay.videos.heldout import hold_out
 from pixelplay.videos.video import Video
 
@@ -43,11 +44,16 @@ class Index:
     @classmethod
     def load(cls, path: Path) -> "Index":
         value = read_json(path, made_by="prepare")
-        return cls(
-            dataset=value["dataset"],
-            train_key=value["train_key"],
-            test_key=value["test_key"],
-            heldout=HeldoutConfig.model_validate(value["heldout"]),
-            train=[Video.from_json(v) for v in value["train"]],
-            test=[Video.from_json(v) for v in value["test"]],
-        )
+        try:
+            return cls(
+                dataset=value["dataset"],
+                train_key=value["train_key"],
+                test_key=value["test_key"],
+                heldout=HeldoutConfig.model_validate(value["heldout"]),
+                train=[Video.from_json(v) for v in value["train"]],
+                test=[Video.from_json(v) for v in value["test"]],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise MissingArtifactError(
+                f"{path} is of another version of this project ({error!r}): run `python src/prepare.py` again"
+            ) from None

@@ -23,6 +23,8 @@ class Video:
     numbers: np.ndarray  # int64 [T], strictly increasing
     size: tuple[int, int]  # width and height of the original frames, pixels
     folder: Path  # of the cached arrays
+    restored: Path | None = None  # of the arrays in which corrupted frames were put right, where there are such
+    noise: np.ndarray | None = None  # float32 [T], noise level of each test frame, grey levels of 255
     labels: np.ndarray | None = None  # uint8 [T], 1 = anomalous
     masks: PixelMasks | None = None  # of the anomalous pixels, read lazily
     tracks: Path | None = None  # file of anomalous tracks: track_id,frame,x1,y1,x2,y2
@@ -32,8 +34,8 @@ class Video:
         return len(self.numbers)
 
     def frames(self, frame_format: FrameFormat) -> np.ndarray:
-        """Decoded frames, memory-mapped: uint8 [T, H, W] grey or [T, H, W, 3] RGB."""
-        path = self.folder / f"{format_name(frame_format)}.npy"
+        """Decoded frames, corrupted ones put right, memory-mapped: uint8 [T, H, W] grey or [T, H, W, 3] RGB."""
+        path = (self.restored or self.folder) / f"{format_name(frame_format)}.npy"
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
@@ -51,8 +53,10 @@ class Video:
         """Frames start..stop-1 as a video of their own, without ground truth (blocks are cut from normal footage)."""
         if not 0 <= start < stop <= len(self):
             raise DataError(f"video {self.id}: no block {start}..{stop} in {len(self)} frames")
+        noise = None if self.noise is None else self.noise[start:stop]
+        numbers = self.numbers[start:stop]
         return replace(
-            self, numbers=self.numbers[start:stop], start=self.start + start, labels=None, masks=None, tracks=None
+            self, numbers=numbers, start=self.start + start, noise=noise, labels=None, masks=None, tracks=None
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -61,9 +65,11 @@ class Video:
             "split": self.split,
             "size": list(self.size),
             "folder": str(self.folder),
+            "restored": str(self.restored) if self.restored else None,
             "tracks": str(self.tracks) if self.tracks else None,
             "masks": self.masks.as_json() if self.masks else None,
             "numbers": self.numbers.tolist(),
+            "noise": [round(float(level), 2) for level in self.noise] if self.noise is not None else None,
             "labels": self.labels.tolist() if self.labels is not None else None,
         }
 
@@ -75,6 +81,8 @@ class Video:
             numbers=np.array(value["numbers"], np.int64),
             size=(value["size"][0], value["size"][1]),
             folder=Path(value["folder"]),
+            restored=Path(value["restored"]) if value["restored"] else None,
+            noise=np.array(value["noise"], np.float32) if value["noise"] is not None else None,
             labels=np.array(value["labels"], np.uint8) if value["labels"] is not None else None,
             masks=PixelMasks.from_json(value["masks"]) if value["masks"] else None,
             tracks=Path(value["tracks"]) if value["tracks"] else None,

@@ -1,0 +1,99 @@
+"""The CNN that tells upright frames from flipped ones: judging with it, saving and loading it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from pixelplay.artifacts import atomic, read_json, write_json
+from pixelplay.config import FlipNetworkConfig, FrameFormat
+from pixelplay.errors import DataError
+from pixelplay.models.flip_classifier import FlipClassifier
+
+CHUNK = 512  # frames judged at a time
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Balanced accuracy on held-out footage, every frame judged upright and flipped, with the noise of the training."""
+
+    judged: int  # frames
+    overall: float
+    noisy: float | None  # of the noisy frames alone; None where there were none
+
+
+@dataclass(frozen=True)
+class FlipNetwork:
+    """A trained network, the working size of the frames that it judges, and how well it did on held-out footage."""
+
+    model: FlipClassifier
+    frames: FrameFormat
+    config: FlipNetworkConfig
+    heldout: Accuracy
+
+    def probability(self, frames: np.ndarray) -> np.ndarray:
+        """P(flipped), float32 [T], of grey frames, uint8 [T, H, W] (memory-mapped, for instance).
+
+        Raises DataError for frames of another size than the network was trained with.
+        """
+        if frames.shape[1:] != (self.frames.height, self.frames.width):
+            raise DataError(
+                f"frames of shape {frames.shape[1:]}: the flip network was trained with "
+                f"({self.frames.height}, {self.frames.width}); prepare again with the same restore.frames"
+            )
+        return probability(self.model, frames)
+
+    def save(self, folder: Path) -> None:
+        with atomic(folder / "flip_network.safetensors") as temporary:
+            save_file(self.model.state_dict(), temporary)
+        value = {
+            "frames": self.frames.model_dump(),
+            "network": self.config.model_dump(),
+            "heldout_balanced_accuracy": asdict(self.heldout),
+        }
+        write_json(folder / "flip_network.json", value)
+
+    @classmethod
+    def load(cls, folder: Path) -> "FlipNetwork":
+        """What `save` wrote. Raises MissingArtifactError where nothing is, PixelPlayError where it is damaged."""
+        value = read_json(folder / "flip_network.json", made_by="prepare")
+        try:
+            frames, config = FrameFormat(**value["frames"]), FlipNetworkConfig(**value["network"])
+            heldout = Accuracy(**value["heldout_balanced_accuracy"])
+            model = FlipClassifier(config.widths, config.pool)
+            model.load_state_dict(load_file(folder / "flip_network.safetensors"))
+        except Exception as error:  # safetensors raises its own, plain Exceptions
+            raise DataError(
+                f"{folder}/flip_network.safetensors or .json is damaged ({error}): delete both and run "
+                "`python src/prepare.py` again"
+            ) from None
+        return cls(model, frames, config, heldout)
+
+
+@torch.inference_mode()
+def probability(model: FlipClassifier, frames: np.ndarray) -> np.ndarray:
+    """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]."""
+    model.eval()
+    with one_thread():
+        parts = [model(as_input(frames[i : i + CHUNK])).sigmoid() for i in range(0, len(frames), CHUNK)]
+    return torch.cat(parts).numpy()
+
+
+def as_input(frames: np.ndarray) -> torch.Tensor:
+    """Grey frames as the network takes them: uint8 [T, H, W] to float32 (T, 1, H, W) in [0, 1]."""
+    return torch.from_numpy(frames.astype(np.float32)).unsqueeze(1).div_(255)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: sums over another number of threads round differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,97 @@
+"""Puts corrupted frames of test videos right, in a second layer over the frame cache, whose arrays stay untouched."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.artifacts import atomic, fingerprint
+from pixelplay.config import DenoiseConfig, FrameFormat, RestoreConfig
+from pixelplay.restoration.denoise import denoise
+from pixelplay.restoration.flip_network import FlipNetwork
+from pixelplay.restoration.flips import judge
+from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.noise import noise_after_resize
+from pixelplay.videos.video import Video, format_name
+
+VERSION = 1  # of what a restored array holds; raise it when restoring changes
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What was found in one video and done about it."""
+
+    before: Video  # as decoded
+    after: Video  # with its restored frames, or `before` itself where nothing was wrong
+    probability: np.ndarray  # P(flipped), float32 [T]
+    flipped: np.ndarray  # turned back, bool [T]
+    denoised: np.ndarray  # bool [T]
+
+    def table(self, method: str) -> pd.DataFrame:
+        """A row per frame: video, frame, flip_probability, noise_level, flipped, denoised (the method, or empty)."""
+        return pd.DataFrame(
+            {
+                "video": self.before.id,
+                "frame": self.before.numbers,
+                "flip_probability": self.probability.astype(np.float64).round(6),
+                "noise_level": self.before.noise,
+                "flipped": self.flipped.astype(int),
+                "denoised": np.where(self.denoised, method, ""),
+            }
+        )
+
+
+def restore(
+    video: Video,
+    network: FlipNetwork | None,
+    references: Sequence[np.ndarray],
+    config: RestoreConfig,
+    formats: Sequence[FrameFormat],
+) -> Restoration:
+    """Judge every frame of `video` and store what was put right, in every format, beside the video's own arrays.
+
+    `references`: upright backgrounds, see `pixelplay.restoration.background`. The same judgement is stored only once.
+    """
+    judgement = judge(video, network, references, config)
+    denoised = np.zeros(len(video), bool)
+    if config.denoise.method != "none":
+        denoised = video.noise > config.denoise.above
+    after = video
+    if judgement.flipped.any() or denoised.any():
+        key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.model_dump())
+        after = replace(video, restored=video.folder / f"restored-{key}")
+        missing = [f for f in formats if not (_place(after) / f"{format_name(f)}.npy").is_file()]
+        _write(video, _place(after), judgement.flipped, denoised, config.denoise, missing)
+    return Restoration(video, after, judgement.probability, judgement.flipped, denoised)
+
+
+def put_right(frame: np.ndarray, flipped: bool, denoised: bool, config: DenoiseConfig, level: float) -> np.ndarray:
+    """One frame, uint8 (H, W) or (H, W, 3), turned and denoised as said; `level` is its noise in this size."""
+    upright = frame[::-1] if flipped else frame
+    return denoise(np.ascontiguousarray(upright), config.method, level) if denoised else upright
+
+
+def _place(video: Video) -> Path:
+    assert video.restored is not None
+    return video.restored
+
+
+def _write(
+    video: Video,
+    folder: Path,
+    flipped: np.ndarray,
+    denoised: np.ndarray,
+    config: DenoiseConfig,
+    formats: Sequence[FrameFormat],
+) -> None:
+    with ExitStack() as stack:
+        paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in formats]
+        writers = [stack.enter_context(NpyWriter(p, f)) for p, f in zip(paths, formats, strict=True)]
+        for writer in writers:
+            frames = video.frames(writer.format)
+            for t in range(len(video)):
+                level = noise_after_resize(float(video.noise[t]), video.size, writer.format)
+                writer.append(put_right(frames[t], bool(flipped[t]), bool(denoised[t]), config, level))

@@ -1,0 +1,116 @@
+"""The second half of `prepare`: corrupted test frames found, put right, listed and shown."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from pixelplay.artifacts import RunFiles, atomic, code_version, fingerprint, is_current, recorded, write_text
+from pixelplay.config import Config, FrameFormat
+from pixelplay.progress import progress_bar
+from pixelplay.videos.index import Index
+from pixelplay.videos.layouts.raw import RawVideo
+
+log = logging.getLogger(__name__)
+
+DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
+PICTURE_WIDTH = 320  # pixels of a frame in it
+
+
+def inputs(config: Config) -> str:
+    """Fingerprint of the settings and the code that decide what restored frames are."""
+    modules = ("pixelplay.restoration.restore", "pixelplay.restoration.flip_training")
+    return fingerprint(config.restore.model_dump(exclude={"save_images"}), config.seed, *map(code_version, modules))
+
+
+def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat], sources: Sequence[RawVideo]) -> Index:
+    """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
+    from pixelplay.restoration.background import backgrounds
+    from pixelplay.restoration.restore import restore
+
+    files = RunFiles.of(config)
+    network = _flip_network(config, index) if config.restore.flip in ("network", "both") else None
+    references = backgrounds(index.fit, config.restore.frames) if config.restore.flip != "none" else []
+    results = []
+    with progress_bar(len(index.test), "video", "restoring") as bar:
+        for video in index.test:
+            results.append(restore(video, network, references, config.restore, formats))
+            bar.update()
+    table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
+    write_text(files.restoration, table.to_csv(index=False, lineterminator="\n"))
+    _show_doubtful(config, files.doubtful, results, formats)
+    shutil.rmtree(files.restored_images, ignore_errors=True)
+    if config.restore.save_images:
+        _save_images(config, files.restored_images, results, sources)
+    turned, denoised = int(table["flipped"].sum()), int((table["denoised"] != "").sum())
+    log.info(
+        f"prepare: {turned:,} of {len(table):,} test frames turned back ({turned / len(table):.1%}), {denoised:,} "
+        f"denoised: {files.restoration}"
+    )
+    return replace(index, test=[one.after for one in results])
+
+
+def _flip_network(config: Config, index: Index):
+    from pixelplay.restoration.flip_network import FlipNetwork
+    from pixelplay.restoration.flip_training import train
+
+    folder = RunFiles.of(config).flip_network
+    key = fingerprint(
+        index.train_key,
+        index.heldout.model_dump(),
+        config.restore.model_dump(include={"frames", "corruption", "network", "threshold"}),
+        config.seed,
+        code_version("pixelplay.restoration.flip_training"),
+    )
+    if not is_current(folder / "trained.json", key):
+        log.info("prepare: training the network that tells flipped frames")
+        outputs = [folder / "flip_network.json", folder / "flip_network.safetensors"]
+        with recorded(folder / "trained.json", key, outputs):
+            train(index.fit, index.calibration, config.restore, folder, config.seed)
+    return FlipNetwork.load(folder)
+
+
+def _show_doubtful(config: Config, path: Path, results: Sequence, formats: Sequence[FrameFormat]) -> None:
+    """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
+    from pixelplay.report.panels import View, write_panels
+
+    doubts = [
+        (abs(float(p) - config.restore.threshold), i, t)
+        for i, one in enumerate(results)
+        for t, p in enumerate(one.probability)
+    ]
+    largest = max(formats, key=lambda f: f.height * f.width)
+    rows = []
+    for _, i, t in sorted(doubts)[:DOUBTFUL]:
+        one = results[i]
+        done = [name for name, was in (("turned", one.flipped[t]), ("denoised", one.denoised[t])) if was]
+        about = f"{one.before.id}, frame {one.before.numbers[t]}: P(flipped) {one.probability[t]:.3f}"
+        before, after = (_picture(video.frames(largest)[t], video.size) for video in (one.before, one.after))
+        rows.append([View(before, about), View(after, " and ".join(done) or "left as it is")])
+    write_panels(path, rows, "The most doubtful test frames: as decoded, and as the detectors see them")
+
+
+def _picture(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A working-size frame in the shape of the original."""
+    return cv2.resize(frame, (PICTURE_WIDTH, round(PICTURE_WIDTH * size[1] / size[0])))
+
+
+def _save_images(config: Config, folder: Path, results: Sequence, sources: Sequence[RawVideo]) -> None:
+    """Every restored frame in its original size, `<video>/<number>.png`."""
+    from pixelplay.restoration.restore import put_right
+
+    by_id = {raw.id: raw for raw in sources if raw.split == "test"}
+    for one in results:
+        restored = one.flipped | one.denoised
+        for t, frame in enumerate(by_id[one.before.id].source.read(gray=False, color=True) if restored.any() else ()):
+            if not restored[t] or frame.color is None:
+                continue
+            level = float(one.before.noise[t])
+            image = put_right(frame.color, one.flipped[t], one.denoised[t], config.restore.denoise, level)
+            with atomic(folder / one.before.id / f"{frame.number:05d}.png") as temporary:
+                temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
