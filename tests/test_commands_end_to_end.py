@@ -86,7 +86,7 @@ def test_killed_in_every_stage_the_same_command_ends_with_the_same_submission(un
     def there(pattern: str) -> Callable[[], bool]:
         return lambda: any(tmp_path.glob(pattern))
 
-    kill_when(there("data/.tiny.unfinished/*/*/*.jpg"), tmp_path, *command)  # rendering
+    kill_when(there("data/.tiny.new.unfinished/*/*/*.jpg"), tmp_path, *command)  # rendering
     assert not (tmp_path / "data/tiny").exists()
     kill_when(there("cache/*/*/*/.*.tmp"), tmp_path, *command)  # decoding
     assert not (tmp_path / "outputs/tiny/index.json").exists()

@@ -127,13 +127,18 @@ def _render(config: Config) -> None:
     from pixelplay.videos.sample import render_sample
 
     require_writable(root.parent, "dataset.root")
-    if root.is_dir() and any(root.iterdir()):
-        if not _render_record(root).is_file():
-            raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")
-        shutil.rmtree(root)
+    if root.is_dir() and any(root.iterdir()) and not _render_record(root).is_file():
+        raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")
     log.info(f"prepare: rendering the sample data set into {root}/")
-    render_sample(root, sample, config.workers)
-    write_json(_render_record(root), {"fingerprint": _render_key(config), "outputs": []})
+    new, old = root.with_name(f"{root.name}.new"), root.with_name(f"{root.name}.old")
+    for leftover in (new, old):  # of a killed run
+        shutil.rmtree(leftover, ignore_errors=True)
+    render_sample(new, sample, config.workers)
+    write_json(_render_record(new), {"fingerprint": _render_key(config), "outputs": []})
+    if root.exists():
+        os.replace(root, old)  # deleted in place, it would be unrecognisable if that were interrupted
+    os.replace(new, root)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _render_record(root: Path) -> Path:
