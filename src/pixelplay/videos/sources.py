@@ -170,6 +170,8 @@ def is_truncated(data: bytes) -> bool:
     A JPEG's end marker must follow its last start of scan (an embedded thumbnail has an end marker of its own).
     """
     if data[:2] == b"\xff\xd8":
+        if data.endswith(b"\xff\xd9"):  # nearly always, and without a search through the whole file
+            return False
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     if data[:4] == b"\x89PNG":
         return b"IEND\xae\x42\x60\x82" not in data  # the last chunk's name and checksum
