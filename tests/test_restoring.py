@@ -83,8 +83,10 @@ def test_every_test_frame_is_in_the_table_in_order(options: list[str]):
 
 
 def test_without_flip_detection_nothing_is_turned_and_no_network_is_trained(options: list[str]):
-    config, index, table = prepared([*options, "restore.flip=none"])
+    other_size = ["restore.frames.height=24", "restore.frames.width=24"]  # that no detector asks for
+    config, index, table = prepared([*options, "restore.flip=none", *other_size])
     assert not table.flipped.any()
+    assert not RunFiles.of(config).doubtful.exists()
     assert all(video.restored is None for video in index.test)
     assert not RunFiles.of(config).flip_network.exists()
 

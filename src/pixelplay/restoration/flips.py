@@ -27,10 +27,10 @@ def judge(
     `network` is needed for `network` and `both`, `references` (upright backgrounds, see `flip_evidence`) are of use
     for `background` and `both`. Raises ValueError where the network is missing.
     """
+    if config.flip == "none":  # nobody asked for the frames in the size for judging, so there are none
+        return Judgement(np.zeros(len(video), np.float32), np.zeros(len(video), bool))
     frames = video.frames(config.frames)
-    if config.flip == "none":
-        probability = np.zeros(len(frames), np.float32)
-    elif config.flip == "background":
+    if config.flip == "background":
         probability = flip_evidence(frames, references)
     elif network is None:
         raise ValueError(f"restore.flip={config.flip} needs a trained flip network")

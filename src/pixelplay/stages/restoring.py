@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,6 +16,10 @@ from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts.raw import RawVideo
+
+if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
+    from pixelplay.restoration.flip_network import FlipNetwork
+    from pixelplay.restoration.restore import Restoration
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +48,9 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat], 
             bar.update()
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
     write_text(files.restoration, table.to_csv(index=False, lineterminator="\n"))
-    _show_doubtful(config, files.doubtful, results, formats)
+    files.doubtful.unlink(missing_ok=True)
+    if config.restore.flip != "none":
+        _show_doubtful(config, files.doubtful, results, formats)
     shutil.rmtree(files.restored_images, ignore_errors=True)
     if config.restore.save_images:
         _save_images(config, files.restored_images, results, sources)
@@ -55,7 +62,7 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat], 
     return replace(index, test=[one.after for one in results])
 
 
-def _flip_network(config: Config, index: Index):
+def _flip_network(config: Config, index: Index) -> "FlipNetwork":
     from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.flip_training import train
 
@@ -75,7 +82,9 @@ def _flip_network(config: Config, index: Index):
     return FlipNetwork.load(folder)
 
 
-def _show_doubtful(config: Config, path: Path, results: Sequence, formats: Sequence[FrameFormat]) -> None:
+def _show_doubtful(
+    config: Config, path: Path, results: "Sequence[Restoration]", formats: Sequence[FrameFormat]
+) -> None:
     """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
     from pixelplay.report.panels import View, write_panels
 
@@ -100,7 +109,7 @@ def _picture(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(frame, (PICTURE_WIDTH, round(PICTURE_WIDTH * size[1] / size[0])))
 
 
-def _save_images(config: Config, folder: Path, results: Sequence, sources: Sequence[RawVideo]) -> None:
+def _save_images(config: Config, folder: Path, results: "Sequence[Restoration]", sources: Sequence[RawVideo]) -> None:
     """Every restored frame in its original size, `<video>/<number>.png`."""
     from pixelplay.restoration.restore import put_right
 
