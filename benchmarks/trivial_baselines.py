@@ -12,12 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.ndimage import gaussian_filter1d
 from sklearn.metrics import average_precision_score
 
 from benchmarks.results import record
-from pixelplay.config import CONFIG_DIR, SampleConfig, validate
+from pixelplay.commands import load_config
 from pixelplay.videos.sample import render_sample
 
 SAMPLE = Path("data/sample")
@@ -42,9 +41,10 @@ def main() -> None:
     if SAMPLE.is_dir():
         report(SAMPLE)
         return
-    settings = yaml.safe_load((CONFIG_DIR / "dataset" / "sample.yaml").read_text())["sample"]
+    settings = load_config(["experiment=sample"]).dataset.sample
+    assert settings is not None
     with tempfile.TemporaryDirectory() as folder:
-        render_sample(Path(folder) / "sample", validate(SampleConfig, settings, "sample"))
+        render_sample(Path(folder) / "sample", settings)
         report(Path(folder) / "sample")
 
 

@@ -2,9 +2,9 @@
 
 import cv2
 import numpy as np
-import yaml
 
-from pixelplay.config import CONFIG_DIR, FrameFormat, RestoreConfig, validate
+from pixelplay.commands import load_config
+from pixelplay.config import FrameFormat, RestoreConfig, validate
 
 SIDE = 32
 SMALL = FrameFormat(height=SIDE, width=SIDE, gray=True)
@@ -40,7 +40,7 @@ def drawn(count: int, share: float, seed: int = 0) -> np.ndarray:
 
 def restore_config(**changes: object) -> RestoreConfig:
     """The project's settings for frames of SIDE, with a small network, and with these changes."""
-    values = yaml.safe_load((CONFIG_DIR / "restore" / "default.yaml").read_text())
+    values = load_config(["restore=default"]).restore.model_dump()
     values["frames"] = SMALL.model_dump()
     values["network"].update(widths=[8, 16, 32], epochs=2)
     return validate(RestoreConfig, values).model_copy(update=changes)

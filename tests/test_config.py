@@ -114,6 +114,9 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_key(override: str, complain
         (["experiment=sample", "dataset.sample.max_frames=30"], "min_frames=150 is greater than max_frames=30"),
         (["experiment=sample", "dataset.sample.corruption.flip=0.9"], "flip + heavy + light + missing is 1.31"),
         (["fusion.default.normalise.low=99.5"], "low=99.5 must be below high=99.0"),
+        (["weights.backbone=resnet18"], "weights.backbone='resnet18': allowed: clip_rn101, in_domain, or timm:<"),
+        (["weights.backbone='timm:'"], "weights.backbone='timm:': allowed"),
+        (["weights.detector=person"], "weights.detector='person': allowed: motion, or a YOLO name or file"),
     ],
 )
 def test_an_impossible_value_is_refused_by_its_key_with_what_is_possible(overrides: list[str], complaint: str):

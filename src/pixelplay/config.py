@@ -144,14 +144,26 @@ class DetectorConfig(Settings):
     scoring: dict[str, Any]
 
 
+def _detector_weights(value: str) -> str:
+    if value != "motion" and not value.endswith(".pt"):
+        raise ValueError("allowed: motion, or a YOLO name or file that ends in .pt, such as yolov5lu.pt")
+    return value
+
+
+def _backbone(value: str) -> str:
+    if value not in ("clip_rn101", "in_domain") and not (value.startswith("timm:") and len(value) > 5):
+        raise ValueError("allowed: clip_rn101, in_domain, or timm:<model name>, such as timm:resnet18")
+    return value
+
+
 class WeightsConfig(Settings):
     """Where pretrained weights come from (no detector of this version uses pretrained weights yet)."""
 
     source: Literal["hub", "in_domain"]
-    detector: str
-    backbone: str
+    detector: Annotated[str, AfterValidator(_detector_weights)]
+    backbone: Annotated[str, AfterValidator(_backbone)]
     backbone_file: FilePath | None
-    videomae: str
+    videomae: Annotated[str, Field(min_length=1)]  # a hub name, a folder, or in_domain
 
 
 class WandbConfig(Settings):
