@@ -42,18 +42,29 @@ def kill_when(happened: Callable[[], bool], folder: Path, *command: str, sign: i
     """Start a command, send its process group `sign` as soon as something has `happened`; its status and errors."""
     with open(folder / "errors", "w+") as errors:
         process = subprocess.Popen(
-            command, cwd=folder, env=user_environment(), start_new_session=True, stdout=errors, stderr=errors
+            command,
+            cwd=folder,
+            env=user_environment(),
+            start_new_session=True,
+            stdout=errors,
+            stderr=errors,
+            preexec_fn=_hear_interrupts,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not happened():
             assert process.poll() is None, f"{command} ended before it was killed:\n{(folder / 'errors').read_text()}"
             assert time.monotonic() < deadline, "it never happened"
             time.sleep(0.002)
         os.killpg(process.pid, sign)
-        status = process.wait(30)
+        status = process.wait(60)
     text = (folder / "errors").read_text()
     (folder / "errors").unlink()
     return status, text
+
+
+def _hear_interrupts() -> None:
+    """As in a terminal: what a shell starts in the background, such as a CI job, is born deaf to Ctrl+C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_the_pipeline_ends_with_a_submission_and_a_table_of_figures(undisturbed):
