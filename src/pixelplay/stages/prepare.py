@@ -23,7 +23,16 @@ from pixelplay.detectors import registry
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import restoring
-from pixelplay.videos.cache import CachedVideo, FrameCache, Problem, bytes_needed, require_space, source_key, truth_key
+from pixelplay.videos.cache import (
+    REPLACED,
+    CachedVideo,
+    FrameCache,
+    Problem,
+    bytes_needed,
+    require_space,
+    source_key,
+    truth_key,
+)
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
@@ -165,6 +174,6 @@ def _summarise(index: Index, problems: list[Problem], files: RunFiles) -> None:
         f"{test:,} test frames in {len(index.test)} videos"
     )
     if problems:
-        replaced = sum(problem.treatment.startswith("replaced") for problem in problems)
+        replaced = sum(problem.treatment == REPLACED for problem in problems)
         others = len(problems) - replaced
         log.info(f"prepare: {replaced} unreadable frames replaced, {others} other remarks: {files.problems}")
