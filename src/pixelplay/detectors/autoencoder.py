@@ -1,6 +1,6 @@
 """Detectors that reconstruct clips: what a network trained on normal clips reconstructs badly is unusual.
 
-After Hasan et al., CVPR 2016. One algorithm; `conv_ae` is one configuration of it.
+After Hasan et al., CVPR 2016. One algorithm; `conv_ae`, `denoising_ae` and `st_ae` are configurations of it.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,17 @@ from pixelplay.artifacts import atomic, read_json, write_json
 from pixelplay.config import DetectorConfig, Natural, Settings, Share, validate
 from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.models.autoencoder import ConvAutoencoder
+from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.models.error_pooling import POOLINGS, pool_errors
+from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
+
+Network = ConvAutoencoder | SpatioTemporalAutoencoder
+NETWORKS = {"conv2d": ConvAutoencoder, "conv3d": SpatioTemporalAutoencoder}
 
 
 class NoiseSettings(Settings):
@@ -30,19 +34,28 @@ class NoiseSettings(Settings):
 
     amplitude: Share
     share: Share
+    target: Literal["fed", "clean"]  # what a noisy clip's reconstruction is compared with
 
 
 class AutoencoderSettings(Settings):
+    network: Literal["conv2d", "conv3d"]
     window: Annotated[int, Field(ge=2)]
     stride: Natural
     widths: Annotated[list[Natural], Field(min_length=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     noise: NoiseSettings
+    vertical_flip: Share  # of the training clips
 
     @model_validator(mode="after")
-    def _windows_touch(self) -> "AutoencoderSettings":
+    def _windows_fit(self) -> "AutoencoderSettings":
         if self.stride > self.window:
             raise ValueError(f"stride={self.stride} would skip frames between windows of {self.window}")
+        halvings = len(self.widths) - 1  # of time
+        if self.network == "conv3d" and self.window % 2**halvings:
+            raise ValueError(
+                f"window={self.window}: must be divisible by {2**halvings}, since each of the {len(self.widths)} "
+                "widths but the last halves time in a conv3d network"
+            )
         return self
 
 
@@ -81,7 +94,7 @@ class AutoencoderDetector:
         self._config = config
         self._settings, self._scoring = check(name, config)
         self._device = device
-        self._model: ConvAutoencoder | None = None
+        self._model: Network | None = None
         self._bf16 = False
 
     def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
@@ -93,7 +106,8 @@ class AutoencoderDetector:
         torch.manual_seed(run.seed)
         model = self._new_model()
         noise = settings.noise
-        module = Reconstruction(model, noise.amplitude, noise.share, run.config, run.seed)
+        augmentation = Augmentation(noise.amplitude, noise.share, noise.target, settings.vertical_flip)
+        module = Reconstruction(model, augmentation, run.config, run.seed)
         assert self._config.frames is not None
         clips = Clips(videos, self._config.frames, settings.window, settings.stride)
         held = Clips(heldout, self._config.frames, settings.window, settings.stride)
@@ -153,17 +167,17 @@ class AutoencoderDetector:
         frames = video.frames(self._config.frames)
         for start in range(0, len(positions), self._scoring.batch_size):
             batch = positions[start : start + self._scoring.batch_size]
-            clips = as_input(torch.from_numpy(frames[batch]).to(self._device))
+            clips = as_input(torch.from_numpy(frames[batch]).to(self._device), self._model.memory_format)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
                 output = self._model(clips)
             yield batch, (output - clips).square_()
 
-    def _new_model(self) -> ConvAutoencoder:
+    def _new_model(self) -> Network:
         settings = self._settings
-        return ConvAutoencoder(settings.window, settings.widths, settings.dropout)
+        return NETWORKS[settings.network](settings.window, settings.widths, settings.dropout)
 
-    def _use(self, model: ConvAutoencoder, bf16: bool) -> None:
-        self._model = model.to(self._device, memory_format=torch.channels_last).eval()
+    def _use(self, model: Network, bf16: bool) -> None:
+        self._model = model.to(self._device).eval()
         self._bf16 = bf16
 
     def _identity(self) -> dict[str, object]:

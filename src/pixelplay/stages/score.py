@@ -55,9 +55,10 @@ def is_scored(config: Config, name: str, index: Index) -> bool:
 
 def _score(config: Config, name: str, index: Index, key: str) -> None:
     """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
-    from pixelplay.training.device import find_device
+    from pixelplay.training.device import find_device, keep_freed_memory
 
     files = RunFiles.of(config)
+    keep_freed_memory()
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     detector.load(files.detector(name))
     parts = files.scores(name).parent / f".{name}.parts-{key}"

@@ -48,7 +48,7 @@ def is_trained(config: Config, name: str, index: Index) -> bool:
 
 
 def _train(config: Config, name: str, index: Index) -> None:
-    from pixelplay.training.device import find_device
+    from pixelplay.training.device import find_device, keep_freed_memory
     from pixelplay.training.run import TrainingRun
 
     folder = RunFiles.of(config).detector(name)
@@ -58,6 +58,7 @@ def _train(config: Config, name: str, index: Index) -> None:
         if old != unfinished:
             shutil.rmtree(old)
     device = find_device(config.device)
+    keep_freed_memory()
     log.info(
         f"train: {name} on {sum(map(len, index.fit)):,} normal frames, {sum(map(len, index.calibration)):,} held out, "
         f"on {device}"

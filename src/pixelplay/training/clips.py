@@ -34,12 +34,9 @@ class Clips(Dataset[torch.Tensor]):
         return torch.from_numpy(clips)
 
 
-def as_input(clips: torch.Tensor) -> torch.Tensor:
-    """Clips as networks take them: uint8 (B, T, H, W) to float32 in [0, 1], channels-last in memory.
-
-    Channels-last is what makes bf16 convolutions fast on CPUs and GPUs alike (benchmarks/RESULTS.md).
-    """
-    return clips.to(torch.float32, memory_format=torch.channels_last).div_(255)
+def as_input(clips: torch.Tensor, memory_format: torch.memory_format) -> torch.Tensor:
+    """Clips as networks take them: uint8 (B, T, H, W) to float32 in [0, 1], in the memory format that theirs names."""
+    return clips.to(torch.float32, memory_format=memory_format).div_(255)
 
 
 class ShuffledBatches(Sampler[list[int]]):

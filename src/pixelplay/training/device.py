@@ -1,8 +1,13 @@
-"""Which device and number format a machine computes with."""
+"""Which device, number format and memory allocation a machine computes with."""
+
+import ctypes
+import platform
 
 import torch
 
 from pixelplay.errors import ConfigError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h; values in bytes
 
 
 def find_device(name: str) -> torch.device:
@@ -27,3 +32,16 @@ def autocast_bf16(precision: str, device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory of freed tensors for the next ones, instead of returning it to the kernel.
+
+    By default glibc maps every large tensor anew, and the kernel fills each page with zeros first: a quarter of a
+    training step on a CPU (benchmarks/RESULTS.md). Elsewhere than with glibc nothing is changed.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    for option, value in ((M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**30)):
+        libc.mallopt(option, value)

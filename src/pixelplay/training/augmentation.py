@@ -1,0 +1,38 @@
+"""What a reconstruction network is fed in training, and what it is to give back."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random noise and flips, drawn from torch's global generators.
+
+    noise_amplitude: uniform noise in +- this, in units of the range [0, 1]; noise_share: of the clips that get it.
+    target: `fed`, the clip with its noise, or `clean`, the clip without. vertical_flip: share of the clips that are
+    turned top to bottom, their target too.
+    """
+
+    noise_amplitude: float
+    noise_share: float
+    target: Literal["fed", "clean"]
+    vertical_flip: float
+
+    def apply(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fed clips and their targets, for clips (B, T, H, W) in [0, 1]; `clips` itself may be changed."""
+        if self.vertical_flip:
+            rows = _draw(clips, self.vertical_flip)
+            clips[rows] = clips[rows].flip(-2)
+        rows = _draw(clips, self.noise_share)
+        fed = clips.clone() if self.target == "clean" else clips
+        noise = torch.rand(len(rows), *clips.shape[1:], device=clips.device).sub_(0.5).mul_(2 * self.noise_amplitude)
+        fed[rows] = noise.add_(clips[rows]).clamp_(0, 1)
+        return fed, clips
+
+
+def _draw(clips: torch.Tensor, share: float) -> torch.Tensor:
+    """Row numbers of the clips that a draw of this probability hits. Drawn on the CPU: no wait for a GPU."""
+    rows = (torch.rand(len(clips)) < share).nonzero().flatten()
+    return rows.to(clips.device, non_blocking=True)
