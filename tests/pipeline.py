@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 
 from pixelplay.commands import load_config
 from pixelplay.config import FrameFormat, TrainerConfig
-from pixelplay.models.autoencoder import ConvAutoencoder
+from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
+from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.reconstruction import Reconstruction
 from pixelplay.training.run import TrainingRun
@@ -22,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 GRAY = FrameFormat(height=16, width=16, gray=True)
 WINDOW, STRIDE, BATCH = 4, 2, 4
 CPU = torch.device("cpu")
+SOURCE = Augmentation(noise_amplitude=0.1373, noise_share=0.4, target="fed", vertical_flip=0.0)  # conv_ae's
+DENOISING = Augmentation(noise_amplitude=0.157, noise_share=1.0, target="clean", vertical_flip=0.0)
 
 torch.set_num_threads(1)  # the tests share their cores; sums over another number of threads round differently
 
@@ -57,11 +60,16 @@ def clips_of(folder: Path, name: str, count: int, seed: int) -> Clips:
 
 
 def small_training(
-    folder: Path, config: TrainerConfig, clips: Clips | None = None, heldout: Clips | None = None
+    folder: Path,
+    config: TrainerConfig,
+    clips: Clips | None = None,
+    heldout: Clips | None = None,
+    network: type[ConvAutoencoder] | type[SpatioTemporalAutoencoder] = ConvAutoencoder,
+    augmentation: Augmentation = SOURCE,
 ) -> tuple[Reconstruction, DataLoader, DataLoader, TrainingRun]:
     """What `fit` takes: a small network and 15 clips, so 4 steps an epoch, and 3 held-out clips in `folder`."""
     torch.manual_seed(0)
-    module = Reconstruction(ConvAutoencoder(WINDOW, [4, 8], 0.2), 0.1373, 0.4, config, seed=0)
+    module = Reconstruction(network(WINDOW, [4, 8], 0.2), augmentation, config, seed=0)
     clips = clips or clips_of(folder, "fit", 32, seed=1)
     heldout = heldout or clips_of(folder, "heldout", 8, seed=2)
     return (

@@ -22,9 +22,9 @@ STREAMS = ["conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)]
 VALUES = np.array([0.2, 0.5, 0.6, 0.9], np.float32)  # what the known network gives for a window's 1st to 4th frame
 
 
-def detector_config(**scoring: object) -> DetectorConfig:
-    """The tiny experiment's conv_ae on 16x16 frames, with windows of four frames and these changes in its scoring."""
-    config = load_config(["experiment=tiny"]).detectors["conv_ae"]
+def detector_config(name: str = "conv_ae", **scoring: object) -> DetectorConfig:
+    """The tiny experiment's detector on 16x16 frames, with windows of four frames and these changes in its scoring."""
+    config = load_config(["experiment=tiny"]).detectors[name]
     settings = config.settings | {"window": WINDOW, "stride": STRIDE, "widths": [8, 16]}
     changed = config.scoring | {"patch": 4, "batch_size": 5} | scoring
     return config.model_copy(update={"frames": GRAY, "settings": settings, "scoring": changed})
@@ -224,9 +224,43 @@ def test_a_strange_patch_scores_higher_than_all_that_is_usual(trained: Path, tmp
         assert scores[inside].min() > 2 * scores[~anomalous & (np.arange(60) != 35)].max()
 
 
+@pytest.mark.parametrize("name", ["denoising_ae", "st_ae"])
+def test_the_others_of_the_family_find_it_too_and_are_the_same_when_loaded(tmp_path: Path, name: str):
+    fit = [cached_video(tmp_path, f"fit{i}", walking_square(60, seed=i)) for i in range(4)]
+    heldout = [cached_video(tmp_path, "heldout", walking_square(40, seed=9))]
+    first, second = (AutoencoderDetector(name, detector_config(name), CPU) for _ in range(2))
+    config = trainer_config(max_epochs=15, learning_rate=5e-3, batch_size=16, loggers=[])
+    first.fit(fit, heldout, TrainingRun(name, config, tmp_path / "training", CPU, 0))
+    first.save(tmp_path / "saved")
+    second.load(tmp_path / "saved")
+    frames = walking_square(60, seed=20)
+    frames[26:34, 6:12, 2:8] = np.random.default_rng(3).integers(0, 256, (8, 6, 6), dtype=np.uint8)
+    video = cached_video(tmp_path, "strange", frames, "test")
+    for causal in (False, True):
+        streams = first.score(video, causal).streams
+        assert list(streams) == [stream.replace("conv_ae", name) for stream in STREAMS]
+        usual = np.r_[streams[name][:24], streams[name][36:]]
+        assert streams[name][26:34].min() > 1.5 * usual.max()
+        for stream, values in second.score(video, causal).streams.items():
+            assert np.array_equal(values, streams[stream])
+
+
+def test_a_network_in_space_and_time_needs_windows_that_it_can_halve():
+    def overrides(window: int) -> list[str]:
+        return ["experiment=tiny", f"detectors.st_ae.settings.window={window}"]
+
+    registry.check_settings(load_config(overrides(24)).detectors)
+    with pytest.raises(
+        ConfigError, match=r"window=12: must be divisible by 8, since each of the 4 widths"
+    ):
+        registry.check_settings(load_config(overrides(12)).detectors)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["settings.network=conv4d"], r"settings\.network='conv4d'.*'conv2d' or 'conv3d'"),
+        (["settings.noise.target=other"], r"settings\.noise\.target='other'"),
         (["scoring.pooling=median"], r"detectors\.conv_ae\.scoring\.pooling='median'.*'patch_max'"),
         (["scoring.topk=0"], r"scoring\.topk=0"),
         (["scoring.patch=0"], r"scoring\.patch=0"),

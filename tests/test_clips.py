@@ -50,8 +50,8 @@ def test_clips_of_no_videos_are_refused():
 
 def test_frames_become_float32_between_0_and_1():
     values = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 1, 1, 3)
-    assert as_input(values).dtype == torch.float32
-    assert as_input(values).flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert as_input(values, torch.contiguous_format).dtype == torch.float32
+    assert as_input(values, torch.contiguous_format).flatten().tolist() == pytest.approx([0, 0.2, 1])
 
 
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 20), seed=st.integers(0, 99), epoch=st.integers(0, 99))

@@ -11,77 +11,24 @@ import pandas as pd
 import pytest
 import torch
 from lightning import LightningModule
-from tests.pipeline import CPU, ROOT, clips_of, run, small_training, trainer_config
+from tests.pipeline import CPU, DENOISING, ROOT, SOURCE, clips_of, run, small_training, trainer_config
 from torch import nn
 from torch.nn import functional as F
 
 from pixelplay.artifacts import HOST
 from pixelplay.errors import ConfigError, PixelPlayError
+from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.training.clips import Clips
 from pixelplay.training.device import autocast_bf16, find_device
 from pixelplay.training.fit import fit
-from pixelplay.training.reconstruction import Reconstruction
 from pixelplay.training.run import TrainingRun
 
 STEPS, EPOCHS = 4, 3  # of `small_training`
-GREY, AMPLITUDE, SHARE = 128 / 255, 0.1373, 0.4
-
-
-class Recorder(nn.Module):
-    """A network that gives back what it is fed, and keeps it."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.fed = x
-        return x * self.scale
-
-
-def fed_clips(level: int, step: int = 0, seed: int = 0) -> tuple[torch.Tensor, float]:
-    """What the network is fed of 2,000 plain clips (2000, 2, 4, 4) in a training step, and that step's loss."""
-    network = Recorder()
-    module = Reconstruction(network, AMPLITUDE, SHARE, trainer_config(), seed)
-    batch = torch.full((2000, 2, 4, 4), level, dtype=torch.uint8)
-    loss = module.training_step(batch, step)
-    return network.fed, loss.item()
-
-
-@pytest.mark.filterwarnings("ignore:You are trying to .self.log")
-class TestNoise:
-    def test_40_of_100_clips_get_noise_and_60_are_fed_as_they_are(self):
-        fed, _ = fed_clips(128)
-        noisy = (fed != GREY).flatten(1).any(dim=1)
-        # Within four standard deviations of a share of 2,000 draws.
-        assert float(noisy.float().mean()) == pytest.approx(SHARE, abs=4 * math.sqrt(SHARE * (1 - SHARE) / 2000))
-
-    def test_noise_is_uniform_between_plus_and_minus_its_amplitude(self):
-        fed, _ = fed_clips(128)
-        noise = (fed - GREY)[(fed != GREY).flatten(1).any(dim=1)]
-        assert AMPLITUDE * 0.99 < float(noise.max()) <= AMPLITUDE + 1e-6
-        assert -AMPLITUDE - 1e-6 <= float(noise.min()) < -AMPLITUDE * 0.99
-        assert float(noise.mean()) == pytest.approx(0, abs=0.003)
-        assert float(noise.std()) == pytest.approx(AMPLITUDE / math.sqrt(3), rel=0.02)  # of a uniform distribution
-
-    @pytest.mark.parametrize("level", [0, 255])
-    def test_noisy_clips_stay_between_0_and_1(self, level):
-        fed, _ = fed_clips(level)
-        assert 0 <= float(fed.min()) <= float(fed.max()) <= 1
-        assert float((fed != level / 255).float().mean()) == pytest.approx(SHARE / 2, abs=0.03)  # half is cut off
-
-    def test_the_target_is_the_clip_as_fed(self):
-        fed, loss = fed_clips(128)
-        assert not torch.equal(fed, torch.full_like(fed, GREY))
-        assert loss == 0  # the network returned what it was fed
-
-    def test_noise_depends_on_seed_and_step_alone(self):
-        first, _ = fed_clips(128, step=3, seed=1)
-        torch.rand(7)  # whatever else drew numbers meanwhile
-        again, _ = fed_clips(128, step=3, seed=1)
-        assert torch.equal(first, again)
-        assert not torch.equal(first, fed_clips(128, step=4, seed=1)[0])
-        assert not torch.equal(first, fed_clips(128, step=3, seed=2)[0])
+FAMILY = {
+    "conv_ae": (ConvAutoencoder, SOURCE),
+    "denoising_ae": (ConvAutoencoder, DENOISING),
+    "st_ae": (SpatioTemporalAutoencoder, SOURCE),
+}
 
 
 class Counter(LightningModule):
@@ -142,12 +89,11 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_what_to_do(tmp_path: Path, 
 
 
 def fitted(
-    folder: Path, clips: Clips | None = None, heldout: Clips | None = None, **trainer: object
+    folder: Path, clips: Clips | None = None, heldout: Clips | None = None, member: str = "conv_ae", **trainer: object
 ) -> dict[str, torch.Tensor]:
-    """Weights of the small network after `fit`."""
-    arguments = small_training(
-        folder, trainer_config(**{"max_epochs": EPOCHS, "loggers": [], **trainer}), clips, heldout
-    )
+    """Weights of the family's small network after `fit`."""
+    config = trainer_config(**{"max_epochs": EPOCHS, "loggers": [], **trainer})
+    arguments = small_training(folder, config, clips, heldout, *FAMILY[member])
     fit(*arguments)
     return arguments[0].state_dict()
 
@@ -201,6 +147,16 @@ def test_a_run_that_was_killed_and_goes_on_ends_with_the_same_bits(tmp_path: Pat
         fitted(tmp_path, **{**whole, loader: DyingClips(whole[loader], fatal, Killed())})
     assert not (tmp_path / "run" / "last.ckpt").exists() or fatal > STEPS or loader == "heldout"
     assert same_bits(fitted(tmp_path, **whole), undisturbed)
+
+
+@pytest.mark.parametrize("member", ["denoising_ae", "st_ae"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_whole_family_goes_on_with_the_same_bits_in_either_precision(tmp_path: Path, member, precision):
+    whole = clips_of(tmp_path, "fit", 32, seed=1)
+    with pytest.raises(Killed):
+        fitted(tmp_path / "killed", DyingClips(whole, STEPS + 3, Killed()), member=member, precision=precision)
+    resumed = fitted(tmp_path / "killed", whole, member=member, precision=precision)
+    assert same_bits(resumed, fitted(tmp_path / "undisturbed", whole, member=member, precision=precision))
 
 
 def test_a_run_killed_twice_ends_with_the_same_bits(tmp_path: Path, undisturbed):

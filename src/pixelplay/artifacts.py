@@ -91,6 +91,10 @@ class RunFiles:
         """Raw scores of a detector, a table as in `pixelplay.scores.table`."""
         return self.outputs / "scores" / f"{name}.parquet"
 
+    def error_maps(self, detector: str, video: str | None) -> Path:
+        of_video = "-" + re.sub(r"[^\w.-]", "_", video) if video else ""
+        return self.outputs / "error_maps" / f"{detector}{of_video}.png"
+
     def record(self, stage: str) -> Path:
         return self.outputs / "stages" / f"{stage}.json"
 

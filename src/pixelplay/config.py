@@ -214,6 +214,20 @@ class FusionConfig(Settings):
     members: dict[str, MemberConfig]  # by stream name, for instance `conv_ae` or `conv_ae/mean`
 
 
+class ShowConfig(Settings):
+    """Which frames the commands that draw pictures show."""
+
+    video: str | None  # id of a test video; null: all of them
+    frames: list[int]  # frame numbers of that video; empty: those whose scores peak
+    rows: Natural  # how many, where scores decide
+
+    @model_validator(mode="after")
+    def _frames_of_a_video(self) -> "ShowConfig":
+        if self.frames and self.video is None:
+            raise ValueError(f"frames={self.frames} of which video? set show.video, too")
+        return self
+
+
 class Config(Settings):
     experiment: FileName
     run: FileName | None
@@ -227,6 +241,7 @@ class Config(Settings):
     trainer: TrainerConfig
     fusion: FusionConfig
     restore: RestoreConfig
+    show: ShowConfig
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

@@ -3,7 +3,7 @@
 After Hasan et al., CVPR 2016. One algorithm; `conv_ae`, `denoising_ae` and `st_ae` are configurations of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -125,7 +125,8 @@ class AutoencoderDetector:
         positions = (causal_windows if causal else windows)(len(video), settings.window, settings.stride)
         means = {pooling: FrameMean(len(video)) for pooling in POOLINGS}
         ends: dict[str, list[np.ndarray]] = {pooling: [] for pooling in POOLINGS}
-        for batch, errors in self._errors(video, positions):
+        for batch, clips, output in self._reconstructed(video, positions):
+            errors = output.sub_(clips).square_()  # (B, T, H, W)
             pooled = pool_errors(errors[:, -1:] if causal else errors, scoring.patch, scoring.topk)
             for pooling, values in pooled.items():  # (B, T) or, causally, (B, 1)
                 if causal:
@@ -139,6 +140,23 @@ class AutoencoderDetector:
             for pooling in POOLINGS
         }
         return Scores({self.name: streams[f"{self.name}/{scoring.pooling}"], **streams}).check(video, self.name)
+
+    @torch.inference_mode()
+    def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """See `Reconstructs`."""
+        asked = np.array(positions, np.int64)
+        all_windows = windows(len(video), self._settings.window, self._settings.stride)
+        covering = all_windows[np.isin(all_windows, asked).any(axis=1)]
+        assert self._config.frames is not None
+        shape = (len(asked), self._config.frames.height, self._config.frames.width)
+        reconstructions, errors, count = np.zeros(shape), np.zeros(shape), np.zeros((len(asked), 1, 1))
+        for batch, clips, output in self._reconstructed(video, covering):
+            for row, position in enumerate(asked):
+                of_frame = torch.from_numpy(batch == position)  # (B, T)
+                reconstructions[row] += output[of_frame].sum(0).cpu().numpy()
+                errors[row] += (output[of_frame] - clips[of_frame]).square_().sum(0).cpu().numpy()
+                count[row] += int(of_frame.sum())
+        return (reconstructions / count).astype(np.float32), (errors / count).astype(np.float32)
 
     def save(self, folder: Path) -> None:
         assert self._model is not None, "fit or load the detector before it is saved"
@@ -160,8 +178,10 @@ class AutoencoderDetector:
             raise DataError(f"{folder}/weights.safetensors is damaged ({error}): delete it and train again") from None
         self._use(model, saved["bf16"])
 
-    def _errors(self, video: Video, positions: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Batches of window positions (B, T) and their squared errors (B, T, H, W)."""
+    def _reconstructed(
+        self, video: Video, positions: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+        """Batches of window positions (B, T), their clips and what the network makes of them, both (B, T, H, W)."""
         assert self._model is not None, "fit or load the detector before it scores"
         assert self._config.frames is not None
         frames = video.frames(self._config.frames)
@@ -170,7 +190,7 @@ class AutoencoderDetector:
             clips = as_input(torch.from_numpy(frames[batch]).to(self._device), self._model.memory_format)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
                 output = self._model(clips)
-            yield batch, (output - clips).square_()
+            yield batch, clips, output
 
     def _new_model(self) -> Network:
         settings = self._settings

@@ -1,9 +1,9 @@
 """The contract of every detector: fitted on normal videos, gives each frame of any other video an anomaly score."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -56,3 +56,14 @@ class Detector(Protocol):
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote; raises MissingArtifactError, or ConfigError when it has other settings."""
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A detector that can show where a frame's score comes from: what it made of the frame, and how far off."""
+
+    def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Reconstructions in [0, 1] and squared error maps of the frames at N positions, each float32 (N, H, W).
+
+        Means over all windows that cover a frame, as its score is.
+        """

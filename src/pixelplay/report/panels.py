@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # no display needed
+import cv2
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 from pixelplay.artifacts import atomic
 
 WIDTH, TITLE_HEIGHT = 3.4, 0.3  # inches
+PICTURE_WIDTH = 320  # pixels of a frame in it
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,33 @@ class View:
 
 
 def write_panels(path: Path, rows: Sequence[Sequence[View]], heading: str) -> None:
-    """Write the grid of `rows` to a PNG, atomically; heat maps get a colour bar of their own."""
-    columns = max(map(len, rows))
-    height, width = rows[0][0].image.shape[:2]
-    size = (WIDTH * columns, (WIDTH * height / width + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
-    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed")
+    """Write the grid of `rows` to a PNG, atomically."""
+    figure = draw_panels(rows, heading)
     try:
-        for row, line in zip(rows, axes, strict=True):
-            for axis in line:
-                axis.set_axis_off()
-            for view, axis in zip(row, line, strict=False):
-                _draw(figure, axis, view)
-        figure.suptitle(heading, fontsize=10)
         with atomic(path) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
     finally:
         plt.close(figure)
+
+
+def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
+    """The grid of `rows` as a figure, which a notebook shows; heat maps get a colour bar of their own."""
+    columns = max(map(len, rows))
+    height, width = rows[0][0].image.shape[:2]
+    size = (WIDTH * columns, (WIDTH * height / width + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed")
+    for row, line in zip(rows, axes, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for view, axis in zip(row, line, strict=False):
+            _draw(figure, axis, view)
+    figure.suptitle(heading, fontsize=10)
+    return figure
+
+
+def in_shape_of(original: tuple[int, int], frame: np.ndarray) -> np.ndarray:
+    """A working-size frame or map, stretched to the shape of the `original` (width, height), PICTURE_WIDTH wide."""
+    return cv2.resize(frame, (PICTURE_WIDTH, round(PICTURE_WIDTH * original[1] / original[0])))
 
 
 def _draw(figure: Figure, axis: plt.Axes, view: View) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
-import numpy as np
 import pandas as pd
 
 from pixelplay.artifacts import RunFiles, atomic, code_version, fingerprint, is_current, recorded, write_text
@@ -24,7 +23,6 @@ if TYPE_CHECKING:  # importing them imports torch, which commands with nothing t
 log = logging.getLogger(__name__)
 
 DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
-PICTURE_WIDTH = 320  # pixels of a frame in it
 
 
 def inputs(config: Config) -> str:
@@ -86,7 +84,7 @@ def _show_doubtful(
     config: Config, path: Path, results: "Sequence[Restoration]", formats: Sequence[FrameFormat]
 ) -> None:
     """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
-    from pixelplay.report.panels import View, write_panels
+    from pixelplay.report.panels import View, in_shape_of, write_panels
 
     doubts = [
         (abs(float(p) - config.restore.threshold), i, t)
@@ -99,14 +97,9 @@ def _show_doubtful(
         one = results[i]
         done = [name for name, was in (("turned", one.flipped[t]), ("denoised", one.denoised[t])) if was]
         about = f"{one.before.id}, frame {one.before.numbers[t]}: P(flipped) {one.probability[t]:.3f}"
-        before, after = (_picture(video.frames(largest)[t], video.size) for video in (one.before, one.after))
+        before, after = (in_shape_of(video.size, video.frames(largest)[t]) for video in (one.before, one.after))
         rows.append([View(before, about), View(after, " and ".join(done) or "left as it is")])
     write_panels(path, rows, "The most doubtful test frames: as decoded, and as the detectors see them")
-
-
-def _picture(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A working-size frame in the shape of the original."""
-    return cv2.resize(frame, (PICTURE_WIDTH, round(PICTURE_WIDTH * size[1] / size[0])))
 
 
 def _save_images(config: Config, folder: Path, results: "Sequence[Restoration]", sources: Sequence[RawVideo]) -> None:
