@@ -1,11 +1,15 @@
-"""Training and inference of `conv_ae`: ours against the plain fp32 loop, and what each measure brings.
+"""Training and inference of the autoencoders: ours against the plain fp32 loop, and what each measure brings.
 
-Clips of the sample data set (run `./run_all.sh` once); same network, same batches.
+Clips of the sample data set (run `./run_all.sh` once); the source document's networks; same batches for each contender.
 """
 
+import ctypes
 import logging
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -14,18 +18,167 @@ from torch.nn import functional as F
 from benchmarks.results import medians, record
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
-from pixelplay.models.autoencoder import ConvAutoencoder
-from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
+from pixelplay.models import autoencoder
+from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
+from pixelplay.training.device import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 from pixelplay.training.fit import fit
 from pixelplay.training.reconstruction import Reconstruction
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Index
 
-EPOCHS, REPEATS, BATCH = 3, 3, 16
+EPOCHS, REPEATS, BATCH, STEP_REPEATS = 3, 3, 16, 7
 CPU = torch.device("cpu")
+NETWORKS = {  # of configs/detector/, with the source document's widths
+    "conv_ae": lambda: autoencoder.ConvAutoencoder(16, [64, 128, 256, 512], 0.2),
+    "st_ae": lambda: autoencoder.SpatioTemporalAutoencoder(16, [64, 128, 256, 512], 0.0),
+}
+GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_THRESHOLD: 128 * 1024}  # bytes
 
 
-def plain_loop(model: nn.Module, clips: Clips, amplitude: float, share: float) -> None:
+def main() -> None:
+    logging.getLogger("pixelplay").setLevel(logging.WARNING)
+    rows = [row for name in NETWORKS for row in _steps(name)] + _whole_runs()
+    record(
+        "autoencoder",
+        ["", "seconds a batch", "speed-up", "validation loss by seed"],
+        rows,
+        ["torch", "lightning"],
+        f"Batches of {BATCH} windows (16 x 128 x 128); one step, one inference: median of {STEP_REPEATS}, each line "
+        "with those above it. With bf16 alone st_ae's gradients are wrong (see pixelplay/models/conv3d.py). "
+        f"Whole training of conv_ae: {EPOCHS} epochs on the sample's normal frames, median of {REPEATS}; validation "
+        "loss in fp32 on held-out frames.",
+    )
+
+
+def _steps(name: str) -> list[list[str]]:
+    """A training step and an inference batch: the plain loop's, then measure by measure."""
+    rows = []
+    for kind in ("step", "inference"):
+        variants = _variants(name, kind)
+        for work in variants.values():  # warm-up
+            work()
+        times = medians(variants, STEP_REPEATS)
+        first = next(iter(times))
+        rows += [[f"{name}, {v}", f"{times[v]:.3f}", f"{times[first] / times[v]:.2f}x", "-"] for v in times]
+    return rows
+
+
+def _variants(name: str, kind: str) -> dict[str, Callable[[], None]]:
+    """What a step or an inference costs, each variant with the measures of those before it."""
+    clips = torch.rand(BATCH, 16, 128, 128)
+    plain = _plain_network(name)
+    bf16 = _plain_network(name)
+    last = _plain_network(name).to(memory_format=_format_of_weights(name))
+    ours = NETWORKS[name]()
+    shaped = clips.contiguous(memory_format=ours.memory_format)
+    work = _step if kind == "step" else _inference
+    tuned = {
+        f"{kind}, plain fp32 loop": work(plain, clips, bf16=False, memory=False),
+        f"{kind}, bf16": work(bf16, clips, bf16=True, memory=False),
+        f"{kind}, channels-last": work(last, shaped, bf16=True, memory=False),
+        f"{kind}, freed memory kept": work(last, shaped, bf16=True, memory=True),
+        f"{kind}, ours (cheap dropout, two-frame convolution)": work(ours, shaped, bf16=True, memory=True),
+    }
+    if shutil.which("g++"):
+        compiled = work(ours, shaped, bf16=True, memory=True, run=torch.compile(ours))
+        tuned[f"{kind}, ours with torch.compile (not used)"] = compiled
+    return tuned
+
+
+def _plain_network(name: str) -> nn.Module:
+    """The same network from PyTorch's own layers, in the default memory format."""
+    layers = {"Conv3d": nn.Conv3d, "ConvTranspose3d": nn.ConvTranspose3d, "Dropout": nn.Dropout}
+    with patch.multiple(autoencoder, **layers):
+        return NETWORKS[name]().to(memory_format=torch.contiguous_format)
+
+
+def _format_of_weights(name: str) -> torch.memory_format:
+    return torch.channels_last_3d if name == "st_ae" else torch.channels_last
+
+
+def _step(model: nn.Module, clips: torch.Tensor, bf16: bool, memory: bool, run: Callable | None = None):
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=bf16)
+
+    def step() -> None:
+        _set_memory(memory)
+        model.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = F.mse_loss((run or model)(clips), clips)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def _inference(model: nn.Module, clips: torch.Tensor, bf16: bool, memory: bool, run: Callable | None = None):
+    def infer() -> None:
+        _set_memory(memory)
+        model.eval()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            (run or model)(clips)
+
+    return infer
+
+
+def _set_memory(kept: bool) -> None:
+    """As `keep_freed_memory` does it, or as glibc does it by itself."""
+    if kept:
+        keep_freed_memory()
+        return
+    libc = ctypes.CDLL(None)
+    for option, value in GLIBC_DEFAULTS.items():
+        libc.mallopt(option, value)
+    libc.malloc_trim(0)
+
+
+def _whole_runs() -> list[list[str]]:
+    """Training of conv_ae from the cache: the plain loop against ours with Lightning, validation and checkpoints."""
+    config = load_config(["experiment=sample", f"trainer.max_epochs={EPOCHS}", "device=cpu", "trainer.loggers=[]"])
+    index = Index.load(RunFiles.of(config).index)
+    detector = config.detectors["conv_ae"]
+    window, stride, noise = (detector.settings[key] for key in ("window", "stride", "noise"))
+    assert detector.frames is not None
+    clips = Clips(index.fit, detector.frames, window, stride)
+    held = Clips(index.calibration, detector.frames, window, stride)
+    losses: dict[str, list[float]] = {"plain": [], "ours": []}
+
+    def train_plain() -> None:
+        _set_memory(kept=False)
+        torch.manual_seed(len(losses["plain"]))
+        model = _plain_network("conv_ae")
+        _plain_loop(model, clips, noise["amplitude"], noise["share"])
+        losses["plain"].append(_validation_loss(model, held))
+
+    def train_ours() -> None:
+        keep_freed_memory()
+        seed = len(losses["ours"])
+        torch.manual_seed(seed)
+        model = NETWORKS["conv_ae"]()
+        module = Reconstruction(
+            model, Augmentation(noise["amplitude"], noise["share"], "fed", 0.0), config.trainer, seed
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            run = TrainingRun("conv_ae", config.trainer, Path(folder), CPU, seed)
+            train = loader(clips, ShuffledBatches(len(clips), BATCH, seed), CPU)
+            fit(module, train, loader(held, OrderedBatches(len(held), BATCH), CPU), run)
+        losses["ours"].append(_validation_loss(model, held))
+
+    times = medians({"plain": train_plain, "ours": train_ours}, REPEATS)
+    steps = EPOCHS * -(-len(clips) // BATCH)
+    return [
+        [
+            f"conv_ae, whole training, {label}",
+            f"{times[key] / steps:.3f}",
+            f"{times['plain'] / times[key]:.2f}x",
+            ", ".join(f"{loss:.5f}" for loss in losses[key]),
+        ]
+        for key, label in (("plain", "plain fp32 loop"), ("ours", "ours with Lightning, validation and checkpoints"))
+    ]
+
+
+def _plain_loop(model: nn.Module, clips: Clips, amplitude: float, share: float) -> None:
     """The yardstick: fp32, default memory format, one loop."""
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
@@ -45,100 +198,11 @@ def plain_loop(model: nn.Module, clips: Clips, amplitude: float, share: float) -
 
 
 @torch.inference_mode()
-def validation_loss(model: nn.Module, clips: Clips) -> float:
+def _validation_loss(model: nn.Module, clips: Clips) -> float:
     """fp32, of any trained model, so that two ways of training are compared alike."""
     model.eval()
     total = sum(
-        F.mse_loss(model(x := batch.float() / 255), x).item() * len(batch)
+        F.mse_loss(model(x := as_input(batch, torch.contiguous_format)), x).item() * len(batch)
         for batch in loader(clips, OrderedBatches(len(clips), BATCH), CPU)
     )
     return total / len(clips)
-
-
-def main() -> None:
-    logging.getLogger("pixelplay").setLevel(logging.WARNING)
-    config = load_config(["experiment=sample", f"trainer.max_epochs={EPOCHS}", "device=cpu", "trainer.loggers=[]"])
-    index = Index.load(RunFiles.of(config).index)
-    detector = config.detectors["conv_ae"]
-    settings = detector.settings
-    assert detector.frames is not None
-    clips = Clips(index.fit, detector.frames, settings["window"], settings["stride"])
-    held = Clips(index.calibration, detector.frames, settings["window"], settings["stride"])
-    losses: dict[str, list[float]] = {"plain": [], "ours": []}
-
-    def new_model(seed: int) -> ConvAutoencoder:
-        torch.manual_seed(seed)
-        return ConvAutoencoder(settings["window"], settings["widths"], settings["dropout"])
-
-    def train_plain() -> None:
-        model = new_model(len(losses["plain"]))
-        plain_loop(model, clips, **settings["noise"])
-        losses["plain"].append(validation_loss(model, held))
-
-    def train_ours() -> None:
-        seed = len(losses["ours"])
-        model = new_model(seed)
-        noise = settings["noise"]
-        module = Reconstruction(model, noise["amplitude"], noise["share"], config.trainer, seed)
-        with tempfile.TemporaryDirectory() as folder:
-            run = TrainingRun("conv_ae", config.trainer, Path(folder), CPU, seed)
-            train = loader(clips, ShuffledBatches(len(clips), BATCH, seed), CPU)
-            fit(module, train, loader(held, OrderedBatches(len(held), BATCH), CPU), run)
-        losses["ours"].append(validation_loss(model, held))
-
-    training = medians({"plain": train_plain, "ours": train_ours}, REPEATS)
-    steps = EPOCHS * -(-len(clips) // BATCH)
-    rows = [
-        [
-            f"training, {label}",
-            f"{training[key] / steps:.3f}",
-            f"{training['plain'] / training[key]:.2f}x",
-            ", ".join(f"{loss:.5f}" for loss in losses[key]),
-        ]
-        for key, label in (("plain", "plain fp32 loop"), ("ours", "ours (with Lightning, validation, checkpoints)"))
-    ]
-    rows += _variants(new_model)
-    record(
-        "autoencoder",
-        ["", "seconds a batch", "speed-up", "validation loss by seed"],
-        rows,
-        ["torch", "lightning"],
-        f"Batches of {BATCH} windows (16 x 128 x 128); training: {EPOCHS} epochs of {steps // EPOCHS} steps on the "
-        f"sample's normal frames, median of {REPEATS}; validation loss in fp32 on held-out frames.",
-    )
-
-
-def _variants(new_model) -> list[list[str]]:
-    """One training step and one inference batch, measure by measure."""
-    x = torch.rand(BATCH, 16, 128, 128)
-    names = {"fp32": (False, False), "bf16": (True, False), "channels-last": (False, True), "both": (True, True)}
-    contenders = {}
-    for name, (bf16, last) in names.items():
-        memory = torch.channels_last if last else torch.contiguous_format
-        model = new_model(0).to(memory_format=memory)
-        optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=name == "both")
-        clips = x.contiguous(memory_format=memory)
-
-        def step(model=model, optimizer=optimizer, clips=clips, bf16=bf16) -> None:
-            model.train()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                loss = F.mse_loss(model(clips), clips)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-        def infer(model=model, clips=clips, bf16=bf16) -> None:
-            model.eval()
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                model(clips)
-
-        contenders[f"one step, {name}"] = step
-        contenders[f"inference, {name}"] = infer
-    for work in contenders.values():  # warm-up
-        work()
-    times = medians(contenders, 10)
-    return [
-        [label, f"{times[label]:.3f}", f"{times[label.split(',')[0] + ', fp32'] / times[label]:.2f}x", "-"]
-        for kind in ("one step", "inference")
-        for label in (f"{kind}, {name}" for name in names)
-    ]

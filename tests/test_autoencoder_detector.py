@@ -250,9 +250,7 @@ def test_a_network_in_space_and_time_needs_windows_that_it_can_halve():
         return ["experiment=tiny", f"detectors.st_ae.settings.window={window}"]
 
     registry.check_settings(load_config(overrides(24)).detectors)
-    with pytest.raises(
-        ConfigError, match=r"window=12: must be divisible by 8, since each of the 4 widths"
-    ):
+    with pytest.raises(ConfigError, match=r"window=12: must be divisible by 8, since each of the 4 widths"):
         registry.check_settings(load_config(overrides(12)).detectors)
 
 
