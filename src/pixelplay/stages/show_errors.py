@@ -34,7 +34,8 @@ def run(config: Config) -> None:
         rows = error_maps(config, name)
         if rows:
             path = files.error_maps(name, config.show.video)
-            write_panels(path, rows, f"{name}: highest scores first, the last row scores lowest")
+            order = "as asked for" if config.show.frames else "highest scores first, the last row scores lowest"
+            write_panels(path, rows, f"{name}: frames {order}")
             log.info(f"{name} -> {path}")
             drawn += 1
     if not drawn:
