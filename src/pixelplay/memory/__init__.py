@@ -1,0 +1,1 @@
+"""What normal behaviour looked like: coresets of feature vectors, and nearest-neighbour banks of them."""
