@@ -15,3 +15,7 @@ class DataError(PixelPlayError):
 
 class MissingArtifactError(PixelPlayError):
     """A stage needs what an earlier stage writes, and it is not there."""
+
+
+class WeightsError(PixelPlayError):
+    """Pretrained weights can't be had, or are not those of the network that is to be filled with them."""
