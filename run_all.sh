@@ -16,6 +16,7 @@ work=0
 stage status "$@" || work=$? # 0: nothing to do, 3: there is work
 if [ "$work" -eq 3 ]; then
   stage prepare "$@"  # list the videos, decode every frame once, hold out normal footage
+  stage detect "$@"   # boxes of objects, where a detector asks for them
   stage train "$@"    # fit each detector on normal footage
   stage score "$@"    # raw scores per frame: test videos and held-out normal footage
   stage fuse "$@"     # calibrate, smooth, weigh; write the submission

@@ -1,4 +1,4 @@
-"""Stage 5: frame metrics where labels are on disk: a table and metrics.json.
+"""Stage 6: frame metrics where labels are on disk: a table and metrics.json.
 
 python src/evaluate.py experiment=ped2 dataset.root=data/ped2
 """

@@ -1,4 +1,4 @@
-"""Stage 4: calibrate, smooth and weigh the raw scores; write the submission.
+"""Stage 5: calibrate, smooth and weigh the raw scores; write the submission.
 
 python src/fuse.py experiment=ped2 dataset.root=data/ped2
 """

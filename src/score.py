@@ -1,4 +1,4 @@
-"""Stage 3: raw scores of every detector for the test videos and for held-out normal footage.
+"""Stage 4: raw scores of every detector for the test videos and for held-out normal footage.
 
 python src/score.py experiment=ped2 dataset.root=data/ped2
 """

@@ -1,4 +1,4 @@
-"""Stage 2: fit each detector on normal footage.
+"""Stage 3: fit each detector on normal footage.
 
 python src/train.py experiment=ped2 dataset.root=data/ped2
 """

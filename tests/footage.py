@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -91,8 +92,11 @@ class GeneratedSource:
     def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
         return []
 
-    def read(self, gray: bool, color: bool) -> Iterator[Frame]:
-        for number, image in enumerate(levels(self.count, self.height, self.width)):
+    def as_json(self) -> dict[str, object]:
+        raise NotImplementedError
+
+    def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
+        for number, image in islice(enumerate(levels(self.count, self.height, self.width)), start, None):
             if number in self.unreadable:
                 yield Frame(number, f"#{number}", None, None, "cannot be decoded")
             else:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pixelplay.errors import ConfigError
-from pixelplay.restoration.denoise import GRAY_SHARE, METHODS, denoise
+from pixelplay.videos.denoise import GRAY_SHARE, METHODS, denoise
 from pixelplay.videos.noise import noise_level
 
 

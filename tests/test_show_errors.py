@@ -73,7 +73,7 @@ def test_an_error_map_s_mean_is_the_frame_s_score_by_the_mean(name: str):
 
 
 def test_the_command_draws_a_picture_for_each_detector(place: Path):
-    done = run_python("show_errors.py", "experiment=tiny", *OPTIONS, "show.rows=2", cwd=place)
+    done = run_python("show_errors.py", "experiment=tiny", *OPTIONS, "show.count=2", cwd=place)
     assert done.returncode == 0, done.stderr
     for name in FAMILY:
         path = f"outputs/tiny/error_maps/{name}.png"
@@ -98,7 +98,7 @@ def test_the_frames_shown_are_each_video_s_peak_and_the_lowest_of_all():
     peaks = scores.loc[scores.groupby("video")["score"].idxmax()].sort_values("score", ascending=False)
     lowest = scores.loc[[scores["score"].idxmin()]]
     expected = pd.concat([peaks.head(2), lowest])[["video", "frame", "score"]]
-    assert chosen("show.rows=2") == [tuple(row) for row in expected.itertuples(index=False)]
+    assert chosen("show.count=2") == [tuple(row) for row in expected.itertuples(index=False)]
 
 
 def test_the_frames_asked_for_are_shown_in_that_order():

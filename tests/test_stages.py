@@ -200,7 +200,7 @@ def test_a_finished_run_has_nothing_to_do(place: Place, capsys: pytest.CaptureFi
     assert place.run() == set()
     assert {path: path.stat().st_mtime_ns for path in files_below(place.folder)} == before
     status.run(place.config())
-    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == ["up to date"] * 5
+    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == ["up to date"] * 6
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,7 @@ def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: 
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         ["prepare", "up to date"],
+        ["detect", "up to date"],
         ["train", "up to date"],
         ["score", "to score: conv_ae"],
         ["fuse", "waits for score"],

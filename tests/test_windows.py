@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
+from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, gather, windows
 
 FRAMES = st.integers(1, 60)
 LENGTHS = st.integers(1, 20)
@@ -111,3 +111,26 @@ def test_a_stride_that_would_skip_frames_is_refused_but_not_for_causal_windows()
 def test_impossible_settings_are_refused(make, setting: tuple[int, int, int]):
     with pytest.raises(ValueError, match="must each be at least 1"):
         make(*setting)
+
+
+@given(frames=FRAMES, length=LENGTHS, stride=STRIDES, causal=st.booleans())
+def test_gathered_windows_hold_their_frames_and_no_more_than_a_window_is_held(frames, length, stride, causal):
+    stride = min(stride, length)
+    positions = (causal_windows if causal else windows)(frames, length, stride)
+    alive: list[int] = []
+
+    def stream():
+        for t in range(frames):
+            alive.append(t)
+            yield np.array(t)
+
+    seen = []
+    for window in gather(stream(), positions):
+        seen.append([int(frame) for frame in window])
+        assert alive[-1] == max(seen[-1])  # nothing is read ahead
+    assert seen == positions.tolist()
+
+
+def test_a_stream_that_ends_too_early_is_an_error():
+    with pytest.raises(ValueError, match="ended before frame 9"):
+        list(gather((np.zeros(1) for _ in range(7)), windows(10, 4, 2)))

@@ -68,6 +68,11 @@ class RunFiles:
         return self.outputs / "restored_frames"
 
     @property
+    def objects(self) -> Path:
+        """Folder of pictures of what was detected."""
+        return self.outputs / "objects"
+
+    @property
     def flip_network(self) -> Path:
         return self.checkpoints / "restoration"
 
@@ -90,6 +95,10 @@ class RunFiles:
     def scores(self, name: str) -> Path:
         """Raw scores of a detector, a table as in `pixelplay.scores.table`."""
         return self.outputs / "scores" / f"{name}.parquet"
+
+    def object_scores(self, name: str) -> Path:
+        """Raw scores of single objects: video and split beside the columns of `Scores.objects`."""
+        return self.outputs / "scores" / f"{name}-objects.parquet"
 
     def error_maps(self, detector: str, video: str | None) -> Path:
         of_video = "-" + re.sub(r"[^\w.-]", "_", video) if video else ""

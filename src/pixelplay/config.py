@@ -133,6 +133,56 @@ class RestoreConfig(Settings):
     save_images: bool  # write every restored frame as an image, too
 
 
+class YoloConfig(Settings):
+    """How YOLO looks for objects, see `pixelplay.objects.yolo`; with which weights says `weights.detector`."""
+
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]  # pixels of the longer side of what the network sees
+    confidence: Annotated[float, Field(gt=0, lt=1)]  # boxes below are not even stored
+    iou: Annotated[float, Field(gt=0, lt=1)]  # overlap from which on the weaker of two boxes of a class goes
+    max_boxes: Natural  # of a frame
+    batch_size: Natural  # frames
+    precision: Literal["auto", "fp32", "bf16"]
+
+
+class MotionConfig(Settings):
+    """How moving blobs are found: see `pixelplay.objects.motion`."""
+
+    frames: FrameFormat  # working size in the frame cache
+    block: Natural  # frames that share a background
+    samples: Natural  # of them that it is the median of
+    blur: Annotated[float, Field(gt=0)]  # pixels of the working size, sigma
+    threshold: Annotated[float, Field(gt=0)]  # grey levels away from the background, at least
+    noise: Annotated[float, Field(ge=0)]  # standard deviations of the frame's noise away from it, at least
+    shake: Annotated[int, Field(ge=0)]  # pixels of the working size that the camera may move
+    join: Natural  # pixels of the working size: gaps up to this wide are closed
+    min_area: Natural  # pixels of the working size
+
+    @model_validator(mode="after")
+    def _gray(self) -> "MotionConfig":
+        if not self.frames.gray:
+            raise ValueError("frames.gray must be true: motion is looked for in brightness")
+        return self
+
+
+class TubeConfig(Settings):
+    """Which boxes become tubes, and how large those are: see `pixelplay.objects.tubes`."""
+
+    classes: Annotated[list[str], Field(min_length=1)]  # by the names of the weights; `motion` for moving blobs
+    confidence: Share
+    min_size: Annotated[float, Field(ge=0)]  # pixels of the longer side
+    overlap: Annotated[float, Field(gt=0, le=1)]  # IoU from which on a moving blob is a detected object
+    enlarge: Annotated[float, Field(gt=0)]  # factor on the longer side
+
+
+class ObjectsConfig(Settings):
+    """How objects are detected, for the detectors that ask for them; `tubes` is for those who use the boxes."""
+
+    method: Literal["auto", "yolo", "motion", "both"]  # auto: yolo where weights.detector names weights, else motion
+    yolo: YoloConfig
+    motion: MotionConfig
+    tubes: TubeConfig
+
+
 class DetectorConfig(Settings):
     """What every detector's configuration has. `settings` and `scoring` are its algorithm's own and validated by it:
     the first decide what is learnt, the second only how it is scored, so a change in them needs no new training.
@@ -157,7 +207,7 @@ def _backbone(value: str) -> str:
 
 
 class WeightsConfig(Settings):
-    """Where pretrained weights come from (no detector of this version uses pretrained weights yet)."""
+    """Where pretrained weights come from (autoencoders use none)."""
 
     source: Literal["hub", "in_domain"]
     detector: Annotated[str, AfterValidator(_detector_weights)]
@@ -215,11 +265,14 @@ class FusionConfig(Settings):
 
 
 class ShowConfig(Settings):
-    """Which frames the commands that draw pictures show."""
+    """What the commands that draw pictures show."""
 
-    video: str | None  # id of a test video; null: all of them
-    frames: list[int]  # frame numbers of that video; empty: those whose scores peak
-    rows: Natural  # how many, where scores decide
+    split: Literal["train", "test"]
+    video: str | None  # its id; null: the first, or where scores decide, all of them
+    frames: list[int]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
+    count: Natural  # how many, where `frames` names none
+    clip: bool  # an MP4 of the whole video, too
+    rate: Annotated[float, Field(gt=0)]  # frames per second of the clip
 
     @model_validator(mode="after")
     def _frames_of_a_video(self) -> "ShowConfig":
@@ -237,6 +290,7 @@ class Config(Settings):
     paths: PathsConfig
     dataset: DatasetConfig
     weights: WeightsConfig
+    objects: ObjectsConfig
     detectors: Annotated[dict[FileName, DetectorConfig], Field(min_length=1)]
     trainer: TrainerConfig
     fusion: FusionConfig

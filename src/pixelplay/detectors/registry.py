@@ -1,8 +1,10 @@
 """Detectors by the name of their module: a new detector is a file in this folder and an entry in configs/detector/."""
 
-import importlib
+import ast
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pixelplay.detectors
@@ -28,13 +30,29 @@ def check_settings(detectors: Mapping[str, DetectorConfig]) -> None:
         _module(name, config).check(name, config)
 
 
+def asks_for_objects(name: str, config: DetectorConfig) -> bool:
+    """Whether the algorithm's module says `OBJECTS = True`: then its videos come with boxes (`objects.boxes_of`).
+
+    Read from the module's text, since importing it would import torch. Raises ConfigError for an unknown algorithm.
+    """
+    found = importlib.util.find_spec(_known_module(name, config))
+    assert found is not None and found.origin is not None
+    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    return any(ast.unparse(node) == "OBJECTS = True" for node in assigned)
+
+
 def module_name(config: DetectorConfig) -> str:
     return f"{pixelplay.detectors.__name__}.{config.algorithm}"
 
 
 def _module(name: str, config: DetectorConfig) -> Any:
+    return importlib.import_module(_known_module(name, config))
+
+
+def _known_module(name: str, config: DetectorConfig) -> str:
     names = [m.name for m in pkgutil.iter_modules(pixelplay.detectors.__path__) if m.name not in CONTRACT_MODULES]
     if config.algorithm not in names:
         hint = alternatives(config.algorithm, names)
         raise ConfigError(f"detectors.{name}.algorithm={config.algorithm!r}: unknown algorithm; {hint}")
-    return importlib.import_module(module_name(config))
+    return module_name(config)

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.artifacts import atomic, fingerprint
-from pixelplay.config import DenoiseConfig, FrameFormat, RestoreConfig
-from pixelplay.restoration.denoise import denoise
+from pixelplay.config import FrameFormat, RestoreConfig
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flips import judge
-from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.growing_npy import FrameWriter
 from pixelplay.videos.noise import noise_after_resize
+from pixelplay.videos.originals import put_right
 from pixelplay.videos.video import Video, format_name
 
 VERSION = 1  # of what a restored array holds; raise it when restoring changes
@@ -62,36 +62,33 @@ def restore(
     after = video
     if judgement.flipped.any() or denoised.any():
         key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.model_dump())
-        after = replace(video, restored=video.folder / f"restored-{key}")
-        missing = [f for f in formats if not (_place(after) / f"{format_name(f)}.npy").is_file()]
-        _write(video, _place(after), judgement.flipped, denoised, config.denoise, missing)
+        noise = np.where(denoised, video.noise, 0).astype(np.float32)
+        folder = video.folder / f"restored-{key}"
+        missing = [f for f in formats if not (folder / f"{format_name(f)}.npy").is_file()]
+        _write(video, folder, judgement.flipped, noise, config.denoise.method, missing)
+        originals = video.originals
+        after = replace(
+            video,
+            restored=folder,
+            key=fingerprint(video.key, key),
+            originals=originals.restored(judgement.flipped, noise, config.denoise.method) if originals else None,
+        )
     return Restoration(video, after, judgement.probability, judgement.flipped, denoised)
-
-
-def put_right(frame: np.ndarray, flipped: bool, denoised: bool, config: DenoiseConfig, level: float) -> np.ndarray:
-    """One frame, uint8 (H, W) or (H, W, 3), turned and denoised as said; `level` is its noise in this size."""
-    upright = frame[::-1] if flipped else frame
-    return denoise(np.ascontiguousarray(upright), config.method, level) if denoised else upright
-
-
-def _place(video: Video) -> Path:
-    assert video.restored is not None
-    return video.restored
 
 
 def _write(
     video: Video,
     folder: Path,
     flipped: np.ndarray,
-    denoised: np.ndarray,
-    config: DenoiseConfig,
+    noise: np.ndarray,  # in the original size; 0 where a frame is not denoised
+    denoiser: str,
     formats: Sequence[FrameFormat],
 ) -> None:
     with ExitStack() as stack:
         paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in formats]
-        writers = [stack.enter_context(NpyWriter(p, f)) for p, f in zip(paths, formats, strict=True)]
+        writers = [stack.enter_context(FrameWriter(p, f)) for p, f in zip(paths, formats, strict=True)]
         for writer in writers:
             frames = video.frames(writer.format)
             for t in range(len(video)):
-                level = noise_after_resize(float(video.noise[t]), video.size, writer.format)
-                writer.append(put_right(frames[t], bool(flipped[t]), bool(denoised[t]), config, level))
+                level = noise_after_resize(float(noise[t]), video.size, writer.format)
+                writer.append(put_right(frames[t], bool(flipped[t]), level, denoiser))

@@ -22,7 +22,7 @@ from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.progress import progress_bar
-from pixelplay.stages import restoring
+from pixelplay.stages import detecting, restoring
 from pixelplay.videos.cache import (
     REPLACED,
     CachedVideo,
@@ -52,6 +52,7 @@ def pending(config: Config) -> str | None:
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     registry.check_settings(config.detectors)
+    detecting.require_weights(config)
     if not _is_rendered(config):
         _render(config)
     videos = read_dataset(config.dataset)
@@ -74,7 +75,7 @@ def run(config: Config) -> None:
             train=[one.video for one in cached if one.video.split == "train"],
             test=[one.video for one in cached if one.video.split == "test"],
         )
-        index = restoring.restore_index(config, index, formats(config), videos)
+        index = restoring.restore_index(config, index, formats(config))
         index.save(files.index)
         folders = [one.video.folder for one in cached] + [video.restored for video in index.test if video.restored]
         outputs += [folder / f"{format_name(f)}.npy" for folder in folders for f in formats(config)]
@@ -91,8 +92,9 @@ def load_index(config: Config) -> Index:
 
 
 def formats(config: Config) -> list[FrameFormat]:
-    """The working sizes that some detector of the run, or restoration, asks for."""
+    """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
+    wanted += detecting.formats(config)
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]

@@ -14,7 +14,6 @@ from pixelplay.artifacts import RunFiles, atomic, code_version, fingerprint, is_
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.videos.index import Index
-from pixelplay.videos.layouts.raw import RawVideo
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
     from pixelplay.restoration.flip_network import FlipNetwork
@@ -31,7 +30,7 @@ def inputs(config: Config) -> str:
     return fingerprint(config.restore.model_dump(exclude={"save_images"}), config.seed, *map(code_version, modules))
 
 
-def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat], sources: Sequence[RawVideo]) -> Index:
+def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) -> Index:
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
     from pixelplay.restoration.background import backgrounds
     from pixelplay.restoration.restore import restore
@@ -51,7 +50,7 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat], 
         _show_doubtful(config, files.doubtful, results, formats)
     shutil.rmtree(files.restored_images, ignore_errors=True)
     if config.restore.save_images:
-        _save_images(config, files.restored_images, results, sources)
+        _save_images(files.restored_images, results)
     turned, denoised = int(table["flipped"].sum()), int((table["denoised"] != "").sum())
     log.info(
         f"prepare: {turned:,} of {len(table):,} test frames turned back ({turned / len(table):.1%}), {denoised:,} "
@@ -102,17 +101,11 @@ def _show_doubtful(
     write_panels(path, rows, "The most doubtful test frames: as decoded, and as the detectors see them")
 
 
-def _save_images(config: Config, folder: Path, results: "Sequence[Restoration]", sources: Sequence[RawVideo]) -> None:
+def _save_images(folder: Path, results: "Sequence[Restoration]") -> None:
     """Every restored frame in its original size, `<video>/<number>.png`."""
-    from pixelplay.restoration.restore import put_right
-
-    by_id = {raw.id: raw for raw in sources if raw.split == "test"}
     for one in results:
         restored = one.flipped | one.denoised
-        for t, frame in enumerate(by_id[one.before.id].source.read(gray=False, color=True) if restored.any() else ()):
-            if not restored[t] or frame.color is None:
-                continue
-            level = float(one.before.noise[t])
-            image = put_right(frame.color, one.flipped[t], one.denoised[t], config.restore.denoise, level)
-            with atomic(folder / one.before.id / f"{frame.number:05d}.png") as temporary:
-                temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+        for t, image in enumerate(one.after.full_size() if restored.any() else ()):
+            if restored[t]:
+                with atomic(folder / one.after.id / f"{one.after.numbers[t]:05d}.png") as temporary:
+                    temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())

@@ -10,7 +10,7 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import MissingArtifactError
 from pixelplay.progress import progress_bar
-from pixelplay.stages import prepare, train
+from pixelplay.stages import detecting, prepare, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -38,7 +38,7 @@ def run(config: Config) -> None:
         require_writable(files.scores(name).parent, "paths.outputs")
         key = inputs(config, name, index)
         with recorded(files.record(f"score-{name}"), key, [files.scores(name)]):
-            _score(config, name, index, key)
+            _score(config, name, detecting.with_objects(config, name, index), key)
 
 
 def inputs(config: Config, name: str, index: Index) -> str:
@@ -66,14 +66,21 @@ def _score(config: Config, name: str, index: Index, key: str) -> None:
         if old != parts:
             shutil.rmtree(old)
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]
-    tables = []
+    tables, objects = [], []
     with progress_bar(sum(len(video) for _, video in videos), "frame", f"scoring {name}") as bar:
         for i, (split, video) in enumerate(videos):
-            part = parts / f"{i:05d}.parquet"
+            part, of_objects = parts / f"{i:05d}.parquet", parts / f"{i:05d}-objects.parquet"
             if not part.exists():
-                write_table(part, _table(split, video, detector.score(video).streams))
+                scores = detector.score(video)
+                if scores.objects is not None:
+                    write_table(of_objects, scores.objects.assign(split=split, video=video.id))
+                write_table(part, _table(split, video, scores.streams))
             tables.append(pd.read_parquet(part))
+            if of_objects.exists():
+                objects.append(pd.read_parquet(of_objects))
             bar.update(len(video))
+    if objects:
+        write_table(files.object_scores(name), pd.concat(objects, ignore_index=True))
     write_table(files.scores(name), pd.concat(tables, ignore_index=True))
     shutil.rmtree(parts)
     log.info(f"score: {name} -> {files.scores(name)}")

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.artifacts import RunFiles, read_table
-from pixelplay.config import Config, alternatives
+from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.stages import prepare, score
+from pixelplay.stages.showing import positions_of, video_called
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -74,15 +75,15 @@ def _chosen(config: Config, index: Index, scores: pd.DataFrame) -> list[Chosen]:
     if show.video is None:  # one peak a video, so that one video does not fill the picture
         peaks = [(video, int(by_video[video.id].argmax())) for video in index.test]
     else:
-        video = _by_id(index, show.video)
-        positions = _positions(video, show.frames) if show.frames else _peaks(by_video[video.id], show.rows)
+        video = video_called(show.video, index.test)
+        positions = positions_of(video, show.frames) if show.frames else _peaks(by_video[video.id], show.count)
         peaks = [(video, t) for t in positions]
     chosen = [(video, t, float(by_video[video.id][t])) for video, t in peaks]
     if show.frames:
         return chosen
     videos = index.test if show.video is None else [video]
     lowest = [(video, int(by_video[video.id].argmin()), float(by_video[video.id].min())) for video in videos]
-    return [*sorted(chosen, key=lambda one: -one[2])[: show.rows], min(lowest, key=lambda one: one[2])]
+    return [*sorted(chosen, key=lambda one: -one[2])[: show.count], min(lowest, key=lambda one: one[2])]
 
 
 def _peaks(scores: np.ndarray, count: int) -> list[int]:
@@ -94,21 +95,6 @@ def _peaks(scores: np.ndarray, count: int) -> list[int]:
         found.append(peak)
         left[max(0, peak - APART) : peak + APART + 1] = -np.inf
     return found
-
-
-def _by_id(index: Index, video_id: str) -> Video:
-    videos = {video.id: video for video in index.test}
-    if video_id not in videos:
-        raise ConfigError(f"show.video={video_id!r}: no such test video; {alternatives(video_id, list(videos))}")
-    return videos[video_id]
-
-
-def _positions(video: Video, numbers: list[int]) -> list[int]:
-    lacking = [number for number in numbers if number not in video.numbers]
-    if lacking:
-        first, last = video.numbers[0], video.numbers[-1]
-        raise ConfigError(f"show.frames: video {video.id} has no frame {lacking[0]}; it has frames {first} to {last}")
-    return [int(np.searchsorted(video.numbers, number)) for number in numbers]
 
 
 def _views(detector: "Reconstructs", config: Config, name: str, chosen: list[Chosen]) -> "list[list[View]]":

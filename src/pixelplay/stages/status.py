@@ -1,9 +1,16 @@
 """Which stages of a run have something to do, found in seconds and without any heavy import."""
 
 from pixelplay.config import Config
-from pixelplay.stages import evaluate, fuse, prepare, score, train
+from pixelplay.stages import detect, evaluate, fuse, prepare, score, train
 
-STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate}
+STAGES = {
+    "prepare": prepare,
+    "detect": detect,
+    "train": train,
+    "score": score,
+    "fuse": fuse,
+    "evaluate": evaluate,
+}
 WORK_TO_DO = 3  # exit status
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.stages import prepare
+from pixelplay.stages import detecting, prepare
 from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def run(config: Config) -> None:
             log.info(f"train: {name} is up to date")
         else:
             require_writable(files.detector(name), "paths.checkpoints")
-            _train(config, name, index)
+            _train(config, name, detecting.with_objects(config, name, index))
 
 
 def inputs(config: Config, name: str, index: Index) -> str:
@@ -39,6 +39,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
         detector.model_dump(exclude={"scoring"}),
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
         config.seed,
+        detecting.inputs(config, name),
         code_version(registry.module_name(detector)),
     )
 

@@ -21,9 +21,10 @@ import numpy as np
 from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_json
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, PixelPlayError
-from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.growing_npy import FrameWriter
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.noise import noise_level
+from pixelplay.videos.originals import Originals, nearest
 from pixelplay.videos.sources import Frame
 from pixelplay.videos.truth import FrameLabels
 from pixelplay.videos.video import Video, format_name
@@ -145,7 +146,7 @@ class FrameCache:
         folder = self._folder(raw)
         labels = raw.labels.read() if raw.labels else None  # a bad label file is better known before the long decode
         if self._record(raw) is None:  # what is there belongs to other files; another process's temporary files stay
-            for path in [folder / "decoded.json", *folder.glob("*.npy")]:
+            for path in [folder / "decoded.json", *folder.glob("*.npy"), *folder.glob("objects-*.parquet")]:
                 path.unlink(missing_ok=True)
             for restored in folder.glob("restored-*"):
                 shutil.rmtree(restored, ignore_errors=True)
@@ -153,7 +154,7 @@ class FrameCache:
         missing = self._missing(raw, formats)
         with ExitStack() as stack:
             paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in missing]
-            writers = [stack.enter_context(NpyWriter(p, f)) for p, f in zip(paths, missing, strict=True)]
+            writers = [stack.enter_context(FrameWriter(p, f)) for p, f in zip(paths, missing, strict=True)]
             record = _write_frames(raw, writers, advance)
         record["source"] = source
         write_json(folder / "decoded.json", record)
@@ -162,12 +163,16 @@ class FrameCache:
 
 def _cached(raw: RawVideo, folder: Path, record: dict[str, Any], labels: FrameLabels | None) -> CachedVideo:
     numbers = np.array(record["numbers"], np.int64)
+    replaced = [number for number, _, _, treatment in record["problems"] if treatment == REPLACED]
+    size = (record["size"][0], record["size"][1])
     video = Video(
         id=raw.id,
         split=raw.split,
         numbers=numbers,
-        size=(record["size"][0], record["size"][1]),
+        size=size,
         folder=folder,
+        key=record["source"],
+        originals=Originals.of(raw.source, size, ~np.isin(numbers, replaced)),
         labels=labels.at(numbers) if labels else None,
         noise=np.array(record["noise"], np.float32) if record["noise"] else None,
         masks=raw.masks,
@@ -176,7 +181,7 @@ def _cached(raw: RawVideo, folder: Path, record: dict[str, Any], labels: FrameLa
     return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record["problems"]])
 
 
-def _write_frames(raw: RawVideo, writers: list[NpyWriter], advance: Callable[[int], Any]) -> dict[str, Any]:
+def _write_frames(raw: RawVideo, writers: list[FrameWriter], advance: Callable[[int], Any]) -> dict[str, Any]:
     """Decode, resize and write every frame; return the record of what was found."""
     color = any(not w.format.gray for w in writers)
     gray = any(w.format.gray for w in writers) or not color  # where no size is asked for, to see what can be read
@@ -226,16 +231,11 @@ def _noise_level(frame: Frame) -> float:
 def _nearest_known(levels: list[float]) -> list[float]:
     """Levels to two digits; where unknown, those of the neighbour that stands in for the frame."""
     values = np.array(levels)
-    at, known = np.arange(len(values)), np.flatnonzero(~np.isnan(values))
-    after = np.searchsorted(known, at).clip(max=len(known) - 1)
-    before = (after - 1).clip(min=0)
-    nearest = np.where(at - known[before] <= np.abs(known[after] - at), before, after)  # the earlier of two
-    nearest = np.where(known[after] == at, after, nearest)
-    return values[known[nearest]].round(2).tolist()
+    return values[nearest(~np.isnan(values))].round(2).tolist()
 
 
 def _fill_gap(
-    writers: list[NpyWriter], before: list[np.ndarray] | None, after: list[np.ndarray] | None, count: int
+    writers: list[FrameWriter], before: list[np.ndarray] | None, after: list[np.ndarray] | None, count: int
 ) -> None:
     """Write `count` stand-ins for unreadable frames: the first half is `before`, the second `after`."""
     for i in range(count):

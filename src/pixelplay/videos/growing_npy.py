@@ -1,4 +1,4 @@
-"""A .npy file that grows frame by frame, for videos whose length is known only when they have been decoded."""
+"""A .npy file that grows item by item, for what is as long as a video that has not been read to its end."""
 
 from pathlib import Path
 from typing import IO
@@ -9,22 +9,27 @@ from pixelplay.config import FrameFormat
 
 
 class NpyWriter:
-    """Frames of one format, uint8 [T, H, W] or [T, H, W, 3]; closing the file puts the final shape into its header."""
+    """Items of one shape and dtype; closing the file puts the final shape, [T, *shape], into its header."""
 
-    def __init__(self, path: Path, frame_format: FrameFormat):
-        self.format = frame_format
-        self._shape = (frame_format.height, frame_format.width, *(() if frame_format.gray else (3,)))
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike):
+        self._path, self._shape, self._dtype = path, shape, np.dtype(dtype)
         self._count = 0
-        self._path = path
 
     def __enter__(self) -> "NpyWriter":
         self._file: IO[bytes] = open(self._path, "wb")
         self._write_header()
         return self
 
-    def append(self, image: np.ndarray) -> None:
-        self._file.write(np.ascontiguousarray(image).data)
-        self._count += 1
+    def append(self, item: np.ndarray) -> None:
+        """Add one item, of the shape and dtype given."""
+        self.extend(item[None])
+
+    def extend(self, items: np.ndarray) -> None:
+        """Add items (n, *shape); raises ValueError for another shape or dtype."""
+        if items.shape[1:] != self._shape or items.dtype != self._dtype:
+            raise ValueError(f"{self._path}: {items.dtype} {items.shape[1:]} among {self._dtype} {self._shape}")
+        self._file.write(np.ascontiguousarray(items).data)
+        self._count += len(items)
 
     def __exit__(self, *_: object) -> None:
         self._file.seek(0)
@@ -32,5 +37,14 @@ class NpyWriter:
         self._file.close()
 
     def _write_header(self) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._shape)}
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._count, *self._shape)}
         np.lib.format.write_array_header_1_0(self._file, header)
+
+
+class FrameWriter(NpyWriter):
+    """Frames of one format, uint8 [T, H, W] or [T, H, W, 3]."""
+
+    def __init__(self, path: Path, frame_format: FrameFormat):
+        self.format = frame_format
+        colors = () if frame_format.gray else (3,)
+        super().__init__(path, (frame_format.height, frame_format.width, *colors), np.uint8)

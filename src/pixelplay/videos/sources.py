@@ -33,14 +33,17 @@ class Source(Protocol):
     def expected_frames(self) -> int:
         """How many frames there should be; for a video file, what its header says."""
 
-    def read(self, gray: bool, color: bool) -> Iterator[Frame]:
-        """Decode every frame once, in order, in the forms asked for."""
+    def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
+        """Decode every frame from position `start` on once, in order, in the forms asked for."""
 
     def files(self) -> list[Path]:
         """All files that are read."""
 
     def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
         """(name, problem, treatment) of what is no single frame's fault; `decoded` frames have come out of `read`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What `source_from_json` makes the same source of."""
 
 
 def natural_key(name: str) -> tuple[list[Any], str]:
@@ -90,10 +93,13 @@ class ImageFolder:
     def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
         return [(name, "not an image", "ignored") for name in self.ignored]
 
-    def read(self, gray: bool, color: bool) -> Iterator[Frame]:
+    def as_json(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), "names": list(self.names), "numbers": list(self.numbers)}
+
+    def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         # Grey is decoded as grey: from a JPEG that is faster than colour, and not bit-equal to colour converted. So
         # a frame asked for in both is decoded twice, and a grey frame never depends on who else asked for colour.
-        for name, number in zip(self.names, self.numbers, strict=True):
+        for name, number in zip(self.names[start:], self.numbers[start:], strict=True):
             data, problem = _read_bytes(self.folder / name)
             gray_image = _decode(data, cv2.IMREAD_GRAYSCALE) if gray and not problem else None
             color_image = _decode(data, cv2.IMREAD_COLOR_RGB) if color and not problem else None
@@ -126,10 +132,15 @@ class VideoFile:
         problem = f"its header announces {expected} frames, {decoded} are in it"
         return [(self.path.name, problem, "used as it is; the last frame may be incomplete")]
 
-    def read(self, gray: bool, color: bool) -> Iterator[Frame]:
+    def as_json(self) -> dict[str, Any]:
+        return {"path": str(self.path)}
+
+    def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         capture = self._open()
         try:
-            for number in count():
+            for _ in range(start):  # codecs find the exact frame only by going through those before it
+                capture.grab()
+            for number in count(start):
                 ok, image = capture.read()  # (H, W, 3) BGR
                 if not ok:
                     return
@@ -149,6 +160,13 @@ class VideoFile:
             size = self.path.stat().st_size if self.path.exists() else 0
             raise DataError(f"{self.path}: cannot be opened as a video ({size} bytes); replace or remove it")
         return capture
+
+
+def source_from_json(value: dict[str, Any]) -> Source:
+    """The source that `as_json` described."""
+    if "path" in value:
+        return VideoFile(Path(value["path"]))
+    return ImageFolder(Path(value["folder"]), tuple(value["names"]), tuple(value["numbers"]))
 
 
 def _read_bytes(path: Path) -> tuple[bytes, str | None]:

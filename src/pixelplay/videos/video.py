@@ -1,5 +1,6 @@
 """A video as the detectors see it: an ordered set of frames with their original numbers, cached arrays behind it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.videos.originals import Originals
 from pixelplay.videos.truth import PixelMasks
 
 
@@ -29,6 +31,9 @@ class Video:
     masks: PixelMasks | None = None  # of the anomalous pixels, read lazily
     tracks: Path | None = None  # file of anomalous tracks: track_id,frame,x1,y1,x2,y2
     start: int = 0
+    key: str = ""  # changes with the footage and with what was put right in it
+    originals: Originals | None = None  # its frames in their original size; None for arrays that no file stands behind
+    objects: tuple[Path, ...] = ()  # tables of boxes that were found in it: see pixelplay.objects.boxes
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -49,14 +54,26 @@ class Video:
             )
         return array[self.start : self.start + len(self)]
 
+    def full_size(self) -> Iterator[np.ndarray]:
+        """Frames in their original size as a stream, treated like `frames`: T arrays, uint8 (H, W, 3) RGB."""
+        if self.originals is None:
+            raise DataError(f"video {self.id}: no files are known behind its cached frames")
+        return self.originals.frames()
+
     def block(self, start: int, stop: int) -> "Video":
         """Frames start..stop-1 as a video of their own, without ground truth (blocks are cut from normal footage)."""
         if not 0 <= start < stop <= len(self):
             raise DataError(f"video {self.id}: no block {start}..{stop} in {len(self)} frames")
         noise = None if self.noise is None else self.noise[start:stop]
-        numbers = self.numbers[start:stop]
         return replace(
-            self, numbers=numbers, start=self.start + start, noise=noise, labels=None, masks=None, tracks=None
+            self,
+            numbers=self.numbers[start:stop],
+            start=self.start + start,
+            noise=noise,
+            originals=self.originals.block(start, stop) if self.originals else None,
+            labels=None,
+            masks=None,
+            tracks=None,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +83,8 @@ class Video:
             "size": list(self.size),
             "folder": str(self.folder),
             "restored": str(self.restored) if self.restored else None,
+            "key": self.key,
+            "originals": self.originals.as_json() if self.originals else None,
             "tracks": str(self.tracks) if self.tracks else None,
             "masks": self.masks.as_json() if self.masks else None,
             "numbers": self.numbers.tolist(),
@@ -75,13 +94,16 @@ class Video:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Video":
+        size = (value["size"][0], value["size"][1])
         return cls(
             id=value["id"],
             split=value["split"],
             numbers=np.array(value["numbers"], np.int64),
-            size=(value["size"][0], value["size"][1]),
+            size=size,
             folder=Path(value["folder"]),
             restored=Path(value["restored"]) if value["restored"] else None,
+            key=value["key"],
+            originals=Originals.from_json(value["originals"], size) if value["originals"] else None,
             noise=np.array(value["noise"], np.float32) if value["noise"] is not None else None,
             labels=np.array(value["labels"], np.uint8) if value["labels"] is not None else None,
             masks=PixelMasks.from_json(value["masks"]) if value["masks"] else None,

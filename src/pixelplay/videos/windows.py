@@ -4,6 +4,8 @@ Positions 0..T-1 index a video's frames. Every frame, the tail's too, is in at l
 a window is padded with copies of its last frame (or, causally, of its first), never dropped.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 
@@ -31,6 +33,27 @@ def causal_windows(frames: int, length: int, stride: int) -> np.ndarray:
     _check(frames, length, stride)
     ends = np.arange(0, frames, stride)
     return np.maximum(ends[:, None] - np.arange(length - 1, -1, -1), 0)
+
+
+def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """The frames of each window, int [N, length], from a stream that is read once.
+
+    Neither the first nor the last position of a window may lie before that of the window before; only frames between
+    the two are held. Raises ValueError when the stream ends too early.
+    """
+    stream = enumerate(frames)
+    held: dict[int, np.ndarray] = {}
+    newest = -1
+    for window in positions:
+        first, last = int(window.min()), int(window.max())
+        while newest < last:
+            newest, frame = next(stream, (None, None))
+            if newest is None or frame is None:
+                raise ValueError(f"the stream ended before frame {last}")
+            if newest >= first:
+                held[newest] = frame
+        held = {position: frame for position, frame in held.items() if position >= first}
+        yield [held[int(position)] for position in window]
 
 
 class FrameMean:

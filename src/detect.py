@@ -1,0 +1,10 @@
+"""Stage 2: find objects in every frame, where some detector of the run asks for them; cached per video.
+
+python src/detect.py experiment=ped2 dataset.root=data/ped2 weights.detector=yolov8n.pt
+"""
+
+from pixelplay.commands import command
+from pixelplay.stages import detect
+
+if __name__ == "__main__":
+    command(detect.run)

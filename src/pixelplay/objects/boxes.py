@@ -1,0 +1,113 @@
+"""Boxes of a video: what was found where in which frame; kept as one parquet per video and method."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.artifacts import read_table, write_table
+from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.videos.video import Video
+
+COORDINATES = ["x1", "y1", "x2", "y2"]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """N boxes, ordered by frame; none is as good as many."""
+
+    position: np.ndarray  # int64 [N], of the frame in its video, 0..T-1, never decreasing
+    xyxy: np.ndarray  # float32 [N, 4]: x1, y1, x2, y2 in pixels of the full-size frame, 0 <= x1 < x2 <= width
+    label: np.ndarray  # str [N], class by name
+    confidence: np.ndarray  # float32 [N], in [0, 1]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> "Boxes":
+        """Some of them: a slice, a mask, bool [N], or indices in ascending order."""
+        return Boxes(self.position[chosen], self.xyxy[chosen], self.label[chosen], self.confidence[chosen])
+
+    def block(self, start: int, stop: int) -> "Boxes":
+        """Boxes of the frames start..stop-1, whose positions then start at 0."""
+        first, last = np.searchsorted(self.position, [start, stop])
+        part = self[first:last]
+        return Boxes(part.position - start, part.xyxy, part.label, part.confidence)
+
+    @classmethod
+    def of(cls, position: np.ndarray, xyxy: np.ndarray, label: Iterable[str], confidence: np.ndarray) -> "Boxes":
+        """From anything like these arrays, in any order of frames; the order of a frame's boxes stays."""
+        places = np.asarray(position, np.int64)
+        boxes = cls(
+            places,
+            np.asarray(xyxy, np.float32).reshape(-1, 4),
+            np.array(list(label), np.str_),
+            np.asarray(confidence, np.float32),
+        )
+        return boxes[np.argsort(places, kind="stable")]
+
+    @classmethod
+    def none(cls) -> "Boxes":
+        return cls.of(np.array([]), np.array([]), [], np.array([]))
+
+
+def join(parts: Iterable[Boxes]) -> Boxes:
+    """All boxes of some tables, ordered by frame; within a frame, those of the first table first."""
+    every = [Boxes.none(), *parts]
+    return Boxes.of(
+        np.concatenate([one.position for one in every]),
+        np.concatenate([one.xyxy for one in every]),
+        np.concatenate([one.label for one in every]).tolist(),
+        np.concatenate([one.confidence for one in every]),
+    )
+
+
+def clip(boxes: Boxes, size: tuple[int, int]) -> Boxes:
+    """Boxes limited to an image of `size` (width, height); those without an area in it or with NaN are left out."""
+    width, height = size
+    xyxy = boxes.xyxy.clip(0, np.array([width, height, width, height], np.float32))
+    inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])  # False with NaN
+    inside &= np.isfinite(boxes.confidence)
+    return Boxes(boxes.position, xyxy, boxes.label, boxes.confidence)[inside]
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes, float [N, 4] and [M, 4], each with each: float [N, M]."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    common = (high - low).clip(min=0).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
+    return common / (areas[0][:, None] + areas[1][None, :] - common)
+
+
+def save(boxes: Boxes, path: Path) -> None:
+    """Write a parquet, atomically: columns position, x1, y1, x2, y2, class, confidence."""
+    table = pd.DataFrame({"position": boxes.position})
+    table[COORDINATES] = boxes.xyxy
+    table["class"] = pd.Series(boxes.label.tolist(), dtype="str")
+    table["confidence"] = boxes.confidence
+    write_table(path, table)
+
+
+def load(path: Path) -> Boxes:
+    """What `save` wrote; raises MissingArtifactError or, for a damaged file, PixelPlayError with what to do."""
+    table = read_table(path, made_by="detect")
+    if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
+        raise DataError(f"{path} is no table of boxes: delete it and run `python src/detect.py` again")
+    return Boxes.of(
+        table["position"].to_numpy(), table[COORDINATES].to_numpy(), table["class"].tolist(), table["confidence"]
+    )
+
+
+def boxes_of(video: Video) -> Boxes:
+    """All that was found in a video, or in a block of time of it, by every method of the run.
+
+    Raises MissingArtifactError where nothing was looked for: the detector's module must say `OBJECTS = True`.
+    """
+    if not video.objects:
+        raise MissingArtifactError(
+            f"video {video.id}: no objects were looked for: a detector asks for them with OBJECTS = True in its module"
+        )
+    return join(load(path) for path in video.objects).block(video.start, video.start + len(video))

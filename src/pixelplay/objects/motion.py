@@ -1,0 +1,108 @@
+"""Moving blobs: what differs from the median background of the video. Needs no weights and knows no classes, so it also
+sees what a detector was never taught; it does not see who stands still.
+
+Frames are brought to the background's brightness by the medians of its dark and its bright third (after Tukey's
+resistant line, Exploratory Data Analysis, 1977), which somebody who walks through the view does not pull with him. A
+pixel moves if it is brighter or darker than all of the background near it, by more than the frame's own noise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pixelplay.config import MotionConfig
+from pixelplay.objects.boxes import Boxes, clip
+from pixelplay.videos.video import Video
+
+MOTION = "motion"  # the class of every blob
+VERSION = 1  # of what is found; raise it when that changes
+MAD = 0.6745  # median absolute deviation of a standard normal variable
+GAIN = (0.5, 2.0)  # of the light: no more is believed
+FLAT = 8.0  # grey levels between dark and bright, below which a background tells nothing about a gain
+STEP = 3  # pixels between those that medians are taken of, since neighbours are alike after blurring
+
+
+def detect(video: Video, config: MotionConfig, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
+    """Moving blobs of every frame; `advance` is told of frames that are done.
+
+    The background is the median of later frames, too, so this is for recorded footage.
+    """
+    frames = video.frames(config.frames)  # uint8 [T, H, W], memory-mapped
+    positions, boxes, confidence = [], [], []
+    for block in np.array_split(np.arange(len(frames)), max(1, round(len(frames) / config.block))):
+        background = Background.of(frames[block[0] : block[-1] + 1], config)
+        for t in block:
+            found, sure = blobs(frames[t], background, config)
+            positions += [t] * len(found)
+            boxes.append(found)
+            confidence.append(sure)
+        advance(len(block))
+    xyxy = np.concatenate(boxes) * _scale(video.size, config)
+    return clip(Boxes.of(np.array(positions), xyxy, [MOTION] * len(xyxy), np.concatenate(confidence)), video.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """The still scene, blurred: float32 (H, W) each."""
+
+    image: np.ndarray
+    darkest: np.ndarray  # of the pixels near each, and
+    brightest: np.ndarray  # what it may become when the camera shakes
+    dark: np.ndarray  # bool (H, W), a third of the pixels that are compared
+    bright: np.ndarray  # bool (H, W), another
+
+    @classmethod
+    def of(cls, frames: np.ndarray, config: MotionConfig) -> "Background":
+        """Median of evenly spaced ones of grey frames, uint8 [T, H, W]."""
+        chosen = np.linspace(0, len(frames) - 1, min(len(frames), config.samples)).round().astype(int)
+        image = _blurred(np.median(np.asarray(frames[chosen]), axis=0), config)
+        low, high = np.quantile(image, [1 / 3, 2 / 3])
+        compared = np.zeros(image.shape, bool)
+        compared[::STEP, ::STEP] = True
+        near = np.ones((2 * config.shake + 1,) * 2, np.uint8)
+        dark, bright = compared & (image <= low), compared & (image >= high)
+        return cls(image, cv2.erode(image, near), cv2.dilate(image, near), dark, bright)
+
+    def lit(self, image: np.ndarray) -> np.ndarray:
+        """`image`, float32 (H, W), in the light of the background: without the gain and offset that it has over it."""
+        dark, bright = (float(np.median(self.image[part])) for part in (self.dark, self.bright))
+        seen_dark, seen_bright = (float(np.median(image[part])) for part in (self.dark, self.bright))
+        gain = 1.0
+        if bright - dark > FLAT:
+            gain = min(max((seen_bright - seen_dark) / (bright - dark), GAIN[0]), GAIN[1])
+        offset = ((seen_dark - gain * dark) + (seen_bright - gain * bright)) / 2
+        return (image - np.float32(offset)) / np.float32(gain)
+
+
+def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Blobs of one grey frame, uint8 (H, W): boxes, float32 [N, 4] in its pixels, and their confidences, float32 [N].
+
+    The confidence is d / (d + threshold) with d the blob's mean difference from the background, so 0.5 and more.
+    """
+    image = background.lit(_blurred(frame, config))
+    difference = np.maximum(image - background.brightest, background.darkest - image)
+    noise = float(np.median(np.abs(image - background.image)[::STEP, ::STEP])) / MAD
+    threshold = max(config.threshold, config.noise * noise)
+    mask = (difference > threshold).astype(np.uint8)
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((config.join, config.join), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    large = 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= config.min_area)  # 0 is what does not move
+    moves = np.flatnonzero(mask)
+    blob = labels.ravel()[moves]
+    pixels = np.bincount(blob, minlength=count)[large]
+    mean = np.bincount(blob, difference.ravel()[moves], minlength=count)[large] / pixels
+    x, y, width, height = (stats[large, column].astype(np.float32) for column in range(4))
+    return np.stack([x, y, x + width, y + height], axis=1), (mean / (mean + threshold)).astype(np.float32)
+
+
+def _blurred(frame: np.ndarray, config: MotionConfig) -> np.ndarray:
+    return cv2.GaussianBlur(frame.astype(np.float32), (0, 0), config.blur)
+
+
+def _scale(size: tuple[int, int], config: MotionConfig) -> np.ndarray:
+    """From pixels of the working size to those of the original frame, for x1, y1, x2, y2."""
+    across, down = size[0] / config.frames.width, size[1] / config.frames.height
+    return np.array([across, down, across, down], np.float32)

@@ -1,0 +1,95 @@
+"""Objects by Ultralytics YOLO, any weights: every frame, every class, in batches.
+
+YOLOv5 and later (Jocher et al., https://github.com/ultralytics/ultralytics; AGPL-3.0). Ultralytics is imported only to
+detect: it takes seconds, and most commands have nothing to detect.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pixelplay.config import YoloConfig
+from pixelplay.errors import ConfigError
+from pixelplay.objects.boxes import Boxes, clip
+from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    import torch
+
+VERSION = 1  # of what is found; raise it when that changes
+
+
+class Yolo:
+    """A network and how it is asked; `bf16` computes in bfloat16."""
+
+    def __init__(self, weights: Path, config: YoloConfig, device: "torch.device", bf16: bool, settings: Path):
+        """Load `weights`; Ultralytics keeps its settings in the folder `settings` unless YOLO_CONFIG_DIR names another.
+
+        Raises ConfigError for a file that holds no detection network of Ultralytics, or more than one.
+        """
+        _tame(settings)
+        from ultralytics import YOLO
+        from ultralytics.nn.tasks import torch_safe_load
+
+        file = str(weights.resolve())
+        try:
+            torch_safe_load(file, safe_only=True)  # the variable comes too late where Ultralytics was imported before
+            self._model = YOLO(file)
+            task = self._model.task
+        except Exception as error:  # Ultralytics raises many kinds: TypeError, AttributeError, UnpicklingError, …
+            raise ConfigError(f"weights.detector={weights}: cannot be loaded as weights of a YOLO ({error})") from None
+        if task != "detect":
+            raise ConfigError(f"weights.detector={weights}: weights to {task}; they must be weights to detect")
+        self._config, self._device, self._bf16 = config, device, bf16
+
+    def detect(self, video: Video, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
+        """Boxes of every class in every frame, from `confidence` on; `advance` is told of frames that are done."""
+        positions, boxes, labels, confidence = [], [], [], []
+        for start, batch in batches(video.full_size(), self._config.batch_size):
+            for t, result in enumerate(self._predict(batch), start):
+                one = result.boxes.cpu().numpy()
+                positions += [t] * len(one)
+                boxes.append(one.xyxy)
+                labels += [result.names[int(number)] for number in one.cls]
+                confidence.append(one.conf)
+            advance(len(batch))
+        found = Boxes.of(np.array(positions), np.concatenate(boxes), labels, np.concatenate(confidence))
+        return clip(found, video.size)
+
+    def _predict(self, batch: list[np.ndarray]) -> list[Any]:
+        import torch
+
+        config = self._config
+        bgr = [np.ascontiguousarray(frame[..., ::-1]) for frame in batch]  # as OpenCV reads, so Ultralytics expects
+        # Its own `half` is float16, and on a CPU it has none.
+        with torch.autocast(self._device.type, torch.bfloat16) if self._bf16 else nullcontext():
+            return self._model.predict(
+                bgr,
+                imgsz=config.image_size,
+                conf=config.confidence,
+                iou=config.iou,
+                max_det=config.max_boxes,
+                device=str(self._device),
+                verbose=False,
+            )
+
+
+def batches(frames: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """(position of the first, frames) of each batch of `size` frames; the last may be smaller."""
+    rest, start = iter(frames), 0
+    while batch := list(islice(rest, size)):
+        yield start, batch
+        start += len(batch)
+
+
+def _tame(settings: Path) -> None:
+    """What Ultralytics reads when it is imported."""
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # a .pt is a pickle, which may run anything
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(settings.resolve()))  # else it writes to the user's home
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    os.environ.setdefault("YOLO_OFFLINE", "true")  # nothing looked for or reported on the network

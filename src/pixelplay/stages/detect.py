@@ -1,0 +1,72 @@
+"""Stage `detect`: boxes of objects in every frame, where some detector asks for them; killed, it goes on.
+
+Each video's table is written when the video is done; see `detecting` for where it lies.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pixelplay.artifacts import remove_leftovers, require_writable
+from pixelplay.config import Config
+from pixelplay.objects import boxes, motion, yolo
+from pixelplay.progress import progress_bar
+from pixelplay.stages import detecting, prepare
+from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
+
+Detect = Callable[[Video, Callable[[int], Any]], boxes.Boxes]
+
+
+def pending(config: Config) -> str | None:
+    methods = detecting.methods(config)
+    videos = _videos(config)
+    if detecting.weights_lacking(config):
+        return f"the weights {config.weights.detector} are not here"
+    left = sum(not detecting.table(config, video, method).is_file() for video in videos for method in methods)
+    return f"to look for objects by {' and '.join(methods)}: {left} tables lack" if left else None
+
+
+def run(config: Config) -> None:
+    methods = detecting.methods(config)
+    videos = _videos(config)
+    if not methods:
+        log.info("detect: no detector of this run asks for objects")
+        return
+    detecting.require_weights(config)
+    require_writable(config.paths.cache, "paths.cache")
+    if not pending(config):
+        log.info("detect: up to date")
+        return
+    remove_leftovers(config.paths.cache)
+    for method in methods:
+        _detect(config, method, videos)
+
+
+def _videos(config: Config) -> list[Video]:
+    index = prepare.load_index(config)
+    return [*index.train, *index.test]
+
+
+def _detect(config: Config, method: str, videos: list[Video]) -> None:
+    tables = [detecting.table(config, video, method) for video in videos]
+    missing = [(video, path) for video, path in zip(videos, tables, strict=True) if not path.is_file()]
+    if missing:
+        find = _finder(config, method)
+        with progress_bar(sum(len(video) for video, _ in missing), "frame", f"detecting by {method}") as bar:
+            for video, path in missing:
+                boxes.save(find(video, bar.update), path)
+    found = [len(boxes.load(path)) for path in tables]
+    empty = f", none in {found.count(0)} of {len(videos)} videos" if 0 in found else ""
+    log.info(f"detect: {method}, {sum(found):,} boxes in {sum(map(len, videos)):,} frames{empty}")
+
+
+def _finder(config: Config, method: str) -> Detect:
+    if method == "motion":
+        return lambda video, advance: motion.detect(video, config.objects.motion, advance)
+    from pixelplay.training.device import autocast_bf16, find_device
+
+    device = find_device(config.device)
+    bf16 = autocast_bf16(config.objects.yolo.precision, device)
+    return yolo.Yolo(detecting.weights(config), config.objects.yolo, device, bf16, config.paths.cache).detect

@@ -1,0 +1,40 @@
+"""A detector of the tests that asks for objects: the more of them in a frame than is usual, the stranger it is."""
+
+import numpy as np
+
+from pixelplay.artifacts import read_json, write_json
+from pixelplay.config import TubeConfig, validate
+from pixelplay.detectors.base import Scores
+from pixelplay.objects.boxes import boxes_of
+from pixelplay.objects.tubes import select
+
+OBJECTS = True
+
+
+class Counting:
+    def __init__(self, name, config, device):
+        self.name = name
+        self._tubes = check(name, config)
+        self._usual = 0.0
+
+    def fit(self, videos, heldout, run):
+        self._usual = float(np.mean([self._count(video).mean() for video in videos]))
+
+    def score(self, video, causal=False):
+        return Scores({self.name: (self._count(video) - self._usual).astype(np.float32)}).check(video, self.name)
+
+    def save(self, folder):
+        write_json(folder / "detector.json", {"usual": self._usual})
+
+    def load(self, folder):
+        self._usual = read_json(folder / "detector.json", made_by="train")["usual"]
+
+    def _count(self, video):
+        return np.bincount(select(boxes_of(video), self._tubes).position, minlength=len(video))
+
+
+build = Counting
+
+
+def check(name, config):
+    return validate(TubeConfig, config.settings["tubes"], f"detectors.{name}.settings.tubes")

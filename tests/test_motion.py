@@ -1,0 +1,201 @@
+"""Moving blobs: found where something moves, and nowhere else, whatever the noise, the light and the camera do."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.pipeline import cached_video
+
+from pixelplay.commands import load_config
+from pixelplay.config import FrameFormat, MotionConfig
+from pixelplay.errors import ConfigError
+from pixelplay.objects.boxes import Boxes, iou
+from pixelplay.objects.motion import Background, blobs, detect
+from pixelplay.videos.video import Video
+
+HEIGHT, WIDTH = 96, 160
+CONFIG = load_config(["objects=default"]).objects.motion.model_copy(
+    update={"frames": FrameFormat(height=HEIGHT, width=WIDTH, gray=True)}
+)
+WALKER = (12, 30)  # width and height
+
+
+def scene(seed: int = 0) -> np.ndarray:
+    """A still scene of smooth patches and some hard edges, float (H, W), 50 to 200."""
+    patches = np.random.default_rng(seed).normal(0, 1, (HEIGHT, WIDTH))
+    ground = 120 + 250 * cv2.GaussianBlur(patches, (0, 0), 6)
+    ground[:, 70:74] += 60
+    ground[:20] -= 40
+    return np.clip(ground, 50, 200)
+
+
+def walker(t: int, row: int = 40) -> np.ndarray:
+    """Where the walker is in frame t: x1, y1, x2, y2."""
+    x = 4 + 2 * (t % 70)
+    return np.array([x, row, x + WALKER[0], row + WALKER[1]], np.float32)
+
+
+def footage(count: int, seed: int = 0, moves: bool = True, contrast: float = 60.0) -> np.ndarray:
+    """A dark figure that walks through the scene, float (T, H, W)."""
+    frames = np.repeat(scene(seed)[None], count, axis=0)
+    for t in range(count if moves else 0):
+        x1, y1, x2, y2 = walker(t).astype(int)
+        frames[t, y1:y2, x1:x2] -= contrast
+    return frames
+
+
+def as_frames(values: np.ndarray, noise: float = 0.0) -> np.ndarray:
+    drawn = np.random.default_rng(7).normal(0, 1, values.shape) * noise
+    return np.clip(np.rint(values + drawn), 0, 255).astype(np.uint8)
+
+
+def found(
+    folder: Path, frames: np.ndarray, config: MotionConfig = CONFIG, size: tuple[int, int] | None = None
+) -> Boxes:
+    video = cached_video(folder, "v", frames)
+    if size:
+        video = Video("v", "train", video.numbers, size, video.folder)
+    return detect(video, config)
+
+
+def check_walker(boxes: Boxes, count: int, least: float = 0.6) -> None:
+    """One box in every frame, around the walker."""
+    assert boxes.position.tolist() == list(range(count))
+    overlap = np.array([iou(boxes.xyxy[t : t + 1], walker(t)[None])[0, 0] for t in range(count)])
+    assert overlap.min() > least
+
+
+def test_a_walker_is_found_in_every_frame_and_nothing_else(tmp_path: Path):
+    boxes = found(tmp_path, as_frames(footage(60), noise=2))
+    check_walker(boxes, 60)
+    assert set(boxes.label.tolist()) == {"motion"}
+    assert boxes.confidence.min() > 0.6 and boxes.confidence.max() < 1
+
+
+def test_a_box_by_hand(tmp_path: Path):
+    """A block of 20 x 30 that is 100 darker than a plain ground, blurred by a pixel: the blurred edge, 100 Phi(x), is
+    31 half a pixel outside and 7 after another pixel, so one more pixel counts on each side, but for the corners (31 %
+    of 31). What is left of 100 x 600 in these 22 x 32 - 4 pixels is 82 a pixel.
+    """
+    ground = np.full((HEIGHT, WIDTH), 150.0)
+    frame = ground.copy()
+    frame[30:60, 50:70] -= 100
+    background = Background.of(as_frames(ground[None]), CONFIG)
+    boxes, confidence = blobs(as_frames(frame), background, CONFIG)
+    assert boxes.tolist() == [[49, 29, 71, 61]]
+    assert confidence[0] == pytest.approx(82 / (82 + 10), abs=0.005)
+
+
+@pytest.mark.parametrize("noise", [6.0, 12.0, 23.0])
+def test_noise_makes_no_blobs_and_hides_no_walker(tmp_path: Path, noise: float):
+    """23 is the heavy noise of the competition before frames are made smaller."""
+    check_walker(found(tmp_path, as_frames(footage(60, contrast=90), noise)), 60)
+    assert len(found(tmp_path, as_frames(footage(60, moves=False), noise))) == 0
+
+
+def test_some_noisy_frames_among_clean_ones(tmp_path: Path):
+    frames = as_frames(footage(60, contrast=90), noise=1)
+    noisy = np.random.default_rng(0).permutation(60) < 20
+    frames[noisy] = as_frames(footage(60, contrast=90), noise=23)[noisy]
+    check_walker(found(tmp_path, frames), 60)
+
+
+def test_flicker_of_the_light_is_no_motion(tmp_path: Path):
+    gain = 1 + 0.15 * np.sin(np.arange(60))[:, None, None]
+    offset = 10 * np.cos(np.arange(60) / 2)[:, None, None]
+    check_walker(found(tmp_path, as_frames(footage(60) * gain + offset, noise=2)), 60)
+    assert len(found(tmp_path, as_frames(footage(60, moves=False) * gain + offset, noise=2))) == 0
+
+
+def test_a_camera_that_shakes_by_a_pixel_is_no_motion(tmp_path: Path):
+    still = footage(60, moves=False)
+    shifts = np.random.default_rng(1).integers(-1, 2, (60, 2))
+    shaken = np.stack([np.roll(frame, shift, (0, 1)) for frame, shift in zip(still, shifts, strict=True)])
+    assert len(found(tmp_path, as_frames(shaken[:, 2:-2, 2:-2], noise=1), small(-4))) == 0
+    unaware = found(tmp_path, as_frames(shaken[:, 2:-2, 2:-2], noise=1), small(-4).model_copy(update={"shake": 0}))
+    assert len(unaware) > 10
+
+
+def small(change: int) -> MotionConfig:
+    frames = FrameFormat(height=HEIGHT + change, width=WIDTH + change, gray=True)
+    return CONFIG.model_copy(update={"frames": frames})
+
+
+def test_a_scene_in_which_nothing_moves_has_no_boxes(tmp_path: Path):
+    boxes = found(tmp_path, as_frames(footage(30, moves=False)))
+    assert len(boxes) == 0 and boxes.xyxy.shape == (0, 4)
+    assert len(found(tmp_path, np.zeros((5, HEIGHT, WIDTH), np.uint8))) == 0
+    assert len(found(tmp_path, as_frames(footage(1)))) == 0  # of one frame, all is background
+
+
+def test_boxes_are_in_pixels_of_the_full_size_frame(tmp_path: Path):
+    frames = as_frames(footage(40), noise=2)
+    usual = found(tmp_path, frames)
+    large = found(tmp_path, frames, size=(WIDTH * 4, HEIGHT * 3))
+    np.testing.assert_allclose(large.xyxy, usual.xyxy * [4, 3, 4, 3])
+    x2, y2 = large.xyxy[:, 2:].max(axis=0)
+    assert x2 <= WIDTH * 4 and y2 <= HEIGHT * 3
+
+
+def test_parts_of_one_figure_are_one_blob_and_two_figures_are_two():
+    ground = np.full((HEIGHT, WIDTH), 150.0)
+    background = Background.of(as_frames(ground[None]), CONFIG)
+    frame = ground.copy()
+    frame[20:32, 50:62] = 60
+    frame[36:60, 50:62] = 60  # 4 rows below, of which blurring leaves 2
+    frame[20:60, 100:112] = 60
+    assert len(blobs(as_frames(frame), background, CONFIG)[0]) == 2
+
+
+def test_specks_are_too_small_and_very_small_objects_are_a_setting(tmp_path: Path):
+    ground = np.full((HEIGHT, WIDTH), 150.0)
+    background = Background.of(as_frames(ground[None]), CONFIG)
+    frame = ground.copy()
+    frame[50:53, 50:53] = 60
+    assert len(blobs(as_frames(frame), background, CONFIG)[0]) == 0
+    assert len(blobs(as_frames(frame), background, CONFIG.model_copy(update={"min_area": 10}))[0]) == 1
+
+
+def test_a_scene_that_changes_slowly_gets_a_background_for_each_block(tmp_path: Path):
+    """An object that is put down for the second half of a long video is still background of its own block."""
+    frames = footage(120)
+    frames[60:, 70:90, 100:120] = 20
+    config = CONFIG.model_copy(update={"block": 60})
+    check_walker(found(tmp_path, as_frames(frames, noise=2), config), 120)
+    whole = found(tmp_path, as_frames(frames, noise=2))
+    assert len(whole) > 120  # with one background it is seen in half of the frames
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_boxes_of_any_footage_lie_within_the_image_and_are_finite(tmp_path_factory, seed: int, count: int):
+    rng = np.random.default_rng(seed)
+    frames = cv2.resize(rng.integers(0, 256, (12, 20, count), dtype=np.uint8), (WIDTH, HEIGHT)).reshape(
+        HEIGHT, WIDTH, count
+    )
+    boxes = found(tmp_path_factory.mktemp("any"), np.ascontiguousarray(frames.transpose(2, 0, 1)))
+    assert np.isfinite(boxes.xyxy).all() and np.isfinite(boxes.confidence).all()
+    assert ((boxes.xyxy[:, :2] >= 0) & (boxes.xyxy[:, :2] < boxes.xyxy[:, 2:])).all()
+    assert (boxes.xyxy[:, 2:] <= [WIDTH, HEIGHT]).all()
+    assert ((boxes.confidence >= 0.5) & (boxes.confidence <= 1)).all()
+
+
+def test_frames_of_any_bright_or_dark_level_are_compared(tmp_path: Path):
+    """The light goes down to a half: the walker is still the only thing that moves."""
+    gain = np.linspace(1, 0.55, 60)[:, None, None]
+    check_walker(found(tmp_path, as_frames(footage(60, contrast=90) * gain, noise=1)), 60, least=0.5)
+
+
+def test_progress_is_told(tmp_path: Path):
+    told: list[int] = []
+    video = cached_video(tmp_path, "v", as_frames(footage(45)))
+    detect(video, CONFIG.model_copy(update={"block": 20}), told.append)
+    assert sum(told) == 45 and len(told) > 1
+
+
+def test_colour_is_refused():
+    with pytest.raises(ConfigError, match="gray must be true"):
+        load_config(["objects.motion.frames.gray=false"])

@@ -1,0 +1,102 @@
+"""Where YOLO's weights come from, and what is said when they are not to be had."""
+
+import http.server
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pixelplay.errors import ConfigError
+from pixelplay.objects import weights
+from pixelplay.objects.weights import at_hand, content_key, get_weights
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[bytes, int]]]:
+    """A server in place of Ultralytics': for each file name its content and the length that it announces."""
+    files: dict[str, tuple[bytes, int]] = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content, length = files.get(self.path.strip("/"), (b"", -1))
+            self.send_response(404 if length < 0 else 200)
+            self.send_header("Content-Length", str(max(length, 0)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(weights, "RELEASE", f"http://127.0.0.1:{server.server_port}")
+    yield files
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nobody asked for the network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+
+
+def test_a_file_is_taken_as_it_is_and_a_name_from_the_weights_folder(unplugged: None, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("mine/a.pt"), Path("cache/b.pt")):
+        path.parent.mkdir()
+        path.write_bytes(b"weights")
+    for download in (False, True):
+        assert get_weights("mine/a.pt", Path("cache"), download) == Path("mine/a.pt")
+        assert get_weights("b.pt", Path("cache"), download) == Path("cache/b.pt")
+    assert at_hand("c.pt", Path("cache")) is None
+
+
+def test_a_name_is_downloaded_once_and_that_is_said(release, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    release["yolov5lu.pt"] = (b"w" * 1000, 1000)
+    path = get_weights("yolov5lu.pt", tmp_path / "weights", download=True)
+    assert (path, path.read_bytes()) == (tmp_path / "weights/yolov5lu.pt", b"w" * 1000)
+    assert "weights: downloading http://127.0.0.1" in caplog.text
+    release.clear()
+    assert get_weights("yolov5lu.pt", tmp_path / "weights", download=True) == path
+
+
+@pytest.mark.parametrize("problem", ["no such file", "cut short", "no network"])
+def test_a_download_that_fails_leaves_nothing_and_says_both_ways_and_the_key(
+    release, tmp_path: Path, monkeypatch, problem: str
+):
+    if problem == "cut short":
+        release["yolov5lu.pt"] = (b"w" * 500, 1000)
+    if problem == "no network":
+        monkeypatch.setattr(weights, "RELEASE", "http://127.0.0.1:9")
+    with pytest.raises(ConfigError) as error:
+        get_weights("yolov5lu.pt", tmp_path / "weights", download=True)
+    message = str(error.value)
+    assert message.startswith("weights.detector=yolov5lu.pt: these YOLO weights are not to be had")
+    assert "weights=hub weights.detector=yolov5lu.pt" in message
+    assert "/yolov5lu.pt elsewhere" in message and "weights.detector=FOLDER/yolov5lu.pt" in message
+    assert "weights.detector=motion" in message
+    assert not list(tmp_path.rglob("*.pt*"))
+
+
+def test_without_the_hub_nothing_is_downloaded(unplugged: None, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"weights\.detector=yolov5lu\.pt.*weights=in_domain"):
+        get_weights("yolov5lu.pt", tmp_path, download=False)
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_a_path_to_nothing_is_never_looked_for_elsewhere(unplugged: None, tmp_path: Path, download: bool):
+    with pytest.raises(ConfigError, match=r"weights\.detector=.*none/a\.pt.*there is no such file"):
+        get_weights(str(tmp_path / "none/a.pt"), tmp_path, download)
+
+
+def test_the_key_is_that_of_the_content(tmp_path: Path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    one, same, other = (content_key(tmp_path / name, 0) for name in "abc")
+    assert one == same != other
+    assert one == "6b86b273ff34fce1"  # sha256sum of the digit 1
