@@ -1,0 +1,1 @@
+"""Frozen features of clips, from decoded frames and boxes: what memory banks hold."""

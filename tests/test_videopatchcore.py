@@ -1,0 +1,235 @@
+"""VideoPatchCore as a detector: from footage on disk to scores, with a small backbone that the tests save."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from tests.pipeline import CPU, trainer_config
+
+from pixelplay.artifacts import RunFiles
+from pixelplay.commands import load_config
+from pixelplay.config import Config
+from pixelplay.detectors import registry
+from pixelplay.detectors.videopatchcore import VideoPatchCore
+from pixelplay.errors import ConfigError, DataError, WeightsError
+from pixelplay.stages import detect, detecting, fuse, prepare, score, train
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
+
+NAME, FRAMES, WIDTH, HEIGHT, CLIP = "videopatchcore", 24, 96, 64, 4
+STREAMS = [NAME, f"{NAME}/spatial", f"{NAME}/temporal", f"{NAME}/global"]
+
+
+def write_video(folder: Path, seed: int, walks: bool = True, strange: range = range(0)) -> None:
+    """A dark bar walks through the view; in the frames `strange` a chequered one, much brighter, goes with it."""
+    folder.mkdir(parents=True)
+    ground = cv2.GaussianBlur(np.random.default_rng(1).normal(120, 200, (HEIGHT, WIDTH)), (0, 0), 5)
+    rows = 10 + 4 * seed
+    for t in range(FRAMES):
+        frame = ground.copy()
+        if walks:
+            frame[rows : rows + 24, 4 + 3 * t : 14 + 3 * t] -= 60
+        if t in strange:
+            board = np.indices((24, 24)).sum(axis=0) // 4 % 2 * 120
+            frame[rows : rows + 24, 3 * t - 10 : 3 * t + 14] = 60 + board
+        cv2.imwrite(str(folder / f"{t:03d}.png"), np.clip(frame, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Footage and a backbone; all stages have run in it."""
+    folder = tmp_path_factory.mktemp("videopatchcore")
+    for i in range(4):
+        write_video(folder / f"data/train/{i}", seed=i)
+    write_video(folder / "data/test/strange", seed=1, strange=range(11, 16))
+    write_video(folder / "data/test/still", seed=0, walks=False)
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet")
+    save_file(network.state_dict(), folder / "backbone.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in (prepare, detect, train, score, fuse):
+            stage.run(config())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+
+
+def config(*overrides: str) -> Config:
+    small = ["objects.motion.frames.width=96", "objects.motion.frames.height=64", "trainer=tiny", "device=cpu"]
+    run = ["experiment=folder", "dataset.root=data", "restore.flip=none", f"detector=[{NAME}]", "workers=1"]
+    weights = ["weights.backbone=timm:test_resnet", "weights.backbone_file=backbone.safetensors"]
+    settings = f"detectors.{NAME}.settings"
+    sizes = [f"{settings}.clip={CLIP}", f"{settings}.stride=2", f"{settings}.patches.image_size=64"]
+    more = [f"{settings}.patches.channels=8", f"{settings}.noise.share=0", f"detectors.{NAME}.scoring.stride=2"]
+    return load_config([*run, *small, *weights, *sizes, *more, "trainer.precision=fp32", *overrides])
+
+
+def footage(*overrides: str) -> Index:
+    return detecting.with_objects(config(), NAME, prepare.load_index(config(*overrides)))
+
+
+def loaded(*overrides: str) -> VideoPatchCore:
+    detector = registry.create(NAME, config(*overrides).detectors[NAME], CPU)
+    detector.load(RunFiles.of(config()).detector(NAME))
+    return detector
+
+
+def by_id(videos: list[Video], name: str) -> Video:
+    return next(video for video in videos if video.id == name)
+
+
+def test_the_strange_object_is_found_in_every_stream_of_objects():
+    video = by_id(footage().test, "strange")
+    streams = loaded().score(video).streams
+    assert list(streams) == STREAMS
+    for stream in STREAMS[:2]:
+        assert streams[stream][12:15].min() > 1.5 * np.r_[streams[stream][:7], streams[stream][20:]].max()
+
+
+def test_what_is_in_the_memory_has_no_distance():
+    """Without noise, and with coresets that take all, a training clip finds itself."""
+    streams = loaded().score(footage().fit[0]).streams
+    for stream in STREAMS[1:]:
+        assert streams[stream].max() < 1e-3
+
+
+def test_a_clip_without_objects_has_the_least_distance_of_held_out_footage():
+    detector = loaded()
+    streams = detector.score(by_id(footage().test, "still")).streams
+    for stream in ("spatial", "temporal"):
+        least = detector._calibration[stream][0]
+        assert least > 0
+        assert np.allclose(streams[f"{NAME}/{stream}"], least)
+
+
+def test_the_final_score_is_the_weighted_power_of_calibrated_distances():
+    """Clips that do not overlap: each frame's score is its clip's."""
+    apart = [f"detectors.{NAME}.scoring.stride={CLIP}", f"detectors.{NAME}.scoring.power=3"]
+    weights = [f"detectors.{NAME}.scoring.spatial=0.6", f"detectors.{NAME}.scoring.local=0.9"]
+    detector = loaded(*apart, *weights)
+    streams = detector.score(by_id(footage().test, "strange")).streams
+    unit = {s: streams[f"{NAME}/{s}"] / np.quantile(detector._calibration[s], 0.99) for s in detector._calibration}
+    expected = 0.9 * (0.6 * unit["spatial"] ** 3 + 0.4 * unit["temporal"] ** 3) + 0.1 * unit["global"] ** 3
+    np.testing.assert_allclose(streams[NAME], expected, rtol=1e-4)
+
+
+def test_causal_scores_do_not_change_when_later_frames_do():
+    video = by_id(footage().test, "strange")
+    whole = loaded().score(video, causal=True).streams
+    half = loaded().score(video.block(0, 12), causal=True).streams
+    for stream in STREAMS:
+        np.testing.assert_allclose(whole[stream][:12], half[stream], rtol=1e-5, atol=1e-6)
+
+
+def test_scores_of_objects_lie_beside_those_of_frames_with_their_boxes():
+    files = RunFiles.of(config())
+    objects = pd.read_parquet(files.object_scores(NAME))
+    columns = ["frame", "track", "x1", "y1", "x2", "y2", "class", "stream", "score", "split", "video"]
+    assert sorted(objects.columns) == sorted(columns)
+    assert set(objects["stream"]) == set(STREAMS[1:3])
+    assert (objects["class"] == "motion").all()
+    assert objects[["x1", "y1"]].min().min() >= 0 and (objects["x2"] <= WIDTH).all() and (objects["y2"] <= HEIGHT).all()
+    assert "still" not in set(objects["video"])
+    strange = objects[(objects["video"] == "strange") & (objects["stream"] == STREAMS[1])]
+    assert 10 <= int(strange.loc[strange["score"].idxmax(), "frame"]) <= 16
+
+
+def test_each_memory_entry_names_the_place_that_it_comes_from():
+    detector = loaded()
+    fit = {video.id for video in footage().fit}
+    for stream, bank in detector._banks.items():
+        sources = detector._sources[stream]
+        assert len(sources) == len(bank)
+        assert set(sources["video"]) <= fit
+        assert sources["frame"].between(0, FRAMES - 1).all()
+        assert (sources["x2"] > sources["x1"]).all()
+    whole = detector._sources["global"][["x1", "y1", "x2", "y2"]].drop_duplicates()
+    assert whole.to_numpy().tolist() == [[0, 0, WIDTH, HEIGHT]]
+
+
+def test_training_that_was_killed_goes_on_with_the_next_video_and_remembers_the_same(tmp_path: Path, monkeypatch):
+    index, settings = footage(), config().detectors[NAME]
+    run = TrainingRun(NAME, trainer_config(), tmp_path / "training", CPU, 0)
+    stored = VideoPatchCore._store
+
+    def fail_at_second(self: VideoPatchCore, video: Video, folder: Path, seed: tuple[int, ...]) -> None:
+        if folder.name == "00001":
+            raise KeyboardInterrupt
+        stored(self, video, folder, seed)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(VideoPatchCore, "_store", fail_at_second)
+        VideoPatchCore(NAME, settings, CPU).fit(index.fit, index.calibration, run)
+    first = (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns
+    detector = VideoPatchCore(NAME, settings, CPU)
+    detector.fit(index.fit, index.calibration, run)
+    detector.save(tmp_path / "saved")
+    assert (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns == first
+    trained = RunFiles.of(config()).detector(NAME)
+    for name in ("spatial.faiss", "temporal.faiss", "global.faiss", "detector.json", "spatial-sources.parquet"):
+        assert (tmp_path / "saved" / name).read_bytes() == (trained / name).read_bytes(), name
+
+
+def test_noise_changes_what_is_remembered_and_the_seed_decides_it(tmp_path: Path):
+    index = footage()
+    kept = []
+    for i, (share, seed) in enumerate(((1.0, 0), (1.0, 0), (1.0, 1), (0.0, 0))):
+        settings = config(f"detectors.{NAME}.settings.noise.share={share}").detectors[NAME]
+        detector = VideoPatchCore(NAME, settings, CPU)
+        detector._use(False)
+        detector._store(index.fit[0], tmp_path / str(i), (seed, 0))
+        kept.append((tmp_path / str(i) / "spatial.npy").read_bytes())
+    assert kept[0] == kept[1]
+    assert len(set(kept)) == 3
+
+
+def test_footage_without_any_object_is_refused_with_what_to_do(tmp_path: Path):
+    still = by_id(footage().test, "still")
+    run = TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0)
+    detector = VideoPatchCore(NAME, config().detectors[NAME], CPU)
+    with pytest.raises(DataError, match=r"no object was detected in any normal footage.*objects\.method=both"):
+        detector.fit([still], [still], run)
+    moving = footage().fit[0]
+    run = TrainingRun(NAME, trainer_config(), tmp_path / "other", CPU, 0)
+    with pytest.raises(DataError, match=r"no object was detected in held-out normal footage.*can't be calibrated"):
+        detector.fit([moving], [still], run)
+
+
+def test_another_backbone_than_that_of_the_memory_is_refused(tmp_path: Path):
+    torch.manual_seed(1)
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "other.safetensors")
+    detector = loaded()
+    detector.save(tmp_path / "saved")
+    (Path("backbone.safetensors")).rename(tmp_path / "kept.safetensors")
+    try:
+        (tmp_path / "other.safetensors").rename("backbone.safetensors")
+        with pytest.raises(DataError, match=r"holds features of .*weights.*asked for are"):
+            loaded()
+    finally:
+        (tmp_path / "kept.safetensors").replace("backbone.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "message"),
+    [
+        ("weights.backbone=in_domain", ConfigError, "needs a pretrained backbone; set weights.backbone=clip_rn101"),
+        ("weights.backbone_file=nowhere.pt", WeightsError, "nowhere.pt.*Two ways to get them"),
+        (f"detectors.{NAME}.settings.stride=5", ConfigError, "settings.stride=5: would skip frames between clips of 4"),
+        (f"detectors.{NAME}.scoring.stride=5", ConfigError, "scoring.stride=5: would skip frames"),
+        (f"detectors.{NAME}.scoring.quantile=0", ConfigError, "scoring.quantile=0"),
+        (f"~detectors.{NAME}.settings.coreset.global", ConfigError, "must be for spatial, temporal, global"),
+    ],
+)
+def test_impossible_settings_are_refused_before_any_work(override: str, error: type[Exception], message: str):
+    with pytest.raises(error, match=f"(?s){message}"):
+        registry.check_settings(config(override).detectors)
