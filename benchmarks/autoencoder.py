@@ -27,7 +27,7 @@ from pixelplay.training.reconstruction import Reconstruction
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Index
 
-EPOCHS, REPEATS, BATCH, STEP_REPEATS = 3, 3, 16, 7
+EPOCHS, REPEATS, BATCH, STEP_REPEATS = 2, 3, 16, 5
 CPU = torch.device("cpu")
 NETWORKS = {  # of configs/detector/, with the source document's widths
     "conv_ae": lambda: autoencoder.ConvAutoencoder(16, [64, 128, 256, 512], 0.2),
@@ -80,7 +80,7 @@ def _variants(name: str, kind: str) -> dict[str, Callable[[], None]]:
         f"{kind}, freed memory kept": work(last, shaped, bf16=True, memory=True),
         f"{kind}, ours (cheap dropout, two-frame convolution)": work(ours, shaped, bf16=True, memory=True),
     }
-    if shutil.which("g++"):
+    if kind == "step" and shutil.which("g++"):  # which torch.compile needs
         compiled = work(ours, shaped, bf16=True, memory=True, run=torch.compile(ours))
         tuned[f"{kind}, ours with torch.compile (not used)"] = compiled
     return tuned

@@ -132,5 +132,5 @@ def test_gathered_windows_hold_their_frames_and_no_more_than_a_window_is_held(fr
 
 
 def test_a_stream_that_ends_too_early_is_an_error():
-    with pytest.raises(ValueError, match="ended before frame 9"):
+    with pytest.raises(ValueError, match="ended before frame 7"):
         list(gather((np.zeros(1) for _ in range(7)), windows(10, 4, 2)))
