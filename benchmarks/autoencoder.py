@@ -104,7 +104,7 @@ def _step(model: nn.Module, clips: torch.Tensor, bf16: bool, memory: bool, run: 
         _set_memory(memory)
         model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = F.mse_loss((run or model)(clips), clips)
+            loss = F.mse_loss((model if run is None else run)(clips), clips)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -117,7 +117,7 @@ def _inference(model: nn.Module, clips: torch.Tensor, bf16: bool, memory: bool, 
         _set_memory(memory)
         model.eval()
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            (run or model)(clips)
+            (model if run is None else run)(clips)
 
     return infer
 
