@@ -1,6 +1,8 @@
 """VideoPatchCore as a detector: from footage on disk to scores, with a small backbone that the tests save."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +16,10 @@ from tests.pipeline import CPU, trainer_config
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
-from pixelplay.detectors import registry
+from pixelplay.detectors import registry, videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, WeightsError
+from pixelplay.features import remembering
 from pixelplay.stages import detect, detecting, fuse, prepare, score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Index
@@ -82,6 +85,17 @@ def loaded(*overrides: str) -> VideoPatchCore:
     detector = registry.create(NAME, config(*overrides).detectors[NAME], CPU)
     detector.load(RunFiles.of(config()).detector(NAME))
     return detector
+
+
+def interrupted_at(name: str) -> Callable[..., None]:
+    """`store`, as if the run were killed when it comes to the folder of this name."""
+
+    def store(*arguments: Any) -> None:
+        if arguments[-1].name == name:
+            raise KeyboardInterrupt
+        remembering.store(*arguments)
+
+    return store
 
 
 def by_id(videos: list[Video], name: str) -> Video:
@@ -160,15 +174,8 @@ def test_each_memory_entry_names_the_place_that_it_comes_from():
 def test_training_that_was_killed_goes_on_with_the_next_video_and_remembers_the_same(tmp_path: Path, monkeypatch):
     index, settings = footage(), config().detectors[NAME]
     run = TrainingRun(NAME, trainer_config(), tmp_path / "training", CPU, 0)
-    stored = VideoPatchCore._store
-
-    def fail_at_second(self: VideoPatchCore, video: Video, folder: Path, seed: tuple[int, ...]) -> None:
-        if folder.name == "00001":
-            raise KeyboardInterrupt
-        stored(self, video, folder, seed)
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(VideoPatchCore, "_store", fail_at_second)
+        patch.setattr(videopatchcore, "store", interrupted_at("00001"))
         VideoPatchCore(NAME, settings, CPU).fit(index.fit, index.calibration, run)
     first = (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns
     detector = VideoPatchCore(NAME, settings, CPU)
@@ -185,10 +192,9 @@ def test_noise_changes_what_is_remembered_and_the_seed_decides_it(tmp_path: Path
     kept = []
     for i, (share, seed) in enumerate(((1.0, 0), (1.0, 0), (1.0, 1), (0.0, 0))):
         settings = config(f"detectors.{NAME}.settings.noise.share={share}").detectors[NAME]
-        detector = VideoPatchCore(NAME, settings, CPU)
-        detector._use(False)
-        detector._store(index.fit[0], tmp_path / str(i), (seed, 0))
-        kept.append((tmp_path / str(i) / "spatial.npy").read_bytes())
+        run = TrainingRun(NAME, trainer_config(), tmp_path / str(i), CPU, seed)
+        VideoPatchCore(NAME, settings, CPU).fit(index.fit[:1], index.calibration, run)
+        kept.append((run.folder / "00000/spatial.npy").read_bytes())
     assert kept[0] == kept[1]
     assert len(set(kept)) == 3
 
@@ -222,7 +228,7 @@ def test_another_backbone_than_that_of_the_memory_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("override", "error", "message"),
     [
-        ("weights.backbone=in_domain", ConfigError, "needs a pretrained backbone; set weights.backbone=clip_rn101"),
+        (f"detectors.{NAME}.settings.encoder.widths=[8,8,8]", ConfigError, "encoder.widths.*at least 4"),
         ("weights.backbone_file=nowhere.pt", WeightsError, "nowhere.pt.*Two ways to get them"),
         (f"detectors.{NAME}.settings.stride=5", ConfigError, "settings.stride=5: would skip frames between clips of 4"),
         (f"detectors.{NAME}.scoring.stride=5", ConfigError, "scoring.stride=5: would skip frames"),

@@ -4,7 +4,7 @@ Frozen features of objects and of whole frames are compared with memory banks of
 like (spatial), how it changes (temporal), and what the whole picture does (global).
 """
 
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,16 +18,20 @@ from pixelplay.artifacts import read_json, read_table, write_json, write_table
 from pixelplay.config import DetectorConfig, Natural, Settings, Share, TubeConfig, WeightsConfig, validate
 from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.features.patches import LOCAL, STREAMS, ClipFeatures, Noise, PatchFeatures, PatchSettings
+from pixelplay.features.findings import Finding
+from pixelplay.features.neighbours import Memory, centred, findings
+from pixelplay.features.own_encoder import EncoderSettings, as_backbone, load_encoder, save_encoder, train_encoder
+from pixelplay.features.patches import LOCAL, STREAMS, Noise, PatchFeatures, PatchSettings
+from pixelplay.features.remembering import chosen, store
 from pixelplay.memory.bank import Bank, BankConfig
-from pixelplay.memory.coreset import CoresetConfig, select_coreset
+from pixelplay.memory.coreset import CoresetConfig
+from pixelplay.models.encoder import Encoder
 from pixelplay.objects.boxes import COORDINATES, Boxes, boxes_of
 from pixelplay.objects.tubes import select
 from pixelplay.progress import progress_bar
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.growing_npy import NpyWriter
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
 from pixelplay.weights.backbones import check_backbone, load_backbone
@@ -49,16 +53,12 @@ class VideoPatchCoreSettings(Settings):
     stride: Natural  # frames between the starts of two training clips
     patches: PatchSettings
     noise: NoiseSettings
+    encoder: EncoderSettings  # for weights.backbone=in_domain
     coreset: dict[Literal["spatial", "temporal", "global"], CoresetConfig]
     bank: BankConfig
 
     @model_validator(mode="after")
     def _possible(self) -> "VideoPatchCoreSettings":
-        if self.weights.backbone == "in_domain":
-            raise ValueError(
-                "weights.backbone=in_domain: it needs a pretrained backbone; set weights.backbone=clip_rn101 or "
-                "timm:<model>, and weights.backbone_file=FILE where there is no internet"
-            )
         if set(self.coreset) != set(STREAMS):
             raise ValueError(f"coreset is for {', '.join(self.coreset)}; must be for {', '.join(STREAMS)}")
         return self
@@ -106,21 +106,30 @@ class VideoPatchCore:
         self._settings, self._scoring = check(name, config)
         self._device = device
         self._bf16 = False
+        self._encoder: Encoder | None = None  # for weights.backbone=in_domain
         self._features: PatchFeatures | None = None
         self._banks: dict[str, Bank] = {}
         self._sources: dict[str, pd.DataFrame] = {}  # by stream: where each entry of its bank comes from
         self._calibration: dict[str, list[float]] = {}  # by stream: held-out normal distances of clips, ascending
 
     def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
-        self._use(autocast_bf16(run.config.precision, self._device))
+        settings = self._settings
+        noise = Augmentation(settings.noise.amplitude, settings.noise.share, "fed", 0.0)
+        if settings.weights.backbone == "in_domain":
+            self._encoder = train_encoder(
+                videos, heldout, settings.encoder, settings.patches, settings.tubes, noise, run
+            )
+        features = self._use(autocast_bf16(run.config.precision, self._device))
         folders = [run.folder / f"{i:05d}" for i in range(len(videos))]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: features") as bar:
             for i, (video, folder) in enumerate(zip(videos, folders, strict=True)):
-                if not (folder / "done.json").exists():
-                    self._store(video, folder, (run.seed, i))
+                positions = windows(len(video), settings.clip, settings.stride)
+                store(features, video, self._boxes(video), positions, Noise(noise, (run.seed, i)), folder)
                 bar.update(len(video))
         for stream in STREAMS:
-            self._remember(stream, folders, run.seed)
+            coreset = settings.coreset[stream]
+            vectors, self._sources[stream] = chosen(folders, stream, coreset, run.seed, self.name)
+            self._banks[stream] = Bank.build(vectors, settings.bank, features.identity(stream), run.seed)
         self._calibrate(heldout)
 
     def score(self, video: Video, causal: bool = False) -> Scores:
@@ -128,9 +137,9 @@ class VideoPatchCore:
         positions = (causal_windows if causal else windows)(len(video), self._settings.clip, scoring.stride)
         found = self._distances(video, positions, causal)
         raw = {stream: np.where(np.isnan(d), self._calibration[stream][0], d) for stream, d in found.clips.items()}
-        unit = {stream: (d / self._scale(stream)) ** scoring.power for stream, d in raw.items()}
-        local = scoring.spatial * unit["spatial"] + (1 - scoring.spatial) * unit["temporal"]
-        final = scoring.local * local + (1 - scoring.local) * unit["global"]
+        unit = {stream: d / self._scale(stream) for stream, d in raw.items()}
+        local = self._local(unit["spatial"], unit["temporal"])
+        final = scoring.local * local + (1 - scoring.local) * unit["global"] ** scoring.power
 
         def of_frames(clips: np.ndarray) -> np.ndarray:
             if causal:
@@ -147,6 +156,8 @@ class VideoPatchCore:
     def save(self, folder: Path) -> None:
         assert self._banks, "fit or load the detector before it is saved"
         folder.mkdir(parents=True, exist_ok=True)
+        if self._encoder is not None:
+            save_encoder(self._encoder, folder)
         for stream, bank in self._banks.items():
             bank.save(folder / f"{stream}.faiss")
             write_table(folder / f"{stream}-sources.parquet", self._sources[stream])
@@ -158,55 +169,12 @@ class VideoPatchCore:
         identity = {key: saved.get(key) for key in self._identity()}
         if identity != self._identity():
             raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
+        if self._settings.weights.backbone == "in_domain":
+            self._encoder = load_encoder(self._settings.encoder, folder)
         features = self._use(saved["bf16"])
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
         self._sources = {s: read_table(folder / f"{s}-sources.parquet", made_by="train") for s in STREAMS}
         self._calibration = saved["calibration"]
-
-    def _store(self, video: Video, folder: Path, seed: tuple[int, ...]) -> None:
-        """Write the vectors of a training video's clips, and where each comes from, clip by clip."""
-        settings, features = self._settings, self._features
-        assert features is not None
-        positions = windows(len(video), settings.clip, settings.stride)
-        noise = Noise(Augmentation(settings.noise.amplitude, settings.noise.share, "fed", 0.0), seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        sources: dict[str, list[pd.DataFrame]] = {}
-        with ExitStack() as stack:
-            writers: dict[str, NpyWriter] = {}
-            for one in features.clips(video, self._boxes(video), positions, False, noise):
-                for stream, vectors in one.vectors.items():
-                    size = vectors.shape[-1]
-                    if stream not in writers:
-                        path = folder / f"{stream}.npy"
-                        writers[stream] = stack.enter_context(NpyWriter(path, (size,), np.float32))
-                    writers[stream].extend(vectors.reshape(-1, size))
-                    sources.setdefault(stream, []).append(_sources(video, positions, one, stream))
-        for stream, tables in sources.items():
-            write_table(folder / f"{stream}.parquet", pd.concat(tables, ignore_index=True))
-        write_json(folder / "done.json", {"streams": list(sources)})
-
-    def _remember(self, stream: str, folders: list[Path], seed: int) -> None:
-        """Fill a stream's bank with the coreset of all stored vectors."""
-        assert self._features is not None
-        filled = [folder for folder in folders if stream in read_json(folder / "done.json", made_by="train")["streams"]]
-        if not filled:
-            raise DataError(
-                f"{self.name}/{stream}: no object was detected in any normal footage: lower objects.tubes.confidence, "
-                "or set objects.method=both; `python src/show_objects.py` shows what was found"
-            )
-        groups = [np.load(folder / f"{stream}.npy", mmap_mode="r") for folder in filled]
-        chosen = select_coreset(groups, self._settings.coreset[stream], seed, threads=0).indices
-        starts = np.cumsum([0, *map(len, groups)])
-        group = np.searchsorted(starts, chosen, side="right") - 1
-        places = list(zip(group, chosen - starts[group], strict=True))
-        vectors = np.stack([groups[g][row] for g, row in places])
-        self._banks[stream] = Bank.build(vectors, self._settings.bank, self._features.identity(stream), seed)
-        tables = [pd.read_parquet(folder / f"{stream}.parquet") for folder in filled]
-        each = [
-            len(vectors) // len(table) for vectors, table in zip(groups, tables, strict=True)
-        ]  # vectors of a source
-        rows = [tables[g].iloc[[row // each[g]]] for g, row in places]
-        self._sources[stream] = pd.concat(rows, ignore_index=True)
 
     def _calibrate(self, heldout: list[Video]) -> None:
         """Keep the distances of held-out normal clips."""
@@ -253,26 +221,49 @@ class VideoPatchCore:
         table["class"] = pd.Series(boxes.label[rows].tolist(), dtype="str")
         return table.assign(stream=f"{self.name}/{stream}", score=scores)
 
+    def _local(self, spatial: np.ndarray, temporal: np.ndarray) -> np.ndarray:
+        """The local score of objects or clips from their distances in units of the calibration."""
+        scoring = self._scoring
+        return scoring.spatial * spatial**scoring.power + (1 - scoring.spatial) * temporal**scoring.power
+
     def _boxes(self, video: Video) -> Boxes:
         return select(boxes_of(video), self._settings.tubes)
 
     def _use(self, bf16: bool) -> PatchFeatures:
         settings = self._settings
-        backbone = load_backbone(settings.weights, bf16).to(self._device)
+        if self._encoder is not None:
+            backbone = as_backbone(self._encoder, bf16)
+        else:
+            backbone = load_backbone(settings.weights, bf16)
         self._bf16 = bf16
-        self._features = PatchFeatures(backbone, settings.patches, settings.tubes, self._scoring.batch_size)
+        self._features = PatchFeatures(
+            backbone.to(self._device), settings.patches, settings.tubes, self._scoring.batch_size
+        )
         return self._features
+
+    @property
+    def legend(self) -> str:
+        nearer = f"1 x is the distance that {100 * self._scoring.quantile:.4g} % of held-out normal clips stay below"
+        return f"Spatial: how an object looks, temporal: how it moves, global: the whole frame; {nearer}"
+
+    def explain(self, video: Video, positions: Sequence[int]) -> list[list[Finding]]:
+        """See `Explains`: each frame is the middle of a clip of its own, padded at the ends of the video."""
+        assert self._features is not None, "fit or load the detector before it explains"
+        memories = {
+            stream: Memory(f"{self.name}/{stream}", bank, self._sources[stream], self._scale(stream))
+            for stream, bank in self._banks.items()
+        }
+        grid, boxes = self._settings.patches.grid, self._boxes(video)
+        asked = np.unique(positions)
+        clips = centred(asked, self._settings.clip, len(video))
+        found: dict[int, list[Finding]] = {}
+        for one in self._features.clips(video, boxes, clips, False):
+            *objects, whole = findings(memories, grid, video, boxes, clips[one.clip], one)
+            objects.sort(key=lambda finding: -self._local(*(near.relative for near in finding.neighbours)))
+            found[int(asked[one.clip])] = [*objects, whole]
+        return [found[int(position)] for position in positions]
 
     def _identity(self) -> dict[str, object]:
         """What a saved detector must agree in with the configuration that loads it."""
         config = self._config.model_dump(mode="json")
         return {key: config[key] for key in ("algorithm", "settings")}
-
-
-def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:
-    """Where a clip's vectors come from: a row per tube, or one for the whole frame, in the clip's middle frame."""
-    places = one.tubes.square if stream in LOCAL else np.array([[0, 0, *video.size]])
-    table = pd.DataFrame(places, columns=COORDINATES)
-    table.insert(0, "frame", video.numbers[positions[one.clip][positions.shape[1] // 2]])
-    table.insert(0, "video", video.id)
-    return table

@@ -72,6 +72,6 @@ class OrderedBatches(Sampler[list[int]]):
         return (list(range(i, min(i + self._batch_size, self._count))) for i in range(0, self._count, self._batch_size))
 
 
-def loader(clips: Clips, batches: Sampler[list[int]], device: torch.device) -> DataLoader[torch.Tensor]:
-    """Whole batches straight from the cache; no worker processes, since there is nothing left to decode."""
-    return DataLoader(clips, sampler=batches, batch_size=None, pin_memory=device.type == "cuda")
+def loader(items: Dataset[torch.Tensor], batches: Sampler[list[int]], device: torch.device) -> DataLoader[torch.Tensor]:
+    """Whole batches straight from disk; no worker processes, since there is nothing left to decode."""
+    return DataLoader(items, sampler=batches, batch_size=None, pin_memory=device.type == "cuda")

@@ -1,7 +1,5 @@
 """Training of a reconstruction network: augmented clips, MSE, AdamW with one cosine."""
 
-import hashlib
-
 import torch
 from lightning import LightningModule
 from torch import nn
@@ -10,6 +8,7 @@ from torch.nn import functional as F
 from pixelplay.config import TrainerConfig
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import as_input
+from pixelplay.training.seeds import seed_of
 
 
 class Reconstruction(LightningModule):
@@ -26,7 +25,7 @@ class Reconstruction(LightningModule):
         self._config, self._seed = config, seed
 
     def training_step(self, batch: torch.Tensor, step: int) -> torch.Tensor:
-        torch.manual_seed(_step_seed(self._seed, self.current_epoch, step))  # for the noise and for dropout
+        torch.manual_seed(seed_of(self._seed, self.current_epoch, step))  # for the noise and for dropout
         fed, target = self._augmentation.apply(self._input(batch))
         loss = F.mse_loss(self.model(fed), target)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
@@ -45,8 +44,3 @@ class Reconstruction(LightningModule):
 
     def _input(self, batch: torch.Tensor) -> torch.Tensor:
         return as_input(batch, self.model.memory_format)
-
-
-def _step_seed(*values: int) -> int:
-    """One well-spread 63-bit seed per combination of values."""
-    return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8], "little") >> 1

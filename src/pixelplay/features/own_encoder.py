@@ -1,0 +1,150 @@
+"""An encoder of the run's own, for runs without pretrained weights: trained on crops of normal footage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors.torch import save_file
+
+from pixelplay.artifacts import atomic
+from pixelplay.config import Natural, Settings, Share, TrainerConfig, TubeConfig
+from pixelplay.features.patches import PatchSettings
+from pixelplay.models.backbones import Backbone
+from pixelplay.models.crops import crop_batches, tube_rows
+from pixelplay.models.encoder import Encoder
+from pixelplay.objects.boxes import boxes_of
+from pixelplay.objects.tubes import select, tubes
+from pixelplay.progress import progress_bar
+from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.video import Video
+from pixelplay.videos.windows import gather, windows
+from pixelplay.weights.files import fill, read_state_dict
+
+FILE = "encoder.safetensors"
+
+
+class EncoderSettings(Settings):
+    """How an encoder of the run's own is built and trained; precision and loggers are the trainer's."""
+
+    widths: Annotated[list[Natural], Field(min_length=4, max_length=4)]  # channels after each halving
+    pairs: Natural  # of crops, of all footage, at most
+    apart: Natural  # frames between the two crops of a pair
+    shift: Share  # of a crop's side that a view is shifted by, at most
+    temperature: Annotated[float, Field(gt=0)]
+    max_epochs: Natural
+    batch_size: Annotated[int, Field(ge=2)]  # pairs
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """What pairs of crops are cut from frames: objects, and the whole frame, at a moment and `apart` frames later."""
+
+    tubes: TubeConfig
+    apart: int
+    size: int  # pixels of a crop
+    share: float  # of the pairs that are kept
+
+    def write(self, video: Video, path: Path, device: torch.device, seed: tuple[int, ...]) -> None:
+        """A video's pairs, uint8 (N, 2, size, size, 3) .npy, atomically; two frames' memory."""
+        positions = windows(len(video), self.apart + 1, self.apart + 1)
+        every = tubes(select(boxes_of(video), self.tubes), positions, video.size, self.tubes)
+        rng = np.random.default_rng(seed)
+        kept, kept_frames = rng.random(len(every)) < self.share, rng.random(len(positions)) < self.share
+        with atomic(path) as temporary, NpyWriter(temporary, (2, self.size, self.size, 3), np.uint8) as writer:
+            for clip, frames in enumerate(gather(video.full_size(), positions)):
+                squares = every.square[kept & (every.clip == clip)]
+                if kept_frames[clip]:
+                    squares = np.concatenate([squares, [[0, 0, *video.size]]])
+                if len(squares):
+                    ends = torch.from_numpy(np.stack([frames[0], frames[-1]])).to(device)
+                    rows = tube_rows(torch.from_numpy(squares).to(device), 2)
+                    crops = torch.cat(list(crop_batches(ends, *rows, self.size, 64)))  # (2 K, 3, size, size)
+                    images = crops.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
+                    writer.extend(images.unflatten(0, (-1, 2)).cpu().numpy())
+
+
+def train_encoder(
+    fit_on: list[Video],
+    heldout: list[Video],
+    settings: EncoderSettings,
+    patches: PatchSettings,
+    config: TubeConfig,
+    noise: Augmentation,
+    run: TrainingRun,
+) -> Encoder:
+    """An encoder trained on normal footage whose videos know their boxes, in eval mode on the CPU.
+
+    patches: the crops and descriptors that it will be used for. Killed, it goes on from the last video or epoch.
+    Raises DataError where there is nothing to cut.
+    """
+    # Lightning takes seconds to import, and only training needs it.
+    from pixelplay.training.contrast import Contrast, Pairs, Views
+    from pixelplay.training.fit import fit
+
+    room = 2 * round(settings.shift * patches.image_size)  # for a view to be shifted
+    size = patches.image_size + room
+    wider = config.model_copy(update={"enlarge": config.enlarge * size / patches.image_size})
+    there = sum(_pairs_in(video, wider, settings.apart) for video in [*fit_on, *heldout])
+    cutting = Cutting(wider, settings.apart, size, min(1.0, settings.pairs / max(there, 1)))
+    own = TrainingRun(f"{run.name}: encoder", _trainer(settings, run), run.folder / "encoder", run.device, run.seed)
+    train = Pairs(_cut(fit_on, own.folder / "pairs", cutting, run))
+    held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
+    torch.manual_seed(run.seed)
+    encoder = Encoder(settings.widths)
+    views = Views(patches.image_size, noise)
+    module = Contrast(encoder, patches.channels, settings.temperature, views, own.config, run.seed)
+    fit(
+        module,
+        loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), run.device),
+        loader(held, OrderedBatches(len(held), settings.batch_size), run.device),
+        own,
+    )
+    return encoder.cpu().eval()
+
+
+def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
+    """The encoder, frozen, as a backbone; it sees colours as in its training, [0, 1] brought to [-1, 1]."""
+    return Backbone("in_domain", encoder, mean=[0.5] * 3, std=[0.5] * 3, bf16=bf16)
+
+
+def save_encoder(encoder: Encoder, folder: Path) -> None:
+    with atomic(folder / FILE) as temporary:
+        save_file(encoder.state_dict(), temporary)
+
+
+def load_encoder(settings: EncoderSettings, folder: Path) -> Encoder:
+    """What `save_encoder` wrote; raises WeightsError when it is missing, damaged, or of another shape."""
+    encoder = Encoder(settings.widths)
+    fill(encoder, read_state_dict(folder / FILE), str(folder / FILE), "in_domain")
+    return encoder
+
+
+def _trainer(settings: EncoderSettings, run: TrainingRun) -> TrainerConfig:
+    names = ("max_epochs", "batch_size", "learning_rate")
+    patience = {"patience": settings.max_epochs}  # a contrast gets no worse by being learnt for long
+    return run.config.model_copy(update={name: getattr(settings, name) for name in names} | patience)
+
+
+def _pairs_in(video: Video, config: TubeConfig, apart: int) -> int:
+    positions = windows(len(video), apart + 1, apart + 1)
+    return len(positions) + len(tubes(select(boxes_of(video), config), positions, video.size, config))
+
+
+def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) -> list[np.ndarray]:
+    """Pairs of each video, memory-mapped; what is on disk already is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{i:05d}.npy" for i in range(len(videos))]
+    with progress_bar(sum(map(len, videos)), "frame", f"{run.name}: crops") as bar:
+        for i, (video, path) in enumerate(zip(videos, paths, strict=True)):
+            if not path.exists():
+                cutting.write(video, path, run.device, (run.seed, i))
+            bar.update(len(video))
+    arrays = [np.load(path, mmap_mode="r") for path in paths]
+    return [array for array in arrays if len(array)]

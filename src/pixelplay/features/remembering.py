@@ -1,0 +1,83 @@
+"""From the clips of normal footage to what a memory keeps of them: vectors on disk, video by video, then a coreset.
+
+Beside each vector stands where it comes from, so that a score can be explained with the footage it was compared with.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.artifacts import read_json, write_json, write_table
+from pixelplay.errors import DataError
+from pixelplay.features.patches import LOCAL, ClipFeatures, Noise, PatchFeatures
+from pixelplay.memory.coreset import CoresetConfig, select_coreset
+from pixelplay.objects.boxes import COORDINATES, Boxes
+from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.video import Video
+
+
+def store(
+    features: PatchFeatures, video: Video, boxes: Boxes, positions: np.ndarray, noise: Noise, folder: Path
+) -> None:
+    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder; nothing if that is done.
+
+    boxes: those selected. By stream: `<stream>.npy`, float32 [N, D], and `<stream>.parquet`, a row for each tube or
+    clip, as in `_sources`.
+    """
+    done = folder / "done.json"
+    if done.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    sources: dict[str, list[pd.DataFrame]] = {}
+    with ExitStack() as stack:
+        writers: dict[str, NpyWriter] = {}
+        for one in features.clips(video, boxes, positions, False, noise):
+            for stream, vectors in one.vectors.items():
+                size = vectors.shape[-1]
+                if stream not in writers:
+                    path = folder / f"{stream}.npy"
+                    writers[stream] = stack.enter_context(NpyWriter(path, (size,), np.float32))
+                writers[stream].extend(vectors.reshape(-1, size))
+                sources.setdefault(stream, []).append(_sources(video, positions, one, stream))
+    for stream, tables in sources.items():
+        write_table(folder / f"{stream}.parquet", pd.concat(tables, ignore_index=True))
+    write_json(done, {"streams": list(sources)})
+
+
+def chosen(
+    folders: list[Path], stream: str, config: CoresetConfig, seed: int, name: str
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """The coreset of a stream's stored vectors, float32 (M, D), and a row for each that says where it comes from.
+
+    Raises DataError, with the `name` of the detector, where no video has any.
+    """
+    filled = [folder for folder in folders if stream in read_json(folder / "done.json", made_by="train")["streams"]]
+    if not filled:
+        raise DataError(
+            f"{name}/{stream}: no object was detected in any normal footage: lower objects.tubes.confidence, "
+            "or set objects.method=both; `python src/show_objects.py` shows what was found"
+        )
+    groups = [np.load(folder / f"{stream}.npy", mmap_mode="r") for folder in filled]
+    entries = select_coreset(groups, config, seed, threads=0).indices
+    starts = np.cumsum([0, *map(len, groups)])
+    group = np.searchsorted(starts, entries, side="right") - 1
+    places = list(zip(group, entries - starts[group], strict=True))
+    vectors = np.stack([groups[g][row] for g, row in places])
+    tables = [pd.read_parquet(folder / f"{stream}.parquet") for folder in filled]
+    each = [len(vectors) // len(table) for vectors, table in zip(groups, tables, strict=True)]  # vectors of a source
+    rows = [tables[g].iloc[[row // each[g]]].assign(part=row % each[g]) for g, row in places]
+    return vectors, pd.concat(rows, ignore_index=True)
+
+
+def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:
+    """Where a clip's vectors come from: a row per tube, or one for the whole frame, in the clip's middle frame.
+
+    `clip` has the numbers of all its frames; which of a row's vectors an entry is, is added when it is chosen.
+    """
+    places = one.tubes.square if stream in LOCAL else np.array([[0, 0, *video.size]])
+    table = pd.DataFrame(places, columns=COORDINATES)
+    table.insert(0, "frame", video.numbers[positions[one.clip][positions.shape[1] // 2]])
+    table.insert(0, "video", video.id)
+    return table.assign(clip=[video.numbers[positions[one.clip]]] * len(table))

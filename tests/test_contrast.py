@@ -1,0 +1,83 @@
+"""The contrastive training of an encoder of the run's own."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.pipeline import trainer_config
+
+from pixelplay.errors import DataError
+from pixelplay.models.encoder import Encoder
+from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.contrast import Contrast, Pairs, Views
+
+SIZE, ROOM = 48, 8
+QUIET = Augmentation(noise_amplitude=0.0, noise_share=0.0, target="fed", vertical_flip=0.0)
+NOISY = Augmentation(noise_amplitude=0.1, noise_share=1.0, target="fed", vertical_flip=0.0)
+
+
+def module(noise: Augmentation) -> Contrast:
+    torch.manual_seed(0)
+    return Contrast(Encoder([4, 8, 8, 16]), 8, 0.1, Views(SIZE, noise), trainer_config(), seed=0)
+
+
+def crops(count: int) -> torch.Tensor:
+    return torch.rand(count, 3, SIZE + ROOM, SIZE + ROOM, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_encoder_halves_four_times_and_gives_the_last_two_stages():
+    first, second = Encoder([4, 8, 16, 32]).eval()(torch.zeros(2, 3, 64, 48))
+    assert first.shape == (2, 16, 8, 6) and second.shape == (2, 32, 4, 3)
+
+
+def test_a_view_is_a_piece_of_its_own_crop():
+    torch.manual_seed(3)
+    fed = crops(6)
+    views = Views(SIZE, QUIET).of(fed)
+    pieces = fed.unfold(2, SIZE, 1).unfold(3, SIZE, 1)  # (N, 3, 9, 9, size, size)
+    same = (pieces == views[:, :, None, None]).all(dim=(1, 4, 5))  # (N, 9, 9)
+    assert same.sum(dim=(1, 2)).tolist() == [1] * 6
+    places = {tuple(place) for place in same.nonzero()[:, 1:].tolist()}
+    assert len(places) > 3  # and they differ
+
+
+def test_noise_stays_within_its_amplitude_and_within_the_range():
+    fed = torch.cat([torch.zeros(1, 3, 56, 56), torch.full((1, 3, 56, 56), 0.5)])
+    views = Views(SIZE, NOISY).of(fed)
+    assert views.min() >= 0 and (views[1] - 0.5).abs().max() <= 0.1 and views[1].std() > 0.04
+
+
+def test_the_loss_is_the_cross_entropy_of_the_other_view_among_all_views():
+    contrast = module(QUIET)
+    vectors = torch.randn(8, 128, generator=torch.Generator().manual_seed(2))  # 2 pairs: 4 crops, 2 views each
+    contrast._vectors = lambda views: vectors[: len(views)]  # of known vectors
+    got = float(contrast._loss(torch.zeros(2, 2, SIZE, SIZE, 3, dtype=torch.uint8), 0, 0))
+    unit = (vectors / vectors.norm(dim=1, keepdim=True)).numpy().astype(np.float64)
+    losses = []
+    for i in range(8):
+        mate = (i + 4) % 8
+        terms = {j: math.exp(float(unit[i] @ unit[j]) / 0.1) for j in range(8) if j != i}
+        losses.append(-math.log(terms[mate] / sum(terms.values())))
+    assert got == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_a_step_s_views_depend_on_seed_epoch_and_step_alone():
+    contrast = module(NOISY).eval()
+    batch = (crops(4).unflatten(0, (2, 2)).permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)
+    first = contrast._loss(batch, 1, 2)
+    torch.rand(7)
+    assert torch.equal(contrast._loss(batch, 1, 2), first)
+    assert not torch.equal(contrast._loss(batch, 1, 3), first) and not torch.equal(contrast._loss(batch, 2, 2), first)
+
+
+def test_pairs_of_several_videos_are_numbered_through():
+    arrays = [np.full((n, 2, 4, 4, 3), value, np.uint8) for value, n in ((1, 3), (2, 1), (3, 2))]
+    pairs = Pairs(arrays)
+    assert len(pairs) == 6
+    assert pairs[[5, 0, 3, 4, 2]][:, 0, 0, 0, 0].tolist() == [3, 1, 2, 3, 1]
+
+
+def test_no_pair_at_all_is_an_error():
+    with pytest.raises(DataError, match="no crop of normal footage"):
+        Pairs([])

@@ -1,0 +1,111 @@
+"""VideoPatchCore without any pretrained weights: the run trains its own encoder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.pipeline import CPU, trainer_config
+from tests.test_videopatchcore import NAME, STREAMS, by_id, config, footage, interrupted_at, place, there  # noqa: F401
+
+from pixelplay.config import Config, DetectorConfig
+from pixelplay.detectors import videopatchcore
+from pixelplay.detectors.videopatchcore import VideoPatchCore
+from pixelplay.errors import DataError, WeightsError
+from pixelplay.features import own_encoder
+from pixelplay.features.own_encoder import Cutting, EncoderSettings, load_encoder
+from pixelplay.objects.boxes import boxes_of
+from pixelplay.training.run import TrainingRun
+
+FILES = ("encoder.safetensors", "spatial.faiss", "temporal.faiss", "global.faiss", "detector.json")
+
+
+def in_domain(*overrides: str) -> Config:
+    encoder = f"detectors.{NAME}.settings.encoder"
+    small = [f"{encoder}.widths=[4,8,8,16]", f"{encoder}.max_epochs=2", f"{encoder}.batch_size=8"]
+    return config("weights.backbone=in_domain", "weights.backbone_file=null", *small, *overrides)
+
+
+def settings_of(*overrides: str) -> DetectorConfig:
+    return in_domain(*overrides).detectors[NAME]
+
+
+def trained(folder: Path) -> VideoPatchCore:
+    index = footage()
+    detector = VideoPatchCore(NAME, settings_of(), CPU)
+    detector.fit(index.fit, index.calibration, TrainingRun(NAME, trainer_config(), folder, CPU, 0))
+    return detector
+
+
+@pytest.fixture(scope="module")
+def saved(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    folder = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        trained(folder / "training").save(folder / "saved")
+    return folder / "saved"
+
+
+def test_with_its_own_encoder_it_finds_the_strange_object_after_being_loaded(saved: Path):
+    detector = VideoPatchCore(NAME, settings_of(), CPU)
+    detector.load(saved)
+    video = by_id(footage().test, "strange")
+    streams = detector.score(video).streams
+    assert list(streams) == STREAMS
+    assert streams[STREAMS[1]][12:15].min() > np.r_[streams[STREAMS[1]][:7], streams[STREAMS[1]][20:]].max()
+
+
+@pytest.mark.parametrize("moment", ["crops", "epoch", "features"])
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Path, tmp_path: Path, monkeypatch):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if moment == "crops":
+            write = Cutting.write
+            patch.setattr(Cutting, "write", lambda *a: killed() if a[2].stem == "00001" else write(*a))
+        elif moment == "epoch":
+            from pixelplay.training.contrast import Contrast
+
+            patch.setattr(Contrast, "on_train_epoch_start", lambda module: killed() if module.current_epoch else None)
+        else:
+            patch.setattr(videopatchcore, "store", interrupted_at("00001"))
+        trained(tmp_path / "training")
+    trained(tmp_path / "training").save(tmp_path / "saved")
+    for name in FILES:
+        assert (tmp_path / "saved" / name).read_bytes() == (saved / name).read_bytes(), name
+
+
+def test_a_damaged_encoder_is_refused_with_its_file(saved: Path, tmp_path: Path):
+    (tmp_path / "encoder.safetensors").write_bytes((saved / "encoder.safetensors").read_bytes()[:100])
+    with pytest.raises(WeightsError, match=r"encoder\.safetensors can't be read as weights"):
+        load_encoder(EncoderSettings.model_validate(settings_of().settings["encoder"]), tmp_path)
+
+
+def test_pairs_show_objects_and_whole_frames_at_two_moments(tmp_path: Path):
+    video = footage().fit[0]
+    config_of_tubes = in_domain().objects.tubes
+    Cutting(config_of_tubes, apart=3, size=32, share=1.0).write(video, tmp_path / "pairs.npy", CPU, (0,))
+    pairs = np.load(tmp_path / "pairs.npy")
+    assert pairs.dtype == np.uint8 and pairs.shape[1:] == (2, 32, 32, 3)
+    frames = list(video.full_size())
+    position = boxes_of(video).position
+    clips = [(0, 2), (4, 6), (8, 10), (12, 14), (13, 15)]  # first and middle of each; the last ends with the video
+    objects = sum(int((position == middle).sum()) for _, middle in clips)
+    assert len(frames) == 17 and objects and len(pairs) == objects + len(clips)
+    whole = pairs[int((position == 2).sum())].astype(float)  # the first clip's whole frame comes after its objects
+    for moment, frame in ((0, frames[0]), (1, frames[3])):
+        shrunk = torch.nn.functional.interpolate(
+            torch.from_numpy(frame).permute(2, 0, 1)[None].float(), (32, 32), mode="area"
+        )[0]
+        assert np.abs(whole[moment] - shrunk.permute(1, 2, 0).numpy()).mean() < 3
+
+
+def test_no_more_pairs_are_cut_than_asked_for(tmp_path: Path, monkeypatch):
+    index, shares = footage(), []
+    monkeypatch.setattr(own_encoder, "_cut", lambda videos, folder, cutting, run: shares.append(cutting.share) or [])
+    for pairs in (10, 10**6):
+        detector = VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.settings.encoder.pairs={pairs}"), CPU)
+        with pytest.raises(DataError, match="no crop of normal footage"):
+            detector.fit(index.fit, index.calibration, TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0))
+    assert 0 < shares[0] < 0.5 and shares[1] == 1.0
