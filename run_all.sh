@@ -23,4 +23,4 @@ if [ "$work" -eq 3 ]; then
 elif [ "$work" -ne 0 ]; then
   exit "$work"
 fi
-stage evaluate "$@"   # AP, AUC and EER where labels are on disk
+stage evaluate "$@"   # metrics of frames, boxes and thresholds where labels are on disk

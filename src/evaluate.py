@@ -1,4 +1,4 @@
-"""Stage 6: frame metrics where labels are on disk: a table and metrics.json.
+"""Stage 6: metrics of frames, pixels, regions and tracks where the truth is on disk: tables and metrics.json.
 
 python src/evaluate.py experiment=ped2 dataset.root=data/ped2
 """

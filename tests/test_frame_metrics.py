@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelplay.errors import DataError
-from pixelplay.metrics.frames import FrameMetrics, frame_metrics, summary_table
+from pixelplay.metrics.frames import FrameMetrics, frame_metrics
 
 
 def metrics(scores: list, labels: list, videos: list | None = None) -> FrameMetrics:
@@ -31,6 +31,12 @@ def ap_by_thresholds(scores: np.ndarray, labels: np.ndarray) -> float:
     return ap
 
 
+def f1_by_thresholds(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Greatest 2 TP / (reported + present) over all thresholds."""
+    picked = [labels[scores >= threshold] for threshold in np.unique(scores)]
+    return max(2 * one.sum() / (len(one) + labels.sum()) for one in picked)
+
+
 def test_four_frames_by_hand() -> None:
     # Falling scores have labels 1 0 1 0: AP = (1/1 + 2/3) / 2, three of four pairs are right, and at the second
     # threshold one of two normal frames is above it and one of two anomalous below.
@@ -40,6 +46,9 @@ def test_four_frames_by_hand() -> None:
     assert result.eer == pytest.approx(0.5)
     assert (result.prevalence, result.frames) == (0.5, 4)
     assert (result.auc_macro, result.macro_videos) == (pytest.approx(0.75), 1)
+    # Points (recall, precision): (0, 1), (1/2, 1), (1/2, 1/2), (1, 2/3), (1, 1/2); F1 is greatest at (1, 2/3).
+    assert result.pr_auc == pytest.approx(1 / 2 + (1 / 2 + 2 / 3) / 4)
+    assert result.best_f1 == pytest.approx(4 / 5)
 
 
 def test_perfect_reversed_and_constant_scores() -> None:
@@ -72,6 +81,15 @@ def test_macro_is_none_when_no_video_has_both_classes() -> None:
     assert (result.auc_macro, result.macro_videos, result.auc_micro) == (None, 0, 1.0)
 
 
+def test_the_papers_macro_mean_scales_each_video_and_adds_a_point_of_each_class() -> None:
+    # a: 1 2 4 become 0 1/3 1 with labels 0 1 0; with a normal 0 and an anomalous 1 the pairs are
+    # 1/3 against 0 1 0: 2 of 3 right; 1 against 0 1 0: 2.5 of 3. b has normal frames alone, 5 7 as 0 1, and the
+    # anomalous 1 against 0 1 0: 2.5 of 3. c is constant, anomalous, at 0: 0 against 0 is half, 1 against 0 is right.
+    scores, labels, videos = [1, 2, 4, 5, 7, 3], [0, 1, 0, 0, 0, 1], list("aaabbc")
+    expected = (4.5 / 6 + 2.5 / 3 + 1.5 / 2) / 3
+    assert metrics(scores, labels, videos).auc_macro_anchored == pytest.approx(expected)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40).filter(
         lambda rows: len({label for _, label in rows}) == 2
@@ -83,6 +101,7 @@ def test_agree_with_counting_and_with_the_mirrored_task(rows: list[tuple[int, bo
     result = metrics(scores.tolist(), labels.tolist())
     assert result.auc_micro == pytest.approx(auc_by_pairs(scores, labels))
     assert result.ap == pytest.approx(ap_by_thresholds(scores, labels))
+    assert result.best_f1 == pytest.approx(f1_by_thresholds(scores, labels))
     mirrored = metrics((-scores).tolist(), (1 - labels).tolist())  # both error rates change places
     assert mirrored.eer == pytest.approx(result.eer)
     assert 0 <= result.eer <= 1
@@ -94,7 +113,8 @@ def test_only_the_order_of_scores_matters(seed: int) -> None:
     generator = np.random.default_rng(seed)
     scores, labels = generator.integers(-20, 20, size=50), np.arange(50) % 3 == 0
     videos = generator.integers(0, 4, size=50)
-    assert frame_metrics(scores, labels, videos) == frame_metrics(np.exp(scores / 5), labels, videos)
+    plain, bent = (frame_metrics(s, labels, videos) for s in (scores, np.exp(scores / 5)))
+    assert plain == bent  # the anchors are at the extremes of each video, whatever they are
 
 
 @pytest.mark.parametrize(
@@ -122,19 +142,13 @@ def test_as_dict_is_ready_for_json() -> None:
     values = json.loads(json.dumps(metrics([1, 2], [0, 1], ["a", "b"]).as_dict()))
     assert values == {
         "ap": 1.0,
+        "pr_auc": 1.0,
         "auc_micro": 1.0,
         "auc_macro": None,
         "macro_videos": 0,
+        "auc_macro_anchored": 0.875,  # a: 1; b: 1/2 and 1
         "eer": 0.0,
+        "best_f1": 1.0,
         "prevalence": 0.5,
         "frames": 2,
     }
-
-
-def test_summary_table_is_aligned_and_marks_a_missing_macro_mean() -> None:
-    text = summary_table({"conv_ae": metrics([1, 2], [0, 1], ["a", "b"]), "fused": metrics([2, 2, 1], [1, 0, 0])})
-    lines = text.splitlines()
-    assert lines[0].split() == ["AP", "AUC", "micro", "AUC", "macro", "EER"]
-    assert lines[1].split() == ["conv_ae", "1.0000", "1.0000", "-", "0.0000"]
-    assert lines[2].split() == ["fused", "0.5000", "0.7500", "0.7500", "0.3333"]
-    assert len({len(line) for line in lines}) == 1

@@ -23,7 +23,8 @@ from pixelplay.videos.video import format_name
 
 STREAMS = {"conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)}
 STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate}
-FIGURES = {"ap", "auc_micro", "auc_macro", "macro_videos", "eer"}
+SHARES = {"ap", "pr_auc", "auc_micro", "auc_macro", "auc_macro_anchored", "eer", "best_f1"}
+FIGURES = SHARES | {"macro_videos", "intervals"}
 RECORDS = {
     "prepare": "outputs/tiny/stages/prepare.json",
     "train": "checkpoints/tiny/conv_ae/trained.json",
@@ -149,18 +150,24 @@ def test_the_submission_has_the_ids_of_the_test_frames_in_order_and_the_fused_sc
 
 def test_metrics_have_the_documented_form(place: Place):
     metrics = json.loads(Path("outputs/tiny/metrics.json").read_text())
-    assert set(metrics) == {"frames", "prevalence", "detectors", "fused"}
+    assert set(metrics) == {"frames", "prevalence", "detectors", "fused", "objects", "thresholds", "published"}
     labels = pd.concat([pd.read_csv(path) for path in (place.shared / "data/test_labels").glob("*.csv")])["label"]
     assert metrics["frames"] == len(labels)
     assert metrics["prevalence"] == pytest.approx(labels.mean())
     assert set(metrics["fused"]) == FIGURES
     assert set(metrics["detectors"]) == {"conv_ae"}
     whole = FIGURES | {"frames", "prevalence", "unsmoothed"}
-    assert set(metrics["detectors"]["conv_ae"]) == whole | {"streams"}
+    assert set(metrics["detectors"]["conv_ae"]) == whole | {"streams", "parameters"}
     streams = metrics["detectors"]["conv_ae"]["streams"]
     assert set(streams) == STREAMS - {"conv_ae"}
     assert all(set(figures) == whole for figures in streams.values())
-    assert all(0 <= figures[name] <= 1 for figures in streams.values() for name in FIGURES - {"macro_videos"})
+    assert all(0 <= figures[name] <= 1 for figures in streams.values() for name in SHARES)
+    low, high = metrics["fused"]["intervals"]["ap"]
+    assert low <= metrics["fused"]["ap"] <= high
+    assert "conv_ae" in metrics["thresholds"]
+    assert set(metrics["thresholds"]["conv_ae"]) == {"evt", "percentile", "fixed", "adaptive"}
+    assert (metrics["objects"], metrics["published"]) == ({}, [])  # no detector with boxes, no figures of others
+    assert Path("outputs/tiny/thresholds/conv_ae.png").is_file()
 
 
 def test_figures_of_a_stream_are_those_of_its_smoothed_and_of_its_raw_scores(place: Place):
@@ -188,7 +195,96 @@ def test_every_evaluation_on_labels_is_logged_once(place: Place):
     place.run("fusion.default.smooth.sigma=2.0")
     assert len(logged()) == 2
     assert logged()[0]["config"] != logged()[1]["config"]
-    assert set(logged()[1]) == {"date", "config", "frames", "fused", "detectors"}
+    assert set(logged()[1]) == {"date", "config", "frames", "fused", "detectors", "objects"}
+
+
+# --- what evaluate measures -----------------------------------------------------------------------------------------
+
+
+def evaluated(place: Place, *overrides: str) -> dict:
+    evaluate.run(place.config(*overrides))
+    return json.loads(Path("outputs/tiny/metrics.json").read_text())
+
+
+def test_thresholds_are_those_of_the_default_streams_raw_scores(place: Place):
+    from sklearn.metrics import precision_recall_fscore_support
+
+    table = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("stream == 'conv_ae'")
+    found = json.loads(Path("outputs/tiny/metrics.json").read_text())["thresholds"]["conv_ae"]["percentile"]
+    normal = table.loc[table["split"] == "calibration", "score"].astype(np.float64)
+    assert found["value"] == pytest.approx(np.percentile(normal, 95))
+    files = sorted((place.shared / "data/test_labels").glob("*.csv"))
+    labels = pd.concat([pd.read_csv(path).assign(video=path.stem) for path in files]).set_index(["video", "frame"])
+    scores = table[table["split"] == "test"].set_index(["video", "frame"])["score"].loc[labels.index]
+    expected = precision_recall_fscore_support(labels["label"], scores > found["value"], average="binary")
+    assert (found["precision"] or 0.0, found["recall"], found["f1"]) == pytest.approx(expected[:3])
+
+
+def test_fused_scores_of_held_out_footage_have_thresholds_too_and_other_figures_stay(place: Place):
+    before = json.loads(Path("outputs/tiny/metrics.json").read_text())
+    table = pd.read_parquet("outputs/tiny/fused.parquet")
+    test = table.query("split == 'test'") if "split" in table else table.assign(split="test")
+    normal = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("split == 'calibration'")
+    fused = normal[normal["stream"] == "conv_ae"].assign(stream="fused")
+    pd.concat([test, normal, fused]).to_parquet("outputs/tiny/fused.parquet", index=False)
+    Path("outputs/tiny/metrics.json").unlink()
+    after = evaluated(place)
+    assert set(after.pop("thresholds")) == {"conv_ae", "fused"}
+    assert after == {key: value for key, value in before.items() if key != "thresholds"}
+    assert {path.name for path in Path("outputs/tiny/thresholds").iterdir()} == {"conv_ae.png", "fused.png"}
+
+
+def test_pictures_of_thresholds_are_those_of_the_last_settings(place: Place):
+    Path("outputs/tiny/thresholds/conv_ae.png").unlink()
+    assert place.run() == {"evaluate"}
+    assert Path("outputs/tiny/thresholds/conv_ae.png").is_file()
+    assert place.run("evaluate.metrics=[]") == {"evaluate"}
+    assert not Path("outputs/tiny/thresholds").exists()
+    assert json.loads(Path("outputs/tiny/metrics.json").read_text())["thresholds"] == {}
+
+
+def test_boxes_of_an_object_table_are_measured_against_the_track_files(place: Place, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    files = sorted((place.shared / "data/test_tracks").glob("*.csv"))
+    truth = pd.concat([pd.read_csv(path).assign(video=path.stem) for path in files])
+    table = truth.rename(columns={"track_id": "track"}).assign(split="test", stream="conv_ae", score=1.0)
+    table.assign(**{"class": "runner"}).to_parquet("outputs/tiny/scores/conv_ae-objects.parquet", index=False)
+    assert place.pending() == {"evaluate"}
+    objects = evaluated(place)["objects"]
+    assert objects["videos"] == {"tracks": 3, "masks": 0}
+    assert (objects["regions"], objects["frames"]) == (len(truth), len(frames_on_disk(place, "test")))
+    figures = objects["detectors"]["conv_ae"]["streams"]["conv_ae"]
+    assert (figures["region"]["rbdc"], figures["region"]["tbdc"]) == (1.0, 1.0)
+    assert 0.95 < figures["pixel"]["auroc"] <= 1  # the masks are within the boxes
+    assert "RBDC" in caplog.text
+    assert place.pending() == set()
+    assert json.loads(Path("outputs/tiny/evaluations.jsonl").read_text().splitlines()[-1])["objects"]
+
+
+def test_changed_masks_and_settings_are_measured_again(place: Place, tmp_path: Path):
+    shutil.copytree(place.shared / "data", tmp_path / "data")
+    overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
+    place.run(*overrides)
+    mask = next((tmp_path / "data/test_masks").glob("*/*.png"))
+    mask.touch()
+    assert place.run(*overrides) == {"prepare", "evaluate"}
+    assert place.pending(*overrides, "evaluate.bootstrap.draws=10") == {"evaluate"}
+
+
+def test_a_parameter_count_is_shown_where_the_detector_states_it(place: Place, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    path = Path("checkpoints/tiny/conv_ae/detector.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "parameters": 12345}))
+    Path("outputs/tiny/metrics.json").unlink()
+    assert evaluated(place)["detectors"]["conv_ae"]["parameters"] == 12345
+    assert "12,345" in caplog.text
+
+
+def test_frames_per_second_are_those_of_the_last_scoring(place: Place):
+    index, record = read_index(place), Path("outputs/tiny/stages/score-conv_ae.json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": 4.0}))
+    frames = sum(len(video) for video in [*index.test, *index.calibration])
+    assert evaluate.frames_per_second(place.config()) == {"conv_ae": frames / 4}
 
 
 # --- when a stage has work to do ------------------------------------------------------------------------------------
@@ -355,7 +451,10 @@ def test_without_labels_a_run_ends_well_and_says_so_and_a_named_run_has_its_own_
     assert not any(path.endswith(("metrics.json", "evaluations.jsonl")) for path in written)
 
 
-def test_labels_that_come_and_go_are_noticed_and_nothing_is_scored_again(place: Place, tmp_path: Path):
+def test_labels_that_come_and_go_are_noticed_and_nothing_is_scored_again(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
     shutil.copytree(place.shared / "data", tmp_path / "data")
     overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
     place.run(*overrides)
@@ -363,6 +462,7 @@ def test_labels_that_come_and_go_are_noticed_and_nothing_is_scored_again(place: 
     (tmp_path / "data" / "test_labels").rename(tmp_path / "labels")
     assert place.run(*overrides) == {"prepare"}
     assert not Path("outputs/tiny/metrics.json").exists()
+    assert "masks or tracks, which are measured where frame labels stand beside them" in caplog.text
     (tmp_path / "labels").rename(tmp_path / "data" / "test_labels")
     assert place.run(*overrides) == {"prepare", "evaluate"}
     assert Path("outputs/tiny/metrics.json").read_bytes() == metrics

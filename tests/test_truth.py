@@ -9,7 +9,7 @@ from scipy.io import savemat
 from tests.footage import encoded
 
 from pixelplay.errors import DataError
-from pixelplay.videos.truth import FrameLabels, PixelMasks, load_avenue_masks, load_npy
+from pixelplay.videos.truth import FrameLabels, PixelMasks, load_avenue_masks, load_npy, read_tracks
 
 SIZE = (8, 6)  # width, height
 
@@ -161,3 +161,45 @@ def test_a_text_file_instead_of_a_matlab_file_is_refused(tmp_path: Path):
     (tmp_path / "a.mat").write_text("garbage " * 100)
     with pytest.raises(DataError, match=r"a\.mat: cannot be read as a MATLAB file"):
         load_avenue_masks(tmp_path / "a.mat")
+
+
+# --- track files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", ["track_id,frame,x1,y1,x2,y2\n", "\ufefftrack_id,frame,x1,y1,x2,y2\r\n", ""])
+def test_tracks_are_read_with_and_without_a_header(tmp_path: Path, head: str):
+    path = tmp_path / "01.csv"
+    path.write_text(head + "3,12,1.5,2,10,20\n\n 0.0, 7, 0, 0, 1e1, 5 \n", encoding="utf-8")
+    found = read_tracks(path)
+    assert (found.track.tolist(), found.number.tolist()) == ([3, 0], [12, 7])
+    assert found.xyxy.tolist() == [[1.5, 2, 10, 20], [0, 0, 10, 5]]
+    assert (found.track.dtype, found.xyxy.dtype) == (np.int64, np.float64)
+
+
+@pytest.mark.parametrize("text", ["", "track_id,frame,x1,y1,x2,y2\n"])
+def test_a_track_file_without_rows_has_no_tracks(tmp_path: Path, text: str):
+    (tmp_path / "01.csv").write_text(text)
+    found = read_tracks(tmp_path / "01.csv")
+    assert (found.track.shape, found.number.shape, found.xyxy.shape) == ((0,), (0,), (0, 4))
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("1,2,0,0,5", "must be track_id,frame,x1,y1,x2,y2, x1 < x2, y1 < y2"),
+        ("1,2,0,0,5,5,9", "must be"),
+        ("1,2,a,0,5,5", "must be"),
+        ("1.5,2,0,0,5,5", "must be"),
+        ("1,nan,0,0,5,5", "must be"),
+        ("1e300,2,0,0,5,5", "must be"),
+        ("1,2,0,0,inf,5", "must be"),
+        ("1,2,5,0,5,5", "must be"),
+        ("1,2,0,6,5,5", "must be"),
+        ("0,0,1,1,2,2", "a track is in a frame once"),
+        ("track_id,frame,x1,y1,x2,y2", "must be"),
+    ],
+)
+def test_a_damaged_track_file_is_refused_with_its_line(tmp_path: Path, line: str, why: str):
+    (tmp_path / "01.csv").write_text(f"0,0,0,0,5,5\n{line}\n")
+    with pytest.raises(DataError, match=rf"01\.csv, line 2: '{line[:80]}': {why}"):
+        read_tracks(tmp_path / "01.csv")

@@ -85,6 +85,11 @@ class RunFiles:
         return self.outputs / "metrics.json"
 
     @property
+    def thresholds(self) -> Path:
+        """Folder of pictures, one for each stream: its held-out normal scores and the thresholds that they gave."""
+        return self.outputs / "thresholds"
+
+    @property
     def evaluations(self) -> Path:
         return self.outputs / "evaluations.jsonl"
 

@@ -1,13 +1,14 @@
-"""Frame-level metrics: AP, ROC-AUC micro and macro, and the equal error rate, of scores against 0/1 labels.
+"""Frame-level metrics of scores against 0/1 labels: AP, PR-AUC, ROC-AUC micro and macro, equal error rate, best F1.
 
-A metric is a function of arrays; `frame_metrics` collects those that every evaluation shows, `summary_table` prints.
+A metric is a function of arrays; `frame_metrics` collects those that every evaluation shows, `bootstrap.py` says how
+sure they are.
 """
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from pixelplay.errors import DataError
 
@@ -17,10 +18,13 @@ class FrameMetrics:
     """All in [0, 1] but the two counts."""
 
     ap: float  # average precision over all frames pooled, the competition's metric
+    pr_auc: float  # area under the precision-recall curve by trapezoids; not AP, and a little more optimistic
     auc_micro: float  # ROC-AUC over all frames pooled
     auc_macro: float | None  # mean ROC-AUC over the videos that have both classes; None when there is no such video
     macro_videos: int  # how many videos that mean is over
+    auc_macro_anchored: float  # the papers' macro mean, over all videos: see `anchored_macro_auc`
     eer: float  # error rate where false positive and false negative rate are equal
+    best_f1: float  # at the best of all thresholds, which is chosen on the labels
     prevalence: float  # share of anomalous frames, the AP of random scores
     frames: int
 
@@ -32,17 +36,21 @@ class FrameMetrics:
 def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> FrameMetrics:
     """Metrics of scores (N,), finite and higher = more anomalous, against labels (N,), 0 normal and 1 anomalous.
 
-    `videos` (N,): the id of each frame's video, for the macro mean. Raises DataError when lengths differ, there are no
+    `videos` (N,): the id of each frame's video, for the macro means. Raises DataError when lengths differ, there are no
     frames, a score is not finite, a label is neither 0 nor 1, or all labels are of one class.
     """
-    scores, labels, videos = _checked(np.asarray(scores), np.asarray(labels), np.asarray(videos))
+    scores, labels, videos = checked(scores, labels, videos)
     auc_macro, macro_videos = macro_auc(scores, labels, videos)
+    precision, recall, _ = precision_recall_curve(labels, scores)
     return FrameMetrics(
         ap=float(average_precision_score(labels, scores)),
+        pr_auc=float(auc(recall, precision)),
         auc_micro=float(roc_auc_score(labels, scores)),
         auc_macro=auc_macro,
         macro_videos=macro_videos,
+        auc_macro_anchored=anchored_macro_auc(scores, labels, videos),
         eer=equal_error_rate(scores, labels),
+        best_f1=best_f1(precision, recall),
         prevalence=float(labels.mean()),
         frames=len(labels),
     )
@@ -53,10 +61,24 @@ def macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tup
 
     Inputs (N,) as `frame_metrics` takes them, already checked.
     """
-    codes, _ = pd.factorize(videos, use_na_sentinel=False)
-    rows = pd.Series(np.arange(len(codes))).groupby(codes).indices.values()
-    aucs = [roc_auc_score(labels[at], scores[at]) for at in rows if 0 < labels[at].sum() < len(at)]
+    aucs = [roc_auc_score(labels[at], scores[at]) for at in _of_videos(videos) if 0 < labels[at].sum() < len(at)]
     return (float(np.mean(aucs)) if aucs else None), len(aucs)
+
+
+def anchored_macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> float:
+    """The macro ROC-AUC of many papers, after the code of Georgescu et al. (TPAMI 2021): a mean over *all* videos.
+
+    Each video's scores are scaled to [0, 1] by their extremes (constant ones to 0), a normal point with score 0 and an
+    anomalous one with score 1 are added, and the AUC of all that is the video's. A video of one class has an AUC this
+    way, and every video's is drawn up: compare it only with figures made likewise.
+    Inputs (N,) as `frame_metrics` takes them, already checked.
+    """
+    aucs = []
+    for at in _of_videos(videos):
+        low, high = scores[at].min(), scores[at].max()
+        unit = (scores[at] - low) / (high - low) if high > low else np.zeros(len(at))
+        aucs.append(roc_auc_score(np.append(labels[at], [0, 1]), np.append(unit, [0.0, 1.0])))
+    return float(np.mean(aucs))
 
 
 def equal_error_rate(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -72,22 +94,15 @@ def equal_error_rate(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(fpr[before] + share * (fpr[after] - fpr[before]))
 
 
-def summary_table(rows: dict[str, FrameMetrics]) -> str:
-    """Aligned plain text, a line per name with AP, AUC micro, AUC macro and EER; `-` where there is no macro mean."""
-    columns = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro", "EER": "eer"}
-    table = pd.DataFrame(
-        {head: [_shown(getattr(metrics, name)) for metrics in rows.values()] for head, name in columns.items()},
-        index=list(rows),
-        dtype=object,
-    )
-    return table.to_string() if rows else "  ".join(columns)
+def best_f1(precision: np.ndarray, recall: np.ndarray) -> float:
+    """The greatest F1 = 2 P R / (P + R) among the points of a precision-recall curve, each (K,); 0 where P + R is 0."""
+    total = precision + recall
+    return float(np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0).max())
 
 
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _checked(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def checked(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three as float64, int64 and what they were, each (N,); raises DataError as `frame_metrics` says."""
+    scores, labels, videos = np.asarray(scores), np.asarray(labels), np.asarray(videos)
     if not (scores.ndim == labels.ndim == videos.ndim == 1 and len(scores) == len(labels) == len(videos)):
         raise DataError(
             f"scores, labels and videos must be (N,) alike; they are {scores.shape}, {labels.shape}, {videos.shape}"
@@ -106,3 +121,9 @@ def _checked(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tupl
     if labels.min() == labels.max():
         raise DataError(f"all {len(labels)} labels are {labels[0]}; AP, ROC-AUC and EER need both classes")
     return scores, labels, videos
+
+
+def _of_videos(videos: np.ndarray) -> list[np.ndarray]:
+    """Rows of each video, in order of first appearance."""
+    codes, _ = pd.factorize(videos, use_na_sentinel=False)
+    return list(pd.Series(np.arange(len(codes))).groupby(codes).indices.values())

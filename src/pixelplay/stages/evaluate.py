@@ -1,11 +1,15 @@
-"""Stage `evaluate`: frame metrics of each detector and of the fusion, where the data set has labels.
+"""Stage `evaluate`: how well scores agree with the truth, where the data set has any: frames, boxes, thresholds.
 
-Every evaluation on labels is added to evaluations.jsonl: nothing may be chosen on them unseen.
+Frame labels come first: without them nothing is measured. Every evaluation on labels is added to evaluations.jsonl:
+nothing may be chosen on them unseen.
 """
 
 import json
 import logging
+import shutil
 import time
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,8 @@ from pixelplay.artifacts import (
 )
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
+from pixelplay.metrics.published import published_figures
+from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.scores.fuse import FUSED
 from pixelplay.stages import fuse, prepare
 from pixelplay.videos.index import Index
@@ -30,7 +36,8 @@ from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
-FIGURES = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro", "EER": "eer"}
+LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
+MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "stages.measuring", "report.thresholds")
 
 
 def pending(config: Config) -> str | None:
@@ -47,7 +54,13 @@ def run(config: Config) -> None:
     videos = _labelled(index)
     if not videos:
         files.metrics.unlink(missing_ok=True)
+        shutil.rmtree(files.thresholds, ignore_errors=True)
         log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
+        if any(video.masks or video.tracks for video in index.test):
+            log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
+        published = published_figures(config.dataset.name)
+        if published:
+            log.info(published_text([asdict(figure) for figure in published]))
         return
     if len(videos) < len(index.test):
         log.info(f"evaluate: {len(videos)} of {len(index.test)} test videos have labels; the others do not count")
@@ -57,45 +70,133 @@ def run(config: Config) -> None:
         )
     key = _inputs(config, index)
     if not is_current(files.record("evaluate"), key):
-        with recorded(files.record("evaluate"), key, [files.metrics]):
-            metrics = _measure(config, files, videos)
+        outputs = [files.metrics]
+        with recorded(files.record("evaluate"), key, outputs):
+            shutil.rmtree(files.thresholds, ignore_errors=True)  # of other settings
+            metrics = _measure(config, files, index)
+            outputs += files.thresholds.glob("*.png")
             write_json(files.metrics, metrics)
             _log_evaluation(files, config, metrics)
-    _show(read_json(files.metrics, made_by="evaluate"), files)
+    metrics = read_json(files.metrics, made_by="evaluate")
+    text = metrics_text(metrics, frames_per_second(config))
+    log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
+
+
+def frames_per_second(config: Config) -> dict[str, float]:
+    """How many frames a second `score` dealt with, by detector, its loading included; from what it wrote.
+
+    Of its last run, that is: one that went on where a killed one had stopped looks faster than it is. Not a part of
+    metrics.json, whose bytes depend on scores and truth alone.
+    """
+    files, speeds = RunFiles.of(config), {}
+    for name in config.detectors:
+        frames = int((read_table(files.scores(name), "score")["stream"] == name).sum())
+        seconds = read_json(files.record(f"score-{name}"), made_by="score")["seconds"]
+        speeds[name] = frames / max(seconds, 0.1)
+    return speeds
 
 
 def _inputs(config: Config, index: Index) -> str:
+    files = RunFiles.of(config)
     labels = [(video.id, video.labels.tolist()) for video in _labelled(index) if video.labels is not None]
-    code = [code_version(__name__, follow=False), code_version("pixelplay.metrics.frames")]
-    return fingerprint(fuse.inputs(config, index), labels, code)
+    truth = [(video.id, _stats(video)) for video in index.test]
+    boxes = [files.object_scores(name).exists() for name in config.detectors]
+    published = [asdict(figure) for figure in published_figures(config.dataset.name)]
+    code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.{module}") for module in MODULES)]
+    return fingerprint(fuse.inputs(config, index), labels, truth, boxes, published, config.evaluate.model_dump(), code)
+
+
+def _stats(video: Video) -> list[tuple[str, int, int]]:
+    """Name, size and time of the last change of the files with a video's masks and tracks; labels are in the index."""
+    paths = [video.tracks] if video.tracks else []
+    if video.masks is not None:
+        place = Path(video.masks.path)
+        paths += [place] if video.masks.files is None else [place / name for name in video.masks.files.values()]
+    found = [(path.name, path.stat()) for path in paths if path.exists()]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
 def _labelled(index: Index) -> list[Video]:
     return [video for video in index.test if video.labels is not None]
 
 
-def _measure(config: Config, files: RunFiles, videos: list[Video]) -> dict[str, Any]:
-    processed = _by_stream(read_table(files.fused, "fuse"))
-    fused = _figures(processed[FUSED], videos)
+def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
+    from pixelplay.stages.measuring import measure_objects  # SciPy is slow to import, and often nothing has changed
+
+    videos, table = _labelled(index), read_table(files.fused, "fuse")
+    processed = _by_stream(table[table["split"] == "test"] if "split" in table else table)
+    fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
-    for name in config.detectors:
-        raw = read_table(files.scores(name), "score")
+    tables = {name: read_table(files.scores(name), "score") for name in config.detectors}
+    for name, raw in tables.items():
         unsmoothed = _by_stream(raw[raw["split"] == "test"])
-        streams = {stream: _figures(processed[stream], videos) for stream in unsmoothed}
+        streams = {stream: _figures(processed[stream], videos, config) for stream in unsmoothed}
         for stream, figures in streams.items():
             figures["unsmoothed"] = _figures(unsmoothed[stream], videos)
-        result["detectors"][name] = {**streams.pop(name), "streams": streams}
-    return {**result, "fused": fused}
+        result["detectors"][name] = {
+            **streams.pop(name),
+            "parameters": _parameters(files.detector(name) / "detector.json"),
+            "streams": streams,
+        }
+    result["fused"] = fused
+    result["objects"] = measure_objects(config, files, index.test)
+    default = {name: raw[raw["stream"] == name] for name, raw in tables.items()}
+    if "split" in table:
+        default[FUSED] = table[table["stream"] == FUSED]
+    wanted = default if "thresholds" in config.evaluate.metrics else {}
+    result["thresholds"] = {name: _alarms(config, files, name, rows, videos) for name, rows in wanted.items()}
+    result["published"] = [asdict(figure) for figure in published_figures(config.dataset.name)]
+    return result
 
 
-def _figures(scores: pd.Series, videos: list[Video]) -> dict[str, Any]:
-    """Metrics of one stream's scores, indexed by (video, frame), against the labels of `videos`."""
-    from pixelplay.metrics.frames import frame_metrics  # scikit-learn is slow to import, and often nothing has changed
+def _figures(scores: pd.Series, videos: list[Video], config: Config | None = None) -> dict[str, Any]:
+    """Metrics of one stream's scores, indexed by (video, frame), against the labels of `videos`.
+
+    With their intervals where a configuration says how to draw them.
+    """
+    from pixelplay.metrics.bootstrap import intervals
+    from pixelplay.metrics.frames import frame_metrics
 
     rows = [(video.id, int(number)) for video in videos for number in video.numbers]
     labels = np.concatenate([video.labels for video in videos if video.labels is not None])
-    ids = np.array([video for video, _ in rows])
-    return frame_metrics(scores.loc[rows].to_numpy(), labels, ids).as_dict()
+    values, ids = scores.loc[rows].to_numpy(), np.array([video for video, _ in rows])
+    figures = frame_metrics(values, labels, ids).as_dict()
+    if config is None:
+        return figures
+    drawn = intervals(values, labels, ids, config.evaluate.bootstrap)
+    return {**figures, "intervals": drawn.as_dict() if drawn else None}
+
+
+def _alarms(
+    config: Config, files: RunFiles, name: str, table: pd.DataFrame, videos: list[Video]
+) -> dict[str, dict[str, Any]]:
+    """What each threshold is worth for one stream's scores, a table with the splits test and calibration."""
+    from pixelplay.metrics.alarms import LabelledScores, alarm_rates
+    from pixelplay.report.thresholds import write_threshold_fit
+
+    normal = [
+        rows.sort_values("frame")["score"].to_numpy(np.float64)
+        for _, rows in table[table["split"] == "calibration"].groupby("video", sort=False)
+    ]
+    scores = table[table["split"] == "test"].set_index(["video", "frame"])["score"]
+    test = [
+        LabelledScores(scores.loc[[(video.id, int(n)) for n in video.numbers]].to_numpy(np.float64), video.labels)
+        for video in videos
+        if video.labels is not None
+    ]
+    found = alarm_rates(normal, test, config.dataset.name, config.evaluate.thresholds)
+    if normal:
+        write_threshold_fit(files.thresholds / f"{name}.png", np.concatenate(normal), found, name)
+    return found
+
+
+def _parameters(path: Path) -> int | None:
+    """How many parameters a trained detector's detector.json says that it has; None where it does not say."""
+    try:
+        count = json.loads(path.read_text(encoding="utf-8")).get("parameters")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return count if isinstance(count, int) else None
 
 
 def _by_stream(table: pd.DataFrame) -> dict[str, pd.Series]:
@@ -108,22 +209,8 @@ def _log_evaluation(files: RunFiles, config: Config, metrics: dict[str, Any]) ->
         "config": fingerprint(config.model_dump()),
         "frames": metrics["frames"],
         "fused": metrics["fused"],
-        "detectors": {n: {k: d[k] for k in FIGURES.values()} for n, d in metrics["detectors"].items()},
+        "detectors": {n: {k: d[k] for k in LOGGED} for n, d in metrics["detectors"].items()},
+        "objects": metrics["objects"].get("detectors", {}),
     }
     with open(files.evaluations, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
-
-
-def _show(metrics: dict[str, Any], files: RunFiles) -> None:
-    rows = {name: figures for name, figures in metrics["detectors"].items()}
-    rows |= {s: f for detector in metrics["detectors"].values() for s, f in detector["streams"].items()}
-    rows["fused"] = metrics["fused"]
-    table = pd.DataFrame(
-        {head: ["-" if f[key] is None else f"{f[key]:.4f}" for f in rows.values()] for head, key in FIGURES.items()},
-        index=list(rows),
-    )
-    log.info(
-        f"\n{metrics['frames']:,} labelled test frames, {metrics['prevalence']:.4f} of them anomalous "
-        f"(the AP of random scores); AUC macro over {metrics['fused']['macro_videos']} videos\n\n"
-        f"{table.to_string()}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}"
-    )

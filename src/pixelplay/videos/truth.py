@@ -3,6 +3,7 @@
 Labels are read by `prepare`; masks are opened frame by frame, when a metric asks for them.
 """
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,6 +77,51 @@ class PixelMasks:
     def from_json(cls, value: dict[str, Any]) -> "PixelMasks":
         files = {int(k): v for k, v in value["files"].items()} if value["files"] is not None else None
         return cls(value["kind"], value["path"], files, value["first"])
+
+
+@dataclass(frozen=True, eq=False)
+class TrackBoxes:
+    """The boxes of a video's anomalous tracks, as a track file lists them."""
+
+    track: np.ndarray  # int64 [N], number of the track, as in the file
+    number: np.ndarray  # int64 [N], number of the frame
+    xyxy: np.ndarray  # float64 [N, 4], pixels of the original frame, x2 and y2 exclusive
+
+
+TRACK_COLUMNS = ["track_id", "frame", "x1", "y1", "x2", "y2"]
+
+
+def read_tracks(path: Path) -> TrackBoxes:
+    """A CSV `track_id,frame,x1,y1,x2,y2`, with or without that header (published files have none), in any order.
+
+    A file without rows says that the video has no anomaly. Raises DataError with the line that is wrong: not six
+    finite numbers, whole ones for track and frame, x1 < x2 and y1 < y2, and no track twice in a frame.
+    """
+    rows: dict[tuple[int, int], tuple[float, ...]] = {}
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        lines = csv.reader(file)
+        for row in lines:
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or (lines.line_num == 1 and cells == TRACK_COLUMNS):
+                continue
+            values = _track_row(cells)
+            if values is None or values[:2] in rows:
+                why = "a track is in a frame once" if values else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
+                raise DataError(f"{path}, line {lines.line_num}: {','.join(row)[:80]!r}: {why}")
+            rows[values[:2]] = values[2:]
+    keys = np.array(list(rows), np.int64).reshape(-1, 2)
+    return TrackBoxes(keys[:, 0], keys[:, 1], np.array(list(rows.values()), np.float64).reshape(-1, 4))
+
+
+def _track_row(cells: list[str]) -> tuple[int, int, float, float, float, float] | None:
+    try:
+        track, frame, x1, y1, x2, y2 = map(float, cells)
+    except ValueError:
+        return None
+    whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame))  # published files write 3.0
+    if not (whole and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2):
+        return None
+    return int(track), int(frame), x1, y1, x2, y2
 
 
 def read_mask_image(path: Path) -> np.ndarray:

@@ -1,0 +1,79 @@
+"""How sure a figure is: percentile intervals of micro ROC-AUC and AP over resampled videos (Efron, 1979).
+
+Videos are drawn, not frames: the frames of a video resemble each other, so that frames drawn one by one would make
+every figure look far surer than it is.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.config import BootstrapConfig
+from pixelplay.metrics.frames import checked
+
+BLOCK = 2**19  # frames times draws that are weighed at a time
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Percentile intervals, each (low, high)."""
+
+    auc_micro: tuple[float, float]
+    ap: tuple[float, float]
+    level: float  # share of the draws that lie within
+    draws: int  # that have both classes; the others have no AUC and do not count
+
+    def as_dict(self) -> dict[str, object]:
+        """Field names and values, ready for JSON."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+
+def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config: BootstrapConfig) -> Intervals | None:
+    """Intervals of micro ROC-AUC and AP for inputs (N,) as `frame_metrics` takes them.
+
+    Each of `config.draws` draws takes as many videos as there are, with replacement, by `config.seed` alone. None with
+    fewer than two videos, which leave nothing to draw, and where no draw has both classes. Raises DataError as
+    `frame_metrics` does.
+    """
+    scores, labels, videos = checked(scores, labels, videos)
+    codes, names = pd.factorize(videos, use_na_sentinel=False)
+    if len(names) < 2:
+        return None
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each group of equal scores
+    drawn = np.random.default_rng(config.seed).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), size=config.draws
+    )  # (B, V): how often each video was drawn
+    rows = max(1, BLOCK // len(scores))
+    parts = [
+        _figures(drawn[start : start + rows][:, codes[order]], labels[order], last)
+        for start in range(0, len(drawn), rows)
+    ]
+    auc, ap = np.concatenate(parts, axis=1)
+    counted = ~np.isnan(auc)
+    if not counted.any():
+        return None
+    tails = [50 * (1 - config.level), 50 * (1 + config.level)]  # per cent
+    (auc_low, auc_high), (ap_low, ap_high) = (np.percentile(values[counted], tails) for values in (auc, ap))
+    return Intervals(
+        (float(auc_low), float(auc_high)), (float(ap_low), float(ap_high)), config.level, int(counted.sum())
+    )
+
+
+def _figures(weights: np.ndarray, labels: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """ROC-AUC and AP of B weightings of the same N frames: (2, B), AUC NaN where one class has no weight.
+
+    weights: int (B, N) by falling score; labels: (N,) likewise; last: (K,) the last frame of each distinct score.
+    """
+    hits = np.cumsum(weights * labels, axis=1)[:, last].astype(np.float64)  # (B, K), true positives
+    taken = np.cumsum(weights, axis=1)[:, last].astype(np.float64)
+    false = taken - hits
+    before = np.concatenate([np.zeros((len(hits), 1)), hits[:, :-1]], axis=1)
+    new_hits, new_false = hits - before, np.diff(false, axis=1, prepend=0.0)
+    precision = np.divide(hits, taken, out=np.zeros_like(hits), where=taken > 0)
+    positive, negative = hits[:, -1], false[:, -1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        auc = (new_false * (before + new_hits / 2)).sum(axis=1) / (positive * negative)
+        ap = (new_hits * precision).sum(axis=1) / positive
+    return np.stack([auc, ap])

@@ -1,0 +1,109 @@
+"""Boxes in the frames of a data set, and which of them overlap: what region and track metrics stand on.
+
+Frames are counted 0..F-1 through all frames whose truth is known. A box is x1, y1, x2, y2 in pixels, x2 and y2
+exclusive, so that its area is (x2 - x1) (y2 - y1).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixelplay.errors import DataError
+
+BLOCK = 2**19  # pairs of boxes that are compared at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """N boxes that a detector reports; none is as good as many. Raises DataError for what is no box or no score."""
+
+    frame: np.ndarray  # int64 [N], 0..F-1
+    xyxy: np.ndarray  # float64 [N, 4]
+    score: np.ndarray  # float64 [N], finite, higher = more anomalous
+    track: np.ndarray  # int64 [N]: boxes with one number are one object over time
+
+    def __post_init__(self) -> None:
+        _check("detection", self.frame, self.xyxy, self.track)
+        bad = np.flatnonzero(~np.isfinite(self.score))
+        if len(self.score) != len(self.frame):
+            raise DataError(f"{len(self.score)} scores for {len(self.frame)} detections")
+        if bad.size:
+            raise DataError(f"{bad.size} detections have no finite score, the first is detection {bad[0]}")
+
+    def __getitem__(self, chosen: np.ndarray) -> "Detections":
+        """Some of them, by a mask or indices."""
+        return Detections(self.frame[chosen], self.xyxy[chosen], self.score[chosen], self.track[chosen])
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """R anomalous regions of the ground truth. Raises DataError for what is no box."""
+
+    frame: np.ndarray  # int64 [R], 0..F-1
+    xyxy: np.ndarray  # float64 [R, 4]
+    track: np.ndarray  # int64 [R]: regions with one number are one anomaly over time
+
+    def __post_init__(self) -> None:
+        _check("ground-truth region", self.frame, self.xyxy, self.track)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+def overlapping(
+    frame: np.ndarray, xyxy: np.ndarray, other_frame: np.ndarray, other_xyxy: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs of boxes [N] and [M] in the same frame whose IoU is at least `least`, which is above 0.
+
+    Returns rows of the first (P,) ascending, rows of the second (P,) and the IoU of each pair, float64 (P,). Time is
+    that of sorting, and of comparing each box with those of its own frame.
+    """
+    order = np.argsort(other_frame, kind="stable")
+    ordered = other_frame[order]
+    first = np.searchsorted(ordered, frame)
+    count = np.searchsorted(ordered, frame, side="right") - first
+    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    for rows in _blocks(count):
+        ones = np.repeat(rows, count[rows])
+        starts = np.cumsum(count[rows]) - count[rows]
+        others = order[np.arange(len(ones)) + np.repeat(first[rows] - starts, count[rows])]
+        overlap = _iou(xyxy[ones], other_xyxy[others])
+        enough = overlap >= least
+        parts.append((ones[enough], others[enough], overlap[enough]))
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def _blocks(count: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows that have anything to be compared with, in groups of about BLOCK comparisons."""
+    rows = np.flatnonzero(count)
+    total = np.cumsum(count[rows])
+    cuts = np.searchsorted(total, np.arange(BLOCK, int(total[-1]) if len(total) else 0, BLOCK))
+    yield from np.split(rows, cuts)
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (P, 4), row by row: float64 (P,)."""
+    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    common = sides.clip(min=0).prod(axis=1)
+    areas = (one[:, 2:] - one[:, :2]).prod(axis=1) + (other[:, 2:] - other[:, :2]).prod(axis=1)
+    return common / (areas - common)
+
+
+def _check(what: str, frame: np.ndarray, xyxy: np.ndarray, track: np.ndarray) -> None:
+    if xyxy.shape != (len(frame), 4) or track.shape != frame.shape or frame.ndim != 1:
+        raise DataError(
+            f"frames, boxes and tracks of {what}s must be (N,), (N, 4) and (N,); "
+            f"they are {frame.shape}, {xyxy.shape} and {track.shape}"
+        )
+    with np.errstate(invalid="ignore"):
+        empty = np.flatnonzero(~(np.isfinite(xyxy).all(axis=1) & (xyxy[:, :2] < xyxy[:, 2:]).all(axis=1)))
+    if empty.size:
+        row = empty[0]
+        raise DataError(
+            f"{empty.size} {what}s are no boxes, the first is {what} {row} of frame {frame[row]}: "
+            f"x1, y1, x2, y2 = {xyxy[row].tolist()}; they must be finite, x1 < x2 and y1 < y2"
+        )

@@ -1,0 +1,162 @@
+"""Pixel-level metrics: AUROC, AP, best F1 and AUPRO, counted frame by frame, so that no video is held in memory.
+
+All four follow from three counts per distinct score: normal pixels, anomalous pixels, and shares of anomalous regions.
+AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from pixelplay.errors import DataError
+from pixelplay.metrics.curves import area_to
+from pixelplay.metrics.frames import best_f1
+
+COMPACT = 2**18  # rows of counts from which on equal scores are put together
+MANTISSA = 23  # bits of float32
+
+
+@dataclass(frozen=True)
+class PixelMetrics:
+    """All in [0, 1] but the counts and the limit."""
+
+    auroc: float
+    ap: float
+    best_f1: float  # at the best of all thresholds, which is chosen on the masks
+    aupro: float  # mean share of a region's pixels that are found, over false positive rates up to the limit
+    aupro_limit: float  # false positive rate up to which it was integrated, and by which it was divided
+    prevalence: float  # share of anomalous pixels
+    regions: int  # connected regions that AUPRO is the mean over, each frame's counted anew
+    frames: int
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """Names and values, ready for JSON; AUPRO's limit is in its name, as `aupro_0.3`."""
+        values = asdict(self)
+        limit = values.pop("aupro_limit")
+        return {f"aupro_{limit:g}" if name == "aupro" else name: value for name, value in values.items()}
+
+
+class PixelCounts:
+    """Scores of pixels against masks, added up frame by frame; `result` at any time.
+
+    Boxes give exact results: there are no more distinct scores than boxes, and memory grows with those alone. Dense
+    maps count scores as equal that agree in sign, exponent and the first `mantissa` bits of their float32 form: memory
+    is bounded by 2^(9 + mantissa) rows, and AUROC is off by at most half the share of (anomalous, normal) pairs made
+    equal that way. With all 23 bits it is exact for float32, and memory grows with the number of distinct scores.
+    """
+
+    def __init__(self, mantissa: int = 11):
+        if not 0 <= mantissa <= MANTISSA:
+            raise ValueError(f"mantissa={mantissa}: must be in 0..{MANTISSA}, the bits that a float32 has")
+        self._dropped = MANTISSA - mantissa
+        self._rows: list[np.ndarray] = []  # (K, 4): score, normal pixels, anomalous pixels, shares of regions
+        self._waiting = 0
+        self._limit = COMPACT
+        self._pixels = self._anomalous = self._regions = self._frames = 0
+
+    def add_boxes(self, xyxy: np.ndarray, scores: np.ndarray, regions: np.ndarray) -> None:
+        """Add a frame whose pixels have the score of the highest box over them, and without one the lowest of all.
+
+        xyxy: float (N, 4); scores: float (N,); regions: int (H, W), the mask's regions as `truth.components` has them.
+        A box covers the pixels whose centres it holds. What no box covers ties with all else that none does.
+        """
+        _refuse(scores, "scores of boxes")
+        _refuse(xyxy, "edges of boxes")
+        height, width = regions.shape
+        edges = np.ceil(xyxy - 0.5).astype(np.int64).clip(0, np.array([width, height, width, height]))
+        order = np.argsort(scores, kind="stable")
+        sizes = self._count_frame(regions)
+        if not len(order):
+            return
+        (left, top), (right, bottom) = edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)
+        painted = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.int64)
+        for rank, (x1, y1, x2, y2) in enumerate(edges[order] - np.array([left, top, left, top]), start=1):
+            painted[y1:y2, x1:x2] = rank  # rising scores: the highest is painted last
+        counted = _by_group(painted, regions[top:bottom, left:right], sizes, len(order) + 1)
+        self._add(np.column_stack([scores[order], counted[1:]]))
+
+    def add_map(self, scores: np.ndarray, regions: np.ndarray) -> None:
+        """Add a frame with a score for each pixel, float (H, W), finite in float32; regions as in `add_boxes`."""
+        if scores.shape != regions.shape:
+            raise DataError(f"a score map of {scores.shape} for a mask of {regions.shape}: they must be (H, W) alike")
+        with np.errstate(over="ignore"):
+            values = np.asarray(scores, np.float32) + np.float32(0)  # -0.0 becomes 0.0
+        _refuse(values, "scores of pixels")
+        bits = values.view(np.int32)
+        keys = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))) >> self._dropped  # ordered like the scores
+        distinct, group = np.unique(keys, return_inverse=True)
+        counted = _by_group(group.reshape(keys.shape), regions, self._count_frame(regions), len(distinct))
+        ordered = distinct << self._dropped
+        kept = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
+        self._add(np.column_stack([kept, counted]))
+
+    def result(self, aupro_limit: float) -> PixelMetrics:
+        """Metrics of all frames that were added; raises DataError where pixels of one class are lacking."""
+        normal = self._pixels - self._anomalous
+        if not self._anomalous or not normal:
+            lacking = "anomalous" if not self._anomalous else "normal"
+            raise DataError(f"no pixel of {self._frames} frames is {lacking}: pixel metrics need both classes")
+        rows = _compact(self._rows)
+        uncovered = np.array([normal, self._anomalous, self._regions]) - rows[:, 1:].sum(axis=0)
+        counts = np.concatenate([uncovered[None], rows[:, 1:]])  # (K + 1, 3), the lowest score first
+        labels, levels = np.repeat([0, 1], len(counts)), np.tile(np.arange(len(counts)), 2)
+        weights = np.concatenate([counts[:, 0], counts[:, 1]])
+        precision, recall, _ = precision_recall_curve(labels, levels, sample_weight=weights)
+        fpr, overlap = (np.cumsum(np.append(counts[:, column], 0)[::-1]) for column in (0, 2))
+        return PixelMetrics(
+            auroc=float(roc_auc_score(labels, levels, sample_weight=weights)),
+            ap=float(average_precision_score(labels, levels, sample_weight=weights)),
+            best_f1=best_f1(precision, recall),
+            aupro=area_to(aupro_limit, fpr / normal, overlap / self._regions) / aupro_limit,
+            aupro_limit=aupro_limit,
+            prevalence=self._anomalous / self._pixels,
+            regions=self._regions,
+            frames=self._frames,
+        )
+
+    def _count_frame(self, regions: np.ndarray) -> np.ndarray:
+        """Add up what a frame has; the pixels of each region, (R + 1,), of which the first is all that is in none."""
+        sizes = np.bincount(regions.ravel()) if regions.any() else np.array([regions.size])
+        self._frames += 1
+        self._pixels += regions.size
+        self._anomalous += regions.size - int(sizes[0])
+        self._regions += len(sizes) - 1
+        return sizes
+
+    def _add(self, rows: np.ndarray) -> None:
+        self._rows.append(rows)
+        self._waiting += len(rows)
+        if self._waiting > self._limit:
+            self._rows = [_compact(self._rows)]
+            self._waiting = len(self._rows[0])
+            self._limit = max(COMPACT, 2 * self._waiting)  # where all are distinct, sorting again soon gains nothing
+
+
+def _by_group(group: np.ndarray, regions: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
+    """Normal pixels, anomalous pixels and shares of regions of each group 0..count-1: float64 (count, 3).
+
+    group: int (h, w); regions: int (h, w), of which each has sizes[region] pixels in the whole frame.
+    """
+    pixels = np.bincount(group.ravel(), minlength=count)
+    inside = regions > 0
+    if not inside.any():
+        return np.column_stack([pixels, np.zeros((count, 2))])
+    of_regions, groups = regions[inside], group[inside]
+    anomalous = np.bincount(groups, minlength=count)
+    shares = np.bincount(groups, weights=1.0 / sizes[of_regions], minlength=count)
+    return np.column_stack([pixels - anomalous, anomalous, shares])
+
+
+def _compact(parts: list[np.ndarray]) -> np.ndarray:
+    """Rows with their scores ascending, those of equal scores added up."""
+    rows = np.concatenate([np.empty((0, 4)), *parts])
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    first = np.flatnonzero(np.diff(rows[:, 0], prepend=-np.inf) > 0)
+    return np.column_stack([rows[first, 0], np.add.reduceat(rows[:, 1:], first)]) if len(first) else rows
+
+
+def _refuse(values: np.ndarray, what: str) -> None:
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise DataError(f"{int(bad.sum())} of {values.size} {what} of a frame are not finite")

@@ -1,0 +1,106 @@
+"""RBDC and TBDC: how many anomalous regions and tracks are found, at how many false alarms per frame.
+
+Ramachandra and Jones, *Street Scene*, WACV 2020; Georgescu et al., TPAMI 2021. One sweep over the scores from the top.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from pixelplay.config import RegionConfig
+from pixelplay.errors import DataError
+from pixelplay.metrics.boxes import Detections, Regions, overlapping
+from pixelplay.metrics.curves import area_to
+
+MAX_FPR = 1.0  # false positives per frame up to which both papers integrate
+
+
+@dataclass(frozen=True)
+class RegionMetrics:
+    """The two areas, in [0, 1], and what they are over."""
+
+    rbdc: float  # region-based detection criterion
+    tbdc: float  # track-based detection criterion
+    regions: int
+    tracks: int
+    detections: int
+    frames: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        """Field names and values, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class RegionCurve:
+    """Rates at falling thresholds, each float64 (K + 1,): (0, 0, 0), then one point for each distinct score."""
+
+    fpr: np.ndarray  # false positives per frame; not limited by 1
+    rbdr: np.ndarray  # share of regions that are found
+    tbdr: np.ndarray  # share of tracks that are found
+
+
+def region_metrics(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionMetrics:
+    """RBDC and TBDC over `frames` frames with known truth, those without any box included.
+
+    Areas under `region_curve` for 0 to 1 false positives per frame; where 1 is never reached, the last rates hold until
+    there. Without detections both are 0; with the ground truth as detections both are 1.
+    Raises DataError when there is no region to be found, or a box lies in no frame 0..frames-1.
+    """
+    curve = region_curve(detections, truth, frames, config)
+    return RegionMetrics(
+        rbdc=area_to(MAX_FPR, curve.fpr, curve.rbdr),
+        tbdc=area_to(MAX_FPR, curve.fpr, curve.tbdr),
+        regions=len(truth),
+        tracks=len(np.unique(truth.track)),
+        detections=len(detections),
+        frames=frames,
+    )
+
+
+def region_curve(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionCurve:
+    """Region and track detection rates against false positives per frame, at every distinct score.
+
+    A region is found from the highest score on that a detection in its frame with an IoU of at least `config.iou` has;
+    a track, once at least `config.track_share` of its regions are. A detection without such a region is a false
+    positive; one whose regions were found before counts as neither. Equal scores enter together, since no threshold
+    parts them, and the line to their point is straight: the order of rows has no influence.
+    Boxes have exclusive ends here; code that counts both end pixels has slightly other IoUs.
+    """
+    _check(detections, truth, frames)
+    hit, region, _ = overlapping(detections.frame, detections.xyxy, truth.frame, truth.xyxy, config.iou)
+    found_at = np.full(len(truth), -np.inf)  # the score from which on each region is found
+    np.maximum.at(found_at, region, detections.score[hit])
+    false = np.ones(len(detections), bool)
+    false[hit] = False
+    track_at = _tracks_found_at(found_at, truth.track, config.track_share)
+    thresholds = np.unique(detections.score)[::-1]
+
+    def reached(scores: np.ndarray) -> np.ndarray:
+        """How many scores are at or above each threshold, after a 0."""
+        below = np.searchsorted(np.sort(scores), thresholds)
+        return np.concatenate([[0], len(scores) - below])
+
+    return RegionCurve(
+        fpr=reached(detections.score[false]) / frames,
+        rbdr=reached(found_at) / len(truth),
+        tbdr=reached(track_at) / len(track_at),
+    )
+
+
+def _tracks_found_at(found_at: np.ndarray, track: np.ndarray, share: float) -> np.ndarray:
+    """The score from which on at least `share` of each track's regions are found, float64 (K,)."""
+    order = np.lexsort((-found_at, track))  # by track, the regions that are found first at its head
+    _, first, size = np.unique(track[order], return_index=True, return_counts=True)
+    needed = np.maximum(np.ceil(share * size), 1).astype(np.int64)
+    needed -= (needed > 1) & ((needed - 1) / size >= share)  # 0.1 * 30 is a little more than 3 in floating point
+    return found_at[order][first + needed - 1]
+
+
+def _check(detections: Detections, truth: Regions, frames: int) -> None:
+    if not len(truth):
+        raise DataError("there is no anomalous region in the ground truth: RBDC and TBDC need one to be found")
+    for what, frame in (("detection", detections.frame), ("ground-truth region", truth.frame)):
+        outside = np.flatnonzero((frame < 0) | (frame >= frames))
+        if outside.size:
+            raise DataError(f"{what} {outside[0]} is in frame {frame[outside[0]]}; frames are 0..{frames - 1}")

@@ -1,0 +1,108 @@
+"""The tables that `evaluate` prints, from what metrics.json holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+FRAMES = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro", "EER": "eer", "PR-AUC": "pr_auc"}
+FRAMES |= {"best F1": "best_f1", "AUC macro, anchored": "auc_macro_anchored"}
+RATES = {"P": "precision", "R": "recall", "F1": "f1"}
+ALARMS = {"threshold": "value", "false alarms": "false_alarms", **RATES}
+NOTHING = "-"
+
+
+def metrics_text(metrics: Mapping[str, Any], speeds: Mapping[str, float]) -> str:
+    """Every table, and a line above each that says what it is over; `speeds`: frames a second, by detector."""
+    parts = [
+        f"{metrics['frames']:,} labelled test frames, {metrics['prevalence']:.4f} of them anomalous "
+        f"(the AP of random scores); AUC macro over {metrics['fused']['macro_videos']} videos{_drawn(metrics)}",
+        _frames(metrics, speeds),
+        *_objects(metrics["objects"]),
+        *_alarms(metrics["thresholds"]),
+    ]
+    return "\n\n".join(parts) + published_text(metrics["published"])
+
+
+def published_text(published: Sequence[Mapping[str, Any]]) -> str:
+    """What others published on the data set at hand, each figure with its source; '' where there is nothing."""
+    if not published:
+        return ""
+    width = max(len(figure["method"]) for figure in published)
+    lines = [f"{f['method']:{width}}  {f['metric']} {f['value']:.4f}  {f['source']}" for f in published]
+    return "\n".join(["", "", "published by others", "", *lines])
+
+
+def _frames(metrics: Mapping[str, Any], speeds: Mapping[str, float]) -> str:
+    rows = []
+    for name, figures in _streams(metrics):
+        row = {"": name, **{head: _shown(figures[key]) for head, key in FRAMES.items()}}
+        for key, head in {"ap": "[AP]", "auc_micro": "[AUC micro]"}.items():
+            drawn = figures["intervals"]
+            row[head] = "{:.3f}-{:.3f}".format(*drawn[key]) if drawn else NOTHING
+        count = figures.get("parameters")
+        row["frames/s"] = f"{speeds[name]:.1f}" if name in speeds else NOTHING
+        row["parameters"] = f"{count:,}" if count is not None else NOTHING
+        rows.append(row)
+    return _table(rows)
+
+
+def _drawn(metrics: Mapping[str, Any]) -> str:
+    drawn = metrics["fused"]["intervals"]
+    return f"; in brackets, {drawn['level']:.0%} of {drawn['draws']:,} draws of whole videos" if drawn else ""
+
+
+def _streams(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Detectors first, then their other streams, then the fusion."""
+    others = [item for detector in metrics["detectors"].values() for item in detector["streams"].items()]
+    return [*metrics["detectors"].items(), *others, ("fused", metrics["fused"])]
+
+
+def _objects(objects: Mapping[str, Any]) -> list[str]:
+    if not objects:
+        return []
+    streams = [item for detector in objects["detectors"].values() for item in detector["streams"].items()]
+    keys = [key for _, figures in streams for key in figures.get("pixel", {})]
+    aupro = next((key for key in keys if key.startswith("aupro")), "aupro")  # its limit is in its name
+    rows = [_object_row(name, figures, aupro) for name, figures in streams]
+    videos = objects["videos"]
+    return [
+        f"boxes against {objects['regions']:,} regions and {objects['tracks']:,} tracks in {objects['frames']:,} "
+        f"frames, by the track files of {videos['tracks']} videos and the masks of {videos['masks']}; "
+        "tao_* at the evt threshold",
+        _table(rows),
+    ]
+
+
+def _object_row(name: str, figures: Mapping[str, Any], aupro: str) -> dict[str, str]:
+    """One stream's figures; what was not asked for, or could not be measured, is marked."""
+    row: dict[str, float | None] = {head: figures.get("region", {}).get(head.lower()) for head in ("RBDC", "TBDC")}
+    pixel = {"AUROC": "auroc", "AP": "ap", aupro.replace("aupro", "AUPRO"): aupro, "F1": "best_f1"}
+    row |= {f"pixel {head}": figures.get("pixel", {}).get(key) for head, key in pixel.items()}
+    for level in ("tao_region", "tao_track"):
+        found = figures.get("tao", {}).get("evt", {}).get(level, {})
+        row |= {f"{level} {head}": found.get(key) for head, key in RATES.items()}
+    return {"": name, **{head: _shown(value) for head, value in row.items()}}
+
+
+def _alarms(thresholds: Mapping[str, Any]) -> list[str]:
+    rows, lacking = [], {}
+    for name, methods in thresholds.items():
+        for method, entry in methods.items():
+            if "reason" in entry:
+                lacking.setdefault(entry["reason"], []).append(f"{name}, {method}")
+            else:
+                rows.append({"": f"{name}, {method}", **{head: _shown(entry.get(key)) for head, key in ALARMS.items()}})
+    if not rows and not lacking:
+        return []
+    head = "thresholds from held-out normal footage, on raw scores; false alarms on what they have not seen"
+    missing = "\n".join(f"no threshold: {'; '.join(names)}: {reason}" for reason, names in lacking.items())
+    return [head, *([_table(rows)] if rows else []), *([missing] if missing else [])]
+
+
+def _shown(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4f}"
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    return pd.DataFrame([{**row} for row in rows], dtype=object).set_index("").rename_axis(None).to_string()

@@ -1,0 +1,151 @@
+"""What `evaluate` does with boxes: pixel, region and object metrics of every detector that has an object table.
+
+Masks are read once, frame by frame, for all detectors and streams together; nothing but boxes and counts is kept.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from pixelplay.artifacts import RunFiles, read_table
+from pixelplay.config import Config, EvaluateConfig
+from pixelplay.errors import DataError
+from pixelplay.metrics.alarms import CONSTANT, constant_threshold
+from pixelplay.metrics.boxes import Detections, Regions
+from pixelplay.metrics.pixels import PixelCounts
+from pixelplay.metrics.regions import region_metrics
+from pixelplay.metrics.tao import tao_metrics
+from pixelplay.metrics.truth import boxes_of, components, link
+from pixelplay.progress import progress_bar
+from pixelplay.stages.object_tables import NO_TRACK, ObjectStream, read_streams
+from pixelplay.videos.truth import read_tracks
+from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
+
+LEVELS = {"pixel", "region", "tao"}
+
+
+def measure_objects(config: Config, files: RunFiles, videos: list[Video]) -> dict[str, Any]:
+    """Metrics of each stream of each object table, and what they were measured on, ready for metrics.json.
+
+    Each stream of a table is measured by itself; a detector that fuses its streams object by object writes that as a
+    stream of its own name. Frames of `videos` with masks or tracks count, all of them, and no others.
+    {} where no detector has a table, or no such frame has an anomaly.
+    """
+    known = [video for video in videos if video.masks is not None or video.tracks is not None]
+    tables = {name: files.object_scores(name) for name in config.detectors if files.object_scores(name).exists()}
+    if not known or not tables or not LEVELS & set(config.evaluate.metrics):
+        return {}
+    streams = [s for name, path in tables.items() for s in read_streams(name, read_table(path, "score"), known)]
+    pixels = [PixelCounts() for _ in streams]
+    truth = _truth(config.evaluate, known, streams, pixels)
+    if not len(truth):
+        log.info(f"evaluate: no anomalous region in the masks and tracks of {len(known)} videos: no boxes are measured")
+        return {}
+    detectors: dict[str, Any] = {}
+    for stream, counts in zip(streams, pixels, strict=True):
+        detector = detectors.setdefault(stream.detector, {"every": stream.every, "streams": {}})
+        detector["streams"][stream.name] = _figures(config, stream, known, truth, counts)
+    return {
+        "frames": sum(map(len, known)),
+        "regions": len(truth),
+        "tracks": len(np.unique(truth.track)),
+        "videos": {"tracks": sum(v.tracks is not None for v in known), "masks": sum(v.tracks is None for v in known)},
+        "detectors": detectors,
+    }
+
+
+def _truth(
+    config: EvaluateConfig, videos: list[Video], streams: list[ObjectStream], pixels: list[PixelCounts]
+) -> Regions:
+    """The anomalous regions of all videos, frames and tracks counted through; masks are added to `pixels` on the way.
+
+    A track file wins over what the masks say of regions.
+    """
+    parts, frames, tracks = [], 0, 0
+    with progress_bar(sum(map(len, videos)), "frame", "measuring boxes") as bar:
+        for video in videos:
+            position, xyxy = [np.empty(0, np.int64)], [np.empty((0, 4))]
+            reported = [stream.of_video(video) for stream in streams]
+            for at, regions in _masks(video):
+                boxes = boxes_of(regions)
+                position.append(np.full(len(boxes), at))
+                xyxy.append(boxes)
+                for counts, of_stream in zip(pixels, reported, strict=True):
+                    rows = slice(*np.searchsorted(of_stream.position, [at, at + 1]))
+                    counts.add_boxes(of_stream.xyxy[rows], of_stream.score[rows], regions)
+                bar.update()
+            frame, boxes = np.concatenate(position), np.concatenate(xyxy)
+            found = _of_tracks(video) if video.tracks else Regions(frame, boxes, link(frame, boxes, config.link))
+            names, track = np.unique(found.track, return_inverse=True)
+            parts.append(Regions(found.frame + frames, found.xyxy, track + tracks))
+            frames, tracks = frames + len(video), tracks + len(names)
+    return Regions(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("frame", "xyxy", "track")))
+
+
+def _masks(video: Video) -> Iterator[tuple[int, np.ndarray]]:
+    """Position and regions, int32 (H, W), of each frame of a video with masks; nothing of one without."""
+    if video.masks is not None:
+        for position, number in enumerate(video.numbers):
+            yield position, components(video.masks.read(int(number), video.size))
+
+
+def _of_tracks(video: Video) -> Regions:
+    """What the track file says of frames that are there; frames may be missing from the footage."""
+    assert video.tracks is not None
+    tracks = read_tracks(video.tracks)
+    position = np.searchsorted(video.numbers, tracks.number).clip(max=len(video) - 1)
+    there = video.numbers[position] == tracks.number
+    if not there.all():
+        log.info(f"evaluate: {video.tracks}: {int((~there).sum())} boxes in frames that are not on disk do not count")
+    return Regions(position[there], tracks.xyxy[there], tracks.track[there])
+
+
+def _figures(
+    config: Config, stream: ObjectStream, videos: list[Video], truth: Regions, counts: PixelCounts
+) -> dict[str, Any]:
+    """What `evaluate.metrics` asks for, by level; what can't be measured has a `reason` instead."""
+    settings, detections = config.evaluate, _detections(stream, videos, config.evaluate)
+    frames = sum(map(len, videos))
+
+    def tao() -> dict[str, Any]:
+        return {method: _or_reason(lambda m=method: _tao(m, config, stream, detections, truth)) for method in CONSTANT}
+
+    levels = {
+        "pixel": lambda: _or_reason(lambda: counts.result(settings.aupro_limit).as_dict()),
+        "region": lambda: region_metrics(detections, truth, frames, settings.region).as_dict(),
+        "tao": tao,
+    }
+    return {level: measure() for level, measure in levels.items() if level in settings.metrics}
+
+
+def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfig) -> Detections:
+    """All boxes of a stream, frames and tracks counted through; boxes that have no track are linked by overlap."""
+    none = Detections(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
+    parts, frames, tracks = [none], 0, 0
+    for video in videos:
+        boxes = stream.of_video(video)
+        if len(boxes):
+            track, loose = boxes.track.copy(), boxes.track == NO_TRACK
+            track[loose] = track.max() + 1 + link(boxes.position[loose], boxes.xyxy[loose], config.link)
+            parts.append(Detections(boxes.position + frames, boxes.xyxy, boxes.score, track + tracks))
+            tracks += int(track.max()) + 1
+        frames += len(video)
+    return Detections(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("frame", "xyxy", "score", "track")))
+
+
+def _tao(method: str, config: Config, stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
+    """Rates at a threshold of the stream's held-out normal objects; raises DataError where they give none."""
+    threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
+    above = detections[detections.score > threshold.value]
+    return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao).as_dict()}
+
+
+def _or_reason(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return measure()
+    except DataError as error:
+        return {"reason": str(error)}

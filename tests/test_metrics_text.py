@@ -1,0 +1,99 @@
+"""The tables that evaluate prints: every figure under its head, and a mark where there is none."""
+
+from typing import Any
+
+from pixelplay.report.metrics_text import metrics_text, published_text
+
+HEADS = ["AP", "AUC micro", "AUC macro", "EER", "PR-AUC", "best F1", "AUC macro, anchored"]
+
+
+def figures(first: float, **changes: Any) -> dict[str, Any]:
+    names = ("ap", "auc_micro", "auc_macro", "eer", "pr_auc", "best_f1", "auc_macro_anchored")
+    values = {name: first + i / 100 for i, name in enumerate(names)}
+    drawn = {"ap": [0.125, 0.25], "auc_micro": [0.5, 0.75], "level": 0.9, "draws": 500}
+    return {**values, "macro_videos": 3, "intervals": drawn, **changes}
+
+
+def metrics(**changes: Any) -> dict[str, Any]:
+    detector = {**figures(0.2), "parameters": 1234567, "streams": {"conv_ae/mean": figures(0.3, auc_macro=None)}}
+    whole = {"frames": 1234, "prevalence": 0.25, "detectors": {"conv_ae": detector}, "fused": figures(0.4)}
+    return {**whole, "objects": {}, "thresholds": {}, "published": [], **changes}
+
+
+def test_frames_have_a_line_for_each_detector_stream_and_the_fusion():
+    above, table = metrics_text(metrics(), {"conv_ae": 12.34}).split("\n\n")
+    assert above.startswith("1,234 labelled test frames, 0.2500 of them anomalous (the AP of random scores); AUC macro")
+    assert above.endswith("over 3 videos; in brackets, 90% of 500 draws of whole videos")
+    head, *rows = table.splitlines()
+    assert head.split("  ")[-1].split() == ["frames/s", "parameters"] or head.endswith("frames/s parameters")
+    positions = [head.index(name) for name in HEADS]
+    assert positions == sorted(positions)
+    cells = {row.split()[0]: row.split()[1:] for row in rows}
+    shown = ["0.2000", "0.2100", "0.2200", "0.2300", "0.2400", "0.2500", "0.2600", "0.125-0.250", "0.500-0.750"]
+    assert cells["conv_ae"] == [*shown, "12.3", "1,234,567"]
+    assert cells["conv_ae/mean"][2] == "-"
+    assert cells["fused"][-2:] == ["-", "-"]
+    assert list(cells) == ["conv_ae", "conv_ae/mean", "fused"]
+    assert len({len(line) for line in table.splitlines()}) == 1
+
+
+def test_without_intervals_there_is_a_mark():
+    text = metrics_text(metrics(fused=figures(0.4, intervals=None)), {})
+    assert "in brackets" not in text
+    assert text.splitlines()[-1].split()[-4:] == ["-", "-", "-", "-"]
+
+
+def test_boxes_have_a_line_for_each_stream_and_a_mark_for_what_could_not_be_measured():
+    rates = {"precision": 0.25, "recall": None, "f1": 0.125}
+    whole = {
+        "region": {"rbdc": 0.61, "tbdc": 0.62},
+        "pixel": {"auroc": 0.63, "ap": 0.64, "aupro_0.3": 0.65, "best_f1": 0.66},
+        "tao": {"evt": {"threshold": 1.0, "tao_region": rates, "tao_track": {**rates, "f1": 0.5}}},
+    }
+    lacking = {"pixel": {"reason": "no masks"}, "tao": {"evt": {"reason": "too few"}}}
+    objects = {
+        "frames": 2010,
+        "regions": 2411,
+        "tracks": 22,
+        "videos": {"tracks": 5, "masks": 7},
+        "detectors": {"d": {"every": 5, "streams": {"d/space": whole, "d/time": lacking}}},
+    }
+    *_, above, table = metrics_text(metrics(objects=objects), {}).split("\n\n")
+    assert above == (
+        "boxes against 2,411 regions and 22 tracks in 2,010 frames, by the track files of 5 videos and the masks of 7; "
+        "tao_* at the evt threshold"
+    )
+    head, first, second = table.splitlines()
+    assert head.split("pixel AUPRO_0.3")[0].split() == ["RBDC", "TBDC", "pixel", "AUROC", "pixel", "AP"]
+    assert first.split() == [
+        *("d/space", "0.6100", "0.6200", "0.6300", "0.6400", "0.6500", "0.6600"),
+        *("0.2500", "-", "0.1250", "0.2500", "-", "0.5000"),
+    ]
+    assert second.split() == ["d/time", *["-"] * 12]
+
+
+def test_thresholds_have_a_line_for_each_method_that_gave_one():
+    found = {"value": 1.5, "false_alarms": 0.05, "precision": None, "recall": 0.5, "f1": 0.25}
+    moving = {name: value for name, value in found.items() if name != "value"}
+    thresholds = {"conv_ae": {"evt": {"reason": "too few"}, "percentile": found, "adaptive": moving}}
+    *_, table, lacking = metrics_text(metrics(thresholds=thresholds), {}).split("\n\n")
+    assert [line.split() for line in table.splitlines()] == [
+        ["threshold", "false", "alarms", "P", "R", "F1"],
+        ["conv_ae,", "percentile", "1.5000", "0.0500", "-", "0.5000", "0.2500"],
+        ["conv_ae,", "adaptive", "-", "0.0500", "-", "0.5000", "0.2500"],
+    ]
+    assert lacking == "no threshold: conv_ae, evt: too few"
+
+
+def test_one_reason_for_several_is_given_once():
+    thresholds = {name: {"evt": {"reason": "too few"}} for name in ("conv_ae", "st_ae")}
+    text = metrics_text(metrics(thresholds=thresholds), {})
+    assert text.endswith("\n\nno threshold: conv_ae, evt; st_ae, evt: too few")
+    assert "thresholds" not in metrics_text(metrics(), {})
+
+
+def test_published_figures_stand_with_their_sources():
+    rows = [{"method": "theirs", "metric": "ap", "value": 0.66881, "source": "arXiv 2409.16225, table 2"}]
+    assert published_text([]) == ""
+    assert published_text(rows).splitlines()[-1] == "theirs  ap 0.6688  arXiv 2409.16225, table 2"
+    assert metrics_text(metrics(published=rows), {}).endswith(published_text(rows))
