@@ -1,5 +1,7 @@
-"""Fusion: weights, alignment by (video, frame), and the order of normalising and smoothing."""
+"""Fusion: how members are combined, aligned by (video, frame), normalised and smoothed, in every split."""
 
+import time
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -7,24 +9,50 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import gmean, pmean, rankdata
 
-from pixelplay.config import FusionConfig, MemberConfig, NormaliseConfig, SmoothConfig
+from pixelplay.config import (
+    CompositeConfig,
+    FusionConfig,
+    MemberConfig,
+    NormaliseConfig,
+    RestoredConfig,
+    SmoothConfig,
+)
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.scores.fuse import FUSIONS, fuse, process, weighted_mean
+from pixelplay.scores.fuse import FUSIONS, align, combine, compose, fuse, member_of, process
+from pixelplay.scores.table import by_split
 
 Row = tuple[str, str, int, float]  # split, video, frame, score
 
 
-def member(weight: float = 1.0, normalise: str = "none", smooth: str = "none", window: int = 1) -> MemberConfig:
+def member(
+    weight: float = 1.0, normalise: str = "none", smooth: str = "none", window: int = 1, scope: str = "all"
+) -> MemberConfig:
     return MemberConfig(
         weight=weight,
-        normalise=NormaliseConfig(method=normalise, low=0.0, high=100.0),
-        smooth=SmoothConfig(method=smooth, window=window, sigma=1.0),
+        normalise=NormaliseConfig(method=normalise, low=0.0, high=100.0, scope=scope, clip=None),
+        smooth=SmoothConfig(method=smooth, window=window, sigma=1.0, decay=0.5, polynomial=0),
     )
 
 
-def fusion(default: MemberConfig, **members: MemberConfig) -> FusionConfig:
-    return FusionConfig(method="weighted_mean", default=default, members=members)
+def fusion(
+    default: MemberConfig, method: str = "weighted_mean", power: float = 1.0, **members: MemberConfig
+) -> FusionConfig:
+    return FusionConfig(
+        method=method,
+        power=power,
+        restored=RestoredConfig(noise_above=8.0, weight=1.0),
+        external=[],
+        default=default,
+        external_default=default,
+        composites={},
+        members=members,
+    )
+
+
+def combined(method: str, scores: np.ndarray, weights: list[float], power: float = 1.0) -> np.ndarray:
+    return combine(scores, np.array(weights), fusion(member(), method, power))
 
 
 def table(stream: str, rows: list[Row]) -> pd.DataFrame:
@@ -32,48 +60,211 @@ def table(stream: str, rows: list[Row]) -> pd.DataFrame:
     return frame.astype({"score": np.float32})
 
 
+def rows_of(result: pd.DataFrame, stream: str, split: str = "test") -> list[tuple[str, int, float]]:
+    chosen = result[(result["stream"] == stream) & (result["split"] == split)]
+    return list(zip(chosen["video"], chosen["frame"], chosen["score"], strict=True))
+
+
 A = table("a", [("test", "02", 4, 1.0), ("test", "02", 5, 2.0), ("test", "01", 9, 5.0)])
 B = table("b", [("test", "01", 9, 10.0), ("test", "02", 5, 20.0), ("test", "02", 4, 40.0)])  # the same rows, shuffled
+
+MEMBERS = np.array([[0.0, 0.2, 0.9, 0.5], [0.4, 0.2, 0.1, 1.0]])
+METHODS = sorted(FUSIONS)
+WEIGHTS = st.lists(st.just(0.0) | st.floats(0.01, 100), min_size=3, max_size=3).filter(any)
+SEEDS = st.integers(0, 2**32 - 1)
 
 
 def test_every_method_of_the_config_has_its_function() -> None:
     assert set(FUSIONS) == set(get_args(FusionConfig.model_fields["method"].annotation))
 
 
+# --- combining ------------------------------------------------------------------------------------------------------
+
+
 def test_weights_are_divided_by_their_sum() -> None:
     members = np.array([[0.0, 4.0], [8.0, 0.0]])
-    np.testing.assert_allclose(weighted_mean(members, np.array([3.0, 1.0])), [2.0, 3.0])
-    np.testing.assert_allclose(weighted_mean(members, np.array([1e308, 1e308])), [4.0, 2.0])
+    np.testing.assert_allclose(combined("weighted_mean", members, [3.0, 1.0]), [2.0, 3.0])
+    np.testing.assert_allclose(combined("weighted_mean", members, [1e308, 1e308]), [4.0, 2.0])
 
 
-def test_all_weights_zero_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="all fusion weights are 0"):
-        weighted_mean(np.ones((2, 3)), np.zeros(2))
+def test_maximum_by_hand() -> None:
+    assert combined("maximum", MEMBERS, [3.0, 1.0]).tolist() == [0.4, 0.2, 0.9, 1.0]
 
 
-@pytest.mark.parametrize("weight", [-1.0, np.inf, np.nan])
-def test_impossible_weights_are_an_error(weight: float) -> None:
-    with pytest.raises(ConfigError, match="finite and at least 0"):
-        weighted_mean(np.ones((2, 3)), np.array([1.0, weight]))
+def test_product_by_hand() -> None:
+    # Shares 3/4 and 1/4; whoever says 0 decides.
+    expected = [0.0, 0.2, 0.9**0.75 * 0.1**0.25, 0.5**0.75]
+    np.testing.assert_allclose(combined("product", MEMBERS, [3.0, 1.0]), expected, rtol=1e-12)
 
 
-@given(st.lists(st.just(0.0) | st.floats(0.01, 100), min_size=3, max_size=3).filter(any), st.integers(0, 2**32 - 1))
+def test_power_mean_by_hand() -> None:
+    # sqrt((3 x^2 + y^2) / 4)
+    expected = np.sqrt([0.16 / 4, 0.04, (3 * 0.81 + 0.01) / 4, (3 * 0.25 + 1) / 4])
+    np.testing.assert_allclose(combined("power_mean", MEMBERS, [3.0, 1.0], power=2.0), expected, rtol=1e-12)
+
+
+def test_rank_mean_by_hand() -> None:
+    # Ranks of four, less a half, by four: of the first 1 2 4 3, of the second 3 2 1 4.
+    first, second = (np.array(ranks) / 8 for ranks in ([1, 3, 7, 5], [5, 3, 1, 7]))
+    np.testing.assert_allclose(combined("rank_mean", MEMBERS, [3.0, 1.0]), 0.75 * first + 0.25 * second)
+
+
+def test_rank_mean_ranks_among_the_reference() -> None:
+    reference = np.array([[1.0, 2.0, 3.0, 4.0]])
+    result = combine(np.array([[0.0, 2.5, 9.0]]), np.array([1.0]), fusion(member(), "rank_mean"), reference)
+    assert result.tolist() == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("method", ["product", "power_mean"])
+def test_scores_below_zero_count_as_zero_where_a_power_would_turn_them_round(method: str) -> None:
+    scores = np.array([[-3.0, -3.0, 0.5], [-2.0, 1.0, 0.5]])
+    result = combined(method, scores, [1.0, 1.0], power=2.0)
+    np.testing.assert_allclose(result, [0.0, 0.0 if method == "product" else np.sqrt(0.5), 0.5])
+
+
+def test_a_power_mean_of_huge_and_of_tiny_scores_keeps_their_size() -> None:
+    result = combined("power_mean", np.array([[1e200, 1e-200], [1e200, 1e-200]]), [1.0, 1.0], power=9.0)
+    np.testing.assert_allclose(result, [1e200, 1e-200], rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_member_of_weight_zero_takes_no_part(method: str) -> None:
+    outvoted = np.vstack([MEMBERS, [-1e9, 0.0, 1e9, 5.0]])
+    alone = combined(method, MEMBERS, [2.0, 1.0], power=3.0)
+    np.testing.assert_array_equal(combined(method, outvoted, [2.0, 1.0, 0.0], power=3.0), alone)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_impossible_weights_are_an_error(method: str) -> None:
+    for weights, message in (
+        ([0.0, 0.0], "all fusion weights are 0"),
+        ([1.0], "2 fused streams have as many weights"),
+        *(([1.0, bad], "finite and at least 0") for bad in (-1.0, np.inf, np.nan)),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            combined(method, MEMBERS, weights)
+
+
+@given(WEIGHTS, SEEDS, st.sampled_from(METHODS), st.floats(0.1, 20))
 @settings(deadline=None)
-def test_a_weighted_mean_lies_between_its_members(weights: list[float], seed: int) -> None:
-    members = np.random.default_rng(seed).normal(size=(3, 10))
-    fused = weighted_mean(members, np.array(weights))
-    np.testing.assert_allclose(fused, np.average(members, axis=0, weights=weights), rtol=1e-9, atol=1e-12)
-    assert (fused >= members.min(axis=0) - 1e-12).all() and (fused <= members.max(axis=0) + 1e-12).all()
+def test_a_fusion_lies_between_its_members(weights: list[float], seed: int, method: str, power: float) -> None:
+    members = np.random.default_rng(seed).random(size=(3, 10))
+    fused = combined(method, members, weights, power)
+    part = members[np.array(weights) > 0]
+    if method == "rank_mean":
+        part = rankdata(part, axis=1) / 10 - 0.05
+    assert (fused >= part.min(axis=0) - 1e-12).all() and (fused <= part.max(axis=0) + 1e-12).all()
+
+
+@given(WEIGHTS, SEEDS, st.floats(0.1, 20))
+@settings(deadline=None)
+def test_means_equal_numpy_s_and_scipy_s(weights: list[float], seed: int, power: float) -> None:
+    members = np.random.default_rng(seed).random(size=(3, 10)) + 0.01
+    column = np.array(weights)[:, None] * np.ones(10)
+    expected = {
+        "weighted_mean": np.average(members, axis=0, weights=weights),
+        "power_mean": pmean(members, power, axis=0, weights=column),
+        "product": gmean(members, axis=0, weights=column),
+        "rank_mean": np.average(rankdata(members, axis=1) / 10 - 0.05, axis=0, weights=weights),
+    }
+    for method, scores in expected.items():
+        np.testing.assert_allclose(combined(method, members, weights, power), scores, rtol=1e-9, atol=1e-12)
+
+
+@given(WEIGHTS, SEEDS, st.sampled_from(METHODS), st.permutations(range(3)))
+@settings(deadline=None)
+def test_the_order_of_members_does_not_matter(weights: list[float], seed: int, method: str, order: list[int]) -> None:
+    members = np.random.default_rng(seed).random(size=(3, 10))
+    fused = combined(method, members, weights, power=3.0)
+    shuffled = combined(method, members[order], [weights[m] for m in order], power=3.0)
+    np.testing.assert_allclose(shuffled, fused, rtol=1e-12, atol=1e-12)
+
+
+@given(WEIGHTS, SEEDS, st.sampled_from(METHODS), st.integers(0, 2), st.integers(0, 9))
+@settings(deadline=None)
+def test_a_higher_score_never_lowers_the_fusion(
+    weights: list[float], seed: int, method: str, m: int, frame: int
+) -> None:
+    members = np.random.default_rng(seed).random(size=(3, 10))
+    higher = members.copy()
+    higher[m, frame] += 0.3
+    before, after = (combined(method, scores, weights, power=3.0)[frame] for scores in (members, higher))
+    assert after >= before - 1e-12
+
+
+# --- one stream -----------------------------------------------------------------------------------------------------
+
+
+def processed(rows: list[Row], how: MemberConfig, **kwargs: object) -> dict[str, dict[str, list[float]]]:
+    splits = process(by_split(table("a", rows)), how, **kwargs)
+    return {split: {video: one.scores.tolist() for video, one in videos.items()} for split, videos in splits.items()}
+
+
+def test_process_normalises_over_all_videos_then_smooths_within_each() -> None:
+    rows = [("test", "1", 2, 4.0), ("test", "1", 1, 0.0), ("test", "2", 3, 8.0), ("test", "2", 4, 8.0)]
+    splits = process(by_split(table("a", rows)), member(normalise="minmax", smooth="moving_average", window=3))
+    # Over both videos 0..8 goes to 0..1; video 1 then averages 0 and 1/2, and nothing of video 2 leaks into it.
+    one, two = splits["test"]["1"], splits["test"]["2"]
+    assert (one.frames.tolist(), two.frames.tolist()) == ([1, 2], [3, 4])
+    assert (one.scores.tolist(), two.scores.tolist()) == ([0.25, 0.25], [1.0, 1.0])
+    assert one.scores.dtype == np.float64
+
+
+def test_with_scope_video_each_video_has_its_own_scale() -> None:
+    rows = [("test", "1", 1, 0.0), ("test", "1", 2, 4.0), ("test", "2", 1, 4.0), ("test", "2", 2, 8.0)]
+    result = processed(rows, member(normalise="minmax", scope="video"))
+    assert result == {"test": {"1": [0.0, 1.0], "2": [0.0, 1.0]}}
+    assert processed(rows, member(normalise="minmax")) == {"test": {"1": [0.0, 0.5], "2": [0.5, 1.0]}}
+
+
+NORMAL = [("calibration", "t", at, float(at)) for at in range(5)]  # median 2, MAD 1
+PLANTED = [("pseudo", "p", 0, 0.0), ("pseudo", "p", 1, 10.0), ("pseudo", "p", 2, 4.0)]
+TEST = [("test", "1", 0, 2.0), ("test", "1", 1, 4.0)]
+
+
+def test_every_split_is_calibrated_by_the_held_out_scores() -> None:
+    result = processed([*TEST, *NORMAL, *PLANTED], member(normalise="calibrated"))
+    for split, scores in {"test": [0, 2], "calibration": [-2, -1, 0, 1, 2], "pseudo": [-2, 8, 2]}.items():
+        (found,) = result[split].values()
+        np.testing.assert_allclose(np.array(found) * 1.4826, scores, atol=1e-12)
+
+
+def test_held_out_scores_are_put_on_the_scale_of_the_test_set_and_planted_ones_on_their_own() -> None:
+    result = processed([*TEST, *NORMAL, *PLANTED], member(normalise="minmax"))
+    assert result == {
+        "test": {"1": [0.0, 1.0]},
+        "calibration": {"t": [-1.0, -0.5, 0.0, 0.5, 1.0]},
+        "pseudo": {"p": [0.0, 1.0, 0.4]},
+    }
+
+
+def test_weights_reach_the_frames_of_their_video_and_split() -> None:
+    rows = [(split, "1", at, score) for split in ("test", "calibration") for at, score in enumerate((1.0, 7.0, 3.0))]
+    rows += [("test", "2", 0, 5.0)]
+    how = member(smooth="moving_average", window=3)
+    weights = {"test": {"1": np.array([1.0, 0.0, 1.0])}}
+    result = processed(rows, how, weights=weights)
+    assert result == {"test": {"1": [1.0, 2.0, 3.0], "2": [5.0]}, "calibration": {"1": [4.0, 11 / 3, 5.0]}}
+
+
+@pytest.mark.parametrize("scope", ["all", "video"])
+def test_process_refuses_a_stream_without_test_rows_and_one_without_what_it_is_calibrated_by(scope: str) -> None:
+    with pytest.raises(DataError, match="no scores of split=test"):
+        process(by_split(table("a", NORMAL)), member())
+    with pytest.raises(DataError, match="needs scores of held-out normal footage"):
+        process(by_split(table("a", TEST)), member(normalise="calibrated_z", scope=scope))
+
+
+# --- all of them ----------------------------------------------------------------------------------------------------
 
 
 def test_fuse_aligns_members_by_video_and_frame_and_keeps_the_first_ones_order() -> None:
     result = fuse({"a": A, "b": B}, fusion(member(), b=member(weight=3.0)))
-    assert list(result.columns) == ["video", "frame", "stream", "score"]
+    assert list(result.columns) == ["split", "video", "frame", "stream", "score"]
     assert result["stream"].tolist() == ["a"] * 3 + ["b"] * 3 + ["fused"] * 3
     for stream, scores in {"a": [1, 2, 5], "b": [40, 20, 10], "fused": [30.25, 15.5, 8.75]}.items():
-        rows = result[result["stream"] == stream]
-        assert list(zip(rows["video"], rows["frame"], strict=True)) == [("02", 4), ("02", 5), ("01", 9)]
-        assert rows["score"].tolist() == scores
+        places = [("02", 4), ("02", 5), ("01", 9)]
+        assert rows_of(result, stream) == [(*place, score) for place, score in zip(places, scores, strict=True)]
 
 
 def test_each_member_is_normalised_on_its_own() -> None:
@@ -93,27 +284,68 @@ def test_one_member_alone_is_the_fused_stream() -> None:
     assert result.loc[result["stream"] == "fused", "score"].tolist() == [1.0, 2.0, 5.0]
 
 
-def test_process_normalises_over_all_videos_then_smooths_within_each() -> None:
-    rows = [("test", "1", 2, 4.0), ("test", "1", 1, 0.0), ("test", "2", 3, 8.0), ("test", "2", 4, 8.0)]
-    result = process(table("a", rows), member(normalise="minmax", smooth="moving_average", window=3))
-    # Over both videos 0..8 goes to 0..1; video 1 then averages 0 and 1/2, and nothing of video 2 leaks into it.
-    assert result["frame"].tolist() == [1, 2, 3, 4]
-    assert result["score"].tolist() == [0.25, 0.25, 1.0, 1.0]
-    assert result["score"].dtype == np.float64
+def test_an_external_member_is_processed_by_its_own_default(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").touch()
+    config = fusion(member()).model_copy(
+        update={"external": [tmp_path / "b.csv"], "external_default": member(weight=0.25, normalise="minmax")}
+    )
+    result = fuse({"a": A, "b": B}, config)
+    assert [score for *_, score in rows_of(result, "b")] == [1.0, pytest.approx(1 / 3), 0.0]
+    np.testing.assert_allclose([score for *_, score in rows_of(result, "fused")], [1.0, (2 + 1 / 12) / 1.25, 4.0])
 
 
-def test_process_calibrates_on_the_calibration_rows_only() -> None:
-    normal = [("calibration", "t", at, float(at)) for at in range(5)]  # median 2, MAD 1
-    planted = [("pseudo", "t", at, 1000.0) for at in range(5)]
-    result = process(table("a", [("test", "1", 0, 2 + 1.4826), *normal, *planted]), member(normalise="calibrated"))
-    assert result["score"].tolist() == pytest.approx([1.0], abs=1e-6)  # float32 scores
-    assert result["video"].tolist() == ["1"]
+def held_out(stream: str, scores: list[float], split: str = "calibration") -> pd.DataFrame:
+    # The video has a test video's name: they are two.
+    return table(stream, [(split, "02", at, score) for at, score in enumerate(scores)])
+
+
+def test_held_out_and_planted_frames_are_fused_like_test_frames_where_every_member_has_them() -> None:
+    streams = {
+        "a": pd.concat([A, held_out("a", [1.0, 9.0]), held_out("a", [2.0], "pseudo")]),
+        "b": pd.concat([B, held_out("b", [3.0, 5.0])]),
+    }
+    result = fuse(streams, fusion(member()))
+    assert rows_of(result, "fused", "calibration") == [("02", 0, 2.0), ("02", 1, 7.0)]
+    assert [score for *_, score in rows_of(result, "fused")] == [20.5, 11.0, 7.5]
+    assert rows_of(result, "a", "pseudo") == [("02", 0, 2.0)]
+    assert rows_of(result, "fused", "pseudo") == []
+
+
+def test_held_out_frames_are_ranked_among_the_test_frames_and_planted_ones_among_themselves() -> None:
+    streams = {"a": pd.concat([A, held_out("a", [1.5, 9.0]), held_out("a", [70.0, 80.0], "pseudo")])}
+    result = fuse(streams, fusion(member(), "rank_mean"))
+    assert [score for *_, score in rows_of(result, "fused", "calibration")] == [pytest.approx(1 / 3), 1.0]
+    assert [score for *_, score in rows_of(result, "fused", "pseudo")] == [0.25, 0.75]
+
+
+def test_combining_aligned_members_gives_what_fuse_gives() -> None:
+    streams = {"a": A, "b": B}
+    config = fusion(member(normalise="minmax", smooth="moving_average", window=3), "power_mean", power=3.0)
+    members = align({stream: process(by_split(rows), config.default) for stream, rows in streams.items()})["test"]
+    assert (members.streams, members.videos) == (["a", "b"], ["02", "01"])
+    assert (members.frames.tolist(), members.starts.tolist()) == ([4, 5, 9], [0, 2])
+    scores = combine(members.scores, np.array([1.0, 1.0]), config)
+    assert scores.tolist() == [score for *_, score in rows_of(fuse(streams, config), "fused")]
+    cut = {video: (one.frames.tolist(), one.scores.tolist()) for video, one in members.by_video(scores).items()}
+    assert cut == {"02": ([4, 5], scores[:2].tolist()), "01": ([9], scores[2:].tolist())}
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"rank_mean"}))
+def test_a_search_can_combine_in_milliseconds(method: str) -> None:
+    scores, weights = np.random.default_rng(0).random((8, 12_000)), np.ones(8)
+    config = fusion(member(), method, power=4.0)
+    combine(scores, weights, config)
+    start = time.process_time()
+    for _ in range(20):
+        combine(scores, weights, config)
+    assert (time.process_time() - start) / 20 < 0.05  # seconds
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (B[B["frame"] != 5], "stream 'b' has no score for video '02', frame 5, which stream 'a' has"),
+        (B[B["frame"] != 5], "stream 'b' has no score for video '02', frame 5, which stream 'a' has .split test, 1 su"),
+        (B[B["video"] != "02"], "stream 'b' has no score for video '02', frame 4, .*2 such row"),
         (table("b", [*[("test", "02", at, 1.0) for at in (4, 5, 6)], ("test", "01", 9, 1.0)]), "stream 'a' .*frame 6"),
         (A, "table of stream 'b' has rows of a"),
         (B.assign(split="calibration"), "no scores of split=test"),
@@ -123,6 +355,12 @@ def test_process_calibrates_on_the_calibration_rows_only() -> None:
 def test_members_that_do_not_match_are_refused(other: pd.DataFrame, message: str) -> None:
     with pytest.raises(DataError, match=message):
         fuse({"a": A, "b": other}, fusion(member()))
+
+
+def test_held_out_frames_that_do_not_match_are_refused_too() -> None:
+    streams = {"a": pd.concat([A, held_out("a", [1.0, 2.0])]), "b": pd.concat([B, held_out("b", [1.0])])}
+    with pytest.raises(DataError, match=r"stream 'b' has no score for video '02', frame 1, .*split calibration"):
+        fuse(streams, fusion(member()))
 
 
 def test_a_configured_member_without_scores_is_named() -> None:
@@ -137,6 +375,39 @@ def test_nothing_to_fuse_and_a_stream_called_fused_are_refused() -> None:
         fuse({"fused": table("fused", [("test", "1", 0, 1.0)])}, fusion(member()))
 
 
-def test_process_refuses_two_streams() -> None:
-    with pytest.raises(DataError, match="has 2: a, b"):
-        process(pd.concat([A, B]), member())
+# --- composites -----------------------------------------------------------------------------------------------------
+
+
+def composed_of_two() -> FusionConfig:
+    """Stream a made of a/x and a/y: min-max, then (0.75 x^2 + 0.25 y^2)^(1/2)."""
+    parts = {"a/x": member(weight=3.0, normalise="minmax"), "a/y": member(weight=1.0, normalise="minmax")}
+    composite = CompositeConfig(method="power_mean", power=2.0, streams=parts)
+    smoothed = member(smooth="moving_average", window=3)
+    return fusion(smoothed).model_copy(update={"composites": {"a": composite}})
+
+
+def part(stream: str, scores: list[float]) -> pd.DataFrame:
+    return table(stream, [("test", "01", frame, score) for frame, score in enumerate(scores)])
+
+
+def test_a_composite_is_made_of_its_parts_in_place_of_what_the_detector_scored() -> None:
+    tables = {"a": part("a", [9.0, 9.0, 9.0]), "a/x": part("a/x", [1.0, 3.0, 5.0]), "a/y": part("a/y", [4.0, 2.0, 4.0])}
+    made = compose(tables, composed_of_two())
+    assert list(made) == ["a"] and set(made["a"]["stream"]) == {"a"}
+    wanted = [np.sqrt(0.25), np.sqrt(0.75 * 0.25), 1.0]  # x: 0, 0.5, 1; y: 1, 0, 1
+    np.testing.assert_allclose(made["a"]["score"], wanted)
+
+
+def test_a_composite_is_not_smoothed_again_and_its_parts_are_processed_as_parts() -> None:
+    config = composed_of_two()
+    assert member_of("a", config).smooth.method == "none"
+    assert member_of("a/x", config) == config.composites["a"].streams["a/x"]
+    assert member_of("b", config).smooth.method == "moving_average"
+    own = member(weight=7.0)
+    assert member_of("a", config.model_copy(update={"members": {"a": own}})) == own
+
+
+def test_a_composite_of_a_detector_that_is_not_there_is_left_out_and_one_without_its_parts_refused() -> None:
+    assert compose({"b": part("b", [1.0])}, composed_of_two()) == {}
+    with pytest.raises(ConfigError, match=r"fusion\.composites\.a\.streams\.a/y: no such stream; did you mean 'a/x'\?"):
+        compose({"a": part("a", [1.0]), "a/x": part("a/x", [1.0])}, composed_of_two())

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pixelplay.errors import DataError
-from pixelplay.scores.table import by_video, check
+from pixelplay.scores.table import by_split, by_video, check, to_table
 
 
 def table(**changes: list) -> pd.DataFrame:
@@ -73,3 +73,29 @@ def test_by_video_keeps_the_order_of_videos_and_sorts_frames() -> None:
     assert videos["02"].scores.tolist() == [0.75, 0.5]
     assert videos["02"].frames.dtype == np.int64 and videos["02"].scores.dtype == np.float32
     assert by_video(table(), "test", "other") == {}
+
+
+def test_by_split_has_the_splits_that_have_rows_in_a_fixed_order_and_to_table_takes_them_back() -> None:
+    shuffled = table(split=["calibration", "test", "calibration", "test"])
+    splits = by_split(shuffled)
+    assert {split: list(videos) for split, videos in splits.items()} == {"test": ["01", "02"], "calibration": ["02"]}
+    assert list(splits) == ["test", "calibration"]
+    assert splits["calibration"]["02"].frames.tolist() == [5, 7]
+    again = to_table("conv_ae", splits)
+    check(again)
+    assert list(again.columns) == ["split", "video", "frame", "stream", "score"]
+    rows = list(zip(again["split"], again["video"], again["frame"], again["score"], strict=True))
+    assert rows == [
+        ("test", "01", 939, 0.25),
+        ("test", "02", 5, 1.0),
+        ("calibration", "02", 5, 0.75),
+        ("calibration", "02", 7, 0.5),
+    ]
+
+
+def test_by_split_refuses_two_streams_and_a_table_that_is_none() -> None:
+    with pytest.raises(DataError, match="the rows of one stream are wanted; the table has 2: a, b"):
+        by_split(table(stream=["a", "a", "b", "a"]))
+    with pytest.raises(DataError, match="more than once"):
+        by_split(table(frame=[7, 939, 7, 7]))
+    assert by_split(table().iloc[:0]) == {}

@@ -101,6 +101,12 @@ def read_index(place: Place) -> Index:
     return Index.load(place.folder / "outputs/tiny/index.json")
 
 
+def fused_scores() -> pd.Series:
+    """The fused scores of the test frames, by (video, frame)."""
+    table = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'fused' and split == 'test'")
+    return table.set_index(["video", "frame"])["score"]
+
+
 def frames_on_disk(place: Place, split: str) -> set[tuple[str, int]]:
     paths = (place.shared / "data" / split).glob("*/*.jpg")
     return {(path.parent.name, int(path.stem.removeprefix("frame_"))) for path in paths}
@@ -129,11 +135,14 @@ def test_raw_scores_are_a_scores_table_of_every_test_and_held_out_frame_in_every
         assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held}
 
 
-def test_the_fused_table_holds_the_fusion_and_every_stream_for_every_test_frame(place: Place):
+def test_the_fused_table_holds_the_fusion_and_every_stream_for_every_test_and_held_out_frame(place: Place):
     table = pd.read_parquet("outputs/tiny/fused.parquet")
+    check(table)
     assert set(table["stream"]) == STREAMS | {"fused"}
+    held = {(v.id, int(n)) for v in read_index(place).calibration for n in v.numbers}
     for _, rows in table.groupby("stream"):
-        assert set(zip(rows["video"], rows["frame"], strict=True)) == frames_on_disk(place, "test")
+        by_split = {split: set(zip(r["video"], r["frame"], strict=True)) for split, r in rows.groupby("split")}
+        assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held}
     scores = {stream: rows["score"].to_numpy() for stream, rows in table.groupby("stream")}
     assert np.array_equal(scores["fused"], scores["conv_ae"])  # its only member
 
@@ -143,8 +152,8 @@ def test_the_submission_has_the_ids_of_the_test_frames_in_order_and_the_fused_sc
     assert list(rows.columns) == ["Id", "Predicted"]
     frames = sorted(frames_on_disk(place, "test"))
     assert rows["Id"].tolist() == [f"{int(video)}_{number}" for video, number in frames]
-    table = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'fused'").set_index(["video", "frame"])
-    assert rows["Predicted"].tolist() == table.loc[frames, "score"].tolist()
+    table = fused_scores()
+    assert rows["Predicted"].tolist() == table.loc[frames].tolist()
     assert submission.validate(Path("submissions/tiny.csv"), rows["Id"].tolist()) == []
 
 
@@ -177,7 +186,7 @@ def test_figures_of_a_stream_are_those_of_its_smoothed_and_of_its_raw_scores(pla
     labels = pd.concat([pd.read_csv(path).assign(video=path.stem) for path in files]).set_index(["video", "frame"])
     figures = json.loads(Path("outputs/tiny/metrics.json").read_text())["detectors"]["conv_ae"]["streams"]
     raw = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("split == 'test'")
-    tables = {"": pd.read_parquet("outputs/tiny/fused.parquet"), "unsmoothed": raw}
+    tables = {"": pd.read_parquet("outputs/tiny/fused.parquet").query("split == 'test'"), "unsmoothed": raw}
     for key, table in tables.items():
         scores = table[table["stream"] == "conv_ae/mean"].set_index(["video", "frame"])["score"].loc[labels.index]
         found = figures["conv_ae/mean"][key] if key else figures["conv_ae/mean"]
@@ -495,8 +504,8 @@ def test_a_member_is_processed_as_it_says(place: Place):
     raw = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("split == 'test' and stream == 'conv_ae/mean'")
     span = raw["score"].max() - raw["score"].min()
     expected = (raw.set_index(["video", "frame"])["score"].astype(np.float64) - raw["score"].min()) / span
-    fused = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'fused'").set_index(["video", "frame"])
-    pd.testing.assert_series_equal(fused["score"], expected.loc[fused.index], rtol=1e-5, check_names=False)
+    fused = fused_scores()
+    pd.testing.assert_series_equal(fused, expected.loc[fused.index], rtol=1e-5, check_names=False)
 
 
 def test_a_member_that_is_no_stream_of_its_detector_is_an_error(place: Place):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelplay.errors import DataError
-from pixelplay.scores.submission import build, expected_ids_from_sample, submission_id, to_csv_text, validate
+from pixelplay.scores.submission import build, expected_ids_from_sample, read, submission_id, to_csv_text, validate
+from pixelplay.scores.table import check
 
 IDS = ["1_939", "1_940", "2_5", "Train_007_3"]
 
@@ -204,3 +205,44 @@ def test_a_sample_that_can_not_serve_is_an_error(tmp_path: Path, text: str) -> N
 def test_expected_ids_that_repeat_are_the_callers_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected_ids: 1 id"):
         validate(written(tmp_path, "Id,Predicted\n"), ["1_1", "1_1"])
+
+
+EXPECTED = [("01", 939), ("01", 940), ("02", 5), ("Train_007", 3)]  # IDS
+
+
+def test_a_submission_is_read_as_a_scores_table_whatever_the_order_of_its_rows(tmp_path: Path) -> None:
+    rows = good_rows()
+    path = written(tmp_path, "\n".join(["Id,Predicted", *rows[::-1]]))
+    table = read(path, EXPECTED, "old")
+    check(table)
+    assert list(zip(table["video"], table["frame"], strict=True)) == EXPECTED
+    assert table["score"].tolist() == [0.0, 0.1, 0.2, 0.3]
+    assert set(table["split"]) == {"test"} and set(table["stream"]) == {"old"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["1_939,0.5"], "3 ids (1_940, 2_5, Train_007_3) missing"),
+        ([*good_rows(), "9_1,1", "9_2,1"], "2 ids (9_1, 9_2) not expected"),
+        ([*good_rows(), "1_939,1"], "1 id (1_939) more than once"),
+        (["01_939,1", *good_rows()[1:]], "1 id (01_939) in the wrong form: 01_939 must be 1_939"),
+        ([*good_rows()[:3], "Train_007_3,nan"], "line 5: Predicted is NaN"),
+        ([*good_rows()[:3], "Train_007_3"], "line 5: not two fields, Id and Predicted; 1 id (Train_007_3) missing"),
+        ([], "4 ids (1_939, 1_940, 2_5, Train_007_3) missing"),
+    ],
+)
+def test_a_submission_of_other_frames_is_not_read_but_named_with_what_is_wrong(
+    tmp_path: Path, rows: list[str], message: str
+) -> None:
+    path = written(tmp_path, "\n".join(["Id,Predicted", *rows]))
+    with pytest.raises(DataError) as error:
+        read(path, EXPECTED, "old")
+    assert str(error.value) == f"{path} does not fit the 4 test frames: {message}"
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"Id,Score\n", "header"), (b"\xff", "not a text file")])
+def test_a_file_of_another_form_is_not_read_and_has_one_problem(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message) as error:
+        read(written(tmp_path, content), EXPECTED, "old")
+    assert "missing" not in str(error.value)

@@ -10,9 +10,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from pixelplay.config import CONFIG_DIR, Config, alternatives, validate
+from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
 from pixelplay.errors import ConfigError, PixelPlayError
 
 HELP = """
@@ -27,6 +28,8 @@ Any key that `--cfg job` shows can be set: dataset.root=FOLDER, trainer.max_epoc
 A value with = or ? in it is quoted twice: 'dataset.root="a=b"'.
 """
 
+OPEN = ("fusion.members.", "fusion.external_default.")  # mappings that need not have all the keys that they may have
+
 
 def load_config(overrides: list[str]) -> Config:
     """Compose and check the configuration as a command with these overrides would; for notebooks and tests."""
@@ -35,7 +38,7 @@ def load_config(overrides: list[str]) -> Config:
 
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return _checked(compose("config", overrides=overrides))
+            return _checked(compose("config", overrides=overrides), overrides)
     except HydraException as error:  # explained outside, since that composes the defaults
         raise ConfigError(_explain(error)) from None
 
@@ -50,8 +53,10 @@ def command(main: Callable[[Config], None]) -> None:
         return
 
     def job(raw: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
         with _explained():
-            main(_checked(raw, _sweep_name()))
+            main(_checked(raw, list(HydraConfig.get().overrides.task), _sweep_name()))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     with _explained():
@@ -77,7 +82,7 @@ def _explained() -> Iterator[None]:
         _fail(f"{error}\nmake room, or name another folder (paths.outputs=, paths.cache=, …), and run it again")
 
 
-def _checked(raw: Any, run: str | None = None) -> Config:
+def _checked(raw: Any, overrides: list[str], run: str | None = None) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -88,7 +93,21 @@ def _checked(raw: Any, run: str | None = None) -> Config:
     values.pop("hydra", None)
     if run and values.get("run") is None:
         values["run"] = run
+    if values.get("fusion_file") is not None:
+        values["fusion"] = _fusion_of_file(values["fusion_file"], overrides)
     return validate(Config, values)
+
+
+def _fusion_of_file(name: Any, overrides: list[str]) -> FusionConfig:
+    from pixelplay.scores import fusion_file
+
+    unheard = [override for override in overrides if re.match(r"[+~]*fusion[.=@]", override)]
+    if unheard:
+        raise ConfigError(
+            f"{unheard[0]} would have no effect: fusion_file={name} takes the place of all of fusion; change the file, "
+            "or leave one of the two out"
+        )
+    return fusion_file.read(Path(str(name)).expanduser())
 
 
 def _sweep_name() -> str | None:
@@ -121,7 +140,8 @@ def _explain(error: Exception) -> str:
         node = OmegaConf.select(defaults, parent) if parent else defaults
         if isinstance(node, DictConfig) and name not in node:
             names = [str(k) for k in node if k != "hydra"] + ([] if parent else _group_names())
-            return f"{key}: unknown key; {alternatives(name, sorted(set(names)))}"
+            adding = f" (to add one: +{key}=…)" if key.startswith(OPEN) else ""
+            return f"{key}: unknown key; {alternatives(name, sorted(set(names)))}{adding}"
     return message
 
 

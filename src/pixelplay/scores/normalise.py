@@ -1,7 +1,9 @@
-"""Bring the raw scores of different detectors to one scale, over the whole test set at once.
+"""Bring the raw scores of different detectors to one scale.
 
-A normaliser is a function `(scores, calibration, config) -> scores` in `NORMALISERS`, found by `config.method`; a new
-one is a function here, its entry there, and its name in `NormaliseConfig.method`.
+A normaliser is a function `(reference, config) -> map`: it learns from reference scores (R,), at least one, and returns
+the function that maps any scores (N,). The same function can learn from the very scores that are to be normalised
+(`FITTED_ON_SCORES`) or from held-out normal footage (`FITTED_ON_NORMAL`); both are found by `config.method`. A new
+one is a function here, its entry in one of the two, and its name in `NormaliseConfig.method`.
 """
 
 from collections.abc import Callable
@@ -13,17 +15,28 @@ from pixelplay.errors import DataError
 
 GAUSSIAN_MAD = 1.4826  # 1 / Phi^-1(3/4): makes the MAD of a normal distribution its standard deviation
 
+Map = Callable[[np.ndarray], np.ndarray]
 
-def normalise(scores: np.ndarray, calibration: np.ndarray | None, config: NormaliseConfig) -> np.ndarray:
-    """Scores (N,) by `config.method`, in float64 (N,).
 
-    `calibration` (C,) are the same stream's scores on held-out normal footage; only `calibrated` reads them.
-    Raises DataError when either has a NaN or an infinite value, or spans more than float64 can hold.
+def normalise(
+    scores: np.ndarray, heldout: np.ndarray | None, config: NormaliseConfig, reference: np.ndarray | None = None
+) -> np.ndarray:
+    """Scores (N,) by `config.method`, then clipped to `config.clip`, if that is set; float64 (N,).
+
+    `heldout` (C,) are the same stream's scores on held-out normal footage, for the methods of `FITTED_ON_NORMAL`; the
+    others learn from `reference` (R,), by default the scores themselves. Another reference serves to put further
+    scores on the scale of the first: held-out ones on that of the test set.
+    Raises DataError when a method lacks what it learns from, when anything is NaN or infinite, and when the scores
+    span more than float64 can hold.
     """
     scores = _finite(scores, "scores")
-    calibration = _finite(np.empty(0) if calibration is None else calibration, "calibration scores")
+    heldout = _finite(np.empty(0) if heldout is None else heldout, "calibration scores")
+    reference = scores if reference is None else _finite(reference, "reference scores")
+    if not scores.size:
+        return scores.copy()
     with np.errstate(over="ignore", invalid="ignore"):  # told below, with a remedy, instead of by a warning
-        result = NORMALISERS[config.method](scores, calibration, config)
+        result = _fitted(config, reference, heldout)(scores)
+        result = result if config.clip is None else np.clip(result, *config.clip)
     if not np.isfinite(result).all():
         raise DataError(
             f"normalising by {config.method!r} overflows: scores span {scores.min():.3g} to {scores.max():.3g}; "
@@ -32,52 +45,79 @@ def normalise(scores: np.ndarray, calibration: np.ndarray | None, config: Normal
     return result
 
 
-def unchanged(scores: np.ndarray, calibration: np.ndarray, config: NormaliseConfig) -> np.ndarray:
+def unchanged(reference: np.ndarray, config: NormaliseConfig) -> Map:
     """`none`: the raw scores, in float64."""
-    return scores.copy()
+    return np.copy
 
 
-def minmax(scores: np.ndarray, calibration: np.ndarray, config: NormaliseConfig) -> np.ndarray:
-    """Smallest score to 0, greatest to 1. Constant scores give zeros."""
-    return _to_unit(scores, scores.min(), scores.max()) if scores.size else scores.copy()
+def minmax(reference: np.ndarray, config: NormaliseConfig) -> Map:
+    """Smallest reference score to 0, greatest to 1, in a straight line beyond. Constant references give zeros."""
+    low, high = reference.min(), reference.max()
+    return lambda scores: _to_unit(scores, low, high)
 
 
-def percentile(scores: np.ndarray, calibration: np.ndarray, config: NormaliseConfig) -> np.ndarray:
+def percentile(reference: np.ndarray, config: NormaliseConfig) -> Map:
     """The `config.low`-th percentile to 0, the `config.high`-th to 1, clipped to [0, 1].
 
     Where both percentiles are the same number, the map is its own limit: 1 above that number and 0 elsewhere, so
     constant scores give zeros and rare outliers are kept.
     """
-    if not scores.size:
-        return scores.copy()
-    low, high = np.percentile(scores, [config.low, config.high])
+    low, high = np.percentile(reference, [config.low, config.high])
     if low == high:
-        return (scores > high).astype(np.float64)
-    return np.clip(_to_unit(scores, low, high), 0.0, 1.0)
+        return lambda scores: (scores > high).astype(np.float64)
+    return lambda scores: np.clip(_to_unit(scores, low, high), 0.0, 1.0)
 
 
-def calibrated(scores: np.ndarray, calibration: np.ndarray, config: NormaliseConfig) -> np.ndarray:
-    """Robust z through held-out normal footage: (x - median(c)) / (1.4826 MAD(c)), not clipped.
+def rank(reference: np.ndarray, config: NormaliseConfig | None = None) -> Map:
+    """Share of the reference below a score, equal ones counted by half: in [0, 1], blind to the scores' distances.
 
-    Scores equal to the calibration's median give 0. When the MAD is 0 (more than half of the calibration scores are
-    one number) the scale is their standard deviation, and 1 when they are all the same. Raises DataError without
-    calibration scores. Robust z: Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993.
+    Of R references without ties the k-th smallest gets (k - 1/2) / R; constant scores get 1/2.
     """
-    if not calibration.size:
+    ordered = np.sort(reference)
+
+    def ranks(scores: np.ndarray) -> np.ndarray:
+        below, not_above = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+        return (below + not_above) / (2 * len(ordered))
+
+    return ranks
+
+
+def robust_z(reference: np.ndarray, config: NormaliseConfig) -> Map:
+    """(x - median) / (1.4826 MAD) of the reference, MAD being the median absolute deviation from the median.
+
+    When the MAD is 0 (more than half of the references are one number) the scale is their standard deviation, and 1
+    when they are all the same. Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993.
+    """
+    centre = np.median(reference)
+    mad = np.median(np.abs(reference - centre))
+    scale = float(GAUSSIAN_MAD * mad) if mad > 0 else _deviation(reference)
+    return lambda scores: (scores - centre) / scale
+
+
+def z_score(reference: np.ndarray, config: NormaliseConfig) -> Map:
+    """(x - mean) / standard deviation of the reference; the scale is 1 when its scores are all the same."""
+    centre = np.clip(reference.mean(), reference.min(), reference.max())  # rounding aside: a constant's mean is itself
+    scale = _deviation(reference)
+    return lambda scores: (scores - centre) / scale
+
+
+def _fitted(config: NormaliseConfig, reference: np.ndarray, heldout: np.ndarray) -> Map:
+    if config.method in FITTED_ON_SCORES:
+        if not reference.size:
+            raise DataError(f"normalise.method={config.method} has no scores to learn from")
+        return FITTED_ON_SCORES[config.method](reference, config)
+    if not heldout.size:
         raise DataError(
-            "normalise.method=calibrated needs scores of held-out normal footage, and there are none: run score.py, "
-            "which writes them as split=calibration, with dataset.heldout.share above 0; or choose another method"
+            f"normalise.method={config.method} needs scores of held-out normal footage, and there are none: run "
+            "score.py, which writes them as split=calibration; where there can be none, as for external scores, choose "
+            f"one of {', '.join(FITTED_ON_SCORES)}"
         )
-    centre = np.median(calibration)
-    return (scores - centre) / _robust_scale(calibration, centre)
+    return FITTED_ON_NORMAL[config.method](heldout, config)
 
 
-def _robust_scale(calibration: np.ndarray, centre: float) -> float:
-    mad = np.median(np.abs(calibration - centre))
-    if mad > 0:
-        return float(GAUSSIAN_MAD * mad)
+def _deviation(values: np.ndarray) -> float:
     # Not by std == 0: rounding leaves some 1e-17 of standard deviation in a constant array.
-    return float(calibration.std()) if calibration.min() < calibration.max() else 1.0
+    return float(values.std()) if values.min() < values.max() else 1.0
 
 
 def _to_unit(scores: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -94,9 +134,14 @@ def _finite(values: np.ndarray, what: str) -> np.ndarray:
     return values
 
 
-NORMALISERS: dict[str, Callable[[np.ndarray, np.ndarray, NormaliseConfig], np.ndarray]] = {
+FITTED_ON_SCORES: dict[str, Callable[[np.ndarray, NormaliseConfig], Map]] = {
     "none": unchanged,
     "minmax": minmax,
     "percentile": percentile,
-    "calibrated": calibrated,
+    "rank": rank,
+    "robust_z": robust_z,
+}
+FITTED_ON_NORMAL: dict[str, Callable[[np.ndarray, NormaliseConfig], Map]] = {
+    "calibrated": robust_z,
+    "calibrated_z": z_score,
 }

@@ -1,6 +1,7 @@
 """The competition's CSV: header `Id,Predicted`, one row per test frame, ids like `1_939`, in the data set's order.
 
-`build` and `to_csv_text` make it from fused scores; `validate` says in plain words what is wrong with any CSV.
+`build` and `to_csv_text` make it from fused scores; `validate` says in plain words what is wrong with any CSV; `read`
+takes one back as a scores table.
 """
 
 import csv
@@ -92,6 +93,24 @@ def validate(path: Path | str, expected_ids: list[str]) -> list[str]:
     return [*problems, *_id_problems(lines, expected_ids), *_value_problems(lines)]
 
 
+def read(path: Path | str, expected: list[tuple[str, int]], stream: str) -> pd.DataFrame:
+    """The scores table of a submission, its rows called `stream`, of split=test and in the order of `expected`.
+
+    `expected`: the data set's test frames as (video, frame number). The CSV may have its rows in any order, as Kaggle
+    takes them. Raises DataError with all that is wrong with it: ids that are missing, unknown, repeated or malformed,
+    and values that are no finite numbers.
+    """
+    ids = _unique_ids(expected)
+    lines, problems = _read(Path(path))
+    if lines or not problems:
+        problems += [*_membership_problems(lines, ids), *_value_problems(lines)]
+    if problems:
+        raise DataError(f"{path} does not fit the {len(ids):,} test frames: {'; '.join(problems)}")
+    values = {line.id: float(line.value) for line in lines}
+    table = pd.DataFrame(expected, columns=["video", "frame"])
+    return table.assign(split="test", stream=stream, score=[values[name] for name in ids])
+
+
 def _unpadded(digits: str) -> str:
     return (digits.lstrip("0") or "0") if digits.isascii() and digits.isdigit() else digits
 
@@ -145,28 +164,41 @@ def _read(path: Path) -> tuple[list[Line], list[str]]:
 
 def _id_problems(lines: list[Line], expected_ids: list[str]) -> list[str]:
     """Malformed, duplicate, extra and missing ids, and an order that is not the expected one."""
+    return [*_membership_problems(lines, expected_ids), *_order_problems(lines, expected_ids)]
+
+
+def _membership_problems(lines: list[Line], expected_ids: list[str]) -> list[str]:
+    """Malformed, duplicate, extra and missing ids."""
+    meant = _meant(lines, expected_ids)
+    malformed = [found for found, right in meant.items() if right != found]
     known = set(expected_ids)
-    meant = {line.id: line.id if line.id in known else _canonical(line.id) for line in lines}
-    malformed = [found for found, right in meant.items() if right != found and right in known]
     problems = []
     if malformed:
         example = malformed[0]
         problems.append(
             f"{_some(len(malformed), malformed, 'id')} in the wrong form: {example} must be {meant[example]}"
         )
-    ids = [meant[line.id] if meant[line.id] in known else line.id for line in lines]
+    ids = [meant[line.id] for line in lines]
     present = set(ids)
     groups = {
         "more than once": _repeated(ids),
         "not expected": [name for name in dict.fromkeys(ids) if name not in known],
         "missing": [name for name in expected_ids if name not in present],
     }
-    problems += [f"{_some(len(names), names, 'id')} {what}" for what, names in groups.items() if names]
-    return [*problems, *_order_problems(lines, ids, expected_ids)]
+    return problems + [f"{_some(len(names), names, 'id')} {what}" for what, names in groups.items() if names]
 
 
-def _order_problems(lines: list[Line], ids: list[str], expected_ids: list[str]) -> list[str]:
+def _meant(lines: list[Line], expected_ids: list[str]) -> dict[str, str]:
+    """For each id as it was found, the expected one that it is, if perhaps in the wrong form; else itself."""
+    known = set(expected_ids)
+    right = {line.id: line.id if line.id in known else _canonical(line.id) for line in lines}
+    return {found: name if name in known else found for found, name in right.items()}
+
+
+def _order_problems(lines: list[Line], expected_ids: list[str]) -> list[str]:
     """Whether the rows that are both found and expected, each at its first place, stand in the expected order."""
+    meant = _meant(lines, expected_ids)
+    ids = [meant[line.id] for line in lines]
     present = set(ids)
     wanted = [name for name in expected_ids if name in present]
     known = set(wanted)

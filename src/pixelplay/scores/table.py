@@ -1,7 +1,8 @@
 """The scores table: tidy columns `split, video, frame, stream, score`, one row per frame and stream.
 
-Every detector's raw scores come in this form, so that everything after scoring reads one kind of table. `check` holds
-its contract, `by_video` hands out its arrays.
+Every detector's raw scores come in this form, so that everything after scoring reads one kind of table, and what
+fusion makes of them, too. `check` holds its contract, `by_video` and `by_split` hand out its arrays, `to_table` takes
+them back.
 """
 
 from typing import NamedTuple
@@ -22,6 +23,9 @@ class VideoScores(NamedTuple):
 
     frames: np.ndarray  # (T,) int64 original frame numbers, strictly increasing
     scores: np.ndarray  # (T,) the table's score dtype, float32 in raw tables
+
+
+Splits = dict[str, dict[str, VideoScores]]  # one stream's scores by split, then by video
 
 
 def check(table: pd.DataFrame) -> None:
@@ -55,6 +59,29 @@ def by_video(table: pd.DataFrame, split: str, stream: str) -> dict[str, VideoSco
         rows = rows.sort_values("frame")
         videos[str(video)] = VideoScores(rows["frame"].to_numpy(dtype=np.int64), rows["score"].to_numpy())
     return videos
+
+
+def by_split(table: pd.DataFrame) -> Splits:
+    """One stream's scores by split, for each split that has rows, then by video as `by_video` gives them.
+
+    Raises DataError when the table breaks its contract or has several streams.
+    """
+    check(table)
+    streams = table["stream"].unique()
+    if len(streams) > 1:
+        raise DataError(f"the rows of one stream are wanted; the table has {len(streams)}: {', '.join(streams)}")
+    found = {split: by_video(table, split, stream) for split in SPLITS for stream in streams}
+    return {split: videos for split, videos in found.items() if videos}
+
+
+def to_table(stream: str, splits: Splits) -> pd.DataFrame:
+    """The scores table of one stream: `by_split`'s rows, in its order."""
+    parts = [
+        pd.DataFrame({"split": split, "video": video, "frame": one.frames, "stream": stream, "score": one.scores})
+        for split, videos in splits.items()
+        for video, one in videos.items()
+    ]
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
 def _check_dtypes(table: pd.DataFrame) -> None:

@@ -124,7 +124,7 @@ def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
     from pixelplay.stages.measuring import measure_objects  # SciPy is slow to import, and often nothing has changed
 
     videos, table = _labelled(index), read_table(files.fused, "fuse")
-    processed = _by_stream(table[table["split"] == "test"] if "split" in table else table)
+    processed = _by_stream(table[table["split"] == "test"])
     fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
     tables = {name: read_table(files.scores(name), "score") for name in config.detectors}
@@ -141,8 +141,7 @@ def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
     result["fused"] = fused
     result["objects"] = measure_objects(config, files, index.test)
     default = {name: raw[raw["stream"] == name] for name, raw in tables.items()}
-    if "split" in table:
-        default[FUSED] = table[table["stream"] == FUSED]
+    default[FUSED] = table[table["stream"] == FUSED]
     wanted = default if "thresholds" in config.evaluate.metrics else {}
     result["thresholds"] = {name: _alarms(config, files, name, rows, videos) for name, rows in wanted.items()}
     result["published"] = [asdict(figure) for figure in published_figures(config.dataset.name)]

@@ -1,6 +1,13 @@
-"""Stage `fuse`: from the detectors' raw scores to one score per test frame, and the submission."""
+"""Stage `fuse`: from the detectors' raw scores to one score per frame, and the submission.
 
+`fused.parquet` is a scores table: beside the test frames it has held-out normal footage (split=calibration) and planted
+anomalies (split=pseudo), where every member has scores for them.
+"""
+
+import hashlib
 import logging
+from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,7 +25,9 @@ from pixelplay.artifacts import (
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, fuse, process
+from pixelplay.scores.fuse import FUSED, FrameWeights, compose, fuse, member_of, process
+from pixelplay.scores.restored import frame_weights
+from pixelplay.scores.table import by_split, to_table
 from pixelplay.stages import prepare, score
 from pixelplay.videos.index import Index
 
@@ -43,60 +52,138 @@ def run(config: Config) -> None:
             "run `python src/score.py` with the same options"
         )
     require_writable(files.submission.parent, "paths.submissions")
-    with recorded(files.record("fuse"), inputs(config, index), [files.fused, files.submission]):
+    with recorded(files.record("fuse"), _key(config, index), [files.fused, files.submission]):
         _fuse(config, files, index)
 
 
 def inputs(config: Config, index: Index) -> str:
+    """Fingerprint of all that the fused scores of test and held-out footage depend on."""
+    files = RunFiles.of(config)
     scores = {name: score.inputs(config, name, index) for name in config.detectors}
-    modules = ("pixelplay.scores.fuse", "pixelplay.scores.submission")
+    read = list(config.fusion.external)
+    if _counts_frames(config.fusion) and files.restoration.is_file():
+        read.append(files.restoration)
+    modules = ("pixelplay.scores.fuse", "pixelplay.scores.submission", "pixelplay.scores.restored")
     code = [code_version(__name__, follow=False), *map(code_version, modules)]
-    return fingerprint(scores, config.fusion.model_dump(), str(RunFiles.of(config).submission), code)
+    return fingerprint(scores, config.fusion.model_dump(), _contents(read), str(files.submission), code)
 
 
 def is_fused(config: Config, index: Index) -> bool:
-    return is_current(RunFiles.of(config).record("fuse"), inputs(config, index))
+    return is_current(RunFiles.of(config).record("fuse"), _key(config, index))
 
 
-def _fuse(config: Config, files: RunFiles, index: Index) -> None:
-    streams = {stream: table for name in config.detectors for stream, table in _streams(files, name).items()}
+def _key(config: Config, index: Index) -> str:
+    """`inputs`, and the tables themselves: planted anomalies are scored anew without a change in the others' inputs."""
+    tables = [RunFiles.of(config).scores(name) for name in config.detectors]
+    return fingerprint(inputs(config, index), _contents(path for path in tables if path.is_file()))
+
+
+def _contents(paths: Iterable[Path]) -> list[str]:
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+
+
+def streams_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
+    """Raw scores of every stream of the run's detectors and of the external files: scores tables by stream.
+
+    Where `fusion.composites` makes a detector's default stream of its others, it is that. Raises DataError for an
+    external file whose rows are not exactly the test frames.
+    """
+    files = RunFiles.of(config)
+    streams = {}
+    for name in config.detectors:
+        table = read_table(files.scores(name), made_by="score")
+        streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
+    for name, path in config.fusion.external_files.items():
+        streams[name] = submission.read(path, submitted_frames(index), name)
+    return streams | compose(streams, config.fusion, weights_of(config, index))
+
+
+def members_of(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
+    """Those of the run's streams that are fused, and the fusion without members of other runs.
+
+    A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
+    its only stream. Raises DataError for a member that is no stream of its detector.
+    """
     fusion = _of_this_run(config)
-    members = [*fusion.members, *(name for name in config.detectors if not _named(name, fusion))]
+    sources = [*config.detectors, *fusion.external_files]
+    members = [*fusion.members, *(name for name in sources if not _named(name, fusion))]
     lacking = [stream for stream in members if stream not in streams]
     if lacking:
         raise DataError(f"fusion.members.{lacking[0]}: no such stream; streams of this run: {', '.join(streams)}")
-    table = fuse({stream: streams[stream] for stream in members}, fusion)
+    return {stream: streams[stream] for stream in members}, fusion
+
+
+def weights_of(config: Config, index: Index) -> FrameWeights:
+    """How much each test frame's score counts where it is smoothed; empty where all count alike."""
+    if not _counts_frames(config.fusion):
+        return {}
+    path = RunFiles.of(config).restoration
+    try:
+        restoration = pd.read_csv(path, dtype={"video": str})
+    except FileNotFoundError:
+        raise MissingArtifactError(f"{path} is missing: run `python src/prepare.py` with the same options") from None
+    except ValueError as error:  # pandas' errors are these
+        raise DataError(f"{path} is damaged ({error}): delete it and run `python src/prepare.py` again") from None
+    frames = {video.id: video.numbers for video in index.test}
+    return {"test": frame_weights(restoration, config.fusion.restored, frames)}
+
+
+def submitted_frames(index: Index) -> list[tuple[str, int]]:
+    """(video, frame number) of each row of the submission, in its order."""
+    return [(video.id, int(number)) for video in index.test for number in video.numbers]
+
+
+def _fuse(config: Config, files: RunFiles, index: Index) -> None:
+    streams = streams_of(config, index)
+    members, fusion = members_of(config, streams)
+    weights = weights_of(config, index)
+    table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
-        process(rows, fusion.members.get(_detector(stream), fusion.default))
+        to_table(stream, process(by_split(rows), member_of(_like(stream, fusion), fusion), weights))
         for stream, rows in streams.items()
         if stream not in members
     ]
     write_table(files.fused, pd.concat([table, *others], ignore_index=True))
-    expected = [(video.id, int(number)) for video in index.test for number in video.numbers]
-    rows = submission.build(table[table["stream"] == FUSED], expected)
+    fused = table[table["stream"] == FUSED]
+    rows = submission.build(fused[fused["split"] == "test"], submitted_frames(index))
     write_text(files.submission, submission.to_csv_text(rows))
     problems = submission.validate(files.submission, rows["Id"].tolist())
     if problems:
         raise DataError(f"{files.submission}: {'; '.join(problems)}")
     log.info(f"fuse: {', '.join(members)} -> {files.submission} ({len(rows):,} rows)")
+    _tell_unfused(members, fused)
 
 
-def _streams(files: RunFiles, name: str) -> dict[str, pd.DataFrame]:
-    table = read_table(files.scores(name), made_by="score")
-    return {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
+def _tell_unfused(members: dict[str, pd.DataFrame], fused: pd.DataFrame) -> None:
+    """Say which split has no fused scores although some member has it."""
+    for split in ("calibration", "pseudo"):
+        without = [stream for stream, rows in members.items() if split not in set(rows["split"])]
+        if split not in set(fused["split"]) and len(without) < len(members):
+            log.info(f"fuse: no fused scores of split={split}, which {', '.join(without)} has not")
 
 
 def _of_this_run(config: Config) -> FusionConfig:
     """The fusion without members of detectors that are no part of this run; says which those are."""
-    present = {s: member for s, member in config.fusion.members.items() if _detector(s) in config.detectors}
+    sources = {*config.detectors, *config.fusion.external_files}
+    present = {s: member for s, member in config.fusion.members.items() if _detector(s) in sources}
     left_out = sorted(set(config.fusion.members) - set(present))
     if left_out:
         log.info(f"fuse: without {', '.join(left_out)}: no detector of this run gives them")
     return config.fusion.model_copy(update={"members": present})
 
 
+def _counts_frames(fusion: FusionConfig) -> bool:
+    return fusion.restored.weight < 1
+
+
 def _named(detector: str, fusion: FusionConfig) -> bool:
     return any(_detector(stream) == detector for stream in fusion.members)
+
+
+def _like(stream: str, fusion: FusionConfig) -> str:
+    """The stream that an unfused one is processed like: itself as a part of a composite, or its detector's default."""
+    parts = {part for composite in fusion.composites.values() for part in composite.streams}
+    return stream if stream in parts else _detector(stream)
 
 
 def _detector(stream: str) -> str:
