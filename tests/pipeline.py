@@ -98,9 +98,11 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
     )
 
 
-def run_python(script: str, *options: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_python(
+    script: str, *options: str | Path, cwd: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run one of the commands in src/."""
-    return run(sys.executable, ROOT / "src" / script, *options, cwd=cwd)
+    return run(sys.executable, ROOT / "src" / script, *options, cwd=cwd, env=env)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

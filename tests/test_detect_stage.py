@@ -21,7 +21,7 @@ from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import ConfigError, MissingArtifactError, PixelPlayError, WeightsError
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import load
 from pixelplay.objects.weights import content_key
@@ -281,7 +281,7 @@ def test_an_index_of_an_older_version_is_made_again(options: list[str]):
 
 def test_weights_that_are_not_to_be_had_stop_prepare_before_it_does_anything(options: list[str], unplugged, tmp_path):
     config = load_config([*options, "weights.detector=yolov5lu.pt"])
-    with pytest.raises(ConfigError, match=r"weights\.detector=yolov5lu\.pt.*not to be had"):
+    with pytest.raises(WeightsError, match=r"weights\.detector=yolov5lu\.pt.*not to be had"):
         prepare.run(config)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
@@ -291,7 +291,7 @@ def test_weights_that_have_gone_are_work_to_do_and_an_error_to_who_does_it(optio
     config = prepared(options, "weights.detector=mine.pt")
     (tmp_path / "mine.pt").unlink()
     assert detect.pending(config) == "the weights mine.pt are not here"
-    with pytest.raises(ConfigError, match=r"weights\.detector=mine\.pt"):
+    with pytest.raises(WeightsError, match=r"weights\.detector=mine\.pt"):
         detect.run(config)
 
 

@@ -14,7 +14,7 @@ from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.stages import evaluate, fuse, prepare, score, show_errors, train
+from pixelplay.stages import evaluate, fuse, prepare, score, show_errors, showing, train
 from pixelplay.videos.index import Index
 
 FAMILY = ["conv_ae", "denoising_ae", "st_ae"]
@@ -90,7 +90,7 @@ def chosen(*overrides: str, stream: str = "conv_ae") -> list[tuple[str, int, flo
     """Video, frame number and score of the frames that would be shown."""
     config = tiny(*overrides)
     index = prepare.load_index(config)
-    return [(v.id, int(v.numbers[t]), s) for v, t, s in show_errors._chosen(config, index, raw_scores(stream))]
+    return [(v.id, int(v.numbers[t]), s) for v, t, s in showing.chosen_frames(config, index, raw_scores(stream))]
 
 
 def test_the_frames_shown_are_each_video_s_peak_and_the_lowest_of_all():
@@ -113,8 +113,8 @@ def test_the_frames_asked_for_are_shown_in_that_order():
 def test_peaks_of_one_video_keep_their_distance():
     scores = np.zeros(60)
     scores[[10, 12, 26, 27, 59]] = [5, 4, 3, 4.5, 1]
-    assert show_errors._peaks(scores, 3) == [10, 27, 59]  # 12 and 26 are within 16 frames of a higher one
-    assert show_errors._peaks(np.ones(5), 9) == [0]
+    assert showing.peaks_of(scores, 3) == [10, 27, 59]  # 12 and 26 are within 16 frames of a higher one
+    assert showing.peaks_of(np.ones(5), 9) == [0]
 
 
 def test_a_video_or_frame_that_is_not_there_is_named_with_what_is():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelplay.errors import ConfigError
+from pixelplay.errors import WeightsError
 from pixelplay.objects import weights
 from pixelplay.objects.weights import at_hand, content_key, get_weights
 
@@ -73,7 +73,7 @@ def test_a_download_that_fails_leaves_nothing_and_says_both_ways_and_the_key(
         release["yolov5lu.pt"] = (b"w" * 500, 1000)
     if problem == "no network":
         monkeypatch.setattr(weights, "RELEASE", "http://127.0.0.1:9")
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(WeightsError) as error:
         get_weights("yolov5lu.pt", tmp_path / "weights", download=True)
     message = str(error.value)
     assert message.startswith("weights.detector=yolov5lu.pt: these YOLO weights are not to be had")
@@ -84,13 +84,13 @@ def test_a_download_that_fails_leaves_nothing_and_says_both_ways_and_the_key(
 
 
 def test_without_the_hub_nothing_is_downloaded(unplugged: None, tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"weights\.detector=yolov5lu\.pt.*weights=in_domain"):
+    with pytest.raises(WeightsError, match=r"weights\.detector=yolov5lu\.pt.*weights=in_domain"):
         get_weights("yolov5lu.pt", tmp_path, download=False)
 
 
 @pytest.mark.parametrize("download", [False, True])
 def test_a_path_to_nothing_is_never_looked_for_elsewhere(unplugged: None, tmp_path: Path, download: bool):
-    with pytest.raises(ConfigError, match=r"weights\.detector=.*none/a\.pt.*there is no such file"):
+    with pytest.raises(WeightsError, match=r"weights\.detector=.*none/a\.pt.*there is no such file"):
         get_weights(str(tmp_path / "none/a.pt"), tmp_path, download)
 
 

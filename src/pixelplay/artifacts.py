@@ -106,11 +106,24 @@ class RunFiles:
         return self.outputs / "scores" / f"{name}-objects.parquet"
 
     def error_maps(self, detector: str, video: str | None) -> Path:
-        of_video = "-" + re.sub(r"[^\w.-]", "_", video) if video else ""
+        of_video = f"-{_as_file_name(video)}" if video else ""
         return self.outputs / "error_maps" / f"{detector}{of_video}.png"
+
+    @property
+    def explanations(self) -> Path:
+        """Folder of pictures and tables of what frames were compared with."""
+        return self.outputs / "explanations"
+
+    def explanation(self, detector: str, video: str, frame: int) -> Path:
+        return self.explanations / f"{detector}-{_as_file_name(video)}-{frame:03d}.png"
 
     def record(self, stage: str) -> Path:
         return self.outputs / "stages" / f"{stage}.json"
+
+
+def _as_file_name(video: str) -> str:
+    """A video's id without what could lead out of a folder."""
+    return re.sub(r"[^\w.-]", "_", video)
 
 
 @contextmanager

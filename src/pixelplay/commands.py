@@ -48,6 +48,7 @@ def command(main: Callable[[Config], None]) -> None:
     import hydra
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells of every processor's build that it lacks
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(_help(main))
         return

@@ -476,7 +476,7 @@ class ShowConfig(Settings):
     split: Literal["train", "test"]
     video: str | None  # its id; null: the first, or where scores decide, all of them
     frames: list[int]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
-    count: Natural  # how many, where `frames` names none
+    count: Natural  # how many, where `frames` names none; explain: and how many objects of each
     clip: bool  # an MP4 of the whole video, too
     rate: Annotated[float, Field(gt=0)]  # frames per second of the clip
 

@@ -11,6 +11,7 @@ import torch
 
 from pixelplay.config import DetectorConfig
 from pixelplay.errors import DataError
+from pixelplay.features.findings import Finding
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
 
@@ -66,4 +67,18 @@ class Reconstructs(Protocol):
         """Reconstructions in [0, 1] and squared error maps of the frames at N positions, each float32 (N, H, W).
 
         Means over all windows that cover a frame, as its score is.
+        """
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A detector that can show what in a frame it compared with which normal footage, and how far off that was."""
+
+    @property
+    def legend(self) -> str:
+        """What each stream looks at, and what a relative distance of 1 is: a line for people."""
+
+    def explain(self, video: Video, positions: Sequence[int]) -> list[list[Finding]]:
+        """For the frame at each of the positions, what was found in it: objects, the most unusual first, and last of
+        all the whole frame, which is alone where no object was detected.
         """

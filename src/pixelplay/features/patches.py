@@ -23,7 +23,7 @@ STREAMS = (*LOCAL, "global")
 
 
 class PatchSettings(Settings):
-    image_size: Annotated[int, Field(ge=32, multiple_of=16)]  # pixels of the square crops that the backbone sees
+    image_size: Annotated[int, Field(ge=48, multiple_of=16)]  # pixels of the crops; 3x3 pooling needs 3x3 at stride 16
     channels: Natural  # of a local descriptor: CNL_POOL
     grid: Natural  # cells a side that a tube has spatial descriptors of
 

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from pixelplay.artifacts import atomic
-from pixelplay.errors import ConfigError
+from pixelplay.errors import WeightsError
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +25,20 @@ def at_hand(name: str, folder: Path) -> Path | None:
 def get_weights(name: str, folder: Path, download: bool) -> Path:
     """The same, downloaded to `folder` where they are not at hand; `download` says whether that is allowed.
 
-    Raises ConfigError where they can be had neither way; it says what to do.
+    Raises WeightsError where they can be had neither way; it says what to do.
     """
     path = at_hand(name, folder)
     if path is not None:
         return path
     if Path(name).name != name:
-        raise ConfigError(_neither_way(name, "there is no such file", folder))
+        raise WeightsError(_neither_way(name, "there is no such file", folder))
     if not download:
-        raise ConfigError(_neither_way(name, f"they are not in {folder}/, and weights=in_domain", folder))
+        raise WeightsError(_neither_way(name, f"they are not in {folder}/, and weights=in_domain", folder))
     log.info(f"weights: downloading {RELEASE}/{name} to {folder}/")
     try:
         _download(f"{RELEASE}/{name}", folder / name)
     except (OSError, HTTPException) as error:  # of urllib: no network, no such file, an answer cut short
-        raise ConfigError(_neither_way(name, f"they are not in {folder}/, and {error}", folder)) from None
+        raise WeightsError(_neither_way(name, f"they are not in {folder}/, and {error}", folder)) from None
     return folder / name
 
 

@@ -45,7 +45,7 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
             axis.set_axis_off()
         for view, axis in zip(row, line, strict=False):
             _draw(figure, axis, view)
-    figure.suptitle(heading, fontsize=10)
+    figure.suptitle(heading, fontsize=10, parse_math=False)
     return figure
 
 
@@ -55,7 +55,7 @@ def in_shape_of(original: tuple[int, int], frame: np.ndarray) -> np.ndarray:
 
 
 def _draw(figure: Figure, axis: plt.Axes, view: View) -> None:
-    axis.set_title(view.title, fontsize=8)
+    axis.set_title(view.title, fontsize=8, parse_math=False)  # names of videos may have a $ in them
     if view.scale is None:
         axis.imshow(view.image, cmap="gray", vmin=0, vmax=255)
     else:

@@ -47,7 +47,7 @@ def formats(config: Config) -> list[FrameFormat]:
 
 
 def require_weights(config: Config) -> None:
-    """Get the weights that detection needs; raises ConfigError where they cannot be had, before any work is done."""
+    """Get the weights that detection needs; raises WeightsError where they cannot be had, before any work is done."""
     if "yolo" in methods(config):
         weights(config)
 
@@ -58,7 +58,7 @@ def weights_lacking(config: Config) -> bool:
 
 
 def weights(config: Config) -> Path:
-    """The file that `weights.detector` names, downloaded if need be and allowed; ConfigError where it cannot be had."""
+    """The file that `weights.detector` names, downloaded if need be and allowed; else WeightsError."""
     return get_weights(config.weights.detector, _weights_folder(config), download=config.weights.source == "hub")
 
 

@@ -20,7 +20,7 @@ from pixelplay.artifacts import (
 )
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
-from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.errors import DataError, MissingArtifactError, WeightsError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import detecting, restoring
 from pixelplay.videos.cache import (
@@ -51,8 +51,7 @@ def pending(config: Config) -> str | None:
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
-    registry.check_settings(config.detectors)
-    detecting.require_weights(config)
+    _require_possible(config)
     if not _is_rendered(config):
         _render(config)
     videos = read_dataset(config.dataset)
@@ -98,6 +97,20 @@ def formats(config: Config) -> list[FrameFormat]:
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]
+
+
+def _require_possible(config: Config) -> None:
+    """Raise ConfigError for settings that a detector refuses, and WeightsError for weights that are not to be had: for
+    all of them at once, so that who has no internet can fetch them in one go.
+    """
+    lacking = []
+    for require, what in ((registry.check_settings, config.detectors), (detecting.require_weights, config)):
+        try:
+            require(what)
+        except WeightsError as error:
+            lacking.append(str(error))
+    if lacking:
+        raise WeightsError("\n".join(lacking))
 
 
 def _inputs(config: Config, videos: list[RawVideo]) -> str:

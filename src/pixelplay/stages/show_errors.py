@@ -3,26 +3,18 @@
 import logging
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from pixelplay.artifacts import RunFiles, read_table
+from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.stages import prepare, score
-from pixelplay.stages.showing import positions_of, video_called
-from pixelplay.videos.index import Index
-from pixelplay.videos.video import Video
+from pixelplay.errors import ConfigError
+from pixelplay.stages import prepare
+from pixelplay.stages.showing import Chosen, chosen_frames, label_of, scores_of
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
     from pixelplay.detectors.base import Reconstructs
     from pixelplay.report.panels import View
 
 log = logging.getLogger(__name__)
-
-APART = 16  # frames between two peaks of one video
-Chosen = tuple[Video, int, float]  # a frame: its video, its position there, its score
 
 
 def run(config: Config) -> None:
@@ -57,44 +49,9 @@ def error_maps(config: Config, name: str) -> "list[list[View]]":
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     if not isinstance(detector, Reconstructs):
         return []
-    files = RunFiles.of(config)
-    if not score.is_scored(config, name, index):
-        raise MissingArtifactError(
-            f"{files.scores(name)}: no scores made with these settings: run `./run_all.sh` with the same options"
-        )
-    detector.load(files.detector(name))
-    table = read_table(files.scores(name), made_by="score")
-    scores = table[(table["split"] == "test") & (table["stream"] == name)]
-    return _views(detector, config, name, _chosen(config, index, scores))
-
-
-def _chosen(config: Config, index: Index, scores: pd.DataFrame) -> list[Chosen]:
-    """The frames to show: as asked for, or where the scores peak and one where they are lowest."""
-    by_video = {str(video): rows["score"].to_numpy() for video, rows in scores.groupby("video", sort=False)}
-    show = config.show
-    if show.video is None:  # one peak a video, so that one video does not fill the picture
-        peaks = [(video, int(by_video[video.id].argmax())) for video in index.test]
-    else:
-        video = video_called(show.video, index.test)
-        positions = positions_of(video, show.frames) if show.frames else _peaks(by_video[video.id], show.count)
-        peaks = [(video, t) for t in positions]
-    chosen = [(video, t, float(by_video[video.id][t])) for video, t in peaks]
-    if show.frames:
-        return chosen
-    videos = index.test if show.video is None else [video]
-    lowest = [(video, int(by_video[video.id].argmin()), float(by_video[video.id].min())) for video in videos]
-    return [*sorted(chosen, key=lambda one: -one[2])[: show.count], min(lowest, key=lambda one: one[2])]
-
-
-def _peaks(scores: np.ndarray, count: int) -> list[int]:
-    """Positions of the highest scores (T,), none nearer than APART to a higher one."""
-    left = scores.astype(np.float64)
-    found: list[int] = []
-    while len(found) < count and np.isfinite(left).any():
-        peak = int(left.argmax())
-        found.append(peak)
-        left[max(0, peak - APART) : peak + APART + 1] = -np.inf
-    return found
+    scores = scores_of(config, name, index)
+    detector.load(RunFiles.of(config).detector(name))
+    return _views(detector, config, name, chosen_frames(config, index, scores))
 
 
 def _views(detector: "Reconstructs", config: Config, name: str, chosen: list[Chosen]) -> "list[list[View]]":
@@ -106,12 +63,12 @@ def _views(detector: "Reconstructs", config: Config, name: str, chosen: list[Cho
     largest = max(float(errors.max()) for *_, errors in shown)  # one scale, so that rows can be compared
     rows = []
     for video, t, value, output, errors in shown:
-        label = "" if video.labels is None else " (anomalous)" if video.labels[t] else " (normal)"
+        title = f"squared error, score {value:.4g}{label_of(video, t)}"
         rows.append(
             [
                 View(in_shape_of(video.size, video.frames(frame_format)[t]), f"{video.id}, frame {video.numbers[t]}"),
                 View(in_shape_of(video.size, output[0] * 255), "reconstruction"),
-                View(in_shape_of(video.size, errors[0]), f"squared error, score {value:.4g}{label}", largest),
+                View(in_shape_of(video.size, errors[0]), title, largest),
             ]
         )
     return rows
