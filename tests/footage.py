@@ -63,6 +63,7 @@ def dataset(layout: str, root: Path | None, candidates: tuple[str, ...] = ()) ->
         candidates=list(candidates),
         max_unreadable=0.05,
         heldout=heldout,
+        noise_share=0.0,
         sample=None,
     )
 

@@ -151,11 +151,9 @@ def test_the_last_frames_of_a_video_count(index: Index):
 
 
 def test_the_last_frames_of_training_footage_are_remembered_where_the_stride_does_not_reach_them(index, tmp_path):
-    detector = fresh(f"{SETTINGS}.stride=4")
-    detector._use(False)
     video = by_id(index.train, "a").block(0, 23)
-    detector._store(video, tmp_path, (0, 0))
-    clips = pd.read_parquet(tmp_path / "global.parquet")["clip"]
+    fresh(f"{SETTINGS}.stride=4").fit([video], [video], training(tmp_path))
+    clips = pd.read_parquet(tmp_path / "00000/global.parquet")["clip"]
     assert sorted({int(t) for clip in clips for t in clip}) == list(range(23))
 
 

@@ -113,6 +113,7 @@ class DatasetConfig(Settings):
     candidates: list[str]  # where to look, in this order, when root is null
     max_unreadable: Share  # of the frames of one video; more stops `prepare`
     heldout: HeldoutConfig
+    noise_share: Share  # of training clips that get noise, for detectors that meet noisy test footage so
     sample: SampleConfig | None
 
 

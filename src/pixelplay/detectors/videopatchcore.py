@@ -117,7 +117,7 @@ class VideoPatchCore:
         noise = Augmentation(settings.noise.amplitude, settings.noise.share, "fed", 0.0)
         if settings.weights.backbone == "in_domain":
             self._encoder = train_encoder(
-                videos, heldout, settings.encoder, settings.patches, settings.tubes, noise, run
+                videos, heldout, settings.encoder, settings.patches, settings.tubes, settings.noise.amplitude, run
             )
         features = self._use(autocast_bf16(run.config.precision, self._device))
         folders = [run.folder / f"{i:05d}" for i in range(len(videos))]

@@ -36,6 +36,7 @@ class EncoderSettings(Settings):
     pairs: Natural  # of crops, of all footage, at most
     apart: Natural  # frames between the two crops of a pair
     shift: Share  # of a crop's side that a view is shifted by, at most
+    noise: Share  # of the views that have noise
     temperature: Annotated[float, Field(gt=0)]
     max_epochs: Natural
     batch_size: Annotated[int, Field(ge=2)]  # pairs
@@ -76,13 +77,13 @@ def train_encoder(
     settings: EncoderSettings,
     patches: PatchSettings,
     config: TubeConfig,
-    noise: Augmentation,
+    amplitude: float,
     run: TrainingRun,
 ) -> Encoder:
     """An encoder trained on normal footage whose videos know their boxes, in eval mode on the CPU.
 
-    patches: the crops and descriptors that it will be used for. Killed, it goes on from the last video or epoch.
-    Raises DataError where there is nothing to cut.
+    patches: the crops and descriptors that it will be used for; amplitude: of uniform noise, in [0, 1].
+    Killed, it goes on from the last video or epoch. Raises DataError where there is nothing to cut.
     """
     # Lightning takes seconds to import, and only training needs it.
     from pixelplay.training.contrast import Contrast, Pairs, Views
@@ -98,7 +99,7 @@ def train_encoder(
     held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(patches.image_size, noise)
+    views = Views(patches.image_size, Augmentation(amplitude, settings.noise, "fed", 0.0))
     module = Contrast(encoder, patches.channels, settings.temperature, views, own.config, run.seed)
     fit(
         module,
