@@ -8,13 +8,15 @@ import torch
 from tests.pipeline import trainer_config
 
 from pixelplay.errors import DataError
-from pixelplay.models.encoder import Encoder
+from pixelplay.models.encoder import Decoder, Encoder
 from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.contrast import Contrast, Pairs, Views
+from pixelplay.training.contrast import Contrast
+from pixelplay.training.crop_reconstruction import CropReconstruction
+from pixelplay.training.views import Pairs, Views
 
 SIZE, ROOM = 48, 8
-QUIET = Augmentation(noise_amplitude=0.0, noise_share=0.0, target="fed", vertical_flip=0.0)
-NOISY = Augmentation(noise_amplitude=0.1, noise_share=1.0, target="fed", vertical_flip=0.0)
+QUIET = Augmentation(noise_amplitude=0.0, noise_share=0.0, target="clean", vertical_flip=0.0)
+NOISY = Augmentation(noise_amplitude=0.1, noise_share=1.0, target="clean", vertical_flip=0.0)
 
 
 def module(noise: Augmentation) -> Contrast:
@@ -34,7 +36,7 @@ def test_the_encoder_halves_four_times_and_gives_the_last_two_stages():
 def test_a_view_is_a_piece_of_its_own_crop():
     torch.manual_seed(3)
     fed = crops(6)
-    views = Views(SIZE, QUIET).of(fed)
+    views = Views(SIZE, QUIET).of(fed)[0]
     pieces = fed.unfold(2, SIZE, 1).unfold(3, SIZE, 1)  # (N, 3, 9, 9, size, size)
     same = (pieces == views[:, :, None, None]).all(dim=(1, 4, 5))  # (N, 9, 9)
     assert same.sum(dim=(1, 2)).tolist() == [1] * 6
@@ -44,7 +46,7 @@ def test_a_view_is_a_piece_of_its_own_crop():
 
 def test_noise_stays_within_its_amplitude_and_within_the_range():
     fed = torch.cat([torch.zeros(1, 3, 56, 56), torch.full((1, 3, 56, 56), 0.5)])
-    views = Views(SIZE, NOISY).of(fed)
+    views = Views(SIZE, NOISY).of(fed)[0]
     assert views.min() >= 0 and (views[1] - 0.5).abs().max() <= 0.1 and views[1].std() > 0.04
 
 
@@ -81,3 +83,26 @@ def test_pairs_of_several_videos_are_numbered_through():
 def test_no_pair_at_all_is_an_error():
     with pytest.raises(DataError, match="no crop of normal footage"):
         Pairs([])
+
+
+def test_a_view_comes_with_the_same_piece_without_noise():
+    fed, clean = Views(SIZE, NOISY).of(crops(5))
+    assert 0 < (fed - clean).abs().max() <= 0.1
+    quiet, same = Views(SIZE, QUIET).of(crops(5))
+    assert torch.equal(quiet, same)
+
+
+def test_the_decoder_gives_images_of_the_encoder_s_size_back_and_the_autoencoder_learns_them():
+    torch.manual_seed(0)
+    widths = [4, 8, 8, 16]
+    autoencoder = CropReconstruction(Encoder(widths), Decoder(widths), Views(SIZE, QUIET), trainer_config(), seed=0)
+    assert autoencoder.decoder(autoencoder.encoder(torch.zeros(2, 3, SIZE, SIZE))[1]).shape == (2, 3, SIZE, SIZE)
+    flat = torch.arange(8, dtype=torch.uint8)[:, None, None, None, None].mul(30).expand(8, 2, 56, 56, 3)  # grey levels
+    optimizer = torch.optim.AdamW(autoencoder.parameters(), 1e-2)
+    losses = []
+    for step in range(30):
+        losses.append(autoencoder._loss(flat, 0, step))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.1 * losses[0]

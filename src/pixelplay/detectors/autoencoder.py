@@ -164,7 +164,9 @@ class AutoencoderDetector:
         tensors = {name: tensor.contiguous().cpu() for name, tensor in self._model.state_dict().items()}
         with atomic(folder / "weights.safetensors") as temporary:
             save_file(tensors, temporary)
-        write_json(folder / "detector.json", {"name": self.name, "bf16": self._bf16, **self._identity()})
+        parameters = sum(p.numel() for p in self._model.parameters())
+        about = {"name": self.name, "bf16": self._bf16, "parameters": parameters, **self._identity()}
+        write_json(folder / "detector.json", about)
 
     def load(self, folder: Path) -> None:
         saved = read_json(folder / "detector.json", made_by="train")

@@ -154,15 +154,16 @@ class VideoPatchCore:
         return Scores(streams, found.objects).check(video, self.name)
 
     def save(self, folder: Path) -> None:
-        assert self._banks, "fit or load the detector before it is saved"
+        assert self._banks and self._features, "fit or load the detector before it is saved"
         folder.mkdir(parents=True, exist_ok=True)
         if self._encoder is not None:
             save_encoder(self._encoder, folder)
         for stream, bank in self._banks.items():
             bank.save(folder / f"{stream}.faiss")
             write_table(folder / f"{stream}-sources.parquet", self._sources[stream])
-        about = {"name": self.name, "bf16": self._bf16, "calibration": self._calibration, **self._identity()}
-        write_json(folder / "detector.json", about)
+        parameters = sum(p.numel() for p in self._features.backbone.parameters())
+        about = {"name": self.name, "bf16": self._bf16, "parameters": parameters, **self._identity()}
+        write_json(folder / "detector.json", {**about, "calibration": self._calibration})
 
     def load(self, folder: Path) -> None:
         saved = read_json(folder / "detector.json", made_by="train")

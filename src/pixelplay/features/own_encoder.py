@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from pixelplay.config import Natural, Settings, Share, TrainerConfig, TubeConfig
 from pixelplay.features.patches import PatchSettings
 from pixelplay.models.backbones import Backbone
 from pixelplay.models.crops import crop_batches, tube_rows
-from pixelplay.models.encoder import Encoder
+from pixelplay.models.encoder import Decoder, Encoder
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.tubes import select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
+from pixelplay.training.views import Pairs, Views
 from pixelplay.videos.growing_npy import NpyWriter
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
@@ -32,6 +33,7 @@ FILE = "encoder.safetensors"
 class EncoderSettings(Settings):
     """How an encoder of the run's own is built and trained; precision and loggers are the trainer's."""
 
+    objective: Literal["contrast", "reconstruction"]  # reconstruction: of an autoencoder, to compare with
     widths: Annotated[list[Natural], Field(min_length=4, max_length=4)]  # channels after each halving
     pairs: Natural  # of crops, of all footage, at most
     apart: Natural  # frames between the two crops of a pair
@@ -86,7 +88,8 @@ def train_encoder(
     Killed, it goes on from the last video or epoch. Raises DataError where there is nothing to cut.
     """
     # Lightning takes seconds to import, and only training needs it.
-    from pixelplay.training.contrast import Contrast, Pairs, Views
+    from pixelplay.training.contrast import Contrast
+    from pixelplay.training.crop_reconstruction import CropReconstruction
     from pixelplay.training.fit import fit
 
     room = 2 * round(settings.shift * patches.image_size)  # for a view to be shifted
@@ -99,8 +102,11 @@ def train_encoder(
     held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(patches.image_size, Augmentation(amplitude, settings.noise, "fed", 0.0))
-    module = Contrast(encoder, patches.channels, settings.temperature, views, own.config, run.seed)
+    views = Views(patches.image_size, Augmentation(amplitude, settings.noise, "clean", 0.0))
+    if settings.objective == "contrast":
+        module = Contrast(encoder, patches.channels, settings.temperature, views, own.config, run.seed)
+    else:
+        module = CropReconstruction(encoder, Decoder(settings.widths), views, own.config, run.seed)
     fit(
         module,
         loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), run.device),

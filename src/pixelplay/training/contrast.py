@@ -5,60 +5,18 @@ from the same object at another moment. So what the encoder sees does not change
 with what is seen and how it moves.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from lightning import LightningModule
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from pixelplay.config import TrainerConfig
-from pixelplay.errors import DataError
 from pixelplay.models.encoder import Encoder
 from pixelplay.models.patch_features import local_maps
-from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.seeds import seed_of
+from pixelplay.training.views import Views, as_crops, as_seen
 
 WIDTH = 128  # of the vectors that are compared (SimCLR's)
-
-
-class Pairs(Dataset[torch.Tensor]):
-    """Crops of objects at two moments, of each video uint8 (N, 2, S, S, 3), memory-mapped. Indexed by a list."""
-
-    def __init__(self, crops: Sequence[np.ndarray]):
-        if not len(crops):
-            raise DataError("no crop of normal footage to train an encoder on: there is no footage, or too little")
-        self._crops = crops
-        self._starts = np.cumsum([0, *map(len, crops)])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def __getitem__(self, items: list[int]) -> torch.Tensor:
-        videos = np.searchsorted(self._starts, items, side="right") - 1
-        return torch.from_numpy(
-            np.stack([self._crops[v][i - self._starts[v]] for v, i in zip(videos, items, strict=True)])
-        )
-
-
-@dataclass(frozen=True)
-class Views:
-    """How a view of a crop is made: `size` pixels of it, from a random place, and noise on a share of the views."""
-
-    size: int
-    noise: Augmentation
-
-    def of(self, crops: torch.Tensor) -> torch.Tensor:
-        """A view each, float32 (N, 3, size, size) in [0, 1], of crops in [0, 1], (N, 3, S, S); random."""
-        room = crops.shape[-1] - self.size + 1
-        shifts = torch.randint(room, (len(crops), 2, 1)) + torch.arange(self.size)  # (N, 2, size)
-        rows, columns = (shifts[:, i].to(crops.device) for i in (0, 1))
-        places = torch.arange(len(crops), device=crops.device)[:, None, None]
-        views = crops.permute(0, 2, 3, 1)[places, rows[:, :, None], columns[:, None, :]]  # (N, size, size, 3)
-        return self.noise.apply(views.permute(0, 3, 1, 2).contiguous())[0]
 
 
 class Contrast(LightningModule):
@@ -89,14 +47,16 @@ class Contrast(LightningModule):
     def _loss(self, batch: torch.Tensor, epoch: int, step: int) -> torch.Tensor:
         """Cross entropy of finding a crop's other view among those of the batch, uint8 (B, 2, S, S, 3)."""
         torch.manual_seed(seed_of(self._seed, epoch, step))
-        crops = batch.flatten(0, 1).permute(0, 3, 1, 2).float().div_(255)  # (2 B, 3, S, S)
-        vectors = F.normalize(self._vectors(torch.cat([self._views.of(crops), self._views.of(crops)])).float(), dim=1)
+        crops = as_crops(batch)  # (2 B, 3, S, S)
+        vectors = F.normalize(
+            self._vectors(torch.cat([self._views.of(crops)[0], self._views.of(crops)[0]])).float(), dim=1
+        )
         likeness = vectors @ vectors.T / self._temperature  # (4 B, 4 B)
         likeness.fill_diagonal_(-torch.inf)
         others = torch.arange(len(vectors), device=vectors.device).roll(len(crops))
         return F.cross_entropy(likeness, others)
 
     def _vectors(self, views: torch.Tensor) -> torch.Tensor:
-        first, second = self.encoder((views * 2 - 1).contiguous(memory_format=torch.channels_last))
+        first, second = self.encoder(as_seen(views))
         maps = local_maps(first, second, 1, self._channels)[:, :, 0]  # (N, C, H, W)
         return self.head(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1))

@@ -1,0 +1,57 @@
+"""Pairs of crops to train an encoder on, and the views of them that it is fed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from pixelplay.errors import DataError
+from pixelplay.training.augmentation import Augmentation
+
+
+class Pairs(Dataset[torch.Tensor]):
+    """Crops of objects at two moments, of each video uint8 (N, 2, S, S, 3), memory-mapped. Indexed by a list."""
+
+    def __init__(self, crops: Sequence[np.ndarray]):
+        if not len(crops):
+            raise DataError("no crop of normal footage to train an encoder on: there is no footage, or too little")
+        self._crops = crops
+        self._starts = np.cumsum([0, *map(len, crops)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, items: list[int]) -> torch.Tensor:
+        videos = np.searchsorted(self._starts, items, side="right") - 1
+        return torch.from_numpy(
+            np.stack([self._crops[v][i - self._starts[v]] for v, i in zip(videos, items, strict=True)])
+        )
+
+
+@dataclass(frozen=True)
+class Views:
+    """How a view of a crop is made: `size` pixels of it, from a random place, and noise on a share of the views."""
+
+    size: int
+    noise: Augmentation
+
+    def of(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A view each, and the same without noise, float32 (N, 3, size, size) in [0, 1], of crops (N, 3, S, S)."""
+        room = crops.shape[-1] - self.size + 1
+        shifts = torch.randint(room, (len(crops), 2, 1)) + torch.arange(self.size)  # (N, 2, size)
+        rows, columns = (shifts[:, i].to(crops.device) for i in (0, 1))
+        places = torch.arange(len(crops), device=crops.device)[:, None, None]
+        views = crops.permute(0, 2, 3, 1)[places, rows[:, :, None], columns[:, None, :]]  # (N, size, size, 3)
+        return self.noise.apply(views.permute(0, 3, 1, 2).contiguous())
+
+
+def as_crops(batch: torch.Tensor) -> torch.Tensor:
+    """Pairs uint8 (B, 2, S, S, 3) as crops float32 (2 B, 3, S, S) in [0, 1]."""
+    return batch.flatten(0, 1).permute(0, 3, 1, 2).float().div_(255)
+
+
+def as_seen(views: torch.Tensor) -> torch.Tensor:
+    """Views in [0, 1] as an encoder sees them, in [-1, 1], in its memory format."""
+    return (views * 2 - 1).contiguous(memory_format=torch.channels_last)
