@@ -21,7 +21,7 @@ NOISY = Augmentation(noise_amplitude=0.1, noise_share=1.0, target="clean", verti
 
 def module(noise: Augmentation) -> Contrast:
     torch.manual_seed(0)
-    return Contrast(Encoder([4, 8, 8, 16]), 8, 0.1, Views(SIZE, noise), trainer_config(), seed=0)
+    return Contrast(Encoder([4, 8, 8, 16]), 8, 0.1, Views(SIZE, 0.0, noise), trainer_config(), seed=0)
 
 
 def crops(count: int) -> torch.Tensor:
@@ -36,7 +36,7 @@ def test_the_encoder_halves_four_times_and_gives_the_last_two_stages():
 def test_a_view_is_a_piece_of_its_own_crop():
     torch.manual_seed(3)
     fed = crops(6)
-    views = Views(SIZE, QUIET).of(fed)[0]
+    views = Views(SIZE, 0.0, QUIET).of(fed)[0]
     pieces = fed.unfold(2, SIZE, 1).unfold(3, SIZE, 1)  # (N, 3, 9, 9, size, size)
     same = (pieces == views[:, :, None, None]).all(dim=(1, 4, 5))  # (N, 9, 9)
     assert same.sum(dim=(1, 2)).tolist() == [1] * 6
@@ -46,7 +46,7 @@ def test_a_view_is_a_piece_of_its_own_crop():
 
 def test_noise_stays_within_its_amplitude_and_within_the_range():
     fed = torch.cat([torch.zeros(1, 3, 56, 56), torch.full((1, 3, 56, 56), 0.5)])
-    views = Views(SIZE, NOISY).of(fed)[0]
+    views = Views(SIZE, 0.0, NOISY).of(fed)[0]
     assert views.min() >= 0 and (views[1] - 0.5).abs().max() <= 0.1 and views[1].std() > 0.04
 
 
@@ -86,16 +86,18 @@ def test_no_pair_at_all_is_an_error():
 
 
 def test_a_view_comes_with_the_same_piece_without_noise():
-    fed, clean = Views(SIZE, NOISY).of(crops(5))
+    fed, clean = Views(SIZE, 0.0, NOISY).of(crops(5))
     assert 0 < (fed - clean).abs().max() <= 0.1
-    quiet, same = Views(SIZE, QUIET).of(crops(5))
+    quiet, same = Views(SIZE, 0.0, QUIET).of(crops(5))
     assert torch.equal(quiet, same)
 
 
 def test_the_decoder_gives_images_of_the_encoder_s_size_back_and_the_autoencoder_learns_them():
     torch.manual_seed(0)
     widths = [4, 8, 8, 16]
-    autoencoder = CropReconstruction(Encoder(widths), Decoder(widths), Views(SIZE, QUIET), trainer_config(), seed=0)
+    autoencoder = CropReconstruction(
+        Encoder(widths), Decoder(widths), Views(SIZE, 0.0, QUIET), trainer_config(), seed=0
+    )
     assert autoencoder.decoder(autoencoder.encoder(torch.zeros(2, 3, SIZE, SIZE))[1]).shape == (2, 3, SIZE, SIZE)
     flat = torch.arange(8, dtype=torch.uint8)[:, None, None, None, None].mul(30).expand(8, 2, 56, 56, 3)  # grey levels
     optimizer = torch.optim.AdamW(autoencoder.parameters(), 1e-2)
@@ -106,3 +108,16 @@ def test_the_decoder_gives_images_of_the_encoder_s_size_back_and_the_autoencoder
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_each_colour_of_a_view_has_a_gain_and_an_offset_of_its_own():
+    dark, bright = torch.full((6, 3, 56, 56), 0.4), torch.full((6, 3, 56, 56), 0.6)
+    torch.manual_seed(5)
+    low = Views(SIZE, 0.2, QUIET).of(dark)[1]
+    torch.manual_seed(5)
+    high = Views(SIZE, 0.2, QUIET).of(bright)[1]
+    assert torch.equal(low, low[:, :, :1, :1].expand_as(low))  # the same all over a view
+    gain = (high - low)[:, :, 0, 0] / 0.2
+    offset = low[:, :, 0, 0] - 0.4 * gain
+    assert (gain - 1).abs().max() <= 0.2 + 1e-5 and offset.abs().max() <= 0.1 + 1e-5
+    assert gain.std() > 0.05 and offset.std() > 0.02 and len(gain.flatten().unique()) == 18

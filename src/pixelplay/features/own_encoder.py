@@ -38,6 +38,7 @@ class EncoderSettings(Settings):
     pairs: Natural  # of crops, of all footage, at most
     apart: Natural  # frames between the two crops of a pair
     shift: Share  # of a crop's side that a view is shifted by, at most
+    color: Share  # by which a view's colours differ from the crop's
     noise: Share  # of the views that have noise
     temperature: Annotated[float, Field(gt=0)]
     max_epochs: Natural
@@ -102,7 +103,7 @@ def train_encoder(
     held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(patches.image_size, Augmentation(amplitude, settings.noise, "clean", 0.0))
+    views = Views(patches.image_size, settings.color, Augmentation(amplitude, settings.noise, "clean", 0.0))
     if settings.objective == "contrast":
         module = Contrast(encoder, patches.channels, settings.temperature, views, own.config, run.seed)
     else:

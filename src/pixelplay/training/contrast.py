@@ -1,8 +1,8 @@
-"""Self-supervised training of an encoder on crops: SimCLR's loss (Chen et al., ICML 2020), without its colours.
+"""Self-supervised training of an encoder on crops: SimCLR's loss (Chen et al., ICML 2020).
 
-Two views of a crop, shifted and with noise, are to be told from all other crops of the batch: from other objects, and
-from the same object at another moment. So what the encoder sees does not change with noise and small shifts, and does
-with what is seen and how it moves.
+Two views of a crop, shifted, in other colours and with noise, are to be told from all other crops of the batch: from
+other objects, and from the same object at another moment. So what the encoder sees does not change with noise, small
+shifts and the colour of a coat, and does with what is seen and how it moves.
 """
 
 import torch

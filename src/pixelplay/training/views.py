@@ -32,9 +32,13 @@ class Pairs(Dataset[torch.Tensor]):
 
 @dataclass(frozen=True)
 class Views:
-    """How a view of a crop is made: `size` pixels of it, from a random place, and noise on a share of the views."""
+    """How a view of a crop is made: `size` pixels of it, from a random place, in other colours, and noise on a share.
+
+    color: each colour is multiplied by 1 +- this, and up to half as much is added or taken away.
+    """
 
     size: int
+    color: float
     noise: Augmentation
 
     def of(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,7 +48,9 @@ class Views:
         rows, columns = (shifts[:, i].to(crops.device) for i in (0, 1))
         places = torch.arange(len(crops), device=crops.device)[:, None, None]
         views = crops.permute(0, 2, 3, 1)[places, rows[:, :, None], columns[:, None, :]]  # (N, size, size, 3)
-        return self.noise.apply(views.permute(0, 3, 1, 2).contiguous())
+        views = views.permute(0, 3, 1, 2).contiguous()
+        gain, offset = (self.color * (2 * torch.rand(2, len(views), 3, 1, 1) - 1)).to(views.device)
+        return self.noise.apply((views * (1 + gain) + offset / 2).clamp_(0, 1))
 
 
 def as_crops(batch: torch.Tensor) -> torch.Tensor:
