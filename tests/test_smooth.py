@@ -218,6 +218,11 @@ def test_not_even_the_rounding_of_a_causal_method_depends_on_what_follows(method
     scores = np.array([0.1] * 7 + [5.0])  # the mean of three times 0.1 is 0.10000000000000002
     for window in range(1, 8):
         assert smooth(scores, np.arange(8), config(method, window=window, decay=0.7))[:7].tolist() == [0.1] * 7
+    # Nor where a gap has cut the past off: 0.3 * 2.03283059e-56 / 0.3 is not quite the score.
+    scores, frames = np.array([0.0, 1.0, 2.03283059e-56, 1.0]), np.array([0, 1, 11, 12])
+    weights = np.array([0.0, 0.0, 0.3, 0.0])
+    whole, seen = (smooth(scores[:n], frames[:n], config(method), weights[:n]) for n in (4, 3))
+    assert whole[:3].tolist() == seen.tolist()
 
 
 @pytest.mark.parametrize("method", sorted(set(ALL) - CAUSAL))

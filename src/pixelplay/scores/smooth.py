@@ -59,8 +59,7 @@ def causal_moving_average(
 ) -> np.ndarray:
     """Mean over the last `config.window` frame numbers, the frame's own among them."""
     before = config.window - 1
-    mean = _average(scores, frames, weights, lambda lag: (lag >= -before) & (lag <= 0), before)
-    return _within_past(mean, scores)
+    return _average(scores, frames, weights, lambda lag: (lag >= -before) & (lag <= 0), before)
 
 
 def gaussian(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
@@ -72,14 +71,13 @@ def gaussian(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config
 def causal_gaussian(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
     """The half of `gaussian` that looks back, the frame itself included."""
     sigma = config.sigma
-    mean = _average(
+    return _average(
         scores,
         frames,
         weights,
         lambda lag: np.where(lag <= 0, np.exp(-0.5 * (lag / sigma) ** 2), 0.0),
         TRUNCATE * sigma + 0.5,
     )
-    return _within_past(mean, scores)
 
 
 def ema(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
@@ -161,11 +159,12 @@ def _average_dense(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, 
     weight = correlate1d(present, kernel, mode="constant", cval=0.0)[at]
     mean = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
     # A mean lies between the extremes; clipping takes rounding away, so that a constant stays that very constant.
-    return np.clip(mean, scores.min(), scores.max())
+    looks_ahead = kernel[len(kernel) // 2 + 1 :].any()
+    return np.clip(mean, scores.min(), scores.max()) if looks_ahead else _within_past(mean, scores)
 
 
 def _within_past(means: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Rounding taken away by the extremes so far, since those of the whole video are not known yet."""
+    """Clipped to the extremes so far: what comes later must not even decide how rounding is taken away."""
     return np.clip(means, np.minimum.accumulate(scores), np.maximum.accumulate(scores))
 
 
