@@ -24,3 +24,4 @@ elif [ "$work" -ne 0 ]; then
   exit "$work"
 fi
 stage evaluate "$@"   # metrics of frames, boxes and thresholds where labels are on disk
+stage report "$@"     # one HTML page of it all; says where it is

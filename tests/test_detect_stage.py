@@ -25,7 +25,7 @@ from pixelplay.errors import ConfigError, MissingArtifactError, PixelPlayError, 
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import load
 from pixelplay.objects.weights import content_key
-from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, score, show_objects, status, train
+from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, report, score, show_objects, status, train
 
 __all__ = ["unplugged"]  # a fixture
 
@@ -165,7 +165,7 @@ def test_the_walker_is_found_in_every_frame_and_a_still_video_has_an_empty_table
 def test_a_detector_gets_the_boxes_of_its_videos_and_blocks_in_training_and_scoring(options: list[str]):
     """Two training videos: blocks of both are held out. One object in each frame is usual, none is one less."""
     config = prepared(options)
-    for stage in (detect, train, score, fuse, evaluate):
+    for stage in (detect, train, score, fuse, evaluate, report):
         stage.run(config)
     import pandas as pd
 

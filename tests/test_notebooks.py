@@ -5,9 +5,40 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from tests.footage import write_frames
 from tests.pipeline import ROOT, run_python
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def executed(name: str, folder: Path, **replacements: str) -> nbformat.NotebookNode:
+    """A notebook after all of its cells have run in `folder`; each key of `replacements` in their source replaced."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    source = "\n".join(cell.source for cell in notebook.cells)
+    assert all(old in source for old in replacements), f"{name} has none of {list(replacements)} any more"
+    for cell in notebook.cells:
+        for old, new in replacements.items():
+            cell.source = cell.source.replace(old, new)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    return notebook
+
+
+def shown(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output.data[kind] for output in outputs if kind in output.get("data", {})]
+
+
+def printed(notebook: nbformat.NotebookNode) -> str:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder that a notebook takes for the repository's, to write into."""
+    (tmp_path / "run_all.sh").touch()  # by which a notebook knows the repository's folder
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    return tmp_path
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -16,17 +47,61 @@ def test_a_notebook_is_stored_without_outputs(path: Path):
     assert all(not cell.outputs and cell.execution_count is None for cell in cells if cell.cell_type == "code")
 
 
-def test_inspect_scores_shows_a_table_the_curves_and_an_error_map_for_each_detector(tmp_path: Path):
+def test_explore_data_lists_every_video_and_draws_brightness_noise_and_frames(checkout: Path):
+    done = run_python("prepare.py", "experiment=tiny", "workers=1", cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    notebook = executed("01_explore_data", checkout, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+    assert len(shown(notebook, "image/png")) == 4  # brightness, noise, restored frames, normal and anomalous ones
+    videos, totals = shown(notebook, "text/html")
+    names = [path.name for path in sorted((checkout / "data/tiny/test").iterdir())]
+    assert all(f"<td>{name}</td>" in videos for name in names)
+    frames = len(list((checkout / "data/tiny/test").glob("*/*.jpg")))
+    assert f"<td>{frames}</td>" in totals
+
+
+def test_inspect_scores_shows_a_table_the_curves_and_an_error_map_for_each_detector(checkout: Path):
     for script in ("prepare", "train", "score", "fuse", "evaluate"):
-        done = run_python(f"{script}.py", "experiment=tiny", "workers=1", cwd=tmp_path)
+        done = run_python(f"{script}.py", "experiment=tiny", "workers=1", cwd=checkout)
         assert done.returncode == 0, done.stderr
-    (tmp_path / "run_all.sh").touch()  # by which a notebook knows the repository's folder
-    (tmp_path / "src").symlink_to(ROOT / "src")
-    notebook = nbformat.read(ROOT / "notebooks/02_inspect_scores.ipynb", as_version=4)
-    for cell in notebook.cells:
-        cell.source = cell.source.replace('"experiment=sample"', '"experiment=tiny", "workers=1"')
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
-    assert sum("image/png" in data for data in shown) == 1 + 3
-    table = next(data["text/html"] for data in shown if "text/html" in data)
+    notebook = executed("02_inspect_scores", checkout, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+    assert len(shown(notebook, "image/png")) == 1 + 3
+    table = shown(notebook, "text/html")[0]
     assert all(name in table for name in ("conv_ae", "denoising_ae", "st_ae", "fused"))
+
+
+def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsewhere(checkout: Path):
+    notebook = executed("04_submit_from_kaggle", checkout, **{'Path("/kaggle")': f'Path("{checkout}/no-kaggle")'})
+    rows = len((checkout / "submission.csv").read_text().splitlines()) - 1
+    assert f"valid: {rows} rows" in printed(notebook)
+    done = run_python("validate.py", "submission.csv", "--run", "outputs/tiny", cwd=checkout)
+    assert (done.returncode, done.stdout) == (0, f"valid: {rows} rows\n")
+    assert "report: outputs/tiny/report/index.html" in printed(notebook)
+
+
+def test_submit_from_kaggle_takes_the_competition_s_frames_and_sample_where_kaggle_mounts_them(tmp_path: Path):
+    """Kaggle's folders in small: the repository and the data can only be read, what is written goes to `working`."""
+    kaggle = tmp_path / "kaggle"
+    data = kaggle / "input/pixel-play-26"
+    inside = data / "Avenue_Corrupted/Dataset"
+    for i in range(3):
+        write_frames(inside / f"training_videos/{i + 1:02d}", range(24), name="frame_{:05d}.jpg", seed=i)
+    for video, numbers in (("01", range(939, 951)), ("02", [0, 1, 4, 5])):
+        write_frames(inside / "testing_videos" / video, numbers, name="frame_{:05d}.jpg", seed=9)
+    ids = [*(f"1_{n}" for n in range(939, 951)), *(f"2_{n}" for n in (0, 1, 4, 5))]
+    (data / "sample_submission.csv").write_text("Id,Predicted\n" + "".join(f"{one},0\n" for one in ids))
+    repository = kaggle / "input/pixelplay"
+    repository.mkdir()
+    (repository / "run_all.sh").touch()
+    (repository / "src").symlink_to(ROOT / "src")
+    (kaggle / "working").mkdir()
+    quick = '"weights=in_domain", "detector=[conv_ae_tiny]", "trainer=tiny", "restore=tiny", "workers=1"'
+    notebook = executed(
+        "04_submit_from_kaggle",
+        kaggle / "working",
+        **{'Path("/kaggle")': f'Path("{kaggle}")', '"weights=in_domain"': quick},
+    )
+    assert f"valid: {len(ids)} rows" in printed(notebook)
+    lines = (kaggle / "working/submission.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["Id", *ids]
+    assert (kaggle / "working/outputs/pixelplay26/report/index.html").is_file()
+    assert sorted(path.name for path in repository.iterdir()) == ["run_all.sh", "src"]

@@ -17,12 +17,12 @@ from pixelplay.errors import ConfigError, DataError, MissingArtifactError, Pixel
 from pixelplay.models.error_pooling import POOLINGS
 from pixelplay.scores import submission
 from pixelplay.scores.table import check
-from pixelplay.stages import evaluate, fuse, prepare, score, status, train
+from pixelplay.stages import evaluate, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import format_name
 
 STREAMS = {"conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)}
-STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate}
+STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate, "report": report}
 SHARES = {"ap", "pr_auc", "auc_micro", "auc_macro", "auc_macro_anchored", "eer", "best_f1"}
 FIGURES = SHARES | {"macro_videos", "intervals"}
 RECORDS = {
@@ -31,6 +31,7 @@ RECORDS = {
     "score": "outputs/tiny/stages/score-conv_ae.json",
     "fuse": "outputs/tiny/stages/fuse.json",
     "evaluate": "outputs/tiny/stages/evaluate.json",
+    "report": "outputs/tiny/stages/report.json",
 }
 
 
@@ -305,7 +306,7 @@ def test_a_finished_run_has_nothing_to_do(place: Place, capsys: pytest.CaptureFi
     assert place.run() == set()
     assert {path: path.stat().st_mtime_ns for path in files_below(place.folder)} == before
     status.run(place.config())
-    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == ["up to date"] * 6
+    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == ["up to date"] * 7
 
 
 @pytest.mark.parametrize(
@@ -313,10 +314,11 @@ def test_a_finished_run_has_nothing_to_do(place: Place, capsys: pytest.CaptureFi
     [
         ("trainer.loggers=[csv]", set()),
         ("workers=2", set()),
-        ("fusion.default.smooth.sigma=2.0", {"fuse", "evaluate"}),
-        ("detectors.conv_ae.scoring.pooling=mean", {"score", "fuse", "evaluate"}),
-        ("trainer.max_epochs=1", {"train", "score", "fuse", "evaluate"}),
-        ("detectors.conv_ae.settings.noise.share=0.5", {"train", "score", "fuse", "evaluate"}),
+        ("fusion.default.smooth.sigma=2.0", {"fuse", "evaluate", "report"}),
+        ("detectors.conv_ae.scoring.pooling=mean", {"score", "fuse", "evaluate", "report"}),
+        ("trainer.max_epochs=1", {"train", "score", "fuse", "evaluate", "report"}),
+        ("detectors.conv_ae.settings.noise.share=0.5", {"train", "score", "fuse", "evaluate", "report"}),
+        ("report.gallery=3", {"report"}),
         ("seed=1", set(STAGES)),  # the network that tells flipped frames has the seed, too
         ("dataset.heldout.seed=1", set(STAGES)),
     ],
@@ -339,6 +341,7 @@ def test_a_changed_setting_runs_what_depends_on_it_and_nothing_else(place: Place
         ("outputs/tiny/fused.parquet", "fuse"),
         ("submissions/tiny.csv", "fuse"),
         ("outputs/tiny/metrics.json", "evaluate"),
+        ("outputs/tiny/report/index.html", "report"),
     ],
 )
 def test_a_deleted_output_is_made_again_by_its_stage_alone_and_is_the_same(place: Place, deleted: str, stage: str):
@@ -354,7 +357,7 @@ def test_deleted_frames_are_decoded_again(place: Place, tmp_path: Path):
     assert place.run(override) == {"prepare"}  # the frames lie elsewhere now
     next((tmp_path / "cache").glob("*/test/02/*.npy")).unlink()
     assert place.run(override) == {"prepare"}
-    assert place.run("trainer.max_epochs=1", override) == {"train", "score", "fuse", "evaluate"}
+    assert place.run("trainer.max_epochs=1", override) == {"train", "score", "fuse", "evaluate", "report"}
 
 
 def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: Place, capsys: pytest.CaptureFixture):
@@ -370,10 +373,11 @@ def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: 
         ["score", "to score: conv_ae"],
         ["fuse", "waits for score"],
         ["evaluate", "waits for score"],
+        ["report", "waits for score"],
     ]
 
 
-@pytest.mark.parametrize("stage", ["train", "score", "fuse", "evaluate"])
+@pytest.mark.parametrize("stage", ["train", "score", "fuse", "evaluate", "report"])
 def test_a_stage_that_runs_too_early_names_the_command_to_run_first(empty: Place, stage: str):
     with pytest.raises(MissingArtifactError, match=r"index\.json is missing: run `python src/prepare\.py`"):
         STAGES[stage].run(empty.config())
@@ -391,6 +395,7 @@ def test_a_stage_that_runs_too_early_names_the_command_to_run_first(empty: Place
         ("score", "trainer.max_epochs=1", "train"),
         ("fuse", "detectors.conv_ae.scoring.pooling=mean", "score"),
         ("evaluate", "fusion.default.smooth.sigma=2.0", "fuse"),
+        ("report", "fusion.default.smooth.sigma=2.0", "fuse"),
     ],
 )
 def test_a_stage_never_passes_off_what_other_settings_made_as_its_own(place: Place, stage, override, first):
@@ -469,11 +474,11 @@ def test_labels_that_come_and_go_are_noticed_and_nothing_is_scored_again(
     place.run(*overrides)
     metrics = Path("outputs/tiny/metrics.json").read_bytes()
     (tmp_path / "data" / "test_labels").rename(tmp_path / "labels")
-    assert place.run(*overrides) == {"prepare"}
+    assert place.run(*overrides) == {"prepare", "report"}
     assert not Path("outputs/tiny/metrics.json").exists()
     assert "masks or tracks, which are measured where frame labels stand beside them" in caplog.text
     (tmp_path / "labels").rename(tmp_path / "data" / "test_labels")
-    assert place.run(*overrides) == {"prepare", "evaluate"}
+    assert place.run(*overrides) == {"prepare", "evaluate", "report"}
     assert Path("outputs/tiny/metrics.json").read_bytes() == metrics
 
 
@@ -483,7 +488,7 @@ def test_changed_test_footage_is_scored_again_without_new_training(place: Place,
     place.run(*overrides)
     frames = sorted((tmp_path / "data/test/01").iterdir())
     shutil.copy(frames[0], frames[1])
-    assert place.run(*overrides) == {"prepare", "score", "fuse", "evaluate"}
+    assert place.run(*overrides) == {"prepare", "score", "fuse", "evaluate", "report"}
 
 
 MEMBER = "{weight:1.0,normalise:{method:minmax,low:1.0,high:99.0},smooth:{method:none,window:5,sigma:5.0}}"

@@ -117,6 +117,17 @@ class RunFiles:
     def explanation(self, detector: str, video: str, frame: int) -> Path:
         return self.explanations / f"{detector}-{_as_file_name(video)}-{frame:03d}.png"
 
+    @property
+    def report(self) -> Path:
+        """The page; clips of videos lie beside it."""
+        return self.outputs / "report" / "index.html"
+
+    def clip(self, video: str) -> Path:
+        """MP4 of an annotated test video; two videos never share one, whatever characters their names have."""
+        plain = re.sub(r"[^\w.-]", "_", video, flags=re.ASCII)
+        name = plain if plain == video else f"{plain}-{fingerprint(video)[:8]}"
+        return self.report.parent / "clips" / f"{name}.mp4"
+
     def record(self, stage: str) -> Path:
         return self.outputs / "stages" / f"{stage}.json"
 

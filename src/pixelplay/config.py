@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -41,9 +42,16 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _quoted(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("a video's id is text: put it in quotes, as in 'report.clips=[\"1\"]'")
+    return value
+
+
 FileName = Annotated[str, AfterValidator(_safe_name)]
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
+VideoId = Annotated[str, BeforeValidator(_quoted)]
 
 
 class Settings(BaseModel):
@@ -497,6 +505,17 @@ class SubmitConfig(Settings):
     sample: ExistingFile | None  # sample_submission.csv; null: the data set's, where it has one
 
 
+class ReportConfig(Settings):
+    """What the report shows, beside figures and curves: see `pixelplay.stages.report`."""
+
+    gallery: Annotated[int, Field(ge=0, le=200)]  # frames: those where the fused score peaks
+    per_video: Natural  # of them, at most
+    apart: Natural  # frames between two of one video, at least
+    picture_width: Annotated[int, Field(ge=64, le=1920)]  # pixels
+    clips: list[VideoId]  # test videos that are written as annotated MP4s, by their ids
+    rate: Annotated[float, Field(gt=0)]  # frames per second of the clips
+
+
 class Config(Settings):
     experiment: FileName
     run: FileName | None
@@ -515,6 +534,7 @@ class Config(Settings):
     evaluate: EvaluateConfig
     show: ShowConfig
     submit: SubmitConfig
+    report: ReportConfig
 
     @model_validator(mode="after")
     def _streams_distinct(self) -> "Config":

@@ -71,7 +71,7 @@ def percentile(normal: np.ndarray, percent: float) -> Threshold:
 
 def fixed(normal: np.ndarray, deviations: float) -> Threshold:
     """A number of robust standard deviations above the median of normal scores (N,), finite: a threshold in the units
-    of calibrated scores (`scores.normalise.calibrated`), where the source document states it.
+    of calibrated scores (`normalise.method=calibrated`), where the source document states it.
 
     The deviation is 1.4826 MAD; where more than half of the scores are one number their standard deviation, and 1 where
     all are.

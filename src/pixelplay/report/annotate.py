@@ -35,19 +35,20 @@ class Drawing:
     colors: Sequence[tuple[int, int, int]]  # RGB of each
 
 
-def annotated(frame: np.ndarray, drawing: Drawing, title: str) -> np.ndarray:
-    """A frame, uint8 (H, W, 3) RGB, with its boxes and a title at the top, as a picture of its own.
+def annotated(frame: np.ndarray, drawing: Drawing, title: str, width: int = WIDTH) -> np.ndarray:
+    """A frame, uint8 (H, W, 3) RGB, with its boxes and, where there is one, a title at the top, as its own picture.
 
-    A small frame is enlarged by a whole number: uint8 (k H, k W, 3).
+    A frame less than about `width` pixels wide is enlarged by a whole number: uint8 (k H, k W, 3).
     """
-    factor = max(1, round(WIDTH / frame.shape[1]))
+    factor = max(1, round(width / frame.shape[1]))
     image = frame.repeat(factor, axis=0).repeat(factor, axis=1)
     for box, caption, color in zip(drawing.xyxy, drawing.captions, drawing.colors, strict=True):
         x1, y1, x2, y2 = (round(float(edge) * factor) for edge in box)
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), color, 1)
         if caption:
             _write(image, caption, (x1, max(y1 - 2, 20)), color)
-    _write(image, title, (2, 10), WHITE)
+    if title:
+        _write(image, title, (2, 10), WHITE)
     return image
 
 

@@ -1,0 +1,180 @@
+"""Geometry of the report's charts: from arrays to ticks, paths and boxes that `templates/charts.html` draws as SVG.
+
+Colours are CSS classes, so that a chart follows the page from light to dark and into print.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+COLORS = 6  # classes s0 to s5 of the page's palette; further lines are dashed
+POINTS = 1000  # of a line, at most: a pixel or so each
+GAP = 0.02  # share of the horizontal axis: across a wider gap in the numbers no line is drawn
+LABEL_HEIGHT = 12.0  # pixels between the labels at the ends of two lines
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Maps values from `low` to `high` to pixels from `start` to `end` (a vertical axis starts at its bottom)."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    whole: bool = False  # ticks at whole numbers only
+
+    def __call__(self, values: np.ndarray | float) -> np.ndarray:
+        share = (np.asarray(values, np.float64) - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, count: int) -> "list[Tick]":
+        """About `count` round values inside the axis, at most, and where they stand."""
+        values = MaxNLocator(count, steps=[1, 2, 5, 10], integer=self.whole).tick_values(self.low, self.high)
+        margin = 1e-9 * (self.high - self.low)
+        inside = values[(values >= self.low - margin) & (values <= self.high + margin)]
+        step = float(np.diff(values).min()) if len(values) > 1 else 1.0
+        digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+        return [Tick(float(self(value)), f"{0.0 + round(float(value), digits):,.{digits}f}") for value in inside]
+
+
+@dataclass(frozen=True)
+class Tick:
+    at: float  # pixels
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    path: str  # of an SVG path
+    style: str  # CSS classes
+    label: str
+    label_at: float | None = None  # vertical pixel of the label at the line's end; None: no label
+    axis: Axis | None = None  # the vertical axis, where it is the line's own
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of the horizontal axis."""
+
+    start: float
+    width: float
+    title: str  # shown when the mouse rests on it
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Blocks in a row of their own below the plot."""
+
+    style: str
+    label: str
+    top: float
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A number in a circle on a line, linked to what it stands for."""
+
+    x: float
+    y: float
+    text: str
+    href: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One SVG. Pixels are those of its view box; the page scales it."""
+
+    about: str  # for those who can't see it
+    size: tuple[float, float]
+    x: Axis
+    y: Axis
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    lines: Sequence[Line]
+    x_title: str = ""
+    y_title: str = ""
+    shaded: Sequence[Block] = ()
+    strips: Sequence[Strip] = ()
+    markers: Sequence[Marker] = ()
+    style: str = ""
+    key: str = field(default="")  # unique on the page: ids inside the SVG start with it
+
+
+def line_style(number: int) -> str:
+    """CSS classes of the `number`-th line, from 0: colours first, then the same ones dashed."""
+    return f"s{number % COLORS}" + (" dashed" if number >= COLORS else "")
+
+
+def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most `points` of the points (N,) of a line, in order: the first, lowest, highest and last of equal stretches.
+
+    No peak is lost; few enough points come back as they are.
+    """
+    if len(x) <= points:
+        return x, y
+    edges = np.linspace(0, len(x), max(points // 4, 1) + 1).astype(int)
+    chosen = [[a, a + int(y[a:b].argmin()), a + int(y[a:b].argmax()), b - 1] for a, b in pairwise(edges)]
+    at = np.unique(np.concatenate(chosen))
+    return x[at], y[at]
+
+
+def path(x: np.ndarray, y: np.ndarray, breaks: np.ndarray | None = None) -> str:
+    """SVG path through pixels x, y (N,), to a tenth; lifted before each position in `breaks`."""
+    lifted = {0} if breaks is None else {0, *breaks.tolist()}
+    pixels = zip(np.round(x, 1).tolist(), np.round(y, 1).tolist(), strict=True)
+    return "".join(f"{'M' if i in lifted else 'L'}{a:g} {b:g}" for i, (a, b) in enumerate(pixels))
+
+
+def curve(x: Axis, y: Axis, at: np.ndarray, values: np.ndarray) -> str:
+    """Path of `values` (N,) over `at` (N,), thinned, and lifted across gaps."""
+    at, values = thin(at, values)
+    steps = np.diff(at)
+    typical = float(np.median(steps)) if len(steps) else 0.0
+    breaks = np.flatnonzero(steps > max(GAP * (x.high - x.low), 3 * typical)) + 1
+    return path(x(at), y(values), breaks)
+
+
+def runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches start..stop-1 of positions where `mask`, bool (T,), holds."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def blocks(x: Axis, numbers: np.ndarray, mask: np.ndarray, what: str) -> list[Block]:
+    """The stretches of frame numbers (T,) where `mask` (T,) holds, each half a frame wider on both sides."""
+    found = []
+    for start, stop in runs(mask):
+        first, last = int(numbers[start]), int(numbers[stop - 1])
+        left, right = (float(edge) for edge in x(np.array([first - 0.5, last + 0.5])).clip(x.start, x.end))
+        frames = f"frame {first}" if first == last else f"frames {first} to {last}"
+        found.append(Block(round(left, 1), round(max(right - left, 1.0), 1), f"{what}: {frames}"))
+    return found
+
+
+def spread(wanted: Sequence[float], low: float, high: float, gap: float = LABEL_HEIGHT) -> list[float]:
+    """Places as near to the `wanted` ones as may be, at least `gap` apart, in the same order, from `low` on.
+
+    They end at `high` if there is room for all of them.
+    """
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    places: list[float] = []
+    for i in order:
+        places.append(max(wanted[i], low, places[-1] + gap if places else low))
+    ceiling = max(high, low + gap * (len(places) - 1))
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], ceiling)
+        ceiling = places[i] - gap
+    result = [0.0] * len(places)
+    for place, i in zip(places, order, strict=True):
+        result[i] = round(place, 1)
+    return result
+
+
+def widened(low: float, high: float) -> tuple[float, float]:
+    """Ends of an axis that can be drawn: apart from each other even where all values are the same."""
+    return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -1,0 +1,168 @@
+"""The report as one HTML file that opens offline: text, inline SVG, JPEG and PNG in data URIs, a little vanilla JS.
+
+Whatever comes from data is escaped, and a content security policy lets nothing run or load that is not the page's own.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pixelplay.report.charts import Chart
+from pixelplay.report.tables import Table, heading, number_text
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+
+@dataclass(frozen=True)
+class VideoPanel:
+    """A test video's chart and what is said above it."""
+
+    video: str
+    facts: Sequence[str]
+    chart: Chart
+    clip: str | None  # address of its MP4, relative to the page
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    detector: str
+    picture: str  # data URI
+    text: str
+
+
+@dataclass(frozen=True)
+class GalleryItem:
+    """A frame where the fused score peaks."""
+
+    rank: int
+    anchor: str
+    video: str
+    video_anchor: str
+    number: int
+    score: float
+    marks: Sequence[tuple[str, str]]  # (CSS class, text): its label where known, restored, noisy
+    streams: Mapping[str, float]  # processed score by detector
+    picture: str  # data URI
+    boxes: str  # what the boxes are; '' where there are none
+    heat: Sequence[HeatMap]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A bar that explains the colours of pictures."""
+
+    text: str
+    low: str
+    high: str
+    colors: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    items: Sequence[GalleryItem]
+    scales: Sequence[Scale]
+
+
+@dataclass(frozen=True)
+class StreamFigure:
+    """A line of the key below the curves."""
+
+    stream: str
+    style: str
+    auc: str
+    ap: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    charts: Sequence[Chart]
+    key: Sequence[StreamFigure]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    stream: str
+    chart: Chart
+
+
+@dataclass(frozen=True)
+class Ablation:
+    table: Table
+    plots: Sequence[tuple[str, str]]  # (name, data URI)
+
+
+@dataclass(frozen=True)
+class StageTime:
+    stage: str
+    seconds: float
+    finished: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    run: Sequence[tuple[str, str]]
+    machine: Sequence[tuple[str, str]]
+    versions: Sequence[tuple[str, str]]
+    stages: Sequence[StageTime]
+    config: str  # as YAML
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows. What there is none of is None or empty, and its section is left out."""
+
+    title: str
+    subtitle: str
+    headline: Sequence[tuple[str, str]]  # (figure, what it is)
+    scores: Sequence[Table]
+    other_figures: Sequence[Table]
+    thresholds: Sequence[tuple[str, str]]  # plots: (name, data URI)
+    videos: Sequence[VideoPanel]
+    streams: Sequence[tuple[str, str]]  # (name, CSS classes) of the lines in the videos' charts
+    one_scale: bool  # for all of them
+    gallery: Gallery
+    curves: Curves | None
+    histograms: Sequence[Histogram]
+    ablation: Ablation | None
+    facts: RunFacts
+
+
+def render(report: Report) -> str:
+    """The whole page, HTML."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"number": number_text, "heading": heading, "duration": duration}
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    return templates.get_template("page.html").render(
+        report=report,
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # the page's own, no data in them
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+
+
+def png_uri(data: bytes) -> str:
+    """The bytes of a PNG as the text of an <img>'s src."""
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `4 min 03 s`, `2 h 05 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,119 @@
+"""A chart per test video: every detector's processed score and their fusion over the frames' original numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, blocks, curve, line_style, spread, widened
+
+WIDTH, PLOT_HEIGHT = 1040.0, 132.0  # pixels
+LEFT, RIGHT, TOP, BELOW = 46.0, 126.0, 10.0, 24.0  # margins; at the right stand the lines' labels
+STRIP_HEIGHT = 11.0
+UNLIKE = 6.0  # times
+FUSED = "fused"
+HIDDEN = 99.5  # percentile of the detectors' scores: what only single frames exceed need not fit on the axis
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredVideo:
+    """What is known of one test video of T frames."""
+
+    video: str
+    anchor: str  # id of its chart on the page
+    numbers: np.ndarray  # int64 [T], frame numbers
+    fused: np.ndarray  # float64 [T]
+    streams: Mapping[str, np.ndarray]  # float64 [T], processed as they enter the fusion, by name
+    labels: np.ndarray | None  # 1 = anomalous [T]
+    turned: np.ndarray  # bool [T], frames that were turned back
+    noisy: np.ndarray  # bool [T]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A frame of the gallery, where its video's chart points to it."""
+
+    position: int
+    rank: int  # from 1
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The vertical axis, the same for all videos, since all their frames are ranked together."""
+
+    fused: tuple[float, float]  # ends of the axis
+    streams: Mapping[str, tuple[float, float]]  # of each detector: the same, or its own where `shared` is False
+    shared: bool
+
+    @classmethod
+    def of(cls, videos: Sequence[ScoredVideo]) -> "Scale":
+        """All of the fusion is on the axis, and of the detectors' scores all but rare ones that would flatten the rest.
+
+        Where one stream's scores are more than `UNLIKE` times as wide as another's, each has an axis of its own, from
+        its lowest to its highest.
+        """
+        fused = np.concatenate([one.fused for one in videos])
+        every = {name: np.concatenate([one.streams[name] for one in videos]) for name in videos[0].streams}
+        ends = {name: tuple(np.percentile(scores, [100 - HIDDEN, HIDDEN]).tolist()) for name, scores in every.items()}
+        all_ends = [(float(fused.min()), float(fused.max())), *ends.values()]
+        widths = [high - low for low, high in all_ends if high > low]
+        if widths and max(widths) > UNLIKE * min(widths):
+            own = {name: _roomy(float(scores.min()), float(scores.max())) for name, scores in every.items()}
+            return cls(_roomy(*all_ends[0]), own, shared=False)
+        common = _roomy(min(low for low, _ in all_ends), max(high for _, high in all_ends))
+        return cls(common, dict.fromkeys(ends, common), shared=True)
+
+
+def _roomy(low: float, high: float) -> tuple[float, float]:
+    low, high = widened(low, high)
+    return low, high + 0.04 * (high - low)
+
+
+def timeline(one: ScoredVideo, scale: Scale, peaks: Sequence[Peak]) -> Chart:
+    """The chart of one video."""
+    first, last = widened(float(one.numbers[0]), float(one.numbers[-1]))
+    x = Axis(first, last, LEFT, WIDTH - RIGHT, whole=True)
+    named = {**one.streams, FUSED: one.fused}
+    axes = {name: Axis(*ends, TOP + PLOT_HEIGHT, TOP) for name, ends in {**scale.streams, FUSED: scale.fused}.items()}
+    styles = [*map(line_style, range(len(one.streams))), FUSED]
+    ends = [float(axes[name](scores[-1]).clip(TOP, TOP + PLOT_HEIGHT)) for name, scores in named.items()]
+    places = spread(ends, TOP + 4, TOP + PLOT_HEIGHT - 7)
+    lines = [
+        Line(curve(x, axes[name], one.numbers, scores), style, name, place, axes[name])
+        for (name, scores), style, place in zip(named.items(), styles, places, strict=True)
+    ]
+    y = axes[FUSED]
+    strips = _strips(x, one)
+    about = f"Scores of video {one.video}, frames {one.numbers[0]} to {one.numbers[-1]}"
+    return Chart(
+        about=about,
+        size=(WIDTH, TOP + PLOT_HEIGHT + STRIP_HEIGHT * len(strips) + BELOW),
+        x=x,
+        y=y,
+        x_ticks=x.ticks(12),
+        y_ticks=y.ticks(5),
+        lines=lines,
+        x_title="frame",
+        shaded=[] if one.labels is None else blocks(x, one.numbers, one.labels > 0, "labelled anomalous"),
+        strips=strips,
+        markers=[_marker(x, y, one, peak) for peak in peaks],
+        style="timeline",
+        key=one.anchor,
+    )
+
+
+def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:
+    marks = [("turned", "turned back", one.turned), ("noisy", "noisy", one.noisy)]
+    present = [mark for mark in marks if mark[2].any()]
+    return [
+        Strip(style, f"{text}: {int(mask.sum())}", TOP + PLOT_HEIGHT + 4 + STRIP_HEIGHT * i, found)
+        for i, (style, text, mask) in enumerate(present)
+        for found in [blocks(x, one.numbers, mask, text)]
+    ]
+
+
+def _marker(x: Axis, y: Axis, one: ScoredVideo, peak: Peak) -> Marker:
+    number, score = int(one.numbers[peak.position]), float(one.fused[peak.position])
+    title = f"{peak.rank} in the gallery: frame {number}, fused score {score:.3g}"
+    return Marker(round(float(x(number)), 1), round(float(y(score)), 1), str(peak.rank), f"#{peak.anchor}", title)

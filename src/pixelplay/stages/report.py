@@ -1,0 +1,101 @@
+"""Stage `report`: one HTML page of what the run found, and annotated MP4s of the videos that are asked for.
+
+What is on the page is gathered by `reporting`, drawn by `pixelplay.report`.
+"""
+
+import hashlib
+import logging
+from pathlib import Path
+
+from pixelplay.artifacts import (
+    PACKAGE,
+    RunFiles,
+    code_version,
+    fingerprint,
+    is_current,
+    recorded,
+    require_writable,
+    write_text,
+)
+from pixelplay.config import Config, alternatives
+from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.stages import evaluate, fuse, prepare
+from pixelplay.videos.index import Index
+
+log = logging.getLogger(__name__)
+
+GATHERING = ("report", "reporting", "picturing", "run_facts")  # modules of pixelplay.stages
+DRAWING = ("charts", "clips", "distributions", "page", "pictures", "tables", "timelines")  # of pixelplay.report
+
+
+def pending(config: Config) -> str | None:
+    index = prepare.load_index(config)
+    current = is_current(RunFiles.of(config).record("report"), inputs(config, index))
+    return None if current else "what it shows has changed"
+
+
+def run(config: Config) -> None:
+    """Write the page and the clips; raises ConfigError for a clip of a video that is none of the test's."""
+    files = RunFiles.of(config)
+    index = prepare.load_index(config)
+    _check_clips(config, index)
+    if not fuse.is_fused(config, index):
+        raise MissingArtifactError(
+            f"{files.fused}: no fusion made with these settings: run `python src/fuse.py` with the same options"
+        )
+    if evaluate.pending(config):
+        raise MissingArtifactError(
+            f"{files.metrics}: no metrics made with these settings: run `python src/evaluate.py` with the same options"
+        )
+    key = inputs(config, index)
+    if not is_current(files.record("report"), key):
+        from pixelplay.report.page import render  # what only drawing needs is slow to import
+        from pixelplay.stages import reporting
+        from pixelplay.stages.picturing import write_annotated_clip
+
+        require_writable(files.report.parent, "paths.outputs")
+        clips = [files.clip(video) for video in config.report.clips]
+        with recorded(files.record("report"), key, [files.report, *clips]):
+            outcome = reporting.load_outcome(config, index)
+            for video in config.report.clips:
+                write_annotated_clip(config, outcome, video)
+            write_text(files.report, render(reporting.gather(config, outcome)))
+    log.info(f"report: {files.report}")
+    for video in config.report.clips:
+        log.info(f"report: {files.clip(video)}")
+
+
+def inputs(config: Config, index: Index) -> str:
+    """Fingerprint of all that the page shows, but for times, versions and the machine."""
+    files = RunFiles.of(config)
+    labels = [(video.id, video.labels.tolist()) for video in index.test if video.labels is not None]
+    shown = [
+        files.metrics,
+        *threshold_files(files),
+        *ablation_files(files),
+        *sorted((PACKAGE / "report" / "templates").iterdir()),
+    ]
+    contents = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in shown if path.is_file()]
+    code = [
+        *(code_version(f"pixelplay.stages.{module}", follow=False) for module in GATHERING),
+        *(code_version(f"pixelplay.report.{module}") for module in DRAWING),
+    ]
+    return fingerprint(fuse.inputs(config, index), config.report.model_dump(), labels, contents, code)
+
+
+def ablation_files(files: RunFiles) -> list[Path]:
+    """The ablation's table and its plots, where there is a table."""
+    table = files.outputs / "ablation" / "ablation.csv"
+    return [table, *sorted(table.parent.glob("*.png"))] if table.is_file() else []
+
+
+def threshold_files(files: RunFiles) -> list[Path]:
+    """Plots of the thresholds that held-out normal scores give, where `evaluate` has drawn any."""
+    return sorted((files.outputs / "thresholds").glob("*.png"))
+
+
+def _check_clips(config: Config, index: Index) -> None:
+    ids = [video.id for video in index.test]
+    for video in config.report.clips:
+        if video not in ids:
+            raise ConfigError(f"report.clips: {video!r}: no such test video; {alternatives(video, ids)}")

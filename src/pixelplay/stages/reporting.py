@@ -1,0 +1,223 @@
+"""What stage `report` puts on its page, gathered from the run's artefacts; what is seen in frames is in `picturing`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.artifacts import RunFiles, read_json, read_table
+from pixelplay.config import Config
+from pixelplay.errors import DataError
+from pixelplay.report.distributions import (
+    Curve,
+    Distribution,
+    curve_style,
+    histogram,
+    precision_recall_chart,
+    roc_chart,
+)
+from pixelplay.report.page import (
+    Ablation,
+    Curves,
+    Gallery,
+    Histogram,
+    Report,
+    StreamFigure,
+    VideoPanel,
+    png_uri,
+)
+from pixelplay.report.tables import csv_table, number_text, other_tables, score_tables
+from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
+from pixelplay.scores.fuse import FUSED
+from pixelplay.stages import picturing
+from pixelplay.stages.report import ablation_files, threshold_files
+from pixelplay.stages.run_facts import run_facts
+from pixelplay.videos.index import Index
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The test videos of a run with the scores that enter the submission."""
+
+    index: Index
+    videos: list[ScoredVideo]  # in the order of index.test
+    streams: list[str]  # of their charts: each detector's, in its configured order, without the fusion
+    scale: Scale
+
+
+def load_outcome(config: Config, index: Index) -> Outcome:
+    """Read fused.parquet and restoration.csv; raises MissingArtifactError or PixelPlayError where one can't be read."""
+    files = RunFiles.of(config)
+    table = _of_split(read_table(files.fused, "fuse"), "test")
+    streams = [s for s in dict.fromkeys(table["stream"]) if s != FUSED and ("/" not in s or s in config.fusion.members)]
+    shown = table[table["stream"].isin([*streams, FUSED])]
+    scores = {(str(v), str(s)): rows.set_index("frame")["score"] for (v, s), rows in shown.groupby(["video", "stream"])}
+    restoration = {
+        str(video): rows.set_index("frame")
+        for video, rows in pd.read_csv(files.restoration, dtype={"video": str}, keep_default_na=False).groupby("video")
+    }
+    videos = []
+    for i, video in enumerate(index.test):
+        of_stream = {s: scores[video.id, s].loc[video.numbers].to_numpy(np.float64) for s in [*streams, FUSED]}
+        found = restoration[video.id].loc[video.numbers]
+        videos.append(
+            ScoredVideo(
+                video=video.id,
+                anchor=f"video-{i + 1}",
+                numbers=video.numbers,
+                fused=of_stream.pop(FUSED),
+                streams=of_stream,
+                labels=video.labels,
+                turned=found["flipped"].to_numpy() > 0,
+                noisy=found["noise_level"].to_numpy(np.float64) > config.restore.denoise.above,
+            )
+        )
+    return Outcome(index, videos, streams, Scale.of(videos))
+
+
+def gather(config: Config, outcome: Outcome) -> Report:
+    """All that the page of the run shows."""
+    files = RunFiles.of(config)
+    labelled = [one for one in outcome.videos if one.labels is not None]
+    metrics = read_json(files.metrics, "evaluate") if labelled else None
+    chosen = picturing.gallery_frames(outcome.videos, config.report)
+    name = f"{config.experiment}/{config.run}" if config.run else config.experiment
+    return Report(
+        title=f"PixelPlay: {name}",
+        subtitle=_subtitle(config, outcome, len(labelled)),
+        headline=_headline(outcome, metrics),
+        scores=score_tables(_with_speeds(config, metrics)) if metrics else [],
+        other_figures=other_tables(metrics) if metrics else [],
+        thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
+        videos=list(_panels(config, outcome, chosen)),
+        streams=[*((s, curve_style(s, i)) for i, s in enumerate(outcome.streams)), (FUSED, FUSED)],
+        one_scale=outcome.scale.shared,
+        gallery=picturing.gallery(config, outcome.index, outcome.videos, chosen) if chosen else Gallery([], []),
+        curves=_curves(outcome, labelled, metrics) if metrics else None,
+        histograms=[
+            Histogram(one.stream, histogram(one, f"histogram-{i}"))
+            for i, one in enumerate(_distributions(config, outcome))
+        ],
+        ablation=_ablation(files),
+        facts=run_facts(config),
+    )
+
+
+def _subtitle(config: Config, outcome: Outcome, labelled: int) -> str:
+    if labelled == len(outcome.videos):
+        return f"Data set {config.dataset.name}, with labels for every test video"
+    if labelled:
+        return f"Data set {config.dataset.name}, with labels for {labelled} of {len(outcome.videos)} test videos"
+    return f"Data set {config.dataset.name}: no labels on disk, so nothing is measured; what the detectors say is below"
+
+
+def _headline(outcome: Outcome, metrics: dict[str, Any] | None) -> list[tuple[str, str]]:
+    frames = sum(len(one.numbers) for one in outcome.videos)
+    size = [(f"{frames:,}", f"test frames in {len(outcome.videos)} videos")]
+    if metrics is None:
+        turned, noisy = (sum(int(getattr(one, mark).sum()) for one in outcome.videos) for mark in ("turned", "noisy"))
+        return [*size, (f"{turned:,}", "found flipped, turned back"), (f"{noisy:,}", "noisy")]
+    fused = metrics["fused"]
+    names = (("ap", "AP of the fusion"), ("auc_micro", "AUC micro"), ("auc_macro", "AUC macro"), ("eer", "EER"))
+    figures = [(number_text(fused[key]), what) for key, what in names if fused.get(key) is not None]
+    return [*figures, (number_text(metrics["prevalence"]), "of the frames anomalous: AP by chance"), *size]
+
+
+def _panels(config: Config, outcome: Outcome, chosen: Sequence[tuple[int, int]]) -> Iterator[VideoPanel]:
+    files = RunFiles.of(config)
+    for i, one in enumerate(outcome.videos):
+        peaks = [Peak(t, rank, f"peak-{rank}") for rank, (of, t) in enumerate(chosen, 1) if of == i]
+        facts = [f"{len(one.numbers):,} frames, {one.numbers[0]} to {one.numbers[-1]}"]
+        if one.labels is not None:
+            facts.append(f"{int((one.labels > 0).sum()):,} labelled anomalous")
+        clip = files.clip(one.video).relative_to(files.report.parent).as_posix()
+        listed = one.video in config.report.clips
+        yield VideoPanel(one.video, facts, timeline(one, outcome.scale, peaks), clip if listed else None)
+
+
+def _curves(outcome: Outcome, labelled: Sequence[ScoredVideo], metrics: dict[str, Any]) -> Curves:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    labels = np.concatenate([one.labels for one in labelled if one.labels is not None])
+    roc, precision_recall, key = [], [], []
+    for i, stream in enumerate([*outcome.streams, FUSED]):
+        scores = np.concatenate([one.fused if stream == FUSED else one.streams[stream] for one in labelled])
+        false_positive, true_positive, _ = roc_curve(labels, scores)
+        precision, recall, _ = precision_recall_curve(labels, scores, drop_intermediate=True)
+        roc.append(Curve(stream, false_positive, true_positive))
+        precision_recall.append(Curve(stream, recall[::-1], precision[::-1]))
+        figures = metrics["fused"] if stream == FUSED else _figures_of(metrics, stream)
+        auc, ap = (number_text(figures[k]) if figures.get(k) is not None else "" for k in ("auc_micro", "ap"))
+        key.append(StreamFigure(stream, curve_style(stream, i), auc, ap))
+    charts = [roc_chart(roc), precision_recall_chart(precision_recall, float((labels > 0).mean()))]
+    return Curves(charts, key)
+
+
+def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
+    detector = metrics["detectors"].get(stream.partition("/")[0], {})
+    return detector.get("streams", {}).get(stream, {}) if "/" in stream else detector
+
+
+def _distributions(config: Config, outcome: Outcome) -> Iterator[Distribution]:
+    """Raw scores of each detector's default stream; and of the fusion, where it was made for held-out footage, too."""
+    files = RunFiles.of(config)
+    tables = {name: read_table(files.scores(name), "score") for name in config.detectors}
+    fused = read_table(files.fused, "fuse")
+    if "split" in fused:
+        tables[FUSED] = fused
+    for name, table in tables.items():
+        table = table[table["stream"] == name]
+        normal = _of_split(table, "calibration")["score"].to_numpy(np.float64)
+        title = "fused, normalised and smoothed" if name == FUSED else name
+        yield Distribution(title, {"held-out normal": normal, **_by_label(outcome, _of_split(table, "test"))})
+
+
+def _by_label(outcome: Outcome, test: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Test scores of one stream, by the frames' labels where some videos have any: the others then do not count."""
+    labelled = [one for one in outcome.videos if one.labels is not None]
+    if not labelled:
+        return {"test": test["score"].to_numpy(np.float64)}
+    by_video = {str(video): rows.set_index("frame")["score"] for video, rows in test.groupby("video")}
+    values = np.concatenate([by_video[one.video].loc[one.numbers].to_numpy(np.float64) for one in labelled])
+    labels = np.concatenate([one.labels for one in labelled if one.labels is not None])
+    return {"test, normal": values[labels == 0], "test, anomalous": values[labels > 0]}
+
+
+def _of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    return table[table["split"] == split] if "split" in table else table
+
+
+def _with_speeds(config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The metrics with each detector's frames per second when it last scored, loading included."""
+    files = RunFiles.of(config)
+    detectors = {}
+    for name, figures in metrics["detectors"].items():
+        record = read_json(files.record(f"score-{name}"), "score")
+        table = read_table(files.scores(name), "score")
+        frames = int((table["stream"] == name).sum())
+        detectors[name] = {**figures, "frames/s": frames / max(float(record["seconds"]), 0.1)}
+    return {**metrics, "detectors": detectors}
+
+
+def _ablation(files: RunFiles) -> Ablation | None:
+    found = ablation_files(files)
+    if not found:
+        return None
+    table, *pictures = found
+    return Ablation(csv_table(table, made_by="ablate"), _plots(pictures, made_by="ablate"))
+
+
+def _plots(paths: Sequence[Path], made_by: str) -> list[tuple[str, str]]:
+    """Names and contents of PNGs; raises DataError for a file that is none."""
+    plots = []
+    for path in paths:
+        data = path.read_bytes()
+        if not data.startswith(PNG):
+            raise DataError(f"{path} is no PNG: delete it and run `python src/{made_by}.py` again")
+        plots.append((path.stem.replace("_", " "), png_uri(data)))
+    return plots

@@ -1,0 +1,192 @@
+"""The page: self-contained, its text escaped, its parts left out where there is nothing to show."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from tests.test_report_charts import scored
+
+from pixelplay.report.distributions import Curve, Distribution, histogram, precision_recall_chart, roc_chart
+from pixelplay.report.page import (
+    Ablation,
+    Curves,
+    Gallery,
+    GalleryItem,
+    HeatMap,
+    Histogram,
+    Report,
+    RunFacts,
+    StageTime,
+    StreamFigure,
+    VideoPanel,
+    png_uri,
+    render,
+)
+from pixelplay.report.page import Scale as Ramp
+from pixelplay.report.pictures import data_uri
+from pixelplay.report.tables import other_tables, score_tables
+from pixelplay.report.timelines import Peak, Scale, timeline
+
+EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;</style>"
+PICTURE = data_uri(np.zeros((9, 16, 3), np.uint8))
+VOID = {"meta", "link", "img"}
+
+
+class Elements(HTMLParser):
+    """Every element's name and attributes, all text, and the names that are open at the end."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self.open = "", []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> where {self.open[-3:]} are open"
+        self.open.pop()
+
+    def handle_data(self, data):
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def report(text: str) -> Report:
+    """A report with everything in it; every text from data is `text`."""
+    one = replace(
+        scored([1, 2, 3], [0, 1, 2], labels=[0, 1, 1], turned=(0,), noisy=(2,), **{text: [1, 1, 0]}), video=text
+    )
+    figures = {
+        "ap": 0.5,
+        text: text,
+        "intervals": {"ap": [0.4, 0.6]},
+        "streams": {text: {"ap": 0.4}},
+        "raw": {"ap": 0.3},
+    }
+    metrics = {"detectors": {text: figures}, "fused": {"ap": 0.6}, "published": [{"method": text, "source": text}]}
+    item = GalleryItem(
+        rank=1,
+        anchor="peak-1",
+        video=text,
+        video_anchor="video-1",
+        number=3,
+        score=2.0,
+        marks=[("anomalous", text)],
+        streams={text: 1.0},
+        picture=PICTURE,
+        boxes=text,
+        heat=[HeatMap(text, PICTURE, text)],
+    )
+    line = Curve(text, np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    table = score_tables(metrics)[0]
+    return Report(
+        title=text,
+        subtitle=text,
+        headline=[(text, text)],
+        scores=score_tables(metrics),
+        other_figures=other_tables(metrics),
+        thresholds=[(text, png_uri(b""))],
+        videos=[VideoPanel(text, [text], timeline(one, Scale.of([one]), [Peak(2, 1, "peak-1")]), "clips/a.mp4")],
+        streams=[(text, "s0")],
+        one_scale=True,
+        gallery=Gallery([item], [Ramp(text, text, text, ["#000000", "#ffffff"])]),
+        curves=Curves([roc_chart([line]), precision_recall_chart([line], 0.5)], [StreamFigure(text, "s0", text, text)]),
+        histograms=[Histogram(text, histogram(Distribution(text, {"test": np.arange(9.0)}), "histogram-0"))],
+        ablation=Ablation(table, [(text, png_uri(b""))]),
+        facts=RunFacts([(text, text)], [(text, text)], [(text, text)], [StageTime(text, 3.0, text)], text),
+    )
+
+
+@pytest.fixture(scope="module")
+def harmless() -> Elements:
+    return Elements(render(report("plain")))
+
+
+def test_text_from_data_adds_no_element_and_no_attribute(harmless: Elements):
+    evil = Elements(render(report(EVIL)))
+    assert [tag for tag, _ in evil.found] == [tag for tag, _ in harmless.found]
+    assert [sorted(attributes) for _, attributes in evil.found] == [sorted(of) for _, of in harmless.found]
+    assert evil.open == []
+    assert EVIL in evil.text  # shown as it is, not run, not evaluated
+    assert "49" not in evil.text.replace("plain", "")
+
+
+def test_every_text_of_the_report_is_on_the_page(harmless: Elements):
+    page = render(report("plain"))
+    assert harmless.open == []
+    assert page.count("plain") > 40
+    assert len(harmless.named("svg")) == 1 + 2 + 1 + 1 + 1 + 1  # video, two curves, histogram, three keys
+    assert [picture["src"][:15] for picture in harmless.named("img")] == ["data:image/png;"] + [
+        "data:image/jpeg"
+    ] * 2 + ["data:image/png;"]
+
+
+def test_nothing_is_loaded_from_anywhere(harmless: Elements):
+    for tag, attributes in harmless.found:
+        for name, value in attributes.items():
+            if name in ("src", "href", "action", "poster", "srcset", "data", "background"):
+                assert tag in ("a", "link") or value.startswith("data:"), (tag, name, value[:60])
+    assert all(link["href"] == "data:," for link in harmless.named("link"))
+    page = render(report("plain"))
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/2000/svg)", page)
+
+
+def test_the_policy_lets_only_the_page_s_own_script_run(harmless: Elements):
+    page = render(report("plain"))
+    (policy,) = (m["content"] for m in harmless.named("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert not any(name.startswith("on") for _, attributes in harmless.found for name in attributes)
+
+
+def test_links_inside_the_page_lead_to_something(harmless: Elements):
+    ids = [attributes["id"] for _, attributes in harmless.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    inside = [link["href"][1:] for link in harmless.named("a") if link["href"].startswith("#")]
+    assert {"peak-1", "video-1", "scores", "videos", "gallery", "curves", "histograms", "ablation", "run"} == set(
+        inside
+    )
+    assert set(inside) <= set(ids)
+
+
+def test_only_web_addresses_become_links_out_of_the_page():
+    for source, linked in (("https://arxiv.org/abs/1", True), ("javascript:alert(1)", False), ("arXiv 1", False)):
+        tables = other_tables({"published": [{"method": "a", "source": source}]})
+        links = [a["href"] for a in Elements(render(replace(report("plain"), other_figures=tables))).named("a")]
+        assert (source in links) == linked
+
+
+def test_what_there_is_nothing_of_is_left_out():
+    empty = replace(
+        report("plain"),
+        scores=[],
+        other_figures=[],
+        thresholds=[],
+        gallery=Gallery([], []),
+        curves=None,
+        histograms=[],
+        ablation=None,
+    )
+    page = Elements(render(empty))
+    assert [section["id"] for section in page.named("section")] == ["videos", "run"]
+    assert [a["href"] for a in page.named("a")][:2] == ["#videos", "#run"]
+
+
+def test_the_page_is_the_same_each_time():
+    assert render(report("plain")) == render(report("plain"))

@@ -1,0 +1,475 @@
+"""Stage `report` on small runs: what it gathers, when it has work to do, what it refuses, and the clips."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from tests.footage import write_frames, write_video
+from tests.pipeline import ROOT, cached_video, files_below, run_python, user_environment, walking_square
+from tests.test_report_charts import scored
+from tests.test_report_page import Elements
+from tests.test_report_pictures import objects
+
+import pixelplay.detectors
+from pixelplay.artifacts import RunFiles
+from pixelplay.commands import load_config
+from pixelplay.config import Config, ReportConfig
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.stages import detect, evaluate, fuse, picturing, prepare, report, reporting, run_facts, score, train
+
+FAMILY = ["conv_ae", "st_ae"]
+SCRIPT = "<img src=x onerror=document.title=1>"  # a name that a folder of frames may have
+PNG = cv2.imencode(".png", np.zeros((2, 3, 3), np.uint8))[1].tobytes()
+
+
+def tiny(*overrides: str) -> Config:
+    fixed = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu"]
+    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "report.gallery=4"]
+    return load_config([*fixed, *sizes, *overrides])
+
+
+def run_all(config: Config) -> None:
+    for stage in (prepare, detect, train, score, fuse, evaluate, report):
+        stage.run(config)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `experiment=tiny` has run; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_all(tiny())
+    return folder
+
+
+@pytest.fixture
+def place(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it as working directory."""
+    for path in finished.iterdir():
+        shutil.copytree(path, tmp_path / path.name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def page(config: Config) -> Elements:
+    return Elements(RunFiles.of(config).report.read_text())
+
+
+def sections(found: Elements) -> list[str]:
+    return [section["id"] for section in found.named("section")]
+
+
+def picture(uri: str) -> np.ndarray:
+    data = base64.b64decode(uri.partition(",")[2], validate=True)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+# --- what is on the page --------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_two_curves(place: Path):
+    found = page(tiny())
+    index = prepare.load_index(tiny())
+    styles = [svg.get("class", "") for svg in found.named("svg")]
+    assert styles.count("chart timeline") == len(index.test)
+    assert styles.count("chart curves") == 2
+    assert styles.count("chart histogram") == 2
+    assert sections(found) == ["scores", "videos", "gallery", "curves", "histograms", "run"]
+    lines = [path.get("data-label") for path in found.named("path") if path.get("data-label")]
+    assert lines[:3] == [*FAMILY, "fused"]
+
+
+def test_the_figures_are_those_of_metrics_json(place: Path):
+    metrics = json.loads(RunFiles.of(tiny()).metrics.read_text())
+    text = page(tiny()).text
+    for figures in (
+        metrics["fused"],
+        *metrics["detectors"].values(),
+        *metrics["detectors"]["st_ae"]["streams"].values(),
+    ):
+        assert f"{figures['ap']:.3f}" in text
+        assert f"{figures['eer']:.3f}" in text
+
+
+def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(place: Path):
+    index, found = prepare.load_index(tiny()), RunFiles.of(tiny()).report.read_text()
+    table = pd.read_csv("outputs/tiny/restoration.csv", dtype={"video": str})
+    assert table["flipped"].sum() > 0
+    for video in index.test:
+        rows = table[table["video"] == video.id]
+        above = int((rows["noise_level"] > tiny().restore.denoise.above).sum())
+        chart = found[found.index(f'aria-label="Scores of video {video.id},') :].partition("</svg>")[0]
+        assert f">turned back: {int(rows['flipped'].sum())}<" in chart
+        assert f">noisy: {above}<" in chart
+        edges = re.findall(r"labelled anomalous: frames (\d+) to (\d+)|labelled anomalous: frame (\d+)", chart)
+        marked = {n for a, b, c in edges for n in range(int(a or c), int(b or c) + 1)}
+        assert {int(n) for n in video.numbers[video.labels > 0]} == marked & set(video.numbers.tolist())
+
+
+def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_from_each_autoencoder(place: Path):
+    config = tiny()
+    outcome = reporting.load_outcome(config, prepare.load_index(config))
+    chosen = picturing.gallery_frames(outcome.videos, config.report)
+    pictures = [picture(image["src"]) for image in page(config).named("img")]
+    assert len(chosen) == 4 and len(pictures) == 4 * (1 + len(FAMILY))
+    for (i, t), image in zip(chosen, pictures[:: 1 + len(FAMILY)], strict=True):
+        frame = list(outcome.index.test[i].full_size())[t]
+        assert image.shape == (270, 480, 3)
+        assert np.abs(cv2.resize(frame, (480, 270)).astype(int) - image).mean() < 8
+    assert all(heat.shape == (135, 240, 3) for i, heat in enumerate(pictures) if i % 3)
+
+
+def test_a_flipped_frame_is_shown_upright(place: Path):
+    video = next(v for v in prepare.load_index(tiny()).test if v.originals.flipped.any())
+    t = int(np.flatnonzero(video.originals.flipped)[0])
+    shown = picturing.full_size_at(video, [t])[t]
+    stored = cv2.imread(str(video.originals.source.files()[video.originals.shown[t]]), cv2.IMREAD_COLOR_RGB)
+    assert (shown == stored[::-1]).all()
+
+
+def test_nothing_is_drawn_of_rows_that_are_not_of_the_test(place: Path):
+    """A fusion that was made for held-out footage, too, has a column `split`, and a histogram."""
+    config = tiny()
+    before = reporting.load_outcome(config, prepare.load_index(config))
+    table = pd.read_parquet("outputs/tiny/fused.parquet").query("split == 'test'")
+    other = table.assign(split="calibration", score=99.0)
+    pd.concat([other, table], ignore_index=True).to_parquet("outputs/tiny/fused.parquet")
+    after = reporting.load_outcome(config, prepare.load_index(config))
+    assert after.scale == before.scale
+    for a, b in zip(before.videos, after.videos, strict=True):
+        assert (a.fused == b.fused).all()
+    shown = list(reporting._distributions(config, after))
+    assert [one.stream for one in shown] == [*FAMILY, "fused, normalised and smoothed"]
+    assert (shown[-1].scores["held-out normal"] == 99).all()
+
+
+def test_histograms_tell_held_out_normal_and_anomalous_frames_apart(place: Path):
+    config, index = tiny(), prepare.load_index(tiny())
+    one = next(reporting._distributions(config, reporting.load_outcome(config, index)))
+    raw = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("stream == 'conv_ae'")
+    test = raw.query("split == 'test'").set_index(["video", "frame"])["score"]
+    labels = {(v.id, int(n)): label for v in index.test for n, label in zip(v.numbers, v.labels, strict=True)}
+    expected = {
+        "held-out normal": raw.query("split == 'calibration'")["score"].tolist(),
+        "test, normal": [score for key, score in test.items() if not labels[key]],
+        "test, anomalous": [score for key, score in test.items() if labels[key]],
+    }
+    assert {kind: sorted(scores.tolist()) for kind, scores in one.scores.items()} == {
+        kind: sorted(map(float, scores)) for kind, scores in expected.items()
+    }
+
+
+def test_without_labels_the_page_leaves_measures_out_and_shows_all_else(place: Path):
+    shutil.rmtree("data/tiny/test_labels")
+    for folder in ("test_masks", "test_tracks"):
+        shutil.rmtree(f"data/tiny/{folder}", ignore_errors=True)
+    run_all(tiny())
+    found = page(tiny())
+    assert sections(found) == ["videos", "gallery", "histograms", "run"]
+    assert "no labels on disk" in found.text
+    assert "labelled" not in found.text
+    labels = [path.get("data-label") for path in found.named("path")]
+    assert "held-out normal" in labels and "test" in labels
+
+
+def test_labels_of_some_videos_are_used_where_they_are(small_run: list[str]):
+    config = load_config([*small_run, "trainer=tiny", "restore=tiny", "workers=1", "report.gallery=3"])
+    run_all(config)
+    found = page(config)
+    assert "with labels for 1 of 2 test videos" in found.text
+    assert sections(found) == ["scores", "videos", "gallery", "curves", "histograms", "run"]
+
+
+def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(place: Path):
+    folder = Path("outputs/tiny/ablation")
+    folder.mkdir()
+    (folder / "ablation.csv").write_text(f'name,kind,ap\n"{SCRIPT}",alone,0.123456\n')
+    (folder / "weight_sweep.png").write_bytes(PNG)
+    assert report.pending(tiny()) == "what it shows has changed"
+    report.run(tiny())
+    found = page(tiny())
+    assert "ablation" in sections(found)
+    assert SCRIPT in found.text and "0.123" in found.text and "weight sweep" in found.text
+    assert [image["src"] for image in found.named("img")][-1].startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize(("name", "content"), [("ablation.csv", b"a,b\n1\n"), ("plot.png", b"<svg/>")])
+def test_a_damaged_ablation_is_named_with_what_to_do(place: Path, name: str, content: bytes):
+    folder = Path("outputs/tiny/ablation")
+    folder.mkdir()
+    (folder / "ablation.csv").write_text("name,ap\na,1\n")
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name}.*delete it and run `python src/ablate\.py` again"):
+        report.run(tiny())
+    assert report.pending(tiny())  # not passed off as done
+
+
+# --- which frames ---------------------------------------------------------------------------------------------------
+
+
+def settings(**changes: object) -> ReportConfig:
+    return tiny().report.model_copy(update={"gallery": 9, "per_video": 9, "apart": 1, **changes})
+
+
+def test_the_gallery_has_the_local_maxima_highest_first():
+    first = scored(list(range(7)), [5, 1, 3, 1, 1, 2, 0])
+    second = scored(list(range(4)), [0, 0, 1, 4])
+    assert picturing.gallery_frames([first, second], settings()) == [(0, 0), (1, 3), (0, 2), (0, 5)]
+    assert picturing.gallery_frames([first, second], settings(gallery=2)) == [(0, 0), (1, 3)]
+    assert picturing.gallery_frames([first, second], settings(per_video=1)) == [(0, 0), (1, 3)]
+    assert picturing.gallery_frames([first, second], settings(gallery=0)) == []
+
+
+def test_of_two_peaks_that_are_near_the_higher_is_shown():
+    one = scored(list(range(8)), [0, 3, 0, 4, 0, 0, 2, 0])
+    assert picturing.gallery_frames([one], settings(apart=1)) == [(0, 3), (0, 1), (0, 6)]
+    assert picturing.gallery_frames([one], settings(apart=2)) == [(0, 3), (0, 6)]  # 1 and 3 have but one between them
+
+
+def test_constant_scores_and_a_single_frame_have_a_peak():
+    assert picturing.gallery_frames([scored(list(range(5)), [1] * 5)], settings()) == [(0, 2)]
+    assert picturing.gallery_frames([scored([3], [1])], settings()) == [(0, 0)]
+
+
+@pytest.mark.parametrize("kind", ["images", "video file"])
+def test_single_frames_are_those_of_the_whole_stream(tmp_path: Path, small_run: list[str], kind: str):
+    if kind == "video file":
+        shutil.rmtree(tmp_path / "data/test/02")
+        write_video(tmp_path / "data/test/02.avi", 12)
+    config = load_config([*small_run, "restore.flip=none", "workers=1"])
+    prepare.run(config)
+    video = next(v for v in prepare.load_index(config).test if v.id == "02")
+    every = list(video.full_size())
+    wanted = [1, len(video) - 1]
+    found = picturing.full_size_at(video, wanted)
+    assert sorted(found) == wanted
+    assert all((found[t] == every[t]).all() for t in wanted)
+
+
+# --- boxes and clips ------------------------------------------------------------------------------------------------
+
+
+def test_boxes_are_those_of_the_frame_or_of_the_nearest_one_within_the_usual_gap():
+    rows = [("test", frame, 10.0 * frame, "v", 1) for frame in (40, 10, 15, 20)]
+    found = picturing.Objects.of("v", objects(*rows, ("calibration", 17, 0.0, "v", 1), ("test", 40, 7.0, "v", 0)))
+    assert [found.near("a", number)[0] for number in (10, 15, 17, 18, 25, 40, 45)] == [10, 15, 15, 20, 20, 40, 40]
+    assert found.near("a", 26) is None
+    assert found.near("a", 4) is None
+    assert found.near("other", 15) is None
+    assert found.near("a", 20)[1].xyxy[:, 0].tolist() == [200]
+    assert sorted(found.near("a", 41)[1].xyxy[:, 0].tolist()) == [7, 400]
+
+
+def test_of_two_frames_with_boxes_as_near_the_earlier_is_shown_and_a_single_one_only_in_its_place():
+    pair = picturing.Objects.of("v", objects(("test", 10, 0.0, "v", 1), ("test", 14, 0.0, "v", 1)))
+    assert pair.near("a", 12)[0] == 10
+    single = picturing.Objects.of("v", objects(("test", 10, 0.0, "v", 1)))
+    assert single.near("a", 10)[0] == 10
+    assert single.near("a", 11) is None
+
+
+def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Path, monkeypatch, small_run: list[str]):
+    """The table of objects is written by hand, in the form that a detector's `score` gives."""
+    monkeypatch.setattr(
+        pixelplay.detectors, "__path__", [*pixelplay.detectors.__path__, str(ROOT / "tests" / "asking")]
+    )
+    counting = "{algorithm:counting,frames:null,settings:{tubes:${objects.tubes}},scoring:{}}"
+    options = [*small_run[:2], "detector=[]", f"+detectors.counting={counting}", *small_run[3:]]
+    config = load_config([*options, "restore.flip=none", "workers=1", 'report.clips=["01"]', "report.rate=5.0"])
+    for stage in (prepare, detect, train, score, fuse, evaluate):
+        stage.run(config)
+    files = RunFiles.of(config)
+    rows = [("calibration", 0, 0.0, "counting", 1), *(("test", n, 20.0, "counting", 5 + n) for n in (5, 6, 8, 9, 12))]
+    objects(*rows).assign(video="01").to_parquet(files.object_scores("counting"))
+    report.run(config)
+    found = page(config)
+    assert "boxes: counting" in found.text
+    assert "score of a box" in found.text
+    capture = cv2.VideoCapture(str(files.clip("01")))
+    images = [capture.read()[1] for _ in range(5)]
+    assert capture.get(cv2.CAP_PROP_FPS) == 5
+    assert not capture.read()[0]
+    capture.release()
+    left_edge = images[4][100, 199:202].astype(int).max(axis=0)  # x1 = 20 of 64, enlarged ten times; BGR of yellow
+    assert left_edge[2] - left_edge[0] > 80
+    assert any(a["href"] == "clips/01.mp4" for a in found.named("a"))
+
+
+def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(place: Path):
+    assert not Path("outputs/tiny/report/clips").exists()
+    config = tiny("report.clips=[02]")
+    report.run(config)
+    capture = cv2.VideoCapture("outputs/tiny/report/clips/02.mp4")
+    assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == len(prepare.load_index(config).test[1])
+    capture.release()
+    assert report.pending(config) is None
+    Path("outputs/tiny/report/clips/02.mp4").unlink()
+    assert report.pending(config)
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [("[nowhere]", r"report\.clips: 'nowhere': no such test video; .*allowed here: 01, 02, 03"), ("[1]", "in quotes")],
+)
+def test_a_clip_of_a_video_that_is_not_there_is_refused(place: Path, clips: str, message: str):
+    with pytest.raises(ConfigError, match=message):
+        report.run(tiny(f"report.clips={clips}"))
+
+
+def test_the_names_of_clips_stay_in_their_folder_and_apart():
+    files = RunFiles.of(tiny())
+    names = ["../../a", "a b", "a_b", "a/b", SCRIPT, "Grün", "a"]
+    paths = [files.clip(name) for name in names]
+    assert {path.parent for path in paths} == {Path("outputs/tiny/report/clips")}
+    assert len({path.name for path in paths}) == len(names)
+    assert all(re.fullmatch(r"[\w.-]+\.mp4", path.name, re.ASCII) for path in paths)
+    assert files.clip("Test001").name == "Test001.mp4"
+
+
+def test_a_video_whose_name_is_markup_is_shown_by_its_name(small_folder: Path, small_run: list[str]):
+    write_frames(small_folder / "test" / SCRIPT, range(6), seed=7)
+    config = load_config([*small_run, "trainer=tiny", "restore.flip=none", "workers=1", "report.gallery=6"])
+    config = config.model_copy(update={"report": config.report.model_copy(update={"clips": [SCRIPT]})})
+    run_all(config)
+    found = page(config)
+    assert SCRIPT in found.text
+    assert all(image.get("src", "").startswith("data:") for image in found.named("img"))
+    assert not any("onerror" in attributes for _, attributes in found.found)
+    (clip,) = (a["href"] for a in found.named("a") if a["href"].startswith("clips/"))
+    assert (RunFiles.of(config).report.parent / clip).is_file()
+
+
+# --- when there is work to do ---------------------------------------------------------------------------------------
+
+
+def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(place: Path, caplog):
+    caplog.set_level("INFO")
+    before = {path: path.stat().st_mtime_ns for path in files_below(place)}
+    assert report.pending(tiny()) is None
+    report.run(tiny())
+    assert {path: path.stat().st_mtime_ns for path in files_below(place)} == before
+    assert caplog.messages == ["report: outputs/tiny/report/index.html"]
+
+
+def test_nothing_slow_is_imported_where_there_is_nothing_to_do(place: Path):
+    script = (
+        "import sys; from pixelplay.commands import load_config; from pixelplay.stages import report; "
+        "config = load_config(sys.argv[1:]); report.run(config); "
+        "print(report.pending(config), sorted({'torch', 'matplotlib', 'sklearn', 'jinja2'} & set(sys.modules)))"
+    )
+    options = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"]
+    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *options, *sizes],
+        capture_output=True,
+        text=True,
+        env={**user_environment(), "PYTHONPATH": str(ROOT / "src")},
+    )
+    assert done.stdout.strip() == "None []", done.stderr
+
+
+@pytest.mark.parametrize("override", ["report.gallery=2", "report.apart=2", "report.picture_width=200"])
+def test_a_changed_setting_draws_it_anew(place: Path, override: str):
+    before = Path("outputs/tiny/report/index.html").read_bytes()
+    assert report.pending(tiny(override))
+    report.run(tiny(override))
+    assert report.pending(tiny(override)) is None
+    assert Path("outputs/tiny/report/index.html").read_bytes() != before
+
+
+def test_changed_figures_draw_it_anew(place: Path):
+    path = RunFiles.of(tiny()).metrics
+    path.write_text(path.read_text().replace('"ap": 0.', '"ap": 0.9', 1))
+    assert report.pending(tiny())
+
+
+def test_a_changed_template_draws_it_anew(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shutil.copytree(report.PACKAGE / "report/templates", tmp_path / "package/report/templates")
+    monkeypatch.setattr(report, "PACKAGE", tmp_path / "package")
+    assert report.pending(tiny()) is None
+    (tmp_path / "package/report/templates/page.css").write_text("body {}")
+    assert report.pending(tiny())
+
+
+def test_it_waits_for_fuse_and_for_evaluate(place: Path):
+    other = tiny("fusion.default.smooth.sigma=2.0")
+    with pytest.raises(MissingArtifactError, match=r"fused\.parquet: .*run `python src/fuse\.py`"):
+        report.run(other)
+    fuse.run(other)
+    with pytest.raises(MissingArtifactError, match=r"metrics\.json: .*run `python src/evaluate\.py`"):
+        report.run(other)
+    evaluate.run(other)
+    report.run(other)
+
+
+def test_the_page_is_the_same_when_it_is_drawn_again(place: Path):
+    before = Path("outputs/tiny/report/index.html").read_bytes()
+    Path("outputs/tiny/report/index.html").unlink()
+    report.run(tiny())
+    assert Path("outputs/tiny/report/index.html").read_bytes() == before
+
+
+def test_the_command_says_where_the_page_is(place: Path):
+    done = run_python(
+        "report.py",
+        *("experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"),
+        *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40"),
+        cwd=place,
+    )
+    assert (done.returncode, done.stdout) == (0, "report: outputs/tiny/report/index.html\n"), done.stderr
+
+
+# --- facts of the run -----------------------------------------------------------------------------------------------
+
+
+def test_the_time_of_every_stage_is_told_in_their_order(place: Path):
+    times = run_facts.stage_times(tiny())
+    assert times[0].stage == "prepare"
+    assert {one.stage for one in times} == {
+        *("prepare", "train conv_ae", "train st_ae", "score conv_ae", "score st_ae", "fuse", "evaluate")
+    }
+    record = json.loads(Path("outputs/tiny/stages/fuse.json").read_text())
+    assert next(one.seconds for one in times if one.stage == "fuse") == record["seconds"]
+    Path("outputs/tiny/stages/fuse.json").write_text("{")
+    assert "fuse" not in {one.stage for one in run_facts.stage_times(tiny())}
+
+
+def test_the_page_has_seed_versions_machine_and_the_resolved_configuration(place: Path):
+    import torch
+
+    text = page(tiny()).text
+    for fact in (torch.__version__.partition("+")[0], np.__version__, "max_epochs: 2", "experiment: tiny", "cores"):
+        assert fact in text
+
+
+def test_the_commit_is_that_of_the_repository_and_says_when_files_differ(tmp_path: Path):
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    assert run_facts.git_commit(tmp_path) is None
+    git("init", "--quiet")
+    assert run_facts.git_commit(tmp_path) is None  # nothing is committed yet
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "--quiet", "-m", "a")
+    assert run_facts.git_commit(tmp_path) == git("rev-parse", "--short=12", "HEAD")
+    (tmp_path / "a").write_text("2")
+    assert run_facts.git_commit(tmp_path).endswith(" (changed)")
+
+
+def test_frames_that_no_file_stands_behind_are_told(tmp_path: Path):
+    with pytest.raises(DataError, match="no files are known"):
+        picturing.full_size_at(cached_video(tmp_path, "a", walking_square(4, 0)), [1])

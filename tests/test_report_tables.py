@@ -1,0 +1,201 @@
+"""Tables of the report: known and unknown figures of metrics.json, and any CSV, as the text that is shown."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from pixelplay.errors import DataError
+from pixelplay.report.page import duration
+from pixelplay.report.tables import NONE, csv_table, heading, number_text, other_tables, score_tables
+
+FIGURES = {"ap": 0.61234, "auc_micro": 0.7, "prevalence": 0.25, "frames": 1200}
+METRICS = {
+    "frames": 1200,
+    "detectors": {
+        "conv_ae": {
+            **FIGURES,
+            "parameters": 99,
+            "unsmoothed": {"ap": 0.5, "eer": 0.4},
+            "streams": {"conv_ae/mean": {**FIGURES, "ap": 0.6}},
+        },
+        "st_ae": {**FIGURES, "auc_micro": None, "parameters": 4321, "streams": {}},
+    },
+    "fused": {"ap": 0.7, "auc_micro": 0.8},
+}
+
+
+def texts(table) -> dict[str, list[str]]:
+    return {row.name: [cell.text for cell in row.cells] for row in table.rows}
+
+
+def test_every_detector_stream_and_the_fusion_have_a_row_and_every_figure_a_column():
+    table = score_tables(METRICS)[0]
+    assert table.head == ["AP", "AUC micro", "parameters"]
+    assert texts(table) == {
+        "conv_ae": ["0.612", "0.700", "99"],
+        "conv_ae/mean": ["0.600", "0.700", NONE],
+        "st_ae": ["0.612", NONE, "4,321"],
+        "fused": ["0.700", "0.800", NONE],
+    }
+    assert [row.style for row in table.rows] == ["detector", "stream", "detector", "total"]
+
+
+def test_what_every_row_repeats_is_told_once():
+    assert score_tables(METRICS)[0].alike == [("prevalence", "0.250"), ("frames", "1,200")]
+
+
+def test_equal_scores_are_no_repetition_to_be_told_once():
+    same = {"detectors": {"a": {"ap": 0.5, "streams": {}}}, "fused": {"ap": 0.5}}
+    assert texts(score_tables(same)[0]) == {"a": ["0.500"], "fused": ["0.500"]}
+
+
+def test_a_group_of_figures_is_a_table_of_its_own_with_the_rows_that_have_it():
+    unsmoothed = score_tables(METRICS)[1]
+    assert (unsmoothed.title, unsmoothed.head) == ("unsmoothed", ["AP", "EER"])
+    assert texts(unsmoothed) == {"conv_ae": ["0.500", "0.400"]}
+
+
+def test_an_interval_stands_below_its_figure_and_what_it_is_is_told_once():
+    drawn = {"ap": [0.5, 0.7], "level": 0.95, "draws": 998}
+    metrics = {
+        "detectors": {"a": {"ap": 0.6, "eer": 0.3, "intervals": drawn, "streams": {}}},
+        "fused": {"ap": 0.65, "eer": 0.2, "intervals": None},
+    }
+    (table,) = score_tables(metrics)
+    assert [(cell.text, cell.below) for cell in table.rows[0].cells] == [("0.600", "0.500 to 0.700"), ("0.300", "")]
+    assert [(cell.text, cell.below) for cell in table.rows[1].cells] == [("0.650", ""), ("0.200", "")]
+    assert table.head == ["AP", "EER"]
+    assert table.alike == [("intervals: level", "0.950"), ("intervals: draws", "998")]
+
+
+def test_figures_that_nobody_foresaw_are_shown_whatever_their_kind():
+    odd = {"warp_factor": 9.975, "pair": [0.1, 0.9], "many": [1, 2, 3], "remark": "<b>", "done": True, "gone": math.nan}
+    (table,) = score_tables({"detectors": {"a": {**odd, "streams": {}}}, "fused": {}})
+    assert table.head == ["warp factor", "pair", "many", "remark", "done", "gone"]
+    assert texts(table)["a"] == ["9.975", "0.100 to 0.900", "1, 2, 3", "<b>", "yes", NONE]
+    assert texts(table)["fused"] == [NONE] * 6
+    assert table.text_columns == {2, 3}
+
+
+def test_published_figures_are_a_table_with_their_sources():
+    published = [{"method": "OCAD", "metric": "auc_micro", "value": 0.978, "source": "arXiv 1812.04960"}]
+    (table,) = other_tables({**METRICS, "published": published})
+    assert (table.title, table.head) == ("published", ["metric", "value", "source"])
+    assert texts(table) == {"OCAD": ["AUC micro", "0.978", "arXiv 1812.04960"]}
+
+
+def test_nested_groups_are_rows_named_by_their_keys():
+    evt = {"value": 0.03, "parameters": {"tail": 0.1, "risk": 0.01}}
+    metrics = {**METRICS, "thresholds": {"conv_ae": {"evt": evt, "fixed": {"reason": "names none"}}}, "nothing": {}}
+    (table,) = other_tables(metrics)
+    assert table.head == ["value", "parameters", "reason"]
+    assert texts(table) == {
+        "conv_ae, evt": ["0.030", "tail 0.100, risk 0.010", NONE],
+        "conv_ae, fixed": [NONE, NONE, "names none"],
+    }
+
+
+def test_groups_of_plain_figures_are_a_row_each():
+    (table,) = other_tables({**METRICS, "speed": {"a": {"frames/s": 1.5}, "b": {"frames/s": 2}}})
+    assert (table.head, texts(table)) == (["frames/s"], {"a": ["1.500"], "b": ["2"]})
+
+
+def test_figures_of_boxes_are_a_table_for_each_level():
+    tao = {"evt": {"threshold": 0.4, "tao_region": {"f1": 0.15}}, "percentile": {"reason": "no boxes"}}
+    streams = {
+        "v/spatial": {"pixel": {"auroc": 0.8}, "region": {"rbdc": 0.4, "tbdc": 0.6}, "tao": tao},
+        "v/temporal": {"pixel": {"auroc": 0.7}},
+    }
+    objects = {"frames": 1700, "videos": {"masks": 8}, "detectors": {"v": {"every": 5, "streams": streams}}}
+    pixel, region, tao_table = other_tables({**METRICS, "objects": objects})
+    assert pixel.title == "objects: pixel"
+    assert pixel.alike == [("frames", "1,700"), ("videos masks", "8")]
+    assert texts(pixel) == {"v/spatial": ["0.800"], "v/temporal": ["0.700"]}
+    assert (region.head, texts(region)) == (["RBDC", "TBDC"], {"v/spatial": ["0.400", "0.600"]})
+    assert texts(tao_table) == {
+        "v/spatial, evt": ["0.400", "F1 0.150", NONE],
+        "v/spatial, percentile": [NONE, NONE, "no boxes"],
+    }
+
+
+def test_plain_figures_of_the_whole_set_need_no_table():
+    assert other_tables(METRICS) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.61249, "0.612"),
+        (-0.5, "-0.500"),
+        (0.0, "0.000"),
+        (0.00042, "4.2e-04"),
+        (-0.00042, "-4.2e-04"),
+        (213.44, "213.4"),
+        (1234.5, "1,234.5"),
+        (1, "1"),
+        (12345, "12,345"),
+        (True, "yes"),
+        (math.inf, NONE),
+    ],
+)
+def test_numbers_have_the_digits_that_they_need(value: float, text: str):
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("auc_micro", "AUC micro"), ("pixel_auroc", "pixel AUROC"), ("aupro_0.3", "AUPRO 0.3"), ("", "")]
+)
+def test_keys_read_as_words_and_acronyms(key: str, text: str):
+    assert heading(key) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (243, "4 min 03 s"),
+        (7500, "2 h 05 min"),
+    ],
+)
+def test_durations_are_told_in_the_unit_that_fits(seconds: float, text: str):
+    assert duration(seconds) == text
+
+
+# --- CSV ------------------------------------------------------------------------------------------------------------
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_csv_of_any_columns_is_a_table(tmp_path: Path):
+    text = 'name,kind,ap,n,note\n"a, b",alone,0.61239,12000,"<script>"\nc,sweep,nan,,1_000\n'
+    table = csv_table(write(tmp_path / "a.csv", text), "ablate")
+    assert table.head == ["kind", "AP", "n", "note"]
+    assert texts(table) == {"a, b": ["alone", "0.612", "12,000", "<script>"], "c": ["sweep", NONE, NONE, "1_000"]}
+    assert table.text_columns == {0, 3}
+
+
+def test_a_csv_without_rows_is_an_empty_table(tmp_path: Path):
+    assert csv_table(write(tmp_path / "a.csv", "name,ap\n"), "ablate").rows == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no table"),
+        ("name,ap\na,1,2\n", "row 2 has 3 fields, the header 2"),
+        ("name,ap\na,1\nb\n", "row 3 has 1 fields"),
+        (b"name,ap\n\xff,1\n", "byte 8 is not UTF-8"),
+        ('name,ap\n"a,1\n', "no table"),
+    ],
+)
+def test_what_is_no_table_is_named_with_what_to_do(tmp_path: Path, content: str | bytes, message: str):
+    with pytest.raises(DataError, match=rf"a\.csv: .*{message}.*delete it and run `python src/ablate\.py` again"):
+        csv_table(write(tmp_path / "a.csv", content), "ablate")
