@@ -57,7 +57,7 @@ class Objects:
     @classmethod
     def of(cls, detector: str, table: pd.DataFrame) -> "Objects":
         """From a detector's table of objects."""
-        test = table[table["split"] != "x"].sort_values("frame", kind="stable")
+        test = table[table["split"] == "test"].sort_values("frame", kind="stable")
         rows = {str(video): of_video for video, of_video in test.groupby("video")}
         return cls(detector, object_spans(table), rows, {v: np.unique(of["frame"]) for v, of in rows.items()})
 
