@@ -25,7 +25,8 @@ RESNET18 = ROOT.parent / "shared/weights/resnet18_layers1to3.safetensors"
 
 
 def weights(backbone: str, file: Path | None = None) -> WeightsConfig:
-    return WeightsConfig(source="hub", detector="motion", backbone=backbone, backbone_file=file, videomae="in_domain")
+    own = {"backbone": backbone, "backbone_file": file, "image_size": 224}
+    return WeightsConfig(source="hub", detector="motion", videomae="in_domain", **own)
 
 
 def with_random_norms(network: nn.Module, forward: Callable[[torch.Tensor], object], size: int = 224) -> nn.Module:

@@ -80,11 +80,12 @@ def test_a_box_by_hand(tmp_path: Path):
     31 half a pixel outside and 7 after another pixel, so one more pixel counts on each side, but for the corners (31 %
     of 31). What is left of 100 x 600 in these 22 x 32 - 4 pixels is 82 a pixel.
     """
+    config = CONFIG.model_copy(update={"blur": 1.0})
     ground = np.full((HEIGHT, WIDTH), 150.0)
     frame = ground.copy()
     frame[30:60, 50:70] -= 100
-    background = Background.of(as_frames(ground[None]), CONFIG)
-    boxes, confidence = blobs(as_frames(frame), background, CONFIG)
+    background = Background.of(as_frames(ground[None]), config)
+    boxes, confidence = blobs(as_frames(frame), background, config)
     assert boxes.tolist() == [[49, 29, 71, 61]]
     assert confidence[0] == pytest.approx(82 / (82 + 10), abs=0.005)
 
