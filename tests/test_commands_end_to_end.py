@@ -142,7 +142,7 @@ def test_an_output_folder_that_cannot_be_written_is_told_by_its_key(tmp_path: Pa
 
 
 def test_the_pipeline_stops_at_the_first_stage_that_fails(tmp_path: Path):
-    done = run(*RUN_ALL, "experiment=ped2", "dataset.root=nowhere", cwd=tmp_path)
+    done = run(*RUN_ALL, "experiment=ped2", "dataset.root=nowhere", "weights=in_domain", cwd=tmp_path)
     assert done.returncode == 1
     assert "nowhere" in done.stderr
     assert "dataset.root=FOLDER" in done.stderr

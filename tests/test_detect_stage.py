@@ -158,7 +158,7 @@ def test_the_walker_is_found_in_every_frame_and_a_still_video_has_an_empty_table
         boxes = load(detecting.table(config, video, "motion"))
         assert boxes.position.tolist() == ([] if video.id == "still" else list(range(FRAMES)))
         for t, x1, y1, x2, y2, *_ in rows(boxes):
-            assert np.abs(np.array([x1, y1, x2, y2]) - [4 + 3 * t, 20, 14 + 3 * t, 44]).max() <= 2
+            assert np.abs(np.array([x1, y1, x2, y2]) - [4 + 3 * t, 20, 14 + 3 * t, 44]).max() <= 4  # blurred
     assert "none in 1 of 4 videos" in caplog.text
 
 
