@@ -88,9 +88,9 @@ def test_the_page_of_a_run_opens_without_a_complaint_and_all_of_it_is_there(plac
     thresholds = len(list((place / "outputs/tiny/thresholds").glob("*.png")))
     assert thresholds and len(seen["images"]) == thresholds + 4 * 3
     assert all(complete and natural >= 200 and width > 50 for complete, natural, width in seen["images"])
-    assert len(seen["charts"]) == 3 + 2 + 2
+    assert len(seen["charts"]) == 3 + 2 + 3
     assert all(width > 200 and height > 100 for width, height in seen["charts"])
-    assert len(seen["lines"]) == 3 * 3 + 2 * 4 + 2 * 3
+    assert len(seen["lines"]) == 3 * 3 + 2 * 4 + 3 * 3
     assert min(seen["lines"]) > 10
     assert seen["wide"] == 0  # no scrolling sideways on a laptop
 
