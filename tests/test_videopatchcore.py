@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tests.pipeline import CPU, trainer_config
 
-from pixelplay.artifacts import RunFiles
+from pixelplay.artifacts import RunFiles, read_json
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry, videopatchcore
@@ -158,6 +158,7 @@ def test_scores_of_objects_lie_beside_those_of_frames_with_their_boxes():
     assert (objects["class"] == "motion").all()
     assert objects[["x1", "y1"]].min().min() >= 0 and (objects["x2"] <= WIDTH).all() and (objects["y2"] <= HEIGHT).all()
     assert "still" not in set(objects["video"])
+    assert str(files.object_scores(NAME)) in read_json(files.record(f"score-{NAME}"), made_by="score")["outputs"]
     strange = objects[(objects["video"] == "strange") & (objects["stream"] == STREAMS[1])]
     assert 10 <= int(strange.loc[strange["score"].idxmax(), "frame"]) <= 16
 

@@ -37,8 +37,11 @@ def run(config: Config) -> None:
             )
         require_writable(files.scores(name).parent, "paths.outputs")
         key = inputs(config, name, index)
-        with recorded(files.record(f"score-{name}"), key, [files.scores(name)]):
+        outputs = [files.scores(name)]
+        with recorded(files.record(f"score-{name}"), key, outputs):
+            files.object_scores(name).unlink(missing_ok=True)  # of other settings, under which it had objects
             _score(config, name, detecting.with_objects(config, name, index), key)
+            outputs += [path for path in [files.object_scores(name)] if path.exists()]
 
 
 def inputs(config: Config, name: str, index: Index) -> str:
