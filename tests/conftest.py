@@ -23,4 +23,5 @@ def small_folder(tmp_path: Path) -> Path:
 def small_run(small_folder: Path, tmp_path: Path) -> list[str]:
     """Overrides of a run on `small_folder` that writes below the test's own folder."""
     paths = [f"paths.{name}={tmp_path / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
-    return ["experiment=folder", f"dataset.root={small_folder}", "detector=conv_ae_tiny", "device=cpu", *paths]
+    run = ["experiment=folder", f"dataset.root={small_folder}", "detector=conv_ae_tiny", "device=cpu", "pseudo=none"]
+    return [*run, *paths]

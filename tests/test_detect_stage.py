@@ -58,7 +58,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in VIDEOS:
         write_video(tmp_path / "data" / name, walks="still" not in name)
     small = ["objects.motion.frames.width=96", "objects.motion.frames.height=64", "objects.yolo.image_size=64"]
-    run = ["experiment=folder", "dataset.root=data", "restore.flip=none", "device=cpu", "trainer=tiny"]
+    run = ["experiment=folder", "dataset.root=data", "restore.flip=none", "pseudo=none", "device=cpu", "trainer=tiny"]
     return [*run, *small, "detector=[]", f"+detectors.counting={COUNTING}"]
 
 

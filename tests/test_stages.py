@@ -125,15 +125,16 @@ def test_the_index_lists_the_frames_on_disk_and_holds_out_footage_that_is_not_fi
     assert not fit & held
 
 
-def test_raw_scores_are_a_scores_table_of_every_test_and_held_out_frame_in_every_stream(place: Place):
+def test_raw_scores_are_a_scores_table_of_every_test_held_out_and_pseudo_frame_in_every_stream(place: Place):
     table = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet")
     check(table)
     assert table["score"].dtype == np.float32
     assert set(table["stream"]) == STREAMS
-    held = {(v.id, int(n)) for v in read_index(place).calibration for n in v.numbers}
+    index = read_index(place)
+    held, pseudo = ({(v.id, int(n)) for v in videos for n in v.numbers} for videos in (index.calibration, index.pseudo))
     for _, rows in table.groupby("stream"):
         by_split = {split: set(zip(r["video"], r["frame"], strict=True)) for split, r in rows.groupby("split")}
-        assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held}
+        assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held, "pseudo": pseudo}
 
 
 def test_the_fused_table_holds_the_fusion_and_every_stream_for_every_test_and_held_out_frame(place: Place):

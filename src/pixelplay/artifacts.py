@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -71,6 +72,15 @@ class RunFiles:
     def objects(self) -> Path:
         """Folder of pictures of what was detected."""
         return self.outputs / "objects"
+
+    @property
+    def pseudo_clips(self) -> Path:
+        """A row per clip with a pseudo-anomaly: kind, seed, what it is made of, which frames are anomalous."""
+        return self.outputs / "pseudo_anomalies.csv"
+
+    @property
+    def pseudo_sheet(self) -> Path:
+        return self.outputs / "pseudo_anomalies.png"
 
     @property
     def flip_network(self) -> Path:
@@ -151,12 +161,32 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; renamed to `path` when the block ends well, removed when it fails.
+
+    What another process has put there meanwhile stays.
+    """
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed processes of this machine left anywhere below `folder`."""
-    for path in folder.rglob(f".*.{HOST}.*.tmp"):  # other machines' processes may be alive
+    """Delete the temporary files and folders that killed processes of this machine left anywhere below `folder`."""
+    for path in list(folder.rglob(f".*.{HOST}.*.tmp")):  # other machines' processes may be alive
         pid = path.name.split(".")[-2]
         if pid.isdigit() and not _is_running(int(pid)):
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

@@ -46,7 +46,7 @@ def run(config: Config) -> None:
 
 def _videos(config: Config) -> list[Video]:
     index = prepare.load_index(config)
-    return [*index.train, *index.test]
+    return [*index.train, *index.test, *index.pseudo]
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> None:

@@ -93,7 +93,8 @@ def with_objects(config: Config, name: str, index: Index) -> Index:
                 )
         return replace(video, objects=paths)
 
-    return replace(index, train=[add(video) for video in index.train], test=[add(video) for video in index.test])
+    train, test, pseudo = ([add(video) for video in videos] for videos in (index.train, index.test, index.pseudo))
+    return replace(index, train=train, test=test, pseudo=pseudo)
 
 
 def _weights_folder(config: Config) -> Path:

@@ -1,4 +1,6 @@
-"""Stage `prepare`: from a data set on disk to the index of the run, decode-once frames, and restored test frames."""
+"""Stage `prepare`: from a data set on disk to the index of the run: decode-once frames, restored test frames, and
+clips of held-out footage with pseudo-anomalies.
+"""
 
 import csv
 import io
@@ -22,7 +24,7 @@ from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import DataError, MissingArtifactError, WeightsError
 from pixelplay.progress import progress_bar
-from pixelplay.stages import detecting, restoring
+from pixelplay.stages import detecting, pseudo, restoring
 from pixelplay.videos.cache import (
     REPLACED,
     CachedVideo,
@@ -75,9 +77,12 @@ def run(config: Config) -> None:
             test=[one.video for one in cached if one.video.split == "test"],
         )
         index = restoring.restore_index(config, index, formats(config))
+        index = pseudo.add_clips(config, index, formats(config), _cache_folder(config))
         index.save(files.index)
-        folders = [one.video.folder for one in cached] + [video.restored for video in index.test if video.restored]
-        outputs += [folder / f"{format_name(f)}.npy" for folder in folders for f in formats(config)]
+        videos_there = [*index.train, *index.test, *index.pseudo]
+        folders = {folder for video in videos_there for folder in (video.folder, video.restored) if folder}
+        outputs += [folder / f"{format_name(f)}.npy" for folder in sorted(folders) for f in formats(config)]
+        outputs += pseudo.outputs(config, index)
     _summarise(index, problems, files)
 
 
@@ -119,12 +124,18 @@ def _inputs(config: Config, videos: list[RawVideo]) -> str:
     folder = str(config.paths.cache.resolve())
     restore = restoring.inputs(config), config.restore.save_images
     layout = code_version(f"pixelplay.videos.layouts.{config.dataset.layout}")  # imported by its name
-    return fingerprint(config.dataset.model_dump(), wanted, keys, folder, restore, code_version(__name__), layout)
+    settings = config.dataset.model_dump(), config.pseudo.model_dump()
+    return fingerprint(settings, wanted, keys, folder, restore, code_version(__name__), layout)
+
+
+def _cache_folder(config: Config) -> Path:
+    """What every run on this data set shares."""
+    place = fingerprint(config.dataset.layout, find_root(config.dataset).resolve())
+    return config.paths.cache / f"{config.dataset.name}-{place}"
 
 
 def _decode(config: Config, videos: list[RawVideo]) -> list[CachedVideo]:
-    place = fingerprint(config.dataset.layout, find_root(config.dataset).resolve())
-    cache = FrameCache(config.paths.cache / f"{config.dataset.name}-{place}")  # shared by every run on this data set
+    cache = FrameCache(_cache_folder(config))
     wanted = formats(config)
     new = [raw for raw in videos if not cache.holds(raw, wanted)]
     frames = sum(raw.source.expected_frames() for raw in new)

@@ -14,6 +14,7 @@ from pixelplay.artifacts import RunFiles, atomic, code_version, fingerprint, is_
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
     from pixelplay.restoration.flip_network import FlipNetwork
@@ -32,17 +33,8 @@ def inputs(config: Config) -> str:
 
 def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) -> Index:
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
-    from pixelplay.restoration.background import backgrounds
-    from pixelplay.restoration.restore import restore
-
     files = RunFiles.of(config)
-    network = _flip_network(config, index) if config.restore.flip in ("network", "both") else None
-    references = backgrounds(index.fit, config.restore.frames) if config.restore.flip != "none" else []
-    results = []
-    with progress_bar(len(index.test), "video", "restoring") as bar:
-        for video in index.test:
-            results.append(restore(video, network, references, config.restore, formats))
-            bar.update()
+    results = restore_videos(config, index, index.test, formats)
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
     write_text(files.restoration, table.to_csv(index=False, lineterminator="\n"))
     files.doubtful.unlink(missing_ok=True)
@@ -57,6 +49,23 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
         f"denoised: {files.restoration}"
     )
     return replace(index, test=[one.after for one in results])
+
+
+def restore_videos(
+    config: Config, index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
+) -> "list[Restoration]":
+    """What is found in each of the videos and done about it, judged by what the footage to fit on looks like."""
+    from pixelplay.restoration.background import backgrounds
+    from pixelplay.restoration.restore import restore
+
+    network = _flip_network(config, index) if config.restore.flip in ("network", "both") else None
+    references = backgrounds(index.fit, config.restore.frames) if config.restore.flip != "none" else []
+    results = []
+    with progress_bar(len(videos), "video", "restoring") as bar:
+        for video in videos:
+            results.append(restore(video, network, references, config.restore, formats))
+            bar.update()
+    return results
 
 
 def _flip_network(config: Config, index: Index) -> "FlipNetwork":

@@ -65,10 +65,12 @@ def git_commit(folder: Path) -> str | None:
 
 
 def stage_times(config: Config) -> list[StageTime]:
-    """How long each stage took when it last ran to its end, in the order in which they ended."""
+    """How long each stage took when it last ran to its end, in the order of the flow."""
     files = RunFiles.of(config)
-    records = {path.stem: path for path in files.record("").parent.glob("*.json") if path.stem != "report"}
+    records = {name: files.record(name) for name in ("prepare", "detect")}
     records |= {f"train {name}": files.detector(name) / "trained.json" for name in config.detectors}
+    scored = [step for name in config.detectors for step in (f"score-{name}", f"score-{name}-pseudo")]
+    records |= {name: files.record(name) for name in [*scored, "fuse", "evaluate"]}
     times = []
     for stage, path in records.items():
         try:
@@ -76,7 +78,7 @@ def stage_times(config: Config) -> list[StageTime]:
             times.append(StageTime(stage.replace("score-", "score "), float(value["seconds"]), str(value["finished"])))
         except (OSError, ValueError, KeyError, TypeError):  # no record of a finished stage: nothing to tell
             continue
-    return sorted(times, key=lambda one: (one.finished, one.stage))
+    return times
 
 
 def _machine(config: Config) -> list[tuple[str, str]]:

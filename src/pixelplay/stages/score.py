@@ -1,11 +1,23 @@
-"""Stage `score`: raw scores of every detector, for the test videos and for held-out normal footage."""
+"""Stage `score`: raw scores of every detector: test videos, held-out normal footage, clips with pseudo-anomalies."""
 
 import logging
 import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable, write_table
+from pixelplay.artifacts import (
+    RunFiles,
+    code_version,
+    fingerprint,
+    is_current,
+    read_table,
+    recorded,
+    require_writable,
+    write_table,
+)
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import MissingArtifactError
@@ -13,6 +25,9 @@ from pixelplay.progress import progress_bar
 from pixelplay.stages import detecting, prepare, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:  # importing it imports torch
+    from pixelplay.detectors.base import Detector
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +51,11 @@ def run(config: Config) -> None:
                 "run `python src/train.py` with the same options"
             )
         require_writable(files.scores(name).parent, "paths.outputs")
-        key = inputs(config, name, index)
-        outputs = [files.scores(name)]
-        with recorded(files.record(f"score-{name}"), key, outputs):
-            files.object_scores(name).unlink(missing_ok=True)  # of other settings, under which it had objects
-            _score(config, name, detecting.with_objects(config, name, index), key)
-            outputs += [path for path in [files.object_scores(name)] if path.exists()]
+        _score(config, name, detecting.with_objects(config, name, index))
 
 
 def inputs(config: Config, name: str, index: Index) -> str:
-    """Fingerprint of all that a detector's scores depend on."""
+    """Fingerprint of all that a detector's scores of test and held-out footage depend on."""
     detector = config.detectors[name]
     return fingerprint(
         train.inputs(config, name, index), index.test_key, detector.scoring, code_version(__name__, follow=False)
@@ -53,25 +63,64 @@ def inputs(config: Config, name: str, index: Index) -> str:
 
 
 def is_scored(config: Config, name: str, index: Index) -> bool:
-    return is_current(RunFiles.of(config).record(f"score-{name}"), inputs(config, name, index))
+    """Whether the table is there with all its rows."""
+    return all(is_current(step.record, step.inputs) for step in _steps(config, name, index))
 
 
-def _score(config: Config, name: str, index: Index, key: str) -> None:
-    """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
+@dataclass(frozen=True)
+class _Step:
+    """A part of the table that is written, and known to be up to date, on its own.
+
+    Pseudo-anomalies have a step after all else, so that others need no other rows scored again, nor fused.
+    """
+
+    videos: list[tuple[str, Video]]  # split and video
+    record: Path
+    inputs: str
+    before: tuple[str, ...]  # splits of the rows that the steps before it wrote
+
+
+def _steps(config: Config, name: str, index: Index) -> list[_Step]:
+    files, key = RunFiles.of(config), inputs(config, name, index)
+    real = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]
+    pseudo = [("pseudo", video) for video in index.pseudo]
+    return [
+        _Step(real, files.record(f"score-{name}"), key, ()),
+        _Step(
+            pseudo, files.record(f"score-{name}-pseudo"), fingerprint(key, index.pseudo_key), ("test", "calibration")
+        ),
+    ]
+
+
+def _score(config: Config, name: str, index: Index) -> None:
     from pixelplay.training.device import find_device, keep_freed_memory
 
     files = RunFiles.of(config)
     keep_freed_memory()
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     detector.load(files.detector(name))
-    parts = files.scores(name).parent / f".{name}.parts-{key}"
+    steps = _steps(config, name, index)
+    left = next(i for i, step in enumerate(steps) if not is_current(step.record, step.inputs))
+    for step in steps[left:]:
+        step.record.unlink(missing_ok=True)  # of later steps, too: their rows are lost with the first one's
+    for step in steps[left:]:
+        outputs = [files.scores(name)]
+        with recorded(step.record, step.inputs, outputs):
+            _score_step(detector, files, name, step)
+            outputs += [path for path in [files.object_scores(name)] if path.exists()]
+    log.info(f"score: {name} -> {files.scores(name)}")
+
+
+def _score_step(detector: "Detector", files: RunFiles, name: str, step: _Step) -> None:
+    """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
+    parts = files.scores(name).parent / f".{name}.parts-{step.inputs}"
     for old in parts.parent.glob(f".{name}.parts-*"):
         if old != parts:
             shutil.rmtree(old)
-    videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]
-    tables, objects = [], []
-    with progress_bar(sum(len(video) for _, video in videos), "frame", f"scoring {name}") as bar:
-        for i, (split, video) in enumerate(videos):
+    tables = _rows_of(files.scores(name), step.before)
+    objects = _rows_of(files.object_scores(name), step.before)
+    with progress_bar(sum(len(video) for _, video in step.videos), "frame", f"scoring {name}") as bar:
+        for i, (split, video) in enumerate(step.videos):
             part, of_objects = parts / f"{i:05d}.parquet", parts / f"{i:05d}-objects.parquet"
             if not part.exists():
                 scores = detector.score(video)
@@ -84,9 +133,18 @@ def _score(config: Config, name: str, index: Index, key: str) -> None:
             bar.update(len(video))
     if objects:
         write_table(files.object_scores(name), pd.concat(objects, ignore_index=True))
+    else:
+        files.object_scores(name).unlink(missing_ok=True)  # of other settings, under which it had objects
     write_table(files.scores(name), pd.concat(tables, ignore_index=True))
-    shutil.rmtree(parts)
-    log.info(f"score: {name} -> {files.scores(name)}")
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def _rows_of(path: Path, splits: tuple[str, ...]) -> list[pd.DataFrame]:
+    """The rows of these splits in a table that is there, as a list of one; [] for none."""
+    if not splits or not path.exists():
+        return []
+    table = read_table(path, made_by="score")
+    return [table[table["split"].isin(splits)]]
 
 
 def _table(split: str, video: Video, streams: dict) -> pd.DataFrame:

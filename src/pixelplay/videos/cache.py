@@ -201,7 +201,7 @@ def _write_frames(raw: RawVideo, writers: list[FrameWriter], advance: Callable[[
             continue
         height, width = next(image for image in (frame.gray, frame.color) if image is not None).shape[:2]
         sizes.setdefault((width, height), []).append((frame.number, frame.name))
-        if raw.split == "test":  # normal footage is taken as it is
+        if raw.split != "train":  # normal footage is taken as it is
             noise.append(_noise_level(frame))
         images = [_resize(frame, w.format) for w in writers]
         _fill_gap(writers, last, images, waiting)
@@ -217,7 +217,7 @@ def _write_frames(raw: RawVideo, writers: list[FrameWriter], advance: Callable[[
         problem = f"{width}x{height} pixels, most are {size[0]}x{size[1]}"
         problems += [(number, name, problem, "resized like the others") for number, name in sizes[width, height]]
     problems += [(-1, *remark) for remark in raw.source.remarks(len(numbers))]
-    levels = _nearest_known(noise) if raw.split == "test" else None
+    levels = _nearest_known(noise) if raw.split != "train" else None
     return {"numbers": numbers, "size": size, "noise": levels, "problems": sorted(problems)}
 
 

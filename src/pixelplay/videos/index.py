@@ -1,6 +1,6 @@
 """The index of a run: its videos, which of them are held out, and keys of the data. Written by `prepare`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ class Index:
     heldout: HeldoutConfig
     train: list[Video]
     test: list[Video]
+    pseudo_key: str = ""  # changes with any clip with a pseudo-anomaly
+    pseudo: list[Video] = field(default_factory=list)
 
     @property
     def fit(self) -> list[Video]:
@@ -38,6 +40,8 @@ class Index:
             "heldout": self.heldout.model_dump(),
             "train": [video.as_json() for video in self.train],
             "test": [video.as_json() for video in self.test],
+            "pseudo_key": self.pseudo_key,
+            "pseudo": [video.as_json() for video in self.pseudo],
         }
         write_json(path, value)
 
@@ -52,6 +56,8 @@ class Index:
                 heldout=HeldoutConfig.model_validate(value["heldout"]),
                 train=[Video.from_json(v) for v in value["train"]],
                 test=[Video.from_json(v) for v in value["test"]],
+                pseudo_key=value["pseudo_key"],
+                pseudo=[Video.from_json(v) for v in value["pseudo"]],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise MissingArtifactError(

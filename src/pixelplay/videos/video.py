@@ -21,12 +21,12 @@ class Video:
     """
 
     id: str
-    split: str  # train | test
+    split: str  # train | test | pseudo
     numbers: np.ndarray  # int64 [T], strictly increasing
     size: tuple[int, int]  # width and height of the original frames, pixels
     folder: Path  # of the cached arrays
     restored: Path | None = None  # of the arrays in which corrupted frames were put right, where there are such
-    noise: np.ndarray | None = None  # float32 [T], noise level of each test frame, grey levels of 255
+    noise: np.ndarray | None = None  # float32 [T], noise level of each test or pseudo frame, grey levels of 255
     labels: np.ndarray | None = None  # uint8 [T], 1 = anomalous
     masks: PixelMasks | None = None  # of the anomalous pixels, read lazily
     tracks: Path | None = None  # file of anomalous tracks: track_id,frame,x1,y1,x2,y2

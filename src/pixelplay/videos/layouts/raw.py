@@ -10,7 +10,7 @@ from pixelplay.videos.truth import LabelFile, PixelMasks
 @dataclass(frozen=True)
 class RawVideo:
     id: str
-    split: str  # train | test
+    split: str  # train | test | pseudo
     source: Source
     labels: LabelFile | None = None
     masks: PixelMasks | None = None

@@ -1,0 +1,89 @@
+"""Typed, validated configuration: what the YAML files under `configs/` may say.
+
+Hydra composes the files and the command line's overrides; pydantic refuses unknown keys, wrong types and
+impossible values before any work starts. Default values stand in the YAML files alone, never here.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pixelplay.config.dataset import (
+    CorruptionConfig,
+    DatasetConfig,
+    FlipNetworkConfig,
+    FrameFormat,
+    HeldoutConfig,
+    RestoreConfig,
+    SampleConfig,
+)
+from pixelplay.config.detectors import DetectorConfig, TrainerConfig, WeightsConfig
+from pixelplay.config.evaluation import (
+    AdaptiveConfig,
+    BootstrapConfig,
+    EvaluateConfig,
+    EvtConfig,
+    LinkConfig,
+    RegionConfig,
+    TaoConfig,
+    ThresholdsConfig,
+)
+from pixelplay.config.fusion import (
+    FUSED,
+    CompositeConfig,
+    FusionConfig,
+    MemberConfig,
+    NormaliseConfig,
+    RestoredConfig,
+    SmoothConfig,
+)
+from pixelplay.config.objects import MotionConfig, ObjectsConfig, TubeConfig, YoloConfig
+from pixelplay.config.pseudo import MovingConfig, PseudoConfig, PseudoKind
+from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
+from pixelplay.config.settings import FileName, FilePath, Natural, Settings, Share, alternatives, validate
+from pixelplay.errors import ConfigError
+
+CONFIG_DIR = Path(__file__).resolve().parents[3] / "configs"
+
+
+class PathsConfig(Settings):
+    """Top folders of what runs write, relative to the working directory."""
+
+    outputs: FilePath
+    checkpoints: FilePath
+    submissions: FilePath
+    cache: FilePath
+
+
+class Config(Settings):
+    experiment: FileName
+    run: FileName | None
+    seed: Annotated[int, Field(ge=0)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    workers: Annotated[int, Field(ge=0)]  # threads that decode; 0 is one per core
+    paths: PathsConfig
+    dataset: DatasetConfig
+    weights: WeightsConfig
+    objects: ObjectsConfig
+    detectors: Annotated[dict[FileName, DetectorConfig], Field(min_length=1)]
+    trainer: TrainerConfig
+    fusion: FusionConfig
+    fusion_file: FilePath | None  # where `fusion` was read from, if not from configs/
+    restore: RestoreConfig
+    evaluate: EvaluateConfig
+    pseudo: PseudoConfig
+    show: ShowConfig
+    submit: SubmitConfig
+    report: ReportConfig
+
+    @model_validator(mode="after")
+    def _streams_distinct(self) -> "Config":
+        taken = sorted(set(self.fusion.external_files) & {*self.detectors, FUSED})
+        if taken:
+            owner = "the fusion's own" if taken[0] == FUSED else "that of a detector of this run"
+            raise ConfigError(
+                f"fusion.external: {self.fusion.external_files[taken[0]]} would be called {taken[0]!r}, and that name "
+                f"is {owner}: rename the file"
+            )
+        return self

@@ -1,0 +1,99 @@
+"""Settings of `prepare`: the data set, what is held out of it, frames, and how corrupted ones are put right."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pixelplay.config.settings import FileName, FilePath, Natural, Settings, Share
+
+
+class CorruptionConfig(Settings):
+    """Shares of test frames that are corrupted, and how: see `pixelplay.videos.corruption`."""
+
+    flip: Share
+    heavy: Share
+    light: Share
+    missing: Share
+    heavy_sd: Annotated[float, Field(ge=0)]  # grey levels of 255
+    light_sd: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "CorruptionConfig":
+        total = self.flip + self.heavy + self.light + self.missing
+        if total > 1:
+            raise ValueError(f"flip + heavy + light + missing is {total:.3g}; it must be at most 1")
+        return self
+
+
+class SampleConfig(Settings):
+    """The data set that the project renders itself: see `pixelplay.videos.sample`."""
+
+    seed: Annotated[int, Field(ge=0)]
+    train_videos: Natural
+    test_videos: Natural
+    min_frames: Annotated[int, Field(ge=20)]
+    max_frames: Annotated[int, Field(ge=20)]
+    width: Annotated[int, Field(ge=64)]
+    height: Annotated[int, Field(ge=48)]
+    corruption: CorruptionConfig
+
+    @model_validator(mode="after")
+    def _lengths_ordered(self) -> "SampleConfig":
+        if self.min_frames > self.max_frames:
+            raise ValueError(f"min_frames={self.min_frames} is greater than max_frames={self.max_frames}")
+        return self
+
+
+class HeldoutConfig(Settings):
+    """Which normal training footage no detector is fitted on: see `pixelplay.videos.heldout`."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    min_videos: Natural  # with fewer training videos than this, blocks of time are held out instead of whole videos
+    seed: Annotated[int, Field(ge=0)]
+
+
+class DatasetConfig(Settings):
+    name: FileName
+    layout: FileName
+    root: FilePath | None
+    candidates: list[str]  # where to look, in this order, when root is null
+    max_unreadable: Share  # of the frames of one video; more stops `prepare`
+    heldout: HeldoutConfig
+    noise_share: Share  # of training clips that get noise, for detectors that meet noisy test footage so
+    sample: SampleConfig | None
+
+
+class FrameFormat(Settings):
+    """A working size that the frame cache stores."""
+
+    height: Annotated[int, Field(ge=8, le=4096)]
+    width: Annotated[int, Field(ge=8, le=4096)]
+    gray: bool
+
+
+class FlipNetworkConfig(Settings):
+    """The CNN that tells upright frames from flipped ones: see `pixelplay.restoration.flip_network`."""
+
+    widths: Annotated[list[Natural], Field(min_length=1)]  # channels of its convolutions
+    pool: Natural  # side of the grid of averages that the last layer sees
+    epochs: Natural
+    batch_size: Natural
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class DenoiseConfig(Settings):
+    method: Literal["none", "median", "bilateral", "nlmeans"]
+    above: Annotated[float, Field(ge=0)]  # noise level, grey levels of 255, of the frames that are denoised
+
+
+class RestoreConfig(Settings):
+    """How corrupted test frames are found and put right: see `pixelplay.restoration`."""
+
+    flip: Literal["none", "network", "background", "both"]
+    threshold: Share  # flip probability above which a frame is turned
+    frames: FrameFormat  # working size in which frames are judged
+    corruption: CorruptionConfig  # the noise that the network is trained with
+    network: FlipNetworkConfig
+    denoise: DenoiseConfig
+    save_images: bool  # write every restored frame as an image, too

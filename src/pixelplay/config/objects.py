@@ -1,0 +1,58 @@
+"""Settings of what finds objects and cuts tubes around them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pixelplay.config.dataset import FrameFormat
+from pixelplay.config.settings import Natural, Settings, Share
+
+
+class YoloConfig(Settings):
+    """How YOLO looks for objects, see `pixelplay.objects.yolo`; with which weights says `weights.detector`."""
+
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]  # pixels of the longer side of what the network sees
+    confidence: Annotated[float, Field(gt=0, lt=1)]  # boxes below are not even stored
+    iou: Annotated[float, Field(gt=0, lt=1)]  # overlap from which on the weaker of two boxes of a class goes
+    max_boxes: Natural  # of a frame
+    batch_size: Natural  # frames
+    precision: Literal["auto", "fp32", "bf16"]
+
+
+class MotionConfig(Settings):
+    """How moving blobs are found: see `pixelplay.objects.motion`."""
+
+    frames: FrameFormat  # working size in the frame cache
+    block: Natural  # frames that share a background
+    samples: Natural  # of them that it is the median of
+    blur: Annotated[float, Field(gt=0)]  # pixels of the working size, sigma
+    threshold: Annotated[float, Field(gt=0)]  # grey levels away from the background, at least
+    noise: Annotated[float, Field(ge=0)]  # standard deviations of the frame's noise away from it, at least
+    shake: Annotated[int, Field(ge=0)]  # pixels of the working size that the camera may move
+    join: Natural  # pixels of the working size: gaps up to this wide are closed
+    min_area: Natural  # pixels of the working size
+
+    @model_validator(mode="after")
+    def _gray(self) -> "MotionConfig":
+        if not self.frames.gray:
+            raise ValueError("frames.gray must be true: motion is looked for in brightness")
+        return self
+
+
+class TubeConfig(Settings):
+    """Which boxes become tubes, and how large those are: see `pixelplay.objects.tubes`."""
+
+    classes: Annotated[list[str], Field(min_length=1)]  # by the names of the weights; `motion` for moving blobs
+    confidence: Share
+    min_size: Annotated[float, Field(ge=0)]  # pixels of the longer side
+    overlap: Annotated[float, Field(gt=0, le=1)]  # IoU from which on a moving blob is a detected object
+    enlarge: Annotated[float, Field(gt=0)]  # factor on the longer side
+
+
+class ObjectsConfig(Settings):
+    """How objects are detected, for the detectors that ask for them; `tubes` is for those who use the boxes."""
+
+    method: Literal["auto", "yolo", "motion", "both"]  # auto: yolo where weights.detector names weights, else motion
+    yolo: YoloConfig
+    motion: MotionConfig
+    tubes: TubeConfig

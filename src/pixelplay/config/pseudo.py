@@ -1,0 +1,73 @@
+"""Settings of planted anomalies."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pixelplay.config.settings import Natural, Settings, Share
+
+
+def _increasing(values: list[float]) -> list[float]:
+    if values[0] > values[1]:
+        raise ValueError(f"the first of the two, {values[0]:g}, must not be above the second, {values[1]:g}")
+    return values
+
+
+Interval = Annotated[
+    list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2), AfterValidator(_increasing)
+]
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is in it more than once")
+    return values
+
+
+class MovingConfig(Settings):
+    """What moves in full-size footage: see `pixelplay.videos.pseudo.scene`."""
+
+    samples: Natural  # frames that the background is the median of
+    threshold: Annotated[float, Field(gt=0)]  # grey levels away from the background, at least
+    noise: Annotated[float, Field(ge=0)]  # and this many standard deviations of what stands still
+    join: Share  # gaps up to this wide are closed; of the frame's shorter side
+    min_area: Annotated[float, Field(gt=0, lt=1)]  # of the frame, as is the next
+    max_area: Annotated[float, Field(gt=0, le=1)]  # of a thing that is cut out
+
+    @model_validator(mode="after")
+    def _areas_ordered(self) -> "MovingConfig":
+        if self.min_area > self.max_area:
+            raise ValueError(f"min_area={self.min_area:g} is greater than max_area={self.max_area:g}")
+        return self
+
+
+class PatchConfig(Settings):
+    """The moving foreign patch; both are drawn anew for every clip."""
+
+    size: Interval  # of the frame's shorter side
+    speed: Interval  # of the frame's width, per frame
+
+    @model_validator(mode="after")
+    def _fits(self) -> "PatchConfig":
+        if self.size[1] >= 1:
+            raise ValueError(f"size={self.size}: a patch must be smaller than the frame, so below 1")
+        return self
+
+
+PseudoKind = Literal["foreign_patch", "speed_up", "reversal", "freeze", "wrong_place", "wrong_size"]
+
+
+class PseudoConfig(Settings):
+    """Anomalies planted in held-out normal footage: see `pixelplay.videos.pseudo`."""
+
+    kinds: Annotated[list[PseudoKind], AfterValidator(_distinct)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)]  # a clip of every kind for each
+    frames: Annotated[int, Field(ge=4)]  # of a clip, at most
+    share: Annotated[float, Field(gt=0, lt=0.5)]  # of a clip that is anomalous
+    corrupted: bool  # like the test footage
+    speed: Annotated[int, Field(ge=2)]  # of speed_up
+    enlarge: Annotated[float, Field(gt=1)]  # of wrong_size
+    patch: PatchConfig
+    moving: MovingConfig
+    around: Annotated[int, Field(ge=0)]  # training frames, nearest first, in which is looked where things usually move

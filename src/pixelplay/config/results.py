@@ -1,0 +1,44 @@
+"""Settings of commands that show results, or hand them in."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pixelplay.config.settings import ExistingFile, Natural, Settings, VideoId
+
+
+class ShowConfig(Settings):
+    """What the commands that draw pictures show."""
+
+    split: Literal["train", "test"]
+    video: str | None  # its id; null: the first, or where scores decide, all of them
+    frames: list[int]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
+    count: Natural  # how many, where `frames` names none; explain: and how many objects of each
+    clip: bool  # an MP4 of the whole video, too
+    rate: Annotated[float, Field(gt=0)]  # frames per second of the clip
+
+    @model_validator(mode="after")
+    def _frames_of_a_video(self) -> "ShowConfig":
+        if self.frames and self.video is None:
+            raise ValueError(f"frames={self.frames} of which video? set show.video, too")
+        return self
+
+
+class SubmitConfig(Settings):
+    """What `submit` does with the run's submission once it is valid."""
+
+    send: bool  # to Kaggle; without it nothing leaves this machine
+    message: Annotated[str, Field(min_length=1)] | None  # null: the run's name and the fingerprint of its fusion
+    competition: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None  # as in its address on kaggle.com
+    sample: ExistingFile | None  # sample_submission.csv; null: the data set's, where it has one
+
+
+class ReportConfig(Settings):
+    """What the report shows, beside figures and curves: see `pixelplay.stages.report`."""
+
+    gallery: Annotated[int, Field(ge=0, le=200)]  # frames: those where the fused score peaks
+    per_video: Natural  # of them, at most
+    apart: Natural  # frames between two of one video, at least
+    picture_width: Annotated[int, Field(ge=64, le=1920)]  # pixels
+    clips: list[VideoId]  # test videos that are written as annotated MP4s, by their ids
+    rate: Annotated[float, Field(gt=0)]  # frames per second of the clips

@@ -1,0 +1,87 @@
+"""What every settings class is built on: field types, refusals, and errors that name the key and what is allowed."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pixelplay.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Natural = Annotated[int, Field(ge=1)]
+
+
+def _safe_name(value: str) -> str:
+    if not value or value in {".", ".."} or any(c in value for c in "/\\\0") or value.startswith("."):
+        raise ValueError(f"{value!r} names a folder or file: letters, digits, '_', '-', '=', ',' and inner dots only")
+    return value
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"no such file: {path} (a relative path starts at the working directory)")
+    return path
+
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("a video's id is text: put it in quotes, as in 'report.clips=[\"1\"]'")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_safe_name)]
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
+ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
+VideoId = Annotated[str, BeforeValidator(_quoted)]
+
+
+class Settings(BaseModel):
+    """Base of every settings class: no unknown keys, no silent conversions, no changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def validate(cls: type[SettingsT], values: dict[str, Any], where: str = "") -> SettingsT:
+    """Build `cls` from plain `values`; raises ConfigError that names every bad key below `where`."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(cls, problem, where) for problem in error.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _explain(cls: type[Settings], problem: Any, where: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join([where, *path] if where else path) or cls.__name__
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
+    if problem["type"] == "missing":
+        return f"{key}: missing; it has no default, so a config file or the command line must set it"
+    return f"{key}={problem['input']!r}: {message}"
+
+
+def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
+    """Field names of the settings class at `path`, looking through Optional and dict annotations."""
+    for name in path:
+        field = cls.model_fields.get(name)
+        if field is None:  # a key of a mapping, such as a detector's name: the class stays the mapping's value class
+            continue
+        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        classes = [c for c in inner if isinstance(c, type) and issubclass(c, Settings)]
+        if not classes:
+            return []
+        cls = classes[0]
+    return list(cls.model_fields)
+
+
+def alternatives(name: str, allowed: list[str]) -> str:
+    """'did you mean …?' where something is close, and always the allowed names."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, allowed, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed here: {', '.join(sorted(allowed)) or 'nothing'}"
