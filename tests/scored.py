@@ -13,8 +13,8 @@ from pixelplay.videos.index import Index
 
 
 def prepared(overrides: Sequence[str]) -> tuple[Config, Index]:
-    """The run with these overrides after `prepare`, nothing restored."""
-    config = load_config([*overrides, "restore.flip=none", "workers=1"])
+    """The run with these overrides after `prepare`: nothing restored, nothing planted."""
+    config = load_config([*overrides, "pseudo=none", "restore.flip=none", "workers=1"])
     prepare.run(config)
     return config, prepare.load_index(config)
 
@@ -31,6 +31,7 @@ def write_scores(config: Config, index: Index, streams: Mapping[str, Sequence[fl
         for stream, scores in streams.items()
         for split, rows, values in (("test", test, scores), ("calibration", held, range(len(held))))
     ]
-    key = score.inputs(config, "conv_ae", index)
-    with recorded(files.record("score-conv_ae"), key, [files.scores("conv_ae")]):
-        write_table(files.scores("conv_ae"), pd.concat(tables, ignore_index=True))
+    write_table(files.scores("conv_ae"), pd.concat(tables, ignore_index=True))
+    for step in score.steps(config, "conv_ae", index):
+        with recorded(step.record, step.inputs, [files.scores("conv_ae")]):
+            pass

@@ -31,7 +31,7 @@ def run(small_run: list[str]) -> Run:
     write_scores(config, index, {"conv_ae": RAW, "conv_ae/mean": RAW[::-1]})
 
     def configured(*overrides: str) -> Config:
-        return load_config([*small_run, "restore.flip=none", "workers=1", *overrides])
+        return load_config([*small_run, "pseudo=none", "restore.flip=none", "workers=1", *overrides])
 
     return configured
 

@@ -436,10 +436,11 @@ def test_the_command_says_where_the_page_is(place: Path):
 
 def test_the_time_of_every_stage_is_told_in_their_order(place: Path):
     times = run_facts.stage_times(tiny())
-    assert times[0].stage == "prepare"
-    assert {one.stage for one in times} == {
-        *("prepare", "train conv_ae", "train st_ae", "score conv_ae", "score st_ae", "fuse", "evaluate")
-    }
+    assert [one.stage for one in times] == [
+        *("prepare", "train conv_ae", "train st_ae"),
+        *("score conv_ae", "score conv_ae, pseudo-anomalies", "score st_ae", "score st_ae, pseudo-anomalies"),
+        *("fuse", "evaluate"),
+    ]
     record = json.loads(Path("outputs/tiny/stages/fuse.json").read_text())
     assert next(one.seconds for one in times if one.stage == "fuse") == record["seconds"]
     Path("outputs/tiny/stages/fuse.json").write_text("{")

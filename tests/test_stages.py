@@ -141,10 +141,13 @@ def test_the_fused_table_holds_the_fusion_and_every_stream_for_every_test_and_he
     table = pd.read_parquet("outputs/tiny/fused.parquet")
     check(table)
     assert set(table["stream"]) == STREAMS | {"fused"}
-    held = {(v.id, int(n)) for v in read_index(place).calibration for n in v.numbers}
+    index = read_index(place)
+    held, planted = (
+        {(v.id, int(n)) for v in videos for n in v.numbers} for videos in (index.calibration, index.pseudo)
+    )
     for _, rows in table.groupby("stream"):
         by_split = {split: set(zip(r["video"], r["frame"], strict=True)) for split, r in rows.groupby("split")}
-        assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held}
+        assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held, "pseudo": planted}
     scores = {stream: rows["score"].to_numpy() for stream, rows in table.groupby("stream")}
     assert np.array_equal(scores["fused"], scores["conv_ae"])  # its only member
 

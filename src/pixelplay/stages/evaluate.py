@@ -83,14 +83,15 @@ def run(config: Config) -> None:
 
 
 def frames_per_second(config: Config) -> dict[str, float]:
-    """How many frames a second `score` dealt with, by detector, its loading included; from what it wrote.
+    """How many test and held-out frames a second `score` dealt with, by detector, its loading included.
 
     Of its last run, that is: one that went on where a killed one had stopped looks faster than it is. Not a part of
     metrics.json, whose bytes depend on scores and truth alone.
     """
     files, speeds = RunFiles.of(config), {}
     for name in config.detectors:
-        frames = int((read_table(files.scores(name), "score")["stream"] == name).sum())
+        table = read_table(files.scores(name), "score")
+        frames = int(((table["stream"] == name) & (table["split"] != "pseudo")).sum())  # those have their own record
         seconds = read_json(files.record(f"score-{name}"), made_by="score")["seconds"]
         speeds[name] = frames / max(seconds, 0.1)
     return speeds

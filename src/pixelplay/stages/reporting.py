@@ -33,6 +33,7 @@ from pixelplay.report.tables import csv_table, number_text, other_tables, score_
 from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
 from pixelplay.scores.fuse import FUSED
 from pixelplay.stages import picturing
+from pixelplay.stages.evaluate import frames_per_second
 from pixelplay.stages.report import ablation_files, threshold_files
 from pixelplay.stages.run_facts import run_facts
 from pixelplay.videos.index import Index
@@ -194,13 +195,9 @@ def _of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
 
 def _with_speeds(config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
     """The metrics with each detector's frames per second when it last scored, loading included."""
-    files = RunFiles.of(config)
-    detectors = {}
-    for name, figures in metrics["detectors"].items():
-        record = read_json(files.record(f"score-{name}"), "score")
-        table = read_table(files.scores(name), "score")
-        frames = int((table["stream"] == name).sum())
-        detectors[name] = {**figures, "frames/s": frames / max(float(record["seconds"]), 0.1)}
+    speeds = frames_per_second(config)
+    measured = {name: {"frames/s": speed} for name, speed in speeds.items()}
+    detectors = {name: figures | measured.get(name, {}) for name, figures in metrics["detectors"].items()}
     return {**metrics, "detectors": detectors}
 
 

@@ -66,16 +66,18 @@ def git_commit(folder: Path) -> str | None:
 
 def stage_times(config: Config) -> list[StageTime]:
     """How long each stage took when it last ran to its end, in the order of the flow."""
-    files = RunFiles.of(config)
-    records = {name: files.record(name) for name in ("prepare", "detect")}
-    records |= {f"train {name}": files.detector(name) / "trained.json" for name in config.detectors}
-    scored = [step for name in config.detectors for step in (f"score-{name}", f"score-{name}-pseudo")]
-    records |= {name: files.record(name) for name in [*scored, "fuse", "evaluate"]}
+    files, names = RunFiles.of(config), config.detectors
+    records = {"prepare": files.record("prepare")}
+    records |= {f"train {name}": files.detector(name) / "trained.json" for name in names}
+    for name in names:
+        records[f"score {name}"] = files.record(f"score-{name}")
+        records[f"score {name}, pseudo-anomalies"] = files.record(f"score-{name}-pseudo")
+    records |= {name: files.record(name) for name in ("fuse", "evaluate")}
     times = []
     for stage, path in records.items():
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-            times.append(StageTime(stage.replace("score-", "score "), float(value["seconds"]), str(value["finished"])))
+            times.append(StageTime(stage, float(value["seconds"]), str(value["finished"])))
         except (OSError, ValueError, KeyError, TypeError):  # no record of a finished stage: nothing to tell
             continue
     return times

@@ -64,11 +64,11 @@ def inputs(config: Config, name: str, index: Index) -> str:
 
 def is_scored(config: Config, name: str, index: Index) -> bool:
     """Whether the table is there with all its rows."""
-    return all(is_current(step.record, step.inputs) for step in _steps(config, name, index))
+    return all(is_current(step.record, step.inputs) for step in steps(config, name, index))
 
 
 @dataclass(frozen=True)
-class _Step:
+class Step:
     """A part of the table that is written, and known to be up to date, on its own.
 
     Pseudo-anomalies have a step after all else, so that others need no other rows scored again, nor fused.
@@ -80,15 +80,13 @@ class _Step:
     before: tuple[str, ...]  # splits of the rows that the steps before it wrote
 
 
-def _steps(config: Config, name: str, index: Index) -> list[_Step]:
+def steps(config: Config, name: str, index: Index) -> list[Step]:
     files, key = RunFiles.of(config), inputs(config, name, index)
     real = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]
     pseudo = [("pseudo", video) for video in index.pseudo]
     return [
-        _Step(real, files.record(f"score-{name}"), key, ()),
-        _Step(
-            pseudo, files.record(f"score-{name}-pseudo"), fingerprint(key, index.pseudo_key), ("test", "calibration")
-        ),
+        Step(real, files.record(f"score-{name}"), key, ()),
+        Step(pseudo, files.record(f"score-{name}-pseudo"), fingerprint(key, index.pseudo_key), ("test", "calibration")),
     ]
 
 
@@ -99,11 +97,11 @@ def _score(config: Config, name: str, index: Index) -> None:
     keep_freed_memory()
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     detector.load(files.detector(name))
-    steps = _steps(config, name, index)
-    left = next(i for i, step in enumerate(steps) if not is_current(step.record, step.inputs))
-    for step in steps[left:]:
+    todo = steps(config, name, index)
+    left = next(i for i, step in enumerate(todo) if not is_current(step.record, step.inputs))
+    for step in todo[left:]:
         step.record.unlink(missing_ok=True)  # of later steps, too: their rows are lost with the first one's
-    for step in steps[left:]:
+    for step in todo[left:]:
         outputs = [files.scores(name)]
         with recorded(step.record, step.inputs, outputs):
             _score_step(detector, files, name, step)
@@ -111,7 +109,7 @@ def _score(config: Config, name: str, index: Index) -> None:
     log.info(f"score: {name} -> {files.scores(name)}")
 
 
-def _score_step(detector: "Detector", files: RunFiles, name: str, step: _Step) -> None:
+def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) -> None:
     """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
     parts = files.scores(name).parent / f".{name}.parts-{step.inputs}"
     for old in parts.parent.glob(f".{name}.parts-*"):
