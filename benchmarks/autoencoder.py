@@ -3,7 +3,6 @@
 Clips of the sample data set (run `./run_all.sh` once); the source document's networks; same batches for each contender.
 """
 
-import ctypes
 import logging
 import shutil
 import tempfile
@@ -15,13 +14,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.allocation import set_memory
 from benchmarks.results import medians, record
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.models import autoencoder
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
-from pixelplay.training.device import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 from pixelplay.training.fit import fit
 from pixelplay.training.reconstruction import Reconstruction
 from pixelplay.training.run import TrainingRun
@@ -33,7 +32,6 @@ NETWORKS = {  # of configs/detector/, with the source document's widths
     "conv_ae": lambda: autoencoder.ConvAutoencoder(16, [64, 128, 256, 512], 0.2),
     "st_ae": lambda: autoencoder.SpatioTemporalAutoencoder(16, [64, 128, 256, 512], 0.0),
 }
-GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_THRESHOLD: 128 * 1024}  # bytes
 
 
 def main() -> None:
@@ -102,7 +100,7 @@ def _step(model: nn.Module, clips: torch.Tensor, bf16: bool, memory: bool, run: 
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=bf16)
 
     def step() -> None:
-        _set_memory(memory)
+        set_memory(memory)
         model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = F.mse_loss((model if run is None else run)(clips), clips)
@@ -115,23 +113,12 @@ def _step(model: nn.Module, clips: torch.Tensor, bf16: bool, memory: bool, run: 
 
 def _inference(model: nn.Module, clips: torch.Tensor, bf16: bool, memory: bool, run: Callable | None = None):
     def infer() -> None:
-        _set_memory(memory)
+        set_memory(memory)
         model.eval()
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             (model if run is None else run)(clips)
 
     return infer
-
-
-def _set_memory(kept: bool) -> None:
-    """As `keep_freed_memory` does it, or as glibc does it by itself."""
-    if kept:
-        keep_freed_memory()
-        return
-    libc = ctypes.CDLL(None)
-    for option, value in GLIBC_DEFAULTS.items():
-        libc.mallopt(option, value)
-    libc.malloc_trim(0)
 
 
 def _whole_runs() -> list[list[str]]:
@@ -146,14 +133,14 @@ def _whole_runs() -> list[list[str]]:
     losses: dict[str, list[float]] = {"plain": [], "ours": []}
 
     def train_plain() -> None:
-        _set_memory(kept=False)
+        set_memory(kept=False)
         torch.manual_seed(len(losses["plain"]))
         model = _plain_network("conv_ae")
         _plain_loop(model, clips, noise["amplitude"], noise["share"])
         losses["plain"].append(_validation_loss(model, held))
 
     def train_ours() -> None:
-        keep_freed_memory()
+        set_memory(kept=True)
         seed = len(losses["ours"])
         torch.manual_seed(seed)
         model = NETWORKS["conv_ae"]()

@@ -25,3 +25,20 @@ def small_run(small_folder: Path, tmp_path: Path) -> list[str]:
     paths = [f"paths.{name}={tmp_path / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
     run = ["experiment=folder", f"dataset.root={small_folder}", "detector=conv_ae_tiny", "device=cpu", "pseudo=none"]
     return [*run, *paths]
+
+
+@pytest.fixture(scope="session")
+def patchcore_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with footage in which all stages have run with VideoPatchCore."""
+    from tests.patchcore import remember  # most tests need none of what this imports
+
+    folder = tmp_path_factory.mktemp("patchcore")
+    remember(folder)
+    return folder
+
+
+@pytest.fixture
+def remembered(patchcore_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`patchcore_run`, as the working folder."""
+    monkeypatch.chdir(patchcore_run)
+    return patchcore_run

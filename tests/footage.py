@@ -54,13 +54,16 @@ def folder_video(folder: Path, split: str = "train") -> RawVideo:
     return RawVideo(folder.name, split, ImageFolder.scan(folder))
 
 
-def dataset(layout: str, root: Path | None, candidates: tuple[str, ...] = ()) -> DatasetConfig:
+def dataset(
+    layout: str, root: Path | None, candidates: tuple[str, ...] = (), tracks: Path | None = None
+) -> DatasetConfig:
     heldout = HeldoutConfig(share=0.2, min_videos=8, seed=0)
     return DatasetConfig(
         name=layout,
         layout=layout,
         root=root,
         candidates=list(candidates),
+        tracks=tracks,
         max_unreadable=0.05,
         heldout=heldout,
         noise_share=0.0,

@@ -12,6 +12,7 @@ from pixelplay.models.encoder import Decoder, Encoder
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.contrast import Contrast
 from pixelplay.training.crop_reconstruction import CropReconstruction
+from pixelplay.training.encoder_training import EncoderTraining
 from pixelplay.training.views import Pairs, Views
 
 SIZE, ROOM = 48, 8
@@ -19,9 +20,9 @@ QUIET = Augmentation(noise_amplitude=0.0, noise_share=0.0, target="clean", verti
 NOISY = Augmentation(noise_amplitude=0.1, noise_share=1.0, target="clean", vertical_flip=0.0)
 
 
-def module(noise: Augmentation) -> Contrast:
+def contrast_of(noise: Augmentation) -> Contrast:
     torch.manual_seed(0)
-    return Contrast(Encoder([4, 8, 8, 16]), 8, 0.1, Views(SIZE, 0.0, noise), trainer_config(), seed=0)
+    return Contrast(Encoder([4, 8, 8, 16]), 8, 0.1, Views(SIZE, 0.0, noise))
 
 
 def crops(count: int) -> torch.Tensor:
@@ -51,10 +52,10 @@ def test_noise_stays_within_its_amplitude_and_within_the_range():
 
 
 def test_the_loss_is_the_cross_entropy_of_the_other_view_among_all_views():
-    contrast = module(QUIET)
+    contrast = contrast_of(QUIET)
     vectors = torch.randn(8, 128, generator=torch.Generator().manual_seed(2))  # 2 pairs: 4 crops, 2 views each
     contrast._vectors = lambda views: vectors[: len(views)]  # of known vectors
-    got = float(contrast._loss(torch.zeros(2, 2, SIZE, SIZE, 3, dtype=torch.uint8), 0, 0))
+    got = float(contrast(torch.zeros(2, 2, SIZE, SIZE, 3, dtype=torch.uint8)))
     unit = (vectors / vectors.norm(dim=1, keepdim=True)).numpy().astype(np.float64)
     losses = []
     for i in range(8):
@@ -65,12 +66,12 @@ def test_the_loss_is_the_cross_entropy_of_the_other_view_among_all_views():
 
 
 def test_a_step_s_views_depend_on_seed_epoch_and_step_alone():
-    contrast = module(NOISY).eval()
+    training = EncoderTraining(contrast_of(NOISY), trainer_config(), seed=0).eval()
     batch = (crops(4).unflatten(0, (2, 2)).permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)
-    first = contrast._loss(batch, 1, 2)
+    first = training._loss(batch, 1, 2)
     torch.rand(7)
-    assert torch.equal(contrast._loss(batch, 1, 2), first)
-    assert not torch.equal(contrast._loss(batch, 1, 3), first) and not torch.equal(contrast._loss(batch, 2, 2), first)
+    assert torch.equal(training._loss(batch, 1, 2), first)
+    assert not torch.equal(training._loss(batch, 1, 3), first) and not torch.equal(training._loss(batch, 2, 2), first)
 
 
 def test_pairs_of_several_videos_are_numbered_through():
@@ -95,15 +96,13 @@ def test_a_view_comes_with_the_same_piece_without_noise():
 def test_the_decoder_gives_images_of_the_encoder_s_size_back_and_the_autoencoder_learns_them():
     torch.manual_seed(0)
     widths = [4, 8, 8, 16]
-    autoencoder = CropReconstruction(
-        Encoder(widths), Decoder(widths), Views(SIZE, 0.0, QUIET), trainer_config(), seed=0
-    )
+    autoencoder = CropReconstruction(Encoder(widths), Decoder(widths), Views(SIZE, 0.0, QUIET))
     assert autoencoder.decoder(autoencoder.encoder(torch.zeros(2, 3, SIZE, SIZE))[1]).shape == (2, 3, SIZE, SIZE)
     flat = torch.arange(8, dtype=torch.uint8)[:, None, None, None, None].mul(30).expand(8, 2, 56, 56, 3)  # grey levels
     optimizer = torch.optim.AdamW(autoencoder.parameters(), 1e-2)
     losses = []
-    for step in range(30):
-        losses.append(autoencoder._loss(flat, 0, step))
+    for _ in range(30):
+        losses.append(autoencoder(flat))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()

@@ -8,20 +8,28 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import timm
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 from scipy.spatial.distance import cdist
-from tests.pipeline import CPU, run_python
+from tests.patchcore import (
+    CLIP,
+    FRAMES,
+    HEIGHT,
+    NAME,
+    WIDTH,
+    by_id,
+    config,
+    footage,
+    fresh,
+    loaded,
+    options,
+    write_video,
+)
+from tests.pipeline import run_python
 from tests.test_bank import config as bank_config
-from tests.test_videopatchcore import CLIP, FRAMES, HEIGHT, NAME, WIDTH, config, options, write_video
 
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
-from pixelplay.detectors import registry
-from pixelplay.detectors.base import Explains
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.features.findings import Finding, Neighbour, Place
 from pixelplay.features.neighbours import Memory, centred, neighbours, part_of_clip
@@ -30,7 +38,7 @@ from pixelplay.objects import boxes
 from pixelplay.objects.boxes import Boxes
 from pixelplay.report.neighbours import CROP, FRAME, MARK, change, draw_rows, enlarged, framed, squared
 from pixelplay.report.panels import View, draw_panels
-from pixelplay.stages import detect, detecting, explain, prepare, score, train
+from pixelplay.stages import explain, prepare
 from pixelplay.stages.explain import COLUMNS, Explained, cut_out
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
@@ -167,38 +175,9 @@ def test_a_dollar_in_the_name_of_a_video_is_no_formula(draw, tmp_path: Path):
 # --- what is read back -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Footage in which all stages up to `score` have run; without noise and with coresets that take all."""
-    folder = tmp_path_factory.mktemp("explain")
-    for i in range(4):
-        write_video(folder / f"data/train/{i}", seed=i)
-    write_video(folder / "data/test/strange", seed=1, strange=range(11, 16))
-    write_video(folder / "data/test/still", seed=0, walks=False)
-    torch.manual_seed(0)
-    save_file(timm.create_model("test_resnet").state_dict(), folder / "backbone.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for stage in (prepare, detect, train, score):
-            stage.run(config())
-    return folder
-
-
 @pytest.fixture
-def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
-    monkeypatch.chdir(place)
-    return detecting.with_objects(config(), NAME, prepare.load_index(config()))
-
-
-def detector() -> Explains:
-    made = registry.create(NAME, config().detectors[NAME], CPU)
-    made.load(RunFiles.of(config()).detector(NAME))
-    assert isinstance(made, Explains)
-    return made
-
-
-def by_id(videos: list[Video], name: str) -> Video:
-    return next(video for video in videos if video.id == name)
+def index(remembered: Path) -> Index:
+    return footage()
 
 
 def test_crops_are_the_pixels_of_their_frames_in_the_order_of_these(index: Index):
@@ -259,7 +238,7 @@ def test_a_frame_number_in_a_gap_is_not_the_next_frame(index: Index):
 
 def test_distances_and_sources_are_those_that_brute_force_finds_among_all_training_vectors(index: Index):
     """The vectors as training stored them, and their sources, row for row."""
-    made, video = detector(), by_id(index.test, "strange")
+    made, video = loaded(), by_id(index.test, "strange")
     (found,) = made.explain(video, [13])
     (clip,) = made._features.clips(video, made._boxes(video), centred(np.array([13]), CLIP, FRAMES), False)
     folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-*/0*"))
@@ -281,7 +260,7 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
 
 
 def test_a_training_clip_is_nearest_to_itself(index: Index):
-    made, video = detector(), index.fit[0]
+    made, video = loaded(), index.fit[0]
     middles = windows(len(video), CLIP, 2)[:, CLIP // 2]
     found = [near for findings in made.explain(video, middles) for one in findings for near in one.neighbours]
     assert max(near.distance for near in found) < 1e-3
@@ -291,7 +270,7 @@ def test_a_training_clip_is_nearest_to_itself(index: Index):
 
 
 def test_frames_come_back_in_the_order_asked_for_and_those_at_the_ends_are_explained_too(index: Index):
-    made, video = detector(), by_id(index.test, "strange")
+    made, video = loaded(), by_id(index.test, "strange")
     asked = [FRAMES - 1, 0, 12, 0]
     found = made.explain(video, asked)
     assert found[1] == found[3]
@@ -315,7 +294,7 @@ def test_the_most_unusual_object_comes_first_and_the_whole_frame_last(index: Ind
     """A piece of plain ground, then the chequered board of frame 13, then another piece of ground."""
     places = [(13, 70, 2, 90, 12), (13, 29, 14, 53, 38), (13, 2, 44, 22, 62)]
     video = with_boxes(by_id(index.test, "strange"), tmp_path / "boxes.parquet", *places)
-    (found,) = detector().explain(video, [13])
+    (found,) = loaded().explain(video, [13])
     assert [one.label for one in found] == ["person"] * 3 + [""]
     assert found[0].box == (29, 14, 53, 38) and found[0].confidence == pytest.approx(0.9)
     local = [
@@ -332,7 +311,7 @@ def test_the_most_unusual_object_comes_first_and_the_whole_frame_last(index: Ind
 
 
 def test_the_legend_says_which_share_of_normal_footage_the_unit_is(index: Index):
-    made = registry.create(NAME, config(f"detectors.{NAME}.scoring.quantile=0.995").detectors[NAME], CPU)
+    made = fresh(f"detectors.{NAME}.scoring.quantile=0.995")
     assert "1 x is the distance that 99.5 % of held-out normal clips stay below" in made.legend
 
 
@@ -344,24 +323,24 @@ def facts(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_command_writes_a_picture_and_a_table_for_each_video_s_peak_and_for_the_lowest_score(place: Path):
-    done = run_python("explain.py", *options("show.count=1"), cwd=place)
+def test_the_command_writes_a_picture_and_a_table_for_each_video_s_peak_and_for_the_lowest_score(remembered: Path):
+    done = run_python("explain.py", *options("show.count=1"), cwd=remembered)
     assert done.returncode == 0, done.stderr
-    scores = pd.read_parquet(place / f"outputs/folder/scores/{NAME}.parquet").query(
+    scores = pd.read_parquet(remembered / f"outputs/folder/scores/{NAME}.parquet").query(
         "split == 'test' and stream == @NAME"
     )
     expected = [scores.loc[scores["score"].idxmax()], scores.loc[scores["score"].idxmin()]]
     for row in expected:
         path = f"outputs/folder/explanations/{NAME}-{row['video']}-{row['frame']:03d}"
         assert f"explain: {path}.png" in done.stdout
-        assert cv2.imread(str(place / f"{path}.png")) is not None
-        assert (place / f"{path}.csv").read_text().startswith(",".join(COLUMNS))
+        assert cv2.imread(str(remembered / f"{path}.png")) is not None
+        assert (remembered / f"{path}.csv").read_text().startswith(",".join(COLUMNS))
 
 
 def test_the_table_has_what_the_detector_found(index: Index):
     explain.run(config("show.video=strange", "show.frames=[13]"))
     rows = facts(f"{NAME}-strange-013")
-    (found,) = detector().explain(by_id(index.test, "strange"), [13])
+    (found,) = loaded().explain(by_id(index.test, "strange"), [13])
     near = [near for one in found for near in one.neighbours]
     assert [row["stream"] for row in rows] == [one.stream for one in near]
     assert [row["class"] for row in rows] == ["motion", "motion", "whole frame"]
@@ -448,7 +427,7 @@ def test_names_of_videos_do_not_lead_out_of_the_folder_and_stay_one_cell(index: 
     files = RunFiles.of(config())
     assert files.explanation(NAME, "../../a b", 7).relative_to(files.explanations).name == f"{NAME}-.._.._a_b-007.png"
     odd = replace(by_id(index.test, "still"), id='a,"b"')
-    (found,) = detector().explain(odd, [0])
+    (found,) = loaded().explain(odd, [0])
     lines = list(csv.reader(explain.table(Explained(odd, 0, 0.0, found)).splitlines()))
     assert [len(line) for line in lines] == [len(COLUMNS)] * 2 and lines[1][0] == 'a,"b"'
 
@@ -466,7 +445,7 @@ def test_what_cannot_be_explained_is_told(index: Index):
 
 def test_a_video_that_is_not_in_the_index_any_more_is_told(index: Index, monkeypatch: pytest.MonkeyPatch):
     """As after training elsewhere: the memory names a video that this data set lacks."""
-    made = detector()
+    made = loaded()
     made._sources["global"] = made._sources["global"].assign(video="gone")
     (found,) = made.explain(by_id(index.test, "still"), [3])
     with pytest.raises(MissingArtifactError, match="video gone is not in the data set any more"):

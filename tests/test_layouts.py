@@ -13,6 +13,7 @@ from pixelplay.errors import ConfigError, DataError
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.sources import ImageFolder, VideoFile
+from pixelplay.videos.truth import read_tracks
 
 LAYOUTS = ("avenue", "folder", "ped2", "pixelplay26", "shanghaitech")
 
@@ -234,6 +235,74 @@ def test_a_folder_may_mix_frame_folders_of_every_type_and_video_files(tmp_path: 
     assert np.array_equal(lobby.masks.read(11, (WIDTH, HEIGHT)), mask(11) > 0)
     assert not lobby.masks.read(13, (WIDTH, HEIGHT)).any()
     assert lobby.tracks == tmp_path / "test_tracks/lobby.csv"
+
+
+TRACK_NAMES = {  # of a test video, and how a published file of its tracks may be called
+    "avenue": ("01", "1.txt"),
+    "folder": ("lobby", "lobby.csv"),
+    "ped2": ("Test002", "Test002.txt"),
+    "pixelplay26": ("02", "02.txt"),
+    "shanghaitech": ("01_0014", "01_0014.txt"),
+}
+
+
+def write_tracks(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text("0,2,1,2,3,4\n")
+    return folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_takes_published_track_files_from_below_its_root_or_from_a_folder_of_their_own(
+    tmp_path: Path, layout: str
+):
+    video, name = TRACK_NAMES[layout]
+    WRITERS[layout](tmp_path / "data")
+    root = find_root(dataset(layout, tmp_path / "data"))
+    own = write_tracks(tmp_path / "tracks", name, "notes.md", ".hidden.txt", "elsewhere.txt")
+    videos = read_dataset(dataset(layout, tmp_path / "data", tracks=own))
+    assert {v.id: v.tracks for v in videos if v.tracks} == {video: own / name}
+    assert read_tracks(own / name).xyxy.tolist() == [[1, 2, 3, 4]]
+    below = write_tracks(root / "test_tracks", name)
+    videos = read_dataset(dataset(layout, tmp_path / "data"))
+    assert {v.id: v.tracks for v in videos if v.tracks} == {video: below / name}
+    assert [v.split for v in videos if v.tracks] == ["test"]  # where a training video is called alike, too
+
+
+def test_two_track_files_of_one_video_are_refused(tmp_path: Path):
+    write_ped2(tmp_path / "data")
+    folder = write_tracks(tmp_path / "tracks", "Test001.csv", "Test001.txt")
+    with pytest.raises(DataError, match=r"Test001\.csv and Test001\.txt are tracks of one video; keep one"):
+        read_dataset(dataset("ped2", tmp_path / "data", tracks=folder))
+    write_avenue(tmp_path / "avenue")
+    folder = write_tracks(tmp_path / "other", "1.txt", "01.txt")
+    with pytest.raises(DataError, match=r"01\.txt and 1\.txt are tracks of one video"):
+        read_dataset(dataset("avenue", tmp_path / "avenue", tracks=folder))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_track_files_that_are_called_after_no_test_video_are_refused_with_what_to_call_them(tmp_path, named):
+    write_ped2(tmp_path / "data")
+    folder = write_tracks(tmp_path / "tracks" if named else tmp_path / "data/test_tracks", "2.txt", "Train001.txt")
+    with pytest.raises(DataError, match=r"2\.txt and all others belong to no test video.*Test001\.csv or Test001\.txt"):
+        read_dataset(dataset("ped2", tmp_path / "data", tracks=folder if named else None))
+
+
+def test_hidden_copies_of_track_files_are_none(tmp_path: Path):
+    write_ped2(tmp_path)
+    write_tracks(tmp_path / "test_tracks", "._Test001.txt")  # macOS leaves such
+    assert not any(video.tracks for video in read_dataset(dataset("ped2", tmp_path)))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_named_folder_without_track_files_is_refused_with_the_key(tmp_path: Path, there: bool):
+    write_ped2(tmp_path / "data")
+    folder = tmp_path / "tracks"
+    if there:
+        write_tracks(folder, "README.md")
+    with pytest.raises(ConfigError, match=r"dataset\.tracks=.*tracks: no track file of a test video is there"):
+        read_dataset(dataset("ped2", tmp_path / "data", tracks=folder))
 
 
 def test_videos_stand_in_natural_order(tmp_path: Path):

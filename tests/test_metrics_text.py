@@ -63,6 +63,9 @@ def test_boxes_have_a_line_for_each_stream_and_a_mark_for_what_could_not_be_meas
         "boxes against 2,411 regions and 22 tracks in 2,010 frames, by the track files of 5 videos and the masks of 7; "
         "tao_* at the evt threshold"
     )
+    objects["videos"] = {"tracks": 0, "masks": 12}  # regions and tracks are then the project's own
+    *_, above, table = metrics_text(metrics(objects=objects), {}).split("\n\n")
+    assert "the masks of 12, so not to be compared with published RBDC and TBDC; tao_*" in above
     head, first, second = table.splitlines()
     assert head.split("pixel AUPRO_0.3")[0].split() == ["RBDC", "TBDC", "pixel", "AUROC", "pixel", "AP"]
     assert first.split() == [
@@ -96,4 +99,9 @@ def test_published_figures_stand_with_their_sources():
     rows = [{"method": "theirs", "metric": "ap", "value": 0.66881, "source": "arXiv 2409.16225, table 2"}]
     assert published_text([]) == ""
     assert published_text(rows).splitlines()[-1] == "theirs  ap 0.6688  arXiv 2409.16225, table 2"
+    two = [*rows, {"method": "a", "metric": "auc_micro", "value": 0.9, "source": "b"}]
+    assert published_text(two).splitlines()[-2:] == [
+        "theirs  ap        0.6688  arXiv 2409.16225, table 2",
+        "a       auc_micro 0.9000  b",
+    ]
     assert metrics_text(metrics(published=rows), {}).endswith(published_text(rows))

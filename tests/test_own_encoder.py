@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.patchcore import NAME, STREAMS, by_id, config, footage, interrupted_at
 from tests.pipeline import CPU, trainer_config
-from tests.test_videopatchcore import NAME, STREAMS, by_id, config, footage, interrupted_at, place, there  # noqa: F401
 
 from pixelplay.config import Config, DetectorConfig
 from pixelplay.detectors import videopatchcore
@@ -16,6 +16,8 @@ from pixelplay.features import own_encoder
 from pixelplay.features.own_encoder import Cutting, EncoderSettings, load_encoder
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.training.run import TrainingRun
+
+pytestmark = pytest.mark.usefixtures("remembered")
 
 FILES = ("encoder.safetensors", "spatial.faiss", "temporal.faiss", "global.faiss", "detector.json")
 
@@ -38,10 +40,10 @@ def trained(folder: Path) -> VideoPatchCore:
 
 
 @pytest.fixture(scope="module")
-def saved(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def saved(patchcore_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
+        patch.chdir(patchcore_run)
         trained(folder / "training").save(folder / "saved")
     return folder / "saved"
 
@@ -65,9 +67,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
             write = Cutting.write
             patch.setattr(Cutting, "write", lambda *a: killed() if a[2].stem == "00001" else write(*a))
         elif moment == "epoch":
-            from pixelplay.training.contrast import Contrast
+            from pixelplay.training.encoder_training import EncoderTraining as Training
 
-            patch.setattr(Contrast, "on_train_epoch_start", lambda module: killed() if module.current_epoch else None)
+            patch.setattr(Training, "on_train_epoch_start", lambda module: killed() if module.current_epoch else None)
         else:
             patch.setattr(videopatchcore, "store", interrupted_at("00001"))
         trained(tmp_path / "training")

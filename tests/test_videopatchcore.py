@@ -1,109 +1,35 @@
 """VideoPatchCore as a detector: from footage on disk to scores, with a small backbone that the tests save."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from tests.patchcore import (
+    CLIP,
+    FRAMES,
+    HEIGHT,
+    NAME,
+    STREAMS,
+    WIDTH,
+    by_id,
+    config,
+    footage,
+    interrupted_at,
+    loaded,
+)
 from tests.pipeline import CPU, trainer_config
 
 from pixelplay.artifacts import RunFiles, read_json
-from pixelplay.commands import load_config
-from pixelplay.config import Config
 from pixelplay.detectors import registry, videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, WeightsError
-from pixelplay.features import remembering
-from pixelplay.stages import detect, detecting, fuse, prepare, score, train
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.index import Index
-from pixelplay.videos.video import Video
 
-NAME, FRAMES, WIDTH, HEIGHT, CLIP = "videopatchcore", 24, 96, 64, 4
-STREAMS = [NAME, f"{NAME}/spatial", f"{NAME}/temporal", f"{NAME}/global"]
-
-
-def write_video(folder: Path, seed: int, walks: bool = True, strange: range = range(0)) -> None:
-    """A dark bar walks through the view; in the frames `strange` a chequered one, much brighter, goes with it."""
-    folder.mkdir(parents=True)
-    ground = cv2.GaussianBlur(np.random.default_rng(1).normal(120, 200, (HEIGHT, WIDTH)), (0, 0), 5)
-    rows = 10 + 4 * seed
-    for t in range(FRAMES):
-        frame = ground.copy()
-        if walks:
-            frame[rows : rows + 24, 4 + 3 * t : 14 + 3 * t] -= 60
-        if t in strange:
-            board = np.indices((24, 24)).sum(axis=0) // 4 % 2 * 120
-            frame[rows : rows + 24, 3 * t - 10 : 3 * t + 14] = 60 + board
-        cv2.imwrite(str(folder / f"{t:03d}.png"), np.clip(frame, 0, 255).astype(np.uint8))
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Footage and a backbone; all stages have run in it."""
-    folder = tmp_path_factory.mktemp("videopatchcore")
-    for i in range(4):
-        write_video(folder / f"data/train/{i}", seed=i)
-    write_video(folder / "data/test/strange", seed=1, strange=range(11, 16))
-    write_video(folder / "data/test/still", seed=0, walks=False)
-    torch.manual_seed(0)
-    network = timm.create_model("test_resnet")
-    save_file(network.state_dict(), folder / "backbone.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for stage in (prepare, detect, train, score, fuse):
-            stage.run(config())
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(place)
-
-
-def options(*overrides: str) -> list[str]:
-    small = ["objects.motion.frames.width=96", "objects.motion.frames.height=64", "trainer=tiny", "device=cpu"]
-    run = ["experiment=folder", "dataset.root=data", "restore.flip=none", f"detector=[{NAME}]", "workers=1"]
-    weights = ["weights.backbone=timm:test_resnet", "weights.backbone_file=backbone.safetensors"]
-    settings = f"detectors.{NAME}.settings"
-    sizes = [f"{settings}.clip={CLIP}", f"{settings}.stride=2", f"{settings}.patches.image_size=64"]
-    more = [f"{settings}.patches.channels=8", f"{settings}.noise.share=0", f"detectors.{NAME}.scoring.stride=2"]
-    return [*run, *small, *weights, *sizes, *more, "trainer.precision=fp32", *overrides]
-
-
-def config(*overrides: str) -> Config:
-    return load_config(options(*overrides))
-
-
-def footage(*overrides: str) -> Index:
-    return detecting.with_objects(config(), NAME, prepare.load_index(config(*overrides)))
-
-
-def loaded(*overrides: str) -> VideoPatchCore:
-    detector = registry.create(NAME, config(*overrides).detectors[NAME], CPU)
-    detector.load(RunFiles.of(config()).detector(NAME))
-    return detector
-
-
-def interrupted_at(name: str) -> Callable[..., None]:
-    """`store`, as if the run were killed when it comes to the folder of this name."""
-
-    def store(*arguments: Any) -> None:
-        if arguments[-1].name == name:
-            raise KeyboardInterrupt
-        remembering.store(*arguments)
-
-    return store
-
-
-def by_id(videos: list[Video], name: str) -> Video:
-    return next(video for video in videos if video.id == name)
+pytestmark = pytest.mark.usefixtures("remembered")
 
 
 def test_the_strange_object_is_found_in_every_stream_of_objects():

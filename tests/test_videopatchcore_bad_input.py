@@ -13,21 +13,33 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from tests.patchcore import (
+    CLIP,
+    FRAMES,
+    HEIGHT,
+    NAME,
+    STREAMS,
+    WIDTH,
+    by_id,
+    config,
+    footage,
+    fresh,
+    loaded,
+    run_stages,
+    write_video,
+)
 from tests.pipeline import CPU, trainer_config
-from tests.test_videopatchcore import CLIP, FRAMES, HEIGHT, NAME, STREAMS, WIDTH, config, write_video
 from torch import nn
 
 from pixelplay.artifacts import RunFiles
 from pixelplay.detectors import registry
-from pixelplay.detectors.videopatchcore import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.features.patches import LOCAL
 from pixelplay.features.patches import STREAMS as PARTS
 from pixelplay.objects.boxes import boxes_of
-from pixelplay.stages import detect, detecting, fuse, prepare, score, train
+from pixelplay.stages import detect, fuse, prepare, score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Index
-from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 
 SMALL, TALL = (40, 26), (50, 80)  # width and height: the first is smaller than the crop of 64 each way
@@ -56,35 +68,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_video(data / "test/end", seed=0, walks=False, strange=range(FRAMES - 1, FRAMES))
     for name, size in (("train/small", SMALL), ("test/small", SMALL), ("test/tall", TALL)):
         resize(data / name, size)
-    torch.manual_seed(0)
-    save_file(timm.create_model("test_resnet").state_dict(), folder / "backbone.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for stage in (prepare, detect, train, score, fuse):
-            stage.run(config())
+    run_stages(folder)
     return folder
 
 
 @pytest.fixture(autouse=True)
 def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     monkeypatch.chdir(place)
-    return detecting.with_objects(config(), NAME, prepare.load_index(config()))
-
-
-def fresh(*overrides: str) -> VideoPatchCore:
-    made = registry.create(NAME, config(*overrides).detectors[NAME], CPU)
-    assert isinstance(made, VideoPatchCore)
-    return made
-
-
-def loaded(*overrides: str) -> VideoPatchCore:
-    made = fresh(*overrides)
-    made.load(RunFiles.of(config()).detector(NAME))
-    return made
-
-
-def by_id(videos: list[Video], name: str) -> Video:
-    return next(video for video in videos if video.id == name)
+    return footage()
 
 
 def training(folder: Path) -> TrainingRun:

@@ -57,6 +57,7 @@ class DatasetConfig(Settings):
     layout: FileName
     root: FilePath | None
     candidates: list[str]  # where to look, in this order, when root is null
+    tracks: FilePath | None  # folder of the test videos' track files; null: test_tracks below the root, if it is there
     max_unreadable: Share  # of the frames of one video; more stops `prepare`
     heldout: HeldoutConfig
     noise_share: Share  # of training clips that get noise, for detectors that meet noisy test footage so

@@ -91,6 +91,7 @@ def train_encoder(
     # Lightning takes seconds to import, and only training needs it.
     from pixelplay.training.contrast import Contrast
     from pixelplay.training.crop_reconstruction import CropReconstruction
+    from pixelplay.training.encoder_training import EncoderTraining
     from pixelplay.training.fit import fit
 
     room = 2 * round(settings.shift * patches.image_size)  # for a view to be shifted
@@ -105,11 +106,11 @@ def train_encoder(
     encoder = Encoder(settings.widths)
     views = Views(patches.image_size, settings.color, Augmentation(amplitude, settings.noise, "clean", 0.0))
     if settings.objective == "contrast":
-        module = Contrast(encoder, patches.channels, settings.temperature, views, own.config, run.seed)
+        objective = Contrast(encoder, patches.channels, settings.temperature, views)
     else:
-        module = CropReconstruction(encoder, Decoder(settings.widths), views, own.config, run.seed)
+        objective = CropReconstruction(encoder, Decoder(settings.widths), views)
     fit(
-        module,
+        EncoderTraining(objective, own.config, run.seed),
         loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), run.device),
         loader(held, OrderedBatches(len(held), settings.batch_size), run.device),
         own,

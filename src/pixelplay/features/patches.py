@@ -54,34 +54,52 @@ class PatchFeatures:
     ) -> Iterator[ClipFeatures]:
         """Features of a video's clips (C, T), in order, around the selected `boxes`.
 
-        At most T full-size frames are in memory. Raises DataError for features that are not finite.
+        A whole frame goes through the backbone once, however many clips it is in, and a frame that pads a clip once
+        with the one that it repeats. At most T full-size frames are in memory. Raises DataError for features that are
+        not finite.
         """
         every = tubes(boxes, positions, video.size, self._config, causal)
         first = np.searchsorted(every.clip, np.arange(len(positions) + 1))
+        known: dict[int, torch.Tensor] = {}  # vectors of the whole frames of the clip before, by position
         for clip, frames in enumerate(gather(video.full_size(), positions)):
             part = slice(first[clip], first[clip + 1])
             own = Tubes(every.clip[part], every.box[part], every.square[part])
-            images = torch.from_numpy(np.stack(frames))  # uint8 (T, H, W, 3)
-            vectors = self._vectors(noise.add(images, clip) if noise else images, own.square)
+            inside, rows, back = np.unique(positions[clip], return_index=True, return_inverse=True)  # padding repeats
+            images = torch.from_numpy(np.stack([frames[row] for row in rows]))  # uint8 (U, H, W, 3), U <= T
+            if noise:
+                images, known = noise.add(images, clip), {}  # each clip has noise of its own
+            new = [row for row, position in enumerate(inside) if position not in known]
+            maps, vectors = self._seen(images, own.square, new)
+            seen = known | dict(zip(inside[new], vectors, strict=True))
+            known = {position: seen[position] for position in inside}
+            whole = torch.stack([known[position] for position in positions[clip]])  # (T, D)
+            found = self._local(maps[:, :, torch.from_numpy(back).to(maps.device)]) if len(own) else {}
+            found["global"] = patch_features.temporal_pyramid(whole[None])[0]
             where = f"video {video.id}, clip from frame {video.numbers[positions[clip][0]]}"
-            checked = {s: patch_features.require_finite(v, f"{where}, {s}") for s, v in vectors.items()}
+            checked = {s: patch_features.require_finite(v, f"{where}, {s}") for s, v in found.items()}
             yield ClipFeatures(clip, own, {s: v.float().cpu().numpy() for s, v in checked.items()})
 
-    def _vectors(self, images: torch.Tensor, squares: np.ndarray) -> dict[str, torch.Tensor]:
-        """Vectors by stream of one clip, uint8 (T, H, W, 3), and the squares of its tubes (K, 4)."""
+    def _seen(self, images: torch.Tensor, squares: np.ndarray, new: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the backbone sees in the frames uint8 (U, H, W, 3) of a clip, all crops in one go: maps of the tubes
+        (K, C, U, H', W') cut by squares (K, 4), and vectors (N, D) of the N whole frames that are `new`.
+        """
         settings, count = self._settings, len(images)
         images = images.to(self.backbone.mean.device)
-        whole = [[0, 0, images.shape[2], images.shape[1]]]
-        boxes = torch.from_numpy(np.concatenate([squares, whole])).to(images.device)
-        crops = crop_batches(images, *tube_rows(boxes, count), settings.image_size, self._batch)
+        boxes, positions = tube_rows(torch.from_numpy(squares).to(images.device), count)
+        tubes_end = len(boxes)
+        frames = boxes.new_tensor([0, 0, images.shape[2], images.shape[1]]).expand(len(new), 4)
+        boxes, positions = torch.cat([boxes, frames]), torch.cat([positions, positions.new_tensor(new)])
+        if not len(boxes):
+            return images.new_empty(0), images.new_empty(0)
+        crops = crop_batches(images, boxes, positions, settings.image_size, self._batch)
         first, second = (torch.cat(stage) for stage in zip(*map(self.backbone, crops), strict=True))
-        frames = patch_features.frame_vectors(first[-count:], second[-count:])  # the last T rows are whole frames
-        vectors = {"global": patch_features.temporal_pyramid(frames[None])[0]}
-        if len(squares):
-            maps = patch_features.local_maps(first[:-count], second[:-count], count, settings.channels)  # (K, C, T, …)
-            vectors["spatial"] = patch_features.spatial_vectors(maps, settings.grid)
-            vectors["temporal"] = patch_features.temporal_vectors(maps)
-        return vectors
+        vectors = patch_features.frame_vectors(first[tubes_end:], second[tubes_end:])
+        return patch_features.local_maps(first[:tubes_end], second[:tubes_end], count, settings.channels), vectors
+
+    def _local(self, maps: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Vectors of objects by stream, from the maps of their tubes (K, C, T, H', W')."""
+        spatial = patch_features.spatial_vectors(maps, self._settings.grid)
+        return {"spatial": spatial, "temporal": patch_features.temporal_vectors(maps)}
 
 
 @dataclass(frozen=True)

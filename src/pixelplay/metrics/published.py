@@ -13,8 +13,8 @@ COLUMNS = ["dataset", "method", "metric", "value", "source"]
 class PublishedFigure:
     method: str
     metric: str  # as it is called in metrics.json: ap, auc_micro, rbdc, ...
-    value: float  # in [0, 1]
-    source: str  # arXiv id or name of the document that states it
+    value: float  # in (0, 1]
+    source: str  # the text that states it, and where to find that
 
 
 def published_figures(dataset: str) -> list[PublishedFigure]:
@@ -35,8 +35,8 @@ def read_figures(text: str) -> list[tuple[str, PublishedFigure]]:
             value = float(row["value"])
         except ValueError:
             raise DataError(f"published.csv, line {rows.line_num}: value {row['value']!r} is no number") from None
-        if not 0 <= value <= 1:
-            raise DataError(f"published.csv, line {rows.line_num}: value {value} is not in 0..1")
+        if not 0 < value <= 1:
+            raise DataError(f"published.csv, line {rows.line_num}: value {value} is not above 0 and at most 1")
         figures.append((row["dataset"], PublishedFigure(row["method"], row["metric"], value, row["source"])))
     return figures
 

@@ -28,8 +28,8 @@ def published_text(published: Sequence[Mapping[str, Any]]) -> str:
     """What others published on the data set at hand, each figure with its source; '' where there is nothing."""
     if not published:
         return ""
-    width = max(len(figure["method"]) for figure in published)
-    lines = [f"{f['method']:{width}}  {f['metric']} {f['value']:.4f}  {f['source']}" for f in published]
+    width, metric = (max(len(figure[key]) for figure in published) for key in ("method", "metric"))
+    lines = [f"{f['method']:{width}}  {f['metric']:{metric}} {f['value']:.4f}  {f['source']}" for f in published]
     return "\n".join(["", "", "published by others", "", *lines])
 
 
@@ -66,9 +66,10 @@ def _objects(objects: Mapping[str, Any]) -> list[str]:
     aupro = next((key for key in keys if key.startswith("aupro")), "aupro")  # its limit is in its name
     rows = [_object_row(name, figures, aupro) for name, figures in streams]
     videos = objects["videos"]
+    own = ", so not to be compared with published RBDC and TBDC" if not videos["tracks"] else ""
     return [
         f"boxes against {objects['regions']:,} regions and {objects['tracks']:,} tracks in {objects['frames']:,} "
-        f"frames, by the track files of {videos['tracks']} videos and the masks of {videos['masks']}; "
+        f"frames, by the track files of {videos['tracks']} videos and the masks of {videos['masks']}{own}; "
         "tao_* at the evt threshold",
         _table(rows),
     ]

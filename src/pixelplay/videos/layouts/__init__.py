@@ -11,8 +11,9 @@ from types import ModuleType
 
 from pixelplay.config import DatasetConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.layouts.raw import RawVideo, with_tracks
 
+TRACKS = "test_tracks"  # folder of track files, where dataset.tracks names none
 SEARCH_DEPTH = 4  # folders below dataset.root in which the layout's own folders are looked for (Kaggle nests three)
 
 
@@ -28,6 +29,12 @@ def read_dataset(config: DatasetConfig) -> list[RawVideo]:
         twice = {i for i in ids if ids.count(i) > 1}
         if twice:
             raise DataError(f"{root}: two {split} videos are called {min(twice)!r} (a folder and a file?); rename one")
+    videos = with_tracks(videos, config.tracks or root / TRACKS)
+    if config.tracks is not None and not any(video.tracks for video in videos):
+        raise ConfigError(
+            f"dataset.tracks={config.tracks}: no track file of a test video is there; name the folder that holds "
+            "<video>.csv or <video>.txt, or null"
+        )
     return videos
 
 

@@ -12,7 +12,8 @@ from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, load_aven
 
 EXPECTED = """  training_videos/NN.avi       normal (a video file or a folder of frames)
   testing_videos/NN.avi        to be scored
-  testing_label_mask/N_label.mat   optional: cell array volLabel, a mask for each frame"""
+  testing_label_mask/N_label.mat   optional: cell array volLabel, a mask for each frame
+  test_tracks/NN.txt           optional: track_id,frame,x1,y1,x2,y2 (or N.txt, or .csv)"""
 MARKERS = ("training_videos", "testing_videos")
 
 

@@ -16,7 +16,7 @@ EXPECTED = """  train/<video>/<frame>.jpg    or train/<video>.mp4: normal (.jpg 
   test/<video>/<frame>.jpg     or test/<video>.mp4: to be scored
   test_labels/<video>.csv      optional: frame,label (0 or 1), one row a frame
   test_masks/<video>/<frame>.png   optional: masks of anomalous pixels, none where a frame has none
-  test_tracks/<video>.csv      optional: track_id,frame,x1,y1,x2,y2"""
+  test_tracks/<video>.csv      optional: track_id,frame,x1,y1,x2,y2 (or .txt, as published)"""
 MARKERS = ("train", "test")
 
 
@@ -25,16 +25,11 @@ def read(root: Path) -> list[RawVideo]:
 
 
 def _with_truth(video: RawVideo, root: Path) -> RawVideo:
-    labels, masks, tracks = (
-        root / "test_labels" / f"{video.id}.csv",
-        root / "test_masks" / video.id,
-        root / "test_tracks" / f"{video.id}.csv",
-    )
+    labels, masks = root / "test_labels" / f"{video.id}.csv", root / "test_masks" / video.id
     return replace(
         video,
         labels=LabelFile(labels, partial(read_labels, labels)) if labels.is_file() else None,
         masks=mask_folder(masks) if masks.is_dir() else None,
-        tracks=tracks if tracks.is_file() else None,
     )
 
 

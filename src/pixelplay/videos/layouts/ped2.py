@@ -16,7 +16,8 @@ from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, read_mask
 EXPECTED = """  Train/TrainNNN/FFF.tif       normal (.tif .jpg .png .bmp)
   Test/TestNNN/FFF.tif         to be scored
   Test/TestNNN_gt/FFF.bmp      optional: masks of anomalous pixels (.bmp .png), one for each frame
-  Test/UCSDped2.m              optional: frame labels, gt_frame = [61:180]; they win over the masks"""
+  Test/UCSDped2.m              optional: frame labels, gt_frame = [61:180]; they win over the masks
+  test_tracks/TestNNN.txt      optional: track_id,frame,x1,y1,x2,y2 (or .csv)"""
 MARKERS = ("Train", "Test")
 
 

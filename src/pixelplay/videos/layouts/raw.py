@@ -1,10 +1,13 @@
 """A video as a layout finds it on disk, before anything is decoded, and the listing that layouts share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pixelplay.errors import DataError
 from pixelplay.videos.sources import VIDEO_SUFFIXES, ImageFolder, Source, VideoFile, natural_key
 from pixelplay.videos.truth import LabelFile, PixelMasks
+
+TRACK_SUFFIXES = (".csv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -32,3 +35,31 @@ def list_videos(folder: Path, split: str, skip_suffix: str = "") -> list[RawVide
         elif entry.suffix.lower() in VIDEO_SUFFIXES:
             videos.append(RawVideo(entry.stem, split, VideoFile(entry)))
     return videos
+
+
+def with_tracks(videos: list[RawVideo], folder: Path) -> list[RawVideo]:
+    """The videos, those of the test with the file of their anomalous tracks in a folder, `<video>.csv` or `.txt`.
+
+    Leading zeros of a number may be missing in a file's name: 1.txt is that of video 01. A video without a file has no
+    tracks, and a file without a video is passed over, since footage may be a part of its data set; nothing is read.
+    Raises DataError for two files of one video, and for a folder in which no file is any test video's.
+    """
+    tests = [video for video in videos if video.split == "test"]
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.suffix.lower() not in TRACK_SUFFIXES or path.name.startswith("."):
+            continue
+        other = files.setdefault(_unpadded(path.stem), path)
+        if other is not path:
+            raise DataError(f"{folder}: {other.name} and {path.name} are tracks of one video; keep one")
+    found = {video.id: files[_unpadded(video.id)] for video in tests if _unpadded(video.id) in files}
+    if files and not found:
+        raise DataError(
+            f"{folder}: {min(files.values()).name} and all others belong to no test video; call each after its video: "
+            f"{tests[0].id}.csv or {tests[0].id}.txt, for instance"
+        )
+    return [replace(v, tracks=found.get(v.id)) if v.split == "test" else v for v in videos]
+
+
+def _unpadded(name: str) -> str:
+    return str(int(name)) if name.isdecimal() else name

@@ -14,7 +14,8 @@ from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, load_npy
 EXPECTED = """  training/videos/SS_NNN.avi           normal (or training/frames/SS_NNN/FFF.jpg)
   testing/frames/SS_NNNN/FFF.jpg       to be scored, numbered from 0
   testing/test_frame_mask/SS_NNNN.npy  optional: a label 0 or 1 for each frame
-  testing/test_pixel_mask/SS_NNNN.npy  optional: a mask for each frame"""
+  testing/test_pixel_mask/SS_NNNN.npy  optional: a mask for each frame
+  test_tracks/SS_NNNN.txt              optional: track_id,frame,x1,y1,x2,y2 (or .csv)"""
 MARKERS = ("training", "testing/frames")
 
 

@@ -1,0 +1,158 @@
+"""Features of clips: the same as of each clip alone, with no frame brought before the backbone twice."""
+
+import numpy as np
+import pytest
+import torch
+from tests.footage import HEIGHT, WIDTH, write_frames
+from torch import nn
+from torch.nn import functional as F
+
+from pixelplay.config import TubeConfig
+from pixelplay.features.neighbours import centred
+from pixelplay.features.patches import ClipFeatures, Noise, PatchFeatures, PatchSettings
+from pixelplay.models import patch_features
+from pixelplay.models.backbones import Backbone
+from pixelplay.models.crops import crop_batches, tube_rows
+from pixelplay.objects.boxes import Boxes
+from pixelplay.training.augmentation import Augmentation
+from pixelplay.videos.originals import Originals
+from pixelplay.videos.sources import ImageFolder
+from pixelplay.videos.video import Video
+from pixelplay.videos.windows import causal_windows, windows
+
+FRAMES, CLIP, SIZE, CHANNELS, GRID = 11, 4, 48, 3, 2
+EVERY = {"classes": ["person"], "confidence": 0.0, "min_size": 0, "overlap": 1.0, "enlarge": 1.0}
+
+
+class Stages(nn.Module):
+    """Two convolutions at strides 8 and 16."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 5, 8, stride=8), nn.Conv2d(5, 7, 2, stride=2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        first = F.relu(self.first(x))
+        return first, F.relu(self.second(first))
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    torch.manual_seed(0)
+    return Backbone("two convolutions", Stages(), mean=[0.5] * 3, std=[0.2] * 3, bf16=False)
+
+
+@pytest.fixture
+def seen(backbone: Backbone):
+    """How many images each call of the backbone got."""
+    images: list[int] = []
+    hook = backbone.register_forward_hook(lambda module, inputs, output: images.append(len(inputs[0])))
+    yield images
+    hook.remove()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Video:
+    folder = tmp_path_factory.mktemp("patches") / "a"
+    write_frames(folder, range(FRAMES), seed=3)
+    originals = Originals.of(ImageFolder.scan(folder), (WIDTH, HEIGHT), np.ones(FRAMES, bool))
+    return Video("a", "test", np.arange(FRAMES), (WIDTH, HEIGHT), folder, originals=originals)
+
+
+NOBODY = Boxes.none()
+TWO = Boxes.of(  # in every frame
+    np.repeat(np.arange(FRAMES), 2),
+    np.tile([[4, 4, 24, 28], [30, 10, 60, 46]], (FRAMES, 1)),
+    ["person"] * 2 * FRAMES,
+    np.ones(2 * FRAMES),
+)
+
+
+def features(backbone: Backbone, batch: int = 64) -> PatchFeatures:
+    settings = PatchSettings(image_size=SIZE, channels=CHANNELS, grid=GRID)
+    return PatchFeatures(backbone, settings, TubeConfig(**EVERY), batch)
+
+
+def same(found: ClipFeatures, expected: dict[str, np.ndarray]) -> None:
+    assert set(found.vectors) == set(expected)
+    for stream, vectors in expected.items():
+        np.testing.assert_allclose(found.vectors[stream], vectors, rtol=1e-4, atol=1e-5, err_msg=stream)
+
+
+def by_definition(backbone: Backbone, images: torch.Tensor, squares: np.ndarray) -> dict[str, np.ndarray]:
+    """Vectors of one clip uint8 (T, H, W, 3), each of its frames as it comes, tube by tube."""
+
+    def stages(square: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = tube_rows(torch.from_numpy(square[None]), len(images))
+        return backbone(next(crop_batches(images, *rows, SIZE, len(images))))
+
+    whole = patch_features.frame_vectors(*stages(np.array([0, 0, WIDTH, HEIGHT])))
+    maps = [patch_features.local_maps(*stages(square), len(images), CHANNELS) for square in squares]
+    vectors = {"global": patch_features.temporal_pyramid(whole[None])[0]}
+    if maps:
+        vectors["spatial"] = patch_features.spatial_vectors(torch.cat(maps), GRID)
+        vectors["temporal"] = patch_features.temporal_vectors(torch.cat(maps))
+    return {stream: value.numpy() for stream, value in vectors.items()}
+
+
+def clip_of(video: Video, positions: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.stack(list(video.full_size()))[positions])
+
+
+@pytest.mark.parametrize("boxes", [NOBODY, TWO], ids=["nobody", "two"])
+@pytest.mark.parametrize(
+    "positions",
+    [
+        windows(FRAMES, CLIP, 1),
+        windows(FRAMES, CLIP, 3),
+        causal_windows(FRAMES, CLIP, 2),
+        centred(np.array([0, 1, 9, 10]), CLIP, FRAMES),  # the last clip has no frame that the one before has not
+        windows(FRAMES, 2 * FRAMES, 1),  # shorter than a clip
+    ],
+    ids=["stride 1", "stride 3", "causal", "centred", "short"],
+)
+def test_clips_have_the_vectors_of_their_definition_however_they_overlap_and_are_padded(
+    backbone, video, boxes, positions
+):
+    found = list(features(backbone).clips(video, boxes, positions, causal=False))
+    assert [one.clip for one in found] == list(range(len(positions)))
+    for one, places in zip(found, positions, strict=True):
+        assert len(one.tubes) == (2 if boxes is TWO else 0)
+        same(one, by_definition(backbone, clip_of(video, places), one.tubes.square))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_a_whole_frame_is_brought_before_the_backbone_once(backbone, video, seen, stride):
+    list(features(backbone).clips(video, NOBODY, windows(FRAMES, CLIP, stride), causal=False))
+    assert sum(seen) == FRAMES
+
+
+def test_a_frame_that_pads_a_clip_is_not_brought_before_the_backbone_again(backbone, video, seen):
+    (one,) = features(backbone).clips(video, TWO, np.array([[0, 0, 0, 1]]), causal=True)
+    assert sum(seen) == 2 * (2 + 1)  # two frames: two objects and the whole
+    assert not one.vectors["temporal"][:, :2].any() and one.vectors["temporal"][:, 2].all()
+
+
+def test_a_clip_of_known_frames_without_objects_needs_no_backbone(backbone, video, seen):
+    list(features(backbone).clips(video, NOBODY, np.array([[7, 8, 9, 10], [8, 9, 10, 10]]), causal=False))
+    assert seen == [4]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5])
+def test_vectors_agree_to_rounding_whatever_the_batch_size_and_no_batch_is_larger(backbone, video, seen, batch):
+    positions = windows(FRAMES, CLIP, 2)
+    expected = [one.vectors for one in features(backbone).clips(video, TWO, positions, causal=False)]
+    seen.clear()
+    for one, vectors in zip(
+        features(backbone, batch).clips(video, TWO, positions, causal=False), expected, strict=True
+    ):
+        same(one, vectors)
+    assert max(seen) == batch
+
+
+def test_clips_with_noise_of_their_own_share_no_frame(backbone, video):
+    noise = Noise(Augmentation(noise_amplitude=0.3, noise_share=1.0, target="fed", vertical_flip=0.0), (5, 0))
+    positions = windows(FRAMES, CLIP, 2)
+    for one in features(backbone).clips(video, TWO, positions, False, noise):
+        noised = noise.add(clip_of(video, positions[one.clip]), one.clip)
+        same(one, by_definition(backbone, noised, one.tubes.square))
