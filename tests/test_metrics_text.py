@@ -37,6 +37,13 @@ def test_frames_have_a_line_for_each_detector_stream_and_the_fusion():
     assert len({len(line) for line in table.splitlines()}) == 1
 
 
+def test_external_members_have_a_line_before_the_fusion():
+    table = metrics_text(metrics(external={"old": figures(0.1)}), {}).split("\n\n")[1]
+    rows = [line.split() for line in table.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["conv_ae", "conv_ae/mean", "old", "fused"]
+    assert rows[2][1] == "0.1000" and rows[2][-2:] == ["-", "-"]
+
+
 def test_without_intervals_there_is_a_mark():
     text = metrics_text(metrics(fused=figures(0.4, intervals=None)), {})
     assert "in brackets" not in text

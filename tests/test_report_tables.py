@@ -41,6 +41,13 @@ def test_every_detector_stream_and_the_fusion_have_a_row_and_every_figure_a_colu
     assert [row.style for row in table.rows] == ["detector", "stream", "detector", "total"]
 
 
+def test_external_members_stand_between_the_detectors_and_the_fusion():
+    table = score_tables({**METRICS, "external": {"old": {**FIGURES, "ap": 0.3}}})[0]
+    assert [row.name for row in table.rows] == ["conv_ae", "conv_ae/mean", "st_ae", "old", "fused"]
+    assert texts(table)["old"] == ["0.300", "0.700", NONE]
+    assert other_tables({**METRICS, "external": {"old": FIGURES}}) == []
+
+
 def test_what_every_row_repeats_is_told_once():
     assert score_tables(METRICS)[0].alike == [("prevalence", "0.250"), ("frames", "1,200")]
 

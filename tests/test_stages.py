@@ -164,12 +164,15 @@ def test_the_submission_has_the_ids_of_the_test_frames_in_order_and_the_fused_sc
 
 def test_metrics_have_the_documented_form(place: Place):
     metrics = json.loads(Path("outputs/tiny/metrics.json").read_text())
-    assert set(metrics) == {"frames", "prevalence", "detectors", "fused", "objects", "thresholds", "published"}
+    assert set(metrics) == {
+        *("frames", "prevalence", "detectors", "external", "fused", "objects", "thresholds", "published")
+    }
     labels = pd.concat([pd.read_csv(path) for path in (place.shared / "data/test_labels").glob("*.csv")])["label"]
     assert metrics["frames"] == len(labels)
     assert metrics["prevalence"] == pytest.approx(labels.mean())
     assert set(metrics["fused"]) == FIGURES
     assert set(metrics["detectors"]) == {"conv_ae"}
+    assert metrics["external"] == {}
     whole = FIGURES | {"frames", "prevalence", "unsmoothed"}
     assert set(metrics["detectors"]["conv_ae"]) == whole | {"streams", "parameters"}
     streams = metrics["detectors"]["conv_ae"]["streams"]
@@ -182,6 +185,15 @@ def test_metrics_have_the_documented_form(place: Place):
     assert set(metrics["thresholds"]["conv_ae"]) == {"evt", "percentile", "fixed", "adaptive"}
     assert (metrics["objects"], metrics["published"]) == ({}, [])  # no detector with boxes, no figures of others
     assert Path("outputs/tiny/thresholds/conv_ae.png").is_file()
+
+
+def test_an_external_member_is_measured_like_a_detector(place: Place):
+    before = json.loads(Path("outputs/tiny/metrics.json").read_text())["fused"]
+    shutil.copy("submissions/tiny.csv", place.folder / "old.csv")
+    as_it_is = "+fusion.members.old={normalise:{method:none},smooth:{method:none}}"
+    assert place.run(f"fusion.external=[{place.folder}/old.csv]", as_it_is) == {"fuse", "evaluate", "report"}
+    figures = json.loads(Path("outputs/tiny/metrics.json").read_text())["external"]["old"]
+    assert {name: figures[name] for name in SHARES} == pytest.approx({name: before[name] for name in SHARES})
 
 
 def test_figures_of_a_stream_are_those_of_its_smoothed_and_of_its_raw_scores(place: Place):

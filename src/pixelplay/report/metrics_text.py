@@ -53,9 +53,9 @@ def _drawn(metrics: Mapping[str, Any]) -> str:
 
 
 def _streams(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Detectors first, then their other streams, then the fusion."""
+    """Detectors first, then their other streams, external members, and the fusion."""
     others = [item for detector in metrics["detectors"].values() for item in detector["streams"].items()]
-    return [*metrics["detectors"].items(), *others, ("fused", metrics["fused"])]
+    return [*metrics["detectors"].items(), *others, *metrics.get("external", {}).items(), ("fused", metrics["fused"])]
 
 
 def _objects(objects: Mapping[str, Any]) -> list[str]:

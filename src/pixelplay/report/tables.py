@@ -60,7 +60,7 @@ def score_tables(metrics: Figures) -> list[Table]:
     return [_table("", rows), *(_table(heading(key), of_group) for key, of_group in groups.items())]
 
 
-def other_tables(metrics: Figures, shown: Sequence[str] = ("detectors", "fused")) -> list[Table]:
+def other_tables(metrics: Figures, shown: Sequence[str] = ("detectors", "external", "fused")) -> list[Table]:
     """What metrics.json holds beside the scores, such as published figures: tables for each list or group."""
     tables: list[Table] = []
     for key, value in metrics.items():
@@ -114,6 +114,8 @@ def _score_rows(metrics: Figures) -> Iterator[tuple[str, Figures, str]]:
         yield name, figures, "detector"
         for stream, of_stream in figures.get(STREAMS, {}).items():
             yield stream, of_stream, "stream"
+    for name, figures in metrics.get("external", {}).items():
+        yield name, figures, "detector"
     yield "fused", metrics["fused"], "total"
 
 

@@ -139,6 +139,7 @@ def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
             "parameters": _parameters(files.detector(name) / "detector.json"),
             "streams": streams,
         }
+    result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
     result["objects"] = measure_objects(config, files, index.test)
     default = {name: raw[raw["stream"] == name] for name, raw in tables.items()}
