@@ -10,7 +10,7 @@ from tests.pipeline import trainer_config
 from pixelplay.errors import DataError
 from pixelplay.models.encoder import Decoder, Encoder
 from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.contrast import Contrast
+from pixelplay.training.contrast import Contrast, at_places, contrast
 from pixelplay.training.crop_reconstruction import CropReconstruction
 from pixelplay.training.encoder_training import EncoderTraining
 from pixelplay.training.views import Pairs, Views
@@ -51,18 +51,46 @@ def test_noise_stays_within_its_amplitude_and_within_the_range():
     assert views.min() >= 0 and (views[1] - 0.5).abs().max() <= 0.1 and views[1].std() > 0.04
 
 
-def test_the_loss_is_the_cross_entropy_of_the_other_view_among_all_views():
-    contrast = contrast_of(QUIET)
-    vectors = torch.randn(8, 128, generator=torch.Generator().manual_seed(2))  # 2 pairs: 4 crops, 2 views each
-    contrast._vectors = lambda views: vectors[: len(views)]  # of known vectors
-    got = float(contrast(torch.zeros(2, 2, SIZE, SIZE, 3, dtype=torch.uint8)))
+def test_the_loss_is_the_cross_entropy_of_the_partner_among_all_others():
+    vectors = torch.randn(8, 5, generator=torch.Generator().manual_seed(2))
     unit = (vectors / vectors.norm(dim=1, keepdim=True)).numpy().astype(np.float64)
     losses = []
     for i in range(8):
         mate = (i + 4) % 8
         terms = {j: math.exp(float(unit[i] @ unit[j]) / 0.1) for j in range(8) if j != i}
         losses.append(-math.log(terms[mate] / sum(terms.values())))
-    assert got == pytest.approx(np.mean(losses), rel=1e-5)
+    assert float(contrast(vectors, 0.1)) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_whole_crops_and_places_count_alike_and_both_teach_the_encoder():
+    objective = contrast_of(QUIET)
+    batch = (crops(4).unflatten(0, (2, 2)).permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)
+    seen = []
+    for head in (objective.head, objective.place_head):
+        head.register_forward_hook(lambda _, fed, given: seen.append(float(contrast(given, 0.1))))
+    torch.manual_seed(4)
+    loss = objective(batch)
+    assert float(loss) == pytest.approx(np.mean(seen), rel=1e-5)
+    loss.backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in objective.encoder.parameters())
+
+
+def test_places_are_the_same_in_both_views_and_a_margin_inside_them():
+    objective = contrast_of(QUIET)
+    starts = torch.randint(ROOM + 1, (50, 2)), torch.randint(ROOM + 1, (50, 2))
+    one, other = objective._places(*starts)
+    assert one.shape == (50, 8, 2)
+    assert torch.allclose(one * SIZE + starts[0][:, None], other * SIZE + starts[1][:, None], atol=1e-3)
+    for places in (one, other):
+        assert places.min() >= 1 / 14 - 1e-5 and places.max() <= 13 / 14 + 1e-5
+    assert one.std() > 0.15  # spread over the view
+
+
+def test_a_place_s_descriptor_is_that_of_its_cell():
+    maps = torch.arange(24.0).reshape(2, 1, 3, 4)  # two maps of 3 x 4 cells
+    first = torch.tensor([[[1 / 6, 1 / 8], [5 / 6, 3 / 8]]])  # the middles of row 1, column 1 and of row 3, column 2
+    second = torch.tensor([[[0.5, 0.25], [0.5, 0.0]]])  # between two columns, and at the border
+    assert at_places(maps, first, second).flatten().tolist() == pytest.approx([0, 9, 12 + 4.5, 12 + 4], abs=1e-5)
 
 
 def test_a_step_s_views_depend_on_seed_epoch_and_step_alone():

@@ -43,9 +43,16 @@ class Views:
 
     def of(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A view each, and the same without noise, float32 (N, 3, size, size) in [0, 1], of crops (N, 3, S, S)."""
-        room = crops.shape[-1] - self.size + 1
-        shifts = torch.randint(room, (len(crops), 2, 1)) + torch.arange(self.size)  # (N, 2, size)
-        rows, columns = (shifts[:, i].to(crops.device) for i in (0, 1))
+        return self.at(crops, self.starts(crops))
+
+    def starts(self, crops: torch.Tensor) -> torch.Tensor:
+        """Where a view of each crop (N, 3, S, S) begins: int64 (N, 2), row and column, on the CPU."""
+        return torch.randint(crops.shape[-1] - self.size + 1, (len(crops), 2))
+
+    def at(self, crops: torch.Tensor, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`of`, with views that begin at `starts`."""
+        pixels = starts[:, :, None] + torch.arange(self.size)  # (N, 2, size)
+        rows, columns = (pixels[:, i].to(crops.device) for i in (0, 1))
         places = torch.arange(len(crops), device=crops.device)[:, None, None]
         views = crops.permute(0, 2, 3, 1)[places, rows[:, :, None], columns[:, None, :]]  # (N, size, size, 3)
         views = views.permute(0, 3, 1, 2).contiguous()
