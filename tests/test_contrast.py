@@ -67,7 +67,7 @@ def test_whole_crops_and_places_count_alike_and_both_teach_the_encoder():
     batch = (crops(4).unflatten(0, (2, 2)).permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)
     seen = []
     for head in (objective.head, objective.place_head):
-        head.register_forward_hook(lambda _, fed, given: seen.append(float(contrast(given, 0.1))))
+        head.register_forward_hook(lambda _, fed, given: seen.append(float(contrast(given.detach(), 0.1))))
     torch.manual_seed(4)
     loss = objective(batch)
     assert float(loss) == pytest.approx(np.mean(seen), rel=1e-5)
