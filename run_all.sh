@@ -24,4 +24,5 @@ elif [ "$work" -ne 0 ]; then
   exit "$work"
 fi
 stage evaluate "$@"   # metrics of frames, boxes and thresholds where labels are on disk
+stage ablate "$@"     # what each part of the fusion is worth on planted anomalies; needs no labels
 stage report "$@"     # one HTML page of it all; says where it is

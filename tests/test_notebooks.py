@@ -69,6 +69,18 @@ def test_inspect_scores_shows_a_table_the_curves_and_an_error_map_for_each_detec
     assert all(name in table for name in ("conv_ae", "denoising_ae", "st_ae", "fused"))
 
 
+def test_ablate_ensemble_shows_what_each_part_is_worth_and_draws_it(checkout: Path):
+    for script in ("prepare", "train", "score"):
+        done = run_python(f"{script}.py", "experiment=tiny", "workers=1", cwd=checkout)
+        assert done.returncode == 0, done.stderr
+    notebook = executed("03_ablate_ensemble", checkout, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+    assert len(shown(notebook, "image/png")) == 5  # alone, kinds, changes, weights, agreement with labels
+    comparison, ranks = shown(notebook, "text/html")
+    assert all(name in comparison for name in ("search", "equal weights", "configured fusion", "chosen on labels"))
+    assert "spearman_ap" in ranks and "leave_one_out" in ranks
+    assert printed(notebook).startswith("Measured on 6 clips of held-out normal footage")
+
+
 def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsewhere(checkout: Path):
     notebook = executed("04_submit_from_kaggle", checkout, **{'Path("/kaggle")': f'Path("{checkout}/no-kaggle")'})
     rows = len((checkout / "submission.csv").read_text().splitlines()) - 1

@@ -106,7 +106,7 @@ def report(text: str) -> Report:
         gallery=Gallery([item], [Ramp(text, text, text, ["#000000", "#ffffff"])]),
         curves=Curves([roc_chart([line]), precision_recall_chart([line], 0.5)], [StreamFigure(text, "s0", text, text)]),
         histograms=[Histogram(text, histogram(Distribution(text, {"test": np.arange(9.0)}), "histogram-0"))],
-        ablation=Ablation(table, [(text, png_uri(b""))]),
+        ablation=Ablation([text], [table, replace(table, title=text)], [(text, png_uri(b""))]),
         facts=RunFacts([(text, text)], [(text, text)], [(text, text)], [StageTime(text, 3.0, text)], text),
     )
 

@@ -206,3 +206,11 @@ def test_a_csv_without_rows_is_an_empty_table(tmp_path: Path):
 def test_what_is_no_table_is_named_with_what_to_do(tmp_path: Path, content: str | bytes, message: str):
     with pytest.raises(DataError, match=rf"a\.csv: .*{message}.*delete it and run `python src/ablate\.py` again"):
         csv_table(write(tmp_path / "a.csv", content), "ablate")
+
+
+def test_a_column_of_standard_errors_stands_below_its_figures(tmp_path: Path):
+    text = "name,ap,ap_error,n,lone_error\na,0.5,0.125,3,0.25\nb,,0.1,4,\n"
+    table = csv_table(write(tmp_path / "a.csv", text), "ablate")
+    assert table.head == ["AP", "n", "lone error"]
+    assert [(cell.text, cell.below) for cell in table.rows[0].cells] == [("0.500", "± 0.125"), ("3", ""), ("0.250", "")]
+    assert table.rows[1].cells[0].text == NONE

@@ -103,6 +103,16 @@ class RunFiles:
     def evaluations(self) -> Path:
         return self.outputs / "evaluations.jsonl"
 
+    @property
+    def ablation(self) -> Path:
+        """Folder of tables, plots and a summary of what was compared on pseudo-anomalies."""
+        return self.outputs / "ablation"
+
+    @property
+    def chosen_fusion(self) -> Path:
+        """What the ablation's search chose, for `fusion_file`."""
+        return self.ablation / "fusion.yaml"
+
     def detector(self, name: str) -> Path:
         """Folder of a trained detector: what `Detector.save` writes."""
         return self.checkpoints / name
@@ -206,6 +216,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def append_json(path: Path, value: Any) -> None:
+    """Add a line to a log of JSON lines."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(value, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, made_by: str) -> Any:

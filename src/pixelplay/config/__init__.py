@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pixelplay.config.ablation import AblateConfig
 from pixelplay.config.dataset import (
     CorruptionConfig,
     DatasetConfig,
@@ -73,6 +74,7 @@ class Config(Settings):
     restore: RestoreConfig
     evaluate: EvaluateConfig
     pseudo: PseudoConfig
+    ablate: AblateConfig
     show: ShowConfig
     submit: SubmitConfig
     report: ReportConfig
@@ -86,4 +88,9 @@ class Config(Settings):
                 f"fusion.external: {self.fusion.external_files[taken[0]]} would be called {taken[0]!r}, and that name "
                 f"is {owner}: rename the file"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _changes_possible(self) -> "Config":
+        self.ablate.check_over(self.fusion)
         return self

@@ -37,20 +37,9 @@ def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config
     `frame_metrics` does.
     """
     scores, labels, videos = checked(scores, labels, videos)
-    codes, names = pd.factorize(videos, use_na_sentinel=False)
-    if len(names) < 2:
+    if len(pd.unique(videos)) < 2:
         return None
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each group of equal scores
-    drawn = np.random.default_rng(config.seed).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), size=config.draws
-    )  # (B, V): how often each video was drawn
-    rows = max(1, BLOCK // len(scores))
-    parts = [
-        _figures(drawn[start : start + rows][:, codes[order]], labels[order], last)
-        for start in range(0, len(drawn), rows)
-    ]
-    auc, ap = np.concatenate(parts, axis=1)
+    auc, ap = drawn_figures(scores, labels, videos, config.draws, config.seed)
     counted = ~np.isnan(auc)
     if not counted.any():
         return None
@@ -61,11 +50,31 @@ def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config
     )
 
 
-def _figures(weights: np.ndarray, labels: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """ROC-AUC and AP of B weightings of the same N frames: (2, B), AUC NaN where one class has no weight.
+def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """ROC-AUC and AP of every draw, float64 (2, draws); AUC is NaN where a draw has one class.
 
-    weights: int (B, N) by falling score; labels: (N,) likewise; last: (K,) the last frame of each distinct score.
+    Inputs (N,) as `frame_metrics` takes them, already checked. Each draw takes as many videos as there are, with
+    replacement, by `seed` alone: figures of other scores of the same frames are of the same draws, so that the two can
+    be subtracted draw by draw.
     """
+    codes, names = pd.factorize(videos, use_na_sentinel=False)
+    drawn = np.random.default_rng(seed).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), size=draws
+    )  # (B, V): how often each video was drawn
+    rows = max(1, BLOCK // len(scores))
+    parts = [weighted_figures(scores, labels, drawn[start : start + rows][:, codes]) for start in range(0, draws, rows)]
+    return np.concatenate(parts, axis=1)
+
+
+def weighted_figures(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """ROC-AUC and AP under each of B weightings of the same frames: float64 (2, B).
+
+    Scores and labels (N,) as above; weights: int (B, N). AUC is NaN where one class has no weight, AP where there is
+    no anomalous frame.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # (K,), of each group of equal scores
+    weights, labels = weights[:, order], labels[order]
     hits = np.cumsum(weights * labels, axis=1)[:, last].astype(np.float64)  # (B, K), true positives
     taken = np.cumsum(weights, axis=1)[:, last].astype(np.float64)
     false = taken - hits

@@ -92,7 +92,8 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Ablation:
-    table: Table
+    told: Sequence[str]  # paragraphs
+    tables: Sequence[Table]
     plots: Sequence[tuple[str, str]]  # (name, data URI)
 
 

@@ -74,7 +74,10 @@ def other_tables(metrics: Figures, shown: Sequence[str] = ("detectors", "externa
 
 
 def csv_table(path: Path, made_by: str) -> Table:
-    """Any CSV with a header, its first column as names; raises DataError when it can't be read as one."""
+    """Any CSV with a header, its first column as names; raises DataError when it can't be read as one.
+
+    A column `x_error` beside `x` is its standard errors, which stand below its figures.
+    """
     remedy = f"delete it and run `python src/{made_by}.py` again"
     try:
         text = path.read_bytes().decode("utf-8")
@@ -86,8 +89,10 @@ def csv_table(path: Path, made_by: str) -> Table:
     for number, row in enumerate(rows, 2):
         if len(row) != len(head):
             raise DataError(f"{path}: row {number} has {len(row)} fields, the header {len(head)}: {remedy}")
-    shown = [Row(name, [_csv_cell(value) for value in values]) for name, *values in rows]
-    return Table("", [heading(key) for key in head[1:]], shown)
+    errors = {i: head.index(f"{key}_error") for i, key in enumerate(head) if f"{key}_error" in head}
+    columns = [i for i in range(1, len(head)) if i not in errors.values()]
+    shown = [Row(row[0], [_csv_cell(row[i], row[errors[i]] if i in errors else "") for i in columns]) for row in rows]
+    return Table("", [heading(head[i]) for i in columns], shown)
 
 
 def heading(key: str) -> str:
@@ -209,9 +214,10 @@ def _cell(value: Any, interval: Any = None) -> Cell:
     return Cell(str(value), False, below)
 
 
-def _csv_cell(value: str) -> Cell:
+def _csv_cell(value: str, error: str = "") -> Cell:
+    below = f"\N{PLUS-MINUS SIGN} {_csv_cell(error).text}" if error else ""
     if re.fullmatch(r"[+-]?\d{1,15}", value):
-        return Cell(number_text(int(value)), True)
+        return Cell(number_text(int(value)), True, below)
     if NUMBER.fullmatch(value):
-        return Cell(number_text(float(value)), True)
-    return Cell(value or NONE, not value)
+        return Cell(number_text(float(value)), True, below)
+    return Cell(value or NONE, not value, below)

@@ -100,6 +100,17 @@ def member_of(stream: str, config: FusionConfig) -> MemberConfig:
     return config.external_default if stream in config.external_files else config.default
 
 
+def processed_like(stream: str, config: FusionConfig) -> str:
+    """The stream that one which is not fused is processed like: itself as a part of a composite, or its detector's."""
+    parts = {part for composite in config.composites.values() for part in composite.streams}
+    return stream if stream in parts else detector_of(stream)
+
+
+def detector_of(stream: str) -> str:
+    """The detector of a stream: `conv_ae` of `conv_ae/mean`."""
+    return stream.partition("/")[0]
+
+
 def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = None) -> Splits:
     """One stream's scores normalised, then smoothed within each video: the same splits, videos and frames, in float64.
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from pixelplay.artifacts import (
     RunFiles,
+    append_json,
     code_version,
     fingerprint,
     is_current,
@@ -213,5 +214,4 @@ def _log_evaluation(files: RunFiles, config: Config, metrics: dict[str, Any]) ->
         "detectors": {n: {k: d[k] for k in LOGGED} for n, d in metrics["detectors"].items()},
         "objects": metrics["objects"].get("detectors", {}),
     }
-    with open(files.evaluations, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_json(files.evaluations, line)

@@ -25,7 +25,16 @@ from pixelplay.artifacts import (
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, FrameWeights, compose, fuse, member_of, process
+from pixelplay.scores.fuse import (
+    FUSED,
+    FrameWeights,
+    compose,
+    detector_of,
+    fuse,
+    member_of,
+    process,
+    processed_like,
+)
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
 from pixelplay.stages import prepare, score
@@ -139,7 +148,7 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> None:
     weights = weights_of(config, index)
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
-        to_table(stream, process(by_split(rows), member_of(_like(stream, fusion), fusion), weights))
+        to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion), weights))
         for stream, rows in streams.items()
         if stream not in members
     ]
@@ -165,7 +174,7 @@ def _tell_unfused(members: dict[str, pd.DataFrame], fused: pd.DataFrame) -> None
 def _of_this_run(config: Config) -> FusionConfig:
     """The fusion without members of detectors that are no part of this run; says which those are."""
     sources = {*config.detectors, *config.fusion.external_files}
-    present = {s: member for s, member in config.fusion.members.items() if _detector(s) in sources}
+    present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}
     left_out = sorted(set(config.fusion.members) - set(present))
     if left_out:
         log.info(f"fuse: without {', '.join(left_out)}: no detector of this run gives them")
@@ -177,15 +186,4 @@ def _counts_frames(fusion: FusionConfig) -> bool:
 
 
 def _named(detector: str, fusion: FusionConfig) -> bool:
-    return any(_detector(stream) == detector for stream in fusion.members)
-
-
-def _like(stream: str, fusion: FusionConfig) -> str:
-    """The stream that an unfused one is processed like: itself as a part of a composite, or its detector's default."""
-    parts = {part for composite in fusion.composites.values() for part in composite.streams}
-    return stream if stream in parts else _detector(stream)
-
-
-def _detector(stream: str) -> str:
-    """The detector of a stream: `conv_ae` of `conv_ae/mean`."""
-    return stream.partition("/")[0]
+    return any(detector_of(stream) == detector for stream in fusion.members)

@@ -5,8 +5,10 @@ What is on the page is gathered by `reporting`, drawn by `pixelplay.report`.
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
+from pixelplay.ablation.names import PICTURES, TITLES
 from pixelplay.artifacts import (
     PACKAGE,
     RunFiles,
@@ -19,7 +21,7 @@ from pixelplay.artifacts import (
 )
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.stages import evaluate, fuse, prepare
+from pixelplay.stages import ablate, evaluate, fuse, prepare
 from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
@@ -80,18 +82,30 @@ def inputs(config: Config, index: Index) -> str:
         *(code_version(f"pixelplay.stages.{module}", follow=False) for module in GATHERING),
         *(code_version(f"pixelplay.report.{module}") for module in DRAWING),
     ]
-    return fingerprint(fuse.inputs(config, index), config.report.model_dump(), labels, contents, code)
+    settings = [config.report.model_dump(), ablation_is_of(config, files)]
+    return fingerprint(fuse.inputs(config, index), settings, labels, contents, code)
 
 
 def ablation_files(files: RunFiles) -> list[Path]:
-    """The ablation's table and its plots, where there is a table."""
-    table = files.outputs / "ablation" / "ablation.csv"
-    return [table, *sorted(table.parent.glob("*.png"))] if table.is_file() else []
+    """The ablation's summary, tables and plots, where there is any table; the tables in the order shown."""
+    tables = _in_order(files.ablation.glob("*.csv"), list(TITLES))
+    summary = [path for path in [files.ablation / "summary.md"] if path.is_file()]
+    return [*tables, *summary, *_in_order(files.ablation.glob("*.png"), list(PICTURES))] if tables else []
+
+
+def ablation_is_of(config: Config, files: RunFiles) -> bool:
+    """Whether the ablation that there is was made with these settings."""
+    return not ablation_files(files) or ablate.pending(config) is None
 
 
 def threshold_files(files: RunFiles) -> list[Path]:
     """Plots of the thresholds that held-out normal scores give, where `evaluate` has drawn any."""
     return sorted((files.outputs / "thresholds").glob("*.png"))
+
+
+def _in_order(paths: Iterable[Path], names: list[str]) -> list[Path]:
+    """By their names' places in `names`; others last."""
+    return sorted(paths, key=lambda path: (names.index(path.stem) if path.stem in names else len(names), path.name))
 
 
 def _check_clips(config: Config, index: Index) -> None:

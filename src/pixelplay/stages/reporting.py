@@ -1,13 +1,14 @@
 """What stage `report` puts on its page, gathered from the run's artefacts; what is seen in frames is in `picturing`."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pixelplay.ablation.names import PICTURES, TITLES
 from pixelplay.artifacts import RunFiles, read_json, read_table
 from pixelplay.config import Config
 from pixelplay.errors import DataError
@@ -32,9 +33,9 @@ from pixelplay.report.page import (
 from pixelplay.report.tables import csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
 from pixelplay.scores.fuse import FUSED
-from pixelplay.stages import picturing
+from pixelplay.stages import ablate, picturing
 from pixelplay.stages.evaluate import frames_per_second
-from pixelplay.stages.report import ablation_files, threshold_files
+from pixelplay.stages.report import ablation_files, ablation_is_of, threshold_files
 from pixelplay.stages.run_facts import run_facts
 from pixelplay.videos.index import Index
 
@@ -104,7 +105,7 @@ def gather(config: Config, outcome: Outcome) -> Report:
             Histogram(one.stream, histogram(one, f"histogram-{i}"))
             for i, one in enumerate(_distributions(config, outcome))
         ],
-        ablation=_ablation(files),
+        ablation=_ablation(config, files),
         facts=run_facts(config),
     )
 
@@ -201,20 +202,28 @@ def _with_speeds(config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
     return {**metrics, "detectors": detectors}
 
 
-def _ablation(files: RunFiles) -> Ablation | None:
+def _ablation(config: Config, files: RunFiles) -> Ablation | None:
     found = ablation_files(files)
     if not found:
         return None
-    table, *pictures = found
-    return Ablation(csv_table(table, made_by="ablate"), _plots(pictures, made_by="ablate"))
+    told = ablate.introduction(files)
+    if not ablation_is_of(config, files):
+        told = [
+            "Made with other settings than those of this page: `python src/ablate.py` with the same options.",
+            *told,
+        ]
+    csvs = [path for path in found if path.suffix == ".csv"]
+    tables = [replace(csv_table(path, made_by="ablate"), title=TITLES.get(path.stem, path.stem)) for path in csvs]
+    pictures = [path for path in found if path.suffix == ".png"]
+    return Ablation(told, tables, _plots(pictures, made_by="ablate", captions=PICTURES))
 
 
-def _plots(paths: Sequence[Path], made_by: str) -> list[tuple[str, str]]:
+def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
     """Names and contents of PNGs; raises DataError for a file that is none."""
     plots = []
     for path in paths:
         data = path.read_bytes()
         if not data.startswith(PNG):
             raise DataError(f"{path} is no PNG: delete it and run `python src/{made_by}.py` again")
-        plots.append((path.stem.replace("_", " "), png_uri(data)))
+        plots.append(((captions or {}).get(path.stem, path.stem.replace("_", " ")), png_uri(data)))
     return plots

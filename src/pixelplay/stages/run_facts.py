@@ -72,7 +72,7 @@ def stage_times(config: Config) -> list[StageTime]:
     for name in names:
         records[f"score {name}"] = files.record(f"score-{name}")
         records[f"score {name}, pseudo-anomalies"] = files.record(f"score-{name}-pseudo")
-    records |= {name: files.record(name) for name in ("fuse", "evaluate")}
+    records |= {name: files.record(name) for name in ("fuse", "evaluate", "ablate")}
     times = []
     for stage, path in records.items():
         try:

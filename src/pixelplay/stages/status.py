@@ -1,7 +1,7 @@
 """Which stages of a run have something to do, found in seconds and without any heavy import."""
 
 from pixelplay.config import Config
-from pixelplay.stages import detect, evaluate, fuse, prepare, report, score, train
+from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, train
 
 STAGES = {
     "prepare": prepare,
@@ -10,6 +10,7 @@ STAGES = {
     "score": score,
     "fuse": fuse,
     "evaluate": evaluate,
+    "ablate": ablate,
     "report": report,
 }
 WORK_TO_DO = 3  # exit status

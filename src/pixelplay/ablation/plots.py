@@ -1,0 +1,159 @@
+"""Pictures of an ablation's tables, which are its CSVs; each function gives a figure that a notebook shows, too."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pixelplay.ablation.names import CHANGES, TITLES, WEIGHT
+
+RANKED = ("alone", *CHANGES, "weights")
+ROW, WIDTH = 0.22, 6.6  # inches
+PLANTED, TRUE, BEST = "#0072b2", "#d55e00", "#008a64"  # Okabe and Ito's, as the report has them
+
+
+def draw_all(tables: Mapping[str, pd.DataFrame], metric: str) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of each picture that these tables give. `metric`: ap or auc."""
+    yield "streams_alone", draw_alone(tables["alone"], metric)
+    if any(name in tables for name in CHANGES):
+        yield "one_choice_changed", draw_changes(tables, metric)
+    if "weights" in tables:
+        yield "weights", draw_weights(tables["weights"], metric)
+    yield f"kinds_{metric}", draw_kinds(tables[f"kinds_{metric}"], metric)
+    if "rank_correlation" in tables:
+        yield "planted_and_labelled", draw_agreement(tables, metric)
+
+
+def draw_alone(table: pd.DataFrame, metric: str) -> Figure:
+    """Each stream's figure on planted anomalies with its standard error; and on labels, where those are known."""
+    figure = Figure(figsize=(WIDTH, 1.4 + ROW * len(table)), layout="constrained")
+    axis = figure.subplots()
+    ordered = pd.concat([table.iloc[:1], table.iloc[1:].sort_values(metric, ascending=False)])
+    _dots(axis, ordered, metric, f"{metric}_error", PLANTED, "planted anomalies ± standard error")
+    _labelled(axis, ordered, metric)
+    axis.set_xlabel(f"{metric.upper()} of each stream alone; first row: the configured fusion")
+    axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    return figure
+
+
+def draw_changes(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
+    """What each change of one choice gains or costs on planted anomalies, with standard errors; a panel for each."""
+    shown = [(name, tables[name].iloc[1:]) for name in CHANGES if name in tables and len(tables[name]) > 1]
+    heights = [len(table) + 1.5 for _, table in shown]
+    figure = Figure(figsize=(WIDTH, 0.6 + ROW * sum(heights) + 0.25 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (name, table) in zip(axes, shown, strict=True):
+        _dots(axis, table, f"{metric}_gain", f"{metric}_gain_error", PLANTED, "")
+        axis.axvline(0, color="0.4", linewidth=1)
+        axis.set_title(TITLES[name], fontsize=9, loc="left")
+    axes[-1].set_xlabel(f"gain in {metric.upper()} over the configured fusion, on planted anomalies, ± standard error")
+    return figure
+
+
+def draw_weights(table: pd.DataFrame, metric: str) -> Figure:
+    """The sweep: a panel for each member, its share of the weight against the figure; the line is the best for it.
+
+    Of two members one is shown: the other's picture is its mirror image.
+    """
+    members = [str(c) for c in table if str(c).startswith(WEIGHT)]
+    shares = table[members].to_numpy()
+    members = members[:1] if len(members) == 2 else members
+    columns = min(3, len(members))
+    rows = -(-len(members) // columns)
+    figure = Figure(figsize=(max(4.5, WIDTH * columns / 3 + 0.6), 2.3 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    equal = np.flatnonzero(np.ptp(shares, axis=1) < 1e-4)[:1]
+    best = int(table[metric].to_numpy().argmax())
+    for axis, member in zip(axes, members, strict=False):
+        at, values = table[member].to_numpy(), table[metric].to_numpy()
+        axis.scatter(at, values, s=9, color=PLANTED, alpha=0.35, linewidths=0)
+        axis.plot(*_highest(at, values), color=PLANTED, linewidth=1.4)
+        axis.plot(at[equal], values[equal], "D", color=TRUE, markersize=6, label="equal weights")
+        axis.plot(at[best], values[best], "*", color=BEST, markersize=11, label="highest")
+        axis.tick_params(labelsize=7)
+        axis.set_xlabel(f"share of {member.removeprefix(WEIGHT)}", parse_math=False)
+    for axis in axes[len(members) :]:
+        axis.set_axis_off()
+    for axis in axes[::columns]:
+        axis.set_ylabel(f"{metric.upper()} on planted anomalies")
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def draw_kinds(table: pd.DataFrame, metric: str) -> Figure:
+    """A row for each fusion and stream, a column for each kind of planted anomaly."""
+    values = table.to_numpy(np.float64)
+    figure = Figure(figsize=(2.6 + 0.66 * values.shape[1], 1.2 + 0.26 * len(values)), layout="constrained")
+    axis = figure.subplots()
+    picture = axis.imshow(values, cmap="viridis", vmin=0.0, vmax=1.0, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        axis.text(
+            column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color="w" if value < 0.6 else "k"
+        )
+    columns = [str(kind).replace("_", "\n") for kind in table.columns]
+    axis.set_xticks(range(len(columns)), columns, fontsize=8, parse_math=False)
+    axis.set_yticks(range(len(table)), [str(name) for name in table.index], fontsize=8, parse_math=False)
+    figure.colorbar(picture, ax=axis, fraction=0.04, pad=0.02, label=metric.upper())
+    return figure
+
+
+def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
+    """Figures on planted anomalies against those on labels, a panel for each table, with its rank correlations."""
+    ranks = tables["rank_correlation"]
+    shown = [name for name in RANKED if name in tables and name in ranks.index]
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(WIDTH * columns / 3 + 0.4, 2.2 * rows + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, name in zip(axes, shown, strict=False):
+        table = tables[name]
+        axis.scatter(table[metric], table[f"on_labels_{metric}"], s=14, color=PLANTED, alpha=0.6, linewidths=0)
+        axis.plot(table[metric].iloc[0], table[f"on_labels_{metric}"].iloc[0], "D", color=TRUE, markersize=6)
+        axis.tick_params(labelsize=7)
+        axis.set_title(
+            f"{name.replace('_', ' ')}, n = {int(ranks.loc[name, 'n'])}\n{_ranks(ranks.loc[name], metric)}", fontsize=8
+        )
+    for axis in axes[len(shown) :]:
+        axis.set_axis_off()
+    figure.supxlabel(f"{metric.upper()} on planted anomalies; diamond: the configured fusion", fontsize=9)
+    figure.supylabel(f"{metric.upper()} on labels, for reporting only", fontsize=9)
+    return figure
+
+
+def _highest(shares: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The highest of `values` (P,) at each share, where several points have it: those off the grid are no line."""
+    of_share = pd.Series(values).groupby(np.round(shares, 6))
+    highest = of_share.max()
+    if of_share.size().max() > 1 and len(highest) > 2:
+        on_grid = of_share.size() > 1
+        on_grid.iloc[-1] = True  # all the weight: a corner, which is one point
+        highest = highest[on_grid]
+    return highest.index.to_numpy(), highest.to_numpy()
+
+
+def _ranks(row: pd.Series, metric: str) -> str:
+    values = row[f"spearman_{metric}"], row[f"kendall_{metric}"]
+    if not all(np.isfinite(value) for value in values):
+        return "too few to rank"
+    return "Spearman {:+.2f}, Kendall {:+.2f}".format(*values)
+
+
+def _dots(axis: Axes, table: pd.DataFrame, value: str, error: str, color: str, label: str) -> None:
+    """A row for each of the table's, the first one on top."""
+    at = np.arange(len(table))
+    errors = table[error].fillna(0.0)
+    axis.errorbar(table[value], at, xerr=errors, fmt="o", color=color, markersize=4, linewidth=1.2, label=label)
+    axis.set_yticks(at, [str(name) for name in table.index], fontsize=8, parse_math=False)
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.grid(axis="x", color="0.9")
+    axis.set_axisbelow(True)
+
+
+def _labelled(axis: Axes, table: pd.DataFrame, metric: str) -> None:
+    column = f"on_labels_{metric}"
+    if column in table:
+        axis.plot(
+            table[column], np.arange(len(table)), "D", color=TRUE, markersize=4, label="labels, for reporting only"
+        )

@@ -1,0 +1,168 @@
+"""Choose a fusion on planted anomalies, and rather none than one that only fits them.
+
+Everything starts from equal weights, and two guards keep it from fitting the few clips that there are. A change must
+win by more than the standard error of its gain over resampled clips, and weights are those nearest to equal ones that
+do not lose by more (the one-standard-error rule of Breiman et al., *Classification and Regression Trees*, 1984). And
+the whole search, repeated without each kind of anomaly in turn, must gain on the kinds that it has not seen.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from pixelplay.ablation.bench import Bench
+from pixelplay.ablation.measure import METRICS, Measured, figures, measured
+from pixelplay.ablation.variants import (
+    Variant,
+    equal_weights,
+    methods,
+    normalisations,
+    poolings,
+    shares_of,
+    smoothings,
+    weighings,
+)
+from pixelplay.config import AblateConfig, FusionConfig
+
+SPLIT = "pseudo"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one step of the search found. Gains are over what the search had until then."""
+
+    step: str
+    best: str  # the variant with the highest figure
+    gain: float
+    error: float  # standard error of that
+    taken: str | None  # the variant that was taken; None where the search stayed with what it had
+    taken_gain: float = 0.0
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What the search without a kind of anomaly gained on that kind."""
+
+    kind: str
+    gain: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    fusion: FusionConfig  # what is recommended
+    start: FusionConfig  # equal weights
+    trials: Sequence[Trial]  # with all clips, in order
+    unseen: Sequence[Unseen] = field(default_factory=list)
+    changed: bool = False  # whether the recommendation is another than the start
+
+    @property
+    def unseen_gain(self) -> float:
+        """Mean over the kinds; NaN where the search was not repeated."""
+        return float(np.mean([one.gain for one in self.unseen])) if self.unseen else float("nan")
+
+
+def search(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> Choice:
+    """The fusion that planted anomalies recommend. `fusion`: every member named; `streams`: those to pool by."""
+    truth = bench.truths[SPLIT]
+    start = equal_weights(fusion) if "weights" in config.over else fusion
+    everything = np.ones(len(truth), bool)
+    found, trials = _climb(bench, start, streams, config, everything)
+    if not any(trial.taken for trial in trials):
+        return Choice(start, start, trials)
+    unseen = []
+    metric = METRICS.index(config.metric)
+    for kind, rows in _folds(truth.kinds, truth.videos):
+        without, _ = _climb(bench, start, streams, config, ~rows)
+        of_kind = [figures(bench.scores(one, SPLIT), truth, rows)[metric] for one in (without, start)]
+        unseen.append(Unseen(kind, float(of_kind[0] - of_kind[1])))
+    choice = Choice(found, start, trials, unseen, changed=True)
+    return choice if choice.unseen_gain > 0 else Choice(start, start, trials, unseen)
+
+
+def nearest_to_equal(
+    values: np.ndarray, distances: np.ndarray, error: Callable[[int, int], float], margin: float
+) -> int:
+    """Position of the candidate to take, from their figures (K,) and how far they are from equal weights (K,).
+
+    The first by rising distance, and of those as far off the one with the highest figure, that the best one beats by
+    no more than `margin` standard errors of the difference. `error(i, j)` gives that of two positions.
+    """
+    order = np.lexsort((-values, distances))  # stable: the first of those that are alike in both
+    best = max(order, key=lambda i: values[i])
+    near_enough = (i for i in order if not values[best] - values[i] > margin * error(int(best), int(i)))
+    return int(next(near_enough))
+
+
+def _climb(
+    bench: Bench, start: FusionConfig, streams: Sequence[str], config: AblateConfig, rows: np.ndarray
+) -> tuple[FusionConfig, list[Trial]]:
+    """Step by step from `start`, judged by the frames of `rows` (N,) bool alone."""
+    current, trials = start, []
+    for step in config.over:
+        variants = _variants(step, current, streams, config)
+        if not variants:
+            continue
+        current, trial = _step(bench, step, current, variants, config, rows)
+        trials.append(trial)
+    return current, trials
+
+
+def _step(
+    bench: Bench, step: str, current: FusionConfig, variants: Sequence[Variant], config: AblateConfig, rows: np.ndarray
+) -> tuple[FusionConfig, Trial]:
+    truth, metric = bench.truths[SPLIT], METRICS.index(config.metric)
+    fusions = [*(variant.fusion for variant in variants), current]
+
+    def value(i: int) -> float:
+        found = figures(bench.scores(fusions[i], SPLIT), truth, rows)[metric]
+        return round(float(found), 9)  # rounding decides nothing
+
+    @cache  # drawing takes time: only for the few that are compared
+    def drawn(i: int) -> Measured:
+        return measured(bench.scores(fusions[i], SPLIT), truth, config.draws, config.seed, rows)
+
+    def error(i: int, j: int) -> float:
+        return float(drawn(i).gain_over(drawn(j))[1][metric])
+
+    *values, now = (value(i) for i in range(len(fusions)))
+    best = int(np.argmax(values))
+    gain, noise = values[best] - now, error(best, len(variants))
+    if step == "weights":
+        distances = np.array([_distance(variant.fusion) for variant in variants])
+        at = nearest_to_equal(np.array(values), distances, error, config.margin)
+        taken = bool(distances[at] > 0)
+    else:
+        at, taken = best, bool(gain > config.margin * noise)
+    trial = Trial(
+        step, variants[best].name, gain, noise, variants[at].name if taken else None, values[at] - now if taken else 0.0
+    )
+    return fusions[at if taken else -1], trial
+
+
+def _distance(fusion: FusionConfig) -> float:
+    """Of its weights, divided by their sum, from equal ones: in [0, 2]; rounded, so that mirror images are alike."""
+    shares = shares_of(fusion)
+    return round(float(np.abs(shares - 1 / len(shares)).sum()), 6)
+
+
+def _variants(step: str, current: FusionConfig, streams: Sequence[str], config: AblateConfig) -> list[Variant]:
+    if step == "pooling":
+        return poolings(current, streams)
+    if step == "normalise":
+        return normalisations(current, config.normalise)
+    if step == "smooth":
+        return smoothings(current, config.smooth)
+    if step == "method":
+        return methods(current, config.method)
+    return weighings(current, config.steps, config.points)
+
+
+def _folds(kinds: np.ndarray, videos: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Frames (N,) bool of each kind of anomaly; of each clip where all are of one kind; none where that is one clip."""
+    for names in (kinds, videos):
+        present = list(dict.fromkeys(names.tolist()))
+        if len(present) > 1:
+            return [(str(name), names == name) for name in present]
+    return []

@@ -1,0 +1,158 @@
+"""The tables of an ablation: what each choice is worth on planted anomalies, and on labels where those are known.
+
+Figures on labels (columns `on_labels_*`) are there to be read. They are computed after everything has been chosen, and
+nothing here or in `search` chooses by them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.ablation.bench import Bench
+from pixelplay.ablation.correlation import rank_correlations
+from pixelplay.ablation.measure import METRICS, Measured, figures, measured
+from pixelplay.ablation.names import TITLES, WEIGHT
+from pixelplay.ablation.search import Choice, search
+from pixelplay.ablation.variants import (
+    Variant,
+    alone,
+    leave_one_out,
+    methods,
+    normalisations,
+    poolings,
+    shares_of,
+    smoothings,
+    weighings,
+)
+from pixelplay.config import AblateConfig, FusionConfig
+
+CONFIGURED = "configured fusion"
+PSEUDO, LABELLED = "pseudo", "test"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    tables: dict[str, pd.DataFrame]  # by name, in the order of TITLES; indexed by what was measured
+    choice: Choice
+    points: int  # of the sweep over weights
+    twins: dict[str, str]  # streams that are another over again, and are left out
+
+
+def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> Ablation:
+    """All tables. `fusion`: every member named; `streams`: all that have scores of planted anomalies.
+
+    Raises DataError and ConfigError as the fusion itself does.
+    """
+    twins = {stream: first for stream, first in bench.twins(PSEUDO).items() if stream not in fusion.members}
+    streams = [stream for stream in streams if stream not in twins]
+    variants = {
+        "alone": alone(fusion, streams),
+        "leave_one_out": leave_one_out(fusion),
+        "pooling": poolings(fusion, streams),
+        "normalise": normalisations(fusion, config.normalise),
+        "smooth": smoothings(fusion, config.smooth),
+        "method": methods(fusion, config.method),
+        "weights": weighings(fusion, config.steps, config.points),
+    }
+    configured = Variant(CONFIGURED, fusion)
+    judge = _Judge(bench, config, fusion)
+    tables = {
+        name: judge.table([configured, *(one for one in of if name == "alone" or not _same(one.fusion, fusion))])
+        for name, of in variants.items()
+        if of
+    }
+    if "weights" in tables:
+        tables["weights"] = _with_shares(tables["weights"], [configured, *variants["weights"]])
+    choice = search(bench, fusion, streams, config)
+    tables["comparison"] = _comparison(judge, tables["alone"], variants["alone"], configured, choice)
+    rows = [configured, Variant("equal weights", choice.start), *variants["alone"]]
+    tables |= {f"kinds_{metric}": _by_kind(bench, rows, metric) for metric in ("ap", "auc")}
+    if LABELLED in bench.truths:
+        ranked = {name: tables[name] for name in variants if name in tables}
+        tables["rank_correlation"] = rank_correlations(ranked)
+    return Ablation({n: tables[n] for n in TITLES if n in tables}, choice, len(variants["weights"]), twins)
+
+
+class _Judge:
+    """Measures variants, each beside the configured fusion."""
+
+    def __init__(self, bench: Bench, config: AblateConfig, fusion: FusionConfig):
+        self.bench, self.config = bench, config
+        self.configured = self.measure(fusion, PSEUDO)
+
+    def measure(self, fusion: FusionConfig, split: str) -> Measured:
+        truth = self.bench.truths[split]
+        return measured(self.bench.scores(fusion, split), truth, self.config.draws, self.config.seed)
+
+    def table(self, variants: Sequence[Variant]) -> pd.DataFrame:
+        """A row for each: figures and gains over the configured fusion with standard errors; figures on labels."""
+        rows = {variant.name: self._row(variant.fusion) for variant in variants}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fusion")
+
+    def _row(self, fusion: FusionConfig) -> dict[str, float]:
+        one = self.measure(fusion, PSEUDO)
+        gain, noise = one.gain_over(self.configured)
+        row = {}
+        for metric in ("ap", "auc"):
+            i = METRICS.index(metric)
+            row |= {metric: one.figures[i], f"{metric}_error": one.errors[i]}
+            row |= {f"{metric}_gain": gain[i], f"{metric}_gain_error": noise[i]}
+        if LABELLED in self.bench.truths:
+            truth = self.bench.truths[LABELLED]
+            on_labels = figures(self.bench.scores(fusion, LABELLED), truth)
+            row |= {f"on_labels_{metric}": on_labels[METRICS.index(metric)] for metric in ("ap", "auc")}
+        return {key: float(value) for key, value in row.items()}
+
+
+def _comparison(
+    judge: _Judge, singles: pd.DataFrame, alone: Sequence[Variant], configured: Variant, choice: Choice
+) -> pd.DataFrame:
+    """What was chosen without labels beside what could have been; errors on labels are of resampled videos."""
+    metric = judge.config.metric
+    streams = singles.drop(index=CONFIGURED)
+    fusions = {one.name: one.fusion for one in alone}
+    best = streams[metric].idxmax()
+    rows = [
+        Variant("search", choice.fusion),
+        Variant("equal weights", choice.start),
+        configured,
+        Variant(f"best stream on planted anomalies: {best}", fusions[best]),
+    ]
+    if LABELLED in judge.bench.truths:
+        best = streams[f"on_labels_{metric}"].idxmax()
+        rows.append(Variant(f"chosen on labels, so no fair figure: {best}", fusions[best]))
+    table = judge.table(rows)
+    if LABELLED in judge.bench.truths:
+        on_labels = [judge.measure(one.fusion, LABELLED) for one in rows]
+        base = on_labels[1]  # equal weights
+        for name in ("ap", "auc"):
+            i = METRICS.index(name)
+            table[f"on_labels_{name}_error"] = [one.errors[i] for one in on_labels]
+            table[f"on_labels_{name}_over_equal"] = [one.gain_over(base)[0][i] for one in on_labels]
+            table[f"on_labels_{name}_over_equal_error"] = [one.gain_over(base)[1][i] for one in on_labels]
+    return table
+
+
+def _by_kind(bench: Bench, variants: Sequence[Variant], metric: str) -> pd.DataFrame:
+    """A row for each variant, a column for each kind of planted anomaly: one figure over the clips of that kind."""
+    truth, i = bench.truths[PSEUDO], METRICS.index(metric)
+    kinds = list(dict.fromkeys(truth.kinds.tolist()))
+    scores = {variant.name: bench.scores(variant.fusion, PSEUDO) for variant in variants}
+    rows = {n: {kind: figures(one, truth, truth.kinds == kind)[i] for kind in kinds} for n, one in scores.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fusion")
+
+
+def _with_shares(table: pd.DataFrame, variants: Sequence[Variant]) -> pd.DataFrame:
+    """The sweep's table with the members' shares of the weight before its figures."""
+    shares: Mapping[str, np.ndarray] = {variant.name: shares_of(variant.fusion) for variant in variants}
+    members = list(variants[0].fusion.members)
+    own = pd.DataFrame(
+        [shares[name] for name in table.index], index=table.index, columns=[f"{WEIGHT}{one}" for one in members]
+    )
+    return pd.concat([own, table], axis=1)
+
+
+def _same(one: FusionConfig, other: FusionConfig) -> bool:
+    return one.model_dump() == other.model_dump()

@@ -1,0 +1,189 @@
+"""The fusions that are compared: each differs from the configured one in one choice."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from pixelplay.config import CompositeConfig, FusionConfig, MemberConfig
+from pixelplay.config.ablation import changed, changed_method
+from pixelplay.scores.fuse import detector_of, member_of, processed_like
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A fusion whose members are all named, and what it is called in tables."""
+
+    name: str
+    fusion: FusionConfig
+
+
+def named(fusion: FusionConfig, members: Sequence[str]) -> FusionConfig:
+    """`fusion` with an entry for each of its members, in this order, so that nothing else takes part."""
+    return fusion.model_copy(update={"members": {stream: member_of(stream, fusion) for stream in members}})
+
+
+def alone(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
+    """Each stream by itself, processed as it is or as its detector is."""
+    found = []
+    for stream in streams:
+        like = stream if stream in fusion.members else processed_like(stream, fusion)
+        member = member_of(like, fusion).model_copy(update={"weight": 1.0})
+        found.append(
+            Variant(stream, fusion.model_copy(update={"method": "weighted_mean", "members": {stream: member}}))
+        )
+    return found
+
+
+def leave_one_out(fusion: FusionConfig) -> list[Variant]:
+    """The fusion without each of the members that have a weight, where others are left."""
+    weighing = [stream for stream, member in fusion.members.items() if member.weight > 0]
+    if len(weighing) < 2:
+        return []
+    return [
+        Variant(f"without {out}", _with_members(fusion, {s: m for s, m in fusion.members.items() if s != out}))
+        for out in weighing
+    ]
+
+
+def poolings(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
+    """Each member exchanged for each other stream of its detector; and all at once, where several have one so named."""
+    found, of_all = [], {}
+    for member in fusion.members:
+        others = [s for s in streams if detector_of(s) == detector_of(member) and s not in fusion.members]
+        for other in others:
+            found.append(Variant(f"{other} for {member}", _exchanged(fusion, {member: other})))
+            of_all.setdefault(other.partition("/")[2], {})[member] = other
+    all_at_once = [
+        Variant(f"{pooling} for {len(pairs)} members", _exchanged(fusion, pairs))
+        for pooling, pairs in of_all.items()
+        if len({detector_of(member) for member in pairs}) == len(pairs) > 1
+    ]
+    return found + all_at_once
+
+
+def normalisations(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
+    """Every member normalised as each of `changes` says; a composite as a whole, not its parts."""
+    found = []
+    for i, change in enumerate(changes):
+        members = {
+            stream: _part(member, "normalise", change, f"ablate.normalise.{i}")
+            for stream, member in fusion.members.items()
+        }
+        found.append(Variant(_name(change), _with_members(fusion, members)))
+    return found
+
+
+def smoothings(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
+    """Every member smoothed as each of `changes` says; a composite in its parts, and not again as a whole."""
+    found = []
+    for i, change in enumerate(changes):
+        where = f"ablate.smooth.{i}"
+        members = {
+            stream: member if stream in fusion.composites else _part(member, "smooth", change, where)
+            for stream, member in fusion.members.items()
+        }
+        composites = {name: _smoothed(one, change, where) for name, one in fusion.composites.items()}
+        found.append(Variant(_name(change), fusion.model_copy(update={"members": members, "composites": composites})))
+    return found
+
+
+def methods(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
+    """Members put together as each of `changes` says; nothing where there is one member, which they all leave alone."""
+    if len(fusion.members) < 2:
+        return []
+    return [
+        Variant(_name(change), changed_method(fusion, dict(change), f"ablate.method.{i}"))
+        for i, change in enumerate(changes)
+    ]
+
+
+def equal_weights(fusion: FusionConfig) -> FusionConfig:
+    """The same members, each with the mean of their weights."""
+    return weighted(fusion, np.ones(len(fusion.members), np.int64))
+
+
+def weighings(fusion: FusionConfig, steps: int, points: int) -> list[Variant]:
+    """Weights on a regular grid over the simplex, and equal ones; nothing where there is one member.
+
+    The finest grid of at most `points`, and of steps no smaller than 1 / `steps`; the corners are always in it.
+    """
+    count = len(fusion.members)
+    if count < 2:
+        return []
+    finest = max([1, *(n for n in range(1, steps + 1) if comb(n + count - 1, count - 1) <= points)])
+    grid = [*simplex(count, finest)]
+    if finest % count:
+        grid.append((1,) * count)
+    return [Variant(_shares(fusion, counts), weighted(fusion, np.array(counts))) for counts in grid]
+
+
+def weighted(fusion: FusionConfig, counts: np.ndarray) -> FusionConfig:
+    """The fusion with weights in the proportions of `counts` (M,), integers; their sum stays as it was.
+
+    Weights are rounded to six decimals, as a file shows them.
+    """
+    total = sum(member.weight for member in fusion.members.values()) or float(len(counts))
+    weights = [round(total * int(count) / int(counts.sum()), 6) for count in counts]
+    pairs = zip(fusion.members.items(), weights, strict=True)
+    return _with_members(fusion, {s: m.model_copy(update={"weight": weight}) for (s, m), weight in pairs})
+
+
+def simplex(count: int, steps: int) -> Iterator[tuple[int, ...]]:
+    """All ways to share `steps` among `count`, in lexicographic order: comb(steps + count - 1, count - 1) of them."""
+    for bars in combinations(range(steps + count - 1), count - 1):
+        ends = (-1, *bars, steps + count - 1)
+        yield tuple(b - a - 1 for a, b in pairwise(ends))
+
+
+def shares_of(fusion: FusionConfig) -> np.ndarray:
+    """The members' weights divided by their sum, (M,)."""
+    weights = np.array([member.weight for member in fusion.members.values()])
+    return weights / weights.sum()
+
+
+def _with_members(fusion: FusionConfig, members: Mapping[str, MemberConfig]) -> FusionConfig:
+    return fusion.model_copy(update={"members": dict(members)})
+
+
+def _exchanged(fusion: FusionConfig, pairs: Mapping[str, str]) -> FusionConfig:
+    """The fusion with other streams in place of members, in their places and processed like them.
+
+    A part of a composite keeps its own processing: it is what the composite would smooth.
+    """
+    members = {}
+    for stream, member in fusion.members.items():
+        other = pairs.get(stream, stream)
+        smooth = member.smooth
+        if other != stream and stream in fusion.composites:
+            smooth = member_of(processed_like(other, fusion), fusion).smooth
+        members[other] = member.model_copy(update={"smooth": smooth})
+    return _with_members(fusion, members)
+
+
+def _part(member: MemberConfig, part: str, change: Mapping[str, Any], where: str) -> MemberConfig:
+    return member.model_copy(update={part: changed(getattr(member, part), dict(change), where)})
+
+
+def _smoothed(composite: CompositeConfig, change: Mapping[str, Any], where: str) -> CompositeConfig:
+    streams = {name: _part(part, "smooth", change, where) for name, part in composite.streams.items()}
+    return composite.model_copy(update={"streams": streams})
+
+
+def _name(change: Mapping[str, Any]) -> str:
+    """`gaussian, sigma 3` of {method: gaussian, sigma: 3.0}."""
+    told = [str(change["method"])] if "method" in change else []
+    for key, value in change.items():
+        if key != "method":
+            told.append(f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}")
+    return ", ".join(told)
+
+
+def _shares(fusion: FusionConfig, counts: Sequence[int]) -> str:
+    """`2 conv_ae + 1 st_ae`; `equal` where all are alike."""
+    if len(set(counts)) == 1:
+        return "equal"
+    return " + ".join(f"{count} {stream}" for count, stream in zip(counts, fusion.members, strict=True) if count)

@@ -1,0 +1,214 @@
+"""Stage `ablate`: what each part of the fusion is worth on planted anomalies; with `ablate.search`, a fusion file.
+
+It reads raw scores alone, so it takes seconds. Where test labels are on disk, their figures stand beside the others,
+for reporting; that is an evaluation on labels, and is logged as one.
+"""
+
+import hashlib
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pixelplay.artifacts import (
+    RunFiles,
+    append_json,
+    atomic,
+    code_version,
+    fingerprint,
+    is_current,
+    recorded,
+    require_writable,
+    write_text,
+)
+from pixelplay.config import Config, FusionConfig
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.scores import fusion_file
+from pixelplay.scores.fuse import member_of
+from pixelplay.stages import fuse, prepare, score
+from pixelplay.videos.index import Index
+
+if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
+    from pixelplay.ablation.bench import Truth
+    from pixelplay.ablation.tables import Ablation
+
+log = logging.getLogger(__name__)
+
+MODULES = ("plots", "summary", "tables")  # of pixelplay.ablation: they import the others
+LOGGED = ("ap", "auc")
+
+
+def pending(config: Config) -> str | None:
+    index = prepare.load_index(config)
+    if not index.pseudo:
+        return None
+    return None if is_current(RunFiles.of(config).record("ablate"), _inputs(config, index)) else "scores have changed"
+
+
+def run(config: Config) -> None:
+    """Write tables, plots and the summary, and print what the summary starts with."""
+    files = RunFiles.of(config)
+    index = prepare.load_index(config)
+    if not index.pseudo:
+        _nothing(config, files)
+        return
+    lacking = [name for name in config.detectors if not score.is_scored(config, name, index)]
+    if lacking:
+        raise MissingArtifactError(
+            f"{files.scores(lacking[0])}: no scores of planted anomalies made with these settings: "
+            "run `python src/score.py` with the same options"
+        )
+    key = _inputs(config, index)
+    if not is_current(files.record("ablate"), key):
+        require_writable(files.ablation, "paths.outputs")
+        outputs: list[Path] = []
+        with recorded(files.record("ablate"), key, outputs):
+            _ablate(config, files, index, outputs)
+    log.info("\n\n".join(introduction(files)))
+    log.info(f"ablate: {_summary(files)}")
+    if config.ablate.search:
+        log.info(f"ablate: {files.chosen_fusion}: use it with fusion_file={files.chosen_fusion}")
+
+
+def introduction(files: RunFiles) -> list[str]:
+    """What the summary on disk says before its first table, a paragraph each; [] where there is none."""
+    try:
+        text = _summary(files).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    return [part.strip() for part in text.partition("\n## ")[0].split("\n\n")[1:]]
+
+
+def _inputs(config: Config, index: Index) -> str:
+    """Fingerprint of all that the tables depend on."""
+    files = RunFiles.of(config)
+    read = [files.pseudo_clips, *(files.scores(name) for name in config.detectors)]
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in read if path.is_file()]
+    planted = [(video.id, video.labels.tolist()) for video in index.pseudo if video.labels is not None]
+    labels = [(video.id, video.labels.tolist()) for video in index.test if video.labels is not None]
+    code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.ablation.{one}") for one in MODULES)]
+    known = labels if config.ablate.labels else []
+    return fingerprint(fuse.inputs(config, index), contents, planted, known, config.ablate.model_dump(), code)
+
+
+def _nothing(config: Config, files: RunFiles) -> None:
+    """A run without planted anomalies has nothing to compare on; tables of another one must not pass for its own."""
+    remedy = "run `./run_all.sh` with the same options but without pseudo=none, or with other footage held out"
+    if config.ablate.search:
+        raise MissingArtifactError(
+            f"{files.index}: no pseudo-anomalies were planted in this run, so there is nothing to search on: {remedy}"
+        )
+    _clear(files)
+    log.info(
+        f"ablate: no pseudo-anomalies were planted in this run, so nothing can be compared without labels: {remedy}"
+    )
+
+
+def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) -> None:
+    from pixelplay.ablation.bench import Bench
+    from pixelplay.ablation.plots import draw_all
+    from pixelplay.ablation.summary import introduction, markdown
+    from pixelplay.ablation.tables import ablate
+
+    streams = fuse.streams_of(config, index)
+    members, fusion = fuse.members_of(config, streams)
+    external = [stream for stream in members if stream in fusion.external_files]
+    planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
+    compared = _compared(config, fusion, [stream for stream in members if stream not in external])
+    truths = _truths(config, files, index)
+    result = ablate(Bench(planted, truths, fuse.weights_of(config, index)), compared, list(planted), config.ablate)
+    told = introduction(result, truths, config.ablate, external)
+    _clear(files)
+    for name, table in result.tables.items():
+        outputs.append(files.ablation / f"{name}.csv")
+        write_text(outputs[-1], table.to_csv(lineterminator="\n"))
+    for name, figure in draw_all(result.tables, config.ablate.metric):
+        outputs.append(files.ablation / f"{name}.png")
+        with atomic(outputs[-1]) as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
+    run_name = f"{config.experiment}/{config.run}" if config.run else config.experiment
+    outputs.append(_summary(files))
+    write_text(_summary(files), markdown(f"Ablation of {run_name}", told, result.tables, config.ablate.metric))
+    if config.ablate.search:
+        outputs.append(files.chosen_fusion)
+        write_text(files.chosen_fusion, _as_file(result.choice.fusion, fusion, external))
+    if "test" in truths:
+        _log_evaluation(config, files, result, truths["test"])
+
+
+def _compared(config: Config, fusion: FusionConfig, members: list[str]) -> FusionConfig:
+    """The configured fusion of the members that have scores of planted anomalies."""
+    from pixelplay.ablation.variants import named
+
+    if not members:
+        raise ConfigError("ablate: no member of this fusion has scores of planted anomalies; add a detector")
+    if config.ablate.search and config.ablate.over == ["weights"] and len(members) < 2:
+        raise ConfigError(
+            f"ablate.search=true: a fusion of {members[0]} alone has no weights to choose: add detectors, name more "
+            "streams in fusion.members, or search over something else, for instance ablate.over=[pooling,smooth]"
+        )
+    return named(fusion, members)
+
+
+def _truths(config: Config, files: RunFiles, index: Index) -> "dict[str, Truth]":
+    """What is known of planted anomalies; and of test frames, where they have labels that may be shown."""
+    from pixelplay.ablation.bench import Truth
+
+    kinds = _kinds(files)
+    planted = [(v.id, v.numbers, v.labels) for v in index.pseudo if v.labels is not None]
+    truths = {"pseudo": Truth.of(planted, kinds)}
+    labelled = [(v.id, v.numbers, v.labels) for v in index.test if v.labels is not None]
+    if config.ablate.labels and labelled:
+        try:
+            truths["test"] = Truth.of(labelled)
+        except DataError as error:
+            raise DataError(f"test labels: {error}; ablate.labels=false leaves them out") from None
+    return truths
+
+
+def _kinds(files: RunFiles) -> dict[str, str]:
+    """The kind of anomaly of each clip."""
+    try:
+        table = pd.read_csv(files.pseudo_clips, usecols=["video", "kind"], dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise MissingArtifactError(
+            f"{files.pseudo_clips} is missing: run `python src/prepare.py` with the same options"
+        ) from None
+    except ValueError as error:  # pandas' errors are these
+        raise DataError(
+            f"{files.pseudo_clips} is damaged ({error}): delete it and run `python src/prepare.py` again"
+        ) from None
+    return dict(zip(table["video"], table["kind"], strict=True))
+
+
+def _as_file(chosen: FusionConfig, fusion: FusionConfig, external: list[str]) -> str:
+    """The chosen fusion, in which external files keep what they have."""
+    kept = {stream: member_of(stream, fusion) for stream in external}
+    return fusion_file.to_text(chosen.model_copy(update={"members": {**chosen.members, **kept}}))
+
+
+def _summary(files: RunFiles) -> Path:
+    return files.ablation / "summary.md"
+
+
+def _clear(files: RunFiles) -> None:
+    """Remove what an ablation wrote with other settings; not a chosen fusion, which may be in use."""
+    for pattern in ("*.csv", "*.png", "summary.md"):
+        for path in files.ablation.glob(pattern):
+            path.unlink()
+
+
+def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Truth") -> None:
+    """Every figure on labels was an evaluation on them; those of the comparison stand for all."""
+    table = result.tables["comparison"]
+    line = {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "stage": "ablate",
+        "config": fingerprint(config.model_dump()),
+        "frames": len(truth),
+        "measured": sum(len(one) for one in result.tables.values() if "on_labels_ap" in one),
+        "fusions": {str(n): {k: float(row[f"on_labels_{k}"]) for k in LOGGED} for n, row in table.iterrows()},
+    }
+    append_json(files.evaluations, line)

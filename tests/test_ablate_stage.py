@@ -1,0 +1,346 @@
+"""The stage `ablate`: on raw scores of known values, and on a run of the tiny data set from footage to report."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from tests.pipeline import ROOT, files_below
+from tests.scored import prepared
+from tests.test_report_page import Elements
+
+from pixelplay.artifacts import RunFiles, read_table, recorded, write_table
+from pixelplay.commands import load_config
+from pixelplay.config import Config
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.scores import fusion_file
+from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
+
+FRAMES = 12  # of a clip; 4 to 7 are anomalous
+CLIPS = ("freeze-0", "reversal-0", "freeze-1", "reversal-1")
+LABELS = ((np.arange(FRAMES) >= 4) & (np.arange(FRAMES) < 8)).astype(np.uint8)
+PLAIN = ["fusion.default.smooth.method=none", "fusion.default.normalise.method=minmax", "ablate.draws=20"]
+
+Run = Callable[..., Config]
+
+
+def planted(clip: int, signal: float, seed: int) -> np.ndarray:
+    return np.random.default_rng([clip, seed]).normal(size=FRAMES) + signal * LABELS
+
+
+def write_planted_scores(config: Config, index: Index, streams: dict[str, dict[str, float]]) -> None:
+    """Raw scores: noise, and in anomalous frames of clips each stream's signal; by detector, then by stream."""
+    files = RunFiles.of(config)
+    for detector, signals in streams.items():
+        tables = []
+        for seed, (stream, signal) in enumerate(signals.items()):
+            for split, videos in (("test", index.test), ("calibration", index.calibration), ("pseudo", index.pseudo)):
+                for i, video in enumerate(videos):
+                    values = planted(i, signal, seed + len(detector)) if split == "pseudo" else video.numbers % 7 + seed
+                    rows = {"split": split, "video": video.id, "frame": video.numbers, "stream": stream}
+                    tables.append(pd.DataFrame(rows).assign(score=np.asarray(values, np.float32)))
+        key = score.inputs(config, detector, index)
+        for step, inputs in (("", key), ("-pseudo", score.fingerprint(key, index.pseudo_key))):
+            with recorded(files.record(f"score-{detector}{step}"), inputs, [files.scores(detector)]):
+                write_table(files.scores(detector), pd.concat(tables, ignore_index=True))
+
+
+@pytest.fixture
+def run(small_run: list[str]) -> Run:
+    """Configuration, with further overrides, of a run with known raw scores; one of its two test videos has labels."""
+    overrides = [*small_run, "detector=[conv_ae_tiny,st_ae_tiny]"]
+    config, index = prepared(overrides)
+    clips = [Video(c, "pseudo", np.arange(FRAMES), (32, 24), Path("none"), labels=LABELS) for c in CLIPS]
+    index = replace(index, pseudo=clips, pseudo_key="planted")
+    files = RunFiles.of(config)
+    index.save(files.index)
+    kinds = [clip.rpartition("-")[0] for clip in CLIPS]
+    pd.DataFrame({"video": CLIPS, "kind": kinds}).to_csv(files.pseudo_clips, index=False)
+    write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0, "conv_ae/mean": 1.0}, "st_ae": {"st_ae": 0.0}})
+
+    def configured(*more: str) -> Config:
+        return load_config([*overrides, "restore.flip=none", "workers=1", *PLAIN, *more])
+
+    return configured
+
+
+def table(config: Config, name: str) -> pd.DataFrame:
+    return pd.read_csv(RunFiles.of(config).ablation / f"{name}.csv", index_col=0)
+
+
+def files_of(config: Config) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in files_below(RunFiles.of(config).ablation)}
+
+
+def change_index(config: Config, change: Callable[[dict], None]) -> None:
+    path = RunFiles.of(config).index
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+# --- what it writes -------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_those_of_the_planted_frames_and_labelled_ones_stand_beside_them(run: Run):
+    config = run()
+    ablate.run(config)
+    raw = pd.read_parquet(RunFiles.of(config).scores("conv_ae")).query("stream == 'conv_ae'")
+    own = raw.query("split == 'pseudo'")["score"].to_numpy()
+    row = table(config, "alone").loc["conv_ae"]
+    assert row["ap"] == pytest.approx(average_precision_score(np.tile(LABELS, 4), own))
+    labels, test = [0, 1, 1, 0, 0], raw.query("split == 'test' and video == '01'").sort_values("frame")["score"]
+    assert row["on_labels_ap"] == pytest.approx(average_precision_score(labels, test))
+    assert row["on_labels_auc"] == pytest.approx(roc_auc_score(labels, test))
+    freeze = own.reshape(4, FRAMES)[[0, 2]].ravel()
+    expected = roc_auc_score(np.tile(LABELS, 2), freeze)
+    assert table(config, "kinds_auc").loc["conv_ae", "freeze"] == pytest.approx(expected)
+
+
+def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run: Run, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    config = run()
+    ablate.run(config)
+    written = set(files_of(config))
+    names = ("comparison", "alone", "leave_one_out", "pooling", "normalise", "smooth", "method", "weights")
+    tables = {f"{name}.csv" for name in (*names, "kinds_ap", "kinds_auc", "rank_correlation")}
+    pictures = {
+        "streams_alone.png",
+        "one_choice_changed.png",
+        "weights.png",
+        "kinds_ap.png",
+        "planted_and_labelled.png",
+    }
+    assert written == tables | pictures | {"summary.md"}
+    assert "Measured on 4 clips of held-out normal footage" in caplog.text
+    assert "for reporting only: nothing was chosen on them" in caplog.text
+
+
+def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Run):
+    config = run("ablate.labels=false")
+    ablate.run(config)
+    files = RunFiles.of(config)
+    assert not files.evaluations.exists()
+    assert not any("on_labels" in column for column in table(config, "alone"))
+    assert not (files.ablation / "rank_correlation.csv").exists()
+    ablate.run(run())
+    ablate.run(run())
+    (line,) = (json.loads(line) for line in files.evaluations.read_text().splitlines())
+    assert (line["stage"], line["frames"]) == ("ablate", 5)
+    shown = table(config, "comparison")["on_labels_ap"].to_dict()
+    assert {name: figures["ap"] for name, figures in line["fusions"].items()} == pytest.approx(shown)
+
+
+def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_any(run: Run):
+    def flip(index: dict) -> None:
+        index["test"][0]["labels"] = [1 - label for label in index["test"][0]["labels"]]
+
+    def forget(index: dict) -> None:
+        index["test"][0]["labels"] = None
+
+    over = "ablate.over=[pooling,smooth,weights]"
+    for options in (["ablate.search=true"], ["ablate.search=true", over, "ablate.margin=0.0"]):
+        config, written, figures = run(*options), [], []
+        for change in (lambda index: None, flip, forget):
+            change_index(config, change)
+            ablate.run(config)
+            written.append(RunFiles.of(config).chosen_fusion.read_bytes())
+            figures.append(table(config, "alone").get("on_labels_ap"))
+        assert written[0] == written[1] == written[2]
+        assert not np.allclose(figures[0], figures[1]) and figures[2] is None  # the labels did change
+        change_index(config, lambda index: index["test"][0].update(labels=[0, 1, 1, 0, 0]))
+
+
+def test_the_chosen_fusion_is_taken_by_fuse_and_scores_as_the_table_says(run: Run):
+    config = run("ablate.search=true")
+    ablate.run(config)
+    path = RunFiles.of(config).chosen_fusion
+    chosen = fusion_file.read(path)
+    assert list(chosen.members) == ["conv_ae", "st_ae"]
+    assert chosen.members["conv_ae"].weight > chosen.members["st_ae"].weight  # only conv_ae sees anything
+    fuse.run(config.model_copy(update={"fusion": chosen, "fusion_file": path}))
+    rows = pd.read_parquet(RunFiles.of(config).fused).query("stream == 'fused' and split == 'pseudo'")
+    row = table(config, "comparison").loc["search"]
+    assert row["ap"] == pytest.approx(average_precision_score(np.tile(LABELS, 4), rows["score"]))
+    assert row["auc"] == pytest.approx(roc_auc_score(np.tile(LABELS, 4), rows["score"]))
+
+
+def test_a_second_run_does_nothing_and_says_the_same(run: Run, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    config = run()
+    assert ablate.pending(config) == "scores have changed"
+    ablate.run(config)
+    first, before = caplog.text, {p: p.stat().st_mtime_ns for p in files_below(RunFiles.of(config).outputs)}
+    assert ablate.pending(config) is None
+    caplog.clear()
+    ablate.run(config)
+    assert caplog.text == first
+    assert {p: p.stat().st_mtime_ns for p in files_below(RunFiles.of(config).outputs)} == before
+
+
+def test_made_again_it_is_the_same_to_the_byte(run: Run):
+    config = run("ablate.search=true")
+    ablate.run(config)
+    before = files_of(config)
+    shutil.rmtree(RunFiles.of(config).ablation)
+    ablate.run(config)
+    assert files_of(config) == before
+
+
+@pytest.mark.parametrize("override", ["ablate.metric=auc", "fusion.power=2.0", "ablate.smooth=[{method: none}]"])
+def test_changed_settings_make_it_run_again_and_other_scores_do_too(run: Run, override: str):
+    ablate.run(run())
+    assert ablate.pending(run(override))
+    config = run()
+    path = RunFiles.of(config).scores("st_ae")
+    read_table(path, "score").assign(score=lambda rows: rows["score"] + (rows["split"] == "pseudo")).to_parquet(path)
+    assert ablate.pending(config)
+
+
+def test_what_it_wrote_with_other_settings_is_removed_but_a_chosen_fusion_stays(run: Run):
+    ablate.run(run("ablate.search=true"))
+    folder = RunFiles.of(run()).ablation
+    (folder / "kinds_auc.png").write_bytes(b"of another metric")
+    ablate.run(run("ablate.labels=false"))
+    assert not (folder / "kinds_auc.png").exists() and not (folder / "rank_correlation.csv").exists()
+    assert (folder / "fusion.yaml").exists()
+
+
+# --- external files and members -------------------------------------------------------------------------------------
+
+
+def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_written_fusion(run: Run, tmp_path: Path):
+    index = prepare.load_index(run())
+    rows = [f"{int(v)}_{n},{i / 10}" for i, (v, n) in enumerate(fuse.submitted_frames(index))]
+    (tmp_path / "old.csv").write_text("\n".join(["Id,Predicted", *rows]) + "\n")
+    config = run(f"fusion.external=[{tmp_path}/old.csv]", "+fusion.members.old.weight=3.0", "ablate.search=true")
+    ablate.run(config)
+    assert "old" not in table(config, "alone").index
+    assert "Left out: old: an external file" in (RunFiles.of(config).ablation / "summary.md").read_text()
+    chosen = fusion_file.read(RunFiles.of(config).chosen_fusion)
+    assert chosen.members["old"].weight == 3.0
+    assert chosen.members["conv_ae"].weight + chosen.members["st_ae"].weight == pytest.approx(2)
+    fuse.run(config.model_copy(update={"fusion": chosen, "fusion_file": RunFiles.of(config).chosen_fusion}))
+    assert set(fuse.members_of(config, fuse.streams_of(config, index))[0]) == {"conv_ae", "st_ae", "old"}
+
+
+def test_a_fusion_of_one_member_has_tables_but_no_weights_to_search(run: Run):
+    config = run("+fusion.members={st_ae:{weight:1.0}}", "detector=[st_ae_tiny]")
+    ablate.run(config)
+    assert "weights.csv" not in files_of(config) and "alone.csv" in files_of(config)
+    with pytest.raises(ConfigError, match=r"a fusion of st_ae alone has no weights to choose: add detectors"):
+        ablate.run(run("detector=[st_ae_tiny]", "ablate.search=true"))
+
+
+# --- what it refuses ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_without_planted_anomalies_ends_well_but_for_a_search_and_leaves_no_old_tables(
+    run: Run, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    config = run()
+    ablate.run(config)
+    change_index(config, lambda index: index.update(pseudo=[], pseudo_key=""))
+    assert ablate.pending(config) is None
+    caplog.clear()
+    ablate.run(config)
+    assert "no pseudo-anomalies were planted in this run" in caplog.text and "pseudo=none" in caplog.text
+    assert files_of(config) == {}
+    with pytest.raises(MissingArtifactError, match=r"nothing to search on: run `\./run_all\.sh` .*pseudo=none"):
+        ablate.run(run("ablate.search=true"))
+
+
+def test_planted_anomalies_that_are_not_scored_yet_are_told_with_the_command(run: Run):
+    config = run()
+    change_index(config, lambda index: index.update(pseudo_key="others"))
+    with pytest.raises(
+        MissingArtifactError, match=r"conv_ae\.parquet: no scores of planted .*run `python src/score\.py`"
+    ):
+        ablate.run(config)
+
+
+def test_labels_of_one_class_are_told_with_the_way_round_them(run: Run):
+    config = run()
+    change_index(config, lambda index: index["test"][0].update(labels=[0] * 5))
+    with pytest.raises(DataError, match=r"test labels: all 5 labels are 0; .*ablate\.labels=false leaves them out"):
+        ablate.run(config)
+    ablate.run(run("ablate.labels=false"))
+
+
+def test_scores_that_are_not_finite_are_told_with_their_place(run: Run):
+    config = run()
+    path = RunFiles.of(config).scores("st_ae")
+    rows = read_table(path, "score")
+    rows.loc[rows["split"] == "pseudo", "score"] = np.float32("nan")
+    rows.to_parquet(path)
+    with pytest.raises(DataError, match=r"stream 'st_ae', video 'freeze-0', frame 0 .*not finite"):
+        ablate.run(config)
+    assert ablate.pending(config)  # not passed off as done
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (lambda path: path.unlink(), MissingArtifactError, r"is missing: run `python src/prepare\.py`"),
+        (lambda path: path.write_text("video\na\n"), DataError, r"is damaged .*delete it and run `python src/prepare"),
+    ],
+)
+def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damage, error, message: str):
+    config = run()
+    damage(RunFiles.of(config).pseudo_clips)
+    with pytest.raises(error, match=message):
+        ablate.run(config)
+
+
+# --- a whole run ----------------------------------------------------------------------------------------------------
+
+
+def tiny(*overrides: str) -> Config:
+    fixed = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=2"]
+    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "trainer.max_epochs=1"]
+    return load_config([*fixed, *sizes, *overrides])
+
+
+def test_from_footage_to_a_chosen_fusion_and_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    for stage in (prepare, detect, train, score, fuse, evaluate):
+        stage.run(tiny())
+    config = tiny("ablate.search=true", "ablate.over=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
+    ablate.run(config)
+    files = RunFiles.of(config)
+    report.run(config)
+    status.run(config)
+    assert "ablate    up to date" in capsys.readouterr().out
+    page = Elements(files.report.read_text())
+    assert "Measured on" in page.text and "Each stream alone" in page.text
+    captions = ["One choice changed at a time", "AP by kind of planted anomaly"]
+    assert all(caption in page.text for caption in captions)
+    assert "Made with other settings" not in page.text
+    with_file = tiny(f"fusion_file={files.chosen_fusion}")
+    fuse.run(with_file)
+    fused = pd.read_parquet(files.fused).query("stream == 'fused'").set_index(["split", "video", "frame"])["score"]
+    row = table(config, "comparison").loc["search"]
+    for split, videos, column in (("pseudo", prepare.load_index(config).pseudo, "ap"), ("test", None, "on_labels_ap")):
+        videos = videos or prepare.load_index(config).test
+        places = [(split, video.id, int(n)) for video in videos for n in video.numbers]
+        labels = np.concatenate([video.labels for video in videos])
+        assert row[column] == pytest.approx(average_precision_score(labels, fused.loc[places])), split
+    evaluate.run(with_file)
+    report.run(with_file)
+    assert "Made with other settings than those of this page" in Elements(files.report.read_text()).text
+
+
+def test_the_command_is_documented_and_named_in_the_pipeline():
+    assert 'stage ablate "$@"' in (ROOT / "run_all.sh").read_text()
+    assert list(status.STAGES)[-2:] == ["ablate", "report"]
