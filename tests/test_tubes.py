@@ -79,12 +79,6 @@ def test_squares_by_hand():
     assert squares(np.empty((0, 4), np.float32), (100, 80), 1.2).shape == (0, 4)
 
 
-def test_small_boxes_are_seen_with_what_is_around_them():
-    boxes = np.array([[48, 38, 52, 42], [20, 20, 60, 40]], np.float32)
-    assert squares(boxes, (100, 80), 1.0, 0.25).tolist() == [[40, 30, 60, 50], [20, 10, 60, 50]]  # 20 of 80 rows; 40
-    assert squares(boxes, (80, 100), 1.5, 0.25).tolist() == [[40, 30, 60, 50], [10, 0, 70, 60]]
-
-
 @st.composite
 def boxes_in_images(draw: st.DrawFn) -> tuple[tuple[int, int], np.ndarray]:
     size = draw(st.integers(1, 300)), draw(st.integers(1, 300))

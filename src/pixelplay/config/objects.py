@@ -47,7 +47,6 @@ class TubeConfig(Settings):
     min_size: Annotated[float, Field(ge=0)]  # pixels of the longer side
     overlap: Annotated[float, Field(gt=0, le=1)]  # IoU from which on a moving blob is a detected object
     enlarge: Annotated[float, Field(gt=0)]  # factor on the longer side
-    least: Share  # of the frame's shorter side: what is smaller is seen with what is around it
 
 
 class ObjectsConfig(Settings):

@@ -96,8 +96,7 @@ def train_encoder(
 
     room = 2 * round(settings.shift * patches.image_size)  # for a view to be shifted
     size = patches.image_size + room
-    factor = size / patches.image_size
-    wider = config.model_copy(update={"enlarge": config.enlarge * factor, "least": config.least * factor})
+    wider = config.model_copy(update={"enlarge": config.enlarge * size / patches.image_size})
     there = sum(_pairs_in(video, wider, settings.apart) for video in [*fit_on, *heldout])
     cutting = Cutting(wider, settings.apart, size, min(1.0, settings.pairs / max(there, 1)))
     own = TrainingRun(f"{run.name}: encoder", _trainer(settings, run), run.folder / "encoder", run.device, run.seed)

@@ -46,8 +46,7 @@ class PatchFeatures:
     def identity(self, stream: str) -> dict[str, Any]:
         """What decides what a stream's vectors mean, as JSON."""
         settings = self._settings.model_dump()
-        tubes = {"enlarge": self._config.enlarge, "least": self._config.least}
-        return {**self.backbone.identity, "stream": stream, **settings, **tubes}
+        return {**self.backbone.identity, "stream": stream, **settings, "enlarge": self._config.enlarge}
 
     @torch.inference_mode()
     def clips(

@@ -49,17 +49,15 @@ def is_selected(boxes: Boxes, config: TubeConfig) -> np.ndarray:
     return chosen
 
 
-def squares(xyxy: np.ndarray, size: tuple[int, int], enlarge: float, least: float = 0.0) -> np.ndarray:
-    """Squares around the centres of boxes, float [N, 4], of `enlarge` times their longer side, in whole pixels, and at
-    least of `least` times the image's shorter side.
+def squares(xyxy: np.ndarray, size: tuple[int, int], enlarge: float) -> np.ndarray:
+    """Squares around the centres of boxes, float [N, 4], of `enlarge` times their longer side, in whole pixels.
 
     Clipped to an image of `size` (width, height), so that at its border they are no squares any more: int64 [N, 4],
     x2 and y2 exclusive, one pixel or more each way.
     """
     width, height = size
     centre = (xyxy[:, :2].astype(np.float64) + xyxy[:, 2:]) / 2
-    side = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1, initial=0).astype(np.float64) * enlarge
-    side = np.ceil(side.clip(min=least * min(size))).clip(min=1)
+    side = np.ceil((xyxy[:, 2:] - xyxy[:, :2]).max(axis=1, initial=0).astype(np.float64) * enlarge).clip(min=1)
     low = np.floor(centre - side[:, None] / 2 + 0.5)
     limit = np.array([width, height])
     start = low.clip(0, limit - 1)
@@ -80,7 +78,7 @@ def tubes(
     clip = np.repeat(np.arange(len(positions)), count)
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)  # 0..count-1 of each clip
     box = np.repeat(first, count) + within
-    return Tubes(clip, box, squares(boxes.xyxy, size, config.enlarge, config.least)[box])
+    return Tubes(clip, box, squares(boxes.xyxy, size, config.enlarge)[box])
 
 
 def cut(frames: Sequence[np.ndarray], square: np.ndarray, side: int) -> np.ndarray:
