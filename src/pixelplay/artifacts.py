@@ -117,6 +117,11 @@ class RunFiles:
         """Folder of a trained detector: what `Detector.save` writes."""
         return self.checkpoints / name
 
+    @property
+    def shared_models(self) -> Path:
+        """Folder of models that several detectors of the run learnt from the same footage, once."""
+        return self.checkpoints / "shared"
+
     def scores(self, name: str) -> Path:
         """Raw scores of a detector, a table as in `pixelplay.scores.table`."""
         return self.outputs / "scores" / f"{name}.parquet"

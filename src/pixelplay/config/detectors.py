@@ -38,7 +38,7 @@ class WeightsConfig(Settings):
     detector: Annotated[str, AfterValidator(_detector_weights)]
     backbone: Annotated[str, AfterValidator(_backbone)]
     backbone_file: FilePath | None
-    image_size: Annotated[int, Field(ge=48, multiple_of=16)]  # pixels of the square images that the backbone sees
+    image_size: Annotated[int, Field(ge=48, multiple_of=16)]  # pixels of the square images that networks see
     videomae: Annotated[str, Field(min_length=1)]  # a hub name, a folder, or in_domain
 
 

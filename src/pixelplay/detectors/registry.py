@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pixelplay.detectors
 from pixelplay.config import DetectorConfig, alternatives
-from pixelplay.errors import ConfigError
+from pixelplay.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:  # importing it would import torch, which commands with nothing to do must not wait for
     import torch
@@ -25,9 +25,17 @@ def create(name: str, config: DetectorConfig, device: "torch.device") -> "Detect
 
 
 def check_settings(detectors: Mapping[str, DetectorConfig]) -> None:
-    """Refuse impossible settings before any work starts; raises ConfigError."""
+    """Refuse impossible settings before any work starts: raises ConfigError, or one WeightsError for all weights that
+    detectors lack.
+    """
+    lacking: dict[str, None] = {}  # two detectors may lack the same
     for name, config in detectors.items():
-        _module(name, config).check(name, config)
+        try:
+            _module(name, config).check(name, config)
+        except WeightsError as error:
+            lacking[str(error)] = None
+    if lacking:
+        raise WeightsError("\n".join(lacking))
 
 
 def asks_for_objects(name: str, config: DetectorConfig) -> bool:

@@ -67,6 +67,8 @@ def _train(config: Config, name: str, index: Index) -> None:
     detector = registry.create(name, config.detectors[name], device)
     outputs: list[Path] = []
     with recorded(folder / "trained.json", key, outputs):
-        detector.fit(index.fit, index.calibration, TrainingRun(name, config.trainer, unfinished, device, config.seed))
+        shared = RunFiles.of(config).shared_models
+        training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared)
+        detector.fit(index.fit, index.calibration, training)
         detector.save(folder)
         outputs += [path for path in sorted(folder.iterdir()) if path != unfinished and not path.name.startswith(".")]

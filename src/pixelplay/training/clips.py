@@ -13,7 +13,9 @@ from pixelplay.videos.windows import windows
 
 
 class Clips(Dataset[torch.Tensor]):
-    """All windows of some videos. Indexed by a list of window numbers: uint8 (B, length, H, W), no copy per frame."""
+    """All windows of some videos. Indexed by a list of window numbers: uint8 (B, length, H, W), in
+    colour (B, length, H, W, 3), no copy per frame.
+    """
 
     def __init__(self, videos: list[Video], frame_format: FrameFormat, length: int, stride: int):
         if not videos:
@@ -40,22 +42,26 @@ def as_input(clips: torch.Tensor, memory_format: torch.memory_format) -> torch.T
 
 
 class ShuffledBatches(Sampler[list[int]]):
-    """Batches of window numbers, in an order that depends on the seed and the epoch alone: resuming repeats it."""
+    """Batches of window numbers, in an order that depends on the seed and the epoch alone: resuming repeats it.
 
-    def __init__(self, count: int, batch_size: int, seed: int):
+    limit: of an epoch's windows, others in each epoch; None for all.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, limit: int | None = None):
         self._count, self._batch_size, self._seed, self._epoch = count, batch_size, seed, 0
+        self._drawn = count if limit is None else min(limit, count)
 
     def set_epoch(self, epoch: int) -> None:  # Lightning calls it
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self._count // self._batch_size)
+        return -(-self._drawn // self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         # A generator reads the epoch with the first batch. Resuming, Lightning asks for the iterator before it tells
         # the epoch: an order drawn at once would be that of epoch 0.
-        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)
-        for start in range(0, self._count, self._batch_size):
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)[: self._drawn]
+        for start in range(0, self._drawn, self._batch_size):
             yield order[start : start + self._batch_size].tolist()
 
 

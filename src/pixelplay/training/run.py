@@ -15,3 +15,8 @@ class TrainingRun:
     folder: Path  # checkpoints and logs of the run
     device: torch.device
     seed: int
+    among: Path | None = None  # folder for models that several detectors train once; None: its own folder
+
+    @property
+    def shared(self) -> Path:
+        return self.among or self.folder

@@ -1,0 +1,91 @@
+"""The normal profile of vectors: their mean and variance, in one pass and the memory of two vectors.
+
+Sums are put together as in Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from pixelplay.artifacts import atomic
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+
+ABOUT = "profile"  # of the file's metadata, as JSON
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Mean and squared deviations from it, float64 (d,), of `count` vectors that a model made.
+
+    model: its name, for people; identity: its fingerprint, which whatever is compared with the profile must have.
+    """
+
+    count: int
+    mean: np.ndarray
+    deviations: np.ndarray
+    model: str
+    identity: str
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Of the vectors, float64 (d,)."""
+        return self.deviations / self.count
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, model: str, identity: str) -> "Profile":
+        """The profile of vectors (N, d), one or more."""
+        values = vectors.astype(np.float64)
+        mean = values.mean(axis=0)
+        return cls(len(values), mean, np.square(values - mean).sum(axis=0), model, identity)
+
+    def and_of(self, other: "Profile") -> "Profile":
+        """The profile of the vectors of both."""
+        _require_same(self.identity, other.identity, "a profile to be joined with")
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        mean = self.mean + apart * (other.count / count)
+        deviations = self.deviations + other.deviations + np.square(apart) * (self.count * other.count / count)
+        return Profile(count, mean, deviations, self.model, self.identity)
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = json.dumps({"model": self.model, "identity": self.identity, "count": self.count})
+        with atomic(path) as temporary:  # one entry: safetensors writes several in an order that differs by run
+            save_file({"mean": self.mean, "deviations": self.deviations}, temporary, {ABOUT: about})
+
+    @classmethod
+    def load(cls, path: Path, identity: str) -> "Profile":
+        """What `save` wrote. Raises ConfigError for the profile of a model with another identity, MissingArtifactError
+        where nothing is, DataError where it is damaged.
+        """
+        if not path.is_file():
+            raise MissingArtifactError(f"{path} is missing: run `python src/train.py` with the same options")
+        try:
+            with safe_open(path, "numpy") as file:
+                about = json.loads(file.metadata()[ABOUT])
+                profile = cls(about["count"], file.get_tensor("mean"), file.get_tensor("deviations"),
+                              about["model"], about["identity"])  # fmt: skip
+        except Exception as error:  # safetensors raises its own, plain Exceptions
+            raise DataError(f"{path} is damaged ({error}): delete it and train again") from None
+        _require_same(profile.identity, identity, f"{path}, made by {profile.model},")
+        return profile
+
+
+def joined(profiles: Iterable[Profile]) -> Profile | None:
+    """The profile of the vectors of all; None for none."""
+    whole: Profile | None = None
+    for profile in profiles:
+        whole = profile if whole is None else whole.and_of(profile)
+    return whole
+
+
+def _require_same(identity: str, wanted: str, what: str) -> None:
+    if identity != wanted:
+        raise ConfigError(
+            f"{what} is the profile of another model ({identity}) than the one at hand ({wanted}): train again"
+        )
