@@ -39,6 +39,7 @@ from pixelplay.config.fusion import (
     RestoredConfig,
     SmoothConfig,
 )
+from pixelplay.config.mining import DistributionConfig, MineConfig
 from pixelplay.config.objects import MotionConfig, ObjectsConfig, TubeConfig, YoloConfig
 from pixelplay.config.pseudo import MovingConfig, PseudoConfig, PseudoKind
 from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
@@ -78,6 +79,9 @@ class Config(Settings):
     show: ShowConfig
     submit: SubmitConfig
     report: ReportConfig
+    step: str | None  # of a command that has several
+    mine: MineConfig
+    distribution: DistributionConfig
 
     @model_validator(mode="after")
     def _streams_distinct(self) -> "Config":

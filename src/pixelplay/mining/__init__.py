@@ -1,0 +1,1 @@
+"""Unusual clips of large collections: clip manifests, clip scores by VideoMAE's reconstruction error, selection."""

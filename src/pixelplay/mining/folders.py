@@ -1,0 +1,82 @@
+"""Scenes of any footage: every video file and every folder with images, at any depth below a folder."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pixelplay.config.mining import MineConfig
+from pixelplay.errors import DataError
+from pixelplay.mining.clips import Clip
+from pixelplay.mining.scenes import require_found, wanted
+from pixelplay.videos.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ImageFolder, natural_key
+
+SECOND = 1_000_000  # microseconds
+
+
+def read_scenes(source: Path, config: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]:
+    """One for each video and each folder with images, in natural order of their paths; nothing is decoded.
+
+    A scene is called like its path below `source`; with `config.layout=cameras` the path's last part is the camera.
+    What can't be used is appended to `problems`: path, and what is wrong. Raises DataError where there is nothing.
+    """
+    found = [(place, *_names(source, place, config)) for place in _footage(source)]
+    if not found:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+        raise DataError(f"mine.source={source}: no images or videos in it or below ({kinds})")
+    require_found("scenes", config.scenes, [name for _, name, _ in found])
+    require_found("cameras", config.cameras, [camera for _, _, camera in found])
+    for place, name, camera in found:
+        if wanted(name, config.scenes) and wanted(camera, config.cameras):
+            try:
+                yield _of_images(place, name, camera, config) if place.is_dir() else _of_video(place, name, camera)
+            except DataError as error:
+                problems.append((str(place), str(error)))
+
+
+def _footage(source: Path) -> list[Path]:
+    """Video files and folders with images, in natural order; hidden ones are passed over, links are followed."""
+    if source.is_file():
+        return [source]
+    found, walked = [], set()
+    for folder, inner, files in os.walk(source, followlinks=True):
+        if (real := os.path.realpath(folder)) in walked:  # a link to a folder above it, or two to one
+            inner.clear()
+            continue
+        walked.add(real)
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        suffixes = [(Path(name).suffix.lower(), name) for name in files if not name.startswith(".")]
+        found += [Path(folder, name) for suffix, name in suffixes if suffix in VIDEO_SUFFIXES]
+        if any(suffix in IMAGE_SUFFIXES for suffix, _ in suffixes):
+            found.append(Path(folder))
+    return sorted(found, key=lambda path: [natural_key(part) for part in path.parts])
+
+
+def _names(source: Path, place: Path, config: MineConfig) -> tuple[str, str]:
+    """Scene and camera; '' for a camera without a name."""
+    inner = place.relative_to(source)
+    parts = (inner.with_suffix("") if place.is_file() and inner.name else inner).parts or (place.stem or place.name,)
+    if config.layout == "cameras" and len(parts) > 1:
+        return "/".join(parts[:-1]), parts[-1]
+    return "/".join(parts), ""
+
+
+def _of_images(folder: Path, name: str, camera: str, config: MineConfig) -> Clip:
+    images = ImageFolder.scan(folder)
+    times = [round(SECOND * number / config.rate) for number in images.numbers]
+    return Clip(name, camera, tuple(str(path) for path in images.files()), tuple(times))
+
+
+def _of_video(path: Path, name: str, camera: str) -> Clip:
+    """As many frames as the file's header announces: a clip that they do not suffice for fails when it is scored."""
+    capture = cv2.VideoCapture(str(path))
+    opened = capture.isOpened()
+    count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    if not opened or not 0 < count < 1e9 or not 0 < rate < 1e6:
+        raise DataError(f"no video, or its header announces no frames or no rate ({path.stat().st_size} bytes)")
+    positions = np.arange(int(count))
+    times = np.rint(SECOND * positions / rate).astype(int).tolist()
+    return Clip(name, camera, tuple(f"{path}#{at}" for at in positions), tuple(times))

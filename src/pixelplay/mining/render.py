@@ -1,0 +1,78 @@
+"""step=render: the middle frame of the highest-scoring clips, what VideoMAE was shown of it and what it made of it."""
+
+import logging
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from pixelplay.config import Config
+from pixelplay.mining.choose import above
+from pixelplay.mining.clips import Clip
+from pixelplay.mining.files import MiningFiles
+from pixelplay.mining.local_engine import in_order
+from pixelplay.mining.score import load_model
+from pixelplay.mining.score_file import clips_of, read_scores
+from pixelplay.progress import progress_bar
+
+if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.mining.clip_model import Reconstructed
+    from pixelplay.report.panels import View
+
+log = logging.getLogger(__name__)
+
+HIDDEN = 0.25  # of their brightness, hidden patches keep on the overlay
+EXTREME = 99.0  # percentile of a picture's errors that has the last colour
+
+
+def run(config: Config, files: MiningFiles) -> None:
+    """Write a PNG for each of the `render.count` highest-scoring clips; those of an earlier run are taken away."""
+    from pixelplay.report.panels import write_panels
+
+    table = read_scores(files.scores)
+    ranked = table.iloc[above(table["score"].to_numpy(), None)[: config.mine.render.count or None]]
+    clips = clips_of(ranked, files.clips, config.mine.frames)
+    _, model = load_model(config)
+    for old in files.renders.glob("*-clip*-*.png"):
+        old.unlink()
+    rows = zip(range(1, len(clips) + 1), ranked["step"].tolist(), ranked["score"].tolist(), strict=True)
+    with progress_bar(len(clips), "clip", "render") as bar:
+        for ((clip, made),) in in_order(model.reconstruct, clips, 1, config.mine.workers):
+            rank, step, score = next(rows)
+            path = files.render(rank, step, clip.scene, clip.camera)
+            write_panels(path, [panels(made)], heading(rank, step, score, clip))
+            bar.update()
+    log.info(f"render: {len(clips)} pictures in {files.renders}/")
+
+
+def panels(made: "Reconstructed") -> "list[View]":
+    """Original, reconstruction, what was shown and where the errors are, all in the shape of the original frame."""
+    from pixelplay.report.panels import View, in_shape_of
+
+    size = (made.frame.shape[1], made.frame.shape[0])
+    original = in_shape_of(size, made.frame)
+    filled = in_shape_of(size, np.rint(255 * made.filled).astype(np.uint8))
+    scale = (
+        max(float(np.percentile(made.errors[made.hidden], EXTREME)), np.finfo(np.float32).tiny)
+        if made.hidden.any()
+        else 1.0
+    )
+    errors = cv2.resize(made.errors, original.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    return [
+        View(original, "middle frame"),
+        View(filled, "reconstruction"),
+        View(overlay(original, made.hidden), f"shown: {1 - made.hidden.mean():.0%} of the patches"),
+        View(errors, "squared error of hidden patches", scale),
+    ]
+
+
+def overlay(frame: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """A frame, uint8 (H, W, 3), with the patches that were hidden, bool (rows, columns), darkened."""
+    over = cv2.resize(hidden.astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
+    return np.where(over == 1, HIDDEN * frame, frame).astype(np.uint8)
+
+
+def heading(rank: int, step: int, score: float, clip: Clip) -> str:
+    where = f"{clip.scene} {clip.camera}".strip() or "no scene"
+    return f"{rank}. {where}, score {score:.4g}, clip {step} from {PurePath(clip.frames[0]).name}"

@@ -1,0 +1,40 @@
+"""How clips are cut from scenes, which are clips themselves: all frames of one camera in one scene, in order."""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from pixelplay.config.mining import MineConfig
+from pixelplay.errors import DataError
+from pixelplay.mining.clips import Clip
+from pixelplay.videos.windows import windows
+
+
+def cut(scene: Clip, config: MineConfig) -> Iterator[Clip]:
+    """Clips of every `config.every`-th frame, one each `config.stride` of them; the last one ends where the scene does.
+
+    Of a scene that is shorter than a clip: one clip with its last frame repeated, or none, as `config.short` says.
+    """
+    if is_short(scene, config) and config.short == "skip":
+        return
+    frames, times = scene.frames[:: config.every], scene.timestamps[:: config.every]
+    for at in windows(len(frames), config.frames, config.stride).tolist():
+        yield Clip(scene.scene, scene.camera, tuple(frames[t] for t in at), tuple(times[t] for t in at))
+
+
+def is_short(scene: Clip, config: MineConfig) -> bool:
+    """Whether it has fewer used frames than a clip."""
+    return len(scene.frames[:: config.every]) < config.frames
+
+
+def wanted(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a scene's or camera's name is one of those asked for; no patterns ask for all."""
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def require_found(key: str, patterns: Sequence[str], names: Sequence[str]) -> None:
+    """Raise DataError for a pattern that no name matches, with the names there are."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            there = sorted(set(names))
+            listed = ", ".join(there[:20]) + (f", … ({len(there)} in all)" if len(there) > 20 else "")
+            raise DataError(f"mine.{key}: nothing is called {pattern!r}; there are {listed or 'none'}")

@@ -1,0 +1,20 @@
+"""The steps of `src/mine.py`: each reads what those before wrote; all run in order unless one is named."""
+
+import importlib
+
+from pixelplay.artifacts import require_writable
+from pixelplay.config import Config, alternatives
+from pixelplay.config.mining import MINING_STEPS
+from pixelplay.errors import ConfigError
+from pixelplay.mining.files import MiningFiles
+
+
+def run(config: Config) -> None:
+    """Run `config.step`, or every step; raises ConfigError for another name."""
+    if config.step is not None and config.step not in MINING_STEPS:
+        raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
+    files = MiningFiles.of(config)
+    require_writable(files.folder, "mine.folder")
+    for step in MINING_STEPS if config.step is None else (config.step,):
+        module = importlib.import_module(f"pixelplay.mining.{step}")  # only one imports torch, one matplotlib
+        module.run(config, files)
