@@ -174,8 +174,9 @@ def package(tmp_path: Path) -> Path:
     """A package `pixelplay` of four modules, with the real `artifacts` in it: top -> middle -> deep, and apart."""
     folder = tmp_path / "src/pixelplay"
     (folder / "parts").mkdir(parents=True)
-    for name in ("__init__", "artifacts", "config", "errors"):
+    for name in ("__init__", "artifacts", "errors"):
         shutil.copy(SOURCE / f"pixelplay/{name}.py", folder)
+    shutil.copytree(SOURCE / "pixelplay/config", folder / "config")
     (folder / "parts/__init__.py").touch()
     (folder / "top.py").write_text("from pixelplay.parts import middle\nfrom pixelplay import errors\nVALUE = middle\n")
     (folder / "parts/middle.py").write_text("import pixelplay.parts.deep\nraise SystemExit('never run')\n")

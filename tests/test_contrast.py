@@ -70,7 +70,7 @@ def test_whole_crops_and_places_count_alike_and_both_teach_the_encoder():
         head.register_forward_hook(lambda _, fed, given: seen.append(float(contrast(given.detach(), 0.1))))
     torch.manual_seed(4)
     loss = objective(batch)
-    assert float(loss) == pytest.approx(np.mean(seen), rel=1e-5)
+    assert loss.item() == pytest.approx(np.mean(seen), rel=1e-5)
     loss.backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in objective.encoder.parameters())
 
