@@ -1,6 +1,7 @@
 """What the search chooses, and when it leaves equal weights alone; how its choice is told."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -220,3 +221,10 @@ def test_the_summary_says_what_was_measured_on_and_shows_every_table_long_ones_i
     cells = f"| a | {row['ap']:.3f} ± {row['ap_error']:.3f} | {row['ap_gain']:+.3f} ± {row['ap_gain_error']:.3f} |"
     assert cells in text
     assert f"| {CONFIGURED} | " in text
+
+
+def test_a_table_by_kind_is_shown_whole_however_many_streams_there_are():
+    kinds = pd.DataFrame({"freeze": np.linspace(0, 1, 20)}, index=[f"stream {i}" for i in range(20)])
+    text = markdown("Ablation", [], {"kinds_ap": kinds}, "ap")
+    assert len([line for line in text.splitlines() if line.startswith("| stream")]) == 20
+    assert "All 20 rows" not in text

@@ -65,9 +65,9 @@ def markdown(title: str, told: Sequence[str], tables: dict[str, pd.DataFrame], m
     parts = [f"# {title}", *told]
     for name, heading in TITLES.items():
         if name in tables:
-            table = tables[name]
-            more = [f"All {len(table)} rows: `{name}.csv`"] if len(table) > SHOWN + 1 else []
-            parts += [f"## {heading}", _table(_highest(table, metric)), *more]
+            table, shown = tables[name], _highest(tables[name], metric)
+            more = [f"All {len(table)} rows: `{name}.csv`"] if len(shown) < len(table) else []
+            parts += [f"## {heading}", _table(shown), *more]
     return "\n\n".join(parts) + "\n"
 
 
@@ -111,7 +111,8 @@ def _rank(row: pd.Series) -> str:
 
 
 def _highest(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    if len(table) <= SHOWN + 1:
+    """Its first row and the highest others; all of a table with a column per kind, which nothing ranks."""
+    if len(table) <= SHOWN + 1 or metric not in table:
         return table
     rest = table.iloc[1:].nlargest(SHOWN, metric)
     return pd.concat([table.iloc[:1], rest])
