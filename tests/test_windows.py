@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, gather, windows
+from pixelplay.videos.windows import FrameMean, FrameScores, causal_scores, causal_windows, gather, windows
 
 FRAMES = st.integers(1, 60)
 LENGTHS = st.integers(1, 20)
@@ -134,3 +134,22 @@ def test_gathered_windows_hold_their_frames_and_no_more_than_a_window_is_held(fr
 def test_a_stream_that_ends_too_early_is_an_error():
     with pytest.raises(ValueError, match="ended before frame 7"):
         list(gather((np.zeros(1) for _ in range(7)), windows(10, 4, 2)))
+
+
+@given(st.integers(1, 40), st.integers(1, 10), st.integers(1, 10), st.integers(1, 5))
+def test_scores_in_batches_are_the_mean_over_windows_and_causally_those_of_the_last_frames(
+    frames: int, length: int, stride: int, batch: int
+):
+    stride = min(stride, length)
+    for causal in (False, True):
+        positions = (causal_windows if causal else windows)(frames, length, stride)
+        values = np.random.default_rng(0).random(positions.shape)
+        scores = FrameScores(frames, stride, causal)
+        for start in range(0, len(positions), batch):
+            scores.add(positions[start : start + batch], values[start : start + batch])
+        if causal:
+            expected = np.array([values[t // stride, -1] for t in range(frames)])
+        else:
+            expected = np.array([values[positions == t].mean() for t in range(frames)])
+        assert scores.result().dtype == np.float32
+        assert np.allclose(scores.result(), expected, atol=1e-6)

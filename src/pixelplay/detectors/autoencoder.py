@@ -23,7 +23,7 @@ from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
+from pixelplay.videos.windows import FrameScores, causal_windows, windows
 
 Network = ConvAutoencoder | SpatioTemporalAutoencoder
 NETWORKS = {"conv2d": ConvAutoencoder, "conv3d": SpatioTemporalAutoencoder}
@@ -123,22 +123,13 @@ class AutoencoderDetector:
     def score(self, video: Video, causal: bool = False) -> Scores:
         settings, scoring = self._settings, self._scoring
         positions = (causal_windows if causal else windows)(len(video), settings.window, settings.stride)
-        means = {pooling: FrameMean(len(video)) for pooling in POOLINGS}
-        ends: dict[str, list[np.ndarray]] = {pooling: [] for pooling in POOLINGS}
+        of_frames = {pooling: FrameScores(len(video), settings.stride, causal) for pooling in POOLINGS}
         for batch, clips, output in self._reconstructed(video, positions):
             errors = output.sub_(clips).square_()  # (B, T, H, W)
             pooled = pool_errors(errors[:, -1:] if causal else errors, scoring.patch, scoring.topk)
             for pooling, values in pooled.items():  # (B, T) or, causally, (B, 1)
-                if causal:
-                    ends[pooling].append(values[:, 0].cpu().numpy())
-                else:
-                    means[pooling].add(batch, values.cpu().numpy())
-        streams = {
-            f"{self.name}/{pooling}": causal_scores(len(video), settings.stride, np.concatenate(ends[pooling]))
-            if causal
-            else means[pooling].result()
-            for pooling in POOLINGS
-        }
+                of_frames[pooling].add(batch, values.cpu().numpy())
+        streams = {f"{self.name}/{pooling}": scores.result() for pooling, scores in of_frames.items()}
         return Scores({self.name: streams[f"{self.name}/{scoring.pooling}"], **streams}).check(video, self.name)
 
     @torch.inference_mode()

@@ -29,7 +29,7 @@ from pixelplay.features.videomae import VideoMAE
 from pixelplay.progress import progress_bar
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
+from pixelplay.videos.windows import FrameScores, causal_windows, windows
 
 DISTANCES = ("mse", "mahalanobis")
 FILE = "profile.safetensors"
@@ -86,20 +86,11 @@ class VideoMAEProfile:
     def score(self, video: Video, causal: bool = False) -> Scores:
         stride, model = self._scoring.stride, self._usable()
         positions = (causal_windows if causal else windows)(len(video), model.frames, stride)
-        means = {distance: FrameMean(len(video)) for distance in DISTANCES}
-        ends: dict[str, list[np.ndarray]] = {distance: [] for distance in DISTANCES}
+        of_frames = {distance: FrameScores(len(video), stride, causal) for distance in DISTANCES}
         for batch, embeddings in self._embeddings(video, positions, self._scoring.batch_size):
             for distance, moments in self._distances(embeddings).items():  # (B, T')
-                if causal:
-                    ends[distance].append(moments[:, -1])
-                else:
-                    means[distance].add(batch, moments.repeat(model.tubelet, axis=1))
-        streams = {
-            f"{self.name}/{distance}": causal_scores(len(video), stride, np.concatenate(ends[distance]))
-            if causal
-            else means[distance].result()
-            for distance in DISTANCES
-        }
+                of_frames[distance].add(batch, moments.repeat(model.tubelet, axis=1))
+        streams = {f"{self.name}/{distance}": scores.result() for distance, scores in of_frames.items()}
         default = streams[f"{self.name}/{self._scoring.distance}"]
         return Scores({self.name: default, **streams}).check(video, self.name)
 

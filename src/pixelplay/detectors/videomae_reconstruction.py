@@ -31,7 +31,7 @@ from pixelplay.features.videomae import VideoMAE
 from pixelplay.models.video_tokens import POOLINGS, pool_tokens
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
+from pixelplay.videos.windows import FrameScores, causal_windows, windows
 
 log = logging.getLogger(__name__)
 
@@ -101,23 +101,14 @@ class VideoMAEReconstruction:
     def score(self, video: Video, causal: bool = False) -> Scores:
         stride, model = self._scoring.stride, self._usable()
         positions = (causal_windows if causal else windows)(len(video), model.frames, stride)
-        means = {pooling: FrameMean(len(video)) for pooling in POOLINGS}
-        ends: dict[str, list[np.ndarray]] = {pooling: [] for pooling in POOLINGS}
+        of_frames = {pooling: FrameScores(len(video), stride, causal) for pooling in POOLINGS}
         for batch, inputs in self._clips(video, positions):
             errors, loss = model.mean_errors(inputs, self._masks(video, batch))
             log.debug(f"{self.name}, {video.id}: score {errors.nanmean():.6f}, the model's own loss {loss:.6f}")
             pooled = pool_tokens(errors.unflatten(1, (model.grid[0], -1)), self._scoring.top)
             for pooling, moments in pooled.items():  # (B, T')
-                if causal:
-                    ends[pooling].append(moments[:, -1].cpu().numpy())
-                else:
-                    means[pooling].add(batch, moments.repeat_interleave(model.tubelet, dim=1).cpu().numpy())
-        streams = {
-            f"{self.name}/{pooling}": causal_scores(len(video), stride, np.concatenate(ends[pooling]))
-            if causal
-            else means[pooling].result()
-            for pooling in POOLINGS
-        }
+                of_frames[pooling].add(batch, moments.repeat_interleave(model.tubelet, dim=1).cpu().numpy())
+        streams = {f"{self.name}/{pooling}": scores.result() for pooling, scores in of_frames.items()}
         return Scores({self.name: streams[f"{self.name}/{self._scoring.pooling}"], **streams}).check(video, self.name)
 
     def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pixelplay.artifacts import write_text
@@ -19,6 +18,7 @@ from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.frames import ClipReader
 from pixelplay.report.page import TEMPLATES as REPORT
+from pixelplay.report.page import html_templates
 from pixelplay.report.pictures import data_uri, resized
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -59,18 +59,15 @@ def write_sheet(
 
 def render(cards: Sequence[Card], facts: Mapping[str, Any]) -> str:
     """The whole page, HTML."""
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = [REPORT / "page.css", TEMPLATES / "contact_sheet.css"]
-    return templates.get_template("contact_sheet.html").render(
-        cards=cards,
-        facts=facts,
-        style=Markup("\n".join(file.read_text(encoding="utf-8") for file in style)),  # no data in them
+    return (
+        html_templates(TEMPLATES)
+        .get_template("contact_sheet.html")
+        .render(
+            cards=cards,
+            facts=facts,
+            style=Markup("\n".join(file.read_text(encoding="utf-8") for file in style)),  # no data in them
+        )
     )
 
 

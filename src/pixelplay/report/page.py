@@ -133,15 +133,20 @@ class Report:
     facts: RunFacts
 
 
-def render(report: Report) -> str:
-    """The whole page, HTML."""
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+def html_templates(folder: Path) -> Environment:
+    """The templates of a folder: text that is put into them is escaped, and a name that they lack is an error."""
+    return Environment(
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def render(report: Report) -> str:
+    """The whole page, HTML."""
+    templates = html_templates(TEMPLATES)
     templates.filters |= {"number": number_text, "heading": heading, "duration": duration}
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return templates.get_template("page.html").render(

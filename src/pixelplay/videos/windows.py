@@ -84,6 +84,28 @@ def causal_scores(frames: int, stride: int, scores: np.ndarray) -> np.ndarray:
     return np.repeat(scores, stride)[:frames].astype(np.float32)
 
 
+class FrameScores:
+    """Frame scores of a stream from those of all windows, in order: by `FrameMean`, or causally by `causal_scores`."""
+
+    def __init__(self, frames: int, stride: int, causal: bool):
+        self._frames, self._stride = frames, stride
+        self._mean = None if causal else FrameMean(frames)
+        self._ends: list[np.ndarray] = []
+
+    def add(self, positions: np.ndarray, scores: np.ndarray) -> None:
+        """Add scores, float [N, L] for each frame of each window, at int [N, length]; causally only the last counts."""
+        if self._mean is None:
+            self._ends.append(scores[:, -1])
+        else:
+            self._mean.add(positions, scores)
+
+    def result(self) -> np.ndarray:
+        """float32 [T]; raises ValueError if some frame is in no window."""
+        if self._mean is None:
+            return causal_scores(self._frames, self._stride, np.concatenate(self._ends))
+        return self._mean.result()
+
+
 def _check(frames: int, length: int, stride: int) -> None:
     if min(frames, length, stride) < 1:
         raise ValueError(f"frames={frames}, length={length} and stride={stride} must each be at least 1")
