@@ -33,7 +33,7 @@ from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import FrameMean, causal_scores, causal_windows, windows
+from pixelplay.videos.windows import FrameScores, causal_windows, windows
 from pixelplay.weights.backbones import check_backbone, load_backbone
 
 OBJECTS = True  # its videos come with boxes
@@ -142,11 +142,9 @@ class VideoPatchCore:
         final = scoring.local * local + (1 - scoring.local) * unit["global"] ** scoring.power
 
         def of_frames(clips: np.ndarray) -> np.ndarray:
-            if causal:
-                return causal_scores(len(video), scoring.stride, clips)
-            mean = FrameMean(len(video))
-            mean.add(positions, clips)
-            return mean.result()
+            scores = FrameScores(len(video), scoring.stride, causal)
+            scores.add(positions, clips[:, None])
+            return scores.result()
 
         streams = {self.name: of_frames(final)} | {
             f"{self.name}/{stream}": of_frames(raw[stream]) for stream in STREAMS
