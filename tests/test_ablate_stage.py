@@ -263,7 +263,7 @@ def test_planted_anomalies_that_are_not_scored_yet_are_told_with_the_command(run
     config = run()
     change_index(config, lambda index: index.update(pseudo_key="others"))
     with pytest.raises(
-        MissingArtifactError, match=r"conv_ae\.parquet: no scores of planted .*run `python src/score\.py`"
+        MissingArtifactError, match=r"conv_ae\.parquet: no scores made with .*run `python src/score\.py`"
     ):
         ablate.run(config)
 

@@ -1,8 +1,6 @@
 """Artefacts: written whole or not at all, code versions that ignore comments, records of finished stages."""
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +12,6 @@ from pixelplay.artifacts import (
     HOST,
     RunFiles,
     atomic,
-    code_version,
     fingerprint,
     is_current,
     read_json,
@@ -167,73 +164,6 @@ def test_a_fingerprint_depends_on_the_values_and_not_on_the_order_of_keys():
     values = [{"a": 1, "b": [2]}, {"a": 1, "b": [3]}, {"a": "1", "b": [2]}, [1, 2], [2, 1], "12", None]
     assert len({fingerprint(value) for value in values}) == len(values)
     assert fingerprint(1, 2) != fingerprint([1, 2], None)
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A package `pixelplay` of four modules, with the real `artifacts` in it: top -> middle -> deep, and apart."""
-    folder = tmp_path / "src/pixelplay"
-    (folder / "parts").mkdir(parents=True)
-    for name in ("__init__", "artifacts", "errors"):
-        shutil.copy(SOURCE / f"pixelplay/{name}.py", folder)
-    shutil.copytree(SOURCE / "pixelplay/config", folder / "config")
-    (folder / "parts/__init__.py").touch()
-    (folder / "top.py").write_text("from pixelplay.parts import middle\nfrom pixelplay import errors\nVALUE = middle\n")
-    (folder / "parts/middle.py").write_text("import pixelplay.parts.deep\nraise SystemExit('never run')\n")
-    (folder / "parts/deep.py").write_text('"""Deep."""\n\n\ndef f(x):\n    """Of x."""\n    return x + 1  # one\n')
-    (folder / "parts/apart.py").write_text("X = 1\n")
-    return folder
-
-
-EDITS: dict[str, tuple[str, str, bool]] = {  # what is done -> file, its new text, whether the version of top changes
-    "comments": ("parts/deep.py", '"""Deep."""\n\n\ndef f(x):\n    """Of x."""\n    return x + 1\n', False),
-    "docstrings": ("parts/deep.py", '"""Deeper."""\n\n\ndef f(x):\n    return x + 1\n', False),
-    "formatting": ("parts/deep.py", "def f( x ):\n        return (x\n + 1)\n", False),
-    "a number in an import of an import": ("parts/deep.py", "def f(x):\n    return x + 2\n", True),
-    "an import": ("parts/middle.py", "raise SystemExit('never run')\n", True),
-    "the module itself": ("top.py", "from pixelplay.parts import middle\nVALUE = 3\n", True),
-    "a module that is not imported": ("parts/apart.py", "X = 2\n", False),
-    "how errors are worded": ("errors.py", "X = 2\n", False),
-}
-
-
-def test_a_code_version_changes_with_the_code_of_all_imports_and_with_nothing_else(package: Path):
-    script = """
-import json, sys
-from pathlib import Path
-from pixelplay.artifacts import code_version
-package, edits = Path(sys.argv[1]), json.loads(sys.argv[2])
-def version():
-    code_version.cache_clear()
-    return code_version("pixelplay.top")
-first, changed = version(), {}
-for what, (file, text, _) in edits.items():
-    old = (package / file).read_text()
-    (package / file).write_text(text)
-    changed[what] = version() != first
-    (package / file).write_text(old)
-assert version() == first
-print(json.dumps(changed))
-"""
-    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
-    command = [sys.executable, "-c", script, str(package), json.dumps(EDITS)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {what: changes for what, (_, _, changes) in EDITS.items()}
-
-
-def test_stages_have_code_versions_of_their_own_which_need_no_heavy_import():
-    script = """
-import sys
-from pixelplay.artifacts import code_version
-for name in ("stages.prepare", "stages.train", "detectors.autoencoder"):
-    print(code_version(f"pixelplay.{name}"))
-assert not {"torch", "cv2", "lightning"} & set(sys.modules)
-"""
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len(set(done.stdout.split())) == 3
-    assert done.stdout.split()[0] == code_version("pixelplay.stages.prepare")
 
 
 # --- records of finished stages -------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
-from pixelplay.artifacts import atomic_folder, code_version, fingerprint
+from pixelplay.artifacts import atomic_folder, fingerprint
+from pixelplay.code_version import code_version
 from pixelplay.config import FrameFormat, Natural, Settings, TrainerConfig
 from pixelplay.errors import ConfigError
 from pixelplay.features.token_masks import random_masks

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelplay.artifacts import code_version
+from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.mining.clips import Clip, count_clips, read_clips

@@ -16,13 +16,13 @@ from pixelplay.artifacts import (
     RunFiles,
     append_json,
     atomic,
-    code_version,
     fingerprint,
     is_current,
     recorded,
     require_writable,
     write_text,
 )
+from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.scores import fusion_file
@@ -54,12 +54,7 @@ def run(config: Config) -> None:
     if not index.pseudo:
         _nothing(config, files)
         return
-    lacking = [name for name in config.detectors if not score.is_scored(config, name, index)]
-    if lacking:
-        raise MissingArtifactError(
-            f"{files.scores(lacking[0])}: no scores of planted anomalies made with these settings: "
-            "run `python src/score.py` with the same options"
-        )
+    score.require_scored(config, index)
     key = _inputs(config, index)
     if not is_current(files.record("ablate"), key):
         require_writable(files.ablation, "paths.outputs")

@@ -18,7 +18,6 @@ import pandas as pd
 from pixelplay.artifacts import (
     RunFiles,
     append_json,
-    code_version,
     fingerprint,
     is_current,
     read_json,
@@ -26,6 +25,7 @@ from pixelplay.artifacts import (
     recorded,
     write_json,
 )
+from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.metrics.published import published_figures

@@ -13,7 +13,6 @@ import pandas as pd
 
 from pixelplay.artifacts import (
     RunFiles,
-    code_version,
     fingerprint,
     is_current,
     read_table,
@@ -22,6 +21,7 @@ from pixelplay.artifacts import (
     write_table,
     write_text,
 )
+from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.scores import submission
@@ -54,12 +54,7 @@ def run(config: Config) -> None:
     if is_fused(config, index):
         log.info("fuse: up to date")
         return
-    lacking = [name for name in config.detectors if not score.is_scored(config, name, index)]
-    if lacking:
-        raise MissingArtifactError(
-            f"{files.scores(lacking[0])}: no scores made with these settings: "
-            "run `python src/score.py` with the same options"
-        )
+    score.require_scored(config, index)
     require_writable(files.submission.parent, "paths.submissions")
     with recorded(files.record("fuse"), _key(config, index), [files.fused, files.submission]):
         _fuse(config, files, index)

@@ -10,16 +10,8 @@ import shutil
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from pixelplay.artifacts import (
-    RunFiles,
-    code_version,
-    fingerprint,
-    is_current,
-    recorded,
-    require_writable,
-    write_json,
-    write_text,
-)
+from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable, write_json, write_text
+from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import DataError, MissingArtifactError, WeightsError

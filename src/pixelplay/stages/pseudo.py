@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, code_version, fingerprint, write_text
+from pixelplay.artifacts import RunFiles, fingerprint, write_text
+from pixelplay.code_version import code_version
 from pixelplay.config import Config, CorruptionConfig, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.stages import restoring

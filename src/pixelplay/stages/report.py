@@ -9,16 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import (
-    PACKAGE,
-    RunFiles,
-    code_version,
-    fingerprint,
-    is_current,
-    recorded,
-    require_writable,
-    write_text,
-)
+from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable, write_text
+from pixelplay.code_version import PACKAGE, code_version
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.stages import ablate, evaluate, fuse, prepare

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import cv2
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, atomic, code_version, fingerprint, is_current, recorded, write_text
+from pixelplay.artifacts import RunFiles, atomic, fingerprint, is_current, recorded, write_text
+from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.videos.index import Index

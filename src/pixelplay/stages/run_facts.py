@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from pixelplay.artifacts import PACKAGE, RunFiles
+from pixelplay.artifacts import RunFiles
+from pixelplay.code_version import PACKAGE
 from pixelplay.config import Config
 from pixelplay.report.page import RunFacts, StageTime
 from pixelplay.training.device import find_device

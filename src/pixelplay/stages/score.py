@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pixelplay.artifacts import (
-    RunFiles,
-    code_version,
-    fingerprint,
-    is_current,
-    read_table,
-    recorded,
-    require_writable,
-    write_table,
-)
+from pixelplay.artifacts import RunFiles, fingerprint, is_current, read_table, recorded, require_writable, write_table
+from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import MissingArtifactError
@@ -65,6 +57,16 @@ def inputs(config: Config, name: str, index: Index) -> str:
 def is_scored(config: Config, name: str, index: Index) -> bool:
     """Whether the table is there with all its rows."""
     return all(is_current(step.record, step.inputs) for step in steps(config, name, index))
+
+
+def require_scored(config: Config, index: Index) -> None:
+    """Raise MissingArtifactError when a detector of the run has no scores that were made with these settings."""
+    for name in config.detectors:
+        if not is_scored(config, name, index):
+            raise MissingArtifactError(
+                f"{RunFiles.of(config).scores(name)}: no scores made with these settings: "
+                "run `python src/score.py` with the same options"
+            )
 
 
 @dataclass(frozen=True)

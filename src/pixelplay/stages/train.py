@@ -4,7 +4,8 @@ import logging
 import shutil
 from pathlib import Path
 
-from pixelplay.artifacts import RunFiles, code_version, fingerprint, is_current, recorded, require_writable
+from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable
+from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.stages import detecting, prepare
