@@ -1,5 +1,8 @@
 """Features of clips: the same as of each clip alone, with no frame brought before the backbone twice."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,9 +71,9 @@ TWO = Boxes.of(  # in every frame
 )
 
 
-def features(backbone: Backbone, batch: int = 64) -> PatchFeatures:
+def features(backbone: Backbone, batch: int = 64, noise_above: float | None = None) -> PatchFeatures:
     settings = PatchSettings(image_size=SIZE, channels=CHANNELS, grid=GRID)
-    return PatchFeatures(backbone, settings, TubeConfig(**EVERY), batch)
+    return PatchFeatures(backbone, settings, TubeConfig(**EVERY), batch, noise_above)
 
 
 def same(found: ClipFeatures, expected: dict[str, np.ndarray]) -> None:
@@ -156,3 +159,67 @@ def test_clips_with_noise_of_their_own_share_no_frame(backbone, video):
     for one in features(backbone).clips(video, TWO, positions, False, noise):
         noised = noise.add(clip_of(video, positions[one.clip]), one.clip)
         same(one, by_definition(backbone, noised, one.tubes.square))
+
+
+# --- noisy frames ---------------------------------------------------------------------------------------------------
+
+LEVELS = np.array([1, 1, 20, 2, 17, 20, 3, 20, 1, 2, 20], np.float32)  # of the video's frames
+CLEAN_PAIRS = {0: (0,), 1: (1,), 2: (1, 3), 3: (3,), 4: (3, 3, 6), 5: (3, 6, 6), 6: (6,), 7: (6, 8), 8: (8,)}
+
+
+@pytest.fixture
+def noisy(video: Video, tmp_path) -> Video:
+    """The video with other pictures where its frames are noisy."""
+    folder = tmp_path / "a"
+    shutil.copytree(video.folder, folder)
+    write_frames(folder, np.flatnonzero(LEVELS > 8).tolist(), seed=4)
+    originals = Originals.of(ImageFolder.scan(folder), (WIDTH, HEIGHT), np.ones(FRAMES, bool))
+    return replace(video, folder=folder, originals=originals, noise=LEVELS)
+
+
+def vectors_of(found: PatchFeatures, video: Video, positions: np.ndarray, boxes: Boxes = TWO) -> list[ClipFeatures]:
+    return list(found.clips(video, boxes, positions, causal=False))
+
+
+def test_what_is_in_noisy_frames_changes_nothing(backbone, video, noisy):
+    found = features(backbone, noise_above=8)
+    positions = windows(FRAMES, CLIP, 1)
+    expected = vectors_of(found, replace(video, noise=LEVELS), positions)
+    for one, other in zip(vectors_of(found, noisy, positions), expected, strict=True):
+        same(one, other.vectors)
+    looked_at = vectors_of(features(backbone), noisy, positions)
+    assert not np.allclose(looked_at[0].vectors["spatial"], expected[0].vectors["spatial"])
+
+
+def test_noisy_frames_are_not_brought_before_the_backbone(backbone, noisy, seen):
+    found = features(backbone, noise_above=8)
+    vectors_of(found, noisy, windows(FRAMES, CLIP, 1), NOBODY)
+    assert sum(seen) == (LEVELS <= 8).sum()
+
+
+def test_a_noisy_frame_s_features_lie_between_those_of_the_clean_ones_around_it(backbone, noisy):
+    (one,) = vectors_of(features(backbone, noise_above=8), noisy, np.arange(9)[None])  # positions 0..8
+    clean = np.flatnonzero(LEVELS[:9] <= 8)
+    crops = clip_of(noisy, clean)
+    maps = []
+    for square in one.tubes.square:
+        rows = tube_rows(torch.from_numpy(square[None]), len(clean))
+        stages = backbone(next(crop_batches(crops, *rows, SIZE, len(clean))))
+        seen = dict(
+            zip(clean.tolist(), patch_features.local_maps(*stages, len(clean), CHANNELS)[0].unbind(1), strict=True)
+        )
+        maps.append(torch.stack([torch.stack([seen[t] for t in CLEAN_PAIRS[i]]).mean(0) for i in range(9)], dim=1))
+    same_stream = patch_features.temporal_vectors(torch.stack(maps)).numpy()
+    np.testing.assert_allclose(one.vectors["temporal"], same_stream, rtol=1e-3, atol=1e-4)
+    third = one.vectors["temporal"][:, 3:6]  # from frame 3 to frame 6 in equal steps
+    np.testing.assert_allclose(third, third[:, :1].repeat(3, axis=1), rtol=1e-3, atol=1e-4)
+
+
+def test_the_objects_of_a_clip_are_those_of_a_clean_frame(backbone, noisy):
+    found = vectors_of(features(backbone, noise_above=8), noisy, np.array([[3, 4, 5, 6]]))  # the middle one is 5
+    assert TWO.position[found[0].tubes.box].tolist() == [6, 6]
+
+
+def test_a_clip_of_noisy_frames_alone_is_seen_as_it_is(backbone, noisy):
+    (one,) = vectors_of(features(backbone, noise_above=8), noisy, np.array([[4, 5]]))
+    same(one, by_definition(backbone, clip_of(noisy, np.array([4, 5])), one.tubes.square))

@@ -8,8 +8,7 @@ from tests.test_boxes import rows, table
 
 from pixelplay.commands import load_config
 from pixelplay.config import TubeConfig
-from pixelplay.objects.tubes import cut, is_selected, select, squares, tubes
-from pixelplay.videos.windows import causal_windows, windows
+from pixelplay.objects.tubes import is_selected, select, squares, tubes
 
 DEFAULT = load_config(["objects=default"]).objects.tubes
 
@@ -121,47 +120,19 @@ BOXES = table(
 )
 
 
-def test_a_tube_is_the_box_of_its_clip_s_middle_frame():
-    """Clips 0..4, 2..6, 4..8, 5..9 of ten frames: their middles are 2, 4, 6, 7."""
-    none = tubes(BOXES, windows(10, 5, 2), (100, 80), settings())
+def test_a_tube_is_the_box_of_a_clip_s_key_frame():
+    none = tubes(BOXES, np.array([2, 4, 6, 7]), (100, 80), settings())
     assert len(none) == 0 and none.square.shape == (0, 4)
-    found = tubes(BOXES, windows(10, 4, 1), (100, 80), settings(enlarge=1.0))  # middles 2..8
+    found = tubes(BOXES, np.arange(2, 9), (100, 80), settings(enlarge=1.0))
     assert found.clip.tolist() == [1, 1]
     assert found.box.tolist() == [1, 2]
     assert found.square.tolist() == [[35, 20, 55, 40], [60, 20, 80, 40]]
 
 
-def test_causally_it_is_the_box_of_the_last_frame():
-    found = tubes(BOXES, causal_windows(10, 4, 3), (100, 80), settings(), causal=True)  # ends 0, 3, 6, 9
-    assert found.clip.tolist() == [0, 1, 1, 3]
-    assert found.box.tolist() == [0, 1, 2, 3]
-
-
-@given(st.integers(1, 12), st.integers(1, 30), st.lists(st.integers(0, 29), max_size=40), st.booleans())
-def test_tubes_are_those_that_a_loop_finds(length: int, frames: int, at: list[int], causal: bool):
-    boxes = table(*[(min(t, frames - 1), i, i, i + 5, i + 9, "person", 0.9) for i, t in enumerate(at)])
-    positions = (causal_windows if causal else windows)(frames, length, 1)
-    found = tubes(boxes, positions, (100, 80), settings(), causal)
-    keys = [clip[-1] if causal else clip[length // 2] for clip in positions]
+@given(st.lists(st.integers(0, 29), min_size=1), st.lists(st.integers(0, 29), max_size=40))
+def test_tubes_are_those_that_a_loop_finds(keys: list[int], at: list[int]):
+    boxes = table(*[(t, i, i, i + 5, i + 9, "person", 0.9) for i, t in enumerate(at)])
+    found = tubes(boxes, np.array(keys), (100, 80), settings())
     expected = [(c, b) for c, key in enumerate(keys) for b in range(len(boxes)) if boxes.position[b] == key]
     assert list(zip(found.clip.tolist(), found.box.tolist(), strict=True)) == expected
     assert np.array_equal(found.square, squares(boxes.xyxy, (100, 80), settings().enlarge)[found.box])
-
-
-# --- cutting --------------------------------------------------------------------------------------------------------
-
-
-def test_a_tube_is_cut_from_every_frame():
-    frames = [np.full((80, 100, 3), t, np.uint8) for t in range(4)]
-    for t, frame in enumerate(frames):
-        frame[10:30, 40:60] = 100 + t
-    cube = cut(frames, np.array([40, 10, 60, 30]), 10)
-    assert (cube.shape, cube.dtype) == ((4, 10, 10, 3), np.uint8)
-    assert [np.unique(part).tolist() for part in cube] == [[100], [101], [102], [103]]
-    assert np.array_equal(cut(frames, np.array([40, 10, 60, 30]), 20)[2], frames[2][10:30, 40:60])
-
-
-@pytest.mark.parametrize("square", [[0, 0, 1, 1], [99, 79, 100, 80], [0, 0, 100, 1], [5, 5, 7, 8]])
-def test_a_tube_smaller_than_the_crop_is_enlarged(square: list[int]):
-    frames = [np.full((80, 100, 3), 7, np.uint8)] * 2
-    assert (cut(frames, np.array(square), 32) == np.full((2, 32, 32, 3), 7)).all()

@@ -67,6 +67,7 @@ class VideoPatchCoreSettings(Settings):
 class VideoPatchCoreScoring(Settings):
     stride: Natural  # frames between the starts of two clips
     batch_size: Natural  # images that the backbone sees at a time
+    noise_above: Annotated[float, Field(ge=0)] | None
     quantile: Annotated[float, Field(gt=0, le=1)]  # of held-out normal distances; that distance becomes 1
     power: Annotated[float, Field(gt=0)]  # POWER_N
     spatial: Share  # of the local score; the rest is temporal
@@ -236,7 +237,11 @@ class VideoPatchCore:
             backbone = load_backbone(settings.weights, bf16)
         self._bf16 = bf16
         self._features = PatchFeatures(
-            backbone.to(self._device), settings.patches, settings.tubes, self._scoring.batch_size
+            backbone.to(self._device),
+            settings.patches,
+            settings.tubes,
+            self._scoring.batch_size,
+            self._scoring.noise_above,
         )
         return self._features
 

@@ -16,7 +16,7 @@ from pixelplay.models.backbones import Backbone
 from pixelplay.models.crops import crop_batches, tube_rows
 from pixelplay.models.encoder import Decoder, Encoder
 from pixelplay.objects.boxes import boxes_of
-from pixelplay.objects.tubes import select, tubes
+from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
@@ -58,7 +58,7 @@ class Cutting:
     def write(self, video: Video, path: Path, device: torch.device, seed: tuple[int, ...]) -> None:
         """A video's pairs, uint8 (N, 2, size, size, 3) .npy, atomically; two frames' memory."""
         positions = windows(len(video), self.apart + 1, self.apart + 1)
-        every = tubes(select(boxes_of(video), self.tubes), positions, video.size, self.tubes)
+        every = _tubes(video, positions, self.tubes)
         rng = np.random.default_rng(seed)
         kept, kept_frames = rng.random(len(every)) < self.share, rng.random(len(positions)) < self.share
         with atomic(path) as temporary, NpyWriter(temporary, (2, self.size, self.size, 3), np.uint8) as writer:
@@ -143,7 +143,12 @@ def _trainer(settings: EncoderSettings, run: TrainingRun) -> TrainerConfig:
 
 def _pairs_in(video: Video, config: TubeConfig, apart: int) -> int:
     positions = windows(len(video), apart + 1, apart + 1)
-    return len(positions) + len(tubes(select(boxes_of(video), config), positions, video.size, config))
+    return len(positions) + len(_tubes(video, positions, config))
+
+
+def _tubes(video: Video, positions: np.ndarray, config: TubeConfig) -> Tubes:
+    """Around the objects of the middle frame of each clip (C, T)."""
+    return tubes(select(boxes_of(video), config), positions[:, positions.shape[1] // 2], video.size, config)
 
 
 def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) -> list[np.ndarray]:

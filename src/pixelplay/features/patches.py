@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from pixelplay.config import Natural, Settings, TubeConfig
+from pixelplay.features.clean_frames import between, key_frames
 from pixelplay.models import patch_features
 from pixelplay.models.backbones import Backbone
 from pixelplay.models.crops import crop_batches, tube_rows
@@ -38,10 +39,22 @@ class ClipFeatures:
 
 
 class PatchFeatures:
-    """A backbone and how clips are brought before it; `batch`: images at a time."""
+    """A backbone and how clips are brought before it.
 
-    def __init__(self, backbone: Backbone, settings: PatchSettings, config: TubeConfig, batch: int):
+    batch: images at a time. noise_above: noise level, grey levels of 255, of the frames whose place those of their clip
+    take that are less noisy: see `clean_frames`; None: every frame is looked at.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        settings: PatchSettings,
+        config: TubeConfig,
+        batch: int,
+        noise_above: float | None = None,
+    ):
         self.backbone, self._settings, self._config, self._batch = backbone, settings, config, batch
+        self._noise_above = noise_above
 
     def identity(self, stream: str) -> dict[str, Any]:
         """What decides what a stream's vectors mean, as JSON."""
@@ -55,29 +68,38 @@ class PatchFeatures:
         """Features of a video's clips (C, T), in order, around the selected `boxes`.
 
         A whole frame goes through the backbone once, however many clips it is in, and a frame that pads a clip once
-        with the one that it repeats. At most T full-size frames are in memory. Raises DataError for features that are
-        not finite.
+        with the one that it repeats; a noisy frame not at all, if its clip has clean ones. At most T full-size frames
+        are in memory. Raises DataError for features that are not finite.
         """
-        every = tubes(boxes, positions, video.size, self._config, causal)
+        clean = self._clean(video)
+        every = tubes(boxes, key_frames(positions, causal, clean), video.size, self._config)
         first = np.searchsorted(every.clip, np.arange(len(positions) + 1))
         known: dict[int, torch.Tensor] = {}  # vectors of the whole frames of the clip before, by position
         for clip, frames in enumerate(gather(video.full_size(), positions)):
             part = slice(first[clip], first[clip + 1])
             own = Tubes(every.clip[part], every.box[part], every.square[part])
-            inside, rows, back = np.unique(positions[clip], return_index=True, return_inverse=True)  # padding repeats
-            images = torch.from_numpy(np.stack([frames[row] for row in rows]))  # uint8 (U, H, W, 3), U <= T
+            inside, shares = between(positions[clip], clean)
+            by_position = dict(zip(positions[clip], frames, strict=True))  # padding repeats a frame
+            images = torch.from_numpy(np.stack([by_position[i] for i in inside]))  # uint8 (U, H, W, 3), U <= T
             if noise:
                 images, known = noise.add(images, clip), {}  # each clip has noise of its own
             new = [row for row, position in enumerate(inside) if position not in known]
             maps, vectors = self._seen(images, own.square, new)
             seen = known | dict(zip(inside[new], vectors, strict=True))
             known = {position: seen[position] for position in inside}
-            whole = torch.stack([known[position] for position in positions[clip]])  # (T, D)
-            found = self._local(maps[:, :, torch.from_numpy(back).to(maps.device)]) if len(own) else {}
+            share = torch.from_numpy(shares).to(maps.device)  # (T, U)
+            found = self._local(torch.einsum("tu,kcuhw->kcthw", share, maps.float())) if len(own) else {}
+            whole = share @ torch.stack([known[position] for position in inside]).float()  # (T, D)
             found["global"] = patch_features.temporal_pyramid(whole[None])[0]
             where = f"video {video.id}, clip from frame {video.numbers[positions[clip][0]]}"
             checked = {s: patch_features.require_finite(v, f"{where}, {s}") for s, v in found.items()}
             yield ClipFeatures(clip, own, {s: v.float().cpu().numpy() for s, v in checked.items()})
+
+    def _clean(self, video: Video) -> np.ndarray:
+        """Which frames are seen as they are, bool [T]."""
+        if video.noise is None or self._noise_above is None:
+            return np.ones(len(video), bool)
+        return video.noise <= self._noise_above
 
     def _seen(self, images: torch.Tensor, squares: np.ndarray, new: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the backbone sees in the frames uint8 (U, H, W, 3) of a clip, all crops in one go: maps of the tubes

@@ -65,17 +65,14 @@ def squares(xyxy: np.ndarray, size: tuple[int, int], enlarge: float) -> np.ndarr
     return np.concatenate([start, stop], axis=1).astype(np.int64)
 
 
-def tubes(
-    boxes: Boxes, positions: np.ndarray, size: tuple[int, int], config: TubeConfig, causal: bool = False
-) -> Tubes:
-    """The tubes of every clip; `positions`, int [C, T], are the frames of each, as `pixelplay.videos.windows` has them.
+def tubes(boxes: Boxes, key: np.ndarray, size: tuple[int, int], config: TubeConfig) -> Tubes:
+    """The tubes of every clip; `key`, int [C], is the frame of each that its objects are taken from.
 
-    `boxes`: already selected. A clip without an object in its middle frame (causally: its last) has no tube.
+    `boxes`: already selected. A clip without an object in that frame has no tube.
     """
-    key = positions[:, -1] if causal else positions[:, positions.shape[1] // 2]
     first, last = np.searchsorted(boxes.position, key), np.searchsorted(boxes.position, key, side="right")
     count = last - first
-    clip = np.repeat(np.arange(len(positions)), count)
+    clip = np.repeat(np.arange(len(key)), count)
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)  # 0..count-1 of each clip
     box = np.repeat(first, count) + within
     return Tubes(clip, box, squares(boxes.xyxy, size, config.enlarge)[box])
