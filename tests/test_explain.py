@@ -64,30 +64,29 @@ def test_every_position_s_clip_is_consecutive_but_for_copies_of_the_ends(frames:
 NUMBERS = np.array([3, 4, 6, 9])  # of the frames of a clip, with gaps
 
 
-def test_a_spatial_vector_is_a_cell_of_the_middle_frame_row_by_row():
-    place = part_of_clip("spatial", "a", NUMBERS, (10, 20, 31, 34), 9, grid=7)
+def test_a_spatial_vector_is_a_cell_of_the_frame_that_the_object_was_found_in_row_by_row():
+    place = part_of_clip("spatial", "a", NUMBERS, 6, (10, 20, 31, 34), 9, grid=7)
     assert place == Place("a", (6,), (10, 20, 31, 34), "row 2, column 3 of 7 x 7", (16, 22, 19, 24))
-    assert part_of_clip("spatial", "a", NUMBERS, (0, 0, 7, 7), 48, grid=7).cell == (6, 6, 7, 7)
-    assert part_of_clip("spatial", "a", NUMBERS, (0, 0, 4, 4), 2, grid=2).cell == (0, 2, 2, 4)
+    assert part_of_clip("spatial", "a", NUMBERS, 6, (0, 0, 7, 7), 48, grid=7).cell == (6, 6, 7, 7)
+    assert part_of_clip("spatial", "a", NUMBERS, 6, (0, 0, 4, 4), 2, grid=2).cell == (0, 2, 2, 4)
 
 
 def test_a_temporal_vector_is_the_change_between_two_frames_and_a_global_one_a_frame():
     box = (0, 0, 5, 5)
-    assert part_of_clip("temporal", "a", NUMBERS, box, 1, 7) == Place("a", (4, 6), box, "frames 4 to 6")
-    assert part_of_clip("global", "a", NUMBERS, box, 3, 7) == Place("a", (9,), box, "frame 9")
+    assert part_of_clip("temporal", "a", NUMBERS, 6, box, 1, 7) == Place("a", (4, 6), box, "frames 4 to 6")
+    assert part_of_clip("global", "a", NUMBERS, 6, box, 3, 7) == Place("a", (9,), box, "frame 9")
 
 
 def test_the_vector_farthest_from_the_memory_is_taken_with_the_entry_nearest_to_it():
     """Entries 0, 10 and 20 on a line; the first object's vectors are 1 and 14, the second's 19, 20.5: 4 and 1 away."""
     bank = Bank.build(np.array([[0], [10], [20]], np.float32), bank_config("flat"), {}, seed=0)
     clips = [np.array([1, 2, 3]), np.array([11, 12, 13]), np.array([21, 22, 23])]
-    sources = pd.DataFrame({"video": list("xyz"), "clip": clips, "part": [0, 1, 0]})
+    sources = pd.DataFrame({"video": list("xyz"), "frame": [2, 12, 22], "clip": clips, "part": [0, 1, 0]})
     sources[["x1", "y1", "x2", "y2"]] = [[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 3, 3]]
     vectors = np.array([[[1], [14]], [[19], [20.5]]], np.float32)
     squares = [[5, 5, 9, 9], [6, 6, 8, 8]]
-    first, second = neighbours(
-        "temporal", Memory("d/temporal", bank, sources, 8.0), vectors, "test", np.array([7, 8, 9]), squares, grid=7
-    )
+    memory, numbers = Memory("d/temporal", bank, sources, 8.0), np.array([7, 8, 9])
+    first, second = neighbours("temporal", memory, "test", numbers, np.array([8, 8]), squares, vectors, grid=7)
     here, there = (
         Place("test", (8, 9), (5, 5, 9, 9), "frames 8 to 9"),
         Place("y", (12, 13), (0, 0, 2, 2), "frames 12 to 13"),
@@ -253,10 +252,22 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
         each = {"spatial": 49, "temporal": CLIP - 1, "global": CLIP}[stream]
         source = pd.concat([pd.read_parquet(folder / f"{stream}.parquet") for folder in folders]).iloc[entry // each]
         numbers, box = source["clip"], tuple(source[["x1", "y1", "x2", "y2"]])
-        assert near.there == part_of_clip(stream, source["video"], numbers, box, int(entry % each), 7)
+        there = source["video"], numbers, int(source["frame"])
+        assert near.there == part_of_clip(stream, *there, box, int(entry % each), 7)
         square = clip.tubes.square[0].tolist() if stream != "global" else (0, 0, WIDTH, HEIGHT)
-        assert near.here == part_of_clip(stream, "strange", np.arange(11, 15), square, int(part), 7)
+        assert near.here == part_of_clip(stream, "strange", np.arange(11, 15), 13, square, int(part), 7)
         assert near.relative == pytest.approx(near.distance / np.quantile(made._calibration[stream], 0.99))
+
+
+def test_a_noisy_frame_is_explained_by_objects_of_the_nearest_clean_one_shown_there(index: Index):
+    made, video = loaded(), by_id(index.test, "strange")
+    noise = np.where(np.isin(np.arange(FRAMES), [12, 13]), 20.0, 1.0).astype(np.float32)
+    (found,) = made.explain(replace(video, noise=noise), [13])
+    spatial, temporal = found[0].neighbours
+    assert spatial.here.frames == (14,)
+    assert set(temporal.here.frames) <= {11, 12, 13, 14}
+    (clean,) = made.explain(video, [14])
+    assert found[0].box == clean[0].box
 
 
 def test_a_training_clip_is_nearest_to_itself(index: Index):

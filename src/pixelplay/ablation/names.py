@@ -4,7 +4,7 @@ TITLES = {
     "comparison": "What the search found, beside what else there is",
     "alone": "Each stream alone",
     "leave_one_out": "Without each of the members",
-    "pooling": "Another stream of a detector in place of its member",
+    "pooling": "Another stream of a detector",
     "normalise": "Every member normalised in another way",
     "smooth": "Every member smoothed in another way",
     "method": "Members put together in another way",

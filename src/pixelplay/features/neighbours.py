@@ -39,10 +39,15 @@ def findings(
     memories: by stream; grid: cells a side that a tube has spatial vectors of; clip: int (T,), positions of its frames.
     """
     numbers, whole = video.numbers[clip], (0, 0, *video.size)
+    found_in = video.numbers[boxes.position[features.tubes.box]]  # not the middle frame, if that is noisy
     near = {}
     for stream, vectors in features.vectors.items():
-        squares, each = (features.tubes.square.tolist(), vectors) if stream in LOCAL else ([whole], vectors[None])
-        near[stream] = neighbours(stream, memories[stream], each, video.id, numbers, squares, grid)
+        of_objects, of_frame = (
+            (found_in, features.tubes.square.tolist(), vectors),
+            (numbers[:1], [whole], vectors[None]),
+        )
+        places = of_objects if stream in LOCAL else of_frame
+        near[stream] = neighbours(stream, memories[stream], video.id, numbers, *places, grid)
     objects = [
         Finding(
             label=str(boxes.label[row]),
@@ -58,15 +63,17 @@ def findings(
 def neighbours(
     stream: str,
     memory: Memory,
-    vectors: np.ndarray,
     video: str,
     numbers: np.ndarray,
+    found_in: np.ndarray,
     boxes: Sequence[Sequence[int]],
+    vectors: np.ndarray,
     grid: int,
 ) -> list[Neighbour]:
     """For each of K boxes with P vectors, float32 (K, P, C), the vector farthest from the memory and its nearest entry.
 
-    numbers: (T,) of the clip's frames. Of vectors that are equally far, the first is taken.
+    numbers: (T,) of the clip's frames; found_in: (K,) of the frame that each box was found in. Of vectors that are
+    equally far, the first is taken.
     """
     distances, entries = memory.bank.nearest(vectors.reshape(-1, vectors.shape[-1]))
     distances, entries = distances.reshape(len(boxes), -1), entries.reshape(len(boxes), -1)
@@ -75,23 +82,28 @@ def neighbours(
         source = memory.sources.iloc[entries[k, part]]
         square = [int(source[edge]) for edge in COORDINATES]
         distance = float(distances[k, part])
-        here = part_of_clip(stream, video, numbers, boxes[k], int(part), grid)
-        there = part_of_clip(stream, source["video"], source["clip"], square, int(source["part"]), grid)
+        here = part_of_clip(stream, video, numbers, int(found_in[k]), boxes[k], int(part), grid)
+        origin = source["video"], source["clip"], int(source["frame"])
+        there = part_of_clip(stream, *origin, square, int(source["part"]), grid)
         found.append(Neighbour(memory.name, here, there, distance, distance / memory.scale))
     return found
 
 
-def part_of_clip(stream: str, video: str, numbers: np.ndarray, box: Sequence[int], part: int, grid: int) -> Place:
-    """Where vector number `part` of a stream comes from; numbers: (T,) of the clip's frames, box: of the tube."""
+def part_of_clip(
+    stream: str, video: str, numbers: np.ndarray, found_in: int, box: Sequence[int], part: int, grid: int
+) -> Place:
+    """Where vector number `part` of a stream comes from.
+
+    numbers: (T,) of the clip's frames; found_in: of the frame that the object was found in; box: of the tube.
+    """
     x1, y1, x2, y2 = box
     if stream == "temporal":  # differences of consecutive frames
         before, after = int(numbers[part]), int(numbers[part + 1])
         return Place(video, (before, after), (x1, y1, x2, y2), f"frames {before} to {after}")
     if stream == "global":  # frames
         return Place(video, (int(numbers[part]),), (x1, y1, x2, y2), f"frame {int(numbers[part])}")
-    row, column = divmod(part, grid)  # cells of all frames together, shown in the middle one
+    row, column = divmod(part, grid)  # cells of all frames together, shown in one of them
     width, height = (x2 - x1) / grid, (y2 - y1) / grid
     left, top = x1 + column * width, y1 + row * height
     words = f"row {row + 1}, column {column + 1} of {grid} x {grid}"
-    middle = int(numbers[len(numbers) // 2])
-    return Place(video, (middle,), (x1, y1, x2, y2), words, (left, top, left + width, top + height))
+    return Place(video, (found_in,), (x1, y1, x2, y2), words, (left, top, left + width, top + height))

@@ -8,7 +8,7 @@ import numpy as np
 from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, blocks, curve, line_style, spread, widened
 
 WIDTH, PLOT_HEIGHT = 1040.0, 132.0  # pixels
-LEFT, RIGHT, TOP, BELOW = 46.0, 126.0, 10.0, 24.0  # margins; at the right stand the lines' labels
+LEFT, RIGHT, TOP, BELOW = 46.0, 166.0, 10.0, 24.0  # margins; at the right stand the lines' labels
 STRIP_HEIGHT = 11.0
 UNLIKE = 6.0  # times
 FUSED = "fused"
