@@ -192,3 +192,23 @@ def test_a_sweep_names_its_runs_by_their_overrides_so_that_none_overwrites_anoth
     for seed in (0, 1):
         [name] = [name for name in runs if f"seed={seed}" in name]
         assert "dataset" not in name and "experiment" not in name
+
+
+# --- members of the fusion ------------------------------------------------------------------------------------------
+
+
+def test_a_composite_whose_weight_is_set_is_still_not_smoothed_again():
+    named, weighed = "videopatchcore", "+fusion.members.videopatchcore.weight=3"
+    fusion = load_config([weighed]).fusion
+    assert named in fusion.composites and fusion.default.smooth.method != "none"
+    assert fusion.members[named] == fusion.base_of(named).model_copy(update={"weight": 3.0})
+    assert fusion.members[named].smooth.method == "none"
+    asked = load_config([weighed, "+fusion.members.videopatchcore.smooth.method=median"]).fusion
+    assert asked.members[named].smooth.method == "median"
+    assert load_config(["+fusion.members.conv_ae.weight=3"]).fusion.members["conv_ae"].smooth.method != "none"
+
+
+def test_ped2_weighs_videopatchcore_and_processes_it_as_other_experiments_do():
+    fusion = load_config(["experiment=ped2", "dataset.root=data"]).fusion
+    assert fusion.members["videopatchcore"].weight == 3
+    assert fusion.members["videopatchcore"].smooth == fusion.base_of("videopatchcore").smooth

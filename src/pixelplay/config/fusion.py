@@ -1,5 +1,6 @@
 """Settings of what is done with raw scores until there is one score per frame."""
 
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -89,7 +90,8 @@ class FusionConfig(Settings):
     """How raw scores become one score per frame: each member normalised and smoothed, then all combined.
 
     `external_default`, and the entries of `members` and of `composites`, need only say what differs: the rest is taken
-    from `default`, or for an external member from `external_default`.
+    from `default`, or for an external member from `external_default`. A composite, of smoothed parts, is not smoothed
+    again by default.
     """
 
     method: FusionMethod
@@ -134,14 +136,28 @@ class FusionConfig(Settings):
     def _complete_each(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, dict):
             return value
-        external = {file.stem for file in info.data.get("external", [])}
-        bases = {True: info.data.get("external_default"), False: info.data.get("default")}
-        return {name: _over(bases[name in external], member) for name, member in value.items()}
+        return {name: _over(_base(name, info.data), member) for name, member in value.items()}
+
+    def base_of(self, stream: str) -> MemberConfig:
+        """How a stream is processed that `members` does not name."""
+        base = _base(stream, dict(self))
+        assert base is not None  # a validated configuration has all its fields
+        return base
 
     @property
     def external_files(self) -> dict[str, Path]:
         """The external files by the name of their stream."""
         return {file.stem: file for file in self.external}
+
+
+def _base(stream: str, fusion: Mapping[str, Any]) -> MemberConfig | None:
+    """What holds for a member where it says nothing else, by fields of FusionConfig; None where those are invalid."""
+    if stream in {file.stem for file in fusion.get("external", [])}:
+        return fusion.get("external_default")
+    default = fusion.get("default")
+    if default is None or stream not in fusion.get("composites", {}):
+        return default
+    return default.model_copy(update={"smooth": default.smooth.model_copy(update={"method": "none"})})
 
 
 def _over(base: MemberConfig | None, value: Any) -> Any:

@@ -87,17 +87,14 @@ def compose(
 def member_of(stream: str, config: FusionConfig) -> MemberConfig:
     """How a stream is processed, and its weight.
 
-    As `config.members` says, or as a part of a composite, or by default; a composite is not smoothed again by default.
+    As `config.members` says, or as a part of a composite, or by default.
     """
     if stream in config.members:
         return config.members[stream]
     for composite in config.composites.values():
         if stream in composite.streams:
             return composite.streams[stream]
-    if stream in config.composites:
-        unsmoothed = config.default.smooth.model_copy(update={"method": "none"})
-        return config.default.model_copy(update={"smooth": unsmoothed})
-    return config.external_default if stream in config.external_files else config.default
+    return config.base_of(stream)
 
 
 def processed_like(stream: str, config: FusionConfig) -> str:
