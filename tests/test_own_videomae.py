@@ -57,6 +57,10 @@ def test_it_has_the_asked_for_size_and_loads_like_one_of_the_hub(once: Path):
     assert config.norm_pix_loss and list(model._processor.image_std) == [0.229, 0.224, 0.225]
 
 
+def test_its_encoding_is_normalised_as_that_of_the_hub_s_so_that_no_channel_outgrows_all_others(once: Path):
+    assert VideoMAE.load(once, CPU, bf16=False).model.videomae.layernorm is not None
+
+
 def test_what_it_has_learnt_it_predicts_better_than_one_that_has_not(tmp_path: Path):
     folders = [
         trained(tmp_path, tmp_path / f"{rate}", settings(max_epochs=12, learning_rate=rate)) for rate in (1e-9, 5e-3)

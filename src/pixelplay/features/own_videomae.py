@@ -163,4 +163,5 @@ def _config(settings: PretrainingSettings, side: int) -> "VideoMAEConfig":
         decoder_num_attention_heads=decoder.heads,
         decoder_intermediate_size=4 * decoder.width,
         norm_pix_loss=settings.norm_pix_loss,
+        use_mean_pooling=False,  # its last layer is normalised, as in VideoMAE's own pre-training
     )
