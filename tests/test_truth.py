@@ -119,7 +119,7 @@ def test_a_pickled_npy_is_refused_and_never_unpickled(tmp_path: Path, as_array: 
         load_npy(file)
     assert not sprung.exists()
     (np.load(file, allow_pickle=True) if as_array else pickle.loads(file.read_bytes()))
-    assert sprung.exists()  # the trap works
+    assert sprung.exists()  # the trap works: a file of this test's own, so that refusing it means something
 
 
 def test_an_npy_cut_anywhere_is_refused(tmp_path: Path):

@@ -42,11 +42,10 @@ def findings(
     found_in = video.numbers[boxes.position[features.tubes.box]]  # not the middle frame, if that is noisy
     near = {}
     for stream, vectors in features.vectors.items():
-        of_objects, of_frame = (
-            (found_in, features.tubes.square.tolist(), vectors),
-            (numbers[:1], [whole], vectors[None]),
-        )
-        places = of_objects if stream in LOCAL else of_frame
+        if stream in LOCAL:
+            places = found_in, features.tubes.square.tolist(), vectors
+        else:
+            places = numbers[:1], [whole], vectors[None]
         near[stream] = neighbours(stream, memories[stream], video.id, numbers, *places, grid)
     objects = [
         Finding(
