@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.pipeline import cached_video
 
 from pixelplay.commands import load_config
-from pixelplay.config import FrameFormat, MotionConfig
+from pixelplay.config import FrameFormat, MotionConfig, PartsConfig
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, iou
-from pixelplay.objects.motion import Background, blobs, detect
+from pixelplay.objects.motion import Background, blobs, detect, parts
 from pixelplay.videos.video import Video
 
 HEIGHT, WIDTH = 96, 160
@@ -149,6 +149,58 @@ def test_parts_of_one_figure_are_one_blob_and_two_figures_are_two():
     frame[36:60, 50:62] = 60  # 4 rows below, of which blurring leaves 2
     frame[20:60, 100:112] = 60
     assert len(blobs(as_frames(frame), background, CONFIG)[0]) == 2
+
+
+def pair(gap: int, waist: int) -> np.ndarray:
+    """Two figures of 12 x 40, `gap` apart, that touch over the lowest `waist` rows: bool (40, 24 + gap)."""
+    blob = np.zeros((40, 24 + gap), bool)
+    blob[:, :12] = blob[:, 12 + gap :] = True
+    blob[40 - waist :, 12 : 12 + gap] = True
+    return blob
+
+
+def test_people_side_by_side_are_cut_apart_where_they_touch():
+    found = parts(pair(3, 6), CONFIG.parts)
+    assert [(rows.start, rows.stop) for rows, _ in found] == [(0, 40)] * 2
+    (_, first), (_, second) = found
+    assert first.start == 0 and first.stop == second.start in range(12, 16) and second.stop == 27
+
+
+def test_each_part_has_the_rows_that_it_fills():
+    blob = pair(3, 6)
+    blob[:10, 15:] = False  # the one on the right is smaller
+    assert [(rows.start, rows.stop) for rows, _ in parts(blob, CONFIG.parts)] == [(0, 40), (10, 40)]
+
+
+def test_what_has_no_waist_is_one_object_however_wide():
+    assert parts(np.ones((20, 90), bool), CONFIG.parts) == [(slice(0, 20), slice(0, 90))]
+    assert len(parts(pair(3, 38), CONFIG.parts)) == 1, "38 of 40 rows is no waist"
+    assert len(parts(pair(3, 6), CONFIG.parts.model_copy(update={"valley": 0.0}))) == 1, "0: nothing is cut"
+    assert len(parts(pair(3, 6), CONFIG.parts.model_copy(update={"wide": 1.0}))) == 1, "narrower than it is high"
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**16),
+    wide=st.floats(0.1, 3),
+    valley=st.floats(0, 1),
+    narrowest=st.floats(0, 1),
+)
+def test_parts_share_the_whole_blob_and_are_as_wide_as_asked_for(
+    seed: int, wide: float, valley: float, narrowest: float
+):
+    config = PartsConfig(wide=wide, valley=valley, narrowest=narrowest)
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 40, 2)
+    tops = rng.integers(0, height, width)
+    blob = np.arange(height)[:, None] >= tops  # every column holds something, as in a blob that is connected
+    covered = np.zeros(blob.shape, int)
+    found = parts(blob, config)
+    for rows, columns in found:
+        covered[rows, columns] += 1
+        assert blob[rows, columns].any(axis=1)[[0, -1]].all(), "as tight as can be"
+        assert len(found) == 1 or columns.stop - columns.start >= 2
+    assert (covered[blob] == 1).all()
 
 
 def test_specks_are_too_small_and_very_small_objects_are_a_setting(tmp_path: Path):

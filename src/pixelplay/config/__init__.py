@@ -40,7 +40,7 @@ from pixelplay.config.fusion import (
     SmoothConfig,
 )
 from pixelplay.config.mining import DistributionConfig, MineConfig
-from pixelplay.config.objects import MotionConfig, ObjectsConfig, TubeConfig, YoloConfig
+from pixelplay.config.objects import MotionConfig, ObjectsConfig, PartsConfig, TubeConfig, YoloConfig
 from pixelplay.config.pseudo import MovingConfig, PseudoConfig, PseudoKind
 from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
 from pixelplay.config.settings import FileName, FilePath, Natural, Settings, Share, alternatives, validate

@@ -19,6 +19,14 @@ class YoloConfig(Settings):
     precision: Literal["auto", "fp32", "bf16"]
 
 
+class PartsConfig(Settings):
+    """Where a moving blob is cut into the people of a group: see `pixelplay.objects.motion.parts`."""
+
+    wide: Annotated[float, Field(gt=0)]  # widths of a blob, in its heights, from which on it may be a group
+    valley: Share  # of the thickness on both sides: a thinner column is a cut; 0: none is
+    narrowest: Share  # width of a part, in heights of what it is cut from, at least
+
+
 class MotionConfig(Settings):
     """How moving blobs are found: see `pixelplay.objects.motion`."""
 
@@ -29,7 +37,8 @@ class MotionConfig(Settings):
     threshold: Annotated[float, Field(gt=0)]  # grey levels away from the background, at least
     noise: Annotated[float, Field(ge=0)]  # standard deviations of the frame's noise away from it, at least
     shake: Annotated[int, Field(ge=0)]  # pixels of the working size that the camera may move
-    join: Natural  # pixels of the working size: gaps up to this wide are closed
+    join: Natural  # pixels of the working size: gaps up and down that are narrower are closed
+    parts: PartsConfig
     min_area: Natural  # pixels of the working size
 
     @model_validator(mode="after")
