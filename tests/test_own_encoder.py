@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 import torch
 from tests.patchcore import NAME, STREAMS, by_id, config, footage, interrupted_at
 from tests.pipeline import CPU, trainer_config
 
+from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, DetectorConfig
 from pixelplay.detectors import videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
-from pixelplay.errors import DataError, WeightsError
+from pixelplay.errors import ConfigError, DataError, WeightsError
 from pixelplay.features import own_encoder
 from pixelplay.features.own_encoder import Cutting, EncoderSettings, load_encoder
 from pixelplay.objects.boxes import boxes_of
@@ -24,7 +26,12 @@ FILES = ("encoder.safetensors", "spatial.faiss", "temporal.faiss", "global.faiss
 
 def in_domain(*overrides: str) -> Config:
     encoder = f"detectors.{NAME}.settings.encoder"
-    small = [f"{encoder}.widths=[4,8,8,16]", f"{encoder}.max_epochs=2", f"{encoder}.batch_size=8"]
+    small = [
+        f"{encoder}.widths=[4,8,8,16]",
+        f"{encoder}.max_epochs=2",
+        f"{encoder}.batch_size=8",
+        f"{encoder}.compared=8",
+    ]
     return config("weights.backbone=in_domain", "weights.backbone_file=null", *small, *overrides)
 
 
@@ -76,6 +83,27 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
     trained(tmp_path / "training").save(tmp_path / "saved")
     for name in FILES:
         assert (tmp_path / "saved" / name).read_bytes() == (saved / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("channels", "size"), [("null", 24), ("6", 6)])
+def test_descriptors_have_all_channels_or_as_many_groups_as_asked_for(channels: str, size: int):
+    settings = videopatchcore.check(NAME, settings_of(f"detectors.{NAME}.settings.encoder.channels={channels}"))[0]
+    assert settings.described.channels == size
+    pretrained = videopatchcore.check(NAME, config().detectors[NAME])[0]
+    assert pretrained.described == pretrained.patches
+
+
+def test_its_distances_are_mahalanobis_and_those_of_a_pretrained_backbone_are_not(saved: Path, patchcore_run: Path):
+    own = faiss.read_index(str(saved / "spatial.faiss"))
+    pretrained = faiss.read_index(str(RunFiles.of(config()).detector(NAME) / "spatial.faiss"))
+    assert (own.chain.size(), pretrained.chain.size()) == (2, 1)
+    assert own.d == 24 and pretrained.d == 8
+
+
+@pytest.mark.parametrize("key", ["channels", "compared"])
+def test_more_groups_than_channels_are_refused_before_anything_is_trained(key: str):
+    with pytest.raises(ConfigError, match=f"{key}=25 is more than the 24 channels"):
+        VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.settings.encoder.{key}=25"), CPU)
 
 
 def test_a_damaged_encoder_is_refused_with_its_file(saved: Path, tmp_path: Path):

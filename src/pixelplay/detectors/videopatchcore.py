@@ -22,9 +22,10 @@ from pixelplay.features.findings import Finding
 from pixelplay.features.neighbours import Memory, centred, findings
 from pixelplay.features.own_encoder import EncoderSettings, as_backbone, load_encoder, save_encoder, train_encoder
 from pixelplay.features.patches import LOCAL, STREAMS, Noise, PatchFeatures, PatchSettings
-from pixelplay.features.remembering import chosen, store
+from pixelplay.features.remembering import choose, store
 from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.memory.coreset import CoresetConfig
+from pixelplay.memory.distance import DistanceConfig
 from pixelplay.models.encoder import Encoder
 from pixelplay.objects.boxes import COORDINATES, Boxes, boxes_of
 from pixelplay.objects.tubes import select
@@ -54,6 +55,7 @@ class VideoPatchCoreSettings(Settings):
     patches: PatchSettings
     noise: NoiseSettings
     encoder: EncoderSettings  # for weights.backbone=in_domain
+    distance: DistanceConfig
     coreset: dict[Literal["spatial", "temporal", "global"], CoresetConfig]
     bank: BankConfig
 
@@ -62,6 +64,22 @@ class VideoPatchCoreSettings(Settings):
         if set(self.coreset) != set(STREAMS):
             raise ValueError(f"coreset is for {', '.join(self.coreset)}; must be for {', '.join(STREAMS)}")
         return self
+
+    @property
+    def own(self) -> bool:
+        """Whether the backbone is an encoder that the run trains itself."""
+        return self.weights.backbone == "in_domain"
+
+    @property
+    def described(self) -> PatchSettings:
+        """How the backbone in use describes crops."""
+        return self.patches.model_copy(update={"channels": self.encoder.described}) if self.own else self.patches
+
+    @property
+    def shrinkage(self) -> float | None:
+        """Of the covariance, where distances are Mahalanobis'."""
+        metric = self.distance.in_domain if self.own else self.distance.pretrained
+        return self.distance.shrinkage if metric == "mahalanobis" else None
 
 
 class VideoPatchCoreScoring(Settings):
@@ -116,9 +134,15 @@ class VideoPatchCore:
     def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
         settings = self._settings
         noise = Augmentation(settings.noise.amplitude, settings.noise.share, "fed", 0.0)
-        if settings.weights.backbone == "in_domain":
+        if settings.own:
             self._encoder = train_encoder(
-                videos, heldout, settings.encoder, settings.patches, settings.tubes, settings.noise.amplitude, run
+                videos,
+                heldout,
+                settings.encoder,
+                settings.patches.image_size,
+                settings.tubes,
+                settings.noise.amplitude,
+                run,
             )
         features = self._use(autocast_bf16(run.config.precision, self._device))
         folders = [run.folder / f"{i:05d}" for i in range(len(videos))]
@@ -128,9 +152,10 @@ class VideoPatchCore:
                 store(features, video, self._boxes(video), positions, Noise(noise, (run.seed, i)), folder)
                 bar.update(len(video))
         for stream in STREAMS:
-            coreset = settings.coreset[stream]
-            vectors, self._sources[stream] = chosen(folders, stream, coreset, run.seed, self.name)
-            self._banks[stream] = Bank.build(vectors, settings.bank, features.identity(stream), run.seed)
+            kept = choose(folders, stream, settings.coreset[stream], settings.shrinkage, run.seed, self.name)
+            identity = features.identity(stream)
+            self._banks[stream] = Bank.build(kept.vectors, settings.bank, identity, run.seed, kept.whitening)
+            self._sources[stream] = kept.sources
         self._calibrate(heldout)
 
     def score(self, video: Video, causal: bool = False) -> Scores:
@@ -169,7 +194,7 @@ class VideoPatchCore:
         identity = {key: saved.get(key) for key in self._identity()}
         if identity != self._identity():
             raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
-        if self._settings.weights.backbone == "in_domain":
+        if self._settings.own:
             self._encoder = load_encoder(self._settings.encoder, folder)
         features = self._use(saved["bf16"])
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
@@ -238,7 +263,7 @@ class VideoPatchCore:
         self._bf16 = bf16
         self._features = PatchFeatures(
             backbone.to(self._device),
-            settings.patches,
+            settings.described,
             settings.tubes,
             self._scoring.batch_size,
             self._scoring.noise_above,

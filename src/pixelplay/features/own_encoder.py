@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.torch import save_file
 
 from pixelplay.artifacts import atomic
 from pixelplay.config import Natural, Settings, Share, TrainerConfig, TubeConfig
-from pixelplay.features.patches import PatchSettings
 from pixelplay.models.backbones import Backbone
 from pixelplay.models.crops import crop_batches, tube_rows
 from pixelplay.models.encoder import Decoder, Encoder
@@ -35,6 +34,8 @@ class EncoderSettings(Settings):
 
     objective: Literal["contrast", "reconstruction"]  # reconstruction: of an autoencoder, to compare with
     widths: Annotated[list[Natural], Field(min_length=4, max_length=4)]  # channels after each halving
+    channels: Natural | None  # of a local descriptor; None: all of both stages
+    compared: Natural  # groups of channels that contrast tells crops apart by
     pairs: Natural  # of crops, of all footage, at most
     apart: Natural  # frames between the two crops of a pair
     shift: Share  # of a crop's side that a view is shifted by, at most
@@ -44,6 +45,19 @@ class EncoderSettings(Settings):
     max_epochs: Natural
     batch_size: Annotated[int, Field(ge=2)]  # pairs
     learning_rate: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EncoderSettings":
+        there = sum(self.widths[2:])
+        for name, groups in (("channels", self.channels), ("compared", self.compared)):
+            if groups is not None and groups > there:
+                raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
+        return self
+
+    @property
+    def described(self) -> int:
+        """Channels of a local descriptor."""
+        return self.channels or sum(self.widths[2:])
 
 
 @dataclass(frozen=True)
@@ -78,14 +92,14 @@ def train_encoder(
     fit_on: list[Video],
     heldout: list[Video],
     settings: EncoderSettings,
-    patches: PatchSettings,
+    image_size: int,
     config: TubeConfig,
     amplitude: float,
     run: TrainingRun,
 ) -> Encoder:
     """An encoder trained on normal footage whose videos know their boxes, in eval mode on the CPU.
 
-    patches: the crops and descriptors that it will be used for; amplitude: of uniform noise, in [0, 1].
+    image_size: pixels of the crops that it will be used for; amplitude: of uniform noise, in [0, 1].
     Killed, it goes on from the last video or epoch. Raises DataError where there is nothing to cut.
     """
     # Lightning takes seconds to import, and only training needs it.
@@ -94,9 +108,9 @@ def train_encoder(
     from pixelplay.training.encoder_training import EncoderTraining
     from pixelplay.training.fit import fit
 
-    room = 2 * round(settings.shift * patches.image_size)  # for a view to be shifted
-    size = patches.image_size + room
-    wider = config.model_copy(update={"enlarge": config.enlarge * size / patches.image_size})
+    room = 2 * round(settings.shift * image_size)  # for a view to be shifted
+    size = image_size + room
+    wider = config.model_copy(update={"enlarge": config.enlarge * size / image_size})
     there = sum(_pairs_in(video, wider, settings.apart) for video in [*fit_on, *heldout])
     cutting = Cutting(wider, settings.apart, size, min(1.0, settings.pairs / max(there, 1)))
     own = TrainingRun(f"{run.name}: encoder", _trainer(settings, run), run.folder / "encoder", run.device, run.seed)
@@ -104,9 +118,9 @@ def train_encoder(
     held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(patches.image_size, settings.color, Augmentation(amplitude, settings.noise, "clean", 0.0))
+    views = Views(image_size, settings.color, Augmentation(amplitude, settings.noise, "clean", 0.0))
     if settings.objective == "contrast":
-        objective = Contrast(encoder, patches.channels, settings.temperature, views)
+        objective = Contrast(encoder, settings.compared, settings.temperature, views)
     else:
         objective = CropReconstruction(encoder, Decoder(settings.widths), views)
     fit(

@@ -4,6 +4,7 @@ Beside each vector stands where it comes from, so that a score can be explained 
 """
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pixelplay.artifacts import read_json, write_json, write_table
 from pixelplay.errors import DataError
 from pixelplay.features.patches import LOCAL, ClipFeatures, Noise, PatchFeatures
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
+from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES, Boxes
 from pixelplay.videos.growing_npy import NpyWriter
 from pixelplay.videos.video import Video
@@ -46,10 +48,21 @@ def store(
     write_json(done, {"streams": list(sources)})
 
 
-def chosen(
-    folders: list[Path], stream: str, config: CoresetConfig, seed: int, name: str
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """The coreset of a stream's stored vectors, float32 (M, D), and a row for each that says where it comes from.
+@dataclass(frozen=True)
+class Chosen:
+    """The coreset of a stream: its vectors float32 (M, D) as they were stored, and a row for each that says where it
+    comes from; and the matrix float32 (D, D) that they were multiplied by to be compared, if they were.
+    """
+
+    vectors: np.ndarray
+    sources: pd.DataFrame
+    whitening: np.ndarray | None
+
+
+def choose(
+    folders: list[Path], stream: str, config: CoresetConfig, shrinkage: float | None, seed: int, name: str
+) -> Chosen:
+    """The coreset of a stream's stored vectors, by Mahalanobis' distance with this `shrinkage`, by Euclid's with None.
 
     Raises DataError, with the `name` of the detector, where no video has any.
     """
@@ -60,7 +73,9 @@ def chosen(
             "or set objects.method=both; `python src/show_objects.py` shows what was found"
         )
     groups = [np.load(folder / f"{stream}.npy", mmap_mode="r") for folder in filled]
-    entries = select_coreset(groups, config, seed, threads=0).indices
+    matrix = None if shrinkage is None else whitening(groups, shrinkage)
+    compared = groups if matrix is None else [_whitened(folder / f"{stream}.npy", matrix) for folder in filled]
+    entries = select_coreset(compared, config, seed, threads=0).indices
     starts = np.cumsum([0, *map(len, groups)])
     group = np.searchsorted(starts, entries, side="right") - 1
     places = list(zip(group, entries - starts[group], strict=True))
@@ -68,7 +83,16 @@ def chosen(
     tables = [pd.read_parquet(folder / f"{stream}.parquet") for folder in filled]
     each = [len(vectors) // len(table) for vectors, table in zip(groups, tables, strict=True)]  # vectors of a source
     rows = [tables[g].iloc[[row // each[g]]].assign(part=row % each[g]) for g, row in places]
-    return vectors, pd.concat(rows, ignore_index=True)
+    return Chosen(vectors, pd.concat(rows, ignore_index=True), matrix)
+
+
+def _whitened(path: Path, matrix: np.ndarray) -> np.ndarray:
+    """Stored vectors times the matrix, beside them on disk, memory-mapped."""
+    vectors, result = np.load(path, mmap_mode="r"), path.with_suffix(".whitened.npy")
+    with NpyWriter(result, vectors.shape[1:], np.float32) as writer:
+        for start in range(0, len(vectors), ROWS):
+            writer.extend(vectors[start : start + ROWS] @ matrix.T)
+    return np.load(result, mmap_mode="r")
 
 
 def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:

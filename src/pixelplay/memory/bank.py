@@ -52,23 +52,33 @@ class Bank:
         self.config, self.features = config, features
         self._index = index
         # Centred on the bank's mean: FAISS gets |q|^2 - 2 qv + |v|^2, from which an offset would take the precision.
-        self._center = faiss.downcast_VectorTransform(index.chain.at(0))
+        self._chain = [faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())]
         self._search = faiss.downcast_index(index.index)
         if config.index == "ivf":
             self._search.make_direct_map()  # without it, vectors cannot be read back
         self._centered = self._search.reconstruct_n(0, self._search.ntotal)  # (count, d)
 
     @classmethod
-    def build(cls, vectors: np.ndarray, config: BankConfig, features: dict[str, Any], seed: int) -> "Bank":
+    def build(
+        cls,
+        vectors: np.ndarray,
+        config: BankConfig,
+        features: dict[str, Any],
+        seed: int,
+        whitening: np.ndarray | None = None,
+    ) -> "Bank":
         """Index float32 (count, d) vectors, equal for equal arguments. `features` must be representable as JSON.
 
+        whitening: a matrix float32 (d, d) that vectors and queries are multiplied by before they are compared.
         Raises DataError for a value that is not finite, ConfigError for more IVF cells than vectors.
         """
         _check(vectors)
         if not np.isfinite(vectors).all():
             raise DataError(f"vector {_first_bad(vectors)} of {len(vectors)} for the memory bank is not finite")
-        center = faiss.CenteringTransform(vectors.shape[1])
-        index = faiss.IndexPreTransform(center, _empty_index(*vectors.shape, config, seed))
+        index = faiss.IndexPreTransform(_empty_index(*vectors.shape, config, seed))
+        if whitening is not None:
+            index.prepend_transform(_linear(whitening))
+        index.prepend_transform(faiss.CenteringTransform(vectors.shape[1]))
         with _one_thread():  # threads would insert into a graph in an order of their own
             index.train(vectors)
             index.add(vectors)
@@ -88,7 +98,9 @@ class Bank:
         distances, ids = np.empty(len(queries), np.float32), np.empty(len(queries), np.int64)
         for start in range(0, len(queries), QUERIES):
             part = slice(start, start + QUERIES)
-            centered = self._center.apply(np.ascontiguousarray(queries[part]))
+            centered = np.ascontiguousarray(queries[part])
+            for transform in self._chain:
+                centered = transform.apply(centered)
             ids[part] = self._search.search(centered, 1)[1][:, 0]
             with np.errstate(over="ignore", invalid="ignore"):  # refused below
                 distances[part] = np.sqrt(squared_distances(centered, self._centered[ids[part]]))
@@ -141,6 +153,13 @@ def _empty_index(count: int, d: int, config: BankConfig, seed: int) -> faiss.Ind
     index.nprobe, index.cp.seed = config.ivf.probes, seed
     index.cp.min_points_per_centroid = 1  # a coreset is thinned out already: few to a cell are no cause for a warning
     return index
+
+
+def _linear(matrix: np.ndarray) -> faiss.LinearTransform:
+    transform = faiss.LinearTransform(*matrix.shape[::-1])
+    faiss.copy_array_to_vector(np.ascontiguousarray(matrix).ravel(), transform.A)
+    transform.is_trained = True
+    return transform
 
 
 @contextmanager
