@@ -56,6 +56,20 @@ def test_local_maps_keep_tubes_and_frames_apart():
     torch.testing.assert_close(maps, expected)
 
 
+def test_with_as_many_groups_as_channels_nothing_is_averaged():
+    first, second = stages(4, 5, 7)
+    assert torch.allclose(local_maps(first, second, 2, 12), literal_maps(first, second, 2, [1] * 12), atol=1e-6)
+
+
+def test_what_was_first_computed_for_scoring_can_be_trained_through():
+    first, second = stages(2, 3, 5, size=22)  # a size that no other test has
+    with torch.inference_mode():
+        local_maps(first, second, 1, 4)
+    first.requires_grad_()
+    local_maps(first, second, 1, 4).sum().backward()
+    assert first.grad is not None and first.grad.abs().sum() > 0
+
+
 @given(count=st.integers(1, 200), groups=st.integers(1, 200))
 def test_channel_groups_are_contiguous_nearly_equal_and_have_each_channel_once(count, groups):
     if groups > count:

@@ -1,0 +1,78 @@
+"""Moving blobs beside what a network finds: on normal footage, the boxes of YOLOv8n.
+
+Groups of people are cut apart at their waists (`objects.motion.parts`), or left as one blob. Uses training videos of
+data/ped2 and of the sample (`./run_all.sh` once), where they are there; YOLOv8n's weights are downloaded to
+cache/weights/ if they are not there. Run: `python -m benchmarks moving_blobs`.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from benchmarks.results import record
+from pixelplay.commands import load_config
+from pixelplay.objects import motion
+from pixelplay.objects.boxes import Boxes, iou
+from pixelplay.objects.weights import get_weights
+from pixelplay.objects.yolo import Yolo
+from pixelplay.videos.cache import FrameCache
+from pixelplay.videos.layouts import read_dataset
+
+DATA = {"sample": Path("data/sample"), "ped2": Path("data/ped2")}  # experiment: root
+WEIGHTS = "yolov8n.pt"
+CONFIDENCE = 0.3  # of YOLO's boxes
+OVERLAP = 0.5  # IoU of two boxes of one object
+VIDEOS = 8  # of each data set
+
+
+def main() -> None:
+    rows = []
+    for experiment, root in DATA.items():
+        if root.is_dir():
+            rows += [[root.name, *row] for row in compared(experiment, root)]
+    record(
+        "moving_blobs",
+        ["footage", "groups", "precision", "recall", "F1", "boxes a frame", "of YOLO"],
+        rows,
+        ["opencv-python", "ultralytics"],
+        f"Of moving blobs against YOLOv8n's boxes of confidence {CONFIDENCE:g} and more, at an IoU of {OVERLAP:g}, in "
+        f"the first {VIDEOS} training videos; YOLO also sees who stands still, and the blobs what it has no class for.",
+    )
+
+
+def compared(experiment: str, root: Path) -> list[list[str]]:
+    """A row for each way to treat groups."""
+    config = load_config([f"experiment={experiment}", f"dataset.root={root}", "weights=in_domain"])
+    weights = get_weights(WEIGHTS, config.paths.cache / "weights", download=True)
+    network = Yolo(weights, config.objects.yolo, torch.device("cpu"), False, config.paths.cache / "Ultralytics")
+    settings = config.objects.motion
+    whole = settings.model_copy(update={"parts": settings.parts.model_copy(update={"valley": 0.0})})
+    ways = {"cut apart": settings, "one blob": whole}
+    raws = [raw for raw in read_dataset(config.dataset) if raw.split == "train"][:VIDEOS]
+    counts = {way: np.zeros(3, np.int64) for way in ways}  # found together, blobs, YOLO's
+    frames = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for one in FrameCache(Path(folder)).fill(raws, [settings.frames], 0.0, 1):
+            seen = network.detect(one.video)
+            seen = seen[seen.confidence >= CONFIDENCE]
+            frames += len(one.video)
+            for way, how in ways.items():
+                counts[way] += agreement(motion.detect(one.video, how), seen, len(one.video))
+    rows = []
+    for way, (both, blobs, boxes) in counts.items():
+        figures = both / blobs, both / boxes, 2 * both / (blobs + boxes), blobs / frames, boxes / frames
+        rows.append([way, *(f"{figure:.2f}" for figure in figures)])
+    return rows
+
+
+def agreement(blobs: Boxes, boxes: Boxes, frames: int) -> np.ndarray:
+    """Pairs that overlap, each box in one at most; blobs; boxes: int64 (3,)."""
+    pairs = 0
+    for t in range(frames):
+        one, other = (found.xyxy[found.position == t] for found in (blobs, boxes))
+        alike = iou(one, other) >= OVERLAP
+        pairs += int(alike[linear_sum_assignment(alike, maximize=True)].sum())
+    return np.array([pairs, len(blobs), len(boxes)])
