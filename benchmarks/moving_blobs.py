@@ -47,7 +47,7 @@ def compared(experiment: str, root: Path) -> list[list[str]]:
     """A row for each way to treat groups."""
     config = load_config([f"experiment={experiment}", f"dataset.root={root}", "weights=in_domain"])
     weights = get_weights(WEIGHTS, config.paths.cache / "weights", download=True)
-    network = Yolo(weights, config.objects.yolo, torch.device("cpu"), False, config.paths.cache / "Ultralytics")
+    network = Yolo(weights, config.objects.yolo, torch.device("cpu"), False, config.paths.cache)
     settings = config.objects.motion
     whole = settings.model_copy(update={"parts": settings.parts.model_copy(update={"valley": 0.0})})
     ways = {"cut apart": settings, "one blob": whole}
