@@ -33,6 +33,8 @@ def main() -> None:
     for experiment, root in DATA.items():
         if root.is_dir():
             rows += [[root.name, *row] for row in compared(experiment, root)]
+    if not rows:
+        raise SystemExit(f"neither {' nor '.join(map(str, DATA.values()))} is there: run `./run_all.sh` once")
     record(
         "moving_blobs",
         ["footage", "groups", "precision", "recall", "F1", "boxes a frame", "of YOLO"],
@@ -72,7 +74,7 @@ def agreement(blobs: Boxes, boxes: Boxes, frames: int) -> np.ndarray:
     """Pairs that overlap, each box in one at most; blobs; boxes: int64 (3,)."""
     pairs = 0
     for t in range(frames):
-        one, other = (found.xyxy[found.position == t] for found in (blobs, boxes))
+        one, other = (found.block(t, t + 1).xyxy for found in (blobs, boxes))
         alike = iou(one, other) >= OVERLAP
         pairs += int(alike[linear_sum_assignment(alike, maximize=True)].sum())
     return np.array([pairs, len(blobs), len(boxes)])

@@ -73,7 +73,7 @@ class VideoPatchCoreSettings(Settings):
     @property
     def described(self) -> PatchSettings:
         """How the backbone in use describes crops."""
-        return self.patches.model_copy(update={"channels": self.encoder.described}) if self.own else self.patches
+        return self.patches.model_copy(update={"channels": self.encoder.descriptor_size}) if self.own else self.patches
 
     @property
     def shrinkage(self) -> float | None:

@@ -55,7 +55,7 @@ class EncoderSettings(Settings):
         return self
 
     @property
-    def described(self) -> int:
+    def descriptor_size(self) -> int:
         """Channels of a local descriptor."""
         return self.channels or sum(self.widths[2:])
 

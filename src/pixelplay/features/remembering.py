@@ -74,7 +74,10 @@ def choose(
         )
     groups = [np.load(folder / f"{stream}.npy", mmap_mode="r") for folder in filled]
     matrix = None if shrinkage is None else whitening(groups, shrinkage)
-    compared = groups if matrix is None else [_whitened(folder / f"{stream}.npy", matrix) for folder in filled]
+    compared = groups
+    if matrix is not None:
+        paths = [folder / f"{stream}.whitened.npy" for folder in filled]
+        compared = [_whitened(group, matrix, path) for group, path in zip(groups, paths, strict=True)]
     entries = select_coreset(compared, config, seed, threads=0).indices
     starts = np.cumsum([0, *map(len, groups)])
     group = np.searchsorted(starts, entries, side="right") - 1
@@ -86,13 +89,12 @@ def choose(
     return Chosen(vectors, pd.concat(rows, ignore_index=True), matrix)
 
 
-def _whitened(path: Path, matrix: np.ndarray) -> np.ndarray:
-    """Stored vectors times the matrix, beside them on disk, memory-mapped."""
-    vectors, result = np.load(path, mmap_mode="r"), path.with_suffix(".whitened.npy")
-    with NpyWriter(result, vectors.shape[1:], np.float32) as writer:
+def _whitened(vectors: np.ndarray, matrix: np.ndarray, path: Path) -> np.ndarray:
+    """Vectors times the matrix, written to `path` and memory-mapped."""
+    with NpyWriter(path, vectors.shape[1:], np.float32) as writer:
         for start in range(0, len(vectors), ROWS):
             writer.extend(vectors[start : start + ROWS] @ matrix.T)
-    return np.load(result, mmap_mode="r")
+    return np.load(path, mmap_mode="r")
 
 
 def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:

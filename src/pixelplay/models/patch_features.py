@@ -37,16 +37,20 @@ def _pooled(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
     Both are averages over rows and over columns, so both together are one matrix, and a matrix product is several times
     faster than the two poolings, forwards and backwards.
     """
-    rows, columns = (_averages(given, wanted).to(x) for given, wanted in zip(x.shape[-2:], size, strict=True))
-    return torch.kron(rows, columns) @ x.flatten(2).transpose(1, 2)
+    return _pooling(x.shape[-2:], size).to(x) @ x.flatten(2).transpose(1, 2)
 
 
 @cache
+def _pooling(given: torch.Size, wanted: torch.Size) -> torch.Tensor:
+    """The matrix float32 (H * W, H' * W') that `_pooled` multiplies by."""
+    with torch.inference_mode(False):  # what is kept must serve training, too
+        return torch.kron(*map(_averages, given, wanted))
+
+
 def _averages(given: int, wanted: int) -> torch.Tensor:
     """The matrix float32 (wanted, given) of averages over 3 neighbours, no padding, then adaptive ones."""
-    with torch.inference_mode(False):  # what is kept must serve training, too
-        three = F.avg_pool1d(torch.eye(given)[None], 3, stride=1)  # (1, given, given - 2)
-        return F.adaptive_avg_pool1d(three, wanted)[0].T.contiguous()
+    three = F.avg_pool1d(torch.eye(given)[None], 3, stride=1)  # (1, given, given - 2)
+    return F.adaptive_avg_pool1d(three, wanted)[0].T
 
 
 def channel_groups(count: int, groups: int) -> torch.Tensor:

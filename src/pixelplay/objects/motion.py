@@ -98,13 +98,14 @@ def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tu
     boxes, means = [], []
     for blob in large:
         x, y, width, height = stats[blob, :4]
-        for rows, columns in parts(labels[y : y + height, x : x + width] == blob, config.parts):
-            place = slice(y + rows.start, y + rows.stop), slice(x + columns.start, x + columns.stop)
-            inside = labels[place] == blob
-            if np.count_nonzero(inside) < config.min_area:
+        window = slice(y, y + height), slice(x, x + width)
+        shape = labels[window] == blob
+        for part in parts(shape, config.parts):
+            if np.count_nonzero(shape[part]) < config.min_area:
                 continue
-            boxes.append([place[1].start, place[0].start, place[1].stop, place[0].stop])
-            means.append(difference[place][inside & (mask[place] > 0)].mean())
+            rows, columns = part
+            boxes.append([x + columns.start, y + rows.start, x + columns.stop, y + rows.stop])
+            means.append(difference[window][part][shape[part] & (mask[window][part] > 0)].mean())
     mean = np.array(means, np.float32)
     return np.array(boxes, np.float32).reshape(-1, 4), mean / (mean + np.float32(threshold))
 
