@@ -69,6 +69,17 @@ def test_the_source_document_s_post_processing_is_as_it_says() -> None:
     assert {m.normalise.scope for m in members.values()} == {"all"}
 
 
+def test_the_source_document_s_fusion_puts_every_member_between_0_and_1(old: Path) -> None:
+    config = load_config(["experiment=pixelplay26", f"fusion.external=[{old}]"])
+    fusion = config.fusion
+    members = {name: fusion.members.get(name, fusion.default) for name in config.detectors}
+    members["old"] = fusion.members.get("old", fusion.external_default)
+    assert {"videomae_reconstruction", "videomae_profile", "st_ae"} < members.keys()
+    for name, member in members.items():
+        method, high = member.normalise.method, member.normalise.high
+        assert method == "minmax" or (method == "percentile" and high == 100.0), name
+
+
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
