@@ -48,7 +48,7 @@ def draw_changes(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
         _dots(axis, table, f"{metric}_gain", f"{metric}_gain_error", PLANTED, "")
         axis.axvline(0, color="0.4", linewidth=1)
         axis.set_title(TITLES[name], fontsize=9, loc="left")
-    axes[-1].set_xlabel(f"gain in {metric.upper()} over the configured fusion, on planted anomalies, ± standard error")
+    axes[-1].set_xlabel(f"gain in {metric.upper()} over the configured fusion,\non planted anomalies, ± standard error")
     return figure
 
 
