@@ -30,8 +30,8 @@ from pixelplay.models.backbones import Backbone, ClipStages
 from pixelplay.models.patch_features import frame_vectors, spatial_vectors, temporal_pyramid, temporal_vectors
 from pixelplay.objects.boxes import Boxes
 from pixelplay.training.device import autocast_bf16, find_device
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.originals import Originals
-from pixelplay.videos.sources import ImageFolder
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
 

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from pixelplay.config import DatasetConfig, FrameFormat, HeldoutConfig
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.sources import Frame, ImageFolder
+from pixelplay.videos.sources import Frame
 
 WIDTH, HEIGHT = 64, 48
 GRAY = FrameFormat(height=12, width=16, gray=True)

@@ -8,10 +8,10 @@ import numpy as np
 
 from pixelplay.commands import load_config
 from pixelplay.config import CorruptionConfig, PseudoConfig
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.originals import Originals
 from pixelplay.videos.pseudo.kinds import Piece
 from pixelplay.videos.pseudo.scene import Survey
-from pixelplay.videos.sources import ImageFolder
 from pixelplay.videos.video import Video
 
 WIDTH, HEIGHT = 120, 80

@@ -35,9 +35,11 @@ from tests.footage import (
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
 from pixelplay.videos.cache import CachedVideo, FrameCache, bytes_needed, require_space, source_key, truth_key
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.sources import Frame, ImageFolder, VideoFile
-from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.sources import Frame
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.video_file import VideoFile
 
 PLAIN = FrameFormat(height=8, width=8, gray=True)
 

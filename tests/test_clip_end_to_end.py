@@ -26,8 +26,8 @@ from pixelplay.models.patch_features import temporal_pyramid
 from pixelplay.objects.boxes import Boxes
 from pixelplay.scores.submission import validate
 from pixelplay.stages import detect, fuse, prepare, score, train
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.originals import Originals
-from pixelplay.videos.sources import ImageFolder
 from pixelplay.videos.video import Video
 from pixelplay.weights.backbones import load_backbone
 

@@ -13,7 +13,7 @@ from pixelplay.config import HeldoutConfig
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.stages import prepare
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import PixelMasks
+from pixelplay.videos.truth_files import PixelMasks
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 

@@ -10,10 +10,11 @@ from scipy.io import savemat
 from tests.footage import HEIGHT, WIDTH, dataset, encoded, picture, write_frames, write_video
 
 from pixelplay.errors import ConfigError, DataError
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.sources import ImageFolder, VideoFile
-from pixelplay.videos.truth import read_tracks
+from pixelplay.videos.truth_files import read_tracks
+from pixelplay.videos.video_file import VideoFile
 
 LAYOUTS = ("avenue", "folder", "ped2", "pixelplay26", "shanghaitech")
 

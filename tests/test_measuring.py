@@ -14,7 +14,7 @@ from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.stages.measuring import measure_objects
 from pixelplay.stages.object_tables import COLUMNS
-from pixelplay.videos.truth import PixelMasks
+from pixelplay.videos.truth_files import PixelMasks
 from pixelplay.videos.video import Video
 
 FRAMES, WIDTH, HEIGHT = 6, 20, 10

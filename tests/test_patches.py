@@ -18,8 +18,8 @@ from pixelplay.models.backbones import Backbone
 from pixelplay.models.crops import crop_batches, tube_rows
 from pixelplay.objects.boxes import Boxes
 from pixelplay.training.augmentation import Augmentation
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.originals import Originals
-from pixelplay.videos.sources import ImageFolder
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.footage import HEIGHT, WIDTH, encoded, picture, write_frames, write_video
 
 from pixelplay.errors import DataError
-from pixelplay.videos.sources import ImageFolder, VideoFile, is_truncated, natural_key
+from pixelplay.videos.image_folder import ImageFolder, is_truncated
+from pixelplay.videos.sources import natural_key
+from pixelplay.videos.video_file import VideoFile
 
 PROGRESSIVE = (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
 UNCOMPRESSED = (cv2.IMWRITE_TIFF_COMPRESSION, 1)

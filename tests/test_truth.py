@@ -9,7 +9,7 @@ from scipy.io import savemat
 from tests.footage import encoded
 
 from pixelplay.errors import DataError
-from pixelplay.videos.truth import FrameLabels, PixelMasks, load_avenue_masks, load_npy, read_tracks
+from pixelplay.videos.truth_files import FrameLabels, PixelMasks, load_avenue_masks, load_npy, read_tracks
 
 SIZE = (8, 6)  # width, height
 

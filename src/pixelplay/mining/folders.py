@@ -11,7 +11,9 @@ from pixelplay.config.mining import MineConfig
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.scenes import require_found, wanted
-from pixelplay.videos.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ImageFolder, natural_key
+from pixelplay.videos.image_folder import IMAGE_SUFFIXES, ImageFolder
+from pixelplay.videos.sources import natural_key
+from pixelplay.videos.video_file import VIDEO_SUFFIXES
 
 SECOND = 1_000_000  # microseconds
 

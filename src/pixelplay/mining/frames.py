@@ -8,7 +8,9 @@ import numpy as np
 
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
-from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, ImageFolder, VideoFile
+from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.sources import Frame
+from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
 
 IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")
 

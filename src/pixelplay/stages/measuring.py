@@ -20,7 +20,7 @@ from pixelplay.metrics.tao import tao_metrics
 from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
 from pixelplay.stages.object_tables import NO_TRACK, ObjectStream, read_streams
-from pixelplay.videos.truth import read_tracks
+from pixelplay.videos.truth_files import read_tracks
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import ScoredVideo
 from pixelplay.stages import detecting
 from pixelplay.training.device import find_device
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
-from pixelplay.videos.sources import ImageFolder
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:

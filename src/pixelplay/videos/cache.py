@@ -26,7 +26,7 @@ from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.noise import noise_level
 from pixelplay.videos.originals import Originals, nearest
 from pixelplay.videos.sources import Frame
-from pixelplay.videos.truth import FrameLabels
+from pixelplay.videos.truth_files import FrameLabels
 from pixelplay.videos.video import Video, format_name
 
 REPLACED = "replaced by its nearest readable neighbour"

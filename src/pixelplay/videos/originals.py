@@ -5,6 +5,7 @@ Never held in memory all at once and never stored: 10 hours of video must not ne
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,7 +13,9 @@ import numpy as np
 
 from pixelplay.errors import MissingArtifactError
 from pixelplay.videos.denoise import denoise
-from pixelplay.videos.sources import Source, source_from_json
+from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.sources import Source
+from pixelplay.videos.video_file import VideoFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +96,10 @@ def nearest(known: np.ndarray) -> np.ndarray:
     after = np.searchsorted(places, at).clip(max=len(places) - 1)
     before = np.where(places[after] > at, (after - 1).clip(min=0), after)
     return np.where(at - places[before] <= np.abs(places[after] - at), places[before], places[after])
+
+
+def source_from_json(value: dict[str, Any]) -> Source:
+    """The source that `as_json` described."""
+    if "path" in value:
+        return VideoFile(Path(value["path"]))
+    return ImageFolder(Path(value["folder"]), tuple(value["names"]), tuple(value["numbers"]))

@@ -10,7 +10,7 @@ import numpy as np
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.originals import Originals
-from pixelplay.videos.truth import PixelMasks
+from pixelplay.videos.truth_files import PixelMasks
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.sources import ImageFolder
-from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, load_avenue_masks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, load_avenue_masks
 
 EXPECTED = """  training_videos/NN.avi       normal (a video file or a folder of frames)
   testing_videos/NN.avi        to be scored

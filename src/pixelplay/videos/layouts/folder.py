@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.sources import ImageFolder
-from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
 
 EXPECTED = """  train/<video>/<frame>.jpg    or train/<video>.mp4: normal (.jpg .png .tif .bmp; .avi .mp4 .mkv .mov)
   test/<video>/<frame>.jpg     or test/<video>.mp4: to be scored

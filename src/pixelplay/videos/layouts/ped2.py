@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.folder import mask_folder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.sources import ImageFolder
-from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, read_mask_image
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, read_mask_image
 
 EXPECTED = """  Train/TrainNNN/FFF.tif       normal (.tif .jpg .png .bmp)
   Test/TestNNN/FFF.tif         to be scored

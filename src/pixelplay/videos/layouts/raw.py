@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelplay.errors import DataError
-from pixelplay.videos.sources import VIDEO_SUFFIXES, ImageFolder, Source, VideoFile, natural_key
-from pixelplay.videos.truth import LabelFile, PixelMasks
+from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.sources import Source, natural_key
+from pixelplay.videos.truth_files import LabelFile, PixelMasks
+from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
 
 TRACK_SUFFIXES = (".csv", ".txt")
 

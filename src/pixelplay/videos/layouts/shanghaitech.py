@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.sources import ImageFolder
-from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks, load_npy
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, load_npy
 
 EXPECTED = """  training/videos/SS_NNN.avi           normal (or training/frames/SS_NNN/FFF.jpg)
   testing/frames/SS_NNNN/FFF.jpg       to be scored, numbered from 0

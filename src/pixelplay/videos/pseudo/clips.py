@@ -21,11 +21,11 @@ from pixelplay.config import CorruptionConfig, PseudoConfig, PseudoKind
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.denoise import GRAY_SHARE
 from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.videos.pseudo.scene import Scene, Survey
-from pixelplay.videos.sources import ImageFolder
-from pixelplay.videos.truth import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
 from pixelplay.videos.video import Video
 
 SPLIT = "pseudo"
