@@ -22,6 +22,7 @@ from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.scores import fusion_file
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index
+from pixelplay.videos.truth import VideoTruth, save_truth
 from pixelplay.videos.video import Video
 
 FRAMES = 12  # of a clip; 4 to 7 are anomalous
@@ -62,10 +63,13 @@ def run(small_run: list[str]) -> Run:
     """Configuration, with further overrides, of a run with known raw scores; one of its two test videos has labels."""
     overrides = [*small_run, "detector=[conv_ae_tiny,st_ae_tiny]"]
     config, index = prepared(overrides)
-    clips = [Video(c, "pseudo", np.arange(FRAMES), (32, 24), Path("none"), labels=LABELS) for c in CLIPS]
+    clips = [Video(c, "pseudo", np.arange(FRAMES), (32, 24), Path("none")) for c in CLIPS]
+    test = list(prepare.load_labels(config, index).values())
     index = replace(index, pseudo=clips, pseudo_key="planted")
     files = RunFiles.of(config)
     index.save(files.index)
+    planted = [VideoTruth(c, np.arange(FRAMES), LABELS.astype(np.uint8)) for c in CLIPS]
+    save_truth(files.truth, {"test": test, "pseudo": planted})
     kinds = [clip.rpartition("-")[0] for clip in CLIPS]
     pd.DataFrame({"video": CLIPS, "kind": kinds}).to_csv(files.pseudo_clips, index=False)
     write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0, "conv_ae/mean": 1.0}, "st_ae": {"st_ae": 0.0}})
@@ -89,6 +93,15 @@ def change_index(config: Config, change: Callable[[dict], None]) -> None:
     value = json.loads(path.read_text())
     change(value)
     path.write_text(json.dumps(value))
+
+
+def change_labels(config: Config, labels: list[int] | None) -> None:
+    """Of the first test video, the only one that has labels."""
+    folder, index = RunFiles.of(config).truth, prepare.load_index(config)
+    first, *others = prepare.load_labels(config, index).values()
+    changed = replace(first, labels=None if labels is None else np.array(labels, np.uint8))
+    planted = list(prepare.load_labels(config, index, "pseudo").values())
+    save_truth(folder, {"test": [changed, *others], "pseudo": planted})
 
 
 # --- what it writes -------------------------------------------------------------------------------------------------
@@ -144,23 +157,18 @@ def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Ru
 
 
 def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_any(run: Run):
-    def flip(index: dict) -> None:
-        index["test"][0]["labels"] = [1 - label for label in index["test"][0]["labels"]]
-
-    def forget(index: dict) -> None:
-        index["test"][0]["labels"] = None
-
+    labels = [0, 1, 1, 0, 0]
     over = "ablate.over=[pooling,smooth,weights]"
     for options in (["ablate.search=true"], ["ablate.search=true", over, "ablate.margin=0.0"]):
         config, written, figures = run(*options), [], []
-        for change in (lambda index: None, flip, forget):
-            change_index(config, change)
+        for changed in (labels, [1 - label for label in labels], None):
+            change_labels(config, changed)
             ablate.run(config)
             written.append(RunFiles.of(config).chosen_fusion.read_bytes())
             figures.append(table(config, "alone").get("on_labels_ap"))
         assert written[0] == written[1] == written[2]
         assert not np.allclose(figures[0], figures[1]) and figures[2] is None  # the labels did change
-        change_index(config, lambda index: index["test"][0].update(labels=[0, 1, 1, 0, 0]))
+        change_labels(config, labels)
 
 
 def test_the_chosen_fusion_is_taken_by_fuse_and_scores_as_the_table_says(run: Run):
@@ -274,7 +282,7 @@ def test_planted_anomalies_that_are_not_scored_yet_are_told_with_the_command(run
 
 def test_labels_of_one_class_are_told_with_the_way_round_them(run: Run):
     config = run()
-    change_index(config, lambda index: index["test"][0].update(labels=[0] * 5))
+    change_labels(config, [0] * 5)
     with pytest.raises(DataError, match=r"test labels: all 5 labels are 0; .*ablate\.labels=false leaves them out"):
         ablate.run(config)
     ablate.run(run("ablate.labels=false"))
@@ -335,10 +343,10 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(
     fuse.run(with_file)
     fused = pd.read_parquet(files.fused).query("stream == 'fused'").set_index(["split", "video", "frame"])["score"]
     row = table(config, "comparison").loc["search"]
-    for split, videos, column in (("pseudo", prepare.load_index(config).pseudo, "ap"), ("test", None, "on_labels_ap")):
-        videos = videos or prepare.load_index(config).test
-        places = [(split, video.id, int(n)) for video in videos for n in video.numbers]
-        labels = np.concatenate([video.labels for video in videos])
+    for split, column in (("pseudo", "ap"), ("test", "on_labels_ap")):
+        known = prepare.load_labels(config, prepare.load_index(config), split).values()
+        places = [(split, one.video, int(n)) for one in known for n in one.numbers]
+        labels = np.concatenate([one.labels for one in known])
         assert row[column] == pytest.approx(average_precision_score(labels, fused.loc[places])), split
     evaluate.run(with_file)
     report.run(with_file)

@@ -111,23 +111,11 @@ def test_frames_asked_for_at_their_own_size_are_untouched(tmp_path: Path):
     assert np.array_equal(one.video.frames(own)[1], picture(1))
 
 
-def test_a_video_carries_its_frame_numbers_labels_and_masks(tmp_path: Path):
+def test_a_video_carries_its_frame_numbers(tmp_path: Path):
     write_frames(tmp_path / "01", [4, 5, 9])
-    labels = FrameLabels(Path("l"), np.array([4, 5, 9]), np.array([0, 1, 1]))
-    masks = PixelMasks("images", "nowhere", {})
-    raw = with_changes(folder_video(tmp_path / "01"), labels=LabelFile(Path("l"), lambda: labels), masks=masks)
     for _ in range(2):  # decoded, then found
-        [one] = fill(tmp_path / "cache", [raw], [GRAY])
-        assert (one.video.numbers.tolist(), one.video.labels.tolist()) == ([4, 5, 9], [0, 1, 1])
-        assert one.video.masks == masks
-
-
-def test_labels_that_do_not_match_the_frames_stop_the_fill(tmp_path: Path):
-    write_frames(tmp_path / "01", range(3))
-    labels = FrameLabels(Path("l.csv"), np.arange(4), np.zeros(4, np.uint8))
-    raw = with_changes(folder_video(tmp_path / "01"), labels=LabelFile(Path("l.csv"), lambda: labels))
-    with pytest.raises(DataError, match=r"l\.csv: 4 labels for a video of 3 frames"):
-        fill(tmp_path / "cache", [raw], [GRAY])
+        [one] = fill(tmp_path / "cache", [folder_video(tmp_path / "01")], [GRAY])
+        assert one.video.numbers.tolist() == [4, 5, 9]
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 10_000])

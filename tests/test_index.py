@@ -13,7 +13,6 @@ from pixelplay.config import HeldoutConfig
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.stages import prepare
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth_files import PixelMasks
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 
@@ -42,12 +41,9 @@ def test_an_index_is_read_as_it_was_written(tmp_path: Path):
         numbers=np.array([3, 5, 6]),
         size=(640, 360),
         folder=tmp_path / "cache",
-        labels=np.array([0, 1, 1], np.uint8),
-        masks=PixelMasks("images", "masks", {5: "5.png"}, first=0),
-        tracks=tmp_path / "tracks.csv",
     )
     train = [Video(id=str(i), split="train", numbers=np.arange(10), size=(8, 6), folder=tmp_path) for i in range(3)]
-    index = Index("name", "0123", "4567", HeldoutConfig(share=0.3, min_videos=8, seed=4), train, [full])
+    index = Index("name", "0123", "4567", HeldoutConfig(share=0.3, min_videos=8, gap=2, seed=4), train, [full])
     index.save(tmp_path / "index.json")
     read = Index.load(tmp_path / "index.json")
     assert (read.dataset, read.train_key, read.test_key, read.heldout) == (
@@ -57,11 +53,10 @@ def test_an_index_is_read_as_it_was_written(tmp_path: Path):
         index.heldout,
     )
     [video] = read.test
-    assert (video.id, video.size, video.folder, video.tracks) == (full.id, full.size, full.folder, full.tracks)
-    assert (video.numbers.tolist(), video.labels.tolist(), video.masks) == ([3, 5, 6], [0, 1, 1], full.masks)
-    assert video.labels.dtype == np.uint8
+    assert (video.id, video.size, video.folder) == (full.id, full.size, full.folder)
+    assert video.numbers.tolist() == [3, 5, 6]
     assert [(v.id, v.start, len(v)) for v in read.fit] == [(v.id, v.start, len(v)) for v in index.fit]
-    assert sum(map(len, read.calibration)) == 9  # three of ten frames of each
+    assert sum(map(len, read.held)) == 9  # three of ten frames of each
 
 
 def test_a_missing_index_says_which_command_writes_it(tmp_path: Path):
@@ -69,7 +64,7 @@ def test_a_missing_index_says_which_command_writes_it(tmp_path: Path):
         Index.load(tmp_path / "index.json")
 
 
-def test_a_block_has_the_frames_and_numbers_of_its_place_and_no_truth(small_run: list[str]):
+def test_a_block_has_the_frames_and_numbers_of_its_place(small_run: list[str]):
     index = prepared(small_run)
     form = prepare.formats(load_config(small_run))[0]
     video = index.test[0]
@@ -77,7 +72,6 @@ def test_a_block_has_the_frames_and_numbers_of_its_place_and_no_truth(small_run:
     assert block.numbers.tolist() == [6, 8, 9]
     assert np.array_equal(block.frames(form), video.frames(form)[1:4])
     assert np.array_equal(block.block(1, 3).frames(form), video.frames(form)[2:4])
-    assert block.labels is None and block.masks is None and block.tracks is None
     for start, stop in ((-1, 2), (2, 2), (3, 6)):
         with pytest.raises(DataError, match="no block"):
             video.block(start, stop)
@@ -90,10 +84,11 @@ def test_prepare_lists_videos_numbers_labels_and_holds_footage_out(small_run: li
     index = prepared(small_run)
     assert (ids(index.train), ids(index.test)) == (["01", "02", "03"], ["01", "02"])
     assert index.test[0].numbers.tolist() == [5, 6, 8, 9, 12]
-    assert index.test[0].labels.tolist() == [0, 1, 1, 0, 0]
-    assert index.test[1].labels is None
-    assert [len(part) for part in index.calibration] == [4, 4, 4]  # a fifth of 20 frames of each of three videos
-    assert sum(map(len, index.fit)) == 48
+    truth = prepare.load_labels(load_config(small_run), index)
+    assert truth["01"].labels.tolist() == [0, 1, 1, 0, 0]
+    assert truth["02"].labels is None
+    assert [len(part) for part in index.held] == [5, 5, 5]  # a quarter of 20 frames of each of three videos
+    assert sum(map(len, index.fit)) == 3 * (20 - 5 - 4)  # with a gap of four
 
 
 def test_a_video_shorter_than_a_window_is_prepared_and_padded(small_run: list[str]):
@@ -193,7 +188,7 @@ def test_labels_that_are_added_later_are_taken_without_decoding_again(
     arrays = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.npy")}
     (small_folder / "test_labels/02.csv").write_text("frame,label\n0,1\n1,1\n2,0\n")
     index = prepared(small_run)
-    assert index.test[1].labels is not None and index.test[1].labels.tolist() == [1, 1, 0]
+    assert prepare.load_labels(load_config(small_run), index)["02"].labels.tolist() == [1, 1, 0]
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.npy")} == arrays
     assert (index.train_key, index.test_key) == (
         before.train_key,

@@ -21,6 +21,7 @@ from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.noise import noise_level
 from pixelplay.videos.pseudo import clips as module
 from pixelplay.videos.pseudo.clips import Clip, render_clips
+from pixelplay.videos.truth import read_label_files, read_truth
 from pixelplay.videos.video import Video
 
 CONFIG = settings(seeds=[0], frames=40)
@@ -77,11 +78,12 @@ def test_a_clip_becomes_a_video_with_labels_and_masks(tmp_path: Path, heldout: l
         video = one.video
         assert (video.id, video.split, video.size) == (f"{clip.kind}-0", "pseudo", (WIDTH, HEIGHT))
         assert video.numbers.tolist() == list(range(len(clip.shown)))
-        assert np.flatnonzero(video.labels).tolist() == list(range(clip.first, clip.stop))
+        raw = clip.raw()
+        truth = read_truth(raw, video, read_label_files([raw])[raw.id])
+        assert np.flatnonzero(truth.labels).tolist() == list(range(clip.first, clip.stop))
         assert clip.first > 0 and clip.stop < len(video)
         for t in range(len(video)):
-            mask = video.masks.read(t, video.size)
-            assert mask.any() == bool(video.labels[t])
+            assert truth.masks.at(t).any() == bool(truth.labels[t])
         assert video.noise is not None and len(video.noise) == len(video)
         assert one.problems == []
         shown = next(frame for t, frame in enumerate(video.full_size()) if t == clip.first)

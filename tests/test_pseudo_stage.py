@@ -107,11 +107,13 @@ def scores() -> pd.DataFrame:
 
 def test_the_index_has_a_clip_of_every_kind_with_labels_and_masks(place: Place):
     index = place.index()
+    truth = prepare.load_labels(place.config(), index, "pseudo")
     assert [video.id for video in index.pseudo] == [f"{kind}-0" for kind in KINDS]
     for video in index.pseudo:
         assert (video.split, len(video), video.size) == ("pseudo", 40, (120, 80))
-        assert video.labels.tolist() == [int(video.masks.read(t, video.size).any()) for t in range(40)]
-        assert video.labels.sum() == 12
+        known = truth[video.id]
+        assert known.labels.tolist() == [int(known.masks.at(t).any()) for t in range(40)]
+        assert known.labels.sum() == 12
     assert len({video.key for video in index.pseudo}) == 6
 
 
@@ -144,12 +146,12 @@ def test_clips_are_left_clean_where_the_test_footage_is_clean_or_nobody_wants_th
 def test_the_table_names_kind_seed_source_and_anomalous_frames_of_every_clip(place: Place):
     table = pd.read_csv("outputs/folder/pseudo_anomalies.csv", dtype={"source": str}, keep_default_na=False)
     assert table["kind"].tolist() == KINDS and set(table["seed"]) == {0}
-    by_id = {video.id: video for video in place.index().pseudo}
+    by_id = prepare.load_labels(place.config(), place.index(), "pseudo")
     held = {video.id: video for video in place.index().held.planting}
     for row in table.itertuples():
         video, source = by_id[row.video], held[row.source]
         anomalous = np.flatnonzero(video.labels)
-        assert (row.frames, row.first, row.last, row.left_out) == (len(video), anomalous[0], anomalous[-1], "")
+        assert (row.frames, row.first, row.last, row.left_out) == (len(video.numbers), anomalous[0], anomalous[-1], "")
         assert source.numbers[0] <= row.source_first <= row.source_last <= source.numbers[-1]
 
 
@@ -312,7 +314,7 @@ def test_objects_are_looked_for_in_clips_too_and_reach_the_detector(
     table = pd.read_parquet("outputs/folder/scores/counting.parquet")
     patch = table[(table["split"] == "pseudo") & (table["video"] == "foreign_patch-0")]["score"].to_numpy()
     index = prepare.load_index(config)
-    labels = index.pseudo[0].labels
+    labels = prepare.load_labels(config, index, "pseudo")[index.pseudo[0].id].labels
     assert patch[labels == 1].mean() > patch[labels == 0].mean() + 0.5  # the patch is one thing more
     next(index.pseudo[0].folder.glob("objects-motion-*.parquet")).unlink()
     assert detect.pending(config) == "to look for objects by motion: 1 tables lack"

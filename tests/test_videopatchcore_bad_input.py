@@ -233,7 +233,7 @@ def test_labels_of_test_videos_change_nothing_that_is_submitted(place: Path, tmp
         Path(f"data/test_labels/{name}.csv").write_text("frame,label\n" + rows)
     for stage in (prepare, detect, train, score, fuse):
         stage.run(config())
-    assert by_id(prepare.load_index(config()).test, "strange").labels is not None
+    assert prepare.load_labels(config(), prepare.load_index(config()))["strange"].labels is not None
     files = RunFiles.of(config())
     for path in (files.scores(NAME), files.fused, files.submission):
         assert path.read_bytes() == (place / path).read_bytes()

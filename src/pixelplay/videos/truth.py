@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.artifacts import read_table, write_table
-from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.errors import MissingArtifactError
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.truth_files import FrameLabels, TrackBoxes, read_tracks
 from pixelplay.videos.video import Video
@@ -122,7 +122,7 @@ def load_truth(folder: Path, videos: Sequence[Video], split: str) -> Truth:
         rows = {str(video): of for video, of in frames[frames["split"] == split].groupby("video", sort=False)}
         boxes = {str(video): of for video, of in tracks[tracks["split"] == split].groupby("video", sort=False)}
         return Truth([_of_rows(video, rows[video.id], boxes.get(video.id)) for video in videos])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:  # missing columns or videos, another type, other frames
         raise MissingArtifactError(
             f"{folder}: not the ground truth of this run's {split} videos ({error!r}): delete it and run "
             "`python src/prepare.py` again with the same options"
@@ -149,7 +149,7 @@ def _track_rows(split: str, one: VideoTruth) -> pd.DataFrame:
 
 def _of_rows(video: Video, rows: pd.DataFrame, boxes: pd.DataFrame | None) -> VideoTruth:
     if rows["frame"].tolist() != video.numbers.tolist():
-        raise DataError(f"other frames of video {video.id}")
+        raise ValueError(f"other frames of video {video.id}")
     labels, runs = rows["label"], rows["runs"]
     tracks = None
     if rows["tracked"].iloc[0]:
