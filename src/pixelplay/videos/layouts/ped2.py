@@ -71,8 +71,8 @@ def _renumbered(video: RawVideo, folder: Path) -> PixelMasks:
         counts_from = numbers[0]
     elif first != counts_from and not (complete and numbers[0] == counts_from):
         raise DataError(
-            f"{folder}: {len(numbers)} masks numbered {numbers[0]} to {numbers[-1]} for frames that count from {first}; "
-            "it is not known which mask belongs to which frame: store a mask for each frame, or number masks and frames alike"
+            f"{folder}: {len(numbers)} masks numbered {numbers[0]} to {numbers[-1]}, frames that count from "
+            f"{first}: which belong together is ambiguous; store a mask for each frame, or number both alike"
         )
     files = {number - counts_from + first: name for number, name in (masks.files or {}).items()}
     return PixelMasks(
