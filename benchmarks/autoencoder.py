@@ -129,7 +129,7 @@ def _whole_runs() -> list[list[str]]:
     window, stride, noise = (detector.settings[key] for key in ("window", "stride", "noise"))
     assert detector.frames is not None
     clips = Clips(index.fit, detector.frames, window, stride)
-    held = Clips(index.calibration, detector.frames, window, stride)
+    held = Clips(index.held.validation, detector.frames, window, stride)
     losses: dict[str, list[float]] = {"plain": [], "ours": []}
 
     def train_plain() -> None:

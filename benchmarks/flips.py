@@ -88,7 +88,8 @@ def judged_frames(dataset: DatasetConfig, config: RestoreConfig, folder: Path) -
 def folds(videos: list[Video], dataset: DatasetConfig) -> Iterator[tuple[list[Video], list[Video]]]:
     """(to fit, held out): whole videos in either; each in turn where the data set would share out blocks of time."""
     if len(videos) >= dataset.heldout.min_videos:
-        yield hold_out(videos, dataset.heldout)
+        fit, held = hold_out(videos, dataset.heldout)
+        yield fit, list(held)
     else:
         yield from (([v for v in videos if v is not held], [held]) for held in videos)
 

@@ -58,7 +58,7 @@ def folder_video(folder: Path, split: str = "train") -> RawVideo:
 def dataset(
     layout: str, root: Path | None, candidates: tuple[str, ...] = (), tracks: Path | None = None
 ) -> DatasetConfig:
-    heldout = HeldoutConfig(share=0.2, min_videos=8, seed=0)
+    heldout = HeldoutConfig(share=0.2, min_videos=8, gap=2, seed=0)
     return DatasetConfig(
         name=layout,
         layout=layout,

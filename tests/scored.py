@@ -24,7 +24,7 @@ def write_scores(config: Config, index: Index, streams: Mapping[str, Sequence[fl
     files = RunFiles.of(config)
     test, held = (
         pd.DataFrame([(v.id, int(n)) for v in videos for n in v.numbers], columns=["video", "frame"])
-        for videos in (index.test, index.calibration)
+        for videos in (index.test, index.held.calibration)
     )
     tables = [
         rows.assign(split=split, stream=stream, score=np.asarray(values[: len(rows)], np.float32))

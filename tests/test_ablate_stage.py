@@ -42,7 +42,11 @@ def write_planted_scores(config: Config, index: Index, streams: dict[str, dict[s
     for detector, signals in streams.items():
         tables = []
         for seed, (stream, signal) in enumerate(signals.items()):
-            for split, videos in (("test", index.test), ("calibration", index.calibration), ("pseudo", index.pseudo)):
+            for split, videos in (
+                ("test", index.test),
+                ("calibration", index.held.calibration),
+                ("pseudo", index.pseudo),
+            ):
                 for i, video in enumerate(videos):
                     values = planted(i, signal, seed + len(detector)) if split == "pseudo" else video.numbers % 7 + seed
                     rows = {"split": split, "video": video.id, "frame": video.numbers, "stream": stream}

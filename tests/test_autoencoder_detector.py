@@ -16,6 +16,7 @@ from pixelplay.detectors.autoencoder import AutoencoderDetector
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.models.error_pooling import POOLINGS
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 
 STREAMS = ["conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)]
@@ -44,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     heldout = [cached_video(folder, "heldout", walking_square(40, seed=9))]
     detector = AutoencoderDetector("conv_ae", detector_config(), CPU)
     config = trainer_config(max_epochs=15, learning_rate=5e-3, batch_size=16, loggers=[])
-    detector.fit(fit, heldout, TrainingRun("conv_ae", config, folder / "training", CPU, 0))
+    detector.fit(fit, Heldout(heldout), TrainingRun("conv_ae", config, folder / "training", CPU, 0))
     detector.save(folder / "saved")
     return folder / "saved"
 
@@ -230,7 +231,7 @@ def test_the_others_of_the_family_find_it_too_and_are_the_same_when_loaded(tmp_p
     heldout = [cached_video(tmp_path, "heldout", walking_square(40, seed=9))]
     first, second = (AutoencoderDetector(name, detector_config(name), CPU) for _ in range(2))
     config = trainer_config(max_epochs=15, learning_rate=5e-3, batch_size=16, loggers=[])
-    first.fit(fit, heldout, TrainingRun(name, config, tmp_path / "training", CPU, 0))
+    first.fit(fit, Heldout(heldout), TrainingRun(name, config, tmp_path / "training", CPU, 0))
     first.save(tmp_path / "saved")
     second.load(tmp_path / "saved")
     frames = walking_square(60, seed=20)

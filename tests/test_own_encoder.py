@@ -42,7 +42,7 @@ def settings_of(*overrides: str) -> DetectorConfig:
 def trained(folder: Path) -> VideoPatchCore:
     index = footage()
     detector = VideoPatchCore(NAME, settings_of(), CPU)
-    detector.fit(index.fit, index.calibration, TrainingRun(NAME, trainer_config(), folder, CPU, 0))
+    detector.fit(index.fit, index.held, TrainingRun(NAME, trainer_config(), folder, CPU, 0))
     return detector
 
 
@@ -137,5 +137,5 @@ def test_no_more_pairs_are_cut_than_asked_for(tmp_path: Path, monkeypatch):
     for pairs in (10, 10**6):
         detector = VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.settings.encoder.pairs={pairs}"), CPU)
         with pytest.raises(DataError, match="no crop of normal footage"):
-            detector.fit(index.fit, index.calibration, TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0))
+            detector.fit(index.fit, index.held, TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0))
     assert 0 < shares[0] < 0.5 and shares[1] == 1.0

@@ -145,7 +145,7 @@ def test_the_table_names_kind_seed_source_and_anomalous_frames_of_every_clip(pla
     table = pd.read_csv("outputs/folder/pseudo_anomalies.csv", dtype={"source": str}, keep_default_na=False)
     assert table["kind"].tolist() == KINDS and set(table["seed"]) == {0}
     by_id = {video.id: video for video in place.index().pseudo}
-    held = {video.id: video for video in place.index().calibration}
+    held = {video.id: video for video in place.index().held.planting}
     for row in table.itertuples():
         video, source = by_id[row.video], held[row.source]
         anomalous = np.flatnonzero(video.labels)
@@ -247,7 +247,7 @@ def test_other_pseudo_anomalies_need_no_other_work_than_their_own(place: Place, 
     prepare.run(place.config("pseudo.seeds=[1]"))
     assert place.pending("pseudo.seeds=[1]") == {"score"}
     frames = f"{format_name(config.detectors['conv_ae'].frames)}.npy"
-    for video in (*index.test, *index.calibration):
+    for video in (*index.test, *index.held):
         for folder in {video.folder, video.restored} - {None}:
             (folder / frames).rename(folder / "away")  # nobody reads them
     score.run(place.config("pseudo.seeds=[1]"))

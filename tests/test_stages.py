@@ -120,7 +120,7 @@ def test_the_index_lists_the_frames_on_disk_and_holds_out_footage_that_is_not_fi
     index = read_index(place)
     assert {(v.id, int(n)) for v in index.test for n in v.numbers} == frames_on_disk(place, "test")
     fit = {(v.id, int(n)) for v in index.fit for n in v.numbers}
-    held = {(v.id, int(n)) for v in index.calibration for n in v.numbers}
+    held = {(v.id, int(n)) for v in index.held.calibration for n in v.numbers}
     assert fit | held == frames_on_disk(place, "train")
     assert not fit & held
 
@@ -131,7 +131,9 @@ def test_raw_scores_are_a_scores_table_of_every_test_held_out_and_pseudo_frame_i
     assert table["score"].dtype == np.float32
     assert set(table["stream"]) == STREAMS
     index = read_index(place)
-    held, pseudo = ({(v.id, int(n)) for v in videos for n in v.numbers} for videos in (index.calibration, index.pseudo))
+    held, pseudo = (
+        {(v.id, int(n)) for v in videos for n in v.numbers} for videos in (index.held.calibration, index.pseudo)
+    )
     for _, rows in table.groupby("stream"):
         by_split = {split: set(zip(r["video"], r["frame"], strict=True)) for split, r in rows.groupby("split")}
         assert by_split == {"test": frames_on_disk(place, "test"), "calibration": held, "pseudo": pseudo}
@@ -143,7 +145,7 @@ def test_the_fused_table_holds_the_fusion_and_every_stream_for_every_test_and_he
     assert set(table["stream"]) == STREAMS | {"fused"}
     index = read_index(place)
     held, planted = (
-        {(v.id, int(n)) for v in videos for n in v.numbers} for videos in (index.calibration, index.pseudo)
+        {(v.id, int(n)) for v in videos for n in v.numbers} for videos in (index.held.calibration, index.pseudo)
     )
     for _, rows in table.groupby("stream"):
         by_split = {split: set(zip(r["video"], r["frame"], strict=True)) for split, r in rows.groupby("split")}
@@ -309,7 +311,7 @@ def test_a_parameter_count_is_shown_where_the_detector_states_it(place: Place, c
 def test_frames_per_second_are_those_of_the_last_scoring(place: Place):
     index, record = read_index(place), Path("outputs/tiny/stages/score-conv_ae.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": 4.0}))
-    frames = sum(len(video) for video in [*index.test, *index.calibration])
+    frames = sum(len(video) for video in [*index.test, *index.held.calibration])
     assert evaluate.frames_per_second(place.config()) == {"conv_ae": frames / 4}
 
 

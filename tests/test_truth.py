@@ -93,12 +93,6 @@ def test_a_mask_image_that_is_damaged_is_refused(tmp_path: Path):
         PixelMasks("images", str(tmp_path), {1: "1.png"}).read(1, SIZE)
 
 
-@pytest.mark.parametrize("files", [None, {}, {3: "003.png", 10: "010.png"}])
-def test_masks_survive_the_index(files: dict[int, str] | None):
-    masks = PixelMasks("images", "somewhere", files, first=2)
-    assert PixelMasks.from_json(masks.as_json()) == masks
-
-
 class Trap:
     """Unpickling it makes a file."""
 

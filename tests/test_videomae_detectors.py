@@ -21,6 +21,7 @@ from pixelplay.errors import ConfigError, MissingArtifactError, WeightsError
 from pixelplay.features.token_masks import random_masks, rotating_masks
 from pixelplay.features.videomae import VideoMAE
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 
@@ -61,7 +62,7 @@ def trained(videomae: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     heldout = [colour_video(place, "heldout", walking_square(12, seed=9))]
     for name in BOTH:
         detector = CLASSES[name](name, config_of(name, videomae), CPU)
-        detector.fit(fit, heldout, run_in(place / name))
+        detector.fit(fit, Heldout(heldout), run_in(place / name))
         detector.save(place / name / "saved")
     return {name: place / name / "saved" for name in BOTH}
 
@@ -250,7 +251,7 @@ def test_error_maps_of_cropped_frames_lie_where_the_crop_was(videomae: Path, tra
     assert config.frames == wide
     detector = VideoMAEReconstruction(RECONSTRUCTION, config, CPU)
     footage = colour_video(tmp_path, "wide", np.random.default_rng(0).integers(0, 256, (5, 40, 80, 3), dtype=np.uint8))
-    detector.fit([footage], [footage], run_in(tmp_path))
+    detector.fit([footage], Heldout([footage]), run_in(tmp_path))
     _, errors = detector.reconstruct(footage, [2])
     assert errors.shape == (1, 40, 80)
     assert errors[0, :, 20:60].min() > 0 and not errors[0, :, :20].any() and not errors[0, :, 60:].any()
@@ -274,7 +275,7 @@ def test_another_model_than_the_detector_was_trained_with_is_refused(name, video
     shutil.copytree(videomae, place)
     footage = colour_video(tmp_path, "v", walking_square(6, seed=0))
     detector = CLASSES[name](name, config_of(name, place), CPU)
-    detector.fit([footage], [footage], run_in(tmp_path))
+    detector.fit([footage], Heldout([footage]), run_in(tmp_path))
     detector.save(tmp_path / "saved")
     shutil.rmtree(place)
     saved_videomae(place, seed=1)
@@ -286,7 +287,7 @@ def test_a_profile_made_by_another_model_is_refused(videomae: Path, trained, tmp
     other = saved_videomae(tmp_path / "other", seed=1)
     footage = colour_video(tmp_path, "v", walking_square(6, seed=0))
     detector = VideoMAEProfile(PROFILE, config_of(PROFILE, other), CPU)
-    detector.fit([footage], [footage], run_in(tmp_path))
+    detector.fit([footage], Heldout([footage]), run_in(tmp_path))
     detector.save(tmp_path / "saved")
     mixed = tmp_path / "mixed"
     shutil.copytree(trained[PROFILE], mixed)
@@ -316,7 +317,7 @@ def test_a_profile_of_many_videos_needs_no_more_memory_than_one_of_few(tmp_path:
         overrides = ["settings.stride=1", "scoring.batch_size=4"]
         detector = VideoMAEProfile(PROFILE, config_of(PROFILE, wide, *overrides), CPU)
         tracemalloc.start()
-        detector.fit(footage, footage, run_in(tmp_path / f"of {count}"))
+        detector.fit(footage, Heldout(footage), run_in(tmp_path / f"of {count}"))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert detector._profile.count == count * 37 * 2
@@ -343,9 +344,9 @@ def test_killed_between_two_videos_a_profile_goes_on_with_the_next_and_is_the_sa
     monkeypatch.setattr(VideoMAEProfile, "_profile_of", killed_at_the_second)
     config = config_of(PROFILE, videomae)
     with pytest.raises(KeyboardInterrupt):
-        VideoMAEProfile(PROFILE, config, CPU).fit(footage, footage[:1], run_in(tmp_path))
+        VideoMAEProfile(PROFILE, config, CPU).fit(footage, Heldout(footage[:1]), run_in(tmp_path))
     detector = VideoMAEProfile(PROFILE, config, CPU)
-    detector.fit(footage, footage[:1], run_in(tmp_path))
+    detector.fit(footage, Heldout(footage[:1]), run_in(tmp_path))
     assert seen == ["fit0", "fit1", "fit1", "fit2"]
     detector.save(tmp_path / "saved")
     for file in ("profile.safetensors", "detector.json"):

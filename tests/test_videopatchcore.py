@@ -28,6 +28,7 @@ from pixelplay.detectors import registry, videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, WeightsError
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
@@ -107,10 +108,10 @@ def test_training_that_was_killed_goes_on_with_the_next_video_and_remembers_the_
     run = TrainingRun(NAME, trainer_config(), tmp_path / "training", CPU, 0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(videopatchcore, "store", interrupted_at("00001"))
-        VideoPatchCore(NAME, settings, CPU).fit(index.fit, index.calibration, run)
+        VideoPatchCore(NAME, settings, CPU).fit(index.fit, index.held, run)
     first = (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns
     detector = VideoPatchCore(NAME, settings, CPU)
-    detector.fit(index.fit, index.calibration, run)
+    detector.fit(index.fit, index.held, run)
     detector.save(tmp_path / "saved")
     assert (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns == first
     trained = RunFiles.of(config()).detector(NAME)
@@ -124,7 +125,7 @@ def test_noise_changes_what_is_remembered_and_the_seed_decides_it(tmp_path: Path
     for i, (share, seed) in enumerate(((1.0, 0), (1.0, 0), (1.0, 1), (0.0, 0))):
         settings = config(f"detectors.{NAME}.settings.noise.share={share}").detectors[NAME]
         run = TrainingRun(NAME, trainer_config(), tmp_path / str(i), CPU, seed)
-        VideoPatchCore(NAME, settings, CPU).fit(index.fit[:1], index.calibration, run)
+        VideoPatchCore(NAME, settings, CPU).fit(index.fit[:1], index.held, run)
         kept.append((run.folder / "00000/spatial.npy").read_bytes())
     assert kept[0] == kept[1]
     assert len(set(kept)) == 3
@@ -135,11 +136,11 @@ def test_footage_without_any_object_is_refused_with_what_to_do(tmp_path: Path):
     run = TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0)
     detector = VideoPatchCore(NAME, config().detectors[NAME], CPU)
     with pytest.raises(DataError, match=r"no object was detected in any normal footage.*objects\.method=both"):
-        detector.fit([still], [still], run)
+        detector.fit([still], Heldout([still], [still]), run)
     moving = footage().fit[0]
     run = TrainingRun(NAME, trainer_config(), tmp_path / "other", CPU, 0)
     with pytest.raises(DataError, match=r"no object was detected in held-out normal footage.*can't be calibrated"):
-        detector.fit([moving], [still], run)
+        detector.fit([moving], Heldout([still], [still]), run)
 
 
 def test_another_backbone_than_that_of_the_memory_is_refused(tmp_path: Path):

@@ -39,6 +39,7 @@ from pixelplay.features.patches import STREAMS as PARTS
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.stages import detect, fuse, prepare, score, train
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.index import Index
 from pixelplay.videos.windows import windows
 
@@ -143,7 +144,7 @@ def test_the_last_frames_of_a_video_count(index: Index):
 
 def test_the_last_frames_of_training_footage_are_remembered_where_the_stride_does_not_reach_them(index, tmp_path):
     video = by_id(index.train, "a").block(0, 23)
-    fresh(f"{SETTINGS}.stride=4").fit([video], [video], training(tmp_path))
+    fresh(f"{SETTINGS}.stride=4").fit([video], Heldout([video], [video]), training(tmp_path))
     clips = pd.read_parquet(tmp_path / "00000/global.parquet")["clip"]
     assert sorted({int(t) for clip in clips for t in clip}) == list(range(23))
 
@@ -155,7 +156,7 @@ def test_with_fewer_vectors_than_the_coreset_asks_for_all_are_taken_and_that_is_
     video = index.fit[0]
     detector = fresh()
     with caplog.at_level(logging.WARNING):
-        detector.fit([video], [video], training(tmp_path))
+        detector.fit([video], Heldout([video], [video]), training(tmp_path))
     tubes = len(pd.read_parquet(tmp_path / "00000/spatial.parquet"))
     clips = len(windows(len(video), CLIP, 2))
     there = {"spatial": (3000, 49 * tubes), "temporal": (2000, (CLIP - 1) * tubes), "global": (1000, CLIP * clips)}
@@ -167,7 +168,7 @@ def test_with_fewer_vectors_than_the_coreset_asks_for_all_are_taken_and_that_is_
 def test_a_ratio_that_rounds_to_no_vector_keeps_one(index: Index, tmp_path: Path):
     tiny = [f"{SETTINGS}.coreset.{stream}={{count:null,ratio:0.0001,per_group:null}}" for stream in PARTS]
     detector = fresh(*tiny)
-    detector.fit(index.fit[:1], index.fit[:1], training(tmp_path))
+    detector.fit(index.fit[:1], Heldout(index.fit[:1], index.fit[:1]), training(tmp_path))
     assert {stream: len(bank) for stream, bank in detector._banks.items()} == dict.fromkeys(PARTS, 1)
     assert np.isfinite(detector.score(by_id(index.test, "strange")).streams[NAME]).all()
 
@@ -193,7 +194,7 @@ def test_features_that_are_not_finite_are_refused_naming_the_video(index: Index,
     with pytest.raises(
         DataError, match=r"video b, clip from frame \d+, \w+: \d+ of \d+ feature values are NaN.*weights"
     ):
-        detector.fit([video for video in index.fit if video.id == "b"], index.calibration, training(tmp_path / "run"))
+        detector.fit([video for video in index.fit if video.id == "b"], index.held, training(tmp_path / "run"))
     assert not list(tmp_path.rglob("done.json"))
 
 

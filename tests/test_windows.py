@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.videos.windows import FrameMean, FrameScores, causal_scores, causal_windows, gather, windows
+from pixelplay.videos.windows import (
+    FrameMean,
+    FrameScores,
+    causal_scores,
+    causal_windows,
+    frames_of_clips,
+    gather,
+    windows,
+)
 
 FRAMES = st.integers(1, 60)
 LENGTHS = st.integers(1, 20)
@@ -153,3 +161,20 @@ def test_scores_in_batches_are_the_mean_over_windows_and_causally_those_of_the_l
             expected = np.array([values[positions == t].mean() for t in range(frames)])
         assert scores.result().dtype == np.float32
         assert np.allclose(scores.result(), expected, atol=1e-6)
+
+
+# --- which frames a clip stands for ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [1, 3, 10, 23, 25, 28, 30])
+def test_every_frame_has_the_clip_whose_middle_is_nearest_the_earlier_of_two(frames: int):
+    positions = windows(frames, 10, 5)
+    bounds = frames_of_clips(positions, frames, causal=False)
+    middles = positions[:, 5]
+    nearest = [int(np.argmin(np.abs(middles - t))) for t in range(frames)]
+    assert np.repeat(np.arange(len(positions)), np.diff(bounds)).tolist() == nearest
+
+
+def test_causally_a_frame_has_the_latest_clip_that_ends_by_it():
+    bounds = frames_of_clips(causal_windows(12, 4, 5), 12, causal=True)
+    assert bounds.tolist() == [0, 5, 10, 12]

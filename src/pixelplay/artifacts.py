@@ -50,6 +50,11 @@ class RunFiles:
         return self.outputs / "index.json"
 
     @property
+    def truth(self) -> Path:
+        """Folder of what is known of the videos' frames: see `pixelplay.videos.truth`."""
+        return self.outputs / "truth"
+
+    @property
     def problems(self) -> Path:
         return self.outputs / "frame_problems.csv"
 
@@ -271,6 +276,15 @@ def require_writable(folder: Path, key: str) -> None:
         raise PixelPlayError(
             f"cannot write to {folder}/ ({error.strerror}): name another folder with {key}=FOLDER"
         ) from None
+
+
+def file_digests(paths: Iterable[Path]) -> list[str]:
+    """SHA-256 of the contents of each file, in hex digits."""
+    digests = []
+    for path in paths:
+        with open(path, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests
 
 
 def fingerprint(*values: Any) -> str:

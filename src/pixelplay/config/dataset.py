@@ -49,6 +49,7 @@ class HeldoutConfig(Settings):
 
     share: Annotated[float, Field(gt=0.0, lt=1.0)]
     min_videos: Natural  # with fewer training videos than this, blocks of time are held out instead of whole videos
+    gap: Annotated[int, Field(ge=0, le=10_000)]  # frames between two uses of one video: a detector's longest window
     seed: Annotated[int, Field(ge=0)]
 
 

@@ -22,6 +22,7 @@ from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
 
@@ -97,7 +98,7 @@ class AutoencoderDetector:
         self._model: Network | None = None
         self._bf16 = False
 
-    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         # Lightning takes seconds to import, and only training needs it.
         from pixelplay.training.fit import fit
         from pixelplay.training.reconstruction import Reconstruction
@@ -110,7 +111,7 @@ class AutoencoderDetector:
         module = Reconstruction(model, augmentation, run.config, run.seed)
         assert self._config.frames is not None
         clips = Clips(videos, self._config.frames, settings.window, settings.stride)
-        held = Clips(heldout, self._config.frames, settings.window, settings.stride)
+        held = Clips(heldout.validation, self._config.frames, settings.window, settings.stride)
         fit(
             module,
             loader(clips, ShuffledBatches(len(clips), batch_size, run.seed), self._device),

@@ -13,6 +13,7 @@ from pixelplay.config import DetectorConfig
 from pixelplay.errors import DataError
 from pixelplay.features.findings import Finding
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 
 
@@ -21,7 +22,8 @@ class Scores:
     """Raw scores of one video.
 
     streams: by name, float32 [T], finite, higher = more anomalous; the one named like the detector is its default.
-    objects: optional, columns frame, track, x1, y1, x2, y2, class, stream, score.
+    objects: optional, columns frame, track, x1, y1, x2, y2, class, stream, score: a row for each object, stream and
+    frame that the score is about, so that a frame without rows is known to have no object.
     """
 
     streams: Mapping[str, np.ndarray]
@@ -46,8 +48,10 @@ class Detector(Protocol):
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
         """Raises ConfigError for settings that the algorithm refuses."""
 
-    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
-        """Learn what is usual. `heldout` may stop training early, and is learnt nothing else from."""
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+        """Learn what is usual. `heldout.validation` may stop training early and `heldout.calibration` set scales;
+        nothing else is learnt from them, and nothing at all from `heldout.planting`.
+        """
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         """Score every frame; with `causal`, from no later frame than itself."""

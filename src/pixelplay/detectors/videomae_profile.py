@@ -28,6 +28,7 @@ from pixelplay.features.normal_profile import Profile, joined
 from pixelplay.features.videomae import VideoMAE
 from pixelplay.progress import progress_bar
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
 
@@ -70,8 +71,8 @@ class VideoMAEProfile:
         self._model: VideoMAE | None = None
         self._profile: Profile | None = None
 
-    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
-        model = first_videomae(self._settings, self._config, videos, heldout, run)
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+        model = first_videomae(self._settings, self._config, videos, heldout.validation, run)
         self._use(model)
         paths = [run.folder / f"{i:05d}.safetensors" for i in range(len(videos))]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: profile") as bar:

@@ -30,6 +30,7 @@ from pixelplay.features.token_masks import random_masks, rotating_masks
 from pixelplay.features.videomae import VideoMAE
 from pixelplay.models.video_tokens import POOLINGS, pool_tokens
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
 
@@ -94,9 +95,9 @@ class VideoMAEReconstruction:
         self._device = device
         self._model: VideoMAE | None = None
 
-    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
-        self._use(first_videomae(self._settings, self._config, videos, heldout, run))
-        self._compare_with_the_models_loss(heldout)
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+        self._use(first_videomae(self._settings, self._config, videos, heldout.validation, run))
+        self._compare_with_the_models_loss(heldout.validation)
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         stride, model = self._scoring.stride, self._usable()

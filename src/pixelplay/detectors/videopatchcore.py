@@ -33,8 +33,9 @@ from pixelplay.progress import progress_bar
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import FrameScores, causal_windows, windows
+from pixelplay.videos.windows import FrameScores, causal_windows, frames_of_clips, windows
 from pixelplay.weights.backbones import check_backbone, load_backbone
 
 OBJECTS = True  # its videos come with boxes
@@ -131,13 +132,13 @@ class VideoPatchCore:
         self._sources: dict[str, pd.DataFrame] = {}  # by stream: where each entry of its bank comes from
         self._calibration: dict[str, list[float]] = {}  # by stream: held-out normal distances of clips, ascending
 
-    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         settings = self._settings
         noise = Augmentation(settings.noise.amplitude, settings.noise.share, "fed", 0.0)
         if settings.own:
             self._encoder = train_encoder(
                 videos,
-                heldout,
+                heldout.validation,
                 settings.encoder,
                 settings.patches.image_size,
                 settings.tubes,
@@ -156,7 +157,7 @@ class VideoPatchCore:
             identity = features.identity(stream)
             self._banks[stream] = Bank.build(kept.vectors, settings.bank, identity, run.seed, kept.whitening)
             self._sources[stream] = kept.sources
-        self._calibrate(heldout)
+        self._calibrate(heldout.calibration)
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         scoring = self._scoring
@@ -201,11 +202,11 @@ class VideoPatchCore:
         self._sources = {s: read_table(folder / f"{s}-sources.parquet", made_by="train") for s in STREAMS}
         self._calibration = saved["calibration"]
 
-    def _calibrate(self, heldout: list[Video]) -> None:
+    def _calibrate(self, videos: list[Video]) -> None:
         """Keep the distances of held-out normal clips."""
         found: dict[str, list[np.ndarray]] = {stream: [] for stream in STREAMS}
-        with progress_bar(sum(map(len, heldout)), "frame", f"{self.name}: held-out footage") as bar:
-            for video in heldout:
+        with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: held-out footage") as bar:
+            for video in videos:
                 positions = windows(len(video), self._settings.clip, self._scoring.stride)
                 for stream, values in self._distances(video, positions, False).clips.items():
                     found[stream].append(values)
@@ -228,20 +229,27 @@ class VideoPatchCore:
     def _distances(self, video: Video, positions: np.ndarray, causal: bool) -> Distances:
         assert self._features is not None, "fit or load the detector before it scores"
         clips = {stream: np.full(len(positions), np.nan) for stream in STREAMS}
-        boxes = self._boxes(video)
-        tables = [self._objects(video, boxes, np.empty(0, np.int64), LOCAL[0], np.empty(0, np.float32))]
+        boxes, bounds = self._boxes(video), frames_of_clips(positions, len(video), causal)
+        none = np.empty(0, np.int64)
+        tables = [self._objects(video, boxes, none, none, LOCAL[0], np.empty(0, np.float32))]
         for one in self._features.clips(video, boxes, positions, causal):
             for stream, vectors in one.vectors.items():
                 distances = self._banks[stream].nearest(vectors.reshape(-1, vectors.shape[-1]))[0]
                 largest = distances.reshape(vectors.shape[:-1]).max(axis=-1)  # (K,) of each tube, or ()
                 clips[stream][one.clip] = largest.max()
                 if stream in LOCAL:
-                    tables.append(self._objects(video, boxes, one.tubes.box, stream, largest))
+                    frames = np.arange(*bounds[one.clip : one.clip + 2])
+                    tables.append(self._objects(video, boxes, one.tubes.box, frames, stream, largest))
         return Distances(clips, pd.concat(tables, ignore_index=True))
 
-    def _objects(self, video: Video, boxes: Boxes, rows: np.ndarray, stream: str, scores: np.ndarray) -> pd.DataFrame:
-        """Scores of single objects, in the frame that their tube was cut around; -1 is no track."""
-        table = pd.DataFrame({"frame": video.numbers[boxes.position[rows]], "track": -1})
+    def _objects(
+        self, video: Video, boxes: Boxes, rows: np.ndarray, frames: np.ndarray, stream: str, scores: np.ndarray
+    ) -> pd.DataFrame:
+        """Scores (K,) of the objects in `rows` (K,) of the boxes, in each of the frames at these positions (F,) that
+        their clip stands for; -1 is no track.
+        """
+        rows, scores = np.tile(rows, len(frames)), np.tile(scores, len(frames))
+        table = pd.DataFrame({"frame": np.repeat(video.numbers[frames], len(rows) // max(len(frames), 1)), "track": -1})
         table[COORDINATES] = boxes.xyxy[rows]
         table["class"] = pd.Series(boxes.label[rows].tolist(), dtype="str")
         return table.assign(stream=f"{self.name}/{stream}", score=scores)

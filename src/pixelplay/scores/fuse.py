@@ -97,6 +97,21 @@ def member_of(stream: str, config: FusionConfig) -> MemberConfig:
     return config.base_of(stream)
 
 
+def unsmoothed(config: FusionConfig) -> FusionConfig:
+    """The same fusion with nothing smoothed: no member, and no part of a composite."""
+
+    def of(member: MemberConfig) -> MemberConfig:
+        return member.model_copy(update={"smooth": member.smooth.model_copy(update={"method": "none"})})
+
+    composites = {
+        name: one.model_copy(update={"streams": {part: of(member) for part, member in one.streams.items()}})
+        for name, one in config.composites.items()
+    }
+    members = {stream: of(member) for stream, member in config.members.items()}
+    defaults = {name: of(getattr(config, name)) for name in ("default", "external_default")}
+    return config.model_copy(update={"composites": composites, "members": members, **defaults})
+
+
 def processed_like(stream: str, config: FusionConfig) -> str:
     """The stream that one which is not fused is processed like: itself as a part of a composite, or its detector's."""
     parts = {part for composite in config.composites.values() for part in composite.streams}

@@ -4,7 +4,6 @@ It reads raw scores alone, so it takes seconds. Where test labels are on disk, t
 for reporting; that is an evaluation on labels, and is logged as one.
 """
 
-import hashlib
 import logging
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from pixelplay.artifacts import (
     RunFiles,
     append_json,
     atomic,
+    file_digests,
     fingerprint,
     is_current,
     recorded,
@@ -29,9 +29,10 @@ from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.stages import fuse, prepare, score
 from pixelplay.videos.index import Index
+from pixelplay.videos.truth import Truth
 
 if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
-    from pixelplay.ablation.bench import Truth
+    from pixelplay.ablation.bench import Truth as Known
     from pixelplay.ablation.tables import Ablation
 
 log = logging.getLogger(__name__)
@@ -80,12 +81,15 @@ def _inputs(config: Config, index: Index) -> str:
     """Fingerprint of all that the tables depend on."""
     files = RunFiles.of(config)
     read = [files.pseudo_clips, *(files.scores(name) for name in config.detectors)]
-    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in read if path.is_file()]
-    planted = [(video.id, video.labels.tolist()) for video in index.pseudo if video.labels is not None]
-    labels = [(video.id, video.labels.tolist()) for video in index.test if video.labels is not None]
+    contents = file_digests(path for path in read if path.is_file())
+    planted = _labels(prepare.load_labels(config, index, "pseudo"))
+    labels = _labels(prepare.load_labels(config, index)) if config.ablate.labels else []
     code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.ablation.{one}") for one in MODULES)]
-    known = labels if config.ablate.labels else []
-    return fingerprint(fuse.inputs(config, index), contents, planted, known, config.ablate.model_dump(), code)
+    return fingerprint(fuse.inputs(config, index), contents, planted, labels, config.ablate.model_dump(), code)
+
+
+def _labels(truth: Truth) -> list[tuple[str, list[int]]]:
+    return [(one.video, one.labels.tolist()) for one in truth.labelled if one.labels is not None]
 
 
 def _nothing(config: Config, files: RunFiles) -> None:
@@ -147,17 +151,20 @@ def _compared(config: Config, fusion: FusionConfig, members: list[str]) -> Fusio
     return named(fusion, members)
 
 
-def _truths(config: Config, files: RunFiles, index: Index) -> "dict[str, Truth]":
+def _truths(config: Config, files: RunFiles, index: Index) -> "dict[str, Known]":
     """What is known of planted anomalies; and of test frames, where they have labels that may be shown."""
-    from pixelplay.ablation.bench import Truth
+    from pixelplay.ablation.bench import Truth as Known
 
     kinds = _kinds(files)
-    planted = [(v.id, v.numbers, v.labels) for v in index.pseudo if v.labels is not None]
-    truths = {"pseudo": Truth.of(planted, kinds)}
-    labelled = [(v.id, v.numbers, v.labels) for v in index.test if v.labels is not None]
+    of_split = {split: prepare.load_labels(config, index, split).labelled for split in ("pseudo", "test")}
+    planted, labelled = (
+        [(one.video, one.numbers, one.labels) for one in of_split[split] if one.labels is not None]
+        for split in ("pseudo", "test")
+    )
+    truths = {"pseudo": Known.of(planted, kinds)}
     if config.ablate.labels and labelled:
         try:
-            truths["test"] = Truth.of(labelled)
+            truths["test"] = Known.of(labelled)
         except DataError as error:
             raise DataError(f"test labels: {error}; ablate.labels=false leaves them out") from None
     return truths
@@ -195,7 +202,7 @@ def _clear(files: RunFiles) -> None:
             path.unlink()
 
 
-def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Truth") -> None:
+def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Known") -> None:
     """Every figure on labels was an evaluation on them; those of the comparison stand for all."""
     table = result.tables["comparison"]
     line = {

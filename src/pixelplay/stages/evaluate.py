@@ -18,6 +18,7 @@ import pandas as pd
 from pixelplay.artifacts import (
     RunFiles,
     append_json,
+    file_digests,
     fingerprint,
     is_current,
     read_json,
@@ -30,10 +31,10 @@ from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.metrics.published import published_figures
 from pixelplay.report.metrics_text import metrics_text, published_text
-from pixelplay.scores.fuse import FUSED
+from pixelplay.scores.fuse import FUSED, detector_of
 from pixelplay.stages import fuse, prepare
 from pixelplay.videos.index import Index
-from pixelplay.videos.video import Video
+from pixelplay.videos.truth import Truth, VideoTruth, truth_files
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "stages.meas
 def pending(config: Config) -> str | None:
     files = RunFiles.of(config)
     index = prepare.load_index(config)
-    if not _labelled(index):
+    if not prepare.load_labels(config, index).labelled:
         return None
     return None if is_current(files.record("evaluate"), _inputs(config, index)) else "the scores have changed"
 
@@ -52,19 +53,21 @@ def pending(config: Config) -> str | None:
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     index = prepare.load_index(config)
-    videos = _labelled(index)
-    if not videos:
+    truth = prepare.load_labels(config, index)
+    if not truth.labelled:
         files.metrics.unlink(missing_ok=True)
         shutil.rmtree(files.thresholds, ignore_errors=True)
         log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
-        if any(video.masks or video.tracks for video in index.test):
+        if any(one.has_regions for one in truth.values()):
             log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
         published = published_figures(config.dataset.name)
         if published:
             log.info(published_text([asdict(figure) for figure in published]))
         return
-    if len(videos) < len(index.test):
-        log.info(f"evaluate: {len(videos)} of {len(index.test)} test videos have labels; the others do not count")
+    if len(truth.labelled) < len(index.test):
+        log.info(
+            f"evaluate: {len(truth.labelled)} of {len(index.test)} test videos have labels; the others do not count"
+        )
     if not fuse.is_fused(config, index):
         raise MissingArtifactError(
             f"{files.fused}: no fusion made with these settings: run `python src/fuse.py` with the same options"
@@ -74,7 +77,7 @@ def run(config: Config) -> None:
         outputs = [files.metrics]
         with recorded(files.record("evaluate"), key, outputs):
             shutil.rmtree(files.thresholds, ignore_errors=True)  # of other settings
-            metrics = _measure(config, files, index)
+            metrics = _measure(config, files, index, truth)
             outputs += files.thresholds.glob("*.png")
             write_json(files.metrics, metrics)
             _log_evaluation(files, config, metrics)
@@ -100,39 +103,26 @@ def frames_per_second(config: Config) -> dict[str, float]:
 
 def _inputs(config: Config, index: Index) -> str:
     files = RunFiles.of(config)
-    labels = [(video.id, video.labels.tolist()) for video in _labelled(index) if video.labels is not None]
-    truth = [(video.id, _stats(video)) for video in index.test]
+    truth = file_digests(truth_files(files.truth))
     boxes = [files.object_scores(name).exists() for name in config.detectors]
     published = [asdict(figure) for figure in published_figures(config.dataset.name)]
     code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.{module}") for module in MODULES)]
-    return fingerprint(fuse.inputs(config, index), labels, truth, boxes, published, config.evaluate.model_dump(), code)
+    return fingerprint(fuse.inputs(config, index), truth, boxes, published, config.evaluate.model_dump(), code)
 
 
-def _stats(video: Video) -> list[tuple[str, int, int]]:
-    """Name, size and time of the last change of the files with a video's masks and tracks; labels are in the index."""
-    paths = [video.tracks] if video.tracks else []
-    if video.masks is not None:
-        place = Path(video.masks.path)
-        paths += [place] if video.masks.files is None else [place / name for name in video.masks.files.values()]
-    found = [(path.name, path.stat()) for path in paths if path.exists()]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
-
-
-def _labelled(index: Index) -> list[Video]:
-    return [video for video in index.test if video.labels is not None]
-
-
-def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
+def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
     from pixelplay.stages.measuring import measure_objects  # SciPy is slow to import, and often nothing has changed
 
-    videos, table = _labelled(index), read_table(files.fused, "fuse")
+    videos, table = truth.labelled, read_table(files.fused, "fuse")
     processed = _by_stream(table[table["split"] == "test"])
     fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
-    tables = {name: read_table(files.scores(name), "score") for name in config.detectors}
-    for name, raw in tables.items():
-        unsmoothed = _by_stream(raw[raw["split"] == "test"])
-        streams = {stream: _figures(processed[stream], videos, config) for stream in unsmoothed}
+    unsmoothed = {
+        s: _by_stream(rows[rows["split"] == "test"])[s] for s, rows in fuse.unsmoothed_of(config, index).items()
+    }
+    for name in config.detectors:
+        own = [stream for stream in unsmoothed if detector_of(stream) == name]
+        streams = {stream: _figures(processed[stream], videos, config) for stream in own}
         for stream, figures in streams.items():
             figures["unsmoothed"] = _figures(unsmoothed[stream], videos)
         result["detectors"][name] = {
@@ -142,16 +132,16 @@ def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
         }
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
-    result["objects"] = measure_objects(config, files, index.test)
-    default = {name: raw[raw["stream"] == name] for name, raw in tables.items()}
-    default[FUSED] = table[table["stream"] == FUSED]
-    wanted = default if "thresholds" in config.evaluate.metrics else {}
-    result["thresholds"] = {name: _alarms(config, files, name, rows, videos) for name, rows in wanted.items()}
+    result["objects"] = measure_objects(config, files, index.test, truth)
+    wanted = [*config.detectors, FUSED] if "thresholds" in config.evaluate.metrics else []
+    result["thresholds"] = {
+        name: _alarms(config, files, name, table[table["stream"] == name], videos) for name in wanted
+    }
     result["published"] = [asdict(figure) for figure in published_figures(config.dataset.name)]
     return result
 
 
-def _figures(scores: pd.Series, videos: list[Video], config: Config | None = None) -> dict[str, Any]:
+def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None = None) -> dict[str, Any]:
     """Metrics of one stream's scores, indexed by (video, frame), against the labels of `videos`.
 
     With their intervals where a configuration says how to draw them.
@@ -159,8 +149,8 @@ def _figures(scores: pd.Series, videos: list[Video], config: Config | None = Non
     from pixelplay.metrics.bootstrap import intervals
     from pixelplay.metrics.frames import frame_metrics
 
-    rows = [(video.id, int(number)) for video in videos for number in video.numbers]
-    labels = np.concatenate([video.labels for video in videos if video.labels is not None])
+    rows = [(one.video, int(number)) for one in videos for number in one.numbers]
+    labels = np.concatenate([one.labels for one in videos if one.labels is not None])
     values, ids = scores.loc[rows].to_numpy(), np.array([video for video, _ in rows])
     figures = frame_metrics(values, labels, ids).as_dict()
     if config is None:
@@ -170,7 +160,7 @@ def _figures(scores: pd.Series, videos: list[Video], config: Config | None = Non
 
 
 def _alarms(
-    config: Config, files: RunFiles, name: str, table: pd.DataFrame, videos: list[Video]
+    config: Config, files: RunFiles, name: str, table: pd.DataFrame, videos: list[VideoTruth]
 ) -> dict[str, dict[str, Any]]:
     """What each threshold is worth for one stream's scores, a table with the splits test and calibration."""
     from pixelplay.metrics.alarms import LabelledScores, alarm_rates
@@ -182,9 +172,9 @@ def _alarms(
     ]
     scores = table[table["split"] == "test"].set_index(["video", "frame"])["score"]
     test = [
-        LabelledScores(scores.loc[[(video.id, int(n)) for n in video.numbers]].to_numpy(np.float64), video.labels)
-        for video in videos
-        if video.labels is not None
+        LabelledScores(scores.loc[[(one.video, int(n)) for n in one.numbers]].to_numpy(np.float64), one.labels)
+        for one in videos
+        if one.labels is not None
     ]
     found = alarm_rates(normal, test, config.dataset.name, config.evaluate.thresholds)
     if normal:

@@ -43,6 +43,7 @@ class Explained:
     position: int
     score: float
     findings: list[Finding]  # objects, the most unusual first, and last the whole frame
+    label: str  # what the data set's labels say of it: see `label_of`
 
     @property
     def number(self) -> int:
@@ -101,7 +102,10 @@ def explanations(config: Config, name: str, index: Index) -> tuple[str, list[Exp
     found: dict[tuple[str, int], list[Finding]] = {}
     for video, places in positions.items():  # read once, for all of its frames
         found |= zip([(video, t) for t in places], detector.explain(videos[video], places), strict=True)
-    return detector.legend, [Explained(video, t, value, found[video.id, t]) for video, t, value in chosen]
+    truth = prepare.load_labels(config, index)
+    return detector.legend, [
+        Explained(video, t, value, found[video.id, t], label_of(truth[video.id], t)) for video, t, value in chosen
+    ]
 
 
 def cut_out(places: Iterable[Place], videos: Sequence[Video]) -> Crops:
@@ -163,7 +167,7 @@ def heading(name: str, legend: str, one: Explained, count: int) -> str:
         found = "No object was detected: the whole frame alone was compared"
     elif objects > count:
         found = f"The {count} most unusual of {objects} objects"
-    frame = f"{one.video.id}, frame {one.number}{label_of(one.video, one.position)}"
+    frame = f"{one.video.id}, frame {one.number}{one.label}"
     return (
         f"{name}: {frame}, score {one.score:.4g}. {found}.\n"
         "Side by side: what is farthest from all normal footage, and the normal footage nearest to it. "

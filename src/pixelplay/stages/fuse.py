@@ -34,6 +34,7 @@ from pixelplay.scores.fuse import (
     member_of,
     process,
     processed_like,
+    unsmoothed,
 )
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
@@ -86,12 +87,13 @@ def _contents(paths: Iterable[Path]) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
 
 
-def streams_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
+def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
     """Raw scores of every stream of the run's detectors and of the external files: scores tables by stream.
 
-    Where `fusion.composites` makes a detector's default stream of its others, it is that. Raises DataError for an
-    external file whose rows are not exactly the test frames.
+    Where the composites of `fusion`, by default the configured one, make a detector's default stream of its others, it
+    is that. Raises DataError for an external file whose rows are not exactly the test frames.
     """
+    fusion = fusion or config.fusion
     files = RunFiles.of(config)
     streams = {}
     for name in config.detectors:
@@ -99,7 +101,16 @@ def streams_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
         streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
     for name, path in config.fusion.external_files.items():
         streams[name] = submission.read(path, submitted_frames(index), name)
-    return streams | compose(streams, config.fusion, weights_of(config, index))
+    return streams | compose(streams, fusion, weights_of(config, index))
+
+
+def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
+    """Every stream of the run as `fused.parquet` has it, but for the smoothing: scores tables by stream."""
+    fusion = unsmoothed(config.fusion)
+    return {
+        stream: to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion)))
+        for stream, rows in streams_of(config, index, fusion).items()
+    }
 
 
 def members_of(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:

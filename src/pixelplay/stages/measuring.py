@@ -4,6 +4,7 @@ Masks are read once, frame by frame, for all detectors and streams together; not
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +21,8 @@ from pixelplay.metrics.tao import tao_metrics
 from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
 from pixelplay.stages.object_tables import NO_TRACK, ObjectStream, read_streams
-from pixelplay.videos.truth_files import read_tracks
+from pixelplay.videos.truth import Truth, VideoTruth
+from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -28,49 +30,54 @@ log = logging.getLogger(__name__)
 LEVELS = {"pixel", "region", "tao"}
 
 
-def measure_objects(config: Config, files: RunFiles, videos: list[Video]) -> dict[str, Any]:
+def measure_objects(config: Config, files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
     """Metrics of each stream of each object table, and what they were measured on, ready for metrics.json.
 
     Each stream of a table is measured by itself; a detector that fuses its streams object by object writes that as a
-    stream of its own name. Frames of `videos` with masks or tracks count, all of them, and no others.
+    stream of its own name. Frames of videos with masks or tracks count, all of them, and so do those of videos that are
+    labelled normal throughout: they have no region, and whatever is reported there is a false alarm.
     {} where no detector has a table, or no such frame has an anomaly.
     """
-    known = [video for video in videos if video.masks is not None or video.tracks is not None]
+    known = [video for video in videos if truth[video.id].has_regions]
     tables = {name: files.object_scores(name) for name in config.detectors if files.object_scores(name).exists()}
     if not known or not tables or not LEVELS & set(config.evaluate.metrics):
         return {}
     streams = [s for name, path in tables.items() for s in read_streams(name, read_table(path, "score"), known)]
     pixels = [PixelCounts() for _ in streams]
-    truth = _truth(config.evaluate, known, streams, pixels)
-    if not len(truth):
+    regions = _regions(config.evaluate, known, truth, streams, pixels)
+    if not len(regions):
         log.info(f"evaluate: no anomalous region in the masks and tracks of {len(known)} videos: no boxes are measured")
         return {}
     detectors: dict[str, Any] = {}
     for stream, counts in zip(streams, pixels, strict=True):
-        detector = detectors.setdefault(stream.detector, {"every": stream.every, "streams": {}})
-        detector["streams"][stream.name] = _figures(config, stream, known, truth, counts)
+        detector = detectors.setdefault(stream.detector, {"streams": {}})
+        detector["streams"][stream.name] = _figures(config, stream, known, regions, counts)
     return {
         "frames": sum(map(len, known)),
-        "regions": len(truth),
-        "tracks": len(np.unique(truth.track)),
-        "videos": {"tracks": sum(v.tracks is not None for v in known), "masks": sum(v.tracks is None for v in known)},
+        "regions": len(regions),
+        "tracks": len(np.unique(regions.track)),
+        "videos": dict(Counter(_source(truth[video.id]) for video in known)),
         "detectors": detectors,
     }
 
 
-def _truth(
-    config: EvaluateConfig, videos: list[Video], streams: list[ObjectStream], pixels: list[PixelCounts]
-) -> Regions:
-    """The anomalous regions of all videos, frames and tracks counted through; masks are added to `pixels` on the way.
+def _source(truth: VideoTruth) -> str:
+    """What says where a video's anomalies are; a track file wins over what the masks say of regions."""
+    if truth.tracks is not None:
+        return "tracks"
+    return "masks" if truth.masks is not None else "normal"
 
-    A track file wins over what the masks say of regions.
-    """
+
+def _regions(
+    config: EvaluateConfig, videos: list[Video], truth: Truth, streams: list[ObjectStream], pixels: list[PixelCounts]
+) -> Regions:
+    """The anomalous regions of all videos, frames and tracks counted through; masks are added to `pixels`."""
     parts, frames, tracks = [], 0, 0
     with progress_bar(sum(map(len, videos)), "frame", "measuring boxes") as bar:
         for video in videos:
             position, xyxy = [np.empty(0, np.int64)], [np.empty((0, 4))]
             reported = [stream.of_video(video) for stream in streams]
-            for at, regions in _masks(video):
+            for at, regions in _masks(video, truth[video.id]):
                 boxes = boxes_of(regions)
                 position.append(np.full(len(boxes), at))
                 xyxy.append(boxes)
@@ -79,28 +86,29 @@ def _truth(
                     counts.add_boxes(of_stream.xyxy[rows], of_stream.score[rows], regions)
                 bar.update()
             frame, boxes = np.concatenate(position), np.concatenate(xyxy)
-            found = _of_tracks(video) if video.tracks else Regions(frame, boxes, link(frame, boxes, config.link))
+            of_file = truth[video.id].tracks
+            linked = Regions(frame, boxes, link(frame, boxes, config.link))
+            found = linked if of_file is None else _of_tracks(video, of_file)
             names, track = np.unique(found.track, return_inverse=True)
             parts.append(Regions(found.frame + frames, found.xyxy, track + tracks))
             frames, tracks = frames + len(video), tracks + len(names)
     return Regions(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("frame", "xyxy", "track")))
 
 
-def _masks(video: Video) -> Iterator[tuple[int, np.ndarray]]:
-    """Position and regions, int32 (H, W), of each frame of a video with masks; nothing of one without."""
-    if video.masks is not None:
-        for position, number in enumerate(video.numbers):
-            yield position, components(video.masks.read(int(number), video.size))
+def _masks(video: Video, truth: VideoTruth) -> Iterator[tuple[int, np.ndarray]]:
+    """Position and regions, int32 (H, W), of each frame whose anomalous pixels are known (none in a normal video)."""
+    if truth.masks is not None:
+        yield from ((position, components(truth.masks.at(position))) for position in range(len(video)))
+    elif truth.is_normal:
+        yield from ((position, np.zeros(video.size[::-1], np.int32)) for position in range(len(video)))
 
 
-def _of_tracks(video: Video) -> Regions:
+def _of_tracks(video: Video, tracks: TrackBoxes) -> Regions:
     """What the track file says of frames that are there; frames may be missing from the footage."""
-    assert video.tracks is not None
-    tracks = read_tracks(video.tracks)
     position = np.searchsorted(video.numbers, tracks.number).clip(max=len(video) - 1)
     there = video.numbers[position] == tracks.number
     if not there.all():
-        log.info(f"evaluate: {video.tracks}: {int((~there).sum())} boxes in frames that are not on disk do not count")
+        log.info(f"evaluate: tracks of {video.id}: {int((~there).sum())} boxes in frames not on disk do not count")
     return Regions(position[there], tracks.xyxy[there], tracks.track[there])
 
 

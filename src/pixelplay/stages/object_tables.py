@@ -1,4 +1,4 @@
-"""Tables of object scores as `evaluate` takes them: by stream and video, and spread over the frames between clips."""
+"""Tables of object scores as `evaluate` takes them: by stream and video."""
 
 from dataclasses import dataclass
 
@@ -40,8 +40,7 @@ class ObjectStream:
 
     detector: str
     name: str
-    every: int  # frames from one that objects were scored in to the next
-    videos: dict[str, ScoredBoxes]  # by video, those that have any; spread over the frames between
+    videos: dict[str, ScoredBoxes]  # by video, those that have any
     normal: np.ndarray  # float64 [C], scores of objects in held-out normal footage
 
     def of_video(self, video: Video) -> ScoredBoxes:
@@ -56,45 +55,12 @@ def read_streams(detector: str, table: pd.DataFrame, videos: list[Video]) -> lis
     calibration, test = (table[table["split"] == split] for split in ("calibration", "test"))
     of_videos = {str(name): rows for name, rows in test.groupby("video", sort=False)}
     found = {v.id: _placed(detector, v, of_videos[v.id]) for v in videos if v.id in of_videos}
-    every, first = scoring_grid([rows["position"].to_numpy() for rows in found.values()])
     streams = []
     for name in map(str, table["stream"].unique()):
         boxes = {v.id: _boxes(found[v.id], name) for v in videos if v.id in found}
-        spread = {v.id: spread_boxes(boxes[v.id], len(v), every, first) for v in videos if v.id in found}
         normal = calibration.loc[calibration["stream"] == name, "score"].to_numpy(np.float64)
-        streams.append(ObjectStream(detector, name, every, spread, normal))
+        streams.append(ObjectStream(detector, name, boxes, normal))
     return streams
-
-
-def scoring_grid(positions: list[np.ndarray]) -> tuple[int, int]:
-    """Every how many frames objects were scored, and the first position that they were; from rows' positions alone.
-
-    Detectors that look at clips report objects in the frame that a clip is centred on. The most common distance from
-    one such frame to the next is that of the clips; (1, 0) where no video has two.
-    """
-    distinct = [np.unique(of_video) for of_video in positions if len(of_video)]
-    steps = np.concatenate([np.empty(0, np.int64), *map(np.diff, distinct)])
-    if not len(steps):
-        return 1, 0
-    return int(np.bincount(steps).argmax()), int(min(frames[0] for frames in distinct))
-
-
-def spread_boxes(boxes: ScoredBoxes, frames: int, every: int, first: int) -> ScoredBoxes:
-    """Boxes of every `every`-th frame, from position `first` on, as boxes of all `frames` frames of the video.
-
-    A clip's objects were looked at in all of its frames, so each frame takes those of the nearest frame that was
-    scored, of two the earlier one: none, where that one had no object. With every = 1 nothing changes. As far from the
-    end as the first scored frame is from the start the grid ends; a last clip off the grid is known by its boxes.
-    """
-    if every == 1 or not len(boxes):
-        return boxes
-    scored = np.union1d(np.arange(first, frames - first + 1, every), boxes.position)
-    middles = (scored[:-1] + scored[1:]) // 2  # the last frame that takes the earlier of two
-    source = scored[np.searchsorted(middles, np.arange(frames))]  # of each frame
-    start = np.searchsorted(boxes.position, source)
-    count = np.searchsorted(boxes.position, source, side="right") - start
-    rows = np.arange(count.sum()) + np.repeat(start - np.cumsum(count) + count, count)
-    return ScoredBoxes(np.repeat(np.arange(frames), count), boxes.xyxy[rows], boxes.score[rows], boxes.track[rows])
 
 
 def _placed(detector: str, video: Video, rows: pd.DataFrame) -> pd.DataFrame:

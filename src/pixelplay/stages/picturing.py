@@ -52,26 +52,21 @@ class Objects:
     detector: str
     spans: Mapping[str, Span]  # by stream
     rows: Mapping[str, pd.DataFrame]  # by video, in the order of their frames
-    frames: Mapping[str, np.ndarray]  # by video: the numbers of frames that have boxes, ascending
 
     @classmethod
     def of(cls, detector: str, table: pd.DataFrame) -> "Objects":
         """From a detector's table of objects."""
         test = table[table["split"] == "test"].sort_values("frame", kind="stable")
         rows = {str(video): of_video for video, of_video in test.groupby("video")}
-        return cls(detector, object_spans(table), rows, {v: np.unique(of["frame"]) for v, of in rows.items()})
+        return cls(detector, object_spans(table), rows)
 
-    def near(self, video: str, number: int) -> tuple[int, Drawing] | None:
-        """Boxes of the frame, or of the nearest one that has any and is no further than the usual gap; its number."""
-        frames = self.frames.get(video, np.empty(0, np.int64))
-        place = int(np.searchsorted(frames, number))
-        nearest = min(frames[max(place - 1, 0) : place + 1].tolist(), key=lambda one: abs(one - number), default=None)
-        gap = np.median(np.diff(frames)) if len(frames) > 1 else 0
-        if nearest is None or abs(nearest - number) > gap:
-            return None
+    def of_frame(self, video: str, number: int) -> Drawing:
+        """Boxes of the frame; none where no object was found in what its score is about."""
+        if video not in self.rows:
+            return NO_BOXES
         rows = self.rows[video]
-        first, last = np.searchsorted(rows["frame"], [nearest, nearest + 1])
-        return nearest, object_drawing(rows.iloc[first:last], self.spans)
+        first, last = np.searchsorted(rows["frame"], [number, number + 1])
+        return object_drawing(rows.iloc[first:last], self.spans) if last > first else NO_BOXES
 
 
 def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> list[tuple[int, int]]:
@@ -134,7 +129,7 @@ def full_size_at(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray
 
 def _drawings(video: Video, objects: Sequence[Objects]) -> Iterator[Drawing]:
     for number in video.numbers:
-        yield _joined([near[1] for one in objects if (near := one.near(video.id, int(number)))])
+        yield _joined([one.of_frame(video.id, int(number)) for one in objects])
 
 
 def _joined(drawings: Sequence[Drawing]) -> Drawing:
@@ -176,9 +171,9 @@ def _item(
         marks.append(("anomalous", "labelled anomalous") if one.labels[t] else ("normal", "labelled normal"))
     marks += [(style, text) for style, text, mask in _corruption(one) if mask[t]]
     number = int(one.numbers[t])
-    near = {of.detector: found for of in objects if (found := of.near(one.video, number))}
-    boxes = [f"boxes: {name}" + (f", found in frame {at}" if at != number else "") for name, (at, _) in near.items()]
-    picture = frame_picture(frame, width, _joined([drawing for _, drawing in near.values()]))
+    found = {of.detector: drawing for of in objects if len((drawing := of.of_frame(one.video, number)).xyxy)}
+    boxes = [f"boxes: {name}" for name in found]
+    picture = frame_picture(frame, width, _joined(list(found.values())))
     return GalleryItem(
         rank=rank,
         anchor=f"peak-{rank}",

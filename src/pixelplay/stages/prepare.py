@@ -14,7 +14,7 @@ from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, req
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
-from pixelplay.errors import DataError, MissingArtifactError, WeightsError
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError, WeightsError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import detecting, pseudo, restoring
 from pixelplay.videos.cache import (
@@ -27,9 +27,11 @@ from pixelplay.videos.cache import (
     source_key,
     truth_key,
 )
+from pixelplay.videos.heldout import ROLES
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.truth import Truth, load_truth, read_label_files, read_truth, save_truth, truth_files
 from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,8 @@ def run(config: Config) -> None:
     if is_current(files.record("prepare"), inputs):
         log.info("prepare: up to date")
         return
-    outputs = [files.index, files.problems, files.restoration]
+    outputs = [files.index, files.problems, files.restoration, *truth_files(files.truth)]
+    labels = read_label_files(videos)  # before the long decode: a damaged file is better known now
     with recorded(files.record("prepare"), inputs, outputs):
         cached = _decode(config, videos)
         problems = [problem for one in cached for problem in one.problems]
@@ -68,8 +71,11 @@ def run(config: Config) -> None:
             train=[one.video for one in cached if one.video.split == "train"],
             test=[one.video for one in cached if one.video.split == "test"],
         )
+        tests = [raw for raw in videos if raw.split == "test"]
+        truth = [read_truth(raw, one, labels.get(raw.id)) for raw, one in zip(tests, index.test, strict=True)]
         index = restoring.restore_index(config, index, formats(config))
-        index = pseudo.add_clips(config, index, formats(config), _cache_folder(config))
+        index, planted = pseudo.add_clips(config, index, formats(config), _cache_folder(config))
+        save_truth(files.truth, {"test": truth, "pseudo": planted})
         index.save(files.index)
         videos_there = [*index.train, *index.test, *index.pseudo]
         folders = {folder for video in videos_there for folder in (video.folder, video.restored) if folder}
@@ -87,6 +93,11 @@ def load_index(config: Config) -> Index:
     return index
 
 
+def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
+    """What is known of the videos of a split; for those that measure and report, and nobody else."""
+    return load_truth(RunFiles.of(config).truth, getattr(index, split), split)
+
+
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
@@ -97,9 +108,10 @@ def formats(config: Config) -> list[FrameFormat]:
 
 
 def _require_possible(config: Config) -> None:
-    """Raise ConfigError for settings that a detector refuses, and WeightsError for weights that are not to be had: for
-    all of them at once, so that who has no internet can fetch them in one go.
+    """Raise ConfigError for settings that a detector refuses, and WeightsError that names all weights not found, so
+    that they can be fetched in one go.
     """
+    _require_gap(config)
     lacking = []
     for require, what in ((registry.check_settings, config.detectors), (detecting.require_weights, config)):
         try:
@@ -108,6 +120,17 @@ def _require_possible(config: Config) -> None:
             lacking.append(str(error))
     if lacking:
         raise WeightsError("\n".join(lacking))
+
+
+def _require_gap(config: Config) -> None:
+    """Raise ConfigError where a detector's window reaches from fitted footage into held-out footage of one video."""
+    for name, detector in config.detectors.items():
+        window = detector.settings.get("window", detector.settings.get("clip", 0))
+        if isinstance(window, int) and window > config.dataset.heldout.gap:
+            raise ConfigError(
+                f"dataset.heldout.gap={config.dataset.heldout.gap}: {name} looks at {window} frames at once, so "
+                f"held-out blocks must be as far from fitted ones: set dataset.heldout.gap={window}"
+            )
 
 
 def _inputs(config: Config, videos: list[RawVideo]) -> str:
@@ -186,9 +209,12 @@ def _write_problems(path: Path, problems: list[Problem]) -> None:
 
 
 def _summarise(index: Index, problems: list[Problem], files: RunFiles) -> None:
-    fit, held, test = (sum(map(len, videos)) for videos in (index.fit, index.calibration, index.test))
+    fit, test = (sum(map(len, videos)) for videos in (index.fit, index.test))
+    held = ", ".join(f"{sum(map(len, getattr(index.held, role))):,} for {role}" for role in ROLES)
+    unused = sum(map(len, index.train)) - fit - sum(map(len, index.held))
     log.info(
-        f"prepare: {fit:,} normal frames to learn from, {held:,} held out, "
+        f"prepare: {fit:,} normal frames to learn from; held out: {held}"
+        f"{f'; {unused:,} between them unused' if unused else ''}; "
         f"{test:,} test frames in {len(index.test)} videos"
     )
     if problems:

@@ -20,6 +20,7 @@ from pixelplay.videos.cache import FrameCache, bytes_needed, require_space, sour
 from pixelplay.videos.index import Index
 from pixelplay.videos.pseudo.clips import Clip, render_clips
 from pixelplay.videos.pseudo.estimate import estimate_corruption
+from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
@@ -34,13 +35,15 @@ CLEAN = CorruptionConfig(flip=0.0, heavy=0.0, light=0.0, missing=0.0, heavy_sd=0
 COLUMNS = ("video", "kind", "seed", "frames", "first", "last", "source", "source_first", "source_last", "left_out")
 
 
-def add_clips(config: Config, index: Index, formats: Sequence[FrameFormat], folder: Path) -> Index:
-    """The index with its clips, made in `folder`; writes pseudo_anomalies.csv and the picture of them."""
+def add_clips(
+    config: Config, index: Index, formats: Sequence[FrameFormat], folder: Path
+) -> tuple[Index, list[VideoTruth]]:
+    """The index with its clips, made in `folder`, and their truth; writes pseudo_anomalies.csv and a picture."""
     files = RunFiles.of(config)
     for path in (files.pseudo_clips, files.pseudo_sheet):
         path.unlink(missing_ok=True)
     if not (config.pseudo.kinds and config.pseudo.seeds):
-        return index
+        return index, []
     corruption = _corruption(config, files)
     clips = _render(config, index, corruption, folder / f"pseudo-{_key(config, index, corruption)}", formats)
     write_text(files.pseudo_clips, _table(clips).to_csv(index=False, lineterminator="\n"))
@@ -49,17 +52,19 @@ def add_clips(config: Config, index: Index, formats: Sequence[FrameFormat], fold
             log.warning(f"prepare: pseudo-anomaly {clip.id} left out: {clip.left_out}")
     made = [clip for clip in clips if not clip.left_out]
     if not made:
-        return index
+        return index, []
     cache = FrameCache(made[0].folder.parent.parent)
     raws = [clip.raw() for clip in made]
     workers = config.workers or os.cpu_count() or 1
     decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, workers)
     results = restoring.restore_videos(config, index, [one.video for one in decoded], formats)
     videos = [one.after for one in results]
-    _show(files.pseudo_sheet, made, videos)
+    labels = read_label_files(raws)
+    truth = [read_truth(raw, video, labels[raw.id]) for raw, video in zip(raws, videos, strict=True)]
+    _show(files.pseudo_sheet, made, videos, truth)
     _summarise(made, results, files)
     key = fingerprint([source_key(raw) for raw in raws], restoring.inputs(config))
-    return replace(index, pseudo=videos, pseudo_key=key)
+    return replace(index, pseudo=videos, pseudo_key=key), truth
 
 
 def outputs(config: Config, index: Index) -> list[Path]:
@@ -79,7 +84,7 @@ def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
 
 def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
     """Changes with the held-out footage, and with all that decides what is made of it; not with the detectors."""
-    heldout = [(video.id, video.key, video.start, len(video), video.size) for video in index.calibration]
+    heldout = [(video.id, video.key, video.start, len(video), video.size) for video in index.held.planting]
     around = [(video.id, video.key) for video in index.train]
     version = code_version("pixelplay.videos.pseudo.clips")
     return fingerprint(heldout, around, config.pseudo.model_dump(), corruption.model_dump(), version)
@@ -98,7 +103,9 @@ def _render(
         )
     workers = config.workers or os.cpu_count() or 1
     with progress_bar(count, "clip", "planting pseudo-anomalies") as bar:
-        return render_clips(index.calibration, index.train, settings, corruption, folder / "clips", workers, bar.update)
+        return render_clips(
+            index.held.planting, index.train, settings, corruption, folder / "clips", workers, bar.update
+        )
 
 
 def _table(clips: Sequence[Clip]) -> pd.DataFrame:
@@ -111,16 +118,16 @@ def _table(clips: Sequence[Clip]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video]) -> None:
+def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Sequence[VideoTruth]) -> None:
     """A row per kind: frames of its first clip, as detectors see them, what is odd in them outlined."""
     from pixelplay.report.panels import write_panels
 
-    firsts = {clip.kind: (clip, video) for clip, video in reversed(list(zip(clips, videos, strict=True)))}
+    firsts = {clip.kind: (clip, *known) for clip, *known in reversed(list(zip(clips, videos, truth, strict=True)))}
     rows = [_row(*firsts[kind]) for kind in dict.fromkeys(clip.kind for clip in clips)]
     write_panels(path, rows, "Pseudo-anomalies: before, while and after something is wrong, which is outlined")
 
 
-def _row(clip: Clip, video: Video) -> "list[View]":
+def _row(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
     from pixelplay.report.panels import View
 
     first, last = clip.first, clip.stop - 1
@@ -128,14 +135,14 @@ def _row(clip: Clip, video: Video) -> "list[View]":
     views = []
     for t, frame in enumerate(video.full_size()):
         if t in chosen:
-            views.append(View(_outlined(frame, video, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})"))
+            views.append(View(_outlined(frame, truth, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})"))
     return views
 
 
-def _outlined(frame: np.ndarray, video: Video, t: int) -> np.ndarray:
+def _outlined(frame: np.ndarray, truth: VideoTruth, t: int) -> np.ndarray:
     """A frame with an outline around what its mask shows, enlarged so that the line is thin."""
-    assert video.masks is not None
-    mask = video.masks.read(int(video.numbers[t]), video.size).astype(np.uint8)
+    assert truth.masks is not None
+    mask = truth.masks.at(t).astype(np.uint8)
     factor = max(1, round(SHOWN / frame.shape[1]))
     large, outlined = (image.repeat(factor, axis=0).repeat(factor, axis=1) for image in (mask, frame))
     around = cv2.dilate(large, np.ones((7, 7), np.uint8)) > cv2.dilate(large, np.ones((3, 3), np.uint8))

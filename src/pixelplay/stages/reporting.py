@@ -33,7 +33,7 @@ from pixelplay.report.page import (
 from pixelplay.report.tables import csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
 from pixelplay.scores.fuse import FUSED
-from pixelplay.stages import ablate, picturing
+from pixelplay.stages import ablate, picturing, prepare
 from pixelplay.stages.evaluate import frames_per_second
 from pixelplay.stages.report import ablation_files, ablation_is_of, threshold_files
 from pixelplay.stages.run_facts import run_facts
@@ -63,7 +63,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
         str(video): rows.set_index("frame")
         for video, rows in pd.read_csv(files.restoration, dtype={"video": str}, keep_default_na=False).groupby("video")
     }
-    videos = []
+    videos, truth = [], prepare.load_labels(config, index)
     for i, video in enumerate(index.test):
         of_stream = {s: scores[video.id, s].loc[video.numbers].to_numpy(np.float64) for s in [*streams, FUSED]}
         found = restoration[video.id].loc[video.numbers]
@@ -74,7 +74,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
                 numbers=video.numbers,
                 fused=of_stream.pop(FUSED),
                 streams=of_stream,
-                labels=video.labels,
+                labels=truth[video.id].labels,
                 turned=found["flipped"].to_numpy() > 0,
                 noisy=found["noise_level"].to_numpy(np.float64) > config.restore.denoise.above,
             )
@@ -166,17 +166,12 @@ def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
 
 
 def _distributions(config: Config, outcome: Outcome) -> Iterator[Distribution]:
-    """Raw scores of each detector's default stream; and of the fusion, where it was made for held-out footage, too."""
-    files = RunFiles.of(config)
-    tables = {name: read_table(files.scores(name), "score") for name in config.detectors}
-    fused = read_table(files.fused, "fuse")
-    if "split" in fused:
-        tables[FUSED] = fused
-    for name, table in tables.items():
-        table = table[table["stream"] == name]
+    """Scores of each detector's default stream and of the fusion, as the metrics measure them."""
+    fused = read_table(RunFiles.of(config).fused, "fuse")
+    for name in [*config.detectors, FUSED]:
+        table = fused[fused["stream"] == name]
         normal = _of_split(table, "calibration")["score"].to_numpy(np.float64)
-        title = "fused, normalised and smoothed" if name == FUSED else name
-        yield Distribution(title, {"held-out normal": normal, **_by_label(outcome, _of_split(table, "test"))})
+        yield Distribution(name, {"held-out normal": normal, **_by_label(outcome, _of_split(table, "test"))})
 
 
 def _by_label(outcome: Outcome, test: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -191,7 +186,7 @@ def _by_label(outcome: Outcome, test: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
-    return table[table["split"] == split] if "split" in table else table
+    return table[table["split"] == split]
 
 
 def _with_speeds(config: Config, metrics: dict[str, Any]) -> dict[str, Any]:

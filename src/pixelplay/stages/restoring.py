@@ -85,7 +85,7 @@ def _flip_network(config: Config, index: Index) -> "FlipNetwork":
         log.info("prepare: training the network that tells flipped frames")
         outputs = [folder / "flip_network.json", folder / "flip_network.safetensors"]
         with recorded(folder / "trained.json", key, outputs):
-            train(index.fit, index.calibration, config.restore, folder, config.seed)
+            train(index.fit, index.held.validation, config.restore, folder, config.seed)
     return FlipNetwork.load(folder)
 
 

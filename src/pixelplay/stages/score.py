@@ -84,7 +84,7 @@ class Step:
 
 def steps(config: Config, name: str, index: Index) -> list[Step]:
     files, key = RunFiles.of(config), inputs(config, name, index)
-    real = [("test", video) for video in index.test] + [("calibration", video) for video in index.calibration]
+    real = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     pseudo = [("pseudo", video) for video in index.pseudo]
     return [
         Step(real, files.record(f"score-{name}"), key, ()),

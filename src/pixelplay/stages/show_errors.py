@@ -9,6 +9,7 @@ from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
 from pixelplay.stages import prepare
 from pixelplay.stages.showing import Chosen, chosen_frames, label_of, scores_of
+from pixelplay.videos.truth import Truth
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
     from pixelplay.detectors.base import Reconstructs
@@ -51,10 +52,12 @@ def error_maps(config: Config, name: str) -> "list[list[View]]":
         return []
     scores = scores_of(config, name, index)
     detector.load(RunFiles.of(config).detector(name))
-    return _views(detector, config, name, chosen_frames(config, index, scores))
+    return _views(detector, config, name, chosen_frames(config, index, scores), prepare.load_labels(config, index))
 
 
-def _views(detector: "Reconstructs", config: Config, name: str, chosen: list[Chosen]) -> "list[list[View]]":
+def _views(
+    detector: "Reconstructs", config: Config, name: str, chosen: list[Chosen], truth: Truth
+) -> "list[list[View]]":
     from pixelplay.report.panels import View, in_shape_of
 
     frame_format = config.detectors[name].frames
@@ -63,7 +66,7 @@ def _views(detector: "Reconstructs", config: Config, name: str, chosen: list[Cho
     largest = max(float(errors.max()) for *_, errors in shown)  # one scale, so that rows can be compared
     rows = []
     for video, t, value, output, errors in shown:
-        title = f"squared error, score {value:.4g}{label_of(video, t)}"
+        title = f"squared error, score {value:.4g}{label_of(truth[video.id], t)}"
         rows.append(
             [
                 View(in_shape_of(video.size, video.frames(frame_format)[t]), f"{video.id}, frame {video.numbers[t]}"),

@@ -10,6 +10,7 @@ from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.stages import score
 from pixelplay.videos.index import Index
+from pixelplay.videos.truth import VideoTruth
 from pixelplay.videos.video import Video
 
 APART = 16  # frames between two peaks of one video
@@ -77,8 +78,8 @@ def peaks_of(scores: np.ndarray, count: int) -> list[int]:
     return found
 
 
-def label_of(video: Video, position: int) -> str:
+def label_of(truth: VideoTruth, position: int) -> str:
     """Whether the data set's labels call a frame anomalous, as a word in brackets; '' where it has none."""
-    if video.labels is None:
+    if truth.labels is None:
         return ""
-    return " (anomalous)" if video.labels[position] else " (normal)"
+    return " (anomalous)" if truth.labels[position] else " (normal)"

@@ -62,14 +62,14 @@ def _train(config: Config, name: str, index: Index) -> None:
     device = find_device(config.device)
     keep_freed_memory()
     log.info(
-        f"train: {name} on {sum(map(len, index.fit)):,} normal frames, {sum(map(len, index.calibration)):,} held out, "
-        f"on {device}"
+        f"train: {name} on {sum(map(len, index.fit)):,} normal frames, stopped early by "
+        f"{sum(map(len, index.held.validation)):,} others, on {device}"
     )
     detector = registry.create(name, config.detectors[name], device)
     outputs: list[Path] = []
     with recorded(folder / "trained.json", key, outputs):
         shared = RunFiles.of(config).shared_models
         training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared)
-        detector.fit(index.fit, index.calibration, training)
+        detector.fit(index.fit, index.held, training)
         detector.save(folder)
         outputs += [path for path in sorted(folder.iterdir()) if path != unfinished and not path.name.startswith(".")]

@@ -26,7 +26,6 @@ from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.noise import noise_level
 from pixelplay.videos.originals import Originals, nearest
 from pixelplay.videos.sources import Frame
-from pixelplay.videos.truth_files import FrameLabels
 from pixelplay.videos.video import Video, format_name
 
 REPLACED = "replaced by its nearest readable neighbour"
@@ -87,7 +86,7 @@ class FrameCache:
         record = self._record(raw)
         if record is None or self._missing(raw, formats):
             return None
-        return _cached(raw, self._folder(raw), record, raw.labels.read() if raw.labels else None)
+        return _cached(raw, self._folder(raw), record)
 
     def _record(self, raw: RawVideo) -> dict[str, Any] | None:
         """What was decoded from the source as it is now; None if it was never decoded or has changed since."""
@@ -145,7 +144,6 @@ class FrameCache:
 
     def _decode(self, raw: RawVideo, formats: list[FrameFormat], advance: Callable[[int], Any]) -> CachedVideo:
         folder = self._folder(raw)
-        labels = raw.labels.read() if raw.labels else None  # a bad label file is better known before the long decode
         if self._record(raw) is None:  # what is there belongs to other files; another process's temporary files stay
             for path in [folder / "decoded.json", *folder.glob("*.npy"), *folder.glob("objects-*.parquet")]:
                 path.unlink(missing_ok=True)
@@ -159,10 +157,10 @@ class FrameCache:
             record = _write_frames(raw, writers, advance)
         record["source"] = source
         write_json(folder / "decoded.json", record)
-        return _cached(raw, folder, record, labels)
+        return _cached(raw, folder, record)
 
 
-def _cached(raw: RawVideo, folder: Path, record: dict[str, Any], labels: FrameLabels | None) -> CachedVideo:
+def _cached(raw: RawVideo, folder: Path, record: dict[str, Any]) -> CachedVideo:
     numbers = np.array(record["numbers"], np.int64)
     replaced = [number for number, _, _, treatment in record["problems"] if treatment == REPLACED]
     size = (record["size"][0], record["size"][1])
@@ -174,10 +172,7 @@ def _cached(raw: RawVideo, folder: Path, record: dict[str, Any], labels: FrameLa
         folder=folder,
         key=record["source"],
         originals=Originals.of(raw.source, size, ~np.isin(numbers, replaced)),
-        labels=labels.at(numbers) if labels else None,
         noise=np.array(record["noise"], np.float32) if record["noise"] else None,
-        masks=raw.masks,
-        tracks=raw.tracks.path if raw.tracks else None,
     )
     return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record["problems"]])
 

@@ -1,13 +1,14 @@
 """The index of a run: its videos, which of them are held out, and keys of the data. Written by `prepare`."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pixelplay.artifacts import read_json, write_json
 from pixelplay.config import HeldoutConfig
 from pixelplay.errors import MissingArtifactError
-from pixelplay.videos.heldout import hold_out
+from pixelplay.videos.heldout import Heldout, hold_out
 from pixelplay.videos.video import Video
 
 
@@ -25,12 +26,16 @@ class Index:
     @property
     def fit(self) -> list[Video]:
         """Normal footage that detectors are fitted on."""
-        return hold_out(self.train, self.heldout)[0]
+        return self._shared_out[0]
 
     @property
-    def calibration(self) -> list[Video]:
-        """Held-out normal footage."""
-        return hold_out(self.train, self.heldout)[1]
+    def held(self) -> Heldout:
+        """Normal footage that no detector is fitted on, by what it is for."""
+        return self._shared_out[1]
+
+    @cached_property
+    def _shared_out(self) -> tuple[list[Video], Heldout]:
+        return hold_out(self.train, self.heldout)
 
     def save(self, path: Path) -> None:
         value: dict[str, Any] = {

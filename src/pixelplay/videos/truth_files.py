@@ -7,7 +7,7 @@ Labels and tracks are read whole, masks frame by frame. Problems that do not sto
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -90,14 +90,6 @@ class PixelMasks:
         if remark is not None and (name, *remark) not in self.remarks:
             self.remarks.append((name, *remark))
         return mask
-
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "path": self.path, "files": self.files, "first": self.first}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "PixelMasks":
-        files = {int(k): v for k, v in value["files"].items()} if value["files"] is not None else None
-        return cls(value["kind"], value["path"], files, value["first"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,14 @@ import numpy as np
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.originals import Originals
-from pixelplay.videos.truth_files import PixelMasks
 
 
 @dataclass(frozen=True, eq=False)
 class Video:
     """Positions 0..T-1 index every array of a video; `numbers` are the frames' original numbers, used at the edges.
 
-    A block of time of a video is a Video too: it starts at position `start` of the cached arrays.
+    A block of time of a video is a Video too: it starts at position `start` of the cached arrays. No ground truth is in
+    it: what a detector is given cannot leak (see `pixelplay.videos.truth`).
     """
 
     id: str
@@ -27,9 +27,6 @@ class Video:
     folder: Path  # of the cached arrays
     restored: Path | None = None  # of the arrays in which corrupted frames were put right, where there are such
     noise: np.ndarray | None = None  # float32 [T], noise level of each test or pseudo frame, grey levels of 255
-    labels: np.ndarray | None = None  # uint8 [T], 1 = anomalous
-    masks: PixelMasks | None = None  # of the anomalous pixels, read lazily
-    tracks: Path | None = None  # file of anomalous tracks: track_id,frame,x1,y1,x2,y2
     start: int = 0
     key: str = ""  # changes with the footage and with what was put right in it
     originals: Originals | None = None  # its frames in their original size; None for arrays that no file stands behind
@@ -61,7 +58,7 @@ class Video:
         return self.originals.frames()
 
     def block(self, start: int, stop: int) -> "Video":
-        """Frames start..stop-1 as a video of their own, without ground truth (blocks are cut from normal footage)."""
+        """Frames start..stop-1 as a video of their own."""
         if not 0 <= start < stop <= len(self):
             raise DataError(f"video {self.id}: no block {start}..{stop} in {len(self)} frames")
         noise = None if self.noise is None else self.noise[start:stop]
@@ -71,9 +68,6 @@ class Video:
             start=self.start + start,
             noise=noise,
             originals=self.originals.block(start, stop) if self.originals else None,
-            labels=None,
-            masks=None,
-            tracks=None,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -85,11 +79,8 @@ class Video:
             "restored": str(self.restored) if self.restored else None,
             "key": self.key,
             "originals": self.originals.as_json() if self.originals else None,
-            "tracks": str(self.tracks) if self.tracks else None,
-            "masks": self.masks.as_json() if self.masks else None,
             "numbers": self.numbers.tolist(),
             "noise": [round(float(level), 2) for level in self.noise] if self.noise is not None else None,
-            "labels": self.labels.tolist() if self.labels is not None else None,
         }
 
     @classmethod
@@ -105,9 +96,6 @@ class Video:
             key=value["key"],
             originals=Originals.from_json(value["originals"], size) if value["originals"] else None,
             noise=np.array(value["noise"], np.float32) if value["noise"] is not None else None,
-            labels=np.array(value["labels"], np.uint8) if value["labels"] is not None else None,
-            masks=PixelMasks.from_json(value["masks"]) if value["masks"] else None,
-            tracks=Path(value["tracks"]) if value["tracks"] else None,
         )
 
 

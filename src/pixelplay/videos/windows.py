@@ -35,6 +35,20 @@ def causal_windows(frames: int, length: int, stride: int) -> np.ndarray:
     return np.maximum(ends[:, None] - np.arange(length - 1, -1, -1), 0)
 
 
+def frames_of_clips(positions: np.ndarray, frames: int, causal: bool) -> np.ndarray:
+    """Which frames each clip stands for, where a frame has the findings of one clip: clip c has the frames
+    bounds[c], …, bounds[c + 1] - 1 of the bounds, int64 [C + 1], so that each frame has a clip and only one.
+
+    `positions`: the clips, int [C, T], as `windows` or `causal_windows` gives them. A frame has the clip whose middle
+    is nearest, the earlier of two; causally, the latest clip that ends at it or before.
+    """
+    if causal:
+        return np.append(positions[:, -1], frames)
+    middles = positions[:, positions.shape[1] // 2]
+    between = (middles[:-1] + middles[1:]) // 2 + 1  # the first frame that the later of two is nearer to
+    return np.concatenate([[0], between, [frames]])
+
+
 def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list[np.ndarray]]:
     """The frames of each window, int [N, length], from a stream that is read once.
 
