@@ -53,6 +53,6 @@ def with_masks(video: RawVideo, path: Path, first: int, exact: bool) -> RawVideo
 
 def read_labels(path: Path, first: int, exact: bool) -> FrameLabels:
     """A frame is anomalous where its mask is not empty; `first` is the number of the first mask's frame."""
-    values = load_avenue_masks(path).bits.any(axis=1).astype(np.uint8)
+    values = load_avenue_masks(path).anomalous.astype(np.uint8)
     remarks = counting_remarks(path, COUNTS_FROM, first)
     return FrameLabels(path, np.arange(first, first + len(values)), values, exact, remarks)
