@@ -47,6 +47,12 @@ def test_labels_that_do_not_match_the_frames_are_refused(labelled: list[int], fr
         frame_labels(labelled).at(np.array(frames))
 
 
+def test_frames_that_a_video_file_dropped_leave_the_labels_of_the_others_in_place():
+    assert frame_labels([0, 1, 2, 3]).at(np.array([0, 1, 3])).tolist() == [0, 1, 1]
+    with pytest.raises(DataError, match="5 labels for a video of 3 frames"):
+        frame_labels([0, 1, 2, 3, 4]).at(np.array([0, 1, 3]))
+
+
 def test_labels_of_missing_frames_are_left_out_only_where_frames_may_be_missing():
     assert frame_labels([0, 1, 2, 3, 4], exact=False).at(np.array([1, 4])).tolist() == [1, 0]
     with pytest.raises(DataError, match="frame 5 has no label"):
