@@ -38,7 +38,7 @@ from pixelplay.videos.cache import CachedVideo, FrameCache, bytes_needed, requir
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.sources import Frame
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
 from pixelplay.videos.video_file import VideoFile
 
 PLAIN = FrameFormat(height=8, width=8, gray=True)
@@ -267,9 +267,9 @@ def test_the_truth_key_changes_with_label_and_mask_files_and_the_source_key_does
     keys.append(truth_key(raw))
     (tmp_path / "masks/001.png").unlink()
     keys.append(truth_key(raw))
-    keys.append(truth_key(with_changes(raw, tracks=tmp_path / "l.csv")))
+    keys.append(truth_key(with_changes(raw, tracks=TrackFile(tmp_path / "l.csv"))))
     assert len(set(keys)) == len(keys)
-    assert keys[-1] == truth_key(with_changes(raw, tracks=tmp_path / "l.csv"))
+    assert keys[-1] == truth_key(with_changes(raw, tracks=TrackFile(tmp_path / "l.csv")))
     assert source_key(bare) == source_key(raw)
 
 

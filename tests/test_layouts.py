@@ -235,7 +235,8 @@ def test_a_folder_may_mix_frame_folders_of_every_type_and_video_files(tmp_path: 
     assert labels(lobby, [10, 11, 13]) == [0, 1, 1]
     assert np.array_equal(lobby.masks.read(11, (WIDTH, HEIGHT)), mask(11) > 0)
     assert not lobby.masks.read(13, (WIDTH, HEIGHT)).any()
-    assert lobby.tracks == tmp_path / "test_tracks/lobby.csv"
+    assert lobby.tracks.path == tmp_path / "test_tracks/lobby.csv"
+    assert lobby.tracks.read(np.array([10, 11, 13])).number.tolist() == [11]
 
 
 TRACK_NAMES = {  # of a test video, and how a published file of its tracks may be called
@@ -263,11 +264,11 @@ def test_every_layout_takes_published_track_files_from_below_its_root_or_from_a_
     root = find_root(dataset(layout, tmp_path / "data"))
     own = write_tracks(tmp_path / "tracks", name, "notes.md", ".hidden.txt", "elsewhere.txt")
     videos = read_dataset(dataset(layout, tmp_path / "data", tracks=own))
-    assert {v.id: v.tracks for v in videos if v.tracks} == {video: own / name}
+    assert {v.id: v.tracks.path for v in videos if v.tracks} == {video: own / name}
     assert read_tracks(own / name).xyxy.tolist() == [[1, 2, 3, 4]]
     below = write_tracks(root / "test_tracks", name)
     videos = read_dataset(dataset(layout, tmp_path / "data"))
-    assert {v.id: v.tracks for v in videos if v.tracks} == {video: below / name}
+    assert {v.id: v.tracks.path for v in videos if v.tracks} == {video: below / name}
     assert [v.split for v in videos if v.tracks] == ["test"]  # where a training video is called alike, too
 
 

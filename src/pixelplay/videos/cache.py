@@ -59,7 +59,8 @@ def source_key(raw: RawVideo) -> str:
 
 def truth_key(raw: RawVideo) -> str:
     """Changes when any label, mask or track file of the video is added, removed, renamed, resized or written again."""
-    places = [raw.labels.path if raw.labels else None, Path(raw.masks.path) if raw.masks else None, raw.tracks]
+    masks, tracks = Path(raw.masks.path) if raw.masks else None, raw.tracks.path if raw.tracks else None
+    places = [raw.labels.path if raw.labels else None, masks, tracks]
     files = [sorted(p.iterdir()) if p.is_dir() else [p] for p in places if p is not None]
     return fingerprint([str(p) for p in places], [_stats(group) for group in files])
 

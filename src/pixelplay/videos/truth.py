@@ -14,7 +14,7 @@ import pandas as pd
 from pixelplay.artifacts import read_table, write_table
 from pixelplay.errors import MissingArtifactError
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.truth_files import FrameLabels, TrackBoxes, read_tracks
+from pixelplay.videos.truth_files import FrameLabels, TrackBoxes
 from pixelplay.videos.video import Video
 
 FRAMES, TRACKS = "frames.parquet", "tracks.parquet"  # a row for each frame, and for each box of a track
@@ -99,7 +99,7 @@ def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> Video
         numbers=video.numbers,
         labels=None if labels is None else labels.at(video.numbers),
         masks=masks,
-        tracks=None if raw.tracks is None else read_tracks(raw.tracks),
+        tracks=None if raw.tracks is None else raw.tracks.read(video.numbers),
     )
 
 

@@ -1,18 +1,20 @@
 """Ground truth as data sets have it on disk: frame labels, pixel masks, track files.
 
-Labels are read by `prepare`; masks are opened frame by frame, when a metric asks for them.
+Labels and tracks are read whole, masks frame by frame. Problems that do not stop the reading are returned as remarks:
+(name of the file, problem, treatment).
 """
 
-import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.videos.mask_files import load_avenue_masks, load_npy, read_mask_image
+from pixelplay.videos.numbering import Remark, counting_remarks, outside_frames
+from pixelplay.videos.truth_text import read_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,19 +24,30 @@ class FrameLabels:
     path: Path  # named in errors
     numbers: np.ndarray  # int64 [N]
     values: np.ndarray  # uint8 [N], 0 or 1
-    exact: bool = True  # one label for each frame and no more; False where single frames may be missing on disk
+    exact: bool = True  # labels from the first frame to the last and no more; False where frames may be missing on disk
+    remarks: Sequence[Remark] = ()
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
         """Labels of the frames with these numbers, uint8 [T]; raises DataError when the two do not match."""
         place = np.searchsorted(self.numbers, numbers).clip(max=max(len(self.numbers) - 1, 0))
         known = self.numbers[place] == numbers if len(self.numbers) else np.zeros(len(numbers), bool)
-        if not known.all() or (self.exact and len(self.numbers) != len(numbers)):
-            lost = f"; frame {numbers[~known][0]} has no label" if not known.all() else ""
+        whole = int(numbers[-1] - numbers[0]) + 1  # frames that the video would have without gaps
+        if not known.all() or (self.exact and len(self.numbers) not in (len(numbers), whole)):
             raise DataError(
-                f"{self.path}: {len(self.numbers)} labels for a video of {len(numbers)} frames{lost}: "
-                "labels and frames must belong together; replace the label file, or remove it to run without labels"
+                f"{self.path}: {len(self.numbers)} labels for a video of {len(numbers)} frames"
+                f"{self._unknown(numbers, known)}: labels and frames must belong together; replace the label file, or "
+                "remove it to run without labels"
             )
         return self.values[place].astype(np.uint8)
+
+    def _unknown(self, numbers: np.ndarray, known: np.ndarray) -> str:
+        if known.all():
+            return ""
+        text = f"; frame {numbers[~known][0]} has no label"
+        if not len(self.numbers):
+            return text
+        text += f" (labels are for frames {self.numbers[0]} to {self.numbers[-1]}, those here are {numbers[0]} to "
+        return f"{text}{numbers[-1]}: does one count from 0 and the other from 1?)"
 
 
 @dataclass(frozen=True)
@@ -53,14 +66,14 @@ class PixelMasks:
     path: str  # a folder of images (frame number in the name; no file: empty mask), a .npy [N, H, W] or a .mat
     files: dict[int, str] | None = None  # images: frame number -> file name
     first: int = 0  # npy, avenue_mat: frame number of the first mask
+    remarks: list[Remark] = field(default_factory=list, compare=False, repr=False)  # `read` adds to them
 
     def read(self, number: int, size: tuple[int, int]) -> np.ndarray:
         """Mask of the frame with this number, bool (H, W) for `size` = (width, height); raises DataError."""
         if self.kind == "images":
-            name = (self.files or {}).get(number)
-            mask = np.zeros(size[::-1], bool) if name is None else read_mask_image(Path(self.path) / name)
+            mask = self.image(number) if number in (self.files or {}) else np.zeros(size[::-1], bool)
         else:
-            stack = _stack(self.kind, self.path)
+            stack = _stack(self.kind, Path(self.path))
             if not 0 <= number - self.first < len(stack):
                 raise DataError(f"{self.path}: no mask for frame {number} among {len(stack)}")
             mask = np.asarray(stack[number - self.first]) > 0
@@ -70,13 +83,13 @@ class PixelMasks:
             )
         return mask
 
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "path": self.path, "files": self.files, "first": self.first}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "PixelMasks":
-        files = {int(k): v for k, v in value["files"].items()} if value["files"] is not None else None
-        return cls(value["kind"], value["path"], files, value["first"])
+    def image(self, number: int) -> np.ndarray:
+        """The image of the frame with this number, which must be among `files`, bool (H, W); raises DataError."""
+        name = (self.files or {})[number]
+        mask, remark = read_mask_image(Path(self.path) / name)
+        if remark is not None and (name, *remark) not in self.remarks:
+            self.remarks.append((name, *remark))
+        return mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +99,30 @@ class TrackBoxes:
     track: np.ndarray  # int64 [N], number of the track, as in the file
     number: np.ndarray  # int64 [N], number of the frame
     xyxy: np.ndarray  # float64 [N, 4], pixels of the original frame, x2 and y2 exclusive
+    remarks: Sequence[Remark] = ()
+
+
+@dataclass(frozen=True)
+class TrackFile:
+    """The file of a video's anomalous tracks, not read yet, and how its frame numbers become those of the frames."""
+
+    path: Path
+    counts_from: int = 0  # what the file calls the frame `first`; where both are 0, it uses the frames' own numbers
+    first: int = 0
+    whole: bool = True  # whether the footage is the whole video; False where the file may go beyond it
+
+    def read(self, numbers: np.ndarray) -> TrackBoxes:
+        """The boxes, by the numbers of the video's frames, of which `numbers` are there: int64 [T], increasing.
+
+        Raises DataError for a damaged file, and for one whose frame numbers do not match (see `outside_frames`).
+        """
+        boxes, shift = read_tracks(self.path), self.first - self.counts_from
+        remarks = counting_remarks(self.path, self.counts_from, self.first)
+        if self.whole:
+            counting = f"files of this layout count from {self.counts_from}" if shift else "it uses the frames' numbers"
+            first, last = int(numbers[0]) - shift, int(numbers[-1]) - shift  # as the file calls them
+            remarks += outside_frames(self.path, boxes.number, first, last, counting)
+        return TrackBoxes(boxes.track, boxes.number + shift, boxes.xyxy, remarks)
 
 
 TRACK_COLUMNS = ["track_id", "frame", "x1", "y1", "x2", "y2"]
@@ -94,21 +131,19 @@ TRACK_COLUMNS = ["track_id", "frame", "x1", "y1", "x2", "y2"]
 def read_tracks(path: Path) -> TrackBoxes:
     """A CSV `track_id,frame,x1,y1,x2,y2`, with or without that header (published files have none), in any order.
 
-    A file without rows says that the video has no anomaly. Raises DataError with the line that is wrong: not six
-    finite numbers, whole ones for track and frame, x1 < x2 and y1 < y2, and no track twice in a frame.
+    A file without rows says that the video has no anomaly. Frame numbers are the file's: `TrackFile` converts them.
+    Raises DataError with the line that is wrong: not six finite numbers, whole ones for track and frame, no frame
+    below 0, x1 < x2 and y1 < y2, and no track twice in a frame.
     """
     rows: dict[tuple[int, int], tuple[float, ...]] = {}
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = csv.reader(file)
-        for row in lines:
-            cells = [cell.strip() for cell in row]
-            if not any(cells) or (lines.line_num == 1 and cells == TRACK_COLUMNS):
-                continue
-            values = _track_row(cells)
-            if values is None or values[:2] in rows:
-                why = "a track is in a frame once" if values else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
-                raise DataError(f"{path}, line {lines.line_num}: {','.join(row)[:80]!r}: {why}")
-            rows[values[:2]] = values[2:]
+    for line, cells in read_rows(path):
+        if line == 1 and cells == TRACK_COLUMNS:
+            continue
+        values = _track_row(cells)
+        if values is None or values[:2] in rows:
+            why = "a track is in a frame once" if values else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
+            raise DataError(f"{path}, line {line}: {','.join(cells)[:80]!r}: {why}")
+        rows[values[:2]] = values[2:]
     keys = np.array(list(rows), np.int64).reshape(-1, 2)
     return TrackBoxes(keys[:, 0], keys[:, 1], np.array(list(rows.values()), np.float64).reshape(-1, 4))
 
@@ -119,42 +154,10 @@ def _track_row(cells: list[str]) -> tuple[int, int, float, float, float, float] 
     except ValueError:
         return None
     whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame))  # published files write 3.0
-    if not (whole and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2):
+    if not (whole and frame >= 0 and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2):
         return None
     return int(track), int(frame), x1, y1, x2, y2
 
 
-def read_mask_image(path: Path) -> np.ndarray:
-    """A mask image, bool (H, W): pixels above zero."""
-    import cv2
-
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise DataError(f"{path}: cannot be read as a mask image")
-    return mask > 0
-
-
-@lru_cache(maxsize=2)
-def _stack(kind: str, path: str) -> Sequence[np.ndarray]:
-    return load_npy(Path(path)) if kind == "npy" else load_avenue_masks(Path(path))
-
-
-def load_npy(path: Path) -> np.ndarray:
-    """A .npy array, memory-mapped; raises DataError when it is damaged or would need unpickling."""
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # NumPy raises many kinds on a damaged header (ValueError, TokenError, …)
-        raise DataError(f"{path}: cannot be read as a plain .npy array ({error})") from None
-
-
-def load_avenue_masks(path: Path) -> Sequence[np.ndarray]:
-    """The cell array `volLabel` of an Avenue label file: one mask (H, W) per frame."""
-    from scipy.io import loadmat
-
-    try:
-        cells = loadmat(path, variable_names=["volLabel"]).get("volLabel")
-    except Exception as error:  # SciPy raises many kinds on a damaged file (MatReadError, IndexError, zlib.error, …)
-        raise DataError(f"{path}: cannot be read as a MATLAB file ({error})") from None
-    if cells is None:
-        raise DataError(f"{path}: no variable volLabel in it; Avenue's files <video>_label.mat have one")
-    return [np.asarray(cell) for cell in cells.ravel()]
+def _stack(kind: str, path: Path) -> Sequence[np.ndarray]:
+    return load_npy(path) if kind == "npy" else load_avenue_masks(path)

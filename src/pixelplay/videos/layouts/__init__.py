@@ -1,7 +1,7 @@
 """Data set layouts: how the files of a data set become videos. One module each, found by its name.
 
 A layout's module has `EXPECTED`, the layout in words, shown in errors; `MARKERS`, the folders that tell its root;
-and `read(root) -> list[RawVideo]`.
+`read(root) -> list[RawVideo]`; and `track_file(video, path) -> TrackFile`, which knows what track files count from.
 """
 
 import importlib
@@ -29,7 +29,7 @@ def read_dataset(config: DatasetConfig) -> list[RawVideo]:
         twice = {i for i in ids if ids.count(i) > 1}
         if twice:
             raise DataError(f"{root}: two {split} videos are called {min(twice)!r} (a folder and a file?); rename one")
-    videos = with_tracks(videos, config.tracks or root / TRACKS)
+    videos = with_tracks(videos, config.tracks or root / TRACKS, layout.track_file)
     if config.tracks is not None and not any(video.tracks for video in videos):
         raise ConfigError(
             f"dataset.tracks={config.tracks}: no track file of a test video is there; name the folder that holds "

@@ -1,41 +1,58 @@
 """CUHK Avenue (Lu et al., ICCV 2013): video files, ground truth as MATLAB cell arrays of masks."""
 
+import os.path
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, load_avenue_masks
+from pixelplay.videos.mask_files import load_avenue_masks
+from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
 
 EXPECTED = """  training_videos/NN.avi       normal (a video file or a folder of frames)
   testing_videos/NN.avi        to be scored
   testing_label_mask/N_label.mat   optional: cell array volLabel, a mask for each frame
-  test_tracks/NN.txt           optional: track_id,frame,x1,y1,x2,y2 (or N.txt, or .csv)"""
+  test_tracks/NN.txt           optional: track_id,frame,x1,y1,x2,y2, frames from 0 (or N.txt, or .csv)"""
 MARKERS = ("training_videos", "testing_videos")
+COUNTS_FROM = 0  # masks by their position in the cell array; frames in track files
 
 
-def read(root: Path, exact: bool = True) -> list[RawVideo]:
-    """`exact=False` where single frames are missing on disk: label i is then frame number i's, and some are unused."""
-    tests = list_videos(root / "testing_videos", "test")
-    return list_videos(root / "training_videos", "train") + [_with_truth(video, root, exact) for video in tests]
+def read(root: Path) -> list[RawVideo]:
+    return list_videos(root / "training_videos", "train") + [
+        _with_truth(video, root) for video in list_videos(root / "testing_videos", "test")
+    ]
 
 
-def _with_truth(video: RawVideo, root: Path, exact: bool) -> RawVideo:
+def track_file(video: RawVideo, path: Path) -> TrackFile:
+    return TrackFile(path, COUNTS_FROM, first_frame(video.source, COUNTS_FROM, path))
+
+
+def label_path(video: RawVideo, root: Path) -> Path | None:
+    """The video's label file, if it is there."""
     name = str(int(video.id)) if video.id.isdecimal() else video.id
-    # A whole video's frames may be numbered from 1 as well.
-    first = video.source.numbers[0] if exact and isinstance(video.source, ImageFolder) else 0
-    for folder in ("testing_label_mask", "ground_truth_demo/testing_label_mask"):
-        path = root / folder / f"{name}_label.mat"
-        if path.is_file():
-            labels = LabelFile(path, partial(read_labels, path, first, exact))
-            return replace(video, labels=labels, masks=PixelMasks("avenue_mat", str(path), first=first))
-    return video
+    folders = (root / "testing_label_mask", root / "ground_truth_demo/testing_label_mask")
+    paths = [folder / f"{name}_label.mat" for folder in folders]
+    return next((path for path in paths if os.path.lexists(path)), None)
+
+
+def _with_truth(video: RawVideo, root: Path) -> RawVideo:
+    path = label_path(video, root)
+    if path is None:
+        return video
+    return with_masks(video, path, first_frame(video.source, COUNTS_FROM, path), is_complete(video.source))
+
+
+def with_masks(video: RawVideo, path: Path, first: int, exact: bool) -> RawVideo:
+    """The video with labels and masks of the file, whose first mask is that of the frame with the number `first`."""
+    masks = PixelMasks("avenue_mat", str(path), first=first, remarks=counting_remarks(path, COUNTS_FROM, first))
+    return replace(video, labels=LabelFile(path, partial(read_labels, path, first, exact)), masks=masks)
 
 
 def read_labels(path: Path, first: int, exact: bool) -> FrameLabels:
     """A frame is anomalous where its mask is not empty; `first` is the number of the first mask's frame."""
-    values = np.array([bool(mask.any()) for mask in load_avenue_masks(path)], np.uint8)
-    return FrameLabels(path, np.arange(first, first + len(values)), values, exact)
+    values = load_avenue_masks(path).anomalous.astype(np.uint8)
+    remarks = counting_remarks(path, COUNTS_FROM, first)
+    return FrameLabels(path, np.arange(first, first + len(values)), values, exact, remarks)

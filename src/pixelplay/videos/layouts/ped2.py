@@ -11,58 +11,114 @@ from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.folder import mask_folder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, read_mask_image
+from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
+from pixelplay.videos.truth_text import read_text, whole_number
 
 EXPECTED = """  Train/TrainNNN/FFF.tif       normal (.tif .jpg .png .bmp)
-  Test/TestNNN/FFF.tif         to be scored
+  Test/TestNNN/FFF.tif         to be scored, numbered from 1 (or from 0)
   Test/TestNNN_gt/FFF.bmp      optional: masks of anomalous pixels (.bmp .png), one for each frame
   Test/UCSDped2.m              optional: frame labels, gt_frame = [61:180]; they win over the masks
-  test_tracks/TestNNN.txt      optional: track_id,frame,x1,y1,x2,y2 (or .csv)"""
+  test_tracks/TestNNN.txt      optional: track_id,frame,x1,y1,x2,y2, frames from 1 (or .csv)"""
 MARKERS = ("Train", "Test")
+COUNTS_FROM = 1  # gt_frame, the names of masks, and frames in track files
 
 
 def read(root: Path) -> list[RawVideo]:
     tests = list_videos(root / "Test", "test", skip_suffix="_gt")
+    tests = [_with_masks(video, root / "Test" / f"{video.id}_gt") for video in tests]
     files = sorted([*root.glob("[!.]*.m"), *(root / "Test").glob("[!.]*.m")])  # no hidden copies
-    labels = read_gt_frames(files[0], tests) if files else {}
-    return list_videos(root / "Train", "train") + [_with_truth(video, root, labels) for video in tests]
+    return list_videos(root / "Train", "train") + (read_gt_frames(files[0], tests) if files else tests)
 
 
-def _with_truth(video: RawVideo, root: Path, labels: dict[str, LabelFile]) -> RawVideo:
-    folder = root / "Test" / f"{video.id}_gt"
-    masks = mask_folder(folder) if folder.is_dir() else None
-    from_masks = LabelFile(folder, partial(labels_from_masks, masks)) if masks else None
-    return replace(video, labels=labels.get(video.id, from_masks), masks=masks)
+def track_file(video: RawVideo, path: Path) -> TrackFile:
+    return TrackFile(path, COUNTS_FROM, _first_frame(video, path))
 
 
-def labels_from_masks(masks: PixelMasks) -> FrameLabels:
+def _first_frame(video: RawVideo, truth: Path) -> int:
+    """Number of the frame that truth files call 1."""
+    masks = sorted(video.masks.files or {}) if video.masks else []
+    whole = len(masks) if masks and _without_gaps(masks) else None
+    return first_frame(video.source, COUNTS_FROM, truth, entries=whole)
+
+
+def _without_gaps(numbers: list[int]) -> bool:
+    return numbers[-1] - numbers[0] + 1 == len(numbers)
+
+
+def _with_masks(video: RawVideo, folder: Path) -> RawVideo:
+    if not folder.is_dir():
+        return video
+    masks = _renumbered(replace(video, masks=mask_folder(folder)), folder)
+    return replace(
+        video, masks=masks, labels=LabelFile(folder, partial(labels_from_masks, masks, is_complete(video.source)))
+    )
+
+
+def _renumbered(video: RawVideo, folder: Path) -> PixelMasks:
+    """The masks by the numbers of their frames; raises DataError where it is open which is which.
+
+    Where there is a mask for each frame, and no frame is missing, they belong together in order. Otherwise masks count
+    from 0 where one is called 0, else from 1; all must be there if frames do not count from the same number.
+    """
+    masks, source = video.masks, video.source
+    assert masks is not None
+    numbers = sorted(masks.files or {})
+    if not numbers:
+        return masks
+    first, counts_from, complete = _first_frame(video, folder), min(numbers[0], 1), _without_gaps(numbers)
+    if complete and isinstance(source, ImageFolder) and is_complete(source) and len(numbers) == len(source.numbers):
+        counts_from = numbers[0]
+    elif first != counts_from and not (complete and numbers[0] == counts_from):
+        raise DataError(
+            f"{folder}: {len(numbers)} masks numbered {numbers[0]} to {numbers[-1]}, frames that count from "
+            f"{first}: which belong together is ambiguous; store a mask for each frame, or number both alike"
+        )
+    files = {number - counts_from + first: name for number, name in (masks.files or {}).items()}
+    return PixelMasks(
+        masks.kind, masks.path, files, remarks=masks.remarks + counting_remarks(folder, counts_from, first)
+    )
+
+
+def labels_from_masks(masks: PixelMasks, exact: bool) -> FrameLabels:
     """A frame is anomalous where its mask is not empty; reads every mask image once."""
-    files = masks.files or {}
-    values = [read_mask_image(Path(masks.path) / name).any() for name in files.values()]
-    return FrameLabels(Path(masks.path), np.array(list(files), np.int64), np.array(values, np.uint8))
+    numbers = sorted(masks.files or {})
+    values = [masks.image(number).any() for number in numbers]
+    return FrameLabels(Path(masks.path), np.array(numbers, np.int64), np.array(values, np.uint8), exact)
 
 
-def read_gt_frames(path: Path, videos: list[RawVideo]) -> dict[str, LabelFile]:
-    """Labels of `TestVideoFile{end+1}.gt_frame = [a:b, c:d];` lines, one for each test video in turn."""
-    lines = re.findall(r"gt_frame\s*=\s*\[([^\]]*)\]", path.read_text(encoding="utf-8", errors="replace"))
+def read_gt_frames(path: Path, videos: list[RawVideo]) -> list[RawVideo]:
+    """The videos with labels of `TestVideoFile{end+1}.gt_frame = [a:b, c:d];` lines, one for each in turn."""
+    lines = re.findall(r"gt_frame\s*=\s*\[([^\]]*)\]", read_text(path))
     if len(lines) != len(videos):
         raise DataError(f"{path}: {len(lines)} gt_frame lines for {len(videos)} test videos; they must match")
-    return {
-        video.id: LabelFile(path, partial(_labels_of_line, path, video, line))
+    return [
+        replace(video, labels=LabelFile(path, partial(_labels_of_line, path, video, line)))
         for video, line in zip(videos, lines, strict=True)
-    }
+    ]
 
 
 def _labels_of_line(path: Path, video: RawVideo, line: str) -> FrameLabels:
     if not isinstance(video.source, ImageFolder):
         raise DataError(f"{path}: gt_frame of {video.id} counts frames of a folder, and {video.id} is a video file")
     numbers = np.array(video.source.numbers, np.int64)
+    first = _first_frame(video, path)
+    counted = numbers - first + COUNTS_FROM  # as gt_frame counts
     values = np.zeros(len(numbers), np.uint8)
-    for part in re.findall(r"[^,\s]+", line):
-        first, _, last = part.partition(":")
-        if not first.isdecimal() or not (last or first).isdecimal():
-            raise DataError(f"{path}: gt_frame of {video.id} has {part!r}, not a range such as 61:180")
-        if int(last or first) > numbers[-1]:
-            raise DataError(f"{path}: gt_frame of {video.id} goes to {last or first}, its last frame is {numbers[-1]}")
-        values[(numbers >= int(first)) & (numbers <= int(last or first))] = 1
-    return FrameLabels(path, numbers, values)
+    for part in re.sub(r"\s*:\s*", ":", line).replace(",", " ").split():
+        start, stop = _range(part, f"{path}: gt_frame of {video.id}")
+        if stop > counted[-1]:
+            raise DataError(f"{path}: gt_frame of {video.id} goes to {stop}, its last frame is {counted[-1]}")
+        values[(counted >= start) & (counted <= stop)] = 1
+    return FrameLabels(path, numbers, values, remarks=counting_remarks(path, COUNTS_FROM, first))
+
+
+def _range(part: str, said: str) -> tuple[int, int]:
+    """First and last frame of `61:180` or `61`; raises DataError."""
+    ends = [whole_number(end) for end in part.split(":")]
+    start, stop = ends[0], ends[-1]
+    if len(ends) > 2 or start is None or stop is None:
+        raise DataError(f"{said} has {part[:80]!r}, not a range such as 61:180")
+    if not COUNTS_FROM <= start <= stop:
+        raise DataError(f"{said} has {part!r}: frames count from {COUNTS_FROM}, and a range goes upwards")
+    return start, stop

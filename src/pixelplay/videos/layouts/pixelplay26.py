@@ -3,14 +3,26 @@
 from pathlib import Path
 
 from pixelplay.videos.layouts import avenue
-from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.layouts.raw import RawVideo, list_videos
+from pixelplay.videos.truth_files import TrackFile
 
 EXPECTED = """  training_videos/NN/frame_FFFFF.jpg   normal, clean
   testing_videos/NN/frame_FFFFF.jpg    to be scored: corrupted, numbered from 0 with gaps
   testing_label_mask/N_label.mat       optional: Avenue's own labels, by frame number
-  test_tracks/NN.txt                   optional: Avenue's tracks, track_id,frame,x1,y1,x2,y2"""
+  test_tracks/NN.txt                   optional: Avenue's tracks, track_id,frame,x1,y1,x2,y2, by frame number"""
 MARKERS = avenue.MARKERS
 
 
 def read(root: Path) -> list[RawVideo]:
-    return avenue.read(root, exact=False)
+    """Label i is frame number i's, and some are unused: videos start late and have gaps."""
+    training, tests = (list_videos(root / MARKERS[i], split) for i, split in enumerate(("train", "test")))
+    return training + [_with_truth(video, root) for video in tests]
+
+
+def track_file(video: RawVideo, path: Path) -> TrackFile:
+    return TrackFile(path, whole=False)
+
+
+def _with_truth(video: RawVideo, root: Path) -> RawVideo:
+    path = avenue.label_path(video, root)
+    return video if path is None else avenue.with_masks(video, path, first=0, exact=False)

@@ -1,12 +1,13 @@
 """A video as a layout finds it on disk, before anything is decoded, and the listing that layouts share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.sources import Source, natural_key
-from pixelplay.videos.truth_files import LabelFile, PixelMasks
+from pixelplay.videos.truth_files import LabelFile, PixelMasks, TrackFile
 from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
 
 TRACK_SUFFIXES = (".csv", ".txt")
@@ -19,7 +20,7 @@ class RawVideo:
     source: Source
     labels: LabelFile | None = None
     masks: PixelMasks | None = None
-    tracks: Path | None = None
+    tracks: TrackFile | None = None
 
 
 def list_videos(folder: Path, split: str, skip_suffix: str = "") -> list[RawVideo]:
@@ -39,9 +40,12 @@ def list_videos(folder: Path, split: str, skip_suffix: str = "") -> list[RawVide
     return videos
 
 
-def with_tracks(videos: list[RawVideo], folder: Path) -> list[RawVideo]:
+def with_tracks(
+    videos: list[RawVideo], folder: Path, track_file: Callable[[RawVideo, Path], TrackFile]
+) -> list[RawVideo]:
     """The videos, those of the test with the file of their anomalous tracks in a folder, `<video>.csv` or `.txt`.
 
+    `track_file` is the layout's: it knows how the frame numbers in such a file become those of a video's frames.
     Leading zeros of a number may be missing in a file's name: 1.txt is that of video 01. A video without a file has no
     tracks, and a file without a video is passed over, since footage may be a part of its data set; nothing is read.
     Raises DataError for two files of one video, and for a folder in which no file is any test video's.
@@ -60,7 +64,7 @@ def with_tracks(videos: list[RawVideo], folder: Path) -> list[RawVideo]:
             f"{folder}: {min(files.values()).name} and all others belong to no test video; call each after its video: "
             f"{tests[0].id}.csv or {tests[0].id}.txt, for instance"
         )
-    return [replace(v, tracks=found.get(v.id)) if v.split == "test" else v for v in videos]
+    return [replace(v, tracks=track_file(v, found[v.id])) if v.split == "test" and v.id in found else v for v in videos]
 
 
 def _unpadded(name: str) -> str:

@@ -1,5 +1,6 @@
 """ShanghaiTech Campus (Liu et al., CVPR 2018): training videos, test frame folders, masks as NumPy arrays."""
 
+import os.path
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -7,16 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay.errors import DataError
-from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, load_npy
+from pixelplay.videos.mask_files import load_npy
+from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
 
 EXPECTED = """  training/videos/SS_NNN.avi           normal (or training/frames/SS_NNN/FFF.jpg)
-  testing/frames/SS_NNNN/FFF.jpg       to be scored, numbered from 0
+  testing/frames/SS_NNNN/FFF.jpg       to be scored, numbered from 0 (or from 1, where no frame is missing)
   testing/test_frame_mask/SS_NNNN.npy  optional: a label 0 or 1 for each frame
   testing/test_pixel_mask/SS_NNNN.npy  optional: a mask for each frame
-  test_tracks/SS_NNNN.txt              optional: track_id,frame,x1,y1,x2,y2 (or .csv)"""
+  test_tracks/SS_NNNN.txt              optional: track_id,frame,x1,y1,x2,y2, frames from 0 (or .csv)"""
 MARKERS = ("training", "testing/frames")
+COUNTS_FROM = 0  # masks and labels by their position in an array; frames in track files
+MAX_LABELS = 10_000_000  # in a file; 90 hours of video
 
 
 def read(root: Path) -> list[RawVideo]:
@@ -26,20 +30,28 @@ def read(root: Path) -> list[RawVideo]:
     return list_videos(folder, "train") + [_with_truth(video, root / "testing") for video in tests]
 
 
+def track_file(video: RawVideo, path: Path) -> TrackFile:
+    return TrackFile(path, COUNTS_FROM, first_frame(video.source, COUNTS_FROM, path))
+
+
 def _with_truth(video: RawVideo, testing: Path) -> RawVideo:
-    first = video.source.numbers[0] if isinstance(video.source, ImageFolder) else 0
     label_file = testing / "test_frame_mask" / f"{video.id}.npy"
     mask_file = testing / "test_pixel_mask" / f"{video.id}.npy"
-    return replace(
-        video,
-        labels=LabelFile(label_file, partial(read_labels, label_file, first)) if label_file.is_file() else None,
-        masks=PixelMasks("npy", str(mask_file), first=first) if mask_file.is_file() else None,
-    )
+    if os.path.lexists(label_file):
+        first = first_frame(video.source, COUNTS_FROM, label_file)
+        read_file = partial(read_labels, label_file, first, is_complete(video.source))
+        video = replace(video, labels=LabelFile(label_file, read_file))
+    if os.path.lexists(mask_file):
+        first = first_frame(video.source, COUNTS_FROM, mask_file)
+        remarks = counting_remarks(mask_file, COUNTS_FROM, first)
+        video = replace(video, masks=PixelMasks("npy", str(mask_file), first=first, remarks=remarks))
+    return video
 
 
-def read_labels(path: Path, first: int) -> FrameLabels:
-    """Labels of a .npy row of 0 and 1; `first` is the number of the video's first frame."""
+def read_labels(path: Path, first: int, exact: bool) -> FrameLabels:
+    """Labels of a .npy row of 0 and 1; `first` is the number of the frame that the first one belongs to."""
     values = load_npy(path)
-    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+    if values.ndim != 1 or len(values) > MAX_LABELS or not np.isin(values, (0, 1)).all():
         raise DataError(f"{path}: labels must be a row of 0 and 1, one for each frame; shape {values.shape}")
-    return FrameLabels(path, np.arange(first, first + len(values)), values.astype(np.uint8))
+    numbers = np.arange(first, first + len(values))
+    return FrameLabels(path, numbers, values.astype(np.uint8), exact, counting_remarks(path, COUNTS_FROM, first))
