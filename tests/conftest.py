@@ -23,9 +23,9 @@ def small_folder(tmp_path: Path) -> Path:
 def small_run(small_folder: Path, tmp_path: Path) -> list[str]:
     """Overrides of a run on `small_folder` that writes below the test's own folder."""
     paths = [f"paths.{name}={tmp_path / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
-    run = ["experiment=folder", f"dataset.root={small_folder}", "detector=conv_ae_tiny", "device=cpu", "pseudo=none"]
-    run += ["detectors.conv_ae.settings.window=4", "dataset.heldout.gap=4"]  # for videos of 20 frames
-    return [*run, *paths]
+    run = ["experiment=folder", f"dataset.root={small_folder}", "detector=conv_ae_tiny"]
+    small = ["detectors.conv_ae.settings.window=4", "dataset.heldout.gap=8"]  # for videos of 20 frames
+    return [*run, *small, "device=cpu", "pseudo=none", *paths]
 
 
 @pytest.fixture(scope="session")

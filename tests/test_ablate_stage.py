@@ -61,7 +61,7 @@ def write_planted_scores(config: Config, index: Index, streams: dict[str, dict[s
 @pytest.fixture
 def run(small_run: list[str]) -> Run:
     """Configuration, with further overrides, of a run with known raw scores; one of its two test videos has labels."""
-    overrides = [*small_run, "detector=[conv_ae_tiny,st_ae_tiny]"]
+    overrides = [*small_run, "detector=[conv_ae_tiny,st_ae_tiny]", "detectors.st_ae.settings.window=8"]
     config, index = prepared(overrides)
     clips = [Video(c, "pseudo", np.arange(FRAMES), (32, 24), Path("none")) for c in CLIPS]
     test = list(prepare.load_labels(config, index).values())

@@ -88,7 +88,7 @@ def test_prepare_lists_videos_numbers_labels_and_holds_footage_out(small_run: li
     assert truth["01"].labels.tolist() == [0, 1, 1, 0, 0]
     assert truth["02"].labels is None
     assert [len(part) for part in index.held] == [5, 5, 5]  # a quarter of 20 frames of each of three videos
-    assert sum(map(len, index.fit)) == 3 * (20 - 5 - 4)  # with a gap of four
+    assert sum(map(len, index.fit)) == 3 * (20 - 5 - 8)  # with a gap of eight
 
 
 def test_a_video_shorter_than_a_window_is_prepared_and_padded(small_run: list[str]):

@@ -70,7 +70,7 @@ def test_boxes_that_are_the_truth_find_everything(tmp_path: Path):
     report(config, *(("a", frame, SQUARE, 100.0) for frame in range(1, 5)))
     found = measured(config, video("a"), video("b"))
     assert (found["frames"], found["regions"], found["tracks"]) == (12, 4, 1)
-    assert found["videos"] == {"masks": 2}
+    assert found["videos"] == {"tracks": 0, "masks": 2, "normal": 0}
     assert (found["region"]["rbdc"], found["region"]["tbdc"]) == (1.0, 1.0)
     assert found["pixel"]["auroc"] == found["pixel"]["ap"] == found["pixel"]["best_f1"] == 1.0
     assert found["pixel"]["aupro_0.3"] == pytest.approx(1.0)
@@ -104,7 +104,7 @@ def test_a_video_labelled_normal_throughout_counts_with_its_false_alarms(tmp_pat
     false = [("c", frame, SQUARE, 500.0) for frame in (0, 1, 2)]
     report(config, *false, *(("a", frame, SQUARE, 100.0) for frame in range(1, 5)))
     found = measured(config, video("c", masks=False, labels=np.zeros(FRAMES, np.uint8)), video("a"))
-    assert (found["frames"], found["videos"]) == (12, {"normal": 1, "masks": 1})
+    assert (found["frames"], found["videos"]) == (12, {"tracks": 0, "masks": 1, "normal": 1})
     assert found["region"]["rbdc"] == found["region"]["tbdc"] == pytest.approx(1 - 3 / 12)
     normal = 12 * WIDTH * HEIGHT - 64
     assert found["pixel"]["auroc"] == pytest.approx(1 - 48 / normal)
@@ -116,7 +116,7 @@ def test_a_track_file_wins_over_masks_for_regions_and_masks_stay_for_pixels(tmp_
     config = settings(tmp_path)
     report(config, ("a", 1, SQUARE, 100.0), ("a", 2, SQUARE, 100.0))
     found = measured(config, video("a", tracks=boxes))
-    assert (found["regions"], found["tracks"], found["videos"]) == (3, 2, {"tracks": 1})
+    assert (found["regions"], found["tracks"], found["videos"]) == (3, 2, {"tracks": 1, "masks": 0, "normal": 0})
     assert (found["region"]["rbdc"], found["region"]["tbdc"]) == (pytest.approx(2 / 3), 0.5)
     assert found["pixel"]["prevalence"] == pytest.approx(64 / (FRAMES * WIDTH * HEIGHT))
 

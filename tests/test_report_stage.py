@@ -263,23 +263,12 @@ def test_single_frames_are_those_of_the_whole_stream(tmp_path: Path, small_run: 
 # --- boxes and clips ------------------------------------------------------------------------------------------------
 
 
-def test_boxes_are_those_of_the_frame_or_of_the_nearest_one_within_the_usual_gap():
+def test_boxes_are_those_of_the_rows_that_name_the_frame():
     rows = [("test", frame, 10.0 * frame, "v", 1) for frame in (40, 41, 10, 15, 20)]
     found = picturing.Objects.of("v", objects(*rows, ("calibration", 17, 0.0, "v", 1), ("test", 40, 7.0, "v", 0)))
-    assert [found.near("a", number)[0] for number in (10, 15, 17, 18, 25, 40, 45)] == [10, 15, 15, 20, 20, 40, 41]
-    assert found.near("a", 26) is None
-    assert found.near("a", 4) is None
-    assert found.near("other", 15) is None
-    assert found.near("a", 20)[1].xyxy[:, 0].tolist() == [200]
-    assert sorted(found.near("a", 40)[1].xyxy[:, 0].tolist()) == [7, 400]
-
-
-def test_of_two_frames_with_boxes_as_near_the_earlier_is_shown_and_a_single_one_only_in_its_place():
-    pair = picturing.Objects.of("v", objects(("test", 10, 0.0, "v", 1), ("test", 14, 0.0, "v", 1)))
-    assert pair.near("a", 12)[0] == 10
-    single = picturing.Objects.of("v", objects(("test", 10, 0.0, "v", 1)))
-    assert single.near("a", 10)[0] == 10
-    assert single.near("a", 11) is None
+    assert found.of_frame("a", 20).xyxy[:, 0].tolist() == [200]
+    assert sorted(found.of_frame("a", 40).xyxy[:, 0].tolist()) == [7, 400]
+    assert len(found.of_frame("a", 17).xyxy) == len(found.of_frame("other", 15).xyxy) == 0
 
 
 def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Path, monkeypatch, small_run: list[str]):
@@ -288,7 +277,7 @@ def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Pa
         pixelplay.detectors, "__path__", [*pixelplay.detectors.__path__, str(ROOT / "tests" / "asking")]
     )
     counting = "{algorithm:counting,frames:null,settings:{tubes:${objects.tubes}},scoring:{}}"
-    options = [*small_run[:2], "detector=[]", f"+detectors.counting={counting}", *small_run[3:]]
+    options = [*small_run[:2], "detector=[]", f"+detectors.counting={counting}", *small_run[4:]]
     config = load_config([*options, "restore.flip=none", "workers=1", 'report.clips=["01"]', "report.rate=5.0"])
     for stage in (prepare, detect, train, score, fuse):
         stage.run(config)

@@ -5,6 +5,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -234,10 +235,10 @@ def evaluated(place: Place, *overrides: str) -> dict:
     return json.loads(Path("outputs/tiny/metrics.json").read_text())
 
 
-def test_thresholds_are_those_of_the_default_streams_raw_scores(place: Place):
+def test_thresholds_are_those_of_the_scores_that_enter_the_fusion(place: Place):
     from sklearn.metrics import precision_recall_fscore_support
 
-    table = pd.read_parquet("outputs/tiny/scores/conv_ae.parquet").query("stream == 'conv_ae'")
+    table = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'conv_ae'")
     found = json.loads(Path("outputs/tiny/metrics.json").read_text())["thresholds"]["conv_ae"]["percentile"]
     normal = table.loc[table["split"] == "calibration", "score"].astype(np.float64)
     assert found["value"] == pytest.approx(np.percentile(normal, 95))
@@ -279,7 +280,7 @@ def test_boxes_of_an_object_table_are_measured_against_the_track_files(place: Pl
     table.assign(**{"class": "runner"}).to_parquet("outputs/tiny/scores/conv_ae-objects.parquet", index=False)
     assert place.pending() == {"evaluate"}
     objects = evaluated(place)["objects"]
-    assert objects["videos"] == {"tracks": 3, "masks": 0}
+    assert objects["videos"] == {"tracks": 3, "masks": 0, "normal": 0}
     assert (objects["regions"], objects["frames"]) == (len(truth), len(frames_on_disk(place, "test")))
     figures = objects["detectors"]["conv_ae"]["streams"]["conv_ae"]
     assert (figures["region"]["rbdc"], figures["region"]["tbdc"]) == (1.0, 1.0)
@@ -294,7 +295,7 @@ def test_changed_masks_and_settings_are_measured_again(place: Place, tmp_path: P
     overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
     place.run(*overrides)
     mask = next((tmp_path / "data/test_masks").glob("*/*.png"))
-    mask.touch()
+    cv2.imwrite(str(mask), np.full_like(cv2.imread(str(mask)), 255))
     assert place.run(*overrides) == {"prepare", "evaluate"}
     assert place.pending(*overrides, "evaluate.bootstrap.draws=10") == {"evaluate"}
 

@@ -4,7 +4,6 @@ Masks are read once, frame by frame, for all detectors and streams together; not
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +27,7 @@ from pixelplay.videos.video import Video
 log = logging.getLogger(__name__)
 
 LEVELS = {"pixel", "region", "tao"}
+SOURCES = ("tracks", "masks", "normal")  # what says where a video's anomalies are
 
 
 def measure_objects(config: Config, files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
@@ -49,6 +49,7 @@ def measure_objects(config: Config, files: RunFiles, videos: list[Video], truth:
         log.info(f"evaluate: no anomalous region in the masks and tracks of {len(known)} videos: no boxes are measured")
         return {}
     detectors: dict[str, Any] = {}
+    sources = [_source(truth[video.id]) for video in known]
     for stream, counts in zip(streams, pixels, strict=True):
         detector = detectors.setdefault(stream.detector, {"streams": {}})
         detector["streams"][stream.name] = _figures(config, stream, known, regions, counts)
@@ -56,13 +57,13 @@ def measure_objects(config: Config, files: RunFiles, videos: list[Video], truth:
         "frames": sum(map(len, known)),
         "regions": len(regions),
         "tracks": len(np.unique(regions.track)),
-        "videos": dict(Counter(_source(truth[video.id]) for video in known)),
+        "videos": {source: sources.count(source) for source in SOURCES},
         "detectors": detectors,
     }
 
 
 def _source(truth: VideoTruth) -> str:
-    """What says where a video's anomalies are; a track file wins over what the masks say of regions."""
+    """One of `SOURCES`; a track file wins over what the masks say of regions."""
     if truth.tracks is not None:
         return "tracks"
     return "masks" if truth.masks is not None else "normal"
