@@ -79,7 +79,7 @@ def test_a_clip_becomes_a_video_with_labels_and_masks(tmp_path: Path, heldout: l
         assert (video.id, video.split, video.size) == (f"{clip.kind}-0", "pseudo", (WIDTH, HEIGHT))
         assert video.numbers.tolist() == list(range(len(clip.shown)))
         raw = clip.raw()
-        truth = read_truth(raw, video, read_label_files([raw])[raw.id])
+        truth, _ = read_truth(raw, video, read_label_files([raw])[raw.id])
         assert np.flatnonzero(truth.labels).tolist() == list(range(clip.first, clip.stop))
         assert clip.first > 0 and clip.stop < len(video)
         for t in range(len(video)):

@@ -62,7 +62,6 @@ def run(config: Config) -> None:
     with recorded(files.record("prepare"), inputs, outputs):
         cached = _decode(config, videos)
         problems = [problem for one in cached for problem in one.problems]
-        _write_problems(files.problems, problems)
         index = Index(
             dataset=config.dataset.name,
             train_key=fingerprint([source_key(raw) for raw in videos if raw.split == "train"]),
@@ -72,7 +71,12 @@ def run(config: Config) -> None:
             test=[one.video for one in cached if one.video.split == "test"],
         )
         tests = [raw for raw in videos if raw.split == "test"]
-        truth = [read_truth(raw, one, labels.get(raw.id)) for raw, one in zip(tests, index.test, strict=True)]
+        truth = []
+        for raw, video in zip(tests, index.test, strict=True):
+            known, remarks = read_truth(raw, video, labels.get(raw.id))
+            truth.append(known)
+            problems += [Problem(raw.split, raw.id, -1, *remark) for remark in remarks]
+        _write_problems(files.problems, problems)
         index = restoring.restore_index(config, index, formats(config))
         index, planted = pseudo.add_clips(config, index, formats(config), _cache_folder(config))
         save_truth(files.truth, {"test": truth, "pseudo": planted})

@@ -60,7 +60,7 @@ def add_clips(
     results = restoring.restore_videos(config, index, [one.video for one in decoded], formats)
     videos = [one.after for one in results]
     labels = read_label_files(raws)
-    truth = [read_truth(raw, video, labels[raw.id]) for raw, video in zip(raws, videos, strict=True)]
+    truth = [read_truth(raw, video, labels[raw.id])[0] for raw, video in zip(raws, videos, strict=True)]
     _show(files.pseudo_sheet, made, videos, truth)
     _summarise(made, results, files)
     key = fingerprint([source_key(raw) for raw in raws], restoring.inputs(config))

@@ -14,6 +14,7 @@ import pandas as pd
 from pixelplay.artifacts import read_table, write_table
 from pixelplay.errors import MissingArtifactError
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.numbering import Remark
 from pixelplay.videos.truth_files import FrameLabels, TrackBoxes
 from pixelplay.videos.video import Video
 
@@ -89,18 +90,23 @@ def read_label_files(videos: Sequence[RawVideo]) -> dict[str, FrameLabels]:
     return {raw.id: raw.labels.read() for raw in videos if raw.labels is not None}
 
 
-def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> VideoTruth:
-    """What the data set's files say of a video, by its frames; raises DataError where the two do not match."""
+def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> tuple[VideoTruth, list[Remark]]:
+    """What the data set's files say of a video, by its frames, and remarks on these files.
+
+    Raises DataError where files and frames do not match.
+    """
     masks = None
     if raw.masks is not None:
         masks = Masks(video.size, [encode(raw.masks.read(int(number), video.size)) for number in video.numbers])
-    return VideoTruth(
+    tracks = None if raw.tracks is None else raw.tracks.read(video.numbers)
+    truth = VideoTruth(
         video=video.id,
         numbers=video.numbers,
         labels=None if labels is None else labels.at(video.numbers),
         masks=masks,
-        tracks=None if raw.tracks is None else raw.tracks.read(video.numbers),
+        tracks=tracks,
     )
+    return truth, [remark for source in (labels, raw.masks, tracks) if source is not None for remark in source.remarks]
 
 
 def save_truth(folder: Path, splits: Mapping[str, Sequence[VideoTruth]]) -> None:
