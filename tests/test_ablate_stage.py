@@ -61,21 +61,23 @@ def write_planted_scores(config: Config, index: Index, streams: dict[str, dict[s
 @pytest.fixture
 def run(small_run: list[str]) -> Run:
     """Configuration, with further overrides, of a run with known raw scores; one of its two test videos has labels."""
-    overrides = [*small_run, "detector=[conv_ae_tiny,st_ae_tiny]", "detectors.st_ae.settings.window=8"]
-    config, index = prepared(overrides)
+    overrides = [*small_run, "detector=[conv_ae_tiny,st_ae_tiny]"]
+    window = ["detectors.st_ae.settings.window=8"]
+    config, index = prepared([*overrides, *window])
     clips = [Video(c, "pseudo", np.arange(FRAMES), (32, 24), Path("none")) for c in CLIPS]
-    test = list(prepare.load_labels(config, index).values())
     index = replace(index, pseudo=clips, pseudo_key="planted")
     files = RunFiles.of(config)
     index.save(files.index)
     planted = [VideoTruth(c, np.arange(FRAMES), LABELS.astype(np.uint8)) for c in CLIPS]
-    save_truth(files.truth, {"test": test, "pseudo": planted})
+    save_truth(files.truth, "pseudo", planted)
     kinds = [clip.rpartition("-")[0] for clip in CLIPS]
     pd.DataFrame({"video": CLIPS, "kind": kinds}).to_csv(files.pseudo_clips, index=False)
     write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0, "conv_ae/mean": 1.0}, "st_ae": {"st_ae": 0.0}})
 
     def configured(*more: str) -> Config:
-        return load_config([*overrides, "restore.flip=none", "workers=1", *PLAIN, *more])
+        alone = any(override.startswith("detector=") for override in more)  # without st_ae
+        of_both = [] if alone else window
+        return load_config([*overrides, *of_both, "restore.flip=none", "workers=1", *PLAIN, *more])
 
     return configured
 
@@ -100,8 +102,7 @@ def change_labels(config: Config, labels: list[int] | None) -> None:
     folder, index = RunFiles.of(config).truth, prepare.load_index(config)
     first, *others = prepare.load_labels(config, index).values()
     changed = replace(first, labels=None if labels is None else np.array(labels, np.uint8))
-    planted = list(prepare.load_labels(config, index, "pseudo").values())
-    save_truth(folder, {"test": [changed, *others], "pseudo": planted})
+    save_truth(folder, "test", [changed, *others])
 
 
 # --- what it writes -------------------------------------------------------------------------------------------------
@@ -245,11 +246,11 @@ def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_writt
 
 
 def test_a_fusion_of_one_member_has_tables_but_no_weights_to_search(run: Run):
-    config = run("+fusion.members={st_ae:{weight:1.0}}", "detector=[st_ae_tiny]")
+    config = run("+fusion.members={conv_ae:{weight:1.0}}", "detector=[conv_ae_tiny]")
     ablate.run(config)
     assert "weights.csv" not in files_of(config) and "alone.csv" in files_of(config)
-    with pytest.raises(ConfigError, match=r"a fusion of st_ae alone has no weights to choose: add detectors"):
-        ablate.run(run("detector=[st_ae_tiny]", "ablate.search=true"))
+    with pytest.raises(ConfigError, match=r"a fusion of conv_ae alone has no weights to choose: add detectors"):
+        ablate.run(run("detector=[conv_ae_tiny]", "ablate.search=true"))
 
 
 # --- what it refuses ------------------------------------------------------------------------------------------------

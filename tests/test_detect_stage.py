@@ -59,6 +59,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         write_video(tmp_path / "data" / name, walks="still" not in name)
     small = ["objects.motion.frames.width=96", "objects.motion.frames.height=64", "objects.yolo.image_size=64"]
     run = ["experiment=folder", "dataset.root=data", "restore.flip=none", "pseudo=none", "device=cpu", "trainer=tiny"]
+    run += ["dataset.heldout.gap=2"]
     return [*run, *small, "detector=[]", f"+detectors.counting={COUNTING}"]
 
 
@@ -92,7 +93,7 @@ def test_a_detector_asks_by_a_line_of_its_module_that_is_read_without_running_it
 
 def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: list[str], caplog):
     caplog.set_level("INFO")
-    config = prepared([*options[:-2], "detector=[conv_ae_tiny]"])
+    config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.settings.window=2"])
     assert not detecting.asks(config, "conv_ae")
     assert detecting.inputs(config, "conv_ae") is None
     assert detect.pending(config) is None

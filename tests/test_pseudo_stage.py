@@ -180,7 +180,7 @@ def test_footage_too_short_for_any_clip_is_said_and_the_run_goes_on(
 ):
     monkeypatch.chdir(tmp_path)
     for name in ("train/1", "train/2", "test/1"):
-        video_of(tmp_path / "data" / name, walk(10))  # of which two are held out
+        video_of(tmp_path / "data" / name, walk(60))  # of each a few frames are held out for them
     place = Place(tmp_path / "data", tmp_path / "cache")
     prepare.run(place.config())
     assert place.index().pseudo == []

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from pixelplay.commands import load_config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.stages import prepare
-from pixelplay.videos.truth import FRAMES, Masks, VideoTruth, encode, load_truth, save_truth
+from pixelplay.videos.truth import Masks, VideoTruth, encode, load_truth, save_truth, truth_files
 from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video
 
@@ -48,8 +48,10 @@ def test_what_is_known_of_each_video_is_read_as_it_was_stored(tmp_path: Path):
         VideoTruth("ünï/c", videos[2].numbers, None, tracks=BOXES),
         VideoTruth("d", videos[3].numbers, None),
     ]
-    save_truth(tmp_path, {"test": known, "pseudo": []})
-    truth = load_truth(tmp_path, videos, "test")
+    save_truth(tmp_path, "test", known)
+    save_truth(tmp_path, "pseudo", [])
+    assert len(load_truth(tmp_path, "pseudo", [])) == 0
+    truth = load_truth(tmp_path, "test", videos)
     assert list(truth) == ["a", "NA", "ünï/c", "d"]
     assert [one.video for one in truth.labelled] == ["a", "NA"]
     assert truth["a"].labels.tolist() == [0, 1] and truth["a"].labels.dtype == np.uint8
@@ -63,17 +65,17 @@ def test_what_is_known_of_each_video_is_read_as_it_was_stored(tmp_path: Path):
 
 def test_truth_of_other_videos_is_refused_with_the_command_that_makes_it_anew(tmp_path: Path):
     remedy = r"not the ground truth of this run's test videos .*run `python src/prepare\.py` again"
-    save_truth(tmp_path, {"test": [VideoTruth("a", np.arange(5, 7), None)]})
+    save_truth(tmp_path, "test", [VideoTruth("a", np.arange(5, 7), None)])
+    path = truth_files(tmp_path, "test")[0]
     for other in (video("b", 2), video("a", 3)):
         with pytest.raises(MissingArtifactError, match=remedy):
-            load_truth(tmp_path, [other], "test")
-    table = pd.read_parquet(tmp_path / FRAMES)
-    table.drop(columns="label").to_parquet(tmp_path / FRAMES)
+            load_truth(tmp_path, "test", [other])
+    pd.read_parquet(path).drop(columns="label").to_parquet(path)
     with pytest.raises(MissingArtifactError, match=remedy):
-        load_truth(tmp_path, [video("a", 2)], "test")
-    (tmp_path / FRAMES).unlink()
+        load_truth(tmp_path, "test", [video("a", 2)])
+    path.unlink()
     with pytest.raises(MissingArtifactError, match=r"frames\.parquet is missing: run `python src/prepare\.py`"):
-        load_truth(tmp_path, [video("a", 2)], "test")
+        load_truth(tmp_path, "test", [video("a", 2)])
 
 
 def test_a_video_that_a_detector_is_given_has_no_field_with_truth(small_run: list[str]):

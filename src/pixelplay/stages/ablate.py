@@ -29,7 +29,6 @@ from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.stages import fuse, prepare, score
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import Truth
 
 if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
     from pixelplay.ablation.bench import Truth as Known
@@ -82,14 +81,10 @@ def _inputs(config: Config, index: Index) -> str:
     files = RunFiles.of(config)
     read = [files.pseudo_clips, *(files.scores(name) for name in config.detectors)]
     contents = file_digests(path for path in read if path.is_file())
-    planted = _labels(prepare.load_labels(config, index, "pseudo"))
-    labels = _labels(prepare.load_labels(config, index)) if config.ablate.labels else []
+    planted = prepare.load_labels(config, index, "pseudo").labels
+    labels = prepare.load_labels(config, index).labels if config.ablate.labels else {}
     code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.ablation.{one}") for one in MODULES)]
     return fingerprint(fuse.inputs(config, index), contents, planted, labels, config.ablate.model_dump(), code)
-
-
-def _labels(truth: Truth) -> list[tuple[str, list[int]]]:
-    return [(one.video, one.labels.tolist()) for one in truth.labelled if one.labels is not None]
 
 
 def _nothing(config: Config, files: RunFiles) -> None:

@@ -103,7 +103,7 @@ def frames_per_second(config: Config) -> dict[str, float]:
 
 def _inputs(config: Config, index: Index) -> str:
     files = RunFiles.of(config)
-    truth = file_digests(truth_files(files.truth))
+    truth = file_digests(truth_files(files.truth, "test"))
     boxes = [files.object_scores(name).exists() for name in config.detectors]
     published = [asdict(figure) for figure in published_figures(config.dataset.name)]
     code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.{module}") for module in MODULES)]

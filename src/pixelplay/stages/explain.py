@@ -43,7 +43,7 @@ class Explained:
     position: int
     score: float
     findings: list[Finding]  # objects, the most unusual first, and last the whole frame
-    label: str  # what the data set's labels say of it: see `label_of`
+    label: str = ""  # what the data set's labels say of it: see `label_of`
 
     @property
     def number(self) -> int:

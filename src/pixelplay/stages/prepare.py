@@ -57,7 +57,13 @@ def run(config: Config) -> None:
     if is_current(files.record("prepare"), inputs):
         log.info("prepare: up to date")
         return
-    outputs = [files.index, files.problems, files.restoration, *truth_files(files.truth)]
+    outputs = [
+        files.index,
+        files.problems,
+        files.restoration,
+        *truth_files(files.truth, "test"),
+        *truth_files(files.truth, "pseudo"),
+    ]
     labels = read_label_files(videos)  # before the long decode: a damaged file is better known now
     with recorded(files.record("prepare"), inputs, outputs):
         cached = _decode(config, videos)
@@ -70,6 +76,7 @@ def run(config: Config) -> None:
             train=[one.video for one in cached if one.video.split == "train"],
             test=[one.video for one in cached if one.video.split == "test"],
         )
+        _tell_shares(index)
         tests = [raw for raw in videos if raw.split == "test"]
         truth = []
         for raw, video in zip(tests, index.test, strict=True):
@@ -79,13 +86,14 @@ def run(config: Config) -> None:
         _write_problems(files.problems, problems)
         index = restoring.restore_index(config, index, formats(config))
         index, planted = pseudo.add_clips(config, index, formats(config), _cache_folder(config))
-        save_truth(files.truth, {"test": truth, "pseudo": planted})
+        save_truth(files.truth, "test", truth)
+        save_truth(files.truth, "pseudo", planted)
         index.save(files.index)
         videos_there = [*index.train, *index.test, *index.pseudo]
         folders = {folder for video in videos_there for folder in (video.folder, video.restored) if folder}
         outputs += [folder / f"{format_name(f)}.npy" for folder in sorted(folders) for f in formats(config)]
         outputs += pseudo.outputs(config, index)
-    _summarise(index, problems, files)
+    _summarise(problems, files)
 
 
 def load_index(config: Config) -> Index:
@@ -99,7 +107,7 @@ def load_index(config: Config) -> Index:
 
 def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
     """What is known of the videos of a split; for those that measure and report, and nobody else."""
-    return load_truth(RunFiles.of(config).truth, getattr(index, split), split)
+    return load_truth(RunFiles.of(config).truth, split, getattr(index, split))
 
 
 def formats(config: Config) -> list[FrameFormat]:
@@ -212,15 +220,18 @@ def _write_problems(path: Path, problems: list[Problem]) -> None:
     write_text(path, text.getvalue())
 
 
-def _summarise(index: Index, problems: list[Problem], files: RunFiles) -> None:
+def _tell_shares(index: Index) -> None:
+    """Log what the footage is for; raises DataError where it is too short to hold anything out."""
     fit, test = (sum(map(len, videos)) for videos in (index.fit, index.test))
     held = ", ".join(f"{sum(map(len, getattr(index.held, role))):,} for {role}" for role in ROLES)
     unused = sum(map(len, index.train)) - fit - sum(map(len, index.held))
     log.info(
         f"prepare: {fit:,} normal frames to learn from; held out: {held}"
-        f"{f'; {unused:,} between them unused' if unused else ''}; "
-        f"{test:,} test frames in {len(index.test)} videos"
+        f"{f'; {unused:,} between them unused' if unused else ''}; {test:,} test frames in {len(index.test)} videos"
     )
+
+
+def _summarise(problems: list[Problem], files: RunFiles) -> None:
     if problems:
         replaced = sum(problem.treatment == REPLACED for problem in problems)
         others = len(problems) - replaced

@@ -15,7 +15,6 @@ from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.stages import ablate, evaluate, fuse, prepare
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import truth_files
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +62,9 @@ def run(config: Config) -> None:
 def inputs(config: Config, index: Index) -> str:
     """Fingerprint of all that the page shows, but for times, versions and the machine."""
     files = RunFiles.of(config)
+    labels = prepare.load_labels(config, index).labels
     shown = [
         files.metrics,
-        *truth_files(files.truth),
         *threshold_files(files),
         *ablation_files(files),
         *sorted((PACKAGE / "report" / "templates").iterdir()),
@@ -76,7 +75,7 @@ def inputs(config: Config, index: Index) -> str:
         *(code_version(f"pixelplay.report.{module}") for module in DRAWING),
     ]
     settings = [config.report.model_dump(), ablation_is_of(config, files)]
-    return fingerprint(fuse.inputs(config, index), settings, contents, code)
+    return fingerprint(fuse.inputs(config, index), settings, labels, contents, code)
 
 
 def ablation_files(files: RunFiles) -> list[Path]:

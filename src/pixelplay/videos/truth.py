@@ -18,7 +18,6 @@ from pixelplay.videos.numbering import Remark
 from pixelplay.videos.truth_files import FrameLabels, TrackBoxes
 from pixelplay.videos.video import Video
 
-FRAMES, TRACKS = "frames.parquet", "tracks.parquet"  # a row for each frame, and for each box of a track
 CORNERS = ["x1", "y1", "x2", "y2"]
 
 
@@ -77,6 +76,11 @@ class Truth(Mapping[str, VideoTruth]):
         """The videos with frame labels."""
         return [one for one in self.values() if one.labels is not None]
 
+    @property
+    def labels(self) -> dict[str, list[int]]:
+        """Frame labels of the videos that have any."""
+        return {one.video: one.labels.tolist() for one in self.labelled if one.labels is not None}
+
 
 def encode(mask: np.ndarray) -> np.ndarray:
     """Run lengths, uint32, of a mask, bool (H, W), row by row; the first run is of normal pixels and may be 0."""
@@ -109,24 +113,25 @@ def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> tuple
     return truth, [remark for source in (labels, raw.masks, tracks) if source is not None for remark in source.remarks]
 
 
-def save_truth(folder: Path, splits: Mapping[str, Sequence[VideoTruth]]) -> None:
-    """Store what is known of the videos of each split in `folder`."""
-    frames = [_frame_rows(split, one) for split, videos in splits.items() for one in videos]
-    tracks = [_track_rows(split, one) for split, videos in splits.items() for one in videos if one.tracks is not None]
-    none = pd.DataFrame(columns=["split", "video", "track", "frame", *CORNERS]).astype({"split": str, "video": str})
-    write_table(folder / TRACKS, pd.concat(tracks, ignore_index=True) if tracks else none)
-    write_table(folder / FRAMES, pd.concat(frames, ignore_index=True))
+def save_truth(folder: Path, split: str, videos: Sequence[VideoTruth]) -> None:
+    """Store what is known of the videos of a split in a folder of its own below `folder`."""
+    none = pd.DataFrame({name: [] for name in ["video", "track", "frame", *CORNERS]}).astype({"video": str})
+    tracks = [_track_rows(one) for one in videos if one.tracks is not None]
+    frames = [_frame_rows(one) for one in videos]
+    for path, tables in zip(truth_files(folder, split), (frames, tracks), strict=True):
+        write_table(path, pd.concat(tables, ignore_index=True) if tables else none)
 
 
-def load_truth(folder: Path, videos: Sequence[Video], split: str) -> Truth:
+def load_truth(folder: Path, split: str, videos: Sequence[Video]) -> Truth:
     """What `save_truth` stored of a split.
 
     Raises MissingArtifactError where it is missing, or not of these videos and their frames.
     """
-    frames, tracks = (read_table(folder / name, made_by="prepare") for name in (FRAMES, TRACKS))
+    frames, tracks = (read_table(path, made_by="prepare") for path in truth_files(folder, split))
     try:
-        rows = {str(video): of for video, of in frames[frames["split"] == split].groupby("video", sort=False)}
-        boxes = {str(video): of for video, of in tracks[tracks["split"] == split].groupby("video", sort=False)}
+        rows, boxes = (
+            {str(video): of for video, of in table.groupby("video", sort=False)} for table in (frames, tracks)
+        )
         return Truth([_of_rows(video, rows[video.id], boxes.get(video.id)) for video in videos])
     except (KeyError, TypeError, ValueError) as error:  # missing columns or videos, another type, other frames
         raise MissingArtifactError(
@@ -135,20 +140,21 @@ def load_truth(folder: Path, videos: Sequence[Video], split: str) -> Truth:
         ) from None
 
 
-def truth_files(folder: Path) -> list[Path]:
-    return [folder / FRAMES, folder / TRACKS]
+def truth_files(folder: Path, split: str) -> list[Path]:
+    """A table with a row for each frame, and one with a row for each box of a track."""
+    return [folder / split / "frames.parquet", folder / split / "tracks.parquet"]
 
 
-def _frame_rows(split: str, one: VideoTruth) -> pd.DataFrame:
-    table = pd.DataFrame({"split": split, "video": one.video, "frame": one.numbers})
+def _frame_rows(one: VideoTruth) -> pd.DataFrame:
+    table = pd.DataFrame({"video": one.video, "frame": one.numbers})
     table["label"] = pd.array([None] * len(table) if one.labels is None else one.labels.tolist(), dtype="Int8")
     table["runs"] = pd.Series([None] * len(table) if one.masks is None else list(one.masks.runs), dtype=object)
     return table.assign(tracked=one.tracks is not None)
 
 
-def _track_rows(split: str, one: VideoTruth) -> pd.DataFrame:
+def _track_rows(one: VideoTruth) -> pd.DataFrame:
     assert one.tracks is not None
-    table = pd.DataFrame({"split": split, "video": one.video, "track": one.tracks.track, "frame": one.tracks.number})
+    table = pd.DataFrame({"video": one.video, "track": one.tracks.track, "frame": one.tracks.number})
     table[CORNERS] = one.tracks.xyxy
     return table
 
