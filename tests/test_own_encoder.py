@@ -120,9 +120,9 @@ def test_pairs_show_objects_and_whole_frames_at_two_moments(tmp_path: Path):
     assert pairs.dtype == np.uint8 and pairs.shape[1:] == (2, 32, 32, 3)
     frames = list(video.full_size())
     position = boxes_of(video).position
-    clips = [(0, 2), (4, 6), (8, 10), (10, 12)]  # first and middle of each; the last ends with the video
+    clips = [(0, 2), (4, 6), (8, 10), (12, 14), (13, 15)]  # first and middle of each; the last ends with the video
     objects = sum(int((position == middle).sum()) for _, middle in clips)
-    assert len(frames) == 14 and objects and len(pairs) == objects + len(clips)
+    assert len(frames) == 17 and objects and len(pairs) == objects + len(clips)
     whole = pairs[int((position == 2).sum())].astype(float)  # the first clip's whole frame comes after its objects
     for moment, frame in ((0, frames[0]), (1, frames[3])):
         shrunk = torch.nn.functional.interpolate(

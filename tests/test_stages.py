@@ -295,7 +295,7 @@ def test_changed_masks_and_settings_are_measured_again(place: Place, tmp_path: P
     overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
     place.run(*overrides)
     mask = next((tmp_path / "data/test_masks").glob("*/*.png"))
-    cv2.imwrite(str(mask), np.full_like(cv2.imread(str(mask)), 255))  # no detector here has boxes to be measured
+    cv2.imwrite(str(mask), np.full_like(cv2.imread(str(mask)), 255))
     assert place.run(*overrides) == {"prepare", "evaluate"}
     assert place.pending(*overrides, "evaluate.bootstrap.draws=10") == {"evaluate"}
 
