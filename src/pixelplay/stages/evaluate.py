@@ -186,7 +186,8 @@ def _alarms(
         for video in videos
         if video.labels is not None
     ]
-    found = alarm_rates(normal, test, config.dataset.name, config.evaluate.thresholds)
+    settings = config.evaluate
+    found = alarm_rates(normal, test, config.dataset.name, settings.thresholds, settings.bootstrap)
     if normal:
         write_threshold_fit(files.thresholds / f"{name}.png", np.concatenate(normal), found, name)
     return found
