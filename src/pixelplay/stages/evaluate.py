@@ -28,7 +28,7 @@ from pixelplay.artifacts import (
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
-from pixelplay.metrics.published import published_figures
+from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.scores.fuse import FUSED
 from pixelplay.stages import fuse, prepare
@@ -38,7 +38,8 @@ from pixelplay.videos.video import Video
 log = logging.getLogger(__name__)
 
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
-MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "stages.measuring", "report.thresholds")
+MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "metrics.published")
+MODULES = (*MODULES, "stages.measuring", "report.thresholds")
 
 
 def pending(config: Config) -> str | None:
@@ -147,8 +148,18 @@ def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
     default[FUSED] = table[table["stream"] == FUSED]
     wanted = default if "thresholds" in config.evaluate.metrics else {}
     result["thresholds"] = {name: _alarms(config, files, name, rows, videos) for name, rows in wanted.items()}
-    result["published"] = [asdict(figure) for figure in published_figures(config.dataset.name)]
+    result["published"] = _beside_published(config, result, len(videos))
     return result
+
+
+def _beside_published(config: Config, result: dict[str, Any], videos: int) -> list[dict[str, Any]]:
+    """Figures of others, with those of the detectors and of the fusion ranked among them where they may be."""
+    objects = result["objects"]
+    ours = {**result["detectors"], FUSED: result["fused"]}
+    for detector in objects.get("detectors", {}).values():
+        ours |= {name: ours.get(name, {}) | of.get("region", {}) for name, of in detector["streams"].items()}
+    protocol = Protocol(videos, result["frames"], objects.get("videos", {}).get("tracks", 0))
+    return published_table(config.dataset.name, ours, protocol)
 
 
 def _figures(scores: pd.Series, videos: list[Video], config: Config | None = None) -> dict[str, Any]:
