@@ -74,7 +74,8 @@ def test_boxes_have_a_line_for_each_stream_and_a_mark_for_what_could_not_be_meas
     }
     *_, above, table = metrics_text(metrics(objects=objects), {}).split("\n\n")
     assert above == (
-        "boxes against 2,411 regions and 22 tracks in 2,010 frames, by the track files of 12 videos and the masks of 0; "
+        "boxes against 2,411 regions and 22 tracks in 2,010 frames, by the track files of 12 videos and the masks "
+        "of 0; "
         "pixel figures over the pixels of all frames pooled, but 'by frame': means over single frames, as in papers; "
         "tao_* at the evt threshold"
     )

@@ -64,7 +64,8 @@ class PixelCounts:
         """Add a frame whose pixels have the score of the highest box over them, and without one the lowest of all.
 
         xyxy: float (N, 4); scores: float (N,); regions: int (H, W), the mask's regions as `truth.components` has them,
-        all 0 in a frame that is known to be normal; video: its id, for the averages over videos. A box covers the pixels whose centres it holds. What no box covers ties with all else that none does.
+        all 0 in a frame that is known to be normal; video: its id, for the averages over videos.
+        A box covers the pixels whose centres it holds. What no box covers ties with all else that none does.
         """
         _refuse(scores, "scores of boxes")
         _refuse(xyxy, "edges of boxes")

@@ -1,8 +1,8 @@
 """Figures that others have published, each with its source, from published.csv: shown beside ours, and ours ranked
 among them where it was measured in the same way.
 
-All of published.csv is over the whole test set of its data set (whole_test_sets.csv), RBDC and TBDC against the published
-track files (Ramachandra and Jones, WACV 2020; Georgescu et al., TPAMI 2021).
+All of published.csv is over the whole test set of its data set (whole_test_sets.csv), RBDC and TBDC against the
+published track files (Ramachandra and Jones, WACV 2020; Georgescu et al., TPAMI 2021).
 """
 
 import csv
@@ -33,7 +33,7 @@ class Protocol:
 
     videos: int  # test videos with labels
     frames: int  # of those
-    track_videos: int = 0  # test videos whose regions and tracks come from track files
+    track_videos: int = 0  # test videos whose tracks come from published files, or that are labelled normal throughout
     corrupted: bool = False  # frames that the published data set does not have so: noise, flips
 
 
@@ -55,9 +55,9 @@ def published_table(
 ) -> list[dict[str, str | float | int | None]]:
     """Rows of method, metric, value, rank and source: a metric's figures by falling value, ours among them.
 
-    ours: figures by metric, of each stream that is shown; those that nobody published, and those that are None, are left
-    out. Ours have a rank where `not_comparable` finds nothing, else stand below the others with what it says. Empty
-    without published figures.
+    ours: figures by metric, of each stream that is shown; those that nobody published and those that are None are left
+    out. Ours have a rank where `not_comparable` finds nothing, else they stand below the others with what it says.
+    Empty without published figures.
     """
     published = published_figures(dataset)
     rows: list[dict[str, str | float | int | None]] = []
