@@ -281,12 +281,13 @@ def test_planted_anomalies_that_are_not_scored_yet_are_told_with_the_command(run
         ablate.run(config)
 
 
-def test_labels_of_one_class_are_told_with_the_way_round_them(run: Run):
+def test_labels_of_one_class_are_left_out_with_a_remark(run: Run):
     config = run()
     change_labels(config, [0] * 5)
-    with pytest.raises(DataError, match=r"test labels: all 5 labels are 0; .*ablate\.labels=false leaves them out"):
-        ablate.run(config)
-    ablate.run(run("ablate.labels=false"))
+    ablate.run(config)
+    summary = (RunFiles.of(config).ablation / "summary.md").read_text()
+    assert "Test labels are left out: all 5 labels are 0 (normal): AP" in summary
+    assert "on_labels" not in summary and "on labels" not in summary
 
 
 def test_scores_that_are_not_finite_are_told_with_their_place(run: Run):

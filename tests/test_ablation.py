@@ -86,7 +86,7 @@ def noisy(truth: Truth, signal: float, seed: int, kinds: tuple[str, ...] = KINDS
 
 
 def test_frames_of_one_class_and_no_frames_are_refused():
-    with pytest.raises(DataError, match="all 3 labels are 0; AP, ROC-AUC and EER need both classes"):
+    with pytest.raises(DataError, match=r"all 3 labels are 0 \(normal\): AP, ROC-AUC, EER and F1 need both classes"):
         Truth.of([("a", np.arange(3), np.zeros(3, int))])
     with pytest.raises(DataError, match="there are no frames to measure on"):
         Truth.of([])

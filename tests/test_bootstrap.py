@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from pixelplay.config import BootstrapConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics import bootstrap
-from pixelplay.metrics.bootstrap import intervals
+from pixelplay.metrics.bootstrap import intervals, share_interval
 
 
 def config(draws: int = 200, level: float = 0.9, seed: int = 3) -> BootstrapConfig:
@@ -86,3 +86,25 @@ def test_as_dict_is_ready_for_json():
     values = intervals(*footage(), config()).as_dict()
     assert set(values) == {"auc_micro", "ap", "level", "draws"}
     assert isinstance(values["ap"], list)
+
+
+def test_labels_of_one_class_have_no_interval():
+    scores, labels, videos = footage()
+    assert intervals(scores, np.zeros_like(labels), videos, config()) is None
+    assert intervals(scores, np.ones_like(labels), videos, config()) is None
+
+
+def test_the_interval_of_a_share_is_that_of_videos_drawn_one_by_one():
+    counts = np.array([[5, 10], [0, 20], [3, 30], [0, 0]])  # the last has no frames to count
+    settings = config(draws=4000)
+    rng = np.random.default_rng(1)
+    drawn = [counts[:3][rng.integers(0, 3, 3)].sum(axis=0) for _ in range(4000)]
+    expected = np.percentile([counted / frames for counted, frames in drawn], [5, 95])
+    assert share_interval(counts, settings) == pytest.approx(tuple(expected), abs=0.03)
+    assert share_interval(counts[:1], settings) is None
+
+
+def test_a_share_of_nothing_in_all_videos_is_not_nothing_for_certain():
+    none = share_interval(np.array([[0, 50]] * 4), config(level=0.95))
+    assert none == (0.0, pytest.approx(1 - 0.05**0.25))  # one video in two could have some
+    assert share_interval(np.array([[50, 50]] * 4), config(level=0.95)) == (pytest.approx(0.05**0.25), 1.0)

@@ -128,14 +128,20 @@ def test_only_the_order_of_scores_matters(seed: int) -> None:
         ([0.1, 0.2], [0, 2], ["a", "b"], "neither 0 nor 1, the first at 1: 2"),
         ([0.1, 0.2], [0, np.nan], ["a", "b"], "neither 0 nor 1"),
         ([0.1, 0.2], [0, -1], ["a", "b"], "neither 0 nor 1"),
-        ([0.1, 0.2], [0, 0], ["a", "b"], "all 2 labels are 0"),
-        ([0.1, 0.2], [1, 1], ["a", "b"], "all 2 labels are 1"),
         ([], [], [], "no frames"),
     ],
 )
 def test_degenerate_inputs_are_refused(scores: list, labels: list, videos: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         frame_metrics(np.array(scores), np.array(labels), np.array(videos))
+
+
+@pytest.mark.parametrize(("label", "what"), [(0, "normal"), (1, "anomalous")])
+def test_labels_of_one_class_give_a_reason_instead_of_figures(label: int, what: str) -> None:
+    found = metrics([0.1, 0.2, 0.3], [label] * 3, ["a", "a", "b"]).as_dict()
+    assert found.pop("reason") == f"all 3 labels are {label} ({what}): AP, ROC-AUC, EER and F1 need both classes"
+    assert (found.pop("prevalence"), found.pop("frames"), found.pop("macro_videos")) == (label, 3, 0)
+    assert set(found.values()) == {None}
 
 
 def test_as_dict_is_ready_for_json() -> None:

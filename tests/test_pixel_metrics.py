@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 from tests.areas import area_directly
 
 from pixelplay.errors import DataError
@@ -210,7 +210,9 @@ def test_the_name_of_aupro_has_its_limit():
     counts = PixelCounts()
     counts.add_boxes(np.array([[0.0, 0, 1, 1]]), np.array([1.0]), components(np.eye(2, dtype=bool)))
     assert set(json.loads(json.dumps(counts.result(0.25).as_dict()))) == {
-        *("auroc", "ap", "best_f1", "aupro_0.25", "prevalence", "regions", "frames")
+        *("auroc", "ap", "best_f1", "aupro_0.25", "prevalence", "regions", "frames"),
+        *("auroc_per_frame", "ap_per_frame", "pr_auc_per_frame", "averaged_frames"),
+        *("auroc_per_video", "ap_per_video", "pr_auc_per_video", "averaged_videos"),
     }
 
 
@@ -239,3 +241,59 @@ def test_pixels_of_one_class_have_no_metrics(mask: np.ndarray, lacking: str):
         counts.result(0.3)
     with pytest.raises(DataError, match="no pixel of 0 frames is anomalous"):
         PixelCounts().result(0.3)
+
+
+# --- each frame by itself, as papers do it ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_averages_are_scikit_learns_of_each_frame_then_of_each_video(dense: bool):
+    rng, counts, of_videos = np.random.default_rng(7), PixelCounts(mantissa=23), {"a": [], "b": []}
+    for frame in range(9):
+        video = "a" if frame < 6 else "b"
+        mask = rng.random((9, 11)) < (0.0 if frame == 1 else 0.25)
+        low = rng.uniform(-3, 8, (4, 2))
+        xyxy, scores = np.concatenate([low, low + rng.uniform(2, 8, (4, 2))], axis=1), rng.integers(-3, 3, 4) * 1.0
+        dots = rng.integers(0, 5, mask.shape).astype(np.float32)
+        if dense:
+            counts.add_map(dots, components(mask), video)
+        else:
+            counts.add_boxes(xyxy, scores, components(mask), video)
+        if frame != 1:  # nothing to find: it is left out
+            values, truth = (dots if dense else painted(xyxy, scores, mask.shape)).ravel(), mask.ravel()
+            precision, recall, _ = precision_recall_curve(truth, values)
+            figures = roc_auc_score(truth, values), average_precision_score(truth, values), auc(recall, precision)
+            of_videos[video].append(figures)
+    found = counts.result(0.3).as_dict()
+    frames = np.mean(of_videos["a"] + of_videos["b"], axis=0)
+    videos = np.mean([np.mean(of_videos[name], axis=0) for name in "ab"], axis=0)
+    names = ("auroc", "ap", "pr_auc")
+    assert [found[f"{name}_per_frame"] for name in names] == pytest.approx(list(frames))
+    assert [found[f"{name}_per_video"] for name in names] == pytest.approx(list(videos))
+    assert (found["averaged_frames"], found["averaged_videos"]) == (8, 2)
+    assert abs(found["auroc_per_video"] - found["auroc_per_frame"]) > 1e-4
+
+
+def test_a_frame_in_which_nothing_is_reported_counts_as_0_in_the_averages():
+    mask = np.eye(3, dtype=bool)
+    counts = PixelCounts()
+    counts.add_boxes(np.array([[0.0, 0, 3, 3]]), np.array([1.0]), components(mask), "a")  # all pixels alike: 1/2
+    counts.add_boxes(np.empty((0, 4)), np.empty(0), components(mask), "a")
+    found = counts.result(0.3).as_dict()
+    assert (found["auroc_per_frame"], found["auroc"]) == (0.25, 0.5)
+
+
+def test_false_alarms_in_a_video_that_is_normal_throughout_cost_pooled_figures_and_not_the_papers():
+    mask = np.zeros((4, 4), bool)
+    mask[0] = True
+    counts, alone = PixelCounts(), PixelCounts()
+    for one in (counts, alone):
+        one.add_boxes(np.array([[0.0, 0, 4, 1]]), np.array([1.0]), components(mask), "a")
+    for _ in range(2):
+        counts.add_boxes(np.array([[0.0, 0, 4, 4]]), np.array([2.0]), np.zeros((4, 4), np.int32), "normal")
+    with_normal, without = counts.result(0.3), alone.result(0.3)
+    assert (without.auroc, without.ap) == (1.0, 1.0)
+    assert with_normal.auroc == pytest.approx(12 / 44)  # 32 of 44 normal pixels lie above the anomalous ones
+    assert with_normal.ap == pytest.approx(4 / 36)
+    assert with_normal.frames == 3
+    assert with_normal.averages == without.averages

@@ -8,15 +8,30 @@ import pytest
 from pixelplay.commands import CONFIG_DIR
 from pixelplay.errors import DataError
 from pixelplay.metrics.frames import FrameMetrics
-from pixelplay.metrics.published import published_figures, read_figures
+from pixelplay.metrics.published import (
+    Protocol,
+    not_comparable,
+    published_figures,
+    published_table,
+    read_figures,
+    whole_test_sets,
+)
 
 HEAD = "dataset,method,metric,value,source\n"
 
 
-def test_the_source_documents_best_score_is_there_with_its_source():
+def test_the_reference_solutions_score_is_there_with_its_source():
     (figure,) = [f for f in published_figures("pixelplay26") if f.value == 0.66881]
     assert (figure.method, figure.metric) == ("spatio-temporal autoencoder", "ap")
-    assert "source document" in figure.source
+    assert figure.source.startswith("leaderboard of the Kaggle competition Pixel Play '26, January 2026")
+
+
+def test_every_source_can_be_found_by_an_outsider():
+    for name in whole_test_sets():
+        for figure in published_figures(name):
+            assert not re.search(r"specification|source document|seed|known scores", figure.source, re.I), figure
+            where = r"arXiv \d{4}\.\d{5}|doi\.org/10\.|https://\w|leaderboard of the Kaggle competition Pixel Play '26"
+            assert re.search(where, figure.source), figure
 
 
 def test_every_figure_is_of_a_data_set_and_a_metric_that_there_are():
@@ -68,9 +83,63 @@ def test_a_data_set_without_figures_has_none():
         (HEAD + "ped2,a,ap,0,arXiv 1\n", r"line 2: value 0\.0 is not above 0"),
         (HEAD + "ped2,a,ap,nan,arXiv 1\n", "line 2: value nan is not above 0"),
         (HEAD + "ped2,a,ap,high,arXiv 1\n", "line 2: value 'high' is no number"),
+        (
+            HEAD + "ped2,a,ap,0.5,source document 004\n",
+            "line 2: source 'source document 004' names no arXiv number, DOI",
+        ),
+        (HEAD + 'ped2,a,ap,0.5,"specification, Known scores"\n', "line 2: source 'specification, Known scores' names"),
         ("dataset,method\n", "the columns are"),
     ],
 )
 def test_a_figure_without_source_or_with_an_impossible_value_is_refused(text: str, message: str):
     with pytest.raises(DataError, match=message):
         read_figures(text)
+
+
+# --- ours among them --------------------------------------------------------------------------------------------------
+
+WHOLE = Protocol(videos=12, frames=2010, track_videos=12)
+
+
+def test_the_size_of_every_test_set_with_figures_is_known():
+    lines = files("pixelplay.metrics").joinpath("published.csv").read_text(encoding="utf-8").splitlines()[1:]
+    sizes = {name: (whole.videos, whole.frames) for name, whole in whole_test_sets().items()}
+    assert set(sizes) == {line.partition(",")[0] for line in lines}
+    assert sizes["ped2"] == (12, 2010) and sizes["avenue"] == (21, 15324)
+    assert sizes["shanghaitech"][0] == 107 and sizes["pixelplay26"] == (21, 11706)
+
+
+def test_ours_is_ranked_among_the_published_figures_of_the_same_metric():
+    rows = published_table("ped2", {"fused": {"auc_micro": 0.9755, "ap": 0.9}, "conv_ae": {"auc_micro": 0.9}}, WHOLE)
+    micro = [(row["method"], row["rank"]) for row in rows if row["metric"] == "auc_micro"]
+    assert micro[:5] == [("HF2-VAD", 1), ("BAF-AT", 2), ("HSC", 3), ("ours: fused", 4), ("AED-SSMTL", 5)]
+    assert dict(micro)["ours: conv_ae"] == dict(micro)["conv AE of Hasan et al."]  # 0.9 both
+    assert {row["source"] for row in rows if row["method"].startswith("ours")} == {"this run"}
+    assert not [row for row in rows if row["metric"] == "ap"]  # which nobody published there
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reason"),
+    [
+        (Protocol(2, 330, 2), "2 of 12 test videos"),
+        (Protocol(12, 1900, 12), "1,900 of 2,010 test frames"),
+        (Protocol(12, 2010, 12, corrupted=True), "corrupted test frames"),
+        (Protocol(12, 2010, 7), "published track files of 7 of 12 test videos"),
+    ],
+)
+def test_another_protocol_leaves_ours_without_a_rank_and_says_why(protocol: Protocol, reason: str):
+    rows = published_table("ped2", {"videopatchcore": {"rbdc": 0.99, "tbdc": None}}, protocol)
+    assert [row["method"] for row in rows if row["metric"] == "rbdc"] == ["TAO", "AED-SSMTL", "ours: videopatchcore"]
+    (ours,) = [row for row in rows if row["method"].startswith("ours")]
+    assert (ours["rank"], ours["source"]) == (None, f"{reason}: not comparable with published figures")
+    assert [row["rank"] for row in rows if row["metric"] == "rbdc" and row is not ours] == [1, 2]
+
+
+def test_track_files_matter_to_track_metrics_only_and_a_decoders_last_frames_to_none():
+    masks = Protocol(12, 2010)
+    assert not_comparable("ped2", "auc_micro", masks) is None
+    assert "track files of 0 of 12" in str(not_comparable("ped2", "rbdc", masks))
+    assert not_comparable("avenue", "auc_micro", Protocol(21, 15_300)) is None
+    assert "11,706 of 15,324 test frames" in str(not_comparable("avenue", "auc_micro", Protocol(21, 11_706)))
+    assert published_table("sample", {"fused": {"ap": 0.9}}, masks) == []
+    assert "unknown" in str(not_comparable("sample", "ap", masks))

@@ -59,6 +59,16 @@ def test_areas_by_hand_with_a_false_positive_before_between_and_after():
     assert measured(found, truth, 4) == (0.25 * 0.5 + 0.5 * 1, 0.25 * 0.5 + 0.5 * 1)
 
 
+def test_false_alarms_in_a_video_that_is_normal_throughout_cost():
+    # Frames 0 and 1 have an anomaly each; 2 and 3 are another video, without any: three false alarms per frame there
+    # come first, 6/4 per frame, so that nothing is found below one.
+    truth = regions((0, 0, box(0)), (1, 1, box(0)))
+    right = [(8.0, 0, box(0)), (8.0, 1, box(0))]
+    false = [(9.0, frame, box(20.0 * i)) for frame in (2, 3) for i in range(3)]
+    assert measured(detections(*right), truth, 2) == (1.0, 1.0)
+    assert measured(detections(*right, *false), truth, 4) == (0.0, 0.0)
+
+
 def test_a_detection_that_only_hits_found_regions_again_is_neither_right_nor_wrong():
     truth = regions((0, 0, box(0)), (0, 1, box(0)))
     once = detections((9, 0, box(0)))

@@ -186,6 +186,18 @@ def test_without_labels_the_page_leaves_measures_out_and_shows_all_else(place: P
     assert "held-out normal" in labels and "test" in labels
 
 
+@pytest.mark.parametrize(("label", "reason"), [(0, "are 0 (normal)"), (1, "are 1 (anomalous)")])
+def test_labels_of_one_class_end_in_a_page_that_says_why_figures_are_missing(place: Path, label: int, reason: str):
+    for path in Path("data/tiny/test_labels").glob("*.csv"):
+        pd.read_csv(path).assign(label=label).to_csv(path, index=False)
+    run_all(tiny())
+    metrics = json.loads(RunFiles.of(tiny()).metrics.read_text())
+    assert (metrics["fused"]["ap"], metrics["fused"]["auc_micro"], metrics["prevalence"]) == (None, None, label)
+    found = page(tiny())
+    assert f"{reason}: AP, ROC-AUC, EER and F1 need both classes" in found.text
+    assert "curves" not in sections(found) and "scores" in sections(found)
+
+
 def test_labels_of_some_videos_are_used_where_they_are(small_run: list[str]):
     config = load_config([*small_run, "trainer=tiny", "restore=tiny", "workers=1", "report.gallery=3"])
     run_all(config)

@@ -92,6 +92,27 @@ def test_published_figures_are_a_table_with_their_sources():
     assert texts(table) == {"OCAD": ["AUC micro", "0.978", "arXiv 1812.04960"]}
 
 
+def test_ranks_of_published_figures_are_a_column_and_ours_without_one_says_why():
+    reason = "2 of 12 test videos: not comparable with published figures"
+    published = [
+        {"method": "OCAD", "metric": "auc_micro", "value": 0.978, "source": "arXiv 1812.04960", "rank": 1},
+        {"method": "ours: fused", "metric": "auc_micro", "value": 0.99, "source": reason, "rank": None},
+    ]
+    (table,) = other_tables({**METRICS, "published": published})
+    assert table.head == ["metric", "value", "source", "rank"]
+    assert texts(table)["OCAD"] == ["AUC micro", "0.978", "arXiv 1812.04960", "1"]
+    assert texts(table)["ours: fused"] == ["AUC micro", "0.990", reason, NONE]
+
+
+def test_intervals_of_false_alarms_stand_below_them():
+    drawn = {"false_alarms": [0.01, 0.2], "level": 0.95}
+    evt = {"value": 0.5, "false_alarms": 0.04, "parameters": {"risk": 0.01}, "intervals": drawn, "remark": "too short"}
+    (table,) = other_tables({**METRICS, "thresholds": {"conv_ae": {"evt": evt}}})
+    assert table.head == ["value", "false alarms", "remark", "parameters"]
+    assert [cell.below for cell in table.rows[0].cells] == ["", "0.010 to 0.200", "", ""]
+    assert ("intervals: level", "0.950") in table.alike
+
+
 def test_nested_groups_are_rows_named_by_their_keys():
     evt = {"value": 0.03, "parameters": {"tail": 0.1, "risk": 0.01}}
     metrics = {**METRICS, "thresholds": {"conv_ae": {"evt": evt, "fixed": {"reason": "names none"}}}, "nothing": {}}
@@ -116,7 +137,7 @@ def test_figures_of_boxes_are_a_table_for_each_level():
     }
     objects = {"frames": 1700, "videos": {"masks": 8}, "detectors": {"v": {"every": 5, "streams": streams}}}
     pixel, region, tao_table = other_tables({**METRICS, "objects": objects})
-    assert pixel.title == "objects: pixel"
+    assert pixel.title == "objects: pixel (pixels of all frames pooled, but per frame and per video)"
     assert pixel.alike == [("frames", "1,700"), ("videos masks", "8")]
     assert texts(pixel) == {"v/spatial": ["0.800"], "v/temporal": ["0.700"]}
     assert (region.head, texts(region)) == (["RBDC", "TBDC"], {"v/spatial": ["0.400", "0.600"]})

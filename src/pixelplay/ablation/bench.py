@@ -8,7 +8,7 @@ import pandas as pd
 
 from pixelplay.config import FusionConfig
 from pixelplay.errors import DataError
-from pixelplay.metrics.frames import checked
+from pixelplay.metrics.frames import checked, one_class
 from pixelplay.scores.fuse import SCALE_OF, FrameWeights, Members, align, combine, compose, detector_of, process
 from pixelplay.scores.table import Splits, by_split
 
@@ -35,6 +35,8 @@ class Truth:
         videos = np.concatenate([np.full(len(frames), video, object) for video, frames, _ in labels])
         values = np.concatenate([of_video for _, _, of_video in labels])
         _, values, _ = checked(np.zeros(len(values)), values, videos)
+        if reason := one_class(values):
+            raise DataError(reason)
         known = kinds or {}
         kind = np.array([known.get(video, "") for video in videos], object)
         return cls(videos, np.concatenate([frames for _, frames, _ in labels]).astype(np.int64), values, kind)

@@ -62,6 +62,7 @@ class AdaptiveConfig(Settings):
 class ThresholdsConfig(Settings):
     """How thresholds come from held-out normal scores: see `pixelplay.metrics.thresholds`."""
 
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]  # that a false-alarm rate is not above what is said of it
     evt: EvtConfig
     percentile: Annotated[float, Field(ge=0, le=100)]
     fixed: dict[str, float]  # by data set, in robust standard deviations above the median

@@ -33,8 +33,8 @@ def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config
     """Intervals of micro ROC-AUC and AP for inputs (N,) as `frame_metrics` takes them.
 
     Each of `config.draws` draws takes as many videos as there are, with replacement, by `config.seed` alone. None with
-    fewer than two videos, which leave nothing to draw, and where no draw has both classes. Raises DataError as
-    `frame_metrics` does.
+    fewer than two videos, which leave nothing to draw, and where no draw has both classes, as with labels of one class.
+    Raises DataError as `frame_metrics` does.
     """
     scores, labels, videos = checked(scores, labels, videos)
     if len(pd.unique(videos)) < 2:
@@ -48,6 +48,28 @@ def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config
     return Intervals(
         (float(auc_low), float(auc_high)), (float(ap_low), float(ap_high)), config.level, int(counted.sum())
     )
+
+
+def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, float] | None:
+    """The percentile interval of a share of frames over resampled videos; None with fewer than two videos with frames.
+
+    counts: int (V, 2), of each video the frames that are counted and all its frames. Where no video has any to count,
+    its upper end is 1 - (1 - level)^(1 / V), since draws would say 0 for certain, and likewise where all of them count
+    (the rule of three of Hanley and Lippman-Hand, JAMA 1983, exact).
+    """
+    counts = counts[counts[:, 1] > 0]
+    videos = len(counts)
+    if videos < 2:
+        return None
+    beyond = 1 - (1 - config.level) ** (1 / videos)
+    if not counts[:, 0].any():
+        return 0.0, beyond
+    if (counts[:, 0] == counts[:, 1]).all():
+        return 1 - beyond, 1.0
+    drawn = np.random.default_rng(config.seed).multinomial(videos, np.full(videos, 1 / videos), size=config.draws)
+    counted, frames = (drawn @ counts).T
+    low, high = np.percentile(counted / frames, [50 * (1 - config.level), 50 * (1 + config.level)])
+    return float(low), float(high)
 
 
 def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, draws: int, seed: int) -> np.ndarray:

@@ -15,31 +15,37 @@ from pixelplay.errors import DataError
 
 @dataclass(frozen=True)
 class FrameMetrics:
-    """All in [0, 1] but the two counts."""
+    """All in [0, 1] but the two counts; None where labels of one class leave nothing to measure, with the `reason`."""
 
-    ap: float  # average precision over all frames pooled, the competition's metric
-    pr_auc: float  # area under the precision-recall curve by trapezoids; not AP, and a little more optimistic
-    auc_micro: float  # ROC-AUC over all frames pooled
+    ap: float | None  # average precision over all frames pooled, the competition's metric
+    pr_auc: float | None  # area under the precision-recall curve by trapezoids; not AP, and a little more optimistic
+    auc_micro: float | None  # ROC-AUC over all frames pooled
     auc_macro: float | None  # mean ROC-AUC over the videos that have both classes; None when there is no such video
     macro_videos: int  # how many videos that mean is over
-    auc_macro_anchored: float  # the papers' macro mean, over all videos: see `anchored_macro_auc`
-    eer: float  # error rate where false positive and false negative rate are equal
-    best_f1: float  # at the best of all thresholds, which is chosen on the labels
+    auc_macro_anchored: float | None  # the papers' macro mean, over all videos: see `anchored_macro_auc`
+    eer: float | None  # error rate where false positive and false negative rate are equal
+    best_f1: float | None  # at the best of all thresholds, which is chosen on the labels
     prevalence: float  # share of anomalous frames, the AP of random scores
     frames: int
+    reason: str | None = None  # why figures are missing
 
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Field names and values, ready for JSON."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, float | int | str | None]:
+        """Field names and values, ready for JSON; `reason` where there is one."""
+        values = asdict(self)
+        return values if self.reason else {name: value for name, value in values.items() if name != "reason"}
 
 
 def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> FrameMetrics:
     """Metrics of scores (N,), finite and higher = more anomalous, against labels (N,), 0 normal and 1 anomalous.
 
-    `videos` (N,): the id of each frame's video, for the macro means. Raises DataError when lengths differ, there are no
-    frames, a score is not finite, a label is neither 0 nor 1, or all labels are of one class.
+    `videos` (N,): the id of each frame's video, for the macro means. Labels that are all of one class give prevalence,
+    frames and a reason. Raises DataError when lengths differ, there are no frames, a score is not finite, or a label is
+    neither 0 nor 1.
     """
     scores, labels, videos = checked(scores, labels, videos)
+    prevalence, frames = float(labels.mean()), len(labels)
+    if reason := one_class(labels):
+        return FrameMetrics(None, None, None, None, 0, None, None, None, prevalence, frames, reason)
     auc_macro, macro_videos = macro_auc(scores, labels, videos)
     precision, recall, _ = precision_recall_curve(labels, scores)
     return FrameMetrics(
@@ -51,9 +57,17 @@ def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) ->
         auc_macro_anchored=anchored_macro_auc(scores, labels, videos),
         eer=equal_error_rate(scores, labels),
         best_f1=best_f1(precision, recall),
-        prevalence=float(labels.mean()),
-        frames=len(labels),
+        prevalence=prevalence,
+        frames=frames,
     )
+
+
+def one_class(labels: np.ndarray) -> str | None:
+    """Why labels (N,), int, N > 0, allow no AP, ROC-AUC, EER and F1: all are of one class; None with both classes."""
+    if labels.min() < labels.max():
+        return None
+    what = "anomalous" if labels[0] else "normal"
+    return f"all {len(labels):,} labels are {labels[0]} ({what}): AP, ROC-AUC, EER and F1 need both classes"
 
 
 def macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tuple[float | None, int]:
@@ -117,10 +131,7 @@ def checked(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tuple
     strange = np.flatnonzero(~np.isin(labels, [0, 1]))
     if strange.size:
         raise DataError(f"{strange.size} labels are neither 0 nor 1, the first at {strange[0]}: {labels[strange[0]]}")
-    labels = labels.astype(np.int64)
-    if labels.min() == labels.max():
-        raise DataError(f"all {len(labels)} labels are {labels[0]}; AP, ROC-AUC and EER need both classes")
-    return scores, labels, videos
+    return scores, labels.astype(np.int64), videos
 
 
 def _of_videos(videos: np.ndarray) -> list[np.ndarray]:

@@ -1,7 +1,8 @@
 """Pixel-level metrics: AUROC, AP, best F1 and AUPRO, counted frame by frame, so that no video is held in memory.
 
-All four follow from three counts per distinct score: normal pixels, anomalous pixels, and shares of anomalous regions.
-AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
+All four pool the pixels of all frames, and follow from three counts per distinct score: normal pixels, anomalous
+pixels, and shares of anomalous regions. AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
+Papers measure each frame by itself and average (`frame_averages.py`); those figures stand beside the pooled ones.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from pixelplay.errors import DataError
 from pixelplay.metrics.curves import area_to
+from pixelplay.metrics.frame_averages import FrameAverages
 from pixelplay.metrics.frames import best_f1
 
 COMPACT = 2**18  # rows of counts from which on equal scores are put together
@@ -19,7 +21,7 @@ MANTISSA = 23  # bits of float32
 
 @dataclass(frozen=True)
 class PixelMetrics:
-    """All in [0, 1] but the counts and the limit."""
+    """Over the pixels of all frames pooled; all in [0, 1] but the counts and the limit."""
 
     auroc: float
     ap: float
@@ -29,11 +31,13 @@ class PixelMetrics:
     prevalence: float  # share of anomalous pixels
     regions: int  # connected regions that AUPRO is the mean over, each frame's counted anew
     frames: int
+    averages: dict[str, float | int | None]  # of single frames: see `FrameAverages.as_dict`
 
     def as_dict(self) -> dict[str, float | int | None]:
         """Names and values, ready for JSON; AUPRO's limit is in its name, as `aupro_0.3`."""
         values = asdict(self)
-        limit = values.pop("aupro_limit")
+        limit, averages = values.pop("aupro_limit"), values.pop("averages")
+        values |= averages
         return {f"aupro_{limit:g}" if name == "aupro" else name: value for name, value in values.items()}
 
 
@@ -54,11 +58,13 @@ class PixelCounts:
         self._waiting = 0
         self._limit = COMPACT
         self._pixels = self._anomalous = self._regions = self._frames = 0
+        self._averages = FrameAverages()
 
-    def add_boxes(self, xyxy: np.ndarray, scores: np.ndarray, regions: np.ndarray) -> None:
+    def add_boxes(self, xyxy: np.ndarray, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
         """Add a frame whose pixels have the score of the highest box over them, and without one the lowest of all.
 
-        xyxy: float (N, 4); scores: float (N,); regions: int (H, W), the mask's regions as `truth.components` has them.
+        xyxy: float (N, 4); scores: float (N,); regions: int (H, W), the mask's regions as `truth.components` has them,
+        all 0 in a frame that is known to be normal; video: its id, for the averages over videos.
         A box covers the pixels whose centres it holds. What no box covers ties with all else that none does.
         """
         _refuse(scores, "scores of boxes")
@@ -68,16 +74,19 @@ class PixelCounts:
         order = np.argsort(scores, kind="stable")
         sizes = self._count_frame(regions)
         if not len(order):
+            self._average(np.empty((0, 2)), sizes, video)
             return
         (left, top), (right, bottom) = edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)
         painted = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.int64)
         for rank, (x1, y1, x2, y2) in enumerate(edges[order] - np.array([left, top, left, top]), start=1):
             painted[y1:y2, x1:x2] = rank  # rising scores: the highest is painted last
         counted = _by_group(painted, regions[top:bottom, left:right], sizes, len(order) + 1)
-        self._add(np.column_stack([scores[order], counted[1:]]))
+        rows = _compact([np.column_stack([scores[order], counted[1:]])])
+        self._average(rows[:, 1:3], sizes, video)
+        self._add(rows)
 
-    def add_map(self, scores: np.ndarray, regions: np.ndarray) -> None:
-        """Add a frame with a score for each pixel, float (H, W), finite in float32; regions as in `add_boxes`."""
+    def add_map(self, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
+        """Add a frame with a score for each pixel, float (H, W), finite in float32; the others as in `add_boxes`."""
         if scores.shape != regions.shape:
             raise DataError(f"a score map of {scores.shape} for a mask of {regions.shape}: they must be (H, W) alike")
         with np.errstate(over="ignore"):
@@ -86,13 +95,15 @@ class PixelCounts:
         bits = values.view(np.int32)
         keys = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))) >> self._dropped  # ordered like the scores
         distinct, group = np.unique(keys, return_inverse=True)
-        counted = _by_group(group.reshape(keys.shape), regions, self._count_frame(regions), len(distinct))
+        sizes = self._count_frame(regions)
+        counted = _by_group(group.reshape(keys.shape), regions, sizes, len(distinct))
+        self._average(counted[:, :2], sizes, video)
         ordered = distinct << self._dropped
         kept = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
         self._add(np.column_stack([kept, counted]))
 
     def result(self, aupro_limit: float) -> PixelMetrics:
-        """Metrics of all frames that were added; raises DataError where pixels of one class are lacking."""
+        """Metrics of all frames that were added; raises DataError where all pixels are of one class."""
         normal = self._pixels - self._anomalous
         if not self._anomalous or not normal:
             lacking = "anomalous" if not self._anomalous else "normal"
@@ -113,7 +124,13 @@ class PixelCounts:
             prevalence=self._anomalous / self._pixels,
             regions=self._regions,
             frames=self._frames,
+            averages=self._averages.as_dict(),
         )
+
+    def _average(self, counted: np.ndarray, sizes: np.ndarray, video: str) -> None:
+        """A frame by itself: pixels of both classes by rising score, (K, 2), and the pixels of each region."""
+        anomalous = int(sizes[1:].sum())
+        self._averages.add(counted, np.array([int(sizes[0]), anomalous]), video)
 
     def _count_frame(self, regions: np.ndarray) -> np.ndarray:
         """Add up what a frame has; the pixels of each region, (R + 1,), of which the first is all that is in none."""

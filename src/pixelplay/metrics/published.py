@@ -1,12 +1,22 @@
-"""Figures that others have published, each with its source, from published.csv: to be shown beside ours."""
+"""Figures that others have published, each with its source, from published.csv: shown beside ours, and ours ranked
+among them where it was measured in the same way.
+
+All of published.csv is over the whole test set of its data set (whole_test_sets.csv), RBDC and TBDC against the
+published track files (Ramachandra and Jones, WACV 2020; Georgescu et al., TPAMI 2021).
+"""
 
 import csv
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
 from pixelplay.errors import DataError
 
 COLUMNS = ["dataset", "method", "metric", "value", "source"]
+OF_TRACKS = ("rbdc", "tbdc")
+FRAMES_OFF = 0.005  # share of a test set's frames: decoders differ by single frames at the end of a video
+FINDABLE = re.compile(r"arXiv \d{4}\.\d{4,5}\b|\bdoi\.org/|https?://|leaderboard of the Kaggle competition \w+")
 
 
 @dataclass(frozen=True)
@@ -14,16 +24,86 @@ class PublishedFigure:
     method: str
     metric: str  # as it is called in metrics.json: ap, auc_micro, rbdc, ...
     value: float  # in (0, 1]
-    source: str  # the text that states it, and where to find that
+    source: str  # the text that states it, and where to find that: arXiv number, DOI, address, or a leaderboard's name
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a run was measured on."""
+
+    videos: int  # test videos with labels
+    frames: int  # of those
+    track_videos: int = 0  # test videos whose tracks come from published files, or that are labelled normal throughout
+    corrupted: bool = False  # frames that the published data set does not have so: noise, flips
+
+
+@dataclass(frozen=True)
+class WholeTestSet:
+    """The whole of a data set's test footage."""
+
+    videos: int
+    frames: int
 
 
 def published_figures(dataset: str) -> list[PublishedFigure]:
     """The figures for a data set by its name in configs/dataset/, in the file's order; none is as good as many."""
-    return [figure for name, figure in read_figures(_text()) if name == dataset]
+    return [figure for name, figure in read_figures(_text("published.csv")) if name == dataset]
+
+
+def published_table(
+    dataset: str, ours: Mapping[str, Mapping[str, float | None]], protocol: Protocol
+) -> list[dict[str, str | float | int | None]]:
+    """Rows of method, metric, value, rank and source: a metric's figures by falling value, ours among them.
+
+    ours: figures by metric, of each stream that is shown; those that nobody published and those that are None are left
+    out. Ours have a rank where `not_comparable` finds nothing, else they stand below the others with what it says.
+    Empty without published figures.
+    """
+    published = published_figures(dataset)
+    rows: list[dict[str, str | float | int | None]] = []
+    for metric in dict.fromkeys(figure.metric for figure in published):
+        reason = not_comparable(dataset, metric, protocol)
+        own = [
+            {"method": f"ours: {name}", "metric": metric, "value": value, "source": reason or "this run"}
+            for name, figures in ours.items()
+            if (value := figures.get(metric)) is not None
+        ]
+        others = [
+            {"method": figure.method, "metric": metric, "value": figure.value, "source": figure.source}
+            for figure in published
+            if figure.metric == metric
+        ]
+        ranked = sorted(others + ([] if reason else own), key=lambda row: -row["value"])
+        rows += [{**row, "rank": sum(r["value"] > row["value"] for r in ranked) + 1} for row in ranked]
+        rows += [{**row, "rank": None} for row in own] if reason else []
+    return rows
+
+
+def not_comparable(dataset: str, metric: str, protocol: Protocol) -> str | None:
+    """Why a figure of ours may not be compared with published ones of this metric; None where it may."""
+    whole = whole_test_sets().get(dataset)
+    if whole is None:
+        return "the size of the whole test set is unknown: not comparable with published figures"
+    problem = None
+    if protocol.videos != whole.videos:
+        problem = f"{protocol.videos} of {whole.videos} test videos"
+    elif abs(protocol.frames - whole.frames) > FRAMES_OFF * whole.frames:
+        problem = f"{protocol.frames:,} of {whole.frames:,} test frames"
+    elif protocol.corrupted:
+        problem = "corrupted test frames"
+    elif metric in OF_TRACKS and protocol.track_videos != protocol.videos:
+        problem = f"published track files of {protocol.track_videos} of {whole.videos} test videos"
+    return problem and f"{problem}: not comparable with published figures"
+
+
+def whole_test_sets() -> dict[str, WholeTestSet]:
+    """The whole test set of each data set that figures were published for, by its name in configs/dataset/."""
+    rows = csv.DictReader(_text("whole_test_sets.csv").splitlines(), strict=True)
+    return {row["dataset"]: WholeTestSet(int(row["videos"]), int(row["frames"])) for row in rows}
 
 
 def read_figures(text: str) -> list[tuple[str, PublishedFigure]]:
-    """Data set and figure of each line; raises DataError for a line without a source or with an impossible value."""
+    """Data set and figure of each line; raises DataError without a source to be found, and for impossible values."""
     rows = csv.DictReader(text.splitlines(), strict=True)
     if rows.fieldnames != COLUMNS:
         raise DataError(f"published.csv: the columns are {rows.fieldnames}; they must be {COLUMNS}")
@@ -37,9 +117,14 @@ def read_figures(text: str) -> list[tuple[str, PublishedFigure]]:
             raise DataError(f"published.csv, line {rows.line_num}: value {row['value']!r} is no number") from None
         if not 0 < value <= 1:
             raise DataError(f"published.csv, line {rows.line_num}: value {value} is not above 0 and at most 1")
+        if not FINDABLE.search(row["source"]):
+            raise DataError(
+                f"published.csv, line {rows.line_num}: source {row['source']!r} names no arXiv number, DOI, address or "
+                "'leaderboard of the Kaggle competition NAME'"
+            )
         figures.append((row["dataset"], PublishedFigure(row["method"], row["metric"], value, row["source"])))
     return figures
 
 
-def _text() -> str:
-    return files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

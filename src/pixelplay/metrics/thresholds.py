@@ -1,72 +1,94 @@
 """Thresholds from scores of held-out normal footage alone; a score *above* its threshold is an alarm.
 
-Peaks over threshold: Pickands, *Annals of Statistics*, 1975; as an alarm's threshold: Siffer et al., KDD 2017. The
-others are the source document's: percentile, fixed, adaptive.
+Peaks over threshold (`tails.py`), with as many independent peaks as the footage has (`peaks.py`); percentile, fixed and
+adaptive are the source document's.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import genpareto, median_abs_deviation
+from scipy.stats import beta, median_abs_deviation
 
 from pixelplay.config import AdaptiveConfig, EvtConfig
 from pixelplay.errors import DataError
+from pixelplay.metrics.peaks import Peaks, peaks_above
+from pixelplay.metrics.tails import fit_tail
 
 GAUSSIAN_MAD = 1.4826  # makes the MAD of a normal distribution its standard deviation
-FEWEST = 10  # scores in the tail that two parameters are fitted to
+FEWEST = 10  # independent peaks from which on a false-alarm rate is estimated
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and what it was made of."""
+    """A threshold, what it was made of, and how far it can be trusted."""
 
     method: str
     value: float
     parameters: dict[str, float]
+    expected: float | None = None  # false alarms per normal frame, at most, at the configured confidence
+    remark: str | None = None  # why the rate that was asked for can't be promised
 
     def as_dict(self) -> dict[str, object]:
-        """Field names and values, ready for JSON."""
-        return asdict(self)
+        """Field names and values, ready for JSON; `expected` and `remark` where there is one."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def evt(normal: np.ndarray, config: EvtConfig) -> Threshold:
-    """The score that a normal one exceeds with probability `config.risk`, by a generalised Pareto tail.
+def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> Threshold:
+    """The score that a normal one exceeds with probability `config.risk`, at the upper end of its interval.
 
-    normal: finite scores (N,). Those above their (1 - `config.tail`) quantile, `start`, are the peaks; their excess is
-    fitted by maximum likelihood, and the fit's quantile taken where P(peak) P(excess > value - start) is the risk. If
-    no more than that risk of the scores lies above `start`, which ties can bring about, it is `start` itself.
-    Parameters: start, shape, scale, tail (the share of peaks), peaks (their number), risk.
-    Raises DataError with fewer than 10 peaks, or where all have one value.
+    normal: finite scores (T,) of each held-out video, by ascending frame. Those above their (1 - `config.tail`)
+    quantile, `start`, are fitted by a generalised Pareto tail, and count as much as there are independent peaks among
+    them. The value is the upper end of the quantile's one-sided profile-likelihood interval; the quantile itself is
+    `estimate`. With fewer than 10 independent peaks, or where no tail fits, it is the greatest score instead, and
+    `expected` the upper limit of the rate of scores above that: 1 - (1 - confidence)^(1 / n) for n independent frames.
+    Parameters: start, tail (the share above it), risk, confidence, peaks (independent ones), clusters, run_length,
+    extremal_index, effective_frames, and of a fit shape, scale and estimate. Raises DataError without scores.
     """
-    normal = _checked(normal)
-    start = float(np.quantile(normal, 1 - config.tail))
-    excess = normal[normal > start] - start
-    if len(excess) < FEWEST or excess.min() == excess.max():
-        what = f"only {len(excess)}" if len(excess) < FEWEST else f"{len(excess)} equal"
-        raise DataError(
-            f"evt: {what} of {len(normal)} normal scores are above their {1 - config.tail:g} quantile {start:.6g}, and "
-            f"a tail is fitted to {FEWEST} different ones or more: raise evaluate.thresholds.evt.tail or hold out more "
-            "normal footage (dataset.heldout.share)"
-        )
-    share = len(excess) / len(normal)
-    shape, scale = _fit(excess)
-    value = start + float(genpareto.isf(min(config.risk / share, 1.0), shape, scale=scale))
-    if not np.isfinite([value, shape, scale]).all():
-        raise DataError(f"evt: no tail fits the {len(excess)} highest of {len(normal)} normal scores: use a percentile")
-    parameters = {
-        "start": start,
-        "shape": shape,
-        "scale": scale,
-        "tail": share,
-        "peaks": float(len(excess)),
-        "risk": config.risk,
-    }
-    return Threshold("evt", value, parameters)
+    videos = _checked(normal)
+    scores = np.concatenate(videos)
+    start = float(np.quantile(scores, 1 - config.tail))
+    peaks = peaks_above(start, videos)
+    enough = peaks.independent >= FEWEST
+    tail = fit_tail(start, peaks.share, scores[scores > start] - start) if enough else None
+    parameters = {"start": start, "tail": peaks.share, "risk": config.risk, "confidence": confidence}
+    parameters |= _about(peaks)
+    if tail is not None:
+        parameters |= {"shape": tail.shape, "scale": tail.scale, "estimate": tail.exceeded_by(config.risk)}
+        value = tail.upper_limit(config.risk, peaks.independent, confidence)
+        return Threshold("evt", value, parameters, config.risk, _one_video(peaks))
+    expected = 1 - (1 - confidence) ** (1 / peaks.effective_frames)
+    remark = _too_short(peaks, config.risk, expected) if expected > config.risk else _one_video(peaks)
+    return Threshold("evt", float(scores.max()), parameters, expected, remark)
 
 
-def percentile(normal: np.ndarray, percent: float) -> Threshold:
-    """The score that `percent` of normal scores (N,), finite, are at or below, linear in between."""
-    return Threshold("percentile", float(np.percentile(_checked(normal), percent)), {"percent": percent})
+def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float) -> Threshold:
+    """The score that `percent` of normal scores are at or below, linear in between; it is not moved by confidence.
+
+    normal as in `evt`. `expected` is the upper limit of the share of normal scores above it (Clopper and Pearson, 1934,
+    with as many frames as are independent), and the remark says where the footage is too short to know that share.
+    """
+    videos = _checked(normal)
+    value, rate = float(np.percentile(np.concatenate(videos), percent)), 1 - percent / 100
+    peaks = peaks_above(value, videos)
+    others = peaks.effective_frames - peaks.independent
+    expected = float(beta.ppf(confidence, peaks.independent + 1, others)) if others > 0 else 1.0
+    remark = _too_short(peaks, rate, expected) if peaks.independent < FEWEST else _one_video(peaks)
+    return Threshold("percentile", value, {"percent": percent, **_about(peaks)}, expected, remark)
+
+
+def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None) -> str | None:
+    """The remark on a threshold that no false-alarm rate was asked of, where the footage is too short to know it.
+
+    normal as in `evt`, peaks are counted among the `tail` highest; highest: the upper end of the rate that was measured
+    on normal footage, where known.
+    """
+    videos = _checked(normal)
+    peaks = peaks_above(float(np.quantile(np.concatenate(videos), 1 - tail)), videos)
+    if peaks.independent >= FEWEST:
+        return _one_video(peaks)
+    expect = "" if highest is None else f"; expect up to {_percent(highest)}"
+    return f"{_footage(peaks)}: its false-alarm rate cannot be estimated{expect}"
 
 
 def fixed(normal: np.ndarray, deviations: float) -> Threshold:
@@ -76,7 +98,7 @@ def fixed(normal: np.ndarray, deviations: float) -> Threshold:
     The deviation is 1.4826 MAD; where more than half of the scores are one number their standard deviation, and 1 where
     all are.
     """
-    normal = _checked(normal)
+    (normal,) = _checked([normal])
     centre = float(np.median(normal))
     scale = float(median_abs_deviation(normal, scale=1 / GAUSSIAN_MAD))
     if not scale:
@@ -92,7 +114,7 @@ def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> 
     long anomaly would soon count as normal. At first the window holds that many quantiles of the normal scores (N,).
     Only frames before a frame decide on it. Both inputs finite.
     """
-    window = np.quantile(_checked(normal), (np.arange(config.window) + 0.5) / config.window)
+    window = np.quantile(_checked([normal])[0], (np.arange(config.window) + 0.5) / config.window)
     limits = np.empty(len(scores))
     oldest = 0  # the quantiles leave from the lowest up: the first thresholds are rather high than low
     for frame, score in enumerate(np.asarray(scores, np.float64)):
@@ -103,18 +125,44 @@ def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> 
     return limits
 
 
-def _fit(excess: np.ndarray) -> tuple[float, float]:
-    """Shape and scale of a generalised Pareto distribution by maximum likelihood, from the moments' estimate on."""
-    ratio = excess.mean() ** 2 / excess.var()
-    shape, _, scale = genpareto.fit(excess, 0.5 * (1 - ratio), floc=0, scale=0.5 * excess.mean() * (1 + ratio))
-    return float(shape), float(scale)
+def _about(peaks: Peaks) -> dict[str, float]:
+    return {
+        "peaks": peaks.independent,
+        "clusters": peaks.clusters,
+        "run_length": peaks.run_length,
+        "extremal_index": peaks.extremal_index,
+        "effective_frames": peaks.effective_frames,
+    }
 
 
-def _checked(normal: np.ndarray) -> np.ndarray:
-    normal = np.asarray(normal, np.float64)
-    if not normal.size:
+def _too_short(peaks: Peaks, rate: float, expected: float) -> str:
+    return f"{_footage(peaks)}: {_percent(rate)} cannot be estimated; expect up to {_percent(expected)}"
+
+
+def _one_video(peaks: Peaks) -> str | None:
+    """With one video nobody knows how much scores differ from one to the next."""
+    if peaks.videos > 1:
+        return None
+    return f"{_footage(peaks)}: how scores differ between videos is unknown, and more false alarms are likely"
+
+
+def _footage(peaks: Peaks) -> str:
+    independent = max(1, int(peaks.independent))
+    videos = f"{peaks.videos} videos" if peaks.videos > 1 else "one video"
+    return f"{peaks.frames:,} held-out frames of {videos}, {independent} independent peak{'s' * (independent > 1)}"
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2g} %" if rate < 0.995 else "100 %"
+
+
+def _checked(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Scores of each video, float64 (T,), those of a video without any left out."""
+    videos = [np.asarray(scores, np.float64) for scores in normal if len(scores)]
+    if not videos:
         raise DataError("there are no scores of held-out normal footage to derive a threshold from")
-    bad = np.flatnonzero(~np.isfinite(normal))
+    scores = np.concatenate(videos)
+    bad = np.flatnonzero(~np.isfinite(scores))
     if bad.size:
-        raise DataError(f"{bad.size} of {normal.size} normal scores are not finite, the first at {bad[0]}")
-    return normal
+        raise DataError(f"{bad.size} of {scores.size} normal scores are not finite, the first at {bad[0]}")
+    return videos

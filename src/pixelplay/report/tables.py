@@ -15,6 +15,7 @@ NONE = "\N{EN DASH}"
 ACRONYMS = {"ap", "auc", "auroc", "aupro", "eer", "evt", "f1", "fpr", "iou", "pr", "rbdc", "rbdr", "roc", "tbdc", "tpr"}
 INTERVALS = {"intervals", "interval", "bootstrap"}  # groups of pairs, each of the figure of the same name
 STREAMS = "streams"  # of a detector: rows of their own
+POOLING = {"pixel": "pixels of all frames pooled, but per frame and per video"}  # by kind of figures
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan")
 
 Figures = Mapping[str, Any]
@@ -132,7 +133,8 @@ def _of_streams(key: str, value: Figures) -> list[Table]:
     tables = [_table(heading(key), plain)] if plain else []
     for kind in kinds:
         rows = [row for s, of in streams.items() if isinstance(of.get(kind), Mapping) for row in _leaves(of[kind], [s])]
-        tables.append(_table(f"{heading(key)}: {heading(kind)}", rows))
+        title = f"{heading(key)}: {heading(kind)}"
+        tables.append(_table(f"{title} ({POOLING[kind]})" if kind in POOLING else title, rows))
     about = [(heading(k), _cell(one).text) for k, one in _flat({**value, "detectors": {}}).items()]
     return [replace(one, alike=[*about, *one.alike]) if one is tables[0] else one for one in tables]
 
@@ -144,7 +146,8 @@ def _leaves(value: Figures, path: list[str]) -> list[tuple[str, Figures, str]]:
     """
     own, nested = _without_groups(value), {key: one for key, one in value.items() if isinstance(one, Mapping)}
     if own and all(_without_groups(one) == one for one in nested.values()):
-        return [(", ".join(path), own | {key: _cell(one).text for key, one in nested.items()}, "")]
+        told = {key: one if key in INTERVALS else _cell(one).text for key, one in nested.items()}
+        return [(", ".join(path), own | told, "")]
     rows: list[tuple[str, Figures, str]] = [(", ".join(path), own, "")] if own else []
     return rows + [row for key, one in nested.items() for row in _leaves(one, [*path, key])]
 

@@ -13,7 +13,8 @@ def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str,
     """Write a PNG, atomically: which share of normal scores (N,) lies above each score, on a logarithmic scale.
 
     thresholds: by method, as `metrics.alarms.alarm_rates` gives them; those with a `value` are drawn as lines, the tail
-    of `evt` as a curve that goes on where the scores end.
+    of `evt`, where one was fitted, as a curve that goes on where the scores end. The threshold of `evt` lies to the
+    right of the curve's: it is the upper end of an interval.
     """
     from matplotlib.figure import Figure
 
@@ -24,7 +25,7 @@ def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str,
     lines = {method: entry["value"] for method, entry in thresholds.items() if "value" in entry}
     for i, (method, value) in enumerate(lines.items()):
         axis.axvline(value, color=f"C{i}", linestyle="--", label=f"{method} {value:.4g}")
-    if "evt" in lines:
+    if "shape" in thresholds["evt"].get("parameters", {}):
         axis.plot(*fitted_tail(thresholds["evt"], float(ordered[-1])), color="C0", label="fitted tail")
     axis.set(yscale="log", xlabel="score", ylabel="share of normal frames above")
     axis.set_ylim(bottom=0.3 / len(ordered), top=1.5)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from pixelplay.artifacts import (
@@ -111,9 +112,9 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
     external = [stream for stream in members if stream in fusion.external_files]
     planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
     compared = _compared(config, fusion, [stream for stream in members if stream not in external])
-    truths = _truths(config, files, index)
+    truths, remarks = _truths(config, files, index)
     result = ablate(Bench(planted, truths, fuse.weights_of(config, index)), compared, list(planted), config.ablate)
-    told = introduction(result, truths, config.ablate, external)
+    told = [*introduction(result, truths, config.ablate, external), *remarks]
     _clear(files)
     for name, table in result.tables.items():
         outputs.append(files.ablation / f"{name}.csv")
@@ -146,23 +147,25 @@ def _compared(config: Config, fusion: FusionConfig, members: list[str]) -> Fusio
     return named(fusion, members)
 
 
-def _truths(config: Config, files: RunFiles, index: Index) -> "dict[str, Known]":
-    """What is known of planted anomalies; and of test frames, where they have labels that may be shown."""
+def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, Known], list[str]]":
+    """What is known of planted anomalies; and of test frames, where they have labels that may be shown.
+
+    With a remark where these are all of one class, which leaves nothing to compare.
+    """
     from pixelplay.ablation.bench import Truth as Known
+    from pixelplay.metrics.frames import one_class
 
     kinds = _kinds(files)
-    of_split = {split: prepare.load_labels(config, index, split).labelled for split in ("pseudo", "test")}
     planted, labelled = (
-        [(one.video, one.numbers, one.labels) for one in of_split[split] if one.labels is not None]
+        [(one.video, one.numbers, one.labels) for one in prepare.load_labels(config, index, split).labelled]
         for split in ("pseudo", "test")
     )
     truths = {"pseudo": Known.of(planted, kinds)}
-    if config.ablate.labels and labelled:
-        try:
-            truths["test"] = Known.of(labelled)
-        except DataError as error:
-            raise DataError(f"test labels: {error}; ablate.labels=false leaves them out") from None
-    return truths
+    if not config.ablate.labels or not labelled:
+        return truths, []
+    if reason := one_class(np.concatenate([labels for _, _, labels in labelled])):
+        return truths, [f"Test labels are left out: {reason}."]
+    return {**truths, "test": Known.of(labelled)}, []
 
 
 def _kinds(files: RunFiles) -> dict[str, str]:

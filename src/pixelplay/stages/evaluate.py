@@ -29,7 +29,7 @@ from pixelplay.artifacts import (
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
-from pixelplay.metrics.published import published_figures
+from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.scores.fuse import FUSED, detector_of
 from pixelplay.stages import fuse, prepare
@@ -39,7 +39,8 @@ from pixelplay.videos.truth import Truth, VideoTruth, truth_files
 log = logging.getLogger(__name__)
 
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
-MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "stages.measuring", "report.thresholds")
+MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "metrics.published")
+MODULES = (*MODULES, "stages.measuring", "report.thresholds")
 
 
 def pending(config: Config) -> str | None:
@@ -137,8 +138,19 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     result["thresholds"] = {
         name: _alarms(config, files, name, table[table["stream"] == name], videos) for name in wanted
     }
-    result["published"] = [asdict(figure) for figure in published_figures(config.dataset.name)]
+    result["published"] = _beside_published(config, result, len(videos))
     return result
+
+
+def _beside_published(config: Config, result: dict[str, Any], videos: int) -> list[dict[str, Any]]:
+    """Figures of others, with those of the detectors and of the fusion ranked among them where they may be."""
+    objects = result["objects"]
+    ours = {**result["detectors"], FUSED: result["fused"]}
+    for detector in objects.get("detectors", {}).values():
+        ours |= {name: ours.get(name, {}) | of.get("region", {}) for name, of in detector["streams"].items()}
+    known = objects.get("videos", {})
+    protocol = Protocol(videos, result["frames"], known.get("tracks", 0) + known.get("normal", 0))
+    return published_table(config.dataset.name, ours, protocol)
 
 
 def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None = None) -> dict[str, Any]:
@@ -176,7 +188,8 @@ def _alarms(
         for one in videos
         if one.labels is not None
     ]
-    found = alarm_rates(normal, test, config.dataset.name, config.evaluate.thresholds)
+    settings = config.evaluate
+    found = alarm_rates(normal, test, config.dataset.name, settings.thresholds, settings.bootstrap)
     if normal:
         write_threshold_fit(files.thresholds / f"{name}.png", np.concatenate(normal), found, name)
     return found

@@ -148,7 +148,7 @@ def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfi
 
 def _tao(method: str, config: Config, stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
     """Rates at a threshold of the stream's held-out normal objects; raises DataError where they give none."""
-    threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
+    threshold = constant_threshold(method, [stream.normal], config.dataset.name, config.evaluate.thresholds)
     above = detections[detections.score > threshold.value]
     return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao).as_dict()}
 

@@ -30,7 +30,7 @@ from pixelplay.report.page import (
     VideoPanel,
     png_uri,
 )
-from pixelplay.report.tables import csv_table, number_text, other_tables, score_tables
+from pixelplay.report.tables import NONE, csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
 from pixelplay.scores.fuse import FUSED
 from pixelplay.stages import ablate, picturing, prepare
@@ -100,7 +100,7 @@ def gather(config: Config, outcome: Outcome) -> Report:
         streams=[*((s, curve_style(s, i)) for i, s in enumerate(outcome.streams)), (FUSED, FUSED)],
         one_scale=outcome.scale.shared,
         gallery=picturing.gallery(config, outcome.index, outcome.videos, chosen) if chosen else Gallery([], []),
-        curves=_curves(outcome, labelled, metrics) if metrics else None,
+        curves=_curves(outcome, labelled, metrics) if metrics and "reason" not in metrics["fused"] else None,
         histograms=[
             Histogram(one.stream, histogram(one, f"histogram-{i}"))
             for i, one in enumerate(_distributions(config, outcome))
@@ -127,7 +127,9 @@ def _headline(outcome: Outcome, metrics: dict[str, Any] | None) -> list[tuple[st
     fused = metrics["fused"]
     names = (("ap", "AP of the fusion"), ("auc_micro", "AUC micro"), ("auc_macro", "AUC macro"), ("eer", "EER"))
     figures = [(number_text(fused[key]), what) for key, what in names if fused.get(key) is not None]
-    return [*figures, (number_text(metrics["prevalence"]), "of the frames anomalous: AP by chance"), *size]
+    missing = [(NONE, fused["reason"])] if "reason" in fused else []
+    anomalous = "of the frames anomalous" + (": AP by chance" if figures else "")
+    return [*figures, *missing, (number_text(metrics["prevalence"]), anomalous), *size]
 
 
 def _panels(config: Config, outcome: Outcome, chosen: Sequence[tuple[int, int]]) -> Iterator[VideoPanel]:
