@@ -1,0 +1,88 @@
+"""Finds JPEGs that are damaged inside: OpenCV decodes them, fills what is missing with grey, and says nothing.
+
+An exact check decodes a second time, which nearly doubles the cost of reading. So a picture is checked exactly only
+where it shows a sign of damage that costs next to nothing to see:
+  - a corner of it is the grey of blocks without data: the data end too early (a file cut short and closed with an end
+    marker, a marker in the middle of the data, or damage in which the decoder consumed too much), or
+  - there is a run of zero bytes in the image data, as lost disk sectors and interrupted copies leave.
+The checks count blocks, so they call no whole file damaged. What they don't see: damage after which the number of
+blocks is right, or data are left over, without a run of zeros (single flipped bits, often); lost later passes of a
+progressive JPEG; damage between restart markers in the middle of the picture; missing data in a CMYK JPEG.
+"""
+
+import io
+import re
+
+import numpy as np
+
+from pixelplay.videos.image_header import JpegFrame, jpeg_frame
+
+SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # any marker but those of restarts
+FILLER = b"\x55" * 4096  # decodes to something else than grey, and holds no marker
+ZEROS = bytes(32)
+BLOCK = 8
+
+
+def is_damaged(data: bytes, image: np.ndarray) -> bool:
+    """Whether a JPEG is damaged inside, as far as it can be told cheaply.
+
+    `data` is a file that is not truncated, `image` what OpenCV decoded, uint8 (H, W) or (H, W, 3) RGB.
+    """
+    grey = _has_grey_corner(image)
+    frame = jpeg_frame(data) if grey or ZEROS in data else None
+    if frame is None:
+        return False
+    scan = data.find(b"\xff\xda", frame.at)
+    found = SCAN_END.search(data, scan + 2)
+    end = found.start() if found else len(data)
+    return (grey and _ends_early(data, end)) or (data.find(ZEROS, frame.at, end) >= 0 and _has_more(data, frame, end))
+
+
+def _has_grey_corner(image: np.ndarray) -> bool:
+    """Whether 8x8 pixels in a corner are as those of blocks without data; turned pictures end in any corner."""
+    sides = (slice(-BLOCK, None), slice(BLOCK))
+    return any(_is_grey(image[rows, columns]) for rows in sides for columns in sides)
+
+
+def _is_grey(corner: np.ndarray) -> bool:
+    if abs(int(corner.flat[-1]) - 128) > 60:  # nearly always; colours of the blocks beside it may reach into it
+        return False
+    luma = corner if corner.ndim == 2 else corner @ np.array([0.299, 0.587, 0.114])
+    return bool((np.abs(luma - 128.0) <= 1.5).all())
+
+
+def _ends_early(data: bytes, end: int) -> bool:
+    """Whether bytes put in before the first scan's end change the picture: then blocks are missing."""
+    plain, more = _reduced(data), _reduced(data[:end] + FILLER + data[end:])
+    return plain is not None and more is not None and (not plain.size or not np.array_equal(plain, more))
+
+
+def _has_more(data: bytes, frame: JpegFrame, end: int) -> bool:
+    """Whether there are data for blocks below the picture, decoded as one that is a row of blocks higher.
+
+    Zeros before the end marker are padding. The row's first blocks may be made of the last byte's unused bits: four
+    at most, as many as blocks that are coded together.
+    """
+    rows = -(-frame.height // frame.mcu_height) + 1
+    height = min(rows * frame.mcu_height, 65535).to_bytes(2, "big")
+    higher = data[: frame.at + 5] + height + data[frame.at + 7 : end].rstrip(b"\0") + data[end:]
+    picture = _reduced(higher)
+    return picture is not None and (not picture.size or bool((picture[-1, 4:] != 128).any()))
+
+
+def _reduced(data: bytes) -> np.ndarray | None:
+    """The picture as libjpeg has it, one grey value for each 8x8 pixels, (0, 0) where the data make no sense.
+
+    None where Pillow does not know the kind of JPEG. OpenCV would print a warning for each of these changed files.
+    """
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data))
+    except (OSError, ValueError):
+        return None
+    image.draft("L", (image.width // BLOCK, image.height // BLOCK))
+    try:
+        return np.asarray(image)
+    except OSError:
+        return np.empty((0, 0), np.uint8)
