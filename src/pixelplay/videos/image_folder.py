@@ -18,6 +18,7 @@ from pixelplay.videos.sources import Frame, natural_key
 from pixelplay.videos.value_range import ValueRange
 
 TIFF_SUFFIXES = {".tif", ".tiff"}
+NO_RANGE = "more than 8 bits a value, and no range of values is known: the training footage has none of that kind"
 Remark = tuple[str, str, str]  # name, problem, treatment
 
 
@@ -146,7 +147,7 @@ class ImageFolder:
         """A frame of other values than 8-bit ones, brought to 0 to 255 by the data set's range."""
         values = decode_deep(data) if self.levels else None
         if values is None or self.levels is None:
-            problem = "cannot be decoded" if self.levels else "more than 8 bits a value, unlike the training footage"
+            problem = "cannot be decoded" if self.levels else NO_RANGE
             return Frame(self.numbers[at], self._name(at), None, None, problem)
         shown = self.levels.shown(values)
         one = shown if shown.ndim == 2 else cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)

@@ -30,12 +30,15 @@ def is_damaged(data: bytes, image: np.ndarray) -> bool:
     """
     grey = _has_grey_corner(image)
     frame = jpeg_frame(data) if grey or ZEROS in data else None
-    if frame is None:
+    scan = data.find(b"\xff\xda", frame.at) if frame else -1
+    if frame is None or scan < 0 or min(frame.width, frame.height) < BLOCK:
         return False
-    scan = data.find(b"\xff\xda", frame.at)
-    found = SCAN_END.search(data, scan + 2)
+    start = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")  # behind the scan's header
+    found = SCAN_END.search(data, start)
     end = found.start() if found else len(data)
-    return (grey and _ends_early(data, end)) or (data.find(ZEROS, frame.at, end) >= 0 and _has_more(data, frame, end))
+    if grey and _ends_early(data, end):
+        return True
+    return data.find(ZEROS, start, end) >= 0 and _has_more(data, frame, start, end)
 
 
 def _has_grey_corner(image: np.ndarray) -> bool:
@@ -57,7 +60,7 @@ def _ends_early(data: bytes, end: int) -> bool:
     return plain is not None and more is not None and (not plain.size or not np.array_equal(plain, more))
 
 
-def _has_more(data: bytes, frame: JpegFrame, end: int) -> bool:
+def _has_more(data: bytes, frame: JpegFrame, start: int, end: int) -> bool:
     """Whether there are data for blocks below the picture, decoded as one that is a row of blocks higher.
 
     Zeros before the end marker are padding. The row's first blocks may be made of the last byte's unused bits: four
@@ -65,7 +68,8 @@ def _has_more(data: bytes, frame: JpegFrame, end: int) -> bool:
     """
     rows = -(-frame.height // frame.mcu_height) + 1
     height = min(rows * frame.mcu_height, 65535).to_bytes(2, "big")
-    higher = data[: frame.at + 5] + height + data[frame.at + 7 : end].rstrip(b"\0") + data[end:]
+    header = data[: frame.at + 5] + height + data[frame.at + 7 : start]
+    higher = header + data[start:end].rstrip(b"\0") + data[end:]
     picture = _reduced(higher)
     return picture is not None and (not picture.size or bool((picture[-1, 4:] != 128).any()))
 
@@ -81,7 +85,7 @@ def _reduced(data: bytes) -> np.ndarray | None:
         image = Image.open(io.BytesIO(data))
     except (OSError, ValueError):
         return None
-    image.draft("L", (image.width // BLOCK, image.height // BLOCK))
+    image.draft("L", (1, 1))  # to an eighth, the least that there is
     try:
         return np.asarray(image)
     except OSError:

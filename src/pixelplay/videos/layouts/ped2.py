@@ -22,7 +22,7 @@ MARKERS = ("Train", "Test")
 
 
 def read(root: Path) -> list[RawVideo]:
-    tests = list_videos(root / "Test", "test", skip_suffix="_gt")
+    tests = list_videos(root / "Test", "test", skip_suffix=("_gt", ".m"))
     files = sorted([*root.glob("[!.]*.m"), *(root / "Test").glob("[!.]*.m")])  # no hidden copies
     labels = read_gt_frames(files[0], tests) if files else {}
     return list_videos(root / "Train", "train") + [_with_truth(video, root, labels) for video in tests]

@@ -23,11 +23,11 @@ class RawVideo:
     beside: tuple[Remark, ...] = ()  # of the first video of a folder: what else is there and is no footage
 
 
-def list_videos(folder: Path, split: str, skip_suffix: str = "") -> list[RawVideo]:
+def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = ()) -> list[RawVideo]:
     """Videos of a folder in natural order, named without their suffix: each sub-folder of frames, each video file, and
     each TIFF of several pages.
 
-    Hidden entries and folders that end in `skip_suffix` are ignored silently, other files with a remark.
+    Hidden entries and those that end in `skip_suffix` are ignored silently, other files with a remark.
     Raises DataError for a folder without frames, and for a name that is not UTF-8.
     """
     videos: list[RawVideo] = []
@@ -35,7 +35,7 @@ def list_videos(folder: Path, split: str, skip_suffix: str = "") -> list[RawVide
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     for entry in sorted(entries, key=lambda e: natural_key(e.name)):
         source: Source | None = None
-        if skip_suffix and entry.name.endswith(skip_suffix):
+        if entry.name.endswith(skip_suffix):
             continue
         if entry.is_dir():
             require_utf8(entry.parent, [entry.name])
