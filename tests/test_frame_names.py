@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.footage import encoded, folder_video
 
@@ -58,18 +58,21 @@ def test_two_files_of_one_frame_are_refused_and_both_named(first: str, second: s
         number_names([second, "000.jpg", first], WHERE)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 10**6), min_size=1))
 def test_padded_numbers_are_always_the_frame_numbers(numbers: set[int]):
     names = [f"frame_{number:07d}.jpg" for number in numbers]
     assert number_names(names, WHERE).numbers == tuple(sorted(numbers))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**9), min_size=2, unique=True))
 def test_decimal_seconds_come_in_order_of_time(microseconds: list[int]):
     names = {f"{t // 10**6}.{t % 10**6:06d}.png": t for t in microseconds}
     assert [names[name] for name in number_names(list(names), WHERE).names] == sorted(microseconds)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab01.", min_size=1, max_size=6), unique=True, min_size=1, max_size=8))
 def test_numbers_strictly_increase_whatever_the_names(stems: list[str]):
     names = [f"{stem}.png" for stem in stems]

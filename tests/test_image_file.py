@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.footage import encoded, folder_video, picture, write_frames
 from tests.odd_images import chunk, claiming, packed_12_bit, png_of_size, tiff
@@ -96,6 +96,7 @@ def test_every_type_of_image_is_read_whatever_the_case_of_its_name(tmp_path: Pat
     assert read_header(data) == (64, 48, False)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([".jpg", ".png", ".tif", ".bmp", ".webp", ".jp2", ".ppm"]), st.data())
 def test_no_damaged_header_is_a_traceback(suffix: str, draw: st.DataObject):
     data = bytearray(encoded(suffix) if suffix != ".tif" else tiff([picture(0)], big=draw.draw(st.booleans())))

@@ -43,15 +43,18 @@ def is_damaged(data: bytes, image: np.ndarray) -> bool:
 
 def _has_grey_corner(image: np.ndarray) -> bool:
     """Whether 8x8 pixels in a corner are as those of blocks without data; turned pictures end in any corner."""
-    sides = (slice(-BLOCK, None), slice(BLOCK))
-    return any(_is_grey(image[rows, columns]) for rows in sides for columns in sides)
-
-
-def _is_grey(corner: np.ndarray) -> bool:
-    if abs(int(corner.flat[-1]) - 128) > 60:  # nearly always; colours of the blocks beside it may reach into it
-        return False
-    luma = corner if corner.ndim == 2 else corner @ np.array([0.299, 0.587, 0.114])
-    return bool((np.abs(luma - 128.0) <= 1.5).all())
+    for row, rows in ((-1, slice(-BLOCK, None)), (0, slice(BLOCK))):
+        for column, columns in ((-1, slice(-BLOCK, None)), (0, slice(BLOCK))):
+            # Nearly always one pixel tells; colours of the blocks beside it may reach into a corner.
+            if image.ndim == 2 and 126 < image[row, column] < 130:
+                luma = image[rows, columns]
+            elif image.ndim == 3 and 68 < image[row, column, 0] < 188:
+                luma = image[rows, columns] @ np.array([0.299, 0.587, 0.114])
+            else:
+                continue
+            if (np.abs(luma - 128.0) <= 1.5).all():
+                return True
+    return False
 
 
 def _ends_early(data: bytes, end: int) -> bool:
