@@ -177,6 +177,13 @@ def test_no_plain_picture_is_called_damaged_not_even_one_of_the_grey_of_missing_
         assert listed(encoded(".jpg", image=image, options=options)) == {False}
 
 
+def test_nothing_but_a_jpeg_is_called_damaged():
+    jpeg = photograph()
+    cut = jpeg[: len(jpeg) // 2] + b"\xff\xd9"
+    png = encoded(".png", image=np.full((48, 64, 3), 128, np.uint8))
+    assert (listed(cut), listed(png + cut)) == ({True}, {False})
+
+
 def test_a_cmyk_jpeg_is_read_as_opencv_reads_it(tmp_path: Path):
     from PIL import Image
 

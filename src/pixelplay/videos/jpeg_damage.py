@@ -26,8 +26,11 @@ BLOCK = 8
 def is_damaged(data: bytes, image: np.ndarray) -> bool:
     """Whether a JPEG is damaged inside, as far as it can be told cheaply.
 
-    `data` is a file that is not truncated, `image` what OpenCV decoded, uint8 (H, W) or (H, W, 3) RGB.
+    `data` is an image file that is not truncated, of any format: none but a JPEG is called damaged. `image` is what
+    OpenCV decoded, uint8 (H, W) or (H, W, 3) RGB.
     """
+    if not data.startswith(b"\xff\xd8"):
+        return False
     grey = _has_grey_corner(image)
     frame = jpeg_frame(data) if grey or ZEROS in data else None
     scan = data.find(b"\xff\xda", frame.at) if frame else -1
