@@ -124,6 +124,22 @@ def test_one_unreadable_frame_in_twenty_is_replaced_and_listed(
     assert np.array_equal(frames[7], frames[6]) and not np.array_equal(frames[7], frames[8])
 
 
+def test_what_lies_beside_the_videos_is_listed(small_run: list[str], small_folder: Path, tmp_path: Path):
+    (small_folder / "train/camera.xyz").touch()
+    prepared(small_run)
+    table = pd.read_csv(run_folder(tmp_path) / "frame_problems.csv", dtype=str, keep_default_na=False)
+    assert table.to_dict("records") == [
+        dict(
+            split="train",
+            video="",
+            number="-1",
+            name="camera.xyz",
+            problem="neither a video file nor a folder of frames",
+            treatment="ignored",
+        )
+    ]
+
+
 def test_more_unreadable_frames_than_max_unreadable_stop_prepare(
     small_run: list[str], small_folder: Path, tmp_path: Path
 ):

@@ -1,6 +1,7 @@
 """Layouts: each data set, written in its own file format, becomes the right videos with the right truth."""
 
 import importlib
+import os
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 from tests.footage import HEIGHT, WIDTH, dataset, encoded, picture, write_frames, write_video
+from tests.odd_images import tiff
 
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.videos.image_folder import ImageFolder
@@ -421,3 +423,84 @@ def test_ped2_frames_are_those_that_were_written(tmp_path: Path):
     [frame, *_] = pick(read_dataset(dataset("ped2", tmp_path)), "Test001").source.read(False, True)
     assert np.array_equal(frame.color, picture(1))
     assert np.array_equal(frame.color, cv2.imread(str(tmp_path / "Test/Test001/001.tif"))[..., ::-1])
+
+
+# --- what is no footage, and names that are no text -------------------------------------------------------------------
+
+
+def test_what_is_ignored_beside_videos_is_remarked_on_once_for_each_folder(tmp_path: Path):
+    write_folder(tmp_path)
+    for name in ("notes.txt", "001.jpg", "clip.xyz", ".hidden", "._street.mp4"):
+        (tmp_path / "train" / name).write_bytes(b"x")
+    (tmp_path / "test/readme").touch()
+    videos = read_dataset(dataset("folder", tmp_path))
+    ignored = "neither a video file nor a folder of frames", "ignored"
+    found = [(video.split, video.beside) for video in videos if video.beside]
+    assert found == [
+        ("train", tuple((name, *ignored) for name in ("001.jpg", "clip.xyz", "notes.txt"))),
+        ("test", (("readme", *ignored),)),
+    ]
+
+
+def test_a_folder_and_a_file_among_frames_are_remarked_on(tmp_path: Path):
+    write_frames(tmp_path, range(2))
+    write_frames(tmp_path / "more", range(2))
+    (tmp_path / "index.html").touch()
+    assert ImageFolder.scan(tmp_path).remarks(2) == [
+        ("index.html", "not an image", "ignored"),
+        ("more", "a folder among frames", "ignored"),
+    ]
+
+
+def test_masks_and_labels_beside_ped2_s_videos_are_not_called_ignored(tmp_path: Path):
+    write_ped2(tmp_path)
+    assert [video.beside for video in read_dataset(dataset("ped2", tmp_path))] == [()] * 4
+
+
+def test_a_tiff_of_several_pages_beside_video_files_is_a_video(tmp_path: Path):
+    write_folder(tmp_path)
+    (tmp_path / "train/stack.TIF").write_bytes(tiff([picture(seed) for seed in range(5)]))
+    (tmp_path / "train/single.tif").write_bytes(tiff([picture(0)]))
+    videos = read_dataset(dataset("folder", tmp_path))
+    stack = next(video for video in videos if video.id == "stack")
+    frames = list(stack.source.read(False, True))
+    assert [frame.number for frame in frames] == [0, 1, 2, 3, 4]
+    assert np.array_equal(frames[4].color, picture(4))
+    assert stack.source.remarks(5)[0][:2] == ("stack.TIF", "5 pages in 1 file")
+    assert [name for name, _, _ in videos[0].beside] == ["single.tif"]
+
+
+@pytest.mark.parametrize("place", [b"train/yard/\xff7.png", b"train/ya\xff", b"test/ro\xe4d.avi", b"test/st\xff.tif"])
+def test_a_name_that_is_not_utf_8_is_refused_when_listed_and_shown_readably(tmp_path: Path, place: bytes):
+    write_folder(tmp_path)
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + place))
+    if path.suffix == ".avi":
+        write_video(tmp_path / "ok.avi", 2)
+        (tmp_path / "ok.avi").rename(path)
+    elif path.suffix == ".tif":
+        path.write_bytes(tiff([picture(0), picture(1)]))
+    elif path.suffix:
+        path.write_bytes(encoded(".png"))
+    else:
+        write_frames(path, range(2))
+    shown = place.decode("utf-8", "backslashreplace")
+    with pytest.raises(DataError) as error:
+        read_dataset(dataset("folder", tmp_path))
+    assert str(error.value).startswith(f"{tmp_path}/{shown}: the name is not UTF-8")
+    str(error.value).encode()
+
+
+def test_other_files_whose_names_are_not_utf_8_are_listed_readably(tmp_path: Path):
+    write_folder(tmp_path)
+    for folder in ("train", "train/yard"):
+        Path(os.fsdecode(os.fsencode(tmp_path / folder) + b"/n\xf6tes.txt")).touch()
+    videos = read_dataset(dataset("folder", tmp_path))
+    assert videos[0].beside[0][0] == "n\\xf6tes.txt"
+    yard = next(video for video in videos if video.id == "yard")
+    assert yard.source.remarks(3)[0][0] == "n\\xf6tes.txt"
+
+
+def test_a_video_called_na_is_a_video(tmp_path: Path):
+    write_folder(tmp_path)
+    write_frames(tmp_path / "test/NA", range(3))
+    assert ids(read_dataset(dataset("folder", tmp_path)), "test") == ["lobby", "NA"]

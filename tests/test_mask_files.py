@@ -118,11 +118,10 @@ def huge_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-@pytest.mark.filterwarnings("ignore:Image size")
 @pytest.mark.parametrize("size", [(100_000, 100_000), (13_000, 13_000)])
 def test_an_image_that_claims_a_huge_size_is_refused_before_it_is_decoded(tmp_path: Path, size: tuple[int, int]):
     (tmp_path / "a.png").write_bytes(huge_png(*size))
-    with pytest.raises(DataError, match=r"a\.png: .*(pixels)"):
+    with pytest.raises(DataError, match=r"a\.png: .*\d+x\d+ pixels, at most"):
         read_mask_image(tmp_path / "a.png")
 
 
@@ -131,7 +130,7 @@ def test_special_files_are_refused_and_not_opened(tmp_path: Path):
     (tmp_path / "zero.png").symlink_to("/dev/zero")
     (tmp_path / "nothing.png").symlink_to(tmp_path / "nowhere")
     for name in ("fifo", "zero", "nothing"):
-        with pytest.raises(DataError, match=rf"{name}\.png: not a regular file"):
+        with pytest.raises(DataError, match=rf"{name}\.png: cannot be read .*(not a regular|No such) file"):
             read_mask_image(tmp_path / f"{name}.png")
     with pytest.raises(DataError, match=r"fifo\.png: not a regular file"):
         load_avenue_masks(tmp_path / "fifo.png")

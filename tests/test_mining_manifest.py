@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.footage import encoded, write_frames, write_video
+from tests.footage import encoded, picture, write_frames, write_video
 from tests.nuscenes import START, SWEEP, NuScenes
+from tests.odd_images import tiff
 
 from pixelplay.commands import load_config
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
@@ -176,12 +177,15 @@ def test_linked_folders_are_followed_once(footage: Path, tmp_path: Path):
 def test_what_cannot_be_used_is_listed_and_the_rest_goes_on(footage: Path, tmp_path: Path):
     (footage / "broken.mp4").write_bytes(b"no video")
     write_frames(footage / "twice", [1, 2])
-    (footage / "twice/frame_1.png").write_bytes(encoded(".png"))
+    (footage / "twice/1.png").write_bytes(encoded(".png"))
+    (footage / "stack").mkdir()
+    (footage / "stack/0.tif").write_bytes(tiff([picture(0), picture(1)]))
     clips = listed(tmp_path / "out", f"mine.source={footage}")
     assert {clip["scene"] for clip in clips} == {"street/left", "street/right", "yard"}
     problems = (tmp_path / "out/manifest_problems.csv").read_text().splitlines()
     assert problems[0] == "path,problem"
-    assert problems[1].startswith(f'{footage}/broken.mp4,"no video') and "both frame 1" in problems[2]
+    assert problems[1].startswith(f'{footage}/broken.mp4,"no video')
+    assert problems[2].startswith(f"{footage}/stack,TIFFs of several pages") and "both frame 1" in problems[3]
 
 
 def test_a_source_that_is_not_there_or_empty_is_told(tmp_path: Path):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.footage import HEIGHT, WIDTH, encoded, picture, write_frames, write_video
 
 from pixelplay.errors import DataError
-from pixelplay.videos.image_folder import ImageFolder, is_truncated
+from pixelplay.videos.image_file import is_truncated
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.sources import natural_key
 from pixelplay.videos.video_file import VideoFile
 
@@ -108,7 +109,7 @@ def test_files_that_are_no_images_are_listed_and_hidden_ones_passed_over(tmp_pat
 
 def test_a_folder_without_images_is_refused_with_the_types_that_are_read(tmp_path: Path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(DataError, match=r"no image among 1 files.*\.bmp, \.jpeg, \.jpg"):
+    with pytest.raises(DataError, match=r"no image among 1 files.*\.bmp, \.jfif, \.jp2, \.jpe, \.jpeg, \.jpg"):
         ImageFolder.scan(tmp_path)
 
 

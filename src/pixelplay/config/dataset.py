@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from pixelplay.config.settings import FileName, FilePath, Natural, Settings, Share
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
 
 class CorruptionConfig(Settings):
     """Shares of test frames that are corrupted, and how: see `pixelplay.videos.corruption`."""
@@ -60,9 +62,17 @@ class DatasetConfig(Settings):
     candidates: list[str]  # where to look, in this order, when root is null
     tracks: FilePath | None  # folder of the test videos' track files; null: test_tracks below the root, if it is there
     max_unreadable: Share  # of the frames of one video; more stops `prepare`
+    # Values shown as 0 to 255 in images of more than 8 bits, low < high; null: estimated on training frames.
+    value_range: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = None
     heldout: HeldoutConfig
     noise_share: Share  # of training clips that get noise, for detectors that meet noisy test footage so
     sample: SampleConfig | None
+
+    @model_validator(mode="after")
+    def _range_ordered(self) -> "DatasetConfig":
+        if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
+            raise ValueError(f"value_range={self.value_range}: the first value must be less than the second")
+        return self
 
 
 class FrameFormat(Settings):

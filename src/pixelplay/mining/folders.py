@@ -67,6 +67,8 @@ def _names(source: Path, place: Path, config: MineConfig) -> tuple[str, str]:
 
 def _of_images(folder: Path, name: str, camera: str, config: MineConfig) -> Clip:
     images = ImageFolder.scan(folder)
+    if images.pages:
+        raise DataError("TIFFs of several pages: write each page to a file of its own")
     times = [round(SECOND * number / config.rate) for number in images.numbers]
     return Clip(name, camera, tuple(str(path) for path in images.files()), tuple(times))
 

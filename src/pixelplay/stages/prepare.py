@@ -27,11 +27,13 @@ from pixelplay.videos.cache import (
     source_key,
     truth_key,
 )
+from pixelplay.videos.deep_footage import with_value_range
 from pixelplay.videos.heldout import ROLES
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.truth import Truth, load_truth, read_label_files, read_truth, save_truth, truth_files
+from pixelplay.videos.value_range import ValueRange
 from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)
@@ -66,8 +68,10 @@ def run(config: Config) -> None:
     ]
     labels = read_label_files(videos)  # before the long decode: a damaged file is better known now
     with recorded(files.record("prepare"), inputs, outputs):
+        videos, levels = with_value_range(videos, config.dataset.value_range)
+        problems = _of_the_data_set(videos, levels)
         cached = _decode(config, videos)
-        problems = [problem for one in cached for problem in one.problems]
+        problems += [problem for one in cached for problem in one.problems]
         index = Index(
             dataset=config.dataset.name,
             train_key=fingerprint([source_key(raw) for raw in videos if raw.split == "train"]),
@@ -175,6 +179,16 @@ def _decode(config: Config, videos: list[RawVideo]) -> list[CachedVideo]:
     with progress_bar(frames, "frame", "decoding") as bar:
         workers = config.workers or os.cpu_count() or 1
         return cache.fill(videos, wanted, config.dataset.max_unreadable, workers, bar.update)
+
+
+def _of_the_data_set(videos: list[RawVideo], levels: ValueRange | None) -> list[Problem]:
+    """Remarks on no single video: what is beside the videos, and how values of more than 8 bits are shown."""
+    remarks = [(raw.split, remark) for raw in videos for remark in raw.beside]
+    if levels is not None:
+        found = f"images of more than 8 bits: values {levels.low:g} to {levels.high:g} are shown as 0 to 255"
+        log.info(f"prepare: {found}")
+        remarks.append(("train", ("all videos", found, "one linear range, of training frames or dataset.value_range")))
+    return [Problem(split, "", -1, *remark) for split, remark in remarks]
 
 
 def _is_rendered(config: Config) -> bool:

@@ -22,6 +22,7 @@ from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_jso
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.videos.growing_npy import FrameWriter
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.noise import noise_level
 from pixelplay.videos.originals import Originals, nearest
@@ -29,7 +30,7 @@ from pixelplay.videos.sources import Frame
 from pixelplay.videos.video import Video, format_name
 
 REPLACED = "replaced by its nearest readable neighbour"
-VERSION = 2  # of what a cached array holds; raise it when decoding or resizing changes
+VERSION = 3  # of what a cached array holds; raise it when decoding or resizing changes
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,12 @@ class CachedVideo:
 
 
 def source_key(raw: RawVideo) -> str:
-    """Changes when any file of the video is added, removed, renamed, resized or written again."""
-    return fingerprint(VERSION, raw.id, raw.split, _stats(raw.source.files()))
+    """Changes when any file of the video is added, removed, renamed, resized or written again.
+
+    And with the range of values that is shown as 0 to 255, where that of its data set is set.
+    """
+    levels = raw.source.levels if isinstance(raw.source, ImageFolder) else None
+    return fingerprint(VERSION, raw.id, raw.split, _stats(raw.source.files()), levels)
 
 
 def truth_key(raw: RawVideo) -> str:
@@ -195,6 +200,8 @@ def _write_frames(raw: RawVideo, writers: list[FrameWriter], advance: Callable[[
             noise.append(math.nan)
             waiting += 1
             continue
+        if frame.remark:
+            problems.append((frame.number, frame.name, *frame.remark))
         height, width = next(image for image in (frame.gray, frame.color) if image is not None).shape[:2]
         sizes.setdefault((width, height), []).append((frame.number, frame.name))
         if raw.split != "train":  # normal footage is taken as it is

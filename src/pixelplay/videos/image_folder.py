@@ -1,9 +1,8 @@
-"""A video as a folder of image files, one a frame."""
+"""A video as a folder of image files, one a frame; the pages of a TIFF are frames, too."""
 
-import re
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,101 +10,179 @@ import cv2
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.videos.frame_names import BY_POSITION, number_names
+from pixelplay.videos.image_file import IMAGE_SUFFIXES, ImageBytes, decode, decode_deep, read_image
+from pixelplay.videos.image_header import Data, tiff_pages
+from pixelplay.videos.jpeg_damage import is_damaged
 from pixelplay.videos.sources import Frame, natural_key
+from pixelplay.videos.value_range import ValueRange
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
+TIFF_SUFFIXES = {".tif", ".tiff"}
+NO_RANGE = "more than 8 bits a value, and no range of values is known: the training footage has none of that kind"
+Remark = tuple[str, str, str]  # name, problem, treatment
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Image files of one folder, in natural order; numbered by the last digits of their names."""
+    """Image files of one folder, ordered and numbered as `frame_names` says.
+
+    Where a TIFF of several pages is among them, all frames are numbered by their position from 0.
+    """
 
     folder: Path
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # of each frame's file
     numbers: tuple[int, ...]
-    ignored: tuple[str, ...] = field(default=())  # files that are no images
+    ignored: tuple[Remark, ...] = field(default=())  # what is no image
+    # Of each frame, where its page is described in its TIFF; 0: the file has one page. Empty: all have.
+    pages: tuple[int, ...] = ()
+    levels: ValueRange | None = None  # of values that are not 8-bit; None: such images are not read
+    numbering: tuple[Remark, ...] = field(default=())  # why frames are numbered by position
 
     @classmethod
     def scan(cls, folder: Path) -> "ImageFolder":
-        """List `folder`; raises DataError when it holds no image, or two images of one frame number.
+        """List `folder`; raises DataError when it holds no image, two images of one frame, or a name not in UTF-8.
 
-        Hidden files are passed over. Frames whose names carry no number are numbered by their position from 0.
+        Hidden entries are ignored silently; folders and files that are no images, with a remark.
         """
-        files = (entry.name for entry in folder.iterdir() if not entry.is_dir())
-        entries = sorted((name for name in files if not name.startswith(".")), key=natural_key)
-        names = [name for name in entries if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        ignored = [name for name in entries if Path(name).suffix.lower() not in IMAGE_SUFFIXES]
+        with os.scandir(folder) as listing:
+            entries = sorted((e for e in listing if not e.name.startswith(".")), key=lambda e: natural_key(e.name))
+        names = [entry.name for entry in entries if _is_image(entry)]
         if not names:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
             raise DataError(f"{folder}: no image among {len(entries)} files; frames are files of type {kinds}")
-        found = [re.findall(r"\d+", Path(name).stem) for name in names]
-        numbers = [int(digits[-1]) for digits in found] if all(found) else list(range(len(names)))
-        order = sorted(range(len(names)), key=numbers.__getitem__)
-        for before, after in pairwise(order):
-            if numbers[before] == numbers[after]:
-                raise DataError(
-                    f"{folder}: {names[before]} and {names[after]} are both frame {numbers[after]}; "
-                    "remove one of them, or number the frames apart"
-                )
-        return cls(folder, tuple(names[i] for i in order), tuple(numbers[i] for i in order), tuple(ignored))
+        require_utf8(folder, names)
+        ignored = tuple(_ignored(entry) for entry in entries if not _is_image(entry))
+        numbered = number_names(names, folder)
+        pages = [(name, page) for name in numbered.names for page in _pages(folder / name)]
+        if len(pages) > len(names):
+            return cls._paged(folder, pages, len(names), ignored)
+        remarks = ((folder.name, "no group of digits in the names increases from frame to frame", BY_POSITION),)
+        return cls(folder, *numbered[:2], ignored, numbering=remarks if numbered.by_position else ())
+
+    @classmethod
+    def of_pages(cls, path: Path) -> "ImageFolder | None":
+        """The pages of one TIFF, numbered from 0; None where it has not several. Raises DataError as `scan`."""
+        pages = _pages(path)
+        if len(pages) == 1:
+            return None
+        require_utf8(path.parent, [path.name])
+        return cls._paged(path.parent, [(path.name, page) for page in pages], 1, ())
+
+    @classmethod
+    def _paged(
+        cls, folder: Path, pages: list[tuple[str, int]], files: int, ignored: tuple[Remark, ...]
+    ) -> "ImageFolder":
+        names, at = zip(*pages, strict=True)
+        several = f"{len(pages)} pages in {files} file{'s' if files > 1 else ''}"
+        remark = (names[0] if files == 1 else folder.name, several, f"every page is a frame, {BY_POSITION}")
+        return cls(folder, names, tuple(range(len(names))), ignored, at, numbering=(remark,))
 
     def expected_frames(self) -> int:
         return len(self.names)
 
     def files(self) -> list[Path]:
-        return [self.folder / name for name in self.names]
+        return [self.folder / name for name in dict.fromkeys(self.names)]
 
-    def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
-        return [(name, "not an image", "ignored") for name in self.ignored]
+    def remarks(self, decoded: int) -> list[Remark]:
+        return [*self.ignored, *self.numbering]
 
     def as_json(self) -> dict[str, Any]:
-        return {"folder": str(self.folder), "names": list(self.names), "numbers": list(self.numbers)}
+        return {
+            "folder": str(self.folder),
+            "names": list(self.names),
+            "numbers": list(self.numbers),
+            "pages": list(self.pages),
+            "levels": list(self.levels) if self.levels else None,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "ImageFolder":
+        return cls(
+            Path(value["folder"]),
+            tuple(value["names"]),
+            tuple(value["numbers"]),
+            pages=tuple(value["pages"]),
+            levels=ValueRange(*value["levels"]) if value["levels"] else None,
+        )
 
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
+        for at in range(start, len(self.names)):
+            image = self._image(at)
+            if image.problem:
+                yield Frame(self.numbers[at], self._name(at), None, None, image.problem)
+            elif image.deep:
+                yield self._deep(at, image.data, gray, color)
+            else:
+                yield self._plain(at, image.data, gray, color)
+
+    def deep_values(self, at: int) -> np.ndarray | None:
+        """The values of the frame at a position, (H, W) or (H, W, 3) RGB, where they are not 8-bit; else None."""
+        image = self._image(at)
+        return decode_deep(image.data) if image.deep and not image.problem else None
+
+    def _image(self, at: int) -> ImageBytes:
+        return read_image(self.folder / self.names[at], self.pages[at] if self.pages else 0)
+
+    def _name(self, at: int) -> str:
+        """The file's name; of a page, `<file>#<page>`, pages counted from 0."""
+        name = self.names[at]
+        return f"{name}#{at - self.names.index(name)}" if self.pages and self.pages[at] else name
+
+    def _plain(self, at: int, data: Data, gray: bool, color: bool) -> Frame:
         # Grey is decoded as grey: from a JPEG that is faster than colour, and not bit-equal to colour converted. So
         # a frame asked for in both is decoded twice, and a grey frame never depends on who else asked for colour.
-        for name, number in zip(self.names[start:], self.numbers[start:], strict=True):
-            data, problem = _read_bytes(self.folder / name)
-            gray_image = _decode(data, cv2.IMREAD_GRAYSCALE) if gray and not problem else None
-            color_image = _decode(data, cv2.IMREAD_COLOR_RGB) if color and not problem else None
-            if not problem and ((gray and gray_image is None) or (color and color_image is None)):
-                problem = "cannot be decoded"
-            if problem:
-                gray_image = color_image = None
-            yield Frame(number, name, gray_image, color_image, problem)
+        gray_image = decode(data, cv2.IMREAD_GRAYSCALE) if gray else None
+        color_image = decode(data, cv2.IMREAD_COLOR_RGB) if color else None
+        problem = None
+        if (gray and gray_image is None) or (color and color_image is None):
+            problem = "cannot be decoded"
+        elif isinstance(data, bytes) and is_damaged(data, gray_image if gray_image is not None else color_image):
+            problem = "damaged inside"
+        if problem:
+            return Frame(self.numbers[at], self._name(at), None, None, problem)
+        remark = ("8 bits a value among frames of more", "its values are used as they are") if self.levels else None
+        return Frame(self.numbers[at], self._name(at), gray_image, color_image, None, remark)
+
+    def _deep(self, at: int, data: Data, gray: bool, color: bool) -> Frame:
+        """A frame of other values than 8-bit ones, brought to 0 to 255 by the data set's range."""
+        values = decode_deep(data) if self.levels else None
+        if values is None or self.levels is None:
+            problem = "cannot be decoded" if self.levels else NO_RANGE
+            return Frame(self.numbers[at], self._name(at), None, None, problem)
+        shown = self.levels.shown(values)
+        one = shown if shown.ndim == 2 else cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)
+        three = shown if shown.ndim == 3 else cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB)
+        lost = int(values.size - np.isfinite(values).sum())
+        remark = (f"{lost:,} values are NaN or infinite", "NaN shown as 0, infinity as 255") if lost else None
+        return Frame(self.numbers[at], self._name(at), one if gray else None, three if color else None, None, remark)
 
 
-def _read_bytes(path: Path) -> tuple[bytes, str | None]:
-    """The file's bytes, and what is wrong with them."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return b"", f"cannot be read ({error.strerror})"
-    if not data:
-        return data, "empty file"
-    if is_truncated(data):
-        return data, "truncated file"
-    return data, None
+def require_utf8(folder: Path, names: list[str]) -> None:
+    """Raise DataError for a name that is no text: it can be written neither to a table nor to JSON."""
+    for name in [str(folder), *names]:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            path = printable(str(folder if name == str(folder) else folder / name))
+            raise DataError(f"{path}: the name is not UTF-8 (\\x stands for a byte that is not); rename it") from None
 
 
-def is_truncated(data: bytes) -> bool:
-    """True when a JPEG, PNG or BMP ends too early: OpenCV would fill the rest with grey and say nothing.
-
-    A JPEG's end marker must follow its last start of scan (an embedded thumbnail has an end marker of its own).
-    """
-    if data[:2] == b"\xff\xd8":
-        if data.endswith(b"\xff\xd9"):  # nearly always, and without a search through the whole file
-            return False
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if data[:4] == b"\x89PNG":
-        return b"IEND\xae\x42\x60\x82" not in data  # the last chunk's name and checksum
-    if data[:2] == b"BM":
-        return len(data) < int.from_bytes(data[2:6], "little")
-    return False
+def printable(name: str) -> str:
+    """The name with bytes that are not UTF-8 written as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _decode(data: bytes, flag: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    except cv2.error:
-        return None
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not entry.is_dir()
+
+
+def _ignored(entry: os.DirEntry[str]) -> Remark:
+    return printable(entry.name), "a folder among frames" if entry.is_dir() else "not an image", "ignored"
+
+
+def _pages(path: Path) -> list[int]:
+    """Where the pages of an image file are described, one for each; [0] for a file with one."""
+    if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
+        return [0]
+    pages = tiff_pages(path)
+    return pages if len(pages) > 1 else [0]

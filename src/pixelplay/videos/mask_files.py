@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from pixelplay.errors import DataError
-from pixelplay.videos.image_folder import is_truncated
+from pixelplay.videos.image_file import decode, read_image
 from pixelplay.videos.truth_text import require_file
 
-MAX_PIXELS = 2**27  # of a mask image; larger ones are refused before they are decoded
-MAX_BYTES = 2**30  # of its file
 LOSSY_ABOVE = 127  # value above which pixels of a JPEG count: compression leaves values above 0 around every edge
 MATLAB_SECONDS = 120  # Avenue's longest label file takes two
 
@@ -29,17 +28,15 @@ def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
     palette, indices above 0, whatever their colour. Transparent pixels (alpha 0) are not. In a JPEG, values above 127.
     Raises DataError.
     """
-    import cv2
-
-    data = _image_bytes(path)
+    image = read_image(path, page=0)
+    if image.problem:
+        raise DataError(f"{path}: cannot be read as a mask image ({image.problem})")
+    data = bytes(image.data)
     indexed = _read_indexed(path, data)
     if indexed is not None:
         return indexed
     lossy = data.startswith(b"\xff\xd8") or data[8:16] == b"WEBPVP8 "
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if lossy else cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
+    pixels = decode(data, cv2.IMREAD_COLOR if lossy else cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim not in (2, 3):
         raise DataError(f"{path}: cannot be read as a mask image")
     if lossy:
@@ -52,36 +49,17 @@ def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
     return (colors > 0).any(axis=2) & opaque, None
 
 
-def _image_bytes(path: Path) -> bytes:
-    require_file(path)
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path}: {size:,} bytes are too many for a mask image")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    if is_truncated(data):
-        raise DataError(f"{path}: cannot be read as a mask image (truncated file)")
-    return data
-
-
 def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] | None] | None:
     """`read_mask_image` of an image with a palette: where its index is above 0 and opaque. None for other images.
 
-    Pillow, since OpenCV turns indices into colours. It also sees an image's size and pages before any pixel.
+    Read by Pillow, since OpenCV turns indices into colours. Raises DataError for an image of several pages.
     """
     from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: not read as a mask image ({error})") from None
     except Exception:  # not a kind that Pillow knows, or damaged: OpenCV decides
         return None
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise DataError(f"{path}: a mask image of {width} x {height} pixels is too large; {MAX_PIXELS:,} are allowed")
     try:
         if getattr(image, "n_frames", 1) > 1:
             raise DataError(f"{path}: a mask image has one page, and this one {image.n_frames}; store each page alone")

@@ -102,4 +102,4 @@ def source_from_json(value: dict[str, Any]) -> Source:
     """The source that `as_json` described."""
     if "path" in value:
         return VideoFile(Path(value["path"]))
-    return ImageFolder(Path(value["folder"]), tuple(value["names"]), tuple(value["numbers"]))
+    return ImageFolder.from_json(value)

@@ -19,6 +19,7 @@ class Frame(NamedTuple):
     gray: np.ndarray | None  # uint8 (H, W)
     color: np.ndarray | None  # uint8 (H, W, 3), RGB
     problem: str | None  # why there is no image
+    remark: tuple[str, str] | None = None  # what is odd about an image that was read, and what was done about it
 
 
 class Source(Protocol):

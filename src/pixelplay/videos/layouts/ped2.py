@@ -25,7 +25,7 @@ COUNTS_FROM = 1  # gt_frame, the names of masks, and frames in track files
 
 
 def read(root: Path) -> list[RawVideo]:
-    tests = list_videos(root / "Test", "test", skip_suffix="_gt")
+    tests = list_videos(root / "Test", "test", skip_suffix=("_gt", ".m"))
     tests = [_with_masks(video, root / "Test" / f"{video.id}_gt") for video in tests]
     files = sorted([*root.glob("[!.]*.m"), *(root / "Test").glob("[!.]*.m")])  # no hidden copies
     return list_videos(root / "Train", "train") + (read_gt_frames(files[0], tests) if files else tests)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelplay.errors import DataError
-from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, Remark, printable, require_utf8
 from pixelplay.videos.sources import Source, natural_key
 from pixelplay.videos.truth_files import LabelFile, PixelMasks, TrackFile
 from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
@@ -21,22 +21,38 @@ class RawVideo:
     labels: LabelFile | None = None
     masks: PixelMasks | None = None
     tracks: TrackFile | None = None
+    beside: tuple[Remark, ...] = ()  # of the first video of a folder: what else is there and is no footage
 
 
-def list_videos(folder: Path, split: str, skip_suffix: str = "") -> list[RawVideo]:
-    """Videos of a folder in natural order: each sub-folder of frames and each video file, named without its suffix.
+def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = ()) -> list[RawVideo]:
+    """Videos of a folder in natural order, named without their suffix: each sub-folder of frames, each video file, and
+    each TIFF of several pages.
 
-    Hidden entries, other files, and folders that end in `skip_suffix` are passed over.
-    Raises DataError for a folder without frames.
+    Hidden entries and those that end in `skip_suffix` are ignored silently, other files with a remark.
+    Raises DataError for a folder without frames, and for a name that is not UTF-8.
     """
-    videos = []
-    for entry in sorted(folder.iterdir(), key=lambda e: natural_key(e.name)):
-        if entry.name.startswith(".") or (skip_suffix and entry.name.endswith(skip_suffix)):
+    videos: list[RawVideo] = []
+    others: list[str] = []
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    for entry in sorted(entries, key=lambda e: natural_key(e.name)):
+        source: Source | None = None
+        if entry.name.endswith(skip_suffix):
             continue
         if entry.is_dir():
-            videos.append(RawVideo(entry.name, split, ImageFolder.scan(entry)))
+            require_utf8(entry.parent, [entry.name])
+            source = ImageFolder.scan(entry)
         elif entry.suffix.lower() in VIDEO_SUFFIXES:
-            videos.append(RawVideo(entry.stem, split, VideoFile(entry)))
+            require_utf8(entry.parent, [entry.name])
+            source = VideoFile(entry)
+        elif entry.suffix.lower() in TIFF_SUFFIXES:
+            source = ImageFolder.of_pages(entry)
+        if source is None:
+            others.append(printable(entry.name))
+        else:
+            videos.append(RawVideo(entry.name if entry.is_dir() else entry.stem, split, source))
+    if videos:
+        remarks = tuple((name, "neither a video file nor a folder of frames", "ignored") for name in others)
+        videos[0] = replace(videos[0], beside=remarks)
     return videos
 
 
