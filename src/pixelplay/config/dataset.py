@@ -58,7 +58,8 @@ class DatasetConfig(Settings):
     root: FilePath | None
     candidates: list[str]  # where to look, in this order, when root is null
     tracks: FilePath | None  # folder of the test videos' track files; null: test_tracks below the root, if it is there
-    max_unreadable: Share  # of the frames of one video; more stops `prepare`
+    max_unreadable: Share  # of the frames of one video; with more it is unreadable
+    on_unreadable: Literal["stop", "skip"]  # what `prepare` does about unreadable videos, once it knows all of them
     heldout: HeldoutConfig
     noise_share: Share  # of training clips that get noise, for detectors that meet noisy test footage so
     sample: SampleConfig | None

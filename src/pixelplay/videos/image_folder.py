@@ -52,6 +52,9 @@ class ImageFolder:
     def expected_frames(self) -> int:
         return len(self.names)
 
+    def fps(self) -> float | None:
+        return None
+
     def files(self) -> list[Path]:
         return [self.folder / name for name in self.names]
 
