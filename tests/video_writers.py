@@ -14,7 +14,7 @@ FORMATS = {".ts": "mpegts", ".mts": "mpegts", ".m2ts": "mpegts"}
 CODECS = {  # what each kind of file usually holds
     ".avi": "mpeg4", ".mp4": "libx264", ".m4v": "libx264", ".mov": "mjpeg", ".3gp": "mpeg4", ".mkv": "libx264",
     ".webm": "libvpx-vp9", ".ts": "libx264", ".mts": "libx264", ".m2ts": "libx264", ".flv": "flv", ".wmv": "wmv2",
-    ".mpg": "mpeg2video", ".mpeg": "mpeg1video",
+    ".mpg": "mpeg2video", ".mpeg": "mpeg2video",
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ CONTAINERS = (
     "avi,mov,mp4,matroska,webm,mpegts,mpegtsraw,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,vc1,ivf,flv,live_flv,asf,asf_o,"
     "mxf,gxf,lxf,nut,ogg,rm,dv,dhav,wtv,mjpeg,mjpeg_2000,yuv4mpegpipe,nuv,pva,cavsvideo,ser,avs,ty,kux"
 )
-CLOSE = 0.25  # of a frame's time: further from its place in a constant rate no frame is
+CLOSE = 0.15  # of a frame's time: in a constant rate no frame is further from its place
 MARGIN = 0.005  # relative difference up to which a measured frame rate is the announced one, which is exact
 
 
@@ -104,8 +104,8 @@ def _scan(path: Path, size: int, changed: int) -> Packets:
 
 
 def _is_hidden(stream: VideoStream, packet: Packet) -> bool:
-    """Whether a packet only serves as a reference for others: VP8 has such packets of their own."""
-    return stream.codec_context.name == "vp8" and not memoryview(packet)[0] & 0x10
+    """Whether a packet only serves as a reference for others: VP8 has such packets of their own (RFC 6386, 9.1)."""
+    return stream.codec_context.name == "vp8" and memoryview(packet)[0] & 0x11 == 0x01  # no keyframe, not shown
 
 
 def _ticks(found: list[tuple[int | None, int | None]]) -> np.ndarray | None:
@@ -128,11 +128,12 @@ def frame_numbers(ticks: np.ndarray) -> np.ndarray:
         return positions
     usual = np.median(steps)
     usual = steps[np.abs(steps - usual) < CLOSE * usual].mean()  # timestamps in milliseconds are rounded
-    numbers = np.concatenate([[0], np.cumsum(np.rint(steps / usual))]).astype(np.int64)
-    if np.diff(numbers).min() < 1 or numbers[-1] >= 2 * len(ticks):  # mostly gaps: not a rate that is kept
-        return positions
-    step = (ticks[-1] - ticks[0]) / numbers[-1]
-    constant = np.abs(ticks - ticks[0] - numbers * step).max() <= CLOSE * step
+    whole = np.rint(steps / usual)  # frames from one timestamp to the next
+    numbers = np.concatenate([[0], np.cumsum(whole)]).astype(np.int64)
+    step = (ticks[-1] - ticks[0]) / max(int(numbers[-1]), 1)
+    constant = whole.min() >= 1 and numbers[-1] < 2 * len(ticks)  # mostly gaps: not a rate that is kept
+    for far in (steps - whole * step, ticks - ticks[0] - numbers * step):
+        constant = constant and np.abs(far).max() <= CLOSE * step
     return numbers if constant else positions
 
 

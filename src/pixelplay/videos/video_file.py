@@ -25,6 +25,8 @@ VIDEO_SUFFIXES = {
 # Counterclockwise degrees of a container's display matrix.
 ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
+INCOMPLETE = "damaged (a part of its data is missing)"
+
 Decoded = tuple[int | None, av.VideoFrame | None, str]  # timestamp, frame or None, and then why there is none
 
 
@@ -131,35 +133,38 @@ def _decoded(container: InputContainer, stream: VideoStream, skipped: int) -> It
     """
     # One thread: errors then come with the packet that has them, and the same bytes on every machine. Videos are
     # decoded side by side anyway.
-    codec = stream.codec_context
-    codec.thread_type, codec.thread_count = "NONE", 1
+    stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
     lost: list[tuple[int, str]] = []  # a heap of damaged packets that no later frame has come after yet
+    incomplete: set[int] = set()  # timestamps of packets that are cut off
     for position, packet in enumerate(_to_the_end(container, stream)):
-        try:
-            frames = codec.decode(packet)
-        except av.EOFError:  # nothing was left to flush
-            continue
-        except av.FFmpegError as error:
-            if packet is None or packet.is_discard or position < skipped:
-                continue
-            problem = f"damaged ({error.strerror})"
-            time = packet.pts if packet.pts is not None else packet.dts
+        time = None if packet is None else packet.dts if packet.pts is None else packet.pts
+        if packet is not None and packet.is_corrupt and time is not None:
+            incomplete.add(time)
+        frames, problem = _frames_of(stream, packet)
+        if problem and packet is not None and not packet.is_discard and position >= skipped:
             if time is None:
                 yield None, None, problem
             else:
                 heappush(lost, (time, problem))
-            continue
         for frame in frames:
             while lost and (frame.pts is None or lost[0][0] < frame.pts):
-                time, problem = heappop(lost)
-                yield time, None, problem
-            if frame.is_corrupt:
-                yield frame.pts, None, "damaged (a part of its data is missing)"
-            else:
-                yield frame.pts, frame, ""
+                before, problem = heappop(lost)
+                yield before, None, problem
+            whole = not frame.is_corrupt and frame.pts not in incomplete
+            yield (frame.pts, frame, "") if whole else (frame.pts, None, INCOMPLETE)
     while lost:
-        time, problem = heappop(lost)
-        yield time, None, problem
+        before, problem = heappop(lost)
+        yield before, None, problem
+
+
+def _frames_of(stream: VideoStream, packet: Packet | None) -> tuple[list[av.VideoFrame], str]:
+    """The frames that a packet completes, and what is wrong with it."""
+    try:
+        return stream.codec_context.decode(packet), ""
+    except av.EOFError:  # nothing was left to flush
+        return [], ""
+    except av.FFmpegError as error:
+        return [], f"damaged ({error.strerror})"
 
 
 def _to_the_end(container: InputContainer, stream: VideoStream) -> Iterator[Packet | None]:
