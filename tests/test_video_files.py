@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -302,26 +301,6 @@ def test_the_disk_is_watched_while_a_video_is_decoded(tmp_path: Path, monkeypatc
 
 
 # --- hostile paths --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def listener() -> Iterator[tuple[int, list[object]]]:
-    """A port of this machine, and who has connected to it."""
-    visits: list[object] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, address = server.accept()
-                except OSError:
-                    return
-                visits.append(address)
-                connection.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1], visits
-        server.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("scheme", ["http://127.0.0.1:{}/a.mp4", "tcp://127.0.0.1:{}", "http:127.0.0.1:{}/a.mp4"])
