@@ -1,5 +1,8 @@
 """Fixtures that several test files share."""
 
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,23 @@ def remembered(patchcore_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`patchcore_run`, as the working folder."""
     monkeypatch.chdir(patchcore_run)
     return patchcore_run
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[object]]]:
+    """A port of this machine, and who has connected to it."""
+    visits: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, address = server.accept()
+                except OSError:
+                    return
+                visits.append(address)
+                connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1], visits
+        server.shutdown(socket.SHUT_RDWR)

@@ -66,6 +66,7 @@ def dataset(
         candidates=list(candidates),
         tracks=tracks,
         max_unreadable=0.05,
+        on_unreadable="stop",
         heldout=heldout,
         noise_share=0.0,
         sample=None,
@@ -90,6 +91,9 @@ class GeneratedSource:
 
     def expected_frames(self) -> int:
         return self.count
+
+    def fps(self) -> float | None:
+        return None
 
     def files(self) -> list[Path]:
         return [self.file]

@@ -34,7 +34,8 @@ from tests.footage import (
 
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
-from pixelplay.videos.cache import CachedVideo, FrameCache, bytes_needed, require_space, source_key, truth_key
+from pixelplay.videos.cache import CachedVideo, FrameCache, UnreadableVideos, source_key, truth_key
+from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.sources import Frame
@@ -380,22 +381,25 @@ def test_a_link_to_nothing_is_treated_like_any_unreadable_frame(tmp_path: Path):
     assert [problem.number for problem in one.problems] == [3]
 
 
-@pytest.mark.parametrize("limit", [0.05, 0.9])
-def test_the_lost_frames_of_a_video_cut_short_count_as_unreadable(tmp_path: Path, limit: float):
+def test_what_is_left_of_a_video_cut_short_is_read_whatever_its_header_announces(tmp_path: Path):
     write_video(tmp_path / "a.avi", 30)
     data = (tmp_path / "a.avi").read_bytes()
     (tmp_path / "a.avi").write_bytes(data[: len(data) // 2])
     raw = RawVideo("a", "test", VideoFile(tmp_path / "a.avi"))
-    if limit < 0.5:
-        with pytest.raises(DataError, match=r"of 30 frames cannot be read"):
-            fill(tmp_path / "cache", [raw], [GRAY], limit)
-        return
-    [one] = fill(tmp_path / "cache", [raw], [GRAY], limit)
-    assert 5 < len(one.video) < 20
-    assert [problem.number for problem in one.problems] == [-1]
+    [one] = fill(tmp_path / "cache", [raw], [GRAY], 0.1)
+    count = len(one.video)
+    assert 10 < count < 20
+    assert [(p.number, p.problem) for p in one.problems] == [
+        (-1, f"its header announces 30 frames, {count} are in it"),
+        (count - 1, "damaged (a part of its data is missing)"),
+    ]
 
 
 # --- interruptions --------------------------------------------------------------------------------------------------
+
+
+def no_labels() -> FrameLabels:
+    raise DataError("no labels in it")
 
 
 class Interrupted(Exception):
@@ -424,18 +428,37 @@ def test_an_interrupted_fill_leaves_no_half_written_array_and_the_next_completes
     assert files_below(tmp_path / "cache") == files_below(tmp_path / "whole")
 
 
-def test_an_error_in_one_video_stops_the_others_at_once(tmp_path: Path):
+def test_unreadable_videos_are_named_together_once_the_others_are_cached(tmp_path: Path):
+    (tmp_path / "source").touch()
+    good = RawVideo("good", "train", GeneratedSource(tmp_path / "source", 40))
+    none = RawVideo("none", "train", GeneratedSource(tmp_path / "source", 1, unreadable=frozenset({0})))
+    half = RawVideo("half", "test", GeneratedSource(tmp_path / "source", 4, unreadable=frozenset({0, 1})))
+    (tmp_path / "cut.mp4").write_bytes(b"cut")
+    cut = RawVideo("cut", "test", VideoFile(tmp_path / "cut.mp4"))
+    with pytest.raises(UnreadableVideos) as caught:
+        fill(tmp_path / "cache", [none, good, half, cut], [PLAIN], 0.4)
+    text = str(caught.value)
+    assert text.startswith("3 of 4 videos cannot be read:\nvideo none ")
+    assert "video half " in text and f"{tmp_path}/cut.mp4: cannot be opened as a video" in text
+    assert text.endswith("(dataset.on_unreadable=skip goes on without such videos)")
+    assert [one.video.id for one in caught.value.readable] == ["good"]
+    assert FrameCache(tmp_path / "cache").holds(good, [PLAIN])
+    found = [(p.split, p.video, p.number, p.treatment) for p in caught.value.problems]
+    assert found == [(s, v, -1, "left out") for s, v in (("train", "none"), ("test", "half"), ("test", "cut"))]
+
+
+def test_an_error_that_is_not_a_video_s_own_stops_the_others_at_once(tmp_path: Path):
     file = tmp_path / "source"
     file.touch()
     long = RawVideo("long", "train", GeneratedSource(file, 100_000))
-    bad = RawVideo("bad", "train", GeneratedSource(file, 1, unreadable=frozenset({0})))
+    bad = with_changes(long, id="bad", labels=LabelFile(file, no_labels))
     counted: list[int] = []
 
     def slow(frames: int) -> None:
         counted.append(frames)
         time.sleep(0.001)
 
-    with pytest.raises(DataError, match="video bad"):
+    with pytest.raises(DataError, match="no labels in it"):
         FrameCache(tmp_path / "cache").fill([long, bad], [PLAIN], 1.0, 2, slow)
     assert len(counted) < 5_000
     assert files_below(tmp_path / "cache") == {}

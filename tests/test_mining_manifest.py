@@ -184,8 +184,9 @@ def test_what_cannot_be_used_is_listed_and_the_rest_goes_on(footage: Path, tmp_p
     assert {clip["scene"] for clip in clips} == {"street/left", "street/right", "yard"}
     problems = (tmp_path / "out/manifest_problems.csv").read_text().splitlines()
     assert problems[0] == "path,problem"
-    assert problems[1].startswith(f'{footage}/broken.mp4,"no video')
+    assert "broken.mp4: cannot be opened as a video" in problems[1]
     assert problems[2].startswith(f"{footage}/stack,TIFFs of several pages") and "both frame 1" in problems[3]
+    assert problems[4] == f'{footage},"1 files ignored, neither images nor videos, such as notes.txt"'
 
 
 def test_a_source_that_is_not_there_or_empty_is_told(tmp_path: Path):

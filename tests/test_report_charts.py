@@ -1,6 +1,7 @@
 """Geometry of the report's charts: axes, thinned lines, stretches of frames, labels that keep apart."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -182,6 +183,16 @@ def test_a_timeline_stands_over_the_frames_original_numbers():
     (marker,) = chart.markers
     assert (marker.x, marker.y) == pytest.approx(fused[2], abs=0.1)
     assert (marker.text, marker.href) == ("7", "#peak-7")
+
+
+def test_a_timeline_has_seconds_beside_frame_numbers_where_they_are_known():
+    one = scored([0, 1, 2, 4, 100], [0, 1, 2, 3, 0], a=[1, 1, 1, 1, 1])
+    one = replace(one, seconds=np.array([0, 0.04, 0.08, 0.16, 4.0]))
+    chart = timeline(one, Scale.of([one]), [Peak(3, 1, "peak-1")])
+    assert chart.x_title == "frame (seconds)"
+    assert [tick.text for tick in chart.x_ticks] == [f"{n} ({n / 25:.1f} s)" for n in range(0, 101, 20)]
+    assert "frame 4 at 0.16 s, fused score 3" in chart.markers[0].title
+    assert chart.about.endswith("frames 0 to 100, 0.00 to 4.00 s")
 
 
 def test_labels_are_shaded_and_corrupted_frames_marked_with_their_number():

@@ -1,6 +1,7 @@
 """Pictures of the report and its annotated clips: what is drawn where, in which colour, worked out by hand."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -131,6 +132,7 @@ def test_the_title_says_what_is_known_of_the_frame():
     assert title(VIDEO, 0) == "a frame 1: 0.000, labelled normal, turned back"
     assert title(VIDEO, 2) == "a frame 3: 4.000, labelled anomalous"
     assert title(scored([7], [1.5], noisy=(0,)), 0) == "a frame 7: 1.500, noisy"
+    assert title(replace(VIDEO, seconds=np.array([0, 0.04, 0.08, 0.12, 0.32])), 4).startswith("a frame 9 at 0.32 s: ")
 
 
 def test_the_footer_has_the_curve_over_frame_numbers_and_a_strip_for_each_mark():

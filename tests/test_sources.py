@@ -202,10 +202,13 @@ def test_a_video_cut_short_gives_what_is_in_it_and_a_remark(tmp_path: Path):
     data = (tmp_path / "a.avi").read_bytes()
     (tmp_path / "a.avi").write_bytes(data[: len(data) // 2])
     source = VideoFile(tmp_path / "a.avi")
-    decoded = len(list(source.read(True, False)))
-    assert 5 < decoded < 20
-    [(name, problem, _)] = source.remarks(decoded)
-    assert (name, problem) == ("a.avi", f"its header announces 30 frames, {decoded} are in it")
+    frames = list(source.read(True, False))
+    assert 5 < len(frames) < 20
+    *whole, last = frames
+    assert [frame.problem for frame in whole] == [None] * len(whole)
+    assert last.problem == "damaged (a part of its data is missing)"  # its picture is cut off in the middle
+    [(name, problem, _)] = source.remarks(len(frames))
+    assert (name, problem) == ("a.avi", f"its header announces 30 frames, {len(frames)} are in it")
 
 
 @pytest.mark.parametrize("cut", [0, 0.5, 0.9])
@@ -214,4 +217,5 @@ def test_a_video_that_cannot_be_opened_is_refused_by_name(tmp_path: Path, cut: f
     data = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(data[: int(len(data) * cut)])
     with pytest.raises(DataError, match=r"a\.mp4: cannot be opened as a video"):
-        VideoFile(tmp_path / "a.mp4").expected_frames()
+        next(VideoFile(tmp_path / "a.mp4").read(gray=True, color=False))
+    assert VideoFile(tmp_path / "a.mp4").expected_frames() == 0

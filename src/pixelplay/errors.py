@@ -13,6 +13,10 @@ class DataError(PixelPlayError):
     """The footage, its labels or a table of scores is not as it must be."""
 
 
+class FootageError(DataError):
+    """A video can't be read: other videos of the data set may be; see `dataset.on_unreadable`."""
+
+
 class MissingArtifactError(PixelPlayError):
     """A stage needs what an earlier stage writes, and it is not there."""
 

@@ -61,7 +61,8 @@ class DatasetConfig(Settings):
     root: FilePath | None
     candidates: list[str]  # where to look, in this order, when root is null
     tracks: FilePath | None  # folder of the test videos' track files; null: test_tracks below the root, if it is there
-    max_unreadable: Share  # of the frames of one video; more stops `prepare`
+    max_unreadable: Share  # of the frames of one video; with more it is unreadable
+    on_unreadable: Literal["stop", "skip"]  # what `prepare` does about unreadable videos, once it knows all of them
     # Values shown as 0 to 255 in images of more than 8 bits, low < high; null: estimated on training frames.
     value_range: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = None
     heldout: HeldoutConfig

@@ -15,7 +15,7 @@ class ShowConfig(Settings):
     frames: list[int]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
     count: Natural  # how many, where `frames` names none; explain: and how many objects of each
     clip: bool  # an MP4 of the whole video, too
-    rate: Annotated[float, Field(gt=0)]  # frames per second of the clip
+    rate: Annotated[float, Field(gt=0)]  # frames per second of the clip, where the footage's own are not known
 
     @model_validator(mode="after")
     def _frames_of_a_video(self) -> "ShowConfig":
@@ -41,4 +41,4 @@ class ReportConfig(Settings):
     apart: Natural  # frames between two of one video, at least
     picture_width: Annotated[int, Field(ge=64, le=1920)]  # pixels
     clips: list[VideoId]  # test videos that are written as annotated MP4s, by their ids
-    rate: Annotated[float, Field(gt=0)]  # frames per second of the clips
+    rate: Annotated[float, Field(gt=0)]  # frames per second of the clips, where the footage's own are not known

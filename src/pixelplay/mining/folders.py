@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pixelplay.config.mining import MineConfig
@@ -12,6 +11,7 @@ from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.scenes import require_found, wanted
 from pixelplay.videos.image_folder import IMAGE_SUFFIXES, ImageFolder
+from pixelplay.videos.packets import scan
 from pixelplay.videos.sources import natural_key
 from pixelplay.videos.video_file import VIDEO_SUFFIXES
 
@@ -24,7 +24,8 @@ def read_scenes(source: Path, config: MineConfig, problems: list[tuple[str, str]
     A scene is called like its path below `source`; with `config.layout=cameras` the path's last part is the camera.
     What can't be used is appended to `problems`: path, and what is wrong. Raises DataError where there is nothing.
     """
-    found = [(place, *_names(source, place, config)) for place in _footage(source)]
+    places, ignored = _footage(source)
+    found = [(place, *_names(source, place, config)) for place in places]
     if not found:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         raise DataError(f"mine.source={source}: no images or videos in it or below ({kinds})")
@@ -36,13 +37,17 @@ def read_scenes(source: Path, config: MineConfig, problems: list[tuple[str, str]
                 yield _of_images(place, name, camera, config) if place.is_dir() else _of_video(place, name, camera)
             except DataError as error:
                 problems.append((str(place), str(error)))
+    problems += ignored
 
 
-def _footage(source: Path) -> list[Path]:
-    """Video files and folders with images, in natural order; hidden ones are passed over, links are followed."""
+def _footage(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Video files and folders with images, in natural order, and folders with other files, and which.
+
+    Hidden files and folders are ignored, links are followed.
+    """
     if source.is_file():
-        return [source]
-    found, walked = [], set()
+        return [source], []
+    found, walked, ignored = [], set(), []
     for folder, inner, files in os.walk(source, followlinks=True):
         if (real := os.path.realpath(folder)) in walked:  # a link to a folder above it, or two to one
             inner.clear()
@@ -53,7 +58,10 @@ def _footage(source: Path) -> list[Path]:
         found += [Path(folder, name) for suffix, name in suffixes if suffix in VIDEO_SUFFIXES]
         if any(suffix in IMAGE_SUFFIXES for suffix, _ in suffixes):
             found.append(Path(folder))
-    return sorted(found, key=lambda path: [natural_key(part) for part in path.parts])
+        others = sorted(name for suffix, name in suffixes if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+        if others:
+            ignored.append((folder, f"{len(others)} files ignored, neither images nor videos, such as {others[0]}"))
+    return sorted(found, key=lambda path: [natural_key(part) for part in path.parts]), sorted(ignored)
 
 
 def _names(source: Path, place: Path, config: MineConfig) -> tuple[str, str]:
@@ -74,13 +82,12 @@ def _of_images(folder: Path, name: str, camera: str, config: MineConfig) -> Clip
 
 
 def _of_video(path: Path, name: str, camera: str) -> Clip:
-    """As many frames as the file's header announces: a clip that they do not suffice for fails when it is scored."""
-    capture = cv2.VideoCapture(str(path))
-    opened = capture.isOpened()
-    count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    capture.release()
-    if not opened or not 0 < count < 1e9 or not 0 < rate < 1e6:
-        raise DataError(f"no video, or its header announces no frames or no rate ({path.stat().st_size} bytes)")
-    positions = np.arange(int(count))
-    times = np.rint(SECOND * positions / rate).astype(int).tolist()
-    return Clip(name, camera, tuple(f"{path}#{at}" for at in positions), tuple(times))
+    """As many frames as there are packets, with their timestamps where these are usable; raises DataError."""
+    found = scan(path)
+    if not found.count:
+        raise DataError(f"no frames in it ({path.stat().st_size} bytes)")
+    times = None
+    if found.ticks is not None:
+        seconds = (found.ticks - found.ticks[0]) * float(found.time_base)
+        times = tuple(np.rint(SECOND * seconds).astype(int).tolist())
+    return Clip(name, camera, tuple(f"{path}#{at}" for at in range(found.count)), times)

@@ -9,7 +9,7 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.sources import Frame
+from pixelplay.videos.sources import Frame, require_file
 from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
 
 IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")
@@ -44,7 +44,7 @@ class ClipReader:
         found = IN_VIDEO.fullmatch(name)
         if found and Path(found[1]).suffix.lower() in VIDEO_SUFFIXES:
             return self._at(self._root / found[1], int(found[2]))
-        path = self._root / name
+        path = require_file(self._root / name)
         (frame,) = ImageFolder(path.parent, (path.name,), (0,)).read(gray=False, color=True)
         if frame.color is None:
             raise DataError(f"{name}: {frame.problem}")
@@ -56,7 +56,8 @@ class ClipReader:
         for frame in self._video[1]:
             self._next += 1
             if self._next > position:
-                assert frame.color is not None
+                if frame.color is None:
+                    raise DataError(f"{frame.name}: {frame.problem}")
                 return frame.color
         video, at = self._video[0], self._next
         self._video = None

@@ -16,9 +16,11 @@ def cut(scene: Clip, config: MineConfig) -> Iterator[Clip]:
     """
     if is_short(scene, config) and config.short == "skip":
         return
-    frames, times = scene.frames[:: config.every], scene.timestamps[:: config.every]
+    frames = scene.frames[:: config.every]
+    times = None if scene.timestamps is None else scene.timestamps[:: config.every]
     for at in windows(len(frames), config.frames, config.stride).tolist():
-        yield Clip(scene.scene, scene.camera, tuple(frames[t] for t in at), tuple(times[t] for t in at))
+        of_clip = None if times is None else tuple(times[t] for t in at)
+        yield Clip(scene.scene, scene.camera, tuple(frames[t] for t in at), of_clip)
 
 
 def is_short(scene: Clip, config: MineConfig) -> bool:

@@ -52,12 +52,12 @@ def annotated_frames(
 
 
 def title(one: ScoredVideo, position: int) -> str:
-    """What is known of a frame, in a line: `03 frame 512: 4.213, labelled anomalous, turned back`."""
+    """What is known of a frame, in a line: `03 frame 512 at 20.48 s: 4.213, labelled anomalous, turned back`."""
     facts = [number_text(float(one.fused[position]))]
     if one.labels is not None:
         facts.append("labelled anomalous" if one.labels[position] else "labelled normal")
     facts += [text for text, mask in (("turned back", one.turned), ("noisy", one.noisy)) if mask[position]]
-    return f"{one.video} frame {one.numbers[position]}: {', '.join(facts)}"
+    return f"{one.video} {one.moment(position)}: {', '.join(facts)}"
 
 
 def make_footer(one: ScoredVideo, scale: Scale, width: int) -> Footer:

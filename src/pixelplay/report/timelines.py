@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, blocks, curve, line_style, spread, widened
+from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, Tick, blocks, curve, line_style, spread, widened
 
 WIDTH, PLOT_HEIGHT = 1040.0, 132.0  # pixels
 LEFT, RIGHT, TOP, BELOW = 46.0, 166.0, 10.0, 24.0  # margins; at the right stand the lines' labels
@@ -27,6 +27,12 @@ class ScoredVideo:
     labels: np.ndarray | None  # 1 = anomalous [T]
     turned: np.ndarray  # bool [T], frames that were turned back
     noisy: np.ndarray  # bool [T]
+    seconds: np.ndarray | None = None  # float64 [T], times of the frames, where they are known
+
+    def moment(self, position: int) -> str:
+        """`frame 512`, or `frame 512 at 20.48 s`."""
+        time = "" if self.seconds is None else f" at {self.seconds[position]:.2f} s"
+        return f"frame {self.numbers[position]}{time}"
 
 
 @dataclass(frozen=True)
@@ -86,21 +92,30 @@ def timeline(one: ScoredVideo, scale: Scale, peaks: Sequence[Peak]) -> Chart:
     y = axes[FUSED]
     strips = _strips(x, one)
     about = f"Scores of video {one.video}, frames {one.numbers[0]} to {one.numbers[-1]}"
+    about += "" if one.seconds is None else f", {one.seconds[0]:.2f} to {one.seconds[-1]:.2f} s"
     return Chart(
         about=about,
         size=(WIDTH, TOP + PLOT_HEIGHT + STRIP_HEIGHT * len(strips) + BELOW),
         x=x,
         y=y,
-        x_ticks=x.ticks(12),
+        x_ticks=_frame_ticks(x, one),
         y_ticks=y.ticks(5),
         lines=lines,
-        x_title="frame",
+        x_title="frame" if one.seconds is None else "frame (seconds)",
         shaded=[] if one.labels is None else blocks(x, one.numbers, one.labels > 0, "labelled anomalous"),
         strips=strips,
         markers=[_marker(x, y, one, peak) for peak in peaks],
         style="timeline",
         key=one.anchor,
     )
+
+
+def _frame_ticks(x: Axis, one: ScoredVideo) -> list[Tick]:
+    """Frame numbers and, where they are known, times: `100 (4.0 s)`."""
+    if one.seconds is None:
+        return x.ticks(12)
+    times = [float(np.interp(tick.at, x(one.numbers), one.seconds)) for tick in x.ticks(8)]
+    return [Tick(tick.at, f"{tick.text} ({time:.1f} s)") for tick, time in zip(x.ticks(8), times, strict=True)]
 
 
 def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:
@@ -115,5 +130,5 @@ def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:
 
 def _marker(x: Axis, y: Axis, one: ScoredVideo, peak: Peak) -> Marker:
     number, score = int(one.numbers[peak.position]), float(one.fused[peak.position])
-    title = f"{peak.rank} in the gallery: frame {number}, fused score {score:.3g}"
+    title = f"{peak.rank} in the gallery: {one.moment(peak.position)}, fused score {score:.3g}"
     return Marker(round(float(x(number)), 1), round(float(y(score)), 1), str(peak.rank), f"#{peak.anchor}", title)

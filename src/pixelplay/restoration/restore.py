@@ -31,11 +31,15 @@ class Restoration:
     denoised: np.ndarray  # bool [T]
 
     def table(self, method: str) -> pd.DataFrame:
-        """A row per frame: video, frame, flip_probability, noise_level, flipped, denoised (the method, or empty)."""
+        """A row per frame: video, frame, flip_probability, noise_level, flipped, denoised (the method, or empty).
+
+        After the frame, where they are known, seconds.
+        """
         return pd.DataFrame(
             {
                 "video": self.before.id,
                 "frame": self.before.numbers,
+                **({} if self.before.seconds is None else {"seconds": self.before.seconds}),
                 "flip_probability": self.probability.astype(np.float64).round(6),
                 "noise_level": self.before.noise,
                 "flipped": self.flipped.astype(int),

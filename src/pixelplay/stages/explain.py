@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 Crops = dict[Place, list[np.ndarray]]  # what is to be seen at a place in each of its frames, uint8 (h, w, 3) RGB
 BOX = ["x1", "y1", "x2", "y2"]
 COLUMNS = [
-    *("video", "frame", "class", "confidence", *BOX, "stream", "distance", "relative_distance", "part"),
+    *("video", "frame", "seconds", "class", "confidence", *BOX, "stream", "distance", "relative_distance", "part"),
     *("source_video", "source_frame", *(f"source_{edge}" for edge in BOX), "source_part"),
 ]
 
@@ -48,6 +48,10 @@ class Explained:
     @property
     def number(self) -> int:
         return int(self.video.numbers[self.position])
+
+    @property
+    def seconds(self) -> float | str:
+        return "" if self.video.seconds is None else float(self.video.seconds[self.position])
 
     @property
     def whole(self) -> Place:
@@ -183,7 +187,14 @@ def table(one: Explained) -> str:
     lines.writerow(COLUMNS)
     for finding in one.findings:
         box = [round(edge, 2) for edge in finding.box]
-        what = [one.video.id, one.number, finding.label or "whole frame", round(finding.confidence, 4), *box]
+        what = [
+            one.video.id,
+            one.number,
+            one.seconds,
+            finding.label or "whole frame",
+            round(finding.confidence, 4),
+            *box,
+        ]
         lines.writerows([*what, *_facts(near)] for near in finding.neighbours)
     return text.getvalue()
 

@@ -112,7 +112,7 @@ def write_annotated_clip(config: Config, outcome: "Outcome", video_id: str) -> N
     """The MP4 of one test video."""
     video, one = next(pair for pair in zip(outcome.index.test, outcome.videos, strict=True) if pair[0].id == video_id)
     frames = annotated_frames(video.full_size(), _drawings(video, scored_objects(config)), one, outcome.scale)
-    write_clip(RunFiles.of(config).clip(video_id), frames, config.report.rate)
+    write_clip(RunFiles.of(config).clip(video_id), frames, video.fps or config.report.rate)
 
 
 def full_size_at(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray]:

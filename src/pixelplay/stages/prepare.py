@@ -22,13 +22,14 @@ from pixelplay.videos.cache import (
     CachedVideo,
     FrameCache,
     Problem,
-    bytes_needed,
-    require_space,
+    UnreadableVideos,
     source_key,
     truth_key,
 )
+from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.deep_footage import with_value_range
 from pixelplay.videos.heldout import ROLES
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
@@ -37,6 +38,8 @@ from pixelplay.videos.value_range import ValueRange
 from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)
+
+SPLITS = {"train", "test"}
 
 
 def pending(config: Config) -> str | None:
@@ -69,9 +72,10 @@ def run(config: Config) -> None:
     labels = read_label_files(videos)  # before the long decode: a damaged file is better known now
     with recorded(files.record("prepare"), inputs, outputs):
         videos, levels = with_value_range(videos, config.dataset.value_range)
-        problems = _of_the_data_set(videos, levels)
-        cached = _decode(config, videos)
-        problems += [problem for one in cached for problem in one.problems]
+        cached, left_out = _decode(config, videos)
+        readable = {(one.video.split, one.video.id) for one in cached}
+        problems = [*_of_the_data_set(videos, levels), *left_out, *(p for one in cached for p in one.problems)]
+        videos = [raw for raw in videos if (raw.split, raw.id) in readable]
         index = Index(
             dataset=config.dataset.name,
             train_key=fingerprint([source_key(raw) for raw in videos if raw.split == "train"]),
@@ -165,20 +169,37 @@ def _cache_folder(config: Config) -> Path:
     return config.paths.cache / f"{config.dataset.name}-{place}"
 
 
-def _decode(config: Config, videos: list[RawVideo]) -> list[CachedVideo]:
+def _decode(config: Config, videos: list[RawVideo]) -> tuple[list[CachedVideo], list[Problem]]:
+    """The decoded videos, and a problem for each that can't be read, where `dataset.on_unreadable` is skip."""
     cache = FrameCache(_cache_folder(config))
     wanted = formats(config)
     new = [raw for raw in videos if not cache.holds(raw, wanted)]
     frames = sum(raw.source.expected_frames() for raw in new)
+    # What video files announce can be wrong: whether there is room for them is seen while they are decoded.
+    certain = sum(raw.source.expected_frames() for raw in new if isinstance(raw.source, ImageFolder))
+    free = require_space(config.paths.cache, bytes_needed(certain, wanted), "paths.cache")
     needed = bytes_needed(frames, wanted)
-    free = require_space(config.paths.cache, needed, "paths.cache")
     log.info(
-        f"prepare: {len(videos)} videos, {len(new)} to decode: {frames:,} frames, {needed / 2**20:,.0f} MB of "
+        f"prepare: {len(videos)} videos, {len(new)} to decode: about {frames:,} frames, {needed / 2**20:,.0f} MB of "
         f"{free / 2**20:,.0f} MB free, into {cache.folder}/"
     )
     with progress_bar(frames, "frame", "decoding") as bar:
         workers = config.workers or os.cpu_count() or 1
-        return cache.fill(videos, wanted, config.dataset.max_unreadable, workers, bar.update)
+        try:
+            return cache.fill(videos, wanted, config.dataset.max_unreadable, workers, bar.update), []
+        except UnreadableVideos as error:
+            if config.dataset.on_unreadable == "stop" or {one.video.split for one in error.readable} != SPLITS:
+                raise
+            _warn(error.problems)
+            return error.readable, error.problems
+
+
+def _warn(left_out: list[Problem]) -> None:
+    for problem in left_out:
+        log.warning(f"prepare: {problem.split} video {problem.video} is left out: {problem.problem}")
+    tests = [problem.video for problem in left_out if problem.split == "test"]
+    if tests:
+        log.warning(f"prepare: THE SUBMISSION WILL NOT HAVE THESE {len(tests)} TEST VIDEOS: {', '.join(tests)}")
 
 
 def _of_the_data_set(videos: list[RawVideo], levels: ValueRange | None) -> list[Problem]:

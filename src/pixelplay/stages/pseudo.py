@@ -16,7 +16,8 @@ from pixelplay.code_version import code_version
 from pixelplay.config import Config, CorruptionConfig, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.stages import restoring
-from pixelplay.videos.cache import FrameCache, bytes_needed, require_space, source_key
+from pixelplay.videos.cache import FrameCache, source_key
+from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.index import Index
 from pixelplay.videos.pseudo.clips import Clip, render_clips
 from pixelplay.videos.pseudo.estimate import estimate_corruption

@@ -77,6 +77,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
                 labels=truth[video.id].labels,
                 turned=found["flipped"].to_numpy() > 0,
                 noisy=found["noise_level"].to_numpy(np.float64) > config.restore.denoise.above,
+                seconds=video.seconds,
             )
         )
     return Outcome(index, videos, streams, Scale.of(videos))
@@ -137,6 +138,8 @@ def _panels(config: Config, outcome: Outcome, chosen: Sequence[tuple[int, int]])
     for i, one in enumerate(outcome.videos):
         peaks = [Peak(t, rank, f"peak-{rank}") for rank, (of, t) in enumerate(chosen, 1) if of == i]
         facts = [f"{len(one.numbers):,} frames, {one.numbers[0]} to {one.numbers[-1]}"]
+        if one.seconds is not None and (fps := outcome.index.test[i].fps):
+            facts.append(f"{one.seconds[-1]:.1f} s at {fps:.4g} frames per second")
         if one.labels is not None:
             facts.append(f"{int((one.labels > 0).sum()):,} labelled anomalous")
         clip = files.clip(one.video).relative_to(files.report.parent).as_posix()

@@ -5,7 +5,6 @@ changed is not decoded again; a killed run goes on with the first video that it 
 """
 
 import json
-import math
 import shutil
 import threading
 from collections.abc import Callable
@@ -15,21 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_json
 from pixelplay.config import FrameFormat
-from pixelplay.errors import DataError, PixelPlayError
+from pixelplay.errors import FootageError
+from pixelplay.videos.decoded import REPLACED, write_frames
 from pixelplay.videos.growing_npy import FrameWriter
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.noise import noise_level
-from pixelplay.videos.originals import Originals, nearest
-from pixelplay.videos.sources import Frame
+from pixelplay.videos.originals import Originals
 from pixelplay.videos.video import Video, format_name
 
-REPLACED = "replaced by its nearest readable neighbour"
+LEFT_OUT = "left out"
 VERSION = 3  # of what a cached array holds; raise it when decoding or resizing changes
 
 
@@ -51,6 +48,21 @@ class CachedVideo:
 
     video: Video
     problems: list[Problem]
+
+
+class UnreadableVideos(FootageError):
+    """Some videos can't be read; the others are in the cache."""
+
+    def __init__(self, errors: dict[int, FootageError], videos: list[RawVideo], readable: list[CachedVideo]):
+        """errors: by position in `videos`; readable: the other videos."""
+        reasons = "\n".join(str(error) for error in errors.values())
+        head = f"{len(errors)} of {len(videos)} videos cannot be read:\n" if len(errors) > 1 else ""
+        super().__init__(f"{head}{reasons}\n(dataset.on_unreadable=skip goes on without such videos)")
+        self.readable = readable
+        self.problems = [
+            Problem(videos[i].split, videos[i].id, -1, videos[i].source.files()[0].name, str(error), LEFT_OUT)
+            for i, error in errors.items()
+        ]
 
 
 def source_key(raw: RawVideo) -> str:
@@ -115,8 +127,9 @@ class FrameCache:
     ) -> list[CachedVideo]:
         """Decode what is not cached yet, several videos at a time; `advance` is told of frames as they are decoded.
 
-        An unreadable frame is replaced by its nearest readable neighbour (the earlier of two); more than
-        `max_unreadable` of a video's frames raise DataError, as does a video without a readable frame.
+        An unreadable frame is replaced by its nearest readable neighbour (the earlier of two). Raises UnreadableVideos,
+        once all others are decoded, where files can't be opened, have no readable frame, or more than `max_unreadable`
+        of unreadable ones.
         """
         remove_leftovers(self.folder)
         stopped = threading.Event()
@@ -137,12 +150,17 @@ class FrameCache:
             jobs = {i: pool.submit(one, videos[i]) for i in order}
             try:
                 for job in as_completed(jobs.values()):
-                    job.result()
-            except BaseException:  # an error in one video, or the user's interrupt, stops the others at once
+                    if not isinstance(job.exception(), FootageError):
+                        job.result()
+            except BaseException:  # a full disk, for instance, or the user's interrupt stops the others at once
                 stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        return [jobs[i].result() for i in range(len(videos))]
+        ended = [(i, jobs[i].exception()) for i in range(len(videos))]
+        readable = [jobs[i].result() for i, error in ended if error is None]
+        if errors := {i: error for i, error in ended if isinstance(error, FootageError)}:
+            raise UnreadableVideos(errors, videos, readable)
+        return readable
 
     def _folder(self, raw: RawVideo) -> Path:
         return self.folder / raw.split / raw.id
@@ -159,7 +177,7 @@ class FrameCache:
         with ExitStack() as stack:
             paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in missing]
             writers = [stack.enter_context(FrameWriter(p, f)) for p, f in zip(paths, missing, strict=True)]
-            record = _write_frames(raw, writers, advance)
+            record = write_frames(raw, writers, advance, folder)
         record["source"] = source
         write_json(folder / "decoded.json", record)
         return _cached(raw, folder, record)
@@ -174,6 +192,8 @@ def _cached(raw: RawVideo, folder: Path, record: dict[str, Any]) -> CachedVideo:
         split=raw.split,
         numbers=numbers,
         size=size,
+        seconds=np.array(record["seconds"], np.float64) if record["seconds"] is not None else None,
+        fps=record["fps"],
         folder=folder,
         key=record["source"],
         originals=Originals.of(raw.source, size, ~np.isin(numbers, replaced)),
@@ -182,100 +202,12 @@ def _cached(raw: RawVideo, folder: Path, record: dict[str, Any]) -> CachedVideo:
     return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record["problems"]])
 
 
-def _write_frames(raw: RawVideo, writers: list[FrameWriter], advance: Callable[[int], Any]) -> dict[str, Any]:
-    """Decode, resize and write every frame; return the record of what was found."""
-    color = any(not w.format.gray for w in writers)
-    gray = any(w.format.gray for w in writers) or not color  # where no size is asked for, to see what can be read
-    numbers: list[int] = []
-    noise: list[float] = []  # of test frames, in the original size; nan where unreadable
-    problems: list[tuple[int, str, str, str]] = []
-    sizes: dict[tuple[int, int], list[tuple[int, str]]] = {}  # (width, height) -> the frames that have it
-    last: list[np.ndarray] | None = None  # the newest readable frame in every format
-    waiting = 0  # unreadable frames since then
-    for frame in raw.source.read(gray, color):
-        numbers.append(frame.number)
-        advance(1)
-        if frame.problem:
-            problems.append((frame.number, frame.name, frame.problem, REPLACED))
-            noise.append(math.nan)
-            waiting += 1
-            continue
-        if frame.remark:
-            problems.append((frame.number, frame.name, *frame.remark))
-        height, width = next(image for image in (frame.gray, frame.color) if image is not None).shape[:2]
-        sizes.setdefault((width, height), []).append((frame.number, frame.name))
-        if raw.split != "train":  # normal footage is taken as it is
-            noise.append(_noise_level(frame))
-        images = [_resize(frame, w.format) for w in writers]
-        _fill_gap(writers, last, images, waiting)
-        for writer, image in zip(writers, images, strict=True):
-            writer.append(image)
-        last, waiting = images, 0
-    if last is None:
-        reasons = sorted({problem for _, _, problem, _ in problems}) or ["no frames"]
-        raise DataError(f"video {raw.id} ({raw.source.files()[0]}): no readable frame: {', '.join(reasons)}")
-    _fill_gap(writers, last, None, waiting)
-    size = max(sizes, key=lambda one: len(sizes[one]))  # the size of most frames
-    for width, height in sizes.keys() - {size}:
-        problem = f"{width}x{height} pixels, most are {size[0]}x{size[1]}"
-        problems += [(number, name, problem, "resized like the others") for number, name in sizes[width, height]]
-    problems += [(-1, *remark) for remark in raw.source.remarks(len(numbers))]
-    levels = _nearest_known(noise) if raw.split != "train" else None
-    return {"numbers": numbers, "size": size, "noise": levels, "problems": sorted(problems)}
-
-
-def _noise_level(frame: Frame) -> float:
-    if frame.gray is not None:
-        return noise_level(frame.gray)
-    assert frame.color is not None
-    return noise_level(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY))
-
-
-def _nearest_known(levels: list[float]) -> list[float]:
-    """Levels to two digits; where unknown, those of the neighbour that stands in for the frame."""
-    values = np.array(levels)
-    return values[nearest(~np.isnan(values))].round(2).tolist()
-
-
-def _fill_gap(
-    writers: list[FrameWriter], before: list[np.ndarray] | None, after: list[np.ndarray] | None, count: int
-) -> None:
-    """Write `count` stand-ins for unreadable frames: the first half is `before`, the second `after`."""
-    for i in range(count):
-        nearest = before if after is None or (before is not None and i < count - count // 2) else after
-        assert nearest is not None
-        for writer, image in zip(writers, nearest, strict=True):
-            writer.append(image)
-
-
 def _check_share(raw: RawVideo, cached: CachedVideo, limit: float) -> None:
-    total = max(len(cached.video), raw.source.expected_frames())
+    total = len(cached.video)
     replaced = [p for p in cached.problems if p.treatment == REPLACED]
-    lost = len(replaced) + total - len(cached.video)
-    if lost > limit * total:
-        example = f", for instance {replaced[0].name}: {replaced[0].problem}" if replaced else ""
-        raise DataError(
-            f"video {raw.id} ({raw.source.files()[0].parent}): {lost} of {total} frames cannot be read{example}. "
-            f"At most dataset.max_unreadable={limit:g} of a video may be; mend the files or raise the limit"
+    if len(replaced) > limit * total:
+        raise FootageError(
+            f"video {raw.id} ({raw.source.files()[0].parent}): {len(replaced)} of {total} frames cannot be read, for "
+            f"instance {replaced[0].name}: {replaced[0].problem}. At most dataset.max_unreadable={limit:g} of a video "
+            "may be; mend the files or raise the limit"
         )
-
-
-def _resize(frame: Frame, frame_format: FrameFormat) -> np.ndarray:
-    image = frame.gray if frame_format.gray else frame.color
-    assert image is not None
-    return cv2.resize(image, (frame_format.width, frame_format.height), interpolation=cv2.INTER_AREA)
-
-
-def require_space(folder: Path, needed: int, key: str) -> int:
-    """Free bytes on the disk of `folder`; raises PixelPlayError when fewer than `needed` bytes are free."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise PixelPlayError(
-            f"{folder}: {needed / 2**20:,.0f} MB are needed, {free / 2**20:,.0f} MB free: make room or set {key}=FOLDER"
-        )
-    return free
-
-
-def bytes_needed(frames: int, formats: list[FrameFormat]) -> int:
-    """Size on disk of `frames` frames in these formats."""
-    return frames * sum(f.height * f.width * (1 if f.gray else 3) for f in formats)

@@ -80,6 +80,9 @@ class ImageFolder:
     def expected_frames(self) -> int:
         return len(self.names)
 
+    def fps(self) -> float | None:
+        return None
+
     def files(self) -> list[Path]:
         return [self.folder / name for name in dict.fromkeys(self.names)]
 

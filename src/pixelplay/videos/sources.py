@@ -4,11 +4,14 @@ A source yields its frames in order, once. What can't be read comes as a frame w
 """
 
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+from pixelplay.errors import FootageError
 
 
 class Frame(NamedTuple):
@@ -20,14 +23,18 @@ class Frame(NamedTuple):
     color: np.ndarray | None  # uint8 (H, W, 3), RGB
     problem: str | None  # why there is no image
     remark: tuple[str, str] | None = None  # what is odd about an image that was read, and what was done about it
+    seconds: float | None = None  # since the source's first frame, by timestamps; None where there are none
 
 
 class Source(Protocol):
     def expected_frames(self) -> int:
-        """How many frames there should be; for a video file, what its header says."""
+        """About how many frames there are, for order and progress; for a video file, what its header says."""
+
+    def fps(self) -> float | None:
+        """Frames per second, on average where the rate varies; None where it is not known."""
 
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
-        """Decode every frame from position `start` on once, in order, in the forms asked for."""
+        """Decode every frame from position `start` on once, in order, in the forms asked for; numbers increase."""
 
     def files(self) -> list[Path]:
         """All files that are read."""
@@ -42,3 +49,19 @@ class Source(Protocol):
 def natural_key(name: str) -> tuple[list[Any], str]:
     """Sort key by which frame_2 stands before frame_10; no two names have the same."""
     return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)], name
+
+
+def require_file(path: Path) -> Path:
+    """The absolute path of a regular file, or of a link to one; raises FootageError for anything else.
+
+    A FIFO would be waited for without end, and a relative path can be an address (`http:`) to whoever opens it.
+    """
+    path = path.absolute()
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise FootageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+        raise FootageError(f"{path}: not a file but {kinds.get(stat.S_IFMT(mode), 'a device')}; replace or remove it")
+    return path

@@ -31,6 +31,8 @@ class Video:
     key: str = ""  # changes with the footage and with what was put right in it
     originals: Originals | None = None  # its frames in their original size; None for arrays that no file stands behind
     objects: tuple[Path, ...] = ()  # tables of boxes that were found in it: see pixelplay.objects.boxes
+    seconds: np.ndarray | None = None  # float64 [T], when frames are shown, from the first frame of the footage on
+    fps: float | None = None  # frames per second of the footage, on average where that varies
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -65,6 +67,7 @@ class Video:
         return replace(
             self,
             numbers=self.numbers[start:stop],
+            seconds=None if self.seconds is None else self.seconds[start:stop],
             start=self.start + start,
             noise=noise,
             originals=self.originals.block(start, stop) if self.originals else None,
@@ -75,6 +78,8 @@ class Video:
             "id": self.id,
             "split": self.split,
             "size": list(self.size),
+            "seconds": self.seconds.tolist() if self.seconds is not None else None,
+            "fps": self.fps,
             "folder": str(self.folder),
             "restored": str(self.restored) if self.restored else None,
             "key": self.key,
@@ -91,6 +96,8 @@ class Video:
             split=value["split"],
             numbers=np.array(value["numbers"], np.int64),
             size=size,
+            seconds=np.array(value["seconds"], np.float64) if value["seconds"] is not None else None,
+            fps=value["fps"],
             folder=Path(value["folder"]),
             restored=Path(value["restored"]) if value["restored"] else None,
             key=value["key"],

@@ -1,0 +1,145 @@
+"""What the packets of a video file say before any is decoded: how many there are, and when their frames are shown.
+
+Headers are not trusted: streams that were never finished announce nothing, and variable frame rates any number.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from pixelplay.errors import FootageError
+from pixelplay.videos.sources import require_file
+
+# Demuxers that read one file and no other: playlists and the like open whatever they name.
+CONTAINERS = (
+    "avi,mov,mp4,matroska,webm,mpegts,mpegtsraw,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,vc1,ivf,flv,live_flv,asf,asf_o,"
+    "mxf,gxf,lxf,nut,ogg,rm,dv,dhav,wtv,mjpeg,mjpeg_2000,yuv4mpegpipe,nuv,pva,cavsvideo,ser,avs,ty,kux"
+)
+CLOSE = 0.15  # of a frame's time: in a constant rate no frame is further from its place
+MARGIN = 0.005  # relative difference up to which a measured frame rate is the announced one, which is exact
+
+
+@dataclass(frozen=True, eq=False)
+class Packets:
+    """The packets of a file's video stream from its first keyframe on."""
+
+    count: int
+    skipped: int  # packets before it
+    ticks: np.ndarray | None  # int64 [count], ascending timestamps in units of time_base; None: missing or not in order
+    numbers: np.ndarray  # int64 [count], frame numbers by these timestamps: see `frame_numbers`
+    time_base: Fraction  # seconds
+    fps: float | None  # frames per second, on average where the rate varies
+    announced: int  # frames that the header promises; 0: none
+    problem: str | None  # why the file could not be read to its end
+
+    @property
+    def gaps(self) -> int:
+        """Frames that are missing between the timestamps of a constant rate."""
+        return int(self.numbers[-1]) + 1 - self.count if self.count else 0
+
+
+def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+    """A regular file and its video stream, nothing else opened and no network used; raises FootageError."""
+    path = require_file(path)
+    options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+    try:
+        container = av.open(str(path), options=options, metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        size = path.stat().st_size
+        raise FootageError(
+            f"{path}: cannot be opened as a video ({reason}; {size} bytes); replace or remove it"
+        ) from None
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream):
+        container.close()
+        raise FootageError(f"{path}: there is no video stream in it; replace or remove it")
+    return container, stream
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """The stream's packets that hold something; empty ones stand for frames that were dropped when recording.
+
+    Raises av.FFmpegError where the file can't be read on.
+    """
+    return (packet for packet in container.demux(stream) if packet.size)
+
+
+def scan(path: Path) -> Packets:
+    """Read a file once without decoding it; a second time only if it has changed. Raises FootageError."""
+    path = require_file(path)
+    status = path.stat()
+    return _scan(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _scan(path: Path, size: int, changed: int) -> Packets:
+    found: list[tuple[int | None, int | None]] = []
+    first, read, problem = None, 0, None  # first: position of the first keyframe
+    container, stream = open_video(path)
+    with container:
+        try:
+            for packet in packets(container, stream):
+                if first is None and packet.is_keyframe:
+                    first, found = read, []
+                read += 1
+                if not packet.is_discard and not _is_hidden(stream, packet):
+                    found.append((packet.pts, packet.dts))
+        except av.FFmpegError as error:
+            problem = error.strerror
+        ticks = _ticks(found)
+        numbers = np.arange(len(found)) if ticks is None else frame_numbers(ticks)
+        announced = stream.average_rate or stream.guessed_rate
+        base = stream.time_base or Fraction(1)
+        fps = None if ticks is None else _rate(ticks, numbers, base, float(announced) if announced else None)
+        return Packets(len(found), first or 0, ticks, numbers, base, fps, stream.frames, problem)
+
+
+def _is_hidden(stream: VideoStream, packet: Packet) -> bool:
+    """Whether a packet only serves as a reference for others: VP8 has such packets of their own (RFC 6386, 9.1)."""
+    return stream.codec_context.name == "vp8" and memoryview(packet)[0] & 0x11 == 0x01  # no keyframe, not shown
+
+
+def _ticks(found: list[tuple[int | None, int | None]]) -> np.ndarray | None:
+    """Presentation timestamps in order, decoding timestamps where a container has no others; None: not usable."""
+    for times in zip(*found, strict=True):
+        known = [time for time in times if time is not None]
+        if known and len(known) == len(times):
+            decoding = np.array([dts for _, dts in found if dts is not None], np.int64)
+            return np.sort(np.array(known, np.int64)) if (np.diff(decoding) >= 0).all() else None
+    return None
+
+
+def frame_numbers(ticks: np.ndarray) -> np.ndarray:
+    """Frame numbers, int64 [T], of ascending timestamps, int64 [T]: their positions, if the frame rate varies.
+
+    In a constant rate with missing timestamps they are round((tick - first) x rate), so that gaps remain gaps.
+    """
+    positions, steps = np.arange(len(ticks)), np.diff(ticks)
+    if len(steps) < 2 or steps.min() <= 0:
+        return positions
+    usual = np.median(steps)
+    usual = steps[np.abs(steps - usual) < CLOSE * usual].mean()  # timestamps in milliseconds are rounded
+    whole = np.rint(steps / usual)  # frames from one timestamp to the next
+    numbers = np.concatenate([[0], np.cumsum(whole)]).astype(np.int64)
+    step = (ticks[-1] - ticks[0]) / max(int(numbers[-1]), 1)
+    constant = whole.min() >= 1 and numbers[-1] < 2 * len(ticks)  # mostly gaps: not a rate that is kept
+    for far in (steps - whole * step, ticks - ticks[0] - numbers * step):
+        constant = constant and np.abs(far).max() <= CLOSE * step
+    return numbers if constant else positions
+
+
+def _rate(ticks: np.ndarray, numbers: np.ndarray, base: Fraction, announced: float | None) -> float | None:
+    length = float(ticks[-1] - ticks[0]) * float(base)  # seconds
+    if length <= 0:
+        return None
+    measured = float(numbers[-1]) / length
+    return announced if announced and abs(measured / announced - 1) < MARGIN else measured
