@@ -4,12 +4,14 @@ Every file is written to a temporary name beside its own and renamed, so a run k
 old file or the new one. A stage that has finished leaves a record with the fingerprint of what it read.
 """
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from pixelplay.config import Config
-from pixelplay.errors import MissingArtifactError, PixelPlayError
+from pixelplay.errors import InUseError, MissingArtifactError, PixelPlayError
 
 HOST = re.sub(r"\W", "-", platform.node()) or "here"
 
@@ -210,6 +213,54 @@ def _is_running(pid: int) -> bool:
     except PermissionError:  # somebody else's process
         return True
     return True
+
+
+# --- locks ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def lock(path: Path, what: str, timeout: float = 0) -> Iterator[None]:
+    """Let one process at a time run the block; `path` is a small file that stays, `what` begins the message.
+
+    The system frees the lock when the process ends, however it ends. Raises InUseError, which names the process that
+    holds the lock, when that has not let go within `timeout` seconds (0: at once, -1: wait for ever). In a folder that
+    can't be written to, where no other process can do harm, nothing is locked.
+    """
+    own, locked = FileLock(path), True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own.acquire(timeout=timeout)
+    except Timeout:
+        raise InUseError(f"{what} is in use by {_holder(path)}: wait until that has ended, or stop it") from None
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        locked = False
+    try:
+        if locked:
+            command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+            write_json(_holder_file(path), {"pid": os.getpid(), "host": platform.node(), "command": command})
+        yield
+    finally:
+        if locked:
+            _holder_file(path).unlink(missing_ok=True)
+            own.release()
+
+
+def _holder_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, in words."""
+    try:
+        holder = json.loads(_holder_file(path).read_text(encoding="utf-8"))
+        return f"process {holder['pid']} on {holder['host']} ({holder['command']})"
+    except (OSError, ValueError, TypeError, KeyError):  # it has not written that yet
+        return "another process"
+
+
+# --- reading and writing --------------------------------------------------------------------------------------------
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,3 +19,7 @@ class MissingArtifactError(PixelPlayError):
 
 class WeightsError(PixelPlayError):
     """Pretrained weights can't be had, or are not those of the network that is to be filled with them."""
+
+
+class InUseError(PixelPlayError):
+    """Another process works on the same files."""
