@@ -33,6 +33,7 @@ from tests.footage import (
 )
 
 from pixelplay.config import FrameFormat
+from pixelplay.digests import Digests
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
 from pixelplay.videos.cache import CachedVideo, FrameCache, bytes_needed, require_space, source_key, truth_key
 from pixelplay.videos.image_folder import ImageFolder
@@ -179,18 +180,12 @@ def test_a_second_fill_decodes_nothing_and_gives_the_same(tmp_path: Path):
     assert second.problems == first.problems != []
 
 
-def test_a_changed_touched_added_or_removed_frame_has_only_its_own_video_decoded_again(tmp_path: Path):
+def test_a_changed_added_renamed_or_removed_frame_has_only_its_own_video_decoded_again(tmp_path: Path):
     for name in ("01", "02"):
         write_frames(tmp_path / name, range(4))
     changed = tmp_path / "01/001.png"
-
-    def touch() -> None:
-        stat = changed.stat()
-        os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-
     changes = [
         lambda: changed.write_bytes(encoded(".png", seed=77)),
-        touch,
         lambda: write_frames(tmp_path / "01", [4]),
         lambda: (tmp_path / "01/000.png").unlink(),
         lambda: (tmp_path / "01/002.png").rename(tmp_path / "01/020.png"),
@@ -264,25 +259,78 @@ def test_progress_counts_every_decoded_frame_and_no_cached_one(tmp_path: Path):
     assert sum(counted) == 4
 
 
-def test_the_truth_key_changes_with_label_and_mask_files_and_the_source_key_does_not(tmp_path: Path):
-    write_frames(tmp_path / "01", range(2))
-    write_frames(tmp_path / "masks", range(2))
-    (tmp_path / "l.csv").write_text("a")
-    bare = folder_video(tmp_path / "01")
-    raw = with_changes(
-        bare,
-        labels=LabelFile(tmp_path / "l.csv", lambda: FrameLabels(Path(), np.arange(0), np.arange(0))),
-        masks=PixelMasks("images", str(tmp_path / "masks"), {}),
+def with_truth(folder: Path) -> RawVideo:
+    """A video of 2 frames with a label file, a folder of masks and a track file."""
+    write_frames(folder / "01", range(2))
+    write_frames(folder / "masks", range(2))
+    for name in ("labels.csv", "tracks.csv"):
+        (folder / name).write_text("a")
+    return with_changes(
+        folder_video(folder / "01"),
+        labels=LabelFile(folder / "labels.csv", lambda: FrameLabels(Path(), np.arange(0), np.arange(0))),
+        masks=PixelMasks("images", str(folder / "masks"), {}),
+        tracks=folder / "tracks.csv",
     )
-    keys = [truth_key(bare), truth_key(raw)]
-    (tmp_path / "l.csv").write_text("ab")
-    keys.append(truth_key(raw))
+
+
+def rewritten(path: Path, content: bytes) -> None:
+    """Other contents of the same length under the same times, as when another archive is unpacked in its place."""
+    before = path.stat()
+    assert len(content) == before.st_size and content != path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def keys_of(raw: RawVideo, folder: Path) -> tuple[str, str]:
+    """As a new process finds them."""
+    digests = Digests(folder / "digests")
+    return source_key(raw, digests), truth_key(raw, digests)
+
+
+def test_the_truth_key_changes_with_label_and_mask_files_and_the_source_key_does_not(tmp_path: Path):
+    raw = with_truth(tmp_path)
+    bare = with_changes(raw, labels=None, masks=None, tracks=None)
+    keys = [keys_of(bare, tmp_path), keys_of(with_changes(raw, tracks=None), tmp_path), keys_of(raw, tmp_path)]
+    (tmp_path / "labels.csv").write_text("ab")
+    keys.append(keys_of(raw, tmp_path))
     (tmp_path / "masks/001.png").unlink()
-    keys.append(truth_key(raw))
-    keys.append(truth_key(with_changes(raw, tracks=tmp_path / "l.csv")))
-    assert len(set(keys)) == len(keys)
-    assert keys[-1] == truth_key(with_changes(raw, tracks=tmp_path / "l.csv"))
-    assert source_key(bare) == source_key(raw)
+    keys.append(keys_of(raw, tmp_path))
+    assert len({truth for _, truth in keys}) == len(keys)
+    assert len({source for source, _ in keys}) == 1
+    assert keys_of(raw, tmp_path) == keys[-1]
+
+
+@pytest.mark.parametrize(
+    "name, changed", [("01/001.png", 0), ("masks/000.png", 1), ("labels.csv", 1), ("tracks.csv", 1)]
+)
+def test_files_replaced_under_the_same_size_and_times_are_noticed(tmp_path: Path, name: str, changed: int):
+    raw, path = with_truth(tmp_path), tmp_path / name
+    before = keys_of(raw, tmp_path)
+    rewritten(path, path.read_bytes()[:-1] + b"!")
+    after = keys_of(raw, tmp_path)
+    assert [one != other for one, other in zip(before, after, strict=True)] == [changed == 0, changed == 1]
+
+
+def test_times_and_places_of_frames_do_not_matter(tmp_path: Path):
+    write_frames(tmp_path / "here/01", range(2))
+    before = source_key(folder_video(tmp_path / "here/01"), Digests(tmp_path / "digests"))
+    os.utime(tmp_path / "here/01/000.png", ns=(1, 1))
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert source_key(folder_video(tmp_path / "there/01"), Digests(tmp_path / "digests")) == before
+
+
+def test_two_videos_swapped_where_all_sizes_and_times_are_equal_are_both_decoded_again(tmp_path: Path):
+    form = FrameFormat(height=HEIGHT, width=WIDTH, gray=True)
+    for name, seed in (("01", 1), ("02", 2)):
+        for path in write_frames(tmp_path / name, range(3), "{:03d}.bmp", seed=seed):
+            os.utime(path, (5, 5))
+    fill(tmp_path / "cache", [folder_video(tmp_path / name) for name in ("01", "02")], [form])
+    first = np.load(tmp_path / "cache/train/01/64x48-gray.npy")
+    for old, new in (("01", "03"), ("02", "01"), ("03", "02")):
+        (tmp_path / old).rename(tmp_path / new)
+    one, two = fill(tmp_path / "cache", [folder_video(tmp_path / name) for name in ("01", "02")], [form])
+    assert np.array_equal(two.video.frames(form), first)
+    assert not np.array_equal(one.video.frames(form), first)
 
 
 # --- bad frames -----------------------------------------------------------------------------------------------------

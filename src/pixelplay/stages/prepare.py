@@ -23,6 +23,7 @@ from pixelplay.videos.cache import (
     FrameCache,
     Problem,
     bytes_needed,
+    read_contents,
     require_space,
     source_key,
     truth_key,
@@ -57,13 +58,16 @@ def run(config: Config) -> None:
         return
     outputs = [files.index, files.problems, files.restoration]
     with recorded(files.record("prepare"), inputs, outputs):
+        digests = FrameCache(_cache_folder(config)).digests
         cached = _decode(config, videos)
         problems = [problem for one in cached for problem in one.problems]
         _write_problems(files.problems, problems)
         index = Index(
             dataset=config.dataset.name,
-            train_key=fingerprint([source_key(raw) for raw in videos if raw.split == "train"]),
-            test_key=fingerprint([source_key(raw) for raw in videos if raw.split == "test"], restoring.inputs(config)),
+            train_key=fingerprint([source_key(raw, digests) for raw in videos if raw.split == "train"]),
+            test_key=fingerprint(
+                [source_key(raw, digests) for raw in videos if raw.split == "test"], restoring.inputs(config)
+            ),
             heldout=config.dataset.heldout,
             train=[one.video for one in cached if one.video.split == "train"],
             test=[one.video for one in cached if one.video.split == "test"],
@@ -112,7 +116,9 @@ def _require_possible(config: Config) -> None:
 
 def _inputs(config: Config, videos: list[RawVideo]) -> str:
     wanted = [f.model_dump() for f in formats(config)]
-    keys = [(source_key(raw), truth_key(raw)) for raw in videos]
+    digests = FrameCache(_cache_folder(config)).digests
+    read_contents(videos, digests)
+    keys = [(source_key(raw, digests), truth_key(raw, digests)) for raw in videos]
     folder = str(config.paths.cache.resolve())
     restore = restoring.inputs(config), config.restore.save_images
     layout = code_version(f"pixelplay.videos.layouts.{config.dataset.layout}")  # imported by its name

@@ -58,7 +58,7 @@ def add_clips(config: Config, index: Index, formats: Sequence[FrameFormat], fold
     videos = [one.after for one in results]
     _show(files.pseudo_sheet, made, videos)
     _summarise(made, results, files)
-    key = fingerprint([source_key(raw) for raw in raws], restoring.inputs(config))
+    key = fingerprint([source_key(raw, cache.digests) for raw in raws], restoring.inputs(config))
     return replace(index, pseudo=videos, pseudo_key=key)
 
 

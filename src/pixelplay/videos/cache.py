@@ -20,6 +20,7 @@ import numpy as np
 
 from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_json
 from pixelplay.config import FrameFormat
+from pixelplay.digests import Digests
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.videos.growing_npy import FrameWriter
 from pixelplay.videos.layouts.raw import RawVideo
@@ -53,22 +54,32 @@ class CachedVideo:
     problems: list[Problem]
 
 
-def source_key(raw: RawVideo) -> str:
-    """Changes when any file of the video is added, removed, renamed, resized or written again."""
-    return fingerprint(VERSION, raw.id, raw.split, _stats(raw.source.files()))
+def source_key(raw: RawVideo, digests: Digests) -> str:
+    """Changes when any file of the video is added, removed, renamed or gets other contents; times and places of files
+    do not matter.
+    """
+    return fingerprint(VERSION, raw.id, raw.split, _contents(raw.source.files(), digests))
 
 
-def truth_key(raw: RawVideo) -> str:
-    """Changes when any label, mask or track file of the video is added, removed, renamed, resized or written again."""
+def truth_key(raw: RawVideo, digests: Digests) -> str:
+    """Changes when any label, mask or track file of the video is added, removed, moved or gets other contents."""
+    return fingerprint([(str(place), _contents(files, digests)) for place, files in _truth_files(raw)])
+
+
+def read_contents(videos: list[RawVideo], digests: Digests) -> None:
+    """Have the contents of all files of the videos read together, so that their keys are at hand."""
+    files = [raw.source.files() for raw in videos] + [part for raw in videos for _, part in _truth_files(raw)]
+    digests.of(file for part in files for file in part)
+
+
+def _truth_files(raw: RawVideo) -> list[tuple[Path, list[Path]]]:
+    """The places that say what is anomalous in a video, labels, masks and tracks, with the files of each."""
     places = [raw.labels.path if raw.labels else None, Path(raw.masks.path) if raw.masks else None, raw.tracks]
-    files = [sorted(p.iterdir()) if p.is_dir() else [p] for p in places if p is not None]
-    return fingerprint([str(p) for p in places], [_stats(group) for group in files])
+    return [(p, sorted(p.iterdir()) if p.is_dir() else [p]) for p in places if p is not None]
 
 
-def _stats(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """(name, size, time of the last change) of each file; of a link to nothing, the link's own."""
-    stats = [(path, path.stat() if path.exists() else path.lstat()) for path in paths]
-    return [(path.name, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+def _contents(paths: list[Path], digests: Digests) -> list[tuple[str, str]]:
+    return list(zip([path.name for path in paths], digests.of(paths), strict=True))
 
 
 class FrameCache:
@@ -76,6 +87,7 @@ class FrameCache:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.digests = Digests(folder / "digests")
 
     def holds(self, raw: RawVideo, formats: list[FrameFormat]) -> bool:
         """Whether the video need not be decoded (again) to have all of `formats`."""
@@ -94,7 +106,7 @@ class FrameCache:
             record = json.loads((self._folder(raw) / "decoded.json").read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError):
             return None
-        known = isinstance(record, dict) and record.get("source") == source_key(raw)
+        known = isinstance(record, dict) and record.get("source") == source_key(raw, self.digests)
         return record if known else None
 
     def _missing(self, raw: RawVideo, formats: list[FrameFormat]) -> list[FrameFormat]:
@@ -114,6 +126,7 @@ class FrameCache:
         `max_unreadable` of a video's frames raise DataError, as does a video without a readable frame.
         """
         remove_leftovers(self.folder)
+        read_contents(videos, self.digests)
         stopped = threading.Event()
 
         def count(frames: int) -> None:
@@ -150,7 +163,9 @@ class FrameCache:
                 path.unlink(missing_ok=True)
             for restored in folder.glob("restored-*"):
                 shutil.rmtree(restored, ignore_errors=True)
-        source = source_key(raw)  # before decoding, so that a file that changes meanwhile is decoded again next time
+        source = source_key(
+            raw, self.digests
+        )  # before decoding, so that a file that changes meanwhile is decoded again next time
         missing = self._missing(raw, formats)
         with ExitStack() as stack:
             paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in missing]
