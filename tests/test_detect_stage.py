@@ -24,7 +24,6 @@ from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError, PixelPlayError, WeightsError
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import load
-from pixelplay.objects.weights import content_key
 from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, report, score, show_objects, status, train
 
 __all__ = ["unplugged"]  # a fixture
@@ -240,7 +239,6 @@ def test_other_weights_of_the_same_name_are_noticed(options: list[str], tmp_path
     config = prepared(options, "weights.detector=mine.pt")
     detect.run(config)
     random_weights(tmp_path / "mine.pt", bias=-2.0)
-    content_key.cache_clear()
     assert detect.pending(config)
 
 

@@ -20,6 +20,7 @@ from pixelplay.features.chosen_videomae import (
     check_chosen,
     clip_batches,
     first_videomae,
+    identity_of,
     require_stride,
     same_videomae,
     save_videomae,
@@ -73,7 +74,7 @@ class VideoMAEProfile:
     def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> None:
         model = first_videomae(self._settings, self._config, videos, heldout, run)
         self._use(model)
-        paths = [run.folder / f"{i:05d}.safetensors" for i in range(len(videos))]
+        paths = [run.folder / f"{model.identity}-{i:05d}.safetensors" for i in range(len(videos))]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: profile") as bar:
             for video, path in zip(videos, paths, strict=True):
                 if not path.exists():  # a killed run goes on with the next video
@@ -102,13 +103,14 @@ class VideoMAEProfile:
         self._profile.save(folder / FILE)
         parameters = sum(p.numel() for p in model.model.videomae.parameters())
         about = {"name": self.name, "bf16": model.bf16, "parameters": parameters, "videomae": model.identity}
-        write_json(folder / "detector.json", {**about, **self._identity()})
+        write_json(folder / "detector.json", {**about, **identity_of(self._config)})
 
     def load(self, folder: Path) -> None:
         saved = read_json(folder / "detector.json", made_by="train")
-        identity = {key: saved.get(key) for key in self._identity()}
-        if identity != self._identity():
-            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
+        asked = identity_of(self._config)
+        identity = {key: saved.get(key) for key in asked}
+        if identity != asked:
+            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {asked}: train again")
         model = same_videomae(self._settings, folder, self._device, saved["bf16"], saved["videomae"])
         self._use(model)
         self._profile = Profile.load(folder / FILE, model.identity)
@@ -144,8 +146,3 @@ class VideoMAEProfile:
         for part, stride in (("settings", self._settings.stride), ("scoring", self._scoring.stride)):
             require_stride(self.name, part, stride, model)
         self._model = model
-
-    def _identity(self) -> dict[str, object]:
-        """What a saved detector must agree in with the configuration that loads it."""
-        config = self._config.model_dump()
-        return {key: config[key] for key in ("algorithm", "frames", "settings")}

@@ -293,6 +293,9 @@ class VideoPatchCore:
         return [found[int(position)] for position in positions]
 
     def _identity(self) -> dict[str, object]:
-        """What a saved detector must agree in with the configuration that loads it."""
+        """What a saved detector must agree in with the configuration that loads it; its banks know of which weights they
+        were made, wherever those lie.
+        """
         config = self._config.model_dump(mode="json")
-        return {key: config[key] for key in ("algorithm", "settings")}
+        settings = config["settings"] | {"weights": {"backbone": self._settings.weights.backbone}}
+        return {"algorithm": config["algorithm"], "settings": settings}

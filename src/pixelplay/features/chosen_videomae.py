@@ -67,6 +67,15 @@ def save_videomae(model: VideoMAE, settings: ChosenSettings, folder: Path) -> No
         model.save(folder / FOLDER)
 
 
+def identity_of(config: DetectorConfig) -> dict[str, object]:
+    """What a saved detector must agree in with the configuration that loads it; for the model's part see
+    `same_videomae`, whichever folder that lies in.
+    """
+    whole = config.model_dump()
+    settings = {key: value for key, value in whole["settings"].items() if key != "videomae"}
+    return {"algorithm": whole["algorithm"], "frames": whole["frames"], "settings": settings}
+
+
 def same_videomae(settings: ChosenSettings, folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:
     """The model that a detector saved in `folder` was trained with.
 

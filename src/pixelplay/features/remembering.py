@@ -3,6 +3,7 @@
 Beside each vector stands where it comes from, so that a score can be explained with the footage it was compared with.
 """
 
+import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,16 @@ from pixelplay.videos.video import Video
 def store(
     features: PatchFeatures, video: Video, boxes: Boxes, positions: np.ndarray, noise: Noise, folder: Path
 ) -> None:
-    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder; nothing if that is done.
+    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder; nothing if that is done
+    with the same backbone.
 
     boxes: those selected. By stream: `<stream>.npy`, float32 [N, D], and `<stream>.parquet`, a row for each tube or
     clip, as in `_sources`.
     """
     done = folder / "done.json"
-    if done.exists():
+    if _backbone_of(done) == features.backbone.identity:
         return
+    done.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     sources: dict[str, list[pd.DataFrame]] = {}
     with ExitStack() as stack:
@@ -45,7 +48,15 @@ def store(
                 sources.setdefault(stream, []).append(_sources(video, positions, one, stream))
     for stream, tables in sources.items():
         write_table(folder / f"{stream}.parquet", pd.concat(tables, ignore_index=True))
-    write_json(done, {"streams": list(sources)})
+    write_json(done, {"streams": list(sources), "backbone": features.backbone.identity})
+
+
+def _backbone_of(done: Path) -> object:
+    """What the vectors beside this file were made with; None where there is none, or a damaged one."""
+    try:
+        return json.loads(done.read_text(encoding="utf-8")).get("backbone")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 @dataclass(frozen=True)

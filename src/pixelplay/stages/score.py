@@ -12,7 +12,7 @@ from pixelplay.artifacts import RunFiles, fingerprint, is_current, read_table, r
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import MissingArtifactError
+from pixelplay.errors import MissingArtifactError, PixelPlayError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import detecting, prepare, train
 from pixelplay.videos.index import Index
@@ -98,7 +98,11 @@ def _score(config: Config, name: str, index: Index) -> None:
     files = RunFiles.of(config)
     keep_freed_memory()
     detector = registry.create(name, config.detectors[name], find_device(config.device))
-    detector.load(files.detector(name))
+    try:
+        detector.load(files.detector(name))
+    except PixelPlayError:  # whatever it is, `train` must not answer that it is up to date
+        (files.detector(name) / "trained.json").unlink(missing_ok=True)
+        raise
     todo = steps(config, name, index)
     left = next(i for i, step in enumerate(todo) if not is_current(step.record, step.inputs))
     for step in todo[left:]:

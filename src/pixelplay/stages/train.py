@@ -8,8 +8,10 @@ from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, req
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
+from pixelplay.digests import Digests
 from pixelplay.stages import detecting, prepare
 from pixelplay.videos.index import Index
+from pixelplay.weights.contents import by_contents
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,11 @@ def run(config: Config) -> None:
 def inputs(config: Config, name: str, index: Index) -> str:
     """Fingerprint of all that a detector's training depends on."""
     detector = config.detectors[name]
+    digests = Digests(config.paths.cache / "digests")
     return fingerprint(
         index.train_key,
         index.heldout.model_dump(),
-        detector.model_dump(exclude={"scoring"}),
+        {**detector.model_dump(exclude={"scoring"}), "settings": by_contents(detector.settings, digests)},
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
         config.seed,
         detecting.inputs(config, name),
