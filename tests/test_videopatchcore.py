@@ -164,9 +164,9 @@ def save_backbone(path: str, seed: int) -> None:
 
 
 @pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def copied(remembered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The finished run again, as working directory, to be changed."""
-    shutil.copytree(Path.cwd(), tmp_path / "run")
+    shutil.copytree(remembered, tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     assert not train.pending(config()) and not score.pending(config())
 

@@ -293,8 +293,8 @@ class VideoPatchCore:
         return [found[int(position)] for position in positions]
 
     def _identity(self) -> dict[str, object]:
-        """What a saved detector must agree in with the configuration that loads it; its banks know of which weights they
-        were made, wherever those lie.
+        """What a saved detector must agree in with the configuration that loads it; its banks know the weights that
+        they were made with, wherever those lie.
         """
         config = self._config.model_dump(mode="json")
         settings = config["settings"] | {"weights": {"backbone": self._settings.weights.backbone}}

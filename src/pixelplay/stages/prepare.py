@@ -14,7 +14,7 @@ from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, req
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
-from pixelplay.errors import DataError, MissingArtifactError, WeightsError
+from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError, WeightsError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import detecting, pseudo, restoring
 from pixelplay.videos.cache import (
@@ -40,7 +40,7 @@ def pending(config: Config) -> str | None:
     record = RunFiles.of(config).record("prepare")
     if not record.is_file() or not _is_rendered(config):
         return "the data set has not been decoded"
-    current = is_current(record, _inputs(config, read_dataset(config.dataset)))
+    current = _is_current(config, _inputs(config, read_dataset(config.dataset)))
     return None if current else "the data set or its settings have changed"
 
 
@@ -53,7 +53,7 @@ def run(config: Config) -> None:
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
     inputs = _inputs(config, videos)
-    if is_current(files.record("prepare"), inputs):
+    if _is_current(config, inputs):
         log.info("prepare: up to date")
         return
     outputs = [files.index, files.problems, files.restoration]
@@ -98,6 +98,18 @@ def formats(config: Config) -> list[FrameFormat]:
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]
+
+
+def _is_current(config: Config, inputs: str) -> bool:
+    """Whether nothing has changed since `run` has ended, and what it wrote can still be read."""
+    files = RunFiles.of(config)
+    if not is_current(files.record("prepare"), inputs):
+        return False
+    try:
+        index = Index.load(files.index)
+    except PixelPlayError:  # a stage that needs it says that `prepare` must run again
+        return False
+    return all(video.has_frames(formats(config)) for video in [*index.train, *index.test, *index.pseudo])
 
 
 def _require_possible(config: Config) -> None:

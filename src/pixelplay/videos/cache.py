@@ -4,7 +4,7 @@ One folder per video; in it one .npy per working size and a record of what was d
 changed is not decoded again; a killed run goes on with the first video that it had not finished.
 """
 
-import json
+import logging
 import math
 import shutil
 import threading
@@ -22,13 +22,16 @@ from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_jso
 from pixelplay.config import FrameFormat
 from pixelplay.digests import Digests
 from pixelplay.errors import DataError, PixelPlayError
-from pixelplay.videos.growing_npy import FrameWriter
+from pixelplay.videos.cache_record import read_record
+from pixelplay.videos.growing_npy import FrameWriter, frames_in
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.noise import noise_level
 from pixelplay.videos.originals import Originals, nearest
 from pixelplay.videos.sources import Frame
 from pixelplay.videos.truth_files import FrameLabels
 from pixelplay.videos.video import Video, format_name
+
+log = logging.getLogger(__name__)
 
 REPLACED = "replaced by its nearest readable neighbour"
 VERSION = 2  # of what a cached array holds; raise it when decoding or resizing changes
@@ -91,26 +94,25 @@ class FrameCache:
 
     def holds(self, raw: RawVideo, formats: list[FrameFormat]) -> bool:
         """Whether the video need not be decoded (again) to have all of `formats`."""
-        return self._record(raw) is not None and not self._missing(raw, formats)
+        record = self._record(raw)
+        return record is not None and not self._missing(raw, record, formats)
 
     def find(self, raw: RawVideo, formats: list[FrameFormat]) -> CachedVideo | None:
         """The cached video, or None where it must be decoded (again) to have all of `formats`."""
         record = self._record(raw)
-        if record is None or self._missing(raw, formats):
+        if record is None or self._missing(raw, record, formats):
             return None
         return _cached(raw, self._folder(raw), record, raw.labels.read() if raw.labels else None)
 
     def _record(self, raw: RawVideo) -> dict[str, Any] | None:
         """What was decoded from the source as it is now; None if it was never decoded or has changed since."""
-        try:
-            record = json.loads((self._folder(raw) / "decoded.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            return None
-        known = isinstance(record, dict) and record.get("source") == source_key(raw, self.digests)
-        return record if known else None
+        record = read_record(self._folder(raw) / "decoded.json")
+        return record if record is not None and record["source"] == source_key(raw, self.digests) else None
 
-    def _missing(self, raw: RawVideo, formats: list[FrameFormat]) -> list[FrameFormat]:
-        return [f for f in formats if not (self._folder(raw) / f"{format_name(f)}.npy").is_file()]
+    def _missing(self, raw: RawVideo, record: dict[str, Any], formats: list[FrameFormat]) -> list[FrameFormat]:
+        """Formats in which there is no array, or one that is damaged or has not just the frames of the record."""
+        paths = [(self._folder(raw) / f"{format_name(f)}.npy", f) for f in formats]
+        return [f for path, f in paths if frames_in(path, f) != len(record["numbers"])]
 
     def fill(
         self,
@@ -158,7 +160,8 @@ class FrameCache:
     def _decode(self, raw: RawVideo, formats: list[FrameFormat], advance: Callable[[int], Any]) -> CachedVideo:
         folder = self._folder(raw)
         labels = raw.labels.read() if raw.labels else None  # a bad label file is better known before the long decode
-        if self._record(raw) is None:  # what is there belongs to other files; another process's temporary files stay
+        known = self._record(raw)
+        if known is None:  # what is there belongs to other files; another process's temporary files stay
             for path in [folder / "decoded.json", *folder.glob("*.npy"), *folder.glob("objects-*.parquet")]:
                 path.unlink(missing_ok=True)
             for restored in folder.glob("restored-*"):
@@ -166,7 +169,10 @@ class FrameCache:
         source = source_key(
             raw, self.digests
         )  # before decoding, so that a file that changes meanwhile is decoded again next time
-        missing = self._missing(raw, formats)
+        missing = self._missing(raw, known, formats) if known else formats
+        for path in [folder / f"{format_name(f)}.npy" for f in missing]:
+            if path.exists():
+                log.warning(f"{path} is damaged: decoded again")
         with ExitStack() as stack:
             paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in missing]
             writers = [stack.enter_context(FrameWriter(p, f)) for p, f in zip(paths, missing, strict=True)]
