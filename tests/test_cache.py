@@ -1,5 +1,7 @@
 """The frame cache: exact contents, nothing decoded twice, bad frames treated as documented, kills survived."""
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -7,10 +9,11 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -544,14 +547,108 @@ def test_redecoding_leaves_the_temporary_files_of_another_running_process(tmp_pa
     assert other.read_bytes() == b"half"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
-def test_a_damaged_record_has_the_video_decoded_again(tmp_path: Path, text: str):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(lambda record, value=value: value for value in (None, [], {}, 3, "text")),
+        *(
+            lambda record, key=key: {name: value for name, value in record.items() if name != key}
+            for key in ("source", "numbers", "size", "noise", "problems")
+        ),
+        *(
+            lambda record, key=key, value=value: {**record, key: value}
+            for key, value in (
+                *(("numbers", value) for value in (None, [], "012", [0, 1], [0, 2, 1], [0, 1, 2**63], [0, 1, 2.5])),
+                *(("size", value) for value in (None, [64], [64, "48"], [0, 48], [64, 48, 1])),
+                *(("noise", value) for value in ([1.0], ["a", "b", "c"])),
+                *(("problems", value) for value in (None, [3], [[1, "a", "b"]], [["1", "a", "b", "c"]])),
+                ("more", 1),
+            )
+        ),
+    ],
+)
+def test_a_damaged_record_has_the_video_decoded_again(tmp_path: Path, damage: Callable[[Any], Any]):
+    write_frames(tmp_path / "01", range(3))
+    raw, passes = watched(tmp_path / "01")
+    [first] = fill(tmp_path / "cache", [raw], [GRAY])
+    path = tmp_path / "cache/train/01/decoded.json"
+    whole = path.read_bytes()
+    path.write_text(json.dumps(damage(json.loads(whole))))
+    [second] = fill(tmp_path / "cache", [raw], [GRAY])
+    assert len(passes) == 2
+    assert path.read_bytes() == whole
+    assert second.video.as_json() == first.video.as_json()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"numbers": [' + b"9" * 5000 + b"]}"])
+def test_a_record_that_is_no_json_has_the_video_decoded_again(tmp_path: Path, content: bytes):
     write_frames(tmp_path / "01", range(3))
     raw, passes = watched(tmp_path / "01")
     fill(tmp_path / "cache", [raw], [GRAY])
-    (tmp_path / "cache/train/01/decoded.json").write_text(text)
+    (tmp_path / "cache/train/01/decoded.json").write_bytes(content)
     fill(tmp_path / "cache", [raw], [GRAY])
     assert len(passes) == 2
+
+
+def test_a_high_bit_in_a_record_has_the_video_decoded_again(tmp_path: Path):
+    write_frames(tmp_path / "01", range(3))
+    raw, passes = watched(tmp_path / "01")
+    fill(tmp_path / "cache", [raw], [GRAY])
+    path = tmp_path / "cache/train/01/decoded.json"
+    whole = path.read_bytes()
+    for i, at in enumerate(range(0, len(whole), 13)):
+        path.write_bytes(whole[:at] + bytes([whole[at] | 0x80]) + whole[at + 1 :])
+        fill(tmp_path / "cache", [raw], [GRAY])
+        assert (len(passes), path.read_bytes()) == (2 + i, whole)
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+FIVE = np.zeros((5, 12, 16), np.uint8)  # what a video of five frames has in GRAY
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "header alone": lambda whole: whole[:128],
+    "cut in the header": lambda whole: whole[:70],
+    "cut in a frame": lambda whole: whole[:-1],
+    "longer": lambda whole: whole + b"\0",
+    "one frame short": lambda whole: npy(FIVE[:4]),
+    "one frame more": lambda whole: npy(np.zeros((6, 12, 16), np.uint8)),
+    "turned": lambda whole: npy(np.zeros((5, 16, 12), np.uint8)),
+    "flat": lambda whole: npy(FIVE.ravel()),
+    "no axis": lambda whole: npy(np.uint8(0)),
+    "int8": lambda whole: npy(FIVE.astype(np.int8)),
+    "by columns": lambda whole: npy(np.asfortranarray(FIVE)),
+    "another version": lambda whole: whole[:6] + b"\2" + whole[7:],
+    "no dictionary": lambda whole: whole.replace(b"{'descr", b"['descr"),
+    "a high bit": lambda whole: whole[:20] + b"\xe4" + whole[21:],
+    "negative": lambda whole: whole.replace(b"(5, 12", b"(-5,12"),
+    "something else": lambda whole: b"\x89PNG" + bytes(1000),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_array_is_not_held_and_is_decoded_again(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture):
+    write_frames(tmp_path / "01", range(5))
+    raw, passes = watched(tmp_path / "01")
+    [one] = fill(tmp_path / "cache", [raw], [GRAY, COLOR])
+    path, other = (tmp_path / "cache/train/01" / name for name in ("16x12-gray.npy", "14x10-rgb.npy"))
+    whole, untouched = path.read_bytes(), other.stat().st_mtime_ns
+    path.write_bytes(DAMAGES[name](whole))
+    assert not FrameCache(tmp_path / "cache").holds(raw, [GRAY])
+    assert FrameCache(tmp_path / "cache").holds(raw, [COLOR])
+    assert not one.video.has_frames([COLOR, GRAY])
+    if name != "one frame more":
+        with pytest.raises(MissingArtifactError, match=r"16x12-gray\.npy (is damaged|holds 4 frames).*src/prepare\.py"):
+            one.video.frames(GRAY)
+    fill(tmp_path / "cache", [raw], [GRAY, COLOR])
+    assert passes == [(True, True), (True, False)]
+    assert (path.read_bytes(), other.stat().st_mtime_ns) == (whole, untouched)
+    assert f"{path} is damaged: decoded again" in caplog.text
+    assert one.video.has_frames([COLOR, GRAY])
 
 
 # --- disk -----------------------------------------------------------------------------------------------------------
