@@ -3,21 +3,26 @@
 Beside each vector stands where it comes from, so that a score can be explained with the footage it was compared with.
 """
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
-from pixelplay.artifacts import read_json, write_json, write_table
-from pixelplay.errors import DataError
+from pixelplay.artifacts import damaged, read_model, read_table, write_json, write_table
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.features.patches import LOCAL, ClipFeatures, Noise, PatchFeatures
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES, Boxes
-from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.growing_npy import NpyWriter, is_npy
 from pixelplay.videos.video import Video
+
+
+log = logging.getLogger(__name__)
 
 
 def store(
@@ -29,8 +34,9 @@ def store(
     clip, as in `_sources`.
     """
     done = folder / "done.json"
-    if done.exists():
+    if done.exists() and _is_stored(folder):
         return
+    done.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     sources: dict[str, list[pd.DataFrame]] = {}
     with ExitStack() as stack:
@@ -48,6 +54,23 @@ def store(
     write_json(done, {"streams": list(sources)})
 
 
+class Done(BaseModel):
+    streams: list[str]
+
+
+def _is_stored(folder: Path) -> bool:
+    """Whether what `store` has written to a folder can still be read."""
+    try:
+        for stream in read_model(folder / "done.json", Done, made_by="train").streams:
+            rows = len(read_table(folder / f"{stream}.parquet", made_by="train"))
+            if not rows or not is_npy(folder / f"{stream}.npy") or len(np.load(folder / f"{stream}.npy", "r")) % rows:
+                raise damaged(folder / f"{stream}.npy", "train", "it can't be read, or does not go with its sources")
+    except (DamagedArtifactError, MissingArtifactError) as error:
+        log.warning(f"train: {folder.name} is made again: {error}")
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Chosen:
     """The coreset of a stream: its vectors float32 (M, D) as they were stored, and a row for each that says where it
@@ -59,6 +82,15 @@ class Chosen:
     whitening: np.ndarray | None
 
 
+def read_sources(path: Path, count: int) -> pd.DataFrame:
+    """The sources of a bank's `count` entries, as `Chosen.sources`; raises Missing- or DamagedArtifactError."""
+    table = read_table(path, made_by="train")
+    columns = ["video", "frame", *COORDINATES, "clip", "part"]
+    if list(table.columns) != columns or len(table) != count:
+        raise damaged(path, "train", f"{len(table)} rows of {', '.join(map(str, table.columns))} for {count} entries")
+    return table
+
+
 def choose(
     folders: list[Path], stream: str, config: CoresetConfig, shrinkage: float | None, seed: int, name: str
 ) -> Chosen:
@@ -66,7 +98,7 @@ def choose(
 
     Raises DataError, with the `name` of the detector, where no video has any.
     """
-    filled = [folder for folder in folders if stream in read_json(folder / "done.json", made_by="train")["streams"]]
+    filled = [folder for folder in folders if stream in read_model(folder / "done.json", Done, made_by="train").streams]
     if not filled:
         raise DataError(
             f"{name}/{stream}: no object was detected in any normal footage: lower objects.tubes.confidence, "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pixelplay.ablation.names import PICTURES, TITLES
 from pixelplay.artifacts import (
     RunFiles,
     append_json,
@@ -190,9 +191,8 @@ def _summary(files: RunFiles) -> Path:
 
 def _clear(files: RunFiles) -> None:
     """Remove what an ablation wrote with other settings; not a chosen fusion, which may be in use."""
-    for pattern in ("*.csv", "*.png", "summary.md"):
-        for path in files.ablation.glob(pattern):
-            path.unlink()
+    for name in ("summary.md", *(f"{table}.csv" for table in TITLES), *(f"{picture}.png" for picture in PICTURES)):
+        (files.ablation / name).unlink(missing_ok=True)
 
 
 def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Truth") -> None:

@@ -6,7 +6,6 @@ nothing may be chosen on them unseen.
 
 import json
 import logging
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from pixelplay.artifacts import (
     append_json,
     fingerprint,
     is_current,
+    outputs_of,
     read_json,
     read_table,
     recorded,
@@ -55,7 +55,7 @@ def run(config: Config) -> None:
     videos = _labelled(index)
     if not videos:
         files.metrics.unlink(missing_ok=True)
-        shutil.rmtree(files.thresholds, ignore_errors=True)
+        _clear(config, files)
         log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
         if any(video.masks or video.tracks for video in index.test):
             log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
@@ -72,15 +72,26 @@ def run(config: Config) -> None:
     key = _inputs(config, index)
     if not is_current(files.record("evaluate"), key):
         outputs = [files.metrics]
+        _clear(config, files)
         with recorded(files.record("evaluate"), key, outputs):
-            shutil.rmtree(files.thresholds, ignore_errors=True)  # of other settings
             metrics = _measure(config, files, index)
-            outputs += files.thresholds.glob("*.png")
+            outputs += [path for path in _threshold_pictures(config, files) if path.exists()]
             write_json(files.metrics, metrics)
             _log_evaluation(files, config, metrics)
     metrics = read_json(files.metrics, made_by="evaluate")
     text = metrics_text(metrics, frames_per_second(config))
     log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
+
+
+def _threshold_pictures(config: Config, files: RunFiles) -> list[Path]:
+    return [files.thresholds / f"{name}.png" for name in (*config.detectors, FUSED)]
+
+
+def _clear(config: Config, files: RunFiles) -> None:
+    """Remove the pictures that an evaluation with these or with other settings wrote."""
+    written = [path for path in outputs_of(files.record("evaluate")) if path.parent == files.thresholds]
+    for path in {*_threshold_pictures(config, files), *written}:
+        path.unlink(missing_ok=True)
 
 
 def frames_per_second(config: Config) -> dict[str, float]:

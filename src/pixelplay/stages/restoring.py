@@ -1,7 +1,6 @@
 """The second half of `prepare`: corrupted test frames found, put right, listed and shown."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, atomic, fingerprint, is_current, recorded, write_text
+from pixelplay.artifacts import RunFiles, atomic, fingerprint, is_current, recorded, remove_files, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
@@ -41,7 +40,7 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
     files.doubtful.unlink(missing_ok=True)
     if config.restore.flip != "none":
         _show_doubtful(config, files.doubtful, results, formats)
-    shutil.rmtree(files.restored_images, ignore_errors=True)
+    remove_files(files.restored_images, "**/" + "[0-9]" * 5 + "*.png")
     if config.restore.save_images:
         _save_images(files.restored_images, results)
     turned, denoised = int(table["flipped"].sum()), int((table["denoised"] != "").sum())
