@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from pixelplay.artifacts import write_json
 from pixelplay.config import DetectorConfig, Natural, Settings, validate
 from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.errors import DataError
 from pixelplay.features.chosen_videomae import (
     ChosenSettings,
     check_chosen,

@@ -21,7 +21,6 @@ from pixelplay.objects.boxes import COORDINATES, Boxes
 from pixelplay.videos.growing_npy import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 
-
 log = logging.getLogger(__name__)
 
 
