@@ -4,7 +4,6 @@ Frame labels come first: without them nothing is measured. Every evaluation on l
 nothing may be chosen on them unseen.
 """
 
-import json
 import logging
 import time
 from dataclasses import asdict
@@ -20,7 +19,9 @@ from pixelplay.artifacts import (
     fingerprint,
     is_current,
     outputs_of,
+    parse_json,
     read_json,
+    read_record,
     read_table,
     recorded,
     write_json,
@@ -32,6 +33,7 @@ from pixelplay.metrics.published import published_figures
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.scores.fuse import FUSED
 from pixelplay.stages import fuse, prepare
+from pixelplay.stages.score_tables import read_fused, read_scores
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -104,7 +106,7 @@ def frames_per_second(config: Config) -> dict[str, float]:
     for name in config.detectors:
         table = read_table(files.scores(name), "score")
         frames = int(((table["stream"] == name) & (table["split"] != "pseudo")).sum())  # those have their own record
-        seconds = read_json(files.record(f"score-{name}"), made_by="score")["seconds"]
+        seconds = read_record(files.record(f"score-{name}"), made_by="score").seconds
         speeds[name] = frames / max(seconds, 0.1)
     return speeds
 
@@ -136,11 +138,11 @@ def _labelled(index: Index) -> list[Video]:
 def _measure(config: Config, files: RunFiles, index: Index) -> dict[str, Any]:
     from pixelplay.stages.measuring import measure_objects  # SciPy is slow to import, and often nothing has changed
 
-    videos, table = _labelled(index), read_table(files.fused, "fuse")
+    videos, table = _labelled(index), read_fused(config, index)
     processed = _by_stream(table[table["split"] == "test"])
     fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
-    tables = {name: read_table(files.scores(name), "score") for name in config.detectors}
+    tables = {name: read_scores(config, name, index) for name in config.detectors}
     for name, raw in tables.items():
         unsmoothed = _by_stream(raw[raw["split"] == "test"])
         streams = {stream: _figures(processed[stream], videos, config) for stream in unsmoothed}
@@ -206,7 +208,7 @@ def _alarms(
 def _parameters(path: Path) -> int | None:
     """How many parameters a trained detector's detector.json says that it has; None where it does not say."""
     try:
-        count = json.loads(path.read_text(encoding="utf-8")).get("parameters")
+        count = parse_json(path.read_bytes()).get("parameters")
     except (OSError, ValueError, AttributeError):
         return None
     return count if isinstance(count, int) else None

@@ -2,8 +2,6 @@
 clips of held-out footage with pseudo-anomalies.
 """
 
-import csv
-import io
 import logging
 import os
 from dataclasses import astuple, fields
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from pixelplay.artifacts import (
     RunFiles,
+    csv_text,
     fingerprint,
     is_current,
     recorded,
@@ -181,11 +180,7 @@ def _render_key(config: Config) -> str:
 
 
 def _write_problems(path: Path, problems: list[Problem]) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([field.name for field in fields(Problem)])
-    rows.writerows(astuple(problem) for problem in problems)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([[field.name for field in fields(Problem)], *map(astuple, problems)]))
 
 
 def _summarise(index: Index, problems: list[Problem], files: RunFiles) -> None:
