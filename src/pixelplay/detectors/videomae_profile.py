@@ -3,6 +3,7 @@
 Nothing is hidden and nothing is drawn. What is learnt is one mean and one variance: the profile.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,10 +12,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pixelplay.artifacts import read_json, write_json
+from pixelplay.artifacts import write_json
 from pixelplay.config import DetectorConfig, Natural, Settings, validate
-from pixelplay.detectors.base import Scores
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.features.chosen_videomae import (
     ChosenSettings,
     check_chosen,
@@ -31,6 +32,8 @@ from pixelplay.progress import progress_bar
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
+
+log = logging.getLogger(__name__)
 
 DISTANCES = ("mse", "mahalanobis")
 FILE = "profile.safetensors"
@@ -77,7 +80,7 @@ class VideoMAEProfile:
         paths = [run.folder / f"{model.identity}-{i:05d}.safetensors" for i in range(len(videos))]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: profile") as bar:
             for video, path in zip(videos, paths, strict=True):
-                if not path.exists():  # a killed run goes on with the next video
+                if not self._is_made(path, model):  # a killed run goes on with the next video
                     self._profile_of(video, model).save(path)
                 bar.update(len(video))
         self._profile = joined(Profile.load(path, model.identity) for path in paths)
@@ -106,14 +109,20 @@ class VideoMAEProfile:
         write_json(folder / "detector.json", {**about, **identity_of(self._config)})
 
     def load(self, folder: Path) -> None:
-        saved = read_json(folder / "detector.json", made_by="train")
-        asked = identity_of(self._config)
-        identity = {key: saved.get(key) for key in asked}
-        if identity != asked:
-            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {asked}: train again")
-        model = same_videomae(self._settings, folder, self._device, saved["bf16"], saved["videomae"])
+        about = read_about(folder, AboutVideoMAE, identity_of(self._config))
+        model = same_videomae(self._settings, folder, self._device, about.bf16, about.videomae)
         self._use(model)
         self._profile = Profile.load(folder / FILE, model.identity)
+
+    def _is_made(self, path: Path, model: VideoMAE) -> bool:
+        try:
+            Profile.load(path, model.identity)
+        except MissingArtifactError:
+            return False
+        except DamagedArtifactError as error:
+            log.warning(f"{self.name}: made again: {error}")
+            return False
+        return True
 
     def _profile_of(self, video: Video, model: VideoMAE) -> Profile:
         positions = windows(len(video), model.frames, self._settings.stride)

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from pixelplay.artifacts import read_json, write_json
+from pixelplay.artifacts import write_json
 from pixelplay.config import DetectorConfig, Natural, Settings, validate
-from pixelplay.detectors.base import Scores
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
+from pixelplay.errors import DataError
 from pixelplay.features.chosen_videomae import (
     ChosenSettings,
     check_chosen,
@@ -137,12 +137,8 @@ class VideoMAEReconstruction:
         write_json(folder / "detector.json", {**about, **identity_of(self._config)})
 
     def load(self, folder: Path) -> None:
-        saved = read_json(folder / "detector.json", made_by="train")
-        asked = identity_of(self._config)
-        identity = {key: saved.get(key) for key in asked}
-        if identity != asked:
-            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {asked}: train again")
-        self._use(same_videomae(self._settings, folder, self._device, saved["bf16"], saved["videomae"]))
+        about = read_about(folder, AboutVideoMAE, identity_of(self._config))
+        self._use(same_videomae(self._settings, folder, self._device, about.bf16, about.videomae))
 
     def _compare_with_the_models_loss(self, heldout: list[Video]) -> None:
         """Log what the first held-out clips score beside the model's own loss; DataError where the two disagree."""

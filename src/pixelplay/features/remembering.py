@@ -3,22 +3,25 @@
 Beside each vector stands where it comes from, so that a score can be explained with the footage it was compared with.
 """
 
-import json
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
-from pixelplay.artifacts import read_json, write_json, write_table
-from pixelplay.errors import DataError
+from pixelplay.artifacts import damaged, read_model, read_table, write_json, write_table
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.features.patches import LOCAL, ClipFeatures, Noise, PatchFeatures
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES, Boxes
-from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.growing_npy import NpyWriter, is_npy
 from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
 
 
 def store(
@@ -31,7 +34,7 @@ def store(
     clip, as in `_sources`.
     """
     done = folder / "done.json"
-    if _backbone_of(done) == features.backbone.identity:
+    if done.exists() and _is_stored(folder, features.backbone.identity):
         return
     done.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,12 +54,25 @@ def store(
     write_json(done, {"streams": list(sources), "backbone": features.backbone.identity})
 
 
-def _backbone_of(done: Path) -> object:
-    """What the vectors beside this file were made with; None where there is none, or a damaged one."""
+class Done(BaseModel):
+    streams: list[str]
+    backbone: dict[str, str] = {}  # its identity
+
+
+def _is_stored(folder: Path, backbone: dict[str, str]) -> bool:
+    """Whether what `store` has written to a folder was made with this backbone, and can still be read."""
     try:
-        return json.loads(done.read_text(encoding="utf-8")).get("backbone")
-    except (OSError, ValueError, AttributeError):
-        return None
+        done = read_model(folder / "done.json", Done, made_by="train")
+        if done.backbone != backbone:
+            return False
+        for stream in done.streams:
+            rows = len(read_table(folder / f"{stream}.parquet", made_by="train"))
+            if not rows or not is_npy(folder / f"{stream}.npy") or len(np.load(folder / f"{stream}.npy", "r")) % rows:
+                raise damaged(folder / f"{stream}.npy", "train", "it can't be read, or does not go with its sources")
+    except (DamagedArtifactError, MissingArtifactError) as error:
+        log.warning(f"train: {folder.name} is made again: {error}")
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,15 @@ class Chosen:
     whitening: np.ndarray | None
 
 
+def read_sources(path: Path, count: int) -> pd.DataFrame:
+    """The sources of a bank's `count` entries, as `Chosen.sources`; raises Missing- or DamagedArtifactError."""
+    table = read_table(path, made_by="train")
+    columns = ["video", "frame", *COORDINATES, "clip", "part"]
+    if list(table.columns) != columns or len(table) != count:
+        raise damaged(path, "train", f"{len(table)} rows of {', '.join(map(str, table.columns))} for {count} entries")
+    return table
+
+
 def choose(
     folders: list[Path], stream: str, config: CoresetConfig, shrinkage: float | None, seed: int, name: str
 ) -> Chosen:
@@ -77,7 +102,7 @@ def choose(
 
     Raises DataError, with the `name` of the detector, where no video has any.
     """
-    filled = [folder for folder in folders if stream in read_json(folder / "done.json", made_by="train")["streams"]]
+    filled = [folder for folder in folders if stream in read_model(folder / "done.json", Done, made_by="train").streams]
     if not filled:
         raise DataError(
             f"{name}/{stream}: no object was detected in any normal footage: lower objects.tubes.confidence, "

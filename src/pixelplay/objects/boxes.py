@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import read_table, write_table
-from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.artifacts import damaged, read_table, write_table
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.videos.video import Video
 
 COORDINATES = ["x1", "y1", "x2", "y2"]
@@ -92,10 +92,19 @@ def save(boxes: Boxes, path: Path) -> None:
 
 
 def load(path: Path) -> Boxes:
-    """What `save` wrote; raises MissingArtifactError or, for a damaged file, PixelPlayError with what to do."""
-    table = read_table(path, made_by="detect")
-    if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
-        raise DataError(f"{path} is no table of boxes: delete it and run `python src/detect.py` again")
+    """What `save` wrote; raises MissingArtifactError, or DamagedArtifactError for a file that is no table of boxes.
+
+    That is removed: a table that is there counts as made.
+    """
+    try:
+        table = read_table(path, made_by="detect")
+        if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
+            raise damaged(path, "detect", "no table of boxes")
+        if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
+            raise damaged(path, "detect", "a number in it is not finite")
+    except DamagedArtifactError:
+        path.unlink()
+        raise
     return Boxes.of(
         table["position"].to_numpy(), table[COORDINATES].to_numpy(), table["class"].tolist(), table["confidence"]
     )

@@ -2,15 +2,23 @@
 clips of held-out footage with pseudo-anomalies.
 """
 
-import csv
-import io
 import logging
 import os
-import shutil
 from dataclasses import astuple, fields
+from glob import escape
 from pathlib import Path
 
-from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable, write_json, write_text
+from pixelplay.artifacts import (
+    RunFiles,
+    csv_text,
+    fingerprint,
+    is_current,
+    recorded,
+    remove_leftovers,
+    replaced_folder,
+    require_writable,
+    write_text,
+)
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
@@ -175,15 +183,9 @@ def _render(config: Config) -> None:
     if root.is_dir() and any(root.iterdir()) and not _render_record(root).is_file():
         raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")
     log.info(f"prepare: rendering the sample data set into {root}/")
-    new, old = root.with_name(f"{root.name}.new"), root.with_name(f"{root.name}.old")
-    for leftover in (new, old):  # of a killed run
-        shutil.rmtree(leftover, ignore_errors=True)
-    render_sample(new, sample, config.workers)
-    write_json(_render_record(new), {"fingerprint": _render_key(config), "outputs": []})
-    if root.exists():
-        os.replace(root, old)  # deleted in place, it would be unrecognisable if that were interrupted
-    os.replace(new, root)
-    shutil.rmtree(old, ignore_errors=True)
+    remove_leftovers(root.parent, f".*{escape(root.name)}*")
+    with replaced_folder(root) as new, recorded(_render_record(new), _render_key(config), []):
+        render_sample(new, sample, config.workers)
 
 
 def _render_record(root: Path) -> Path:
@@ -196,11 +198,7 @@ def _render_key(config: Config) -> str:
 
 
 def _write_problems(path: Path, problems: list[Problem]) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([field.name for field in fields(Problem)])
-    rows.writerows(astuple(problem) for problem in problems)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([[field.name for field in fields(Problem)], *map(astuple, problems)]))
 
 
 def _summarise(index: Index, problems: list[Problem], files: RunFiles) -> None:

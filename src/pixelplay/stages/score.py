@@ -3,12 +3,22 @@
 import logging
 import shutil
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, fingerprint, is_current, read_table, recorded, require_writable, write_table
+from pixelplay.artifacts import (
+    KEYS,
+    RunFiles,
+    fingerprint,
+    is_current,
+    read_table,
+    recorded,
+    require_writable,
+    write_table,
+)
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
@@ -108,17 +118,18 @@ def _score(config: Config, name: str, index: Index) -> None:
     for step in todo[left:]:
         step.record.unlink(missing_ok=True)  # of later steps, too: their rows are lost with the first one's
     for step in todo[left:]:
-        outputs = [files.scores(name)]
-        with recorded(step.record, step.inputs, outputs):
+        outputs: list[Path] = []
+        last = step is todo[-1]  # the others' tables still grow
+        with recorded(step.record, step.inputs, *([outputs] if last else [[], outputs])):
             _score_step(detector, files, name, step)
-            outputs += [path for path in [files.object_scores(name)] if path.exists()]
+            outputs += [path for path in (files.scores(name), files.object_scores(name)) if path.exists()]
     log.info(f"score: {name} -> {files.scores(name)}")
 
 
 def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) -> None:
     """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
     parts = files.scores(name).parent / f".{name}.parts-{step.inputs}"
-    for old in parts.parent.glob(f".{name}.parts-*"):
+    for old in parts.parent.glob(f".{escape(name)}.parts-{KEYS}"):
         if old != parts:
             shutil.rmtree(old)
     tables = _rows_of(files.scores(name), step.before)

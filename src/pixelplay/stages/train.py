@@ -4,7 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable
+from pixelplay.artifacts import KEYS, RunFiles, fingerprint, is_current, recorded, require_writable
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
@@ -59,7 +59,7 @@ def _train(config: Config, name: str, index: Index) -> None:
     folder = RunFiles.of(config).detector(name)
     key = inputs(config, name, index)
     unfinished = folder / f"training-{key}"  # a run with other inputs must not go on from this one's checkpoint
-    for old in folder.glob("training-*"):
+    for old in folder.glob(f"training-{KEYS}"):
         if old != unfinished:
             shutil.rmtree(old)
     device = find_device(config.device)

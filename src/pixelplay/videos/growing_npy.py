@@ -43,6 +43,15 @@ class NpyWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
+def is_npy(path: Path) -> bool:
+    """Whether a whole array lies there, as far as its header and the file's length tell."""
+    try:
+        np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # mapping more than there is fails
+        return False
+    return True
+
+
 class FrameWriter(NpyWriter):
     """Frames of one format, uint8 [T, H, W] or [T, H, W, 3]."""
 
