@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -15,13 +16,15 @@ from tests.pipeline import cached_video, files_below, walking_square
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
+from pixelplay.detectors.autoencoder import AutoencoderDetector
+from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.models.error_pooling import POOLINGS
 from pixelplay.scores import submission
 from pixelplay.scores.table import check
 from pixelplay.stages import ablate, evaluate, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index
-from pixelplay.videos.video import format_name
+from pixelplay.videos.video import Video, format_name
 
 STREAMS = {"conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)}
 STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate, "report": report}
@@ -370,6 +373,53 @@ def test_a_damaged_array_is_noticed_and_made_again_by_prepare_alone(place: Place
     assert place.run() == {"prepare"}
     assert path.read_bytes() == whole
     assert place.pending() == set()
+
+
+def killed_at(video: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Scoring stops when it comes to this video."""
+    score_video = AutoencoderDetector.score
+
+    def score_until(self: AutoencoderDetector, one: Video, causal: bool = False) -> Scores:
+        if one.id == video:
+            raise KeyboardInterrupt
+        return score_video(self, one, causal)
+
+    monkeypatch.setattr(AutoencoderDetector, "score", score_until)
+    return monkeypatch
+
+
+def test_a_damaged_part_of_the_scores_is_scored_again_and_not_joined(place: Place, monkeypatch: pytest.MonkeyPatch):
+    table = Path("outputs/tiny/scores/conv_ae.parquet")
+    whole = table.read_bytes()
+    Path(RECORDS["score"]).unlink()
+    last = read_index(place).test[-1].id
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_at(last, patch)
+        score.run(place.config())
+    first, second, *_ = sorted(Path("outputs/tiny/scores").glob(".conv_ae.parts-*/*.parquet"))
+    shutil.copy(second, first)  # of another video
+    second.write_bytes(second.read_bytes()[:-10])
+    score.run(place.config())
+    assert table.read_bytes() == whole
+
+
+def rows_changed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(video=table["video"].replace("01", "99"))
+
+
+@pytest.mark.parametrize("change", [rows_changed, lambda table: table[table["frame"] != 3], lambda table: table[:0]])
+def test_a_table_with_other_rows_than_the_index_has_is_not_scored(place: Place, change: Callable):
+    path, record = Path("outputs/tiny/scores/conv_ae.parquet"), Path("outputs/tiny/stages/score-conv_ae-pseudo.json")
+    whole = path.read_bytes()
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+    value = json.loads(record.read_text())
+    [output] = [one for one in value["outputs"] if one["path"].endswith(path.name)]
+    output["size"] = path.stat().st_size  # as if it had been written so
+    record.write_text(json.dumps(value))
+    assert "score" in place.pending()
+    score.run(place.config())
+    assert path.read_bytes() == whole
+    assert "score" not in place.pending()
 
 
 def test_a_damaged_index_is_written_again_by_prepare_as_its_reader_says(place: Place):
