@@ -72,7 +72,9 @@ def fill(
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Contents by name; without the cache's own notes: locks, and digests of the files it was filled from."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".lock" not in path.name]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != "digests"}
 
 
 def resized(image: np.ndarray, form: FrameFormat) -> np.ndarray:

@@ -21,7 +21,8 @@ from pixelplay.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
-FRESH = 2_000_000_000  # ns; a file that has changed so recently could change again within a tick of the system's clock
+TICK = 20_000_000  # ns within which a second change could leave a file's times as they are: twice the system's slowest
+COARSE_TICK = 2_000_000_000  # the same where file systems keep whole seconds
 SHOWN = 1000  # files from which on reading has a progress bar
 
 Identity = tuple[int, int, int, int, int]  # device, inode, size, mtime and ctime
@@ -49,25 +50,25 @@ class Digests:
             if self._known is None:
                 self._known = self._read()
             known = self._known
-            new = [p for p, one in found.items() if isinstance(one, tuple) and (p not in known or known[p][0] != one)]
-            digests = self._hash(new)
-            return [digests.get(p) or (one if isinstance(one := found[p], str) else known[p][1]) for p in wanted]
+            files = {path: one for path, one in found.items() if not isinstance(one, str)}
+            digests = self._hash({p: one for p, one in files.items() if p not in known or known[p][0] != one})
+            return [digests.get(p) or (known[p][1] if p in files else str(found[p])) for p in wanted]
 
-    def _hash(self, paths: list[str]) -> dict[str, str]:
-        """Read files; what may be remembered is."""
-        if not paths:
+    def _hash(self, files: dict[str, Identity]) -> dict[str, str]:
+        """Read files, and remember them as they are when they are opened."""
+        if not files:
             return {}
         assert self._known is not None
-        now, changed, digests = time.time_ns(), False, {}
-        shown = len(paths) if len(paths) >= SHOWN else 0
+        _let_settle(files.values())
+        digests: dict[str, str] = {}
+        shown = len(files) if len(files) >= SHOWN else 0
         with progress_bar(shown, "file", "reading contents") as bar, ThreadPoolExecutor() as pool:
-            for path, (identity, digest) in zip(paths, pool.map(_contents, paths), strict=True):
+            for path, (identity, digest) in zip(files, pool.map(_contents, files), strict=True):
                 digests[path] = digest
-                if identity and now - identity[-1] >= FRESH:
-                    self._known[path], changed = (identity, digest), True
+                if identity == files[path]:  # else it changes just now
+                    self._known[path] = identity, digest
                 bar.update()
-        if changed:
-            self._write()
+        self._write()
         return digests
 
     def _read(self) -> dict[str, tuple[Identity, str]]:
@@ -88,6 +89,16 @@ class Digests:
                 temporary.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body + b"\n")
         except OSError as error:  # a cache that may only be read, for instance: slower, and no less right
             log.warning(f"{self._path} cannot be written ({error.strerror}): every command reads these files again")
+
+
+def _let_settle(files: Iterable[Identity]) -> None:
+    """Wait until whatever changes one of these files from now on changes its ctime, too."""
+    now, wait = time.time_ns(), 0
+    for *_, changed in files:
+        tick = TICK if changed % 1_000_000_000 else COARSE_TICK
+        if now - changed < tick:
+            wait = max(wait, tick)
+    time.sleep(wait / 1_000_000_000)
 
 
 def _identity(path: str) -> Identity | str:
