@@ -423,10 +423,12 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """CSV of a header and rows. Text that a spreadsheet would take for a formula gets an apostrophe; see `csv_rows`."""
+    """CSV of a header and rows; NaN is an empty cell.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe, which `csv_rows` takes away.
+    """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_escaped(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in rows)
     return text.getvalue()
 
 
@@ -439,8 +441,10 @@ def csv_rows(text: str) -> list[list[str]]:
     return [[cell.removeprefix("'") for cell in row] for row in rows]
 
 
-def _escaped(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) and not NUMBER.fullmatch(cell) else cell
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return "" if isinstance(value, float) and math.isnan(value) else value
 
 
 def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> pd.DataFrame:
