@@ -211,19 +211,34 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     What another process has put there meanwhile stays. Raises OSError as `atomic` does.
     """
-    temporary = _temporary(path)
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        with _disk_errors(path, temporary / ".room"):
-            yield temporary
+    with _temporary_folder(path) as temporary:
+        yield temporary
         try:
             os.replace(temporary, path)
         except OSError:
             if not path.is_dir():
                 raise
+
+
+@contextmanager
+def atomic_named(path: Path) -> Iterator[Path]:
+    """Like `atomic`, for libraries that go by a file's name: the temporary path has it, in a folder of its own."""
+    with _temporary_folder(path) as folder:
+        yield folder / path.name
+        os.replace(folder / path.name, path)
+
+
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` that is there while the block runs."""
+    folder = _temporary(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        with _disk_errors(path, folder / ".room"):
+            yield folder
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

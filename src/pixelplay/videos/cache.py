@@ -4,7 +4,6 @@ One folder per video; in it one .npy per working size and a record of what was d
 changed is not decoded again; a killed run goes on with the first video that it had not finished.
 """
 
-import json
 import math
 import shutil
 import threading
@@ -13,13 +12,14 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
+from pydantic import BaseModel, Field, model_validator
 
-from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_json
-from pixelplay.config import FrameFormat
+from pixelplay.artifacts import atomic, fingerprint, parse_json, remove_leftovers, write_json
+from pixelplay.config import FrameFormat, Natural
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.videos.growing_npy import FrameWriter
 from pixelplay.videos.layouts.raw import RawVideo
@@ -43,6 +43,24 @@ class Problem:
     name: str
     problem: str
     treatment: str
+
+
+class Decoded(BaseModel):
+    """What decoded.json says of a video."""
+
+    source: str
+    numbers: Annotated[list[int], Field(min_length=1)]  # T, ascending
+    size: tuple[Natural, Natural]  # width and height
+    noise: list[Annotated[float, Field(ge=0)]] | None  # T
+    problems: list[tuple[int, str, str, str]]
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> "Decoded":
+        if (np.diff(np.array(self.numbers, np.int64)) <= 0).any():
+            raise ValueError("frame numbers that do not ascend")
+        if self.noise is not None and len(self.noise) != len(self.numbers):
+            raise ValueError(f"noise of {len(self.noise)} frames, numbers of {len(self.numbers)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -91,11 +109,10 @@ class FrameCache:
     def _record(self, raw: RawVideo) -> dict[str, Any] | None:
         """What was decoded from the source as it is now; None if it was never decoded or has changed since."""
         try:
-            record = json.loads((self._folder(raw) / "decoded.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
+            record = Decoded.model_validate(parse_json((self._folder(raw) / "decoded.json").read_bytes()))
+        except (OSError, ValueError):
             return None
-        known = isinstance(record, dict) and record.get("source") == source_key(raw)
-        return record if known else None
+        return record.model_dump() if record.source == source_key(raw) else None
 
     def _missing(self, raw: RawVideo, formats: list[FrameFormat]) -> list[FrameFormat]:
         return [f for f in formats if not (self._folder(raw) / f"{format_name(f)}.npy").is_file()]
