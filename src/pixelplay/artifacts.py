@@ -8,6 +8,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import math
 import os
 import platform
@@ -16,8 +17,8 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -29,6 +30,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, InUseError, MissingArtifactError, PixelPlayError
+
+log = logging.getLogger(__name__)
 
 HOST = re.sub(r"\W", "-", platform.node()) or "here"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a cell of a CSV starts with that is more than text
@@ -211,19 +214,34 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     What another process has put there meanwhile stays. Raises OSError as `atomic` does.
     """
-    temporary = _temporary(path)
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        with _disk_errors(path, temporary / ".room"):
-            yield temporary
+    with _temporary_folder(path) as temporary:
+        yield temporary
         try:
             os.replace(temporary, path)
         except OSError:
             if not path.is_dir():
                 raise
+
+
+@contextmanager
+def atomic_named(path: Path) -> Iterator[Path]:
+    """Like `atomic`, for libraries that go by a file's name: the temporary path has it, in a folder of its own."""
+    with _temporary_folder(path) as folder:
+        yield folder / path.name
+        os.replace(folder / path.name, path)
+
+
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` that is there while the block runs."""
+    folder = _temporary(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        with _disk_errors(path, folder / ".room"):
+            yield folder
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -332,6 +350,26 @@ def lock(path: Path, what: str, timeout: float = 0) -> Iterator[None]:
             own.release()
 
 
+@contextmanager
+def turn(path: Path, what: str, waiting: Callable[[], Any] = lambda: None) -> Iterator[None]:
+    """Like `lock`, for a file or folder `path` that several runs share: waits until the other process is done with it.
+
+    `waiting` is called every second meanwhile, and may raise to give up. The lock is a hidden file beside `path`.
+    """
+    place, told = path.with_name(f".{path.name}.lock"), False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock(place, what, timeout=1 if told else 0))
+                break
+            except InUseError as error:
+                if not told:
+                    log.info(f"waiting: {error}")
+                told = True
+                waiting()
+        yield
+
+
 def _holder_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
@@ -423,10 +461,12 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """CSV of a header and rows. Text that a spreadsheet would take for a formula gets an apostrophe; see `csv_rows`."""
+    """CSV of a header and rows; NaN is an empty cell.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe, which `csv_rows` takes away.
+    """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_escaped(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in rows)
     return text.getvalue()
 
 
@@ -439,8 +479,10 @@ def csv_rows(text: str) -> list[list[str]]:
     return [[cell.removeprefix("'") for cell in row] for row in rows]
 
 
-def _escaped(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) and not NUMBER.fullmatch(cell) else cell
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return "" if isinstance(value, float) and math.isnan(value) else value
 
 
 def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> pd.DataFrame:

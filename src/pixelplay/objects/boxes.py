@@ -1,5 +1,6 @@
 """Boxes of a video: what was found where in which frame; kept as one parquet per video and method."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +84,24 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def save(boxes: Boxes, path: Path) -> None:
-    """Write a parquet, atomically: columns position, x1, y1, x2, y2, class, confidence."""
+    """Write a parquet, atomically: columns position, x1, y1, x2, y2, class, confidence; and its own name."""
     table = pd.DataFrame({"position": boxes.position})
     table[COORDINATES] = boxes.xyxy
     table["class"] = pd.Series(boxes.label.tolist(), dtype="str")
     table["confidence"] = boxes.confidence
+    table.attrs["file"] = path.name
     write_table(path, table)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether `save` has written this file, under this name and to its end; its boxes are not read."""
+    import pyarrow.parquet  # slow to import, and most detectors ask for no boxes
+
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata
+        return json.loads(metadata[b"PANDAS_ATTRS"])["file"] == path.name
+    except Exception:  # pyarrow raises all kinds for damaged files
+        return False
 
 
 def load(path: Path) -> Boxes:
@@ -100,6 +113,8 @@ def load(path: Path) -> Boxes:
         table = read_table(path, made_by="detect")
         if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
             raise damaged(path, "detect", "no table of boxes")
+        if table.attrs.get("file") != path.name:
+            raise damaged(path, "detect", f"it was {table.attrs.get('file')}, with boxes of another video or method")
         if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
             raise damaged(path, "detect", "a number in it is not finite")
     except DamagedArtifactError:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import atomic, fingerprint
+from pixelplay.artifacts import atomic, fingerprint, turn
 from pixelplay.config import FrameFormat, RestoreConfig
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flips import judge
@@ -64,8 +64,9 @@ def restore(
         key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.model_dump())
         noise = np.where(denoised, video.noise, 0).astype(np.float32)
         folder = video.folder / f"restored-{key}"
-        missing = [f for f in formats if frames_in(folder / f"{format_name(f)}.npy", f) != len(video)]
-        _write(video, folder, judgement.flipped, noise, config.denoise.method, missing)
+        with turn(folder, f"restored video {video.id}"):
+            missing = [f for f in formats if frames_in(folder / f"{format_name(f)}.npy", f) != len(video)]
+            _write(video, folder, judgement.flipped, noise, config.denoise.method, missing)
         originals = video.originals
         after = replace(
             video,

@@ -13,6 +13,7 @@ from pixelplay.detectors import registry
 from pixelplay.digests import Digests
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import motion, yolo
+from pixelplay.objects.boxes import is_saved
 from pixelplay.objects.weights import at_hand, get_weights
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
@@ -88,7 +89,7 @@ def with_objects(config: Config, name: str, index: Index) -> Index:
     def add(video: Video) -> Video:
         paths = tuple(table(config, video, method) for method in chosen)
         for path in paths:
-            if not path.is_file():
+            if not is_saved(path):
                 raise MissingArtifactError(
                     f"{path}: no objects found with these settings: run `python src/detect.py` with the same options"
                 )

@@ -33,6 +33,7 @@ from pixelplay.report.pictures import (
 from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import ScoredVideo
 from pixelplay.stages import detecting
+from pixelplay.stages.score_tables import read_objects
 from pixelplay.training.device import find_device
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index

@@ -166,7 +166,6 @@ def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
 
 def _distributions(config: Config, outcome: Outcome) -> Iterator[Distribution]:
     """Raw scores of each detector's default stream; and of the fusion, where it was made for held-out footage, too."""
-    files = RunFiles.of(config)
     tables = {name: read_scores(config, name, outcome.index) for name in config.detectors}
     fused = read_fused(config, outcome.index)
     if "split" in fused:

@@ -55,6 +55,7 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
     files = RunFiles.of(config)
     results = restore_videos(config, index, index.test, formats)
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
+    table["noise_level"] = table["noise_level"].astype(float).round(2)
     write_text(files.restoration, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
     files.doubtful.unlink(missing_ok=True)
     if config.restore.flip != "none":

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_json
+from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, turn, write_json
 from pixelplay.config import FrameFormat
 from pixelplay.digests import Digests
 from pixelplay.errors import DataError, PixelPlayError
@@ -137,7 +137,12 @@ class FrameCache:
             advance(frames)
 
         def one(raw: RawVideo) -> CachedVideo:
-            cached = self.find(raw, formats) or self._decode(raw, formats, count)
+            cached = self.find(raw, formats)
+            if cached is None:
+                with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
+                    cached = self.find(raw, formats) or self._decode(
+                        raw, formats, count
+                    )  # another run may have done it
             _check_share(raw, cached, max_unreadable)  # of cached videos, too: another run's limit may have been higher
             return cached
 
@@ -161,7 +166,7 @@ class FrameCache:
         folder = self._folder(raw)
         labels = raw.labels.read() if raw.labels else None  # a bad label file is better known before the long decode
         known = self._record(raw)
-        if known is None:  # what is there belongs to other files; another process's temporary files stay
+        if known is None:  # what is there belongs to other files
             for path in [folder / "decoded.json", *folder.glob("*.npy"), *folder.glob("objects-*.parquet")]:
                 path.unlink(missing_ok=True)
             for restored in folder.glob("restored-*"):

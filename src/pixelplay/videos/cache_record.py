@@ -18,7 +18,7 @@ class DecodedRecord(BaseModel):
     source: str  # key of the files it was decoded from
     numbers: Annotated[list[Int64], Field(min_length=1)]  # T, strictly increasing
     size: tuple[Pixels, Pixels]  # width and height of the original frames
-    noise: list[Finite] | None  # T levels of test frames
+    noise: list[Annotated[Finite, Field(ge=0)]] | None  # T levels of test frames
     problems: list[tuple[Int64, str, str, str]]  # frame number, name, problem, treatment
     seconds: list[Finite] | None = None  # T
     fps: Finite | None = None
