@@ -21,7 +21,7 @@ from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, MissingArtifactError, PixelPlayError, WeightsError
+from pixelplay.errors import ConfigError, MissingArtifactError, WeightsError
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import load
 from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, report, score, show_objects, status, train
