@@ -4,8 +4,8 @@ python src/ablate.py experiment=ped2 dataset.root=data/ped2                     
 python src/ablate.py experiment=ped2 dataset.root=data/ped2 ablate.search=true     and a fusion file for fuse.py
 """
 
-from pixelplay.commands import command
+from pixelplay.commands import stage_command
 from pixelplay.stages import ablate
 
 if __name__ == "__main__":
-    command(ablate.run)
+    stage_command(ablate.run)

@@ -3,8 +3,8 @@
 python src/evaluate.py experiment=ped2 dataset.root=data/ped2
 """
 
-from pixelplay.commands import command
+from pixelplay.commands import stage_command
 from pixelplay.stages import evaluate
 
 if __name__ == "__main__":
-    command(evaluate.run)
+    stage_command(evaluate.run)

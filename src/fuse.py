@@ -3,8 +3,8 @@
 python src/fuse.py experiment=ped2 dataset.root=data/ped2
 """
 
-from pixelplay.commands import command
+from pixelplay.commands import stage_command
 from pixelplay.stages import fuse
 
 if __name__ == "__main__":
-    command(fuse.run)
+    stage_command(fuse.run)

@@ -3,8 +3,8 @@
 python src/prepare.py experiment=ped2 dataset.root=data/ped2
 """
 
-from pixelplay.commands import command
+from pixelplay.commands import stage_command
 from pixelplay.stages import prepare
 
 if __name__ == "__main__":
-    command(prepare.run)
+    stage_command(prepare.run)

@@ -4,8 +4,8 @@ python src/report.py experiment=ped2 dataset.root=data/ped2
 python src/report.py experiment=ped2 dataset.root=data/ped2 'report.clips=[Test001,Test004]'
 """
 
-from pixelplay.commands import command
+from pixelplay.commands import stage_command
 from pixelplay.stages import report
 
 if __name__ == "__main__":
-    command(report.run)
+    stage_command(report.run)

@@ -3,8 +3,8 @@
 python src/score.py experiment=ped2 dataset.root=data/ped2
 """
 
-from pixelplay.commands import command
+from pixelplay.commands import stage_command
 from pixelplay.stages import score
 
 if __name__ == "__main__":
-    command(score.run)
+    stage_command(score.run)

@@ -3,8 +3,8 @@
 python src/train.py experiment=ped2 dataset.root=data/ped2
 """
 
-from pixelplay.commands import command
+from pixelplay.commands import stage_command
 from pixelplay.stages import train
 
 if __name__ == "__main__":
-    command(train.run)
+    stage_command(train.run)

@@ -14,6 +14,7 @@ from pixelplay.artifacts import (
     atomic,
     fingerprint,
     is_current,
+    lock,
     read_json,
     recorded,
     remove_leftovers,
@@ -22,7 +23,7 @@ from pixelplay.artifacts import (
     write_text,
 )
 from pixelplay.commands import load_config
-from pixelplay.errors import MissingArtifactError, PixelPlayError
+from pixelplay.errors import InUseError, MissingArtifactError, PixelPlayError
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
@@ -154,6 +155,58 @@ def test_a_run_s_files_lie_below_its_experiment_and_its_name():
     assert named.detector("conv_ae") == Path("checkpoints/ped2/wide/conv_ae")
     assert named.submission == Path("submissions/ped2/wide.csv")
     assert named.cache == base.cache  # shared
+
+
+# --- locks ----------------------------------------------------------------------------------------------------------
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from pixelplay.artifacts import lock
+with lock(Path(sys.argv[1]), "the run"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def holder_of(path: Path) -> subprocess.Popen[str]:
+    """Another process that has taken the lock."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_lock_is_refused_while_another_process_holds_it_and_names_that(tmp_path: Path):
+    path = tmp_path / "run/.lock"
+    other = holder_of(path)
+    try:
+        told = rf"the run is in use by process {other.pid} on .*-c .*stop it"
+        with pytest.raises(InUseError, match=told), lock(path, "the run"):
+            pytest.fail("two processes hold the lock")
+    finally:
+        other.kill()
+        other.wait()
+    with lock(path, "the run"):  # freed by the system, although the other was killed
+        assert sorted(names(tmp_path)) == ["run/.lock", "run/.lock.json"]
+    assert names(tmp_path) == ["run/.lock"]
+
+
+def test_a_lock_is_free_again_after_a_block_that_failed(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="died"), lock(tmp_path / ".lock", "it"):
+        raise RuntimeError("died")
+    with lock(tmp_path / ".lock", "it"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_nobody_can_write_to_needs_no_lock(tmp_path: Path):
+    (tmp_path / "sealed").mkdir(mode=0o500)
+    with lock(tmp_path / "sealed/.lock", "it"):
+        assert names(tmp_path) == []
 
 
 # --- fingerprints ---------------------------------------------------------------------------------------------------

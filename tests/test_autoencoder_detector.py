@@ -13,7 +13,7 @@ from pixelplay.commands import load_config
 from pixelplay.config import DetectorConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.autoencoder import AutoencoderDetector
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 from pixelplay.models.error_pooling import POOLINGS
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
@@ -199,7 +199,7 @@ def test_a_damaged_checkpoint_is_refused_with_what_to_do(trained: Path, tmp_path
     path = tmp_path / "saved" / name
     content = path.read_bytes()
     path.write_bytes({"truncated": content[: len(content) // 2], "garbage": b"\x93" * 500, "empty": b""}[damage])
-    with pytest.raises(PixelPlayError, match=rf"{name} is damaged .*delete it and"):
+    with pytest.raises(DamagedArtifactError, match=rf"{name} is damaged .*run `python src/train\.py"):
         loaded(tmp_path / "saved")
 
 
@@ -208,7 +208,7 @@ def test_weights_of_another_network_are_refused(trained: Path, tmp_path: Path):
     weights = load_file(trained / "weights.safetensors")
     weights.pop("encoder.0.weight")
     save_file(weights, tmp_path / "saved" / "weights.safetensors")
-    with pytest.raises(DataError, match=r"encoder\.0\.weight"):
+    with pytest.raises(DamagedArtifactError, match=r"encoder\.0\.weight"):
         loaded(tmp_path / "saved")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from pixelplay.config import validate
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.memory import bank as module
 from pixelplay.memory.bank import Bank, BankConfig
 
@@ -141,7 +141,7 @@ def test_a_damaged_index_is_refused_and_never_given_to_faiss(damage: str, tmp_pa
     flipped = data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
     path.write_bytes({"cut": data[:-1], "empty": b"", "flipped": flipped}[damage])
     monkeypatch.setattr(faiss, "deserialize_index", lambda _: pytest.fail("read all the same"))
-    with pytest.raises(DataError, match=r"spatial\.faiss is damaged.*delete both and run `python src/train\.py`"):
+    with pytest.raises(DamagedArtifactError, match=r"spatial\.faiss is damaged.*run `python src/train\.py`"):
         Bank.load(path, FEATURES)
 
 
@@ -150,10 +150,10 @@ def test_a_description_that_lacks_something_is_refused(text: str, tmp_path):
     path = tmp_path / "spatial.faiss"
     Bank.build(vectors(9, 4, seed=9), config("flat"), FEATURES, seed=0).save(path)
     path.with_suffix(".json").write_text(text)
-    with pytest.raises(DataError, match="delete both"):
+    with pytest.raises(DamagedArtifactError, match=r"spatial\.json is damaged \(.*python src/train\.py"):
         Bank.load(path, FEATURES)
     path.with_suffix(".json").write_text("{")
-    with pytest.raises(PixelPlayError, match="delete it"):
+    with pytest.raises(DamagedArtifactError, match=r"spatial\.json is damaged \(.*python src/train\.py"):
         Bank.load(path, FEATURES)
 
 
@@ -163,7 +163,7 @@ def test_settings_that_were_tampered_with_are_refused(tmp_path):
     about = json.loads(path.with_suffix(".json").read_text())
     about["settings"]["index"] = "lsh"
     path.with_suffix(".json").write_text(json.dumps(about))
-    with pytest.raises(ConfigError, match=r"spatial\.json\.index='lsh'"):
+    with pytest.raises(DamagedArtifactError, match=r"spatial\.json is damaged \(settings\.index"):
         Bank.load(path, FEATURES)
 
 

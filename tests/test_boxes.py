@@ -1,15 +1,17 @@
 """Tables of boxes: order, clipping, overlap by hand, and what a file gives back."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.pipeline import cached_video, walking_square
 
 from pixelplay.errors import MissingArtifactError, PixelPlayError
-from pixelplay.objects.boxes import Boxes, boxes_of, clip, iou, join, load, save
+from pixelplay.objects.boxes import Boxes, boxes_of, clip, iou, is_saved, join, load, save
 
 
 def table(*rows: tuple) -> Boxes:
@@ -43,13 +45,37 @@ def test_a_block_counts_its_frames_from_0():
 @pytest.mark.parametrize("given_rows", [[], [CAR], [CAR, PERSON, BLOB]])
 def test_a_file_gives_back_what_was_saved_with_the_same_bytes_each_time(tmp_path: Path, given_rows: list[tuple]):
     boxes = table(*given_rows)
-    for name in ("a", "b"):
-        save(boxes, tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    again = load(tmp_path / "a")
+    for folder in ("1", "2"):
+        save(boxes, tmp_path / folder / "a")
+    assert (tmp_path / "1/a").read_bytes() == (tmp_path / "2/a").read_bytes()
+    assert is_saved(tmp_path / "1/a")
+    again = load(tmp_path / "1/a")
     assert rows(again) == given_rows
     assert (again.position.dtype, again.xyxy.dtype, again.confidence.dtype) == (np.int64, np.float32, np.float32)
     assert again.xyxy.shape == (len(given_rows), 4)
+
+
+DAMAGES = {
+    "cut": lambda path, other: path.write_bytes(path.read_bytes()[:-1]),
+    "half": lambda path, other: path.write_bytes(path.read_bytes()[:200]),
+    "empty": lambda path, other: path.write_bytes(b""),
+    "text": lambda path, other: path.write_bytes(b"\x93" * 500),
+    "another video's": lambda path, other: shutil.copy(other, path),
+    "not ours": lambda path, other: pd.DataFrame({"position": [1]}).to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_or_foreign_table_is_not_saved_and_is_removed_by_its_reader(tmp_path: Path, name: str):
+    for file in ("one", "other"):
+        save(table(CAR), tmp_path / file)
+    DAMAGES[name](tmp_path / "one", tmp_path / "other")
+    assert not is_saved(tmp_path / "one")
+    with pytest.raises(PixelPlayError, match=r"one is damaged.*src/detect\.py"):
+        load(tmp_path / "one")
+    assert not (tmp_path / "one").exists()
+    assert is_saved(tmp_path / "other")
+    assert not is_saved(tmp_path / "none")
 
 
 def test_a_damaged_or_missing_file_is_told_with_what_to_do(tmp_path: Path):

@@ -1,5 +1,7 @@
 """The frame cache: exact contents, nothing decoded twice, bad frames treated as documented, kills survived."""
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -7,10 +9,11 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,13 +36,14 @@ from tests.footage import (
 )
 
 from pixelplay.config import FrameFormat
+from pixelplay.digests import Digests
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
 from pixelplay.videos.cache import CachedVideo, FrameCache, UnreadableVideos, source_key, truth_key
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.sources import Frame
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
 from pixelplay.videos.video_file import VideoFile
 
 PLAIN = FrameFormat(height=8, width=8, gray=True)
@@ -69,7 +73,9 @@ def fill(
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Contents by name; without the cache's own notes: locks, and digests of the files it was filled from."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".lock" not in path.name]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != "digests"}
 
 
 def resized(image: np.ndarray, form: FrameFormat) -> np.ndarray:
@@ -168,18 +174,12 @@ def test_a_second_fill_decodes_nothing_and_gives_the_same(tmp_path: Path):
     assert second.problems == first.problems != []
 
 
-def test_a_changed_touched_added_or_removed_frame_has_only_its_own_video_decoded_again(tmp_path: Path):
+def test_a_changed_added_renamed_or_removed_frame_has_only_its_own_video_decoded_again(tmp_path: Path):
     for name in ("01", "02"):
         write_frames(tmp_path / name, range(4))
     changed = tmp_path / "01/001.png"
-
-    def touch() -> None:
-        stat = changed.stat()
-        os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-
     changes = [
         lambda: changed.write_bytes(encoded(".png", seed=77)),
-        touch,
         lambda: write_frames(tmp_path / "01", [4]),
         lambda: (tmp_path / "01/000.png").unlink(),
         lambda: (tmp_path / "01/002.png").rename(tmp_path / "01/020.png"),
@@ -253,25 +253,78 @@ def test_progress_counts_every_decoded_frame_and_no_cached_one(tmp_path: Path):
     assert sum(counted) == 4
 
 
-def test_the_truth_key_changes_with_label_and_mask_files_and_the_source_key_does_not(tmp_path: Path):
-    write_frames(tmp_path / "01", range(2))
-    write_frames(tmp_path / "masks", range(2))
-    (tmp_path / "l.csv").write_text("a")
-    bare = folder_video(tmp_path / "01")
-    raw = with_changes(
-        bare,
-        labels=LabelFile(tmp_path / "l.csv", lambda: FrameLabels(Path(), np.arange(0), np.arange(0))),
-        masks=PixelMasks("images", str(tmp_path / "masks"), {}),
+def with_truth(folder: Path) -> RawVideo:
+    """A video of 2 frames with a label file, a folder of masks and a track file."""
+    write_frames(folder / "01", range(2))
+    write_frames(folder / "masks", range(2))
+    for name in ("labels.csv", "tracks.csv"):
+        (folder / name).write_text("a")
+    return with_changes(
+        folder_video(folder / "01"),
+        labels=LabelFile(folder / "labels.csv", lambda: FrameLabels(Path(), np.arange(0), np.arange(0))),
+        masks=PixelMasks("images", str(folder / "masks"), {}),
+        tracks=TrackFile(folder / "tracks.csv"),
     )
-    keys = [truth_key(bare), truth_key(raw)]
-    (tmp_path / "l.csv").write_text("ab")
-    keys.append(truth_key(raw))
+
+
+def rewritten(path: Path, content: bytes) -> None:
+    """Other contents of the same length under the same times, as when another archive is unpacked in its place."""
+    before = path.stat()
+    assert len(content) == before.st_size and content != path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def keys_of(raw: RawVideo, folder: Path) -> tuple[str, str]:
+    """As a new process finds them."""
+    digests = Digests(folder / "digests")
+    return source_key(raw, digests), truth_key(raw, digests)
+
+
+def test_the_truth_key_changes_with_label_and_mask_files_and_the_source_key_does_not(tmp_path: Path):
+    raw = with_truth(tmp_path)
+    bare = with_changes(raw, labels=None, masks=None, tracks=None)
+    keys = [keys_of(bare, tmp_path), keys_of(with_changes(raw, tracks=None), tmp_path), keys_of(raw, tmp_path)]
+    (tmp_path / "labels.csv").write_text("ab")
+    keys.append(keys_of(raw, tmp_path))
     (tmp_path / "masks/001.png").unlink()
-    keys.append(truth_key(raw))
-    keys.append(truth_key(with_changes(raw, tracks=TrackFile(tmp_path / "l.csv"))))
-    assert len(set(keys)) == len(keys)
-    assert keys[-1] == truth_key(with_changes(raw, tracks=TrackFile(tmp_path / "l.csv")))
-    assert source_key(bare) == source_key(raw)
+    keys.append(keys_of(raw, tmp_path))
+    assert len({truth for _, truth in keys}) == len(keys)
+    assert len({source for source, _ in keys}) == 1
+    assert keys_of(raw, tmp_path) == keys[-1]
+
+
+@pytest.mark.parametrize(
+    "name, changed", [("01/001.png", 0), ("masks/000.png", 1), ("labels.csv", 1), ("tracks.csv", 1)]
+)
+def test_files_replaced_under_the_same_size_and_times_are_noticed(tmp_path: Path, name: str, changed: int):
+    raw, path = with_truth(tmp_path), tmp_path / name
+    before = keys_of(raw, tmp_path)
+    rewritten(path, path.read_bytes()[:-1] + b"!")
+    after = keys_of(raw, tmp_path)
+    assert [one != other for one, other in zip(before, after, strict=True)] == [changed == 0, changed == 1]
+
+
+def test_times_and_places_of_frames_do_not_matter(tmp_path: Path):
+    write_frames(tmp_path / "here/01", range(2))
+    before = source_key(folder_video(tmp_path / "here/01"), Digests(tmp_path / "digests"))
+    os.utime(tmp_path / "here/01/000.png", ns=(1, 1))
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert source_key(folder_video(tmp_path / "there/01"), Digests(tmp_path / "digests")) == before
+
+
+def test_two_videos_swapped_where_all_sizes_and_times_are_equal_are_both_decoded_again(tmp_path: Path):
+    form = FrameFormat(height=HEIGHT, width=WIDTH, gray=True)
+    for name, seed in (("01", 1), ("02", 2)):
+        for path in write_frames(tmp_path / name, range(3), "{:03d}.bmp", seed=seed):
+            os.utime(path, (5, 5))
+    fill(tmp_path / "cache", [folder_video(tmp_path / name) for name in ("01", "02")], [form])
+    first = np.load(tmp_path / "cache/train/01/64x48-gray.npy")
+    for old, new in (("01", "03"), ("02", "01"), ("03", "02")):
+        (tmp_path / old).rename(tmp_path / new)
+    one, two = fill(tmp_path / "cache", [folder_video(tmp_path / name) for name in ("01", "02")], [form])
+    assert np.array_equal(two.video.frames(form), first)
+    assert not np.array_equal(one.video.frames(form), first)
 
 
 # --- bad frames -----------------------------------------------------------------------------------------------------
@@ -507,14 +560,108 @@ def test_redecoding_leaves_the_temporary_files_of_another_running_process(tmp_pa
     assert other.read_bytes() == b"half"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
-def test_a_damaged_record_has_the_video_decoded_again(tmp_path: Path, text: str):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(lambda record, value=value: value for value in (None, [], {}, 3, "text")),
+        *(
+            lambda record, key=key: {name: value for name, value in record.items() if name != key}
+            for key in ("source", "numbers", "size", "noise", "problems")
+        ),
+        *(
+            lambda record, key=key, value=value: {**record, key: value}
+            for key, value in (
+                *(("numbers", value) for value in (None, [], "012", [0, 1], [0, 2, 1], [0, 1, 2**63], [0, 1, 2.5])),
+                *(("size", value) for value in (None, [64], [64, "48"], [0, 48], [64, 48, 1])),
+                *(("noise", value) for value in ([1.0], ["a", "b", "c"])),
+                *(("problems", value) for value in (None, [3], [[1, "a", "b"]], [["1", "a", "b", "c"]])),
+                ("more", 1),
+            )
+        ),
+    ],
+)
+def test_a_damaged_record_has_the_video_decoded_again(tmp_path: Path, damage: Callable[[Any], Any]):
+    write_frames(tmp_path / "01", range(3))
+    raw, passes = watched(tmp_path / "01")
+    [first] = fill(tmp_path / "cache", [raw], [GRAY])
+    path = tmp_path / "cache/train/01/decoded.json"
+    whole = path.read_bytes()
+    path.write_text(json.dumps(damage(json.loads(whole))))
+    [second] = fill(tmp_path / "cache", [raw], [GRAY])
+    assert len(passes) == 2
+    assert path.read_bytes() == whole
+    assert second.video.as_json() == first.video.as_json()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"numbers": [' + b"9" * 5000 + b"]}"])
+def test_a_record_that_is_no_json_has_the_video_decoded_again(tmp_path: Path, content: bytes):
     write_frames(tmp_path / "01", range(3))
     raw, passes = watched(tmp_path / "01")
     fill(tmp_path / "cache", [raw], [GRAY])
-    (tmp_path / "cache/train/01/decoded.json").write_text(text)
+    (tmp_path / "cache/train/01/decoded.json").write_bytes(content)
     fill(tmp_path / "cache", [raw], [GRAY])
     assert len(passes) == 2
+
+
+def test_a_high_bit_in_a_record_has_the_video_decoded_again(tmp_path: Path):
+    write_frames(tmp_path / "01", range(3))
+    raw, passes = watched(tmp_path / "01")
+    fill(tmp_path / "cache", [raw], [GRAY])
+    path = tmp_path / "cache/train/01/decoded.json"
+    whole = path.read_bytes()
+    for i, at in enumerate(range(0, len(whole), 13)):
+        path.write_bytes(whole[:at] + bytes([whole[at] | 0x80]) + whole[at + 1 :])
+        fill(tmp_path / "cache", [raw], [GRAY])
+        assert (len(passes), path.read_bytes()) == (2 + i, whole)
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+FIVE = np.zeros((5, 12, 16), np.uint8)  # what a video of five frames has in GRAY
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "header alone": lambda whole: whole[:128],
+    "cut in the header": lambda whole: whole[:70],
+    "cut in a frame": lambda whole: whole[:-1],
+    "longer": lambda whole: whole + b"\0",
+    "one frame short": lambda whole: npy(FIVE[:4]),
+    "one frame more": lambda whole: npy(np.zeros((6, 12, 16), np.uint8)),
+    "turned": lambda whole: npy(np.zeros((5, 16, 12), np.uint8)),
+    "flat": lambda whole: npy(FIVE.ravel()),
+    "no axis": lambda whole: npy(np.uint8(0)),
+    "int8": lambda whole: npy(FIVE.astype(np.int8)),
+    "by columns": lambda whole: npy(np.asfortranarray(FIVE)),
+    "another version": lambda whole: whole[:6] + b"\2" + whole[7:],
+    "no dictionary": lambda whole: whole.replace(b"{'descr", b"['descr"),
+    "a high bit": lambda whole: whole[:20] + b"\xe4" + whole[21:],
+    "negative": lambda whole: whole.replace(b"(5, 12", b"(-5,12"),
+    "something else": lambda whole: b"\x89PNG" + bytes(1000),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_array_is_not_held_and_is_decoded_again(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture):
+    write_frames(tmp_path / "01", range(5))
+    raw, passes = watched(tmp_path / "01")
+    [one] = fill(tmp_path / "cache", [raw], [GRAY, COLOR])
+    path, other = (tmp_path / "cache/train/01" / name for name in ("16x12-gray.npy", "14x10-rgb.npy"))
+    whole, untouched = path.read_bytes(), other.stat().st_mtime_ns
+    path.write_bytes(DAMAGES[name](whole))
+    assert not FrameCache(tmp_path / "cache").holds(raw, [GRAY])
+    assert FrameCache(tmp_path / "cache").holds(raw, [COLOR])
+    assert not one.video.has_frames([COLOR, GRAY])
+    if name != "one frame more":
+        with pytest.raises(MissingArtifactError, match=r"16x12-gray\.npy (is damaged|holds 4 frames).*src/prepare\.py"):
+            one.video.frames(GRAY)
+    fill(tmp_path / "cache", [raw], [GRAY, COLOR])
+    assert passes == [(True, True), (True, False)]
+    assert (path.read_bytes(), other.stat().st_mtime_ns) == (whole, untouched)
+    assert f"{path} is damaged: decoded again" in caplog.text
+    assert one.video.has_frames([COLOR, GRAY])
 
 
 # --- disk -----------------------------------------------------------------------------------------------------------

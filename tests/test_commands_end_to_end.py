@@ -98,7 +98,7 @@ def test_killed_in_every_stage_the_same_command_ends_with_the_same_submission(un
     def there(pattern: str) -> Callable[[], bool]:
         return lambda: any(tmp_path.glob(pattern))
 
-    kill_when(there("data/.tiny.new.unfinished/*/*/*.jpg"), tmp_path, *command)  # rendering
+    kill_when(there("data/.*.tmp/*/*/*.jpg"), tmp_path, *command)  # rendering
     assert not (tmp_path / "data/tiny").exists()
     kill_when(there("cache/*/*/*/.*.tmp"), tmp_path, *command)  # decoding
     assert not (tmp_path / "outputs/tiny/index.json").exists()
@@ -112,8 +112,8 @@ def test_killed_in_every_stage_the_same_command_ends_with_the_same_submission(un
     folder, _ = undisturbed
     for name in ("submissions/tiny.csv", "outputs/tiny/metrics.json", "outputs/tiny/fused.parquet"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
-    # Nothing half-written is left, but the hidden .rendered.json.
-    assert {path.name for path in files_below(tmp_path) if path.name.startswith(".")} == {".rendered.json"}
+    # Nothing half-written is left, but the hidden .rendered.json and the lock.
+    assert {path.name for path in files_below(tmp_path) if path.name.startswith(".")} == {".rendered.json", ".lock"}
 
 
 def test_ctrl_c_ends_training_with_a_word_and_status_130(undisturbed, tmp_path: Path):

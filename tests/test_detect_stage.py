@@ -21,10 +21,9 @@ from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, MissingArtifactError, PixelPlayError, WeightsError
+from pixelplay.errors import ConfigError, MissingArtifactError, WeightsError
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import load
-from pixelplay.objects.weights import content_key
 from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, report, score, show_objects, status, train
 
 __all__ = ["unplugged"]  # a fixture
@@ -180,7 +179,7 @@ def test_a_detector_gets_the_boxes_of_its_videos_and_blocks_in_training_and_scor
 
 def test_a_finished_stage_has_nothing_to_do_and_runs_share_its_tables(options: list[str], monkeypatch):
     config = prepared(options)
-    assert "4 tables lack" in (detect.pending(config) or "")
+    assert "4 tables missing" in (detect.pending(config) or "")
     detect.run(config)
     assert detect.pending(config) is None
     monkeypatch.setattr(motion, "detect", None)  # nobody calls it again
@@ -241,20 +240,19 @@ def test_other_weights_of_the_same_name_are_noticed(options: list[str], tmp_path
     config = prepared(options, "weights.detector=mine.pt")
     detect.run(config)
     random_weights(tmp_path / "mine.pt", bias=-2.0)
-    content_key.cache_clear()
     assert detect.pending(config)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93" * 500])
-def test_a_damaged_table_is_told_with_what_to_do_and_that_helps(options: list[str], damage: bytes):
+@pytest.mark.parametrize("damage", [b"", b"\x93" * 500, None])
+def test_a_damaged_or_foreign_table_is_told_with_what_to_do_and_that_helps(options: list[str], damage: bytes | None):
     config = prepared(options)
     detect.run(config)
     before = tables()
-    path = Path(next(name for name in before if "/train/a/" in name))
-    path.write_bytes(damage)
-    with pytest.raises(PixelPlayError, match=rf"{path.name} is damaged.*delete it and run `python src/detect\.py`"):
+    one, other = (Path(next(name for name in before if place in name)) for place in ("/train/a/", "/test/still/"))
+    one.write_bytes(other.read_bytes() if damage is None else damage)
+    assert "1 tables missing" in (detect.pending(config) or "")
+    with pytest.raises(MissingArtifactError, match=rf"{one.name}.*run `python src/detect\.py`"):
         train.run(config)
-    path.unlink()
     detect.run(config)
     assert tables() == before
 

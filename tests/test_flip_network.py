@@ -9,7 +9,7 @@ import torch
 from tests.pipeline import cached_video
 from tests.street import SIDE, drawn, restore_config, street, turned
 
-from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.models.flip_classifier import FlipClassifier
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flip_training import EPOCH_FRAMES, Footage, balanced_accuracy, batches, train
@@ -168,7 +168,7 @@ def test_a_damaged_file_is_refused(trained: tuple[FlipNetwork, Path], tmp_path: 
     folder = copy_of(trained[1], tmp_path / "copy")
     file = folder / name
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(PixelPlayError, match=r"flip_network.* damaged .*delete .*python src/prepare\.py"):
+    with pytest.raises(DamagedArtifactError, match=rf"{name} is damaged .*python src/prepare\.py"):
         FlipNetwork.load(folder)
 
 
@@ -177,7 +177,7 @@ def test_files_that_do_not_belong_together_are_refused(trained: tuple[FlipNetwor
     value = json.loads((folder / "flip_network.json").read_text())
     for change in ({"network": {**value["network"], "pool": 3}}, {"frames": {}}):
         (folder / "flip_network.json").write_text(json.dumps({**value, **change}))
-        with pytest.raises(DataError, match="damaged"):
+        with pytest.raises(DamagedArtifactError, match="damaged"):
             FlipNetwork.load(folder)
 
 

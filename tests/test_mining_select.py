@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests.footage import write_frames
 from tests.mining import lines, mine, write_videomae
 
+from pixelplay.artifacts import plain_name
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.mining import choose
 from pixelplay.mining.choose import above, calibrated, unit_length, unlike_each_other
 from pixelplay.mining.distribution import by_camera, statistics
-from pixelplay.mining.files import MiningFiles, plain_name
+from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.render import overlay
 
 
@@ -116,7 +117,14 @@ def test_names_from_data_never_lead_out_of_the_folder(scene: str, camera: str):
 
 
 def test_plain_names_keep_what_is_harmless():
-    assert plain_name("../a b/<x>") == ".._a_b__x_"
+    assert plain_name("Test-001_a.b") == "Test-001_a.b"
+
+
+def test_plain_names_of_two_texts_are_two_names():
+    texts = ["a b", "a_b", "a/b", "../a b", "_./a b", ".a", "_a", "ä", "x" * 80, "x" * 81, "x" * 82, ""]
+    names = [plain_name(text) for text in texts]
+    assert len(set(names)) == len(texts)
+    assert all(re.fullmatch(r"([\w-][\w.-]*)?", name, re.ASCII) and len(name) < 90 for name in names)
 
 
 # --- the steps -------------------------------------------------------------------------------------------------------

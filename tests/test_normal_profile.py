@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 from pixelplay.features.normal_profile import Profile, joined
 
 
@@ -54,7 +54,7 @@ def test_a_saved_profile_is_the_same_when_it_is_loaded(tmp_path: Path):
 
 def test_the_profile_of_another_model_is_refused(tmp_path: Path):
     profile(np.ones((2, 3))).save(tmp_path / "profile.safetensors")
-    with pytest.raises(ConfigError, match=r"made by a model, is the profile of another model \(m\) .*\(other\)"):
+    with pytest.raises(DamagedArtifactError, match=r"made by another model \(m\) than is at hand \(other\)"):
         Profile.load(tmp_path / "profile.safetensors", "other")
     with pytest.raises(ConfigError, match="another model"):
         joined([profile(np.ones((2, 3))), profile(np.ones((2, 3)), "other")])
@@ -70,5 +70,5 @@ def test_a_damaged_or_missing_profile_is_refused_with_what_to_do(content: bytes 
             Profile.load(path, "m")
     else:
         path.write_bytes(content or path.read_bytes()[:50])
-        with pytest.raises(DataError, match=r"profile\.safetensors is damaged .*train again"):
+        with pytest.raises(DamagedArtifactError, match=r"profile\.safetensors is damaged .*python src/train\.py"):
             Profile.load(path, "m")

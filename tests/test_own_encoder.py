@@ -13,7 +13,7 @@ from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, DetectorConfig
 from pixelplay.detectors import videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
-from pixelplay.errors import ConfigError, DataError, WeightsError
+from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.features import own_encoder
 from pixelplay.features.own_encoder import Cutting, EncoderSettings, load_encoder
 from pixelplay.objects.boxes import boxes_of
@@ -108,7 +108,7 @@ def test_more_groups_than_channels_are_refused_before_anything_is_trained(key: s
 
 def test_a_damaged_encoder_is_refused_with_its_file(saved: Path, tmp_path: Path):
     (tmp_path / "encoder.safetensors").write_bytes((saved / "encoder.safetensors").read_bytes()[:100])
-    with pytest.raises(WeightsError, match=r"encoder\.safetensors can't be read as weights"):
+    with pytest.raises(DamagedArtifactError, match=r"encoder\.safetensors is damaged .*python src/train\.py"):
         load_encoder(EncoderSettings.model_validate(settings_of().settings["encoder"]), tmp_path)
 
 

@@ -317,7 +317,7 @@ def test_objects_are_looked_for_in_clips_too_and_reach_the_detector(
     labels = prepare.load_labels(config, index, "pseudo")[index.pseudo[0].id].labels
     assert patch[labels == 1].mean() > patch[labels == 0].mean() + 0.5  # the patch is one thing more
     next(index.pseudo[0].folder.glob("objects-motion-*.parquet")).unlink()
-    assert detect.pending(config) == "to look for objects by motion: 1 tables lack"
+    assert detect.pending(config) == "to look for objects by motion: 1 tables missing"
 
 
 # --- settings -------------------------------------------------------------------------------------------------------

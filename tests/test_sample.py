@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pixelplay.artifacts import remove_leftovers
 from pixelplay.config import CorruptionConfig, SampleConfig
 from pixelplay.errors import DataError
 from pixelplay.videos.sample import render_sample
@@ -186,13 +187,14 @@ def test_a_killed_rendering_leaves_no_root_and_the_next_one_starts_afresh(sample
     long = TINY.model_copy(update={"min_frames": 5000, "max_frames": 5000})
     command = [sys.executable, "-c", KILLED, str(root), long.model_dump_json()]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    first = tmp_path / ".sample.unfinished" / "train" / "01" / "frame_00005.jpg"
+    unfinished = ".sample.*.tmp/train/01/frame_00005.jpg"
     deadline = time.monotonic() + 30
-    while not first.exists() and time.monotonic() < deadline:
+    while not list(tmp_path.glob(unfinished)) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert first.exists() and not root.exists()
+    assert list(tmp_path.glob(unfinished)) and not root.exists()
+    remove_leftovers(tmp_path)
     render_sample(root, TINY, workers=1)
     assert contents(root) == contents(sample)
     assert [path.name for path in tmp_path.iterdir()] == ["sample"]

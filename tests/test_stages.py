@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,13 +16,15 @@ from tests.pipeline import cached_video, files_below, walking_square
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
+from pixelplay.detectors.autoencoder import AutoencoderDetector
+from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.models.error_pooling import POOLINGS
 from pixelplay.scores import submission
 from pixelplay.scores.table import check
 from pixelplay.stages import ablate, evaluate, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index
-from pixelplay.videos.video import format_name
+from pixelplay.videos.video import Video, format_name
 
 STREAMS = {"conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)}
 STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate, "report": report}
@@ -290,14 +294,34 @@ def test_boxes_of_an_object_table_are_measured_against_the_track_files(place: Pl
     assert json.loads(Path("outputs/tiny/evaluations.jsonl").read_text().splitlines()[-1])["objects"]
 
 
+def rewritten(path: Path) -> None:
+    """A changed byte near the end, under the same times."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(bytes(content))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def test_changed_masks_and_settings_are_measured_again(place: Place, tmp_path: Path):
     shutil.copytree(place.shared / "data", tmp_path / "data")
     overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
     place.run(*overrides)
     mask = next((tmp_path / "data/test_masks").glob("*/*.png"))
-    cv2.imwrite(str(mask), np.full_like(cv2.imread(str(mask)), 255))
+    mask.touch()
+    assert "prepare" not in place.pending(*overrides)
+    cv2.imwrite(str(mask), 255 - cv2.imread(str(mask)))
     assert place.run(*overrides) == {"prepare", "evaluate"}
     assert place.pending(*overrides, "evaluate.bootstrap.draws=10") == {"evaluate"}
+
+
+@pytest.mark.parametrize("folder", ["train", "test", "test_masks", "test_labels", "test_tracks"])
+def test_files_replaced_under_the_same_sizes_and_times_are_noticed(place: Place, tmp_path: Path, folder: str):
+    shutil.copytree(place.shared / "data", tmp_path / "data")
+    overrides = ["dataset.sample=null", f"dataset.root={tmp_path}/data"]
+    prepare.run(place.config(*overrides))
+    assert not prepare.pending(place.config(*overrides))
+    rewritten(next(path for path in files_below(tmp_path / "data" / folder)))
+    assert prepare.pending(place.config(*overrides))
 
 
 def test_a_parameter_count_is_shown_where_the_detector_states_it(place: Place, caplog: pytest.LogCaptureFixture):
@@ -328,6 +352,87 @@ def test_a_finished_run_has_nothing_to_do(place: Place, capsys: pytest.CaptureFi
         stage.run(place.config())
     status.run(place.config())
     assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()][-8:] == ["up to date"] * 8
+
+
+def damaged_arrays(place: Place) -> dict[str, Path]:
+    """An array of each kind that the finished run reads."""
+    index, [form] = read_index(place), prepare.formats(place.config())[:1]
+    restored = next(video.restored for video in index.test if video.restored)
+    folders = {"train": index.train[0].folder, "restored": restored, "pseudo": index.pseudo[0].folder}
+    return {name: folder / f"{format_name(form)}.npy" for name, folder in folders.items()}
+
+
+@pytest.mark.parametrize("kind", ["train", "restored", "pseudo"])
+@pytest.mark.parametrize("cut", [1, "a frame"])
+def test_a_damaged_array_is_noticed_and_made_again_by_prepare_alone(place: Place, kind: str, cut: object):
+    path = damaged_arrays(place)[kind]
+    whole = path.read_bytes()
+    if cut == 1:
+        path.write_bytes(whole[:-1])
+    else:
+        np.save(path, np.load(path)[:-1])
+    assert place.pending() == {"prepare"}
+    assert place.run() == {"prepare"}
+    assert path.read_bytes() == whole
+    assert place.pending() == set()
+
+
+def killed_at(video: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Scoring stops when it comes to this video."""
+    score_video = AutoencoderDetector.score
+
+    def score_until(self: AutoencoderDetector, one: Video, causal: bool = False) -> Scores:
+        if one.id == video:
+            raise KeyboardInterrupt
+        return score_video(self, one, causal)
+
+    monkeypatch.setattr(AutoencoderDetector, "score", score_until)
+    return monkeypatch
+
+
+def test_a_damaged_part_of_the_scores_is_scored_again_and_not_joined(place: Place, monkeypatch: pytest.MonkeyPatch):
+    table = Path("outputs/tiny/scores/conv_ae.parquet")
+    whole = table.read_bytes()
+    Path(RECORDS["score"]).unlink()
+    last = read_index(place).test[-1].id
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_at(last, patch)
+        score.run(place.config())
+    first, second, *_ = sorted(Path("outputs/tiny/scores").glob(".conv_ae.parts-*/*.parquet"))
+    shutil.copy(second, first)  # of another video
+    second.write_bytes(second.read_bytes()[:-10])
+    score.run(place.config())
+    assert table.read_bytes() == whole
+
+
+def rows_changed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(video=table["video"].replace("01", "99"))
+
+
+@pytest.mark.parametrize("change", [rows_changed, lambda table: table[table["frame"] != 3], lambda table: table[:0]])
+def test_a_table_with_other_rows_than_the_index_has_is_not_scored(place: Place, change: Callable):
+    path, record = Path("outputs/tiny/scores/conv_ae.parquet"), Path("outputs/tiny/stages/score-conv_ae-pseudo.json")
+    whole = path.read_bytes()
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+    value = json.loads(record.read_text())
+    [output] = [one for one in value["outputs"] if one["path"].endswith(path.name)]
+    output["size"] = path.stat().st_size  # as if it had been written so
+    record.write_text(json.dumps(value))
+    assert "score" in place.pending()
+    score.run(place.config())
+    assert path.read_bytes() == whole
+    assert "score" not in place.pending()
+
+
+def test_a_damaged_index_is_written_again_by_prepare_as_its_reader_says(place: Place):
+    path = Path("outputs/tiny/index.json")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PixelPlayError, match=r"index\.json is damaged.*src/prepare\.py"):
+        train.pending(place.config())
+    assert prepare.pending(place.config())
+    prepare.run(place.config())
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(

@@ -283,6 +283,25 @@ def test_another_model_than_the_detector_was_trained_with_is_refused(name, video
         loaded(name, {name: tmp_path / "saved"}, place)
 
 
+@pytest.mark.parametrize("name", BOTH)
+def test_the_same_model_in_another_folder_is_the_one_it_was_trained_with(
+    name, videomae, trained, video, tmp_path: Path
+):
+    shutil.copytree(videomae, tmp_path / "elsewhere")
+    there, moved = loaded(name, trained, videomae), loaded(name, trained, tmp_path / "elsewhere")
+    assert np.array_equal(there.score(video).streams[name], moved.score(video).streams[name])
+
+
+def test_a_profile_does_not_go_on_from_another_model_s(videomae: Path, trained, tmp_path: Path):
+    footage = [colour_video(tmp_path, f"fit{i}", walking_square(20 + i, seed=i)) for i in range(3)]
+    other = saved_videomae(tmp_path / "other", seed=1)
+    for source in (other, videomae):
+        detector = VideoMAEProfile(PROFILE, config_of(PROFILE, source), CPU)
+        detector.fit(footage, footage[:1], run_in(tmp_path))
+    detector.save(tmp_path / "saved")
+    assert (tmp_path / "saved/detector.json").read_bytes() == (trained[PROFILE] / "detector.json").read_bytes()
+
+
 def test_a_profile_made_by_another_model_is_refused(videomae: Path, trained, tmp_path: Path):
     other = saved_videomae(tmp_path / "other", seed=1)
     footage = colour_video(tmp_path, "v", walking_square(6, seed=0))

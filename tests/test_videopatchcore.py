@@ -1,5 +1,6 @@
 """VideoPatchCore as a detector: from footage on disk to scores, with a small backbone that the tests save."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from tests.pipeline import CPU, trainer_config
 from pixelplay.artifacts import RunFiles, read_json
 from pixelplay.detectors import registry, videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
-from pixelplay.errors import ConfigError, DataError, WeightsError
+from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
+from pixelplay.stages import score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 
@@ -155,6 +157,73 @@ def test_another_backbone_than_that_of_the_memory_is_refused(tmp_path: Path):
             loaded()
     finally:
         (tmp_path / "kept.safetensors").replace("backbone.safetensors")
+
+
+def save_backbone(path: str, seed: int) -> None:
+    torch.manual_seed(seed)
+    save_file(timm.create_model("test_resnet").state_dict(), path)
+
+
+@pytest.fixture
+def copied(remembered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The finished run again, as working directory, to be changed."""
+    shutil.copytree(remembered, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    assert not train.pending(config()) and not score.pending(config())
+
+
+@pytest.mark.usefixtures("copied")
+def test_other_weights_in_the_same_file_are_trained_and_scored_with():
+    before = pd.read_parquet(RunFiles.of(config()).scores(NAME))
+    save_backbone("backbone.safetensors", seed=1)
+    assert train.pending(config()) and score.pending(config())
+    changed = config(f"detectors.{NAME}.scoring.power=2")
+    for stage in (train, score):
+        stage.run(changed)
+    after = pd.read_parquet(RunFiles.of(config()).scores(NAME))
+    spatial = before["stream"] == STREAMS[1]
+    assert not np.allclose(before.loc[spatial, "score"], after.loc[spatial, "score"])
+    assert not train.pending(changed) and not score.pending(changed)
+
+
+@pytest.mark.usefixtures("copied")
+def test_the_same_weights_in_another_place_need_no_new_training():
+    Path("other").mkdir()
+    Path("backbone.safetensors").rename("other/moved.safetensors")
+    moved = "weights.backbone_file=other/moved.safetensors"
+    assert not train.pending(config(moved)) and not score.pending(config(moved))
+    loaded(moved)
+    save_backbone("other/moved.safetensors", seed=1)
+    assert train.pending(config(moved)) and score.pending(config(moved))
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("name", ["detector.json", "spatial.faiss", "global-sources.parquet"])
+def test_a_damaged_detector_is_trained_again_when_the_message_says_so(name: str):
+    path = RunFiles.of(config()).detector(NAME) / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    changed = config(f"detectors.{NAME}.scoring.power=2")
+    with pytest.raises(PixelPlayError, match=name):
+        score.run(changed)
+    train.run(changed)
+    assert path.read_bytes() == whole
+    score.run(changed)
+    assert not score.pending(changed)
+
+
+def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
+    index, settings = footage(), config().detectors[NAME]
+    run = TrainingRun(NAME, trainer_config(), tmp_path / "training", CPU, 0)
+    vectors = []
+    for seed in (0, 1, 1):
+        save_backbone(str(tmp_path / "weights.safetensors"), seed)
+        weights = settings.settings["weights"] | {"backbone_file": str(tmp_path / "weights.safetensors")}
+        changed = settings.model_copy(update={"settings": settings.settings | {"weights": weights}})
+        VideoPatchCore(NAME, changed, CPU).fit(index.fit, index.calibration, run)
+        vectors.append(np.load(tmp_path / "training/00000/global.npy"))
+    assert not np.allclose(vectors[0], vectors[1])
+    assert np.array_equal(vectors[1], vectors[2])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from pixelplay.errors import WeightsError
 from pixelplay.objects import weights
-from pixelplay.objects.weights import at_hand, content_key, get_weights
+from pixelplay.objects.weights import at_hand, get_weights
 
 
 @pytest.fixture
@@ -92,11 +92,3 @@ def test_without_the_hub_nothing_is_downloaded(unplugged: None, tmp_path: Path):
 def test_a_path_to_nothing_is_never_looked_for_elsewhere(unplugged: None, tmp_path: Path, download: bool):
     with pytest.raises(WeightsError, match=r"weights\.detector=.*none/a\.pt.*there is no such file"):
         get_weights(str(tmp_path / "none/a.pt"), tmp_path, download)
-
-
-def test_the_key_is_that_of_the_content(tmp_path: Path):
-    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
-        (tmp_path / name).write_bytes(content)
-    one, same, other = (content_key(tmp_path / name, 0) for name in "abc")
-    assert one == same != other
-    assert one == "6b86b273ff34fce1"  # sha256sum of the digit 1

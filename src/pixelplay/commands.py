@@ -10,9 +10,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
+from pixelplay.artifacts import RunFiles, lock, remove_leftovers
 from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
 from pixelplay.errors import ConfigError, PixelPlayError
 
@@ -27,6 +29,21 @@ choices (a folder of configs/ each):
 Any key that `--cfg job` shows can be set: dataset.root=FOLDER, trainer.max_epochs=20, device=cpu, …
 A value with = or ? in it is quoted twice: 'dataset.root="a=b"'.
 """
+
+ELSEWHERE = "name another folder (paths.outputs=, paths.checkpoints=, paths.submissions=, paths.cache=)"
+IN_THE_WAY = f"move away what is in the place of a file or folder of the run, or {ELSEWHERE}"
+DISK = f"check the disk, or {ELSEWHERE}"
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"make room, or {ELSEWHERE}"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), f"allow writing there, or {ELSEWHERE}"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY), IN_THE_WAY),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (ulimit -n), or set workers=1"),
+    errno.EFBIG: f"allow larger files (ulimit -f), or {ELSEWHERE}, on a disk that holds such files",
+    errno.ENAMETOOLONG: "shorten experiment=, run= or the paths",
+    errno.ELOOP: f"remove the links that lead in a circle, or {ELSEWHERE}",
+    errno.ENOENT: "it was removed meanwhile: put it back if it is part of the data set",
+    errno.ENOMEM: "free memory",
+}
 
 OPEN = ("fusion.members.", "fusion.external_default.")  # mappings that need not have all the keys that they may have
 
@@ -45,6 +62,25 @@ def load_config(overrides: list[str]) -> Config:
 
 def command(main: Callable[[Config], None]) -> None:
     """Run `main` with the configuration that the command line asks for; never returns on an error."""
+    _run(main, main)
+
+
+def stage_command(main: Callable[[Config], None]) -> None:
+    """Like `command`, for what writes a run's files: one process at a time, which first tidies up after killed ones."""
+
+    def alone(config: Config) -> None:
+        files = RunFiles.of(config)
+        with lock(files.outputs / ".lock", f"the run {files.outputs}/"):
+            for folder in (files.outputs, files.checkpoints):
+                remove_leftovers(folder)
+            remove_leftovers(files.submission.parent, f".{escape(files.submission.name)}")
+            main(config)
+
+    _run(main, alone)
+
+
+def _run(main: Callable[[Config], None], work: Callable[[Config], None]) -> None:
+    """Run `work`; `main` is what the help is about."""
     import hydra
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -57,7 +93,7 @@ def command(main: Callable[[Config], None]) -> None:
         from hydra.core.hydra_config import HydraConfig
 
         with _explained():
-            main(_checked(raw, list(HydraConfig.get().overrides.task), _sweep_name()))
+            work(_checked(raw, list(HydraConfig.get().overrides.task), _sweep_name()))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     with _explained():
@@ -78,9 +114,9 @@ def _explained() -> Iterator[None]:
     except KeyboardInterrupt:
         _fail("interrupted: the same command goes on from here", status=130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno is None:  # not the system's
             raise
-        _fail(f"{error}\nmake room, or name another folder (paths.outputs=, paths.cache=, …), and run it again")
+        _fail(f"{error}\n{REMEDIES.get(error.errno, DISK)}, and run the same command again")
 
 
 def _checked(raw: Any, overrides: list[str], run: str | None = None) -> Config:

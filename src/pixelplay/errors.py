@@ -21,5 +21,13 @@ class MissingArtifactError(PixelPlayError):
     """A stage needs what an earlier stage writes, and it is not there."""
 
 
+class DamagedArtifactError(PixelPlayError):
+    """What an earlier stage wrote can't be read; its record is gone, so that the same stage writes it again."""
+
+
 class WeightsError(PixelPlayError):
     """Pretrained weights can't be had, or are not those of the network that is to be filled with them."""
+
+
+class InUseError(PixelPlayError):
+    """Another process works on the same files."""

@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from pixelplay.artifacts import atomic, read_json, write_json
+from pixelplay.artifacts import atomic, write_json
 from pixelplay.config import DetectorConfig, Natural, Settings, Share, validate
-from pixelplay.detectors.base import Scores
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.detectors.base import About, Scores, read_about
+from pixelplay.errors import ConfigError
 from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.models.error_pooling import POOLINGS, pool_errors
 from pixelplay.training.augmentation import Augmentation
@@ -25,6 +25,7 @@ from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
+from pixelplay.weights.saved import load_saved
 
 Network = ConvAutoencoder | SpatioTemporalAutoencoder
 NETWORKS = {"conv2d": ConvAutoencoder, "conv3d": SpatioTemporalAutoencoder}
@@ -161,16 +162,10 @@ class AutoencoderDetector:
         write_json(folder / "detector.json", about)
 
     def load(self, folder: Path) -> None:
-        saved = read_json(folder / "detector.json", made_by="train")
-        identity = {key: saved.get(key) for key in self._identity()}
-        if identity != self._identity():
-            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
+        about = read_about(folder, About, self._identity())
         model = self._new_model()
-        try:
-            model.load_state_dict(load_file(folder / "weights.safetensors"))
-        except Exception as error:  # safetensors raises its own, plain Exceptions
-            raise DataError(f"{folder}/weights.safetensors is damaged ({error}): delete it and train again") from None
-        self._use(model, saved["bf16"])
+        load_saved(model, folder / "weights.safetensors", made_by="train")
+        self._use(model, about.bf16)
 
     def _reconstructed(
         self, video: Video, positions: np.ndarray

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import BaseModel, ConfigDict
 
+from pixelplay.artifacts import read_model
 from pixelplay.config import DetectorConfig
-from pixelplay.errors import DataError
+from pixelplay.errors import ConfigError, DataError
 from pixelplay.features.findings import Finding
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
@@ -40,6 +42,35 @@ class Scores:
                 position = int(np.flatnonzero(~np.isfinite(values))[0])
                 raise DataError(f"{name}, video {video.id}: the score of frame {video.numbers[position]} is not finite")
         return self
+
+
+class About(BaseModel):
+    """What every trained detector's detector.json holds, beside what it must agree in with the configuration."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+    bf16: bool
+    parameters: int
+
+
+class AboutVideoMAE(About):
+    videomae: str  # identity of the VideoMAE
+
+
+AnyAbout = TypeVar("AnyAbout", bound=About)
+
+
+def read_about(folder: Path, model: type[AnyAbout], identity: Mapping[str, Any]) -> AnyAbout:
+    """The detector.json of a trained detector.
+
+    Raises MissingArtifactError, DamagedArtifactError, and ConfigError where it does not agree with `identity`.
+    """
+    about = read_model(folder / "detector.json", model, made_by="train")
+    saved = {key: (about.model_extra or {}).get(key) for key in identity}
+    if saved != identity:
+        raise ConfigError(f"{folder} holds a detector trained with {saved}, not {dict(identity)}: train again")
+    return about
 
 
 class Detector(Protocol):

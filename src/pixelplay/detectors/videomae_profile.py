@@ -3,6 +3,7 @@
 Nothing is hidden and nothing is drawn. What is learnt is one mean and one variance: the profile.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,15 +12,16 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pixelplay.artifacts import read_json, write_json
+from pixelplay.artifacts import write_json
 from pixelplay.config import DetectorConfig, Natural, Settings, validate
-from pixelplay.detectors.base import Scores
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.features.chosen_videomae import (
     ChosenSettings,
     check_chosen,
     clip_batches,
     first_videomae,
+    identity_of,
     require_stride,
     same_videomae,
     save_videomae,
@@ -31,6 +33,8 @@ from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
+
+log = logging.getLogger(__name__)
 
 DISTANCES = ("mse", "mahalanobis")
 FILE = "profile.safetensors"
@@ -74,10 +78,10 @@ class VideoMAEProfile:
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         model = first_videomae(self._settings, self._config, videos, heldout.validation, run)
         self._use(model)
-        paths = [run.folder / f"{i:05d}.safetensors" for i in range(len(videos))]
+        paths = [run.folder / f"{model.identity}-{i:05d}.safetensors" for i in range(len(videos))]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: profile") as bar:
             for video, path in zip(videos, paths, strict=True):
-                if not path.exists():  # a killed run goes on with the next video
+                if not self._is_made(path, model):  # a killed run goes on with the next video
                     self._profile_of(video, model).save(path)
                 bar.update(len(video))
         self._profile = joined(Profile.load(path, model.identity) for path in paths)
@@ -103,16 +107,23 @@ class VideoMAEProfile:
         self._profile.save(folder / FILE)
         parameters = sum(p.numel() for p in model.model.videomae.parameters())
         about = {"name": self.name, "bf16": model.bf16, "parameters": parameters, "videomae": model.identity}
-        write_json(folder / "detector.json", {**about, **self._identity()})
+        write_json(folder / "detector.json", {**about, **identity_of(self._config)})
 
     def load(self, folder: Path) -> None:
-        saved = read_json(folder / "detector.json", made_by="train")
-        identity = {key: saved.get(key) for key in self._identity()}
-        if identity != self._identity():
-            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
-        model = same_videomae(self._settings, folder, self._device, saved["bf16"], saved["videomae"])
+        about = read_about(folder, AboutVideoMAE, identity_of(self._config))
+        model = same_videomae(self._settings, folder, self._device, about.bf16, about.videomae)
         self._use(model)
         self._profile = Profile.load(folder / FILE, model.identity)
+
+    def _is_made(self, path: Path, model: VideoMAE) -> bool:
+        try:
+            Profile.load(path, model.identity)
+        except MissingArtifactError:
+            return False
+        except DamagedArtifactError as error:
+            log.warning(f"{self.name}: made again: {error}")
+            return False
+        return True
 
     def _profile_of(self, video: Video, model: VideoMAE) -> Profile:
         positions = windows(len(video), model.frames, self._settings.stride)
@@ -145,8 +156,3 @@ class VideoMAEProfile:
         for part, stride in (("settings", self._settings.stride), ("scoring", self._scoring.stride)):
             require_stride(self.name, part, stride, model)
         self._model = model
-
-    def _identity(self) -> dict[str, object]:
-        """What a saved detector must agree in with the configuration that loads it."""
-        config = self._config.model_dump()
-        return {key: config[key] for key in ("algorithm", "frames", "settings")}

@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from pixelplay.artifacts import read_json, write_json
+from pixelplay.artifacts import write_json
 from pixelplay.config import DetectorConfig, Natural, Settings, validate
-from pixelplay.detectors.base import Scores
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
+from pixelplay.errors import DataError
 from pixelplay.features.chosen_videomae import (
     ChosenSettings,
     check_chosen,
     clip_batches,
     first_videomae,
+    identity_of,
     require_stride,
     same_videomae,
     save_videomae,
@@ -134,14 +135,11 @@ class VideoMAEReconstruction:
         save_videomae(model, self._settings, folder)
         parameters = sum(p.numel() for p in model.model.parameters())
         about = {"name": self.name, "bf16": model.bf16, "parameters": parameters, "videomae": model.identity}
-        write_json(folder / "detector.json", {**about, **self._identity()})
+        write_json(folder / "detector.json", {**about, **identity_of(self._config)})
 
     def load(self, folder: Path) -> None:
-        saved = read_json(folder / "detector.json", made_by="train")
-        identity = {key: saved.get(key) for key in self._identity()}
-        if identity != self._identity():
-            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
-        self._use(same_videomae(self._settings, folder, self._device, saved["bf16"], saved["videomae"]))
+        about = read_about(folder, AboutVideoMAE, identity_of(self._config))
+        self._use(same_videomae(self._settings, folder, self._device, about.bf16, about.videomae))
 
     def _compare_with_the_models_loss(self, heldout: list[Video]) -> None:
         """Log what the first held-out clips score beside the model's own loss; DataError where the two disagree."""
@@ -207,8 +205,3 @@ class VideoMAEReconstruction:
     def _use(self, model: VideoMAE) -> None:
         require_stride(self.name, "scoring", self._scoring.stride, model)
         self._model = model
-
-    def _identity(self) -> dict[str, object]:
-        """What a saved detector must agree in with the configuration that loads it."""
-        config = self._config.model_dump()
-        return {key: config[key] for key in ("algorithm", "frames", "settings")}

@@ -12,17 +12,17 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pixelplay.artifacts import read_json, read_table, write_json, write_table
+from pixelplay.artifacts import write_json, write_table
 from pixelplay.config import DetectorConfig, Natural, Settings, Share, TubeConfig, WeightsConfig, validate
-from pixelplay.detectors.base import Scores
+from pixelplay.detectors.base import About, Scores, read_about
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.features.findings import Finding
 from pixelplay.features.neighbours import Memory, centred, findings
 from pixelplay.features.own_encoder import EncoderSettings, as_backbone, load_encoder, save_encoder, train_encoder
 from pixelplay.features.patches import LOCAL, STREAMS, Noise, PatchFeatures, PatchSettings
-from pixelplay.features.remembering import choose, store
+from pixelplay.features.remembering import choose, read_sources, store
 from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.memory.coreset import CoresetConfig
 from pixelplay.memory.distance import DistanceConfig
@@ -99,6 +99,17 @@ class Distances:
 
     clips: dict[str, np.ndarray]  # by stream, float64 (C,); NaN where a clip has no object
     objects: pd.DataFrame  # a row per tube and stream of objects
+
+
+class AboutVideoPatchCore(About):
+    calibration: dict[str, Annotated[list[float], Field(min_length=1)]]
+
+    @field_validator("calibration")
+    @classmethod
+    def _of_every_stream(cls, value: dict[str, list[float]]) -> dict[str, list[float]]:
+        if set(value) != set(STREAMS):
+            raise ValueError(f"distances of {', '.join(value)}, not of {', '.join(STREAMS)}")
+        return value
 
 
 def check(name: str, config: DetectorConfig) -> tuple[VideoPatchCoreSettings, VideoPatchCoreScoring]:
@@ -191,16 +202,13 @@ class VideoPatchCore:
         write_json(folder / "detector.json", {**about, "calibration": self._calibration})
 
     def load(self, folder: Path) -> None:
-        saved = read_json(folder / "detector.json", made_by="train")
-        identity = {key: saved.get(key) for key in self._identity()}
-        if identity != self._identity():
-            raise ConfigError(f"{folder} holds a detector trained with {identity}, not {self._identity()}: train again")
+        about = read_about(folder, AboutVideoPatchCore, self._identity())
         if self._settings.own:
             self._encoder = load_encoder(self._settings.encoder, folder)
-        features = self._use(saved["bf16"])
+        features = self._use(about.bf16)
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
-        self._sources = {s: read_table(folder / f"{s}-sources.parquet", made_by="train") for s in STREAMS}
-        self._calibration = saved["calibration"]
+        self._sources = {s: read_sources(folder / f"{s}-sources.parquet", len(self._banks[s])) for s in STREAMS}
+        self._calibration = about.calibration
 
     def _calibrate(self, videos: list[Video]) -> None:
         """Keep the distances of held-out normal clips."""
@@ -301,6 +309,9 @@ class VideoPatchCore:
         return [found[int(position)] for position in positions]
 
     def _identity(self) -> dict[str, object]:
-        """What a saved detector must agree in with the configuration that loads it."""
+        """What a saved detector must agree in with the configuration that loads it; its banks know the weights that
+        they were made with, wherever those lie.
+        """
         config = self._config.model_dump(mode="json")
-        return {key: config[key] for key in ("algorithm", "settings")}
+        settings = config["settings"] | {"weights": {"backbone": self._settings.weights.backbone}}
+        return {"algorithm": config["algorithm"], "settings": settings}

@@ -1,5 +1,7 @@
 """The VideoMAE that a detector's settings choose: checked before any work, had or trained, and had again to score."""
 
+import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -8,14 +10,17 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pixelplay.artifacts import damaged, missing
 from pixelplay.config import DetectorConfig, FrameFormat, Settings
-from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.errors import ConfigError, WeightsError
 from pixelplay.features.own_videomae import PretrainingSettings, check_own, own_videomae
 from pixelplay.features.videomae import VideoMAE
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video
 from pixelplay.weights.videomae import check_videomae, side_of
+
+log = logging.getLogger(__name__)
 
 IN_DOMAIN = "in_domain"
 FOLDER = "videomae"  # of a model of the run's own, in the folder of a trained detector
@@ -56,7 +61,16 @@ def first_videomae(
     source: str | Path = settings.videomae
     if settings.videomae == IN_DOMAIN:
         source = own_videomae(videos, heldout, settings.pretraining, config.frames, run)
-    model = VideoMAE.load(source, run.device, bf16=autocast_bf16(run.config.precision, run.device))
+    bf16 = autocast_bf16(run.config.precision, run.device)
+    try:
+        model = VideoMAE.load(source, run.device, bf16=bf16)
+    except (ConfigError, WeightsError) as error:
+        if settings.videomae != IN_DOMAIN:
+            raise
+        log.warning(f"{run.name}: {source}/ is damaged and made again ({error})")
+        shutil.rmtree(source)
+        source = own_videomae(videos, heldout, settings.pretraining, config.frames, run)
+        model = VideoMAE.load(source, run.device, bf16=bf16)
     _require_size(run.name, config.frames, settings, model.side)
     return model
 
@@ -67,20 +81,42 @@ def save_videomae(model: VideoMAE, settings: ChosenSettings, folder: Path) -> No
         model.save(folder / FOLDER)
 
 
+def identity_of(config: DetectorConfig) -> dict[str, object]:
+    """What a saved detector must agree in with the configuration that loads it; for the model's part see
+    `same_videomae`, whichever folder that lies in.
+    """
+    whole = config.model_dump()
+    settings = {key: value for key, value in whole["settings"].items() if key != "videomae"}
+    return {"algorithm": whole["algorithm"], "frames": whole["frames"], "settings": settings}
+
+
 def same_videomae(settings: ChosenSettings, folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:
     """The model that a detector saved in `folder` was trained with.
 
     Raises ConfigError when it is another by now, MissingArtifactError when the run's own is gone.
     """
-    source = folder / FOLDER if settings.videomae == IN_DOMAIN else settings.videomae
-    if isinstance(source, Path) and not source.is_dir():
-        raise MissingArtifactError(f"{source}/ is missing: run `python src/train.py` with the same options")
+    if settings.videomae == IN_DOMAIN:
+        return _own(folder / FOLDER, device, bf16, identity)
+    source = settings.videomae
     model = VideoMAE.load(source, device, bf16=bf16)
     if model.identity != identity:
         raise ConfigError(
             f"{folder} holds a detector trained with another VideoMAE ({identity}) than {source} holds now "
             f"({model.identity}): train again"
         )
+    return model
+
+
+def _own(folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:
+    """A model of the run's own; raises MissingArtifactError, or DamagedArtifactError."""
+    if not folder.is_dir():
+        raise missing(folder, "train")
+    try:
+        model = VideoMAE.load(folder, device, bf16=bf16)
+    except (ConfigError, WeightsError) as error:
+        raise damaged(folder, "train", error) from None
+    if model.identity != identity:
+        raise damaged(folder, "train", "it is not the model that the detector was trained with")
     return model
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from pixelplay.artifacts import atomic
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.artifacts import atomic, damaged, missing
+from pixelplay.errors import ConfigError
 
 ABOUT = "profile"  # of the file's metadata, as JSON
 
@@ -60,19 +60,21 @@ class Profile:
 
     @classmethod
     def load(cls, path: Path, identity: str) -> "Profile":
-        """What `save` wrote. Raises ConfigError for the profile of a model with another identity, MissingArtifactError
-        where nothing is, DataError where it is damaged.
+        """What `save` wrote. Raises MissingArtifactError where nothing is, DamagedArtifactError where it is damaged or
+        the profile of a model with another identity.
         """
         if not path.is_file():
-            raise MissingArtifactError(f"{path} is missing: run `python src/train.py` with the same options")
+            raise missing(path, "train")
         try:
             with safe_open(path, "numpy") as file:
                 about = json.loads(file.metadata()[ABOUT])
-                profile = cls(about["count"], file.get_tensor("mean"), file.get_tensor("deviations"),
-                              about["model"], about["identity"])  # fmt: skip
+                profile = cls(int(about["count"]), file.get_tensor("mean"), file.get_tensor("deviations"),
+                              str(about["model"]), about["identity"])  # fmt: skip
+            _require_sound(profile)
         except Exception as error:  # safetensors raises its own, plain Exceptions
-            raise DataError(f"{path} is damaged ({error}): delete it and train again") from None
-        _require_same(profile.identity, identity, f"{path}, made by {profile.model},")
+            raise damaged(path, "train", error) from None
+        if profile.identity != identity:
+            raise damaged(path, "train", f"made by another model ({profile.identity}) than is at hand ({identity})")
         return profile
 
 
@@ -82,6 +84,14 @@ def joined(profiles: Iterable[Profile]) -> Profile | None:
     for profile in profiles:
         whole = profile if whole is None else whole.and_of(profile)
     return whole
+
+
+def _require_sound(profile: Profile) -> None:
+    mean, deviations = profile.mean, profile.deviations
+    if mean.ndim != 1 or mean.shape != deviations.shape or {mean.dtype, deviations.dtype} != {np.dtype(np.float64)}:
+        raise ValueError(f"{mean.dtype} {mean.shape} and {deviations.dtype} {deviations.shape}, not two float64 (d,)")
+    if profile.count < 1 or not np.isfinite([mean, deviations]).all() or (deviations < 0).any():
+        raise ValueError("values that are no mean and variance")
 
 
 def _require_same(identity: str, wanted: str, what: str) -> None:

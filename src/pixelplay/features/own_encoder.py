@@ -21,10 +21,10 @@ from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
 from pixelplay.training.views import Pairs, Views
-from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.growing_npy import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
-from pixelplay.weights.files import fill, read_state_dict
+from pixelplay.weights.saved import load_saved
 
 FILE = "encoder.safetensors"
 
@@ -143,9 +143,9 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
 
 
 def load_encoder(settings: EncoderSettings, folder: Path) -> Encoder:
-    """What `save_encoder` wrote; raises WeightsError when it is missing, damaged, or of another shape."""
+    """What `save_encoder` wrote; raises MissingArtifactError or DamagedArtifactError."""
     encoder = Encoder(settings.widths)
-    fill(encoder, read_state_dict(folder / FILE), str(folder / FILE), "in_domain")
+    load_saved(encoder, folder / FILE, made_by="train")
     return encoder
 
 
@@ -171,7 +171,7 @@ def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) 
     paths = [folder / f"{i:05d}.npy" for i in range(len(videos))]
     with progress_bar(sum(map(len, videos)), "frame", f"{run.name}: crops") as bar:
         for i, (video, path) in enumerate(zip(videos, paths, strict=True)):
-            if not path.exists():
+            if not is_npy(path):
                 cutting.write(video, path, run.device, (run.seed, i))
             bar.update(len(video))
     arrays = [np.load(path, mmap_mode="r") for path in paths]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
-from pixelplay.artifacts import atomic_folder, fingerprint
+from pixelplay.artifacts import KEYS, atomic_folder, fingerprint
 from pixelplay.code_version import code_version
 from pixelplay.config import FrameFormat, Natural, Settings, TrainerConfig
 from pixelplay.errors import ConfigError
@@ -89,7 +89,7 @@ def own_videomae(
     if (place / "model").is_dir():
         log.info(f"{run.name}: takes the run's own VideoMAE from {place}/")
         return place / "model"
-    for old in run.shared.glob("videomae-*"):  # each detector keeps a copy of what it uses
+    for old in run.shared.glob(f"videomae-{KEYS}"):  # each detector keeps a copy of what it uses
         if old != place:
             shutil.rmtree(old)
     own = TrainingRun(f"{run.name}: VideoMAE", trainer, place / "training", run.device, run.seed)

@@ -3,34 +3,40 @@
 Beside each vector stands where it comes from, so that a score can be explained with the footage it was compared with.
 """
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
-from pixelplay.artifacts import read_json, write_json, write_table
-from pixelplay.errors import DataError
+from pixelplay.artifacts import damaged, read_model, read_table, write_json, write_table
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.features.patches import LOCAL, ClipFeatures, Noise, PatchFeatures
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES, Boxes
-from pixelplay.videos.growing_npy import NpyWriter
+from pixelplay.videos.growing_npy import NpyWriter, is_npy
 from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
 
 
 def store(
     features: PatchFeatures, video: Video, boxes: Boxes, positions: np.ndarray, noise: Noise, folder: Path
 ) -> None:
-    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder; nothing if that is done.
+    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder; nothing if that is done
+    with the same backbone.
 
     boxes: those selected. By stream: `<stream>.npy`, float32 [N, D], and `<stream>.parquet`, a row for each tube or
     clip, as in `_sources`.
     """
     done = folder / "done.json"
-    if done.exists():
+    if done.exists() and _is_stored(folder, features.backbone.identity):
         return
+    done.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     sources: dict[str, list[pd.DataFrame]] = {}
     with ExitStack() as stack:
@@ -45,7 +51,28 @@ def store(
                 sources.setdefault(stream, []).append(_sources(video, positions, one, stream))
     for stream, tables in sources.items():
         write_table(folder / f"{stream}.parquet", pd.concat(tables, ignore_index=True))
-    write_json(done, {"streams": list(sources)})
+    write_json(done, {"streams": list(sources), "backbone": features.backbone.identity})
+
+
+class Done(BaseModel):
+    streams: list[str]
+    backbone: dict[str, str] = {}  # its identity
+
+
+def _is_stored(folder: Path, backbone: dict[str, str]) -> bool:
+    """Whether what `store` has written to a folder was made with this backbone, and can still be read."""
+    try:
+        done = read_model(folder / "done.json", Done, made_by="train")
+        if done.backbone != backbone:
+            return False
+        for stream in done.streams:
+            rows = len(read_table(folder / f"{stream}.parquet", made_by="train"))
+            if not rows or not is_npy(folder / f"{stream}.npy") or len(np.load(folder / f"{stream}.npy", "r")) % rows:
+                raise damaged(folder / f"{stream}.npy", "train", "it can't be read, or does not go with its sources")
+    except (DamagedArtifactError, MissingArtifactError) as error:
+        log.warning(f"train: {folder.name} is made again: {error}")
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -59,6 +86,15 @@ class Chosen:
     whitening: np.ndarray | None
 
 
+def read_sources(path: Path, count: int) -> pd.DataFrame:
+    """The sources of a bank's `count` entries, as `Chosen.sources`; raises Missing- or DamagedArtifactError."""
+    table = read_table(path, made_by="train")
+    columns = ["video", "frame", *COORDINATES, "clip", "part"]
+    if list(table.columns) != columns or len(table) != count:
+        raise damaged(path, "train", f"{len(table)} rows of {', '.join(map(str, table.columns))} for {count} entries")
+    return table
+
+
 def choose(
     folders: list[Path], stream: str, config: CoresetConfig, shrinkage: float | None, seed: int, name: str
 ) -> Chosen:
@@ -66,7 +102,7 @@ def choose(
 
     Raises DataError, with the `name` of the detector, where no video has any.
     """
-    filled = [folder for folder in folders if stream in read_json(folder / "done.json", made_by="train")["streams"]]
+    filled = [folder for folder in folders if stream in read_model(folder / "done.json", Done, made_by="train").streams]
     if not filled:
         raise DataError(
             f"{name}/{stream}: no object was detected in any normal footage: lower objects.tubes.confidence, "

@@ -3,7 +3,6 @@ that is, and what its encoder makes of clips of which nothing is hidden. Network
 """
 
 import json
-import shutil
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pixelplay.artifacts import atomic_folder, fingerprint
+from pixelplay.artifacts import fingerprint, replaced_folder
 from pixelplay.errors import ConfigError, DataError, WeightsError
 from pixelplay.models.backbones import hash_of_weights
 from pixelplay.models.video_tokens import LOSS_MEAN, LOSS_STD, coloured, frames_of, mean_and_scale, tokens_of, whitened
@@ -102,8 +101,7 @@ class VideoMAE:
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs to a folder, in the layout of the hub's; what is there is replaced."""
-        shutil.rmtree(folder, ignore_errors=True)
-        with atomic_folder(folder) as temporary:
+        with replaced_folder(folder) as temporary:
             self.model.save_pretrained(temporary)
             self._processor.save_pretrained(temporary)
 

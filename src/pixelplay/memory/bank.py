@@ -14,13 +14,12 @@ import faiss
 import numpy as np
 from pydantic import Field
 
-from pixelplay.artifacts import atomic, read_json, write_json
-from pixelplay.config import Natural, Settings, validate
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.artifacts import atomic, damaged, missing, read_model, write_json
+from pixelplay.config import Natural, Settings
+from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.k_center import squared_distances
 
 QUERIES = 65536  # searched at a time: bounds the memory
-KEYS = {"settings", "features", "sha256"}  # of the .json beside an index
 TRAIN = "run `python src/train.py`"
 
 
@@ -43,6 +42,14 @@ class BankConfig(Settings):
     index: Literal["flat", "ivf", "hnsw"]  # flat compares with every vector: exact
     ivf: IvfConfig
     hnsw: HnswConfig
+
+
+class About(Settings):
+    """What stands beside an index."""
+
+    settings: BankConfig
+    features: dict[str, Any]
+    sha256: str  # of the index
 
 
 class Bank:
@@ -115,28 +122,28 @@ class Bank:
         data = faiss.serialize_index(self._index).tobytes()
         with atomic(path) as temporary:
             temporary.write_bytes(data)
-        about = {"settings": self.config.model_dump(), "features": self.features, "sha256": _digest(data)}
-        write_json(path.with_suffix(".json"), about)
+        about = About(settings=self.config, features=self.features, sha256=_digest(data))
+        write_json(path.with_suffix(".json"), about.model_dump())
 
     @classmethod
     def load(cls, path: Path, features: dict[str, Any]) -> "Bank":
         """Read what `save` wrote, if it was built of such `features`.
 
-        Raises MissingArtifactError, and DataError for other features (naming both) and for damaged files.
+        Raises MissingArtifactError, DamagedArtifactError, and DataError for other features (naming both).
         """
-        about = read_json(path.with_suffix(".json"), made_by="train")
+        about = read_model(path.with_suffix(".json"), About, made_by="train")
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            raise MissingArtifactError(f"{path} is missing: {TRAIN} with the same options") from None
+            raise missing(path, "train") from None
         # FAISS can read what the digest vouches for; anything else could make it do anything.
-        if not isinstance(about, dict) or set(about) != KEYS or about["sha256"] != _digest(data):
-            raise DataError(f"{path} is damaged, or not what its .json is about: delete both and {TRAIN} again")
+        if about.sha256 != _digest(data):
+            raise damaged(path, "train", "or not what its .json is about")
         asked = _as_json(features)
-        if about["features"] != asked:
-            raise DataError(f"{path} {_difference(about['features'], asked)}: set them as they were, or {TRAIN} again")
+        if about.features != asked:
+            raise DataError(f"{path} {_difference(about.features, asked)}: set them as they were, or {TRAIN} again")
         index = faiss.deserialize_index(np.frombuffer(data, np.uint8))
-        return cls(index, validate(BankConfig, about["settings"], str(path.with_suffix(".json"))), asked)
+        return cls(index, about.settings, asked)
 
 
 def _empty_index(count: int, d: int, config: BankConfig, seed: int) -> faiss.Index:

@@ -1,12 +1,10 @@
 """Where the files of a mining run lie."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixelplay.artifacts import plain_name
 from pixelplay.config import Config
-
-LONGEST_NAME = 80  # characters of a file's name that come from data
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,3 @@ class MiningFiles:
     def render(self, rank: int, step: int, scene: str, camera: str) -> Path:
         """PNG of the clip in line `step` of the manifest, the `rank`-th highest score; one clip, one name."""
         return self.renders / f"{rank:04d}-clip{step:07d}-{plain_name(f'{scene}-{camera}' if camera else scene)}.png"
-
-
-def plain_name(text: str) -> str:
-    """Text from data as part of a file's name: nothing in it leads out of a folder or hides the file."""
-    return re.sub(r"[^\w.-]", "_", text, flags=re.ASCII)[:LONGEST_NAME]

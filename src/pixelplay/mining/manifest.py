@@ -1,12 +1,10 @@
 """step=manifest: the clips of a collection, from a NuScenes data set or from any folder of footage."""
 
-import csv
-import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixelplay.artifacts import write_text
+from pixelplay.artifacts import csv_text, write_text
 from pixelplay.config import Config
 from pixelplay.config.mining import MineConfig
 from pixelplay.errors import ConfigError, DataError
@@ -65,8 +63,5 @@ def _tell(files: MiningFiles, problems: list[tuple[str, str]]) -> None:
     if not problems:
         files.problems.unlink(missing_ok=True)
         return
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerows([("path", "problem"), *problems])
-    write_text(files.problems, table.getvalue())
+    write_text(files.problems, csv_text([("path", "problem"), *problems]))
     log.warning(f"manifest: {len(problems)} folders or videos left out, such as {problems[0][0]}: see {files.problems}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from pixelplay.artifacts import remove_files
 from pixelplay.config import Config
 from pixelplay.mining.choose import above
 from pixelplay.mining.clips import Clip
@@ -34,8 +35,7 @@ def run(config: Config, files: MiningFiles) -> None:
     ranked = table.iloc[above(table["score"].to_numpy(), None)[: config.mine.render.count or None]]
     clips = clips_of(ranked, files.clips, config.mine.frames)
     _, model = load_model(config)
-    for old in files.renders.glob("*-clip*-*.png"):
-        old.unlink()
+    remove_files(files.renders, "[0-9]" * 4 + "*-clip" + "[0-9]" * 7 + "*-*.png")
     rows = zip(range(1, len(clips) + 1), ranked["step"].tolist(), ranked["score"].tolist(), strict=True)
     with progress_bar(len(clips), "clip", "render") as bar:
         for ((clip, made),) in in_order(model.reconstruct, clips, 1, config.mine.workers):

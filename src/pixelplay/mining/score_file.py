@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from pixelplay.artifacts import write_json
+from pixelplay.artifacts import parse_json, write_json
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
 from pixelplay.mining.clip_model import Scored
 from pixelplay.mining.clips import Clip, read_clips
@@ -20,6 +20,14 @@ from pixelplay.mining.clips import Clip, read_clips
 
 def settings_file(scores: Path) -> Path:
     return scores.with_suffix(".settings.json")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What stands beside scores; raises OSError or ValueError where it can't be read."""
+    value = parse_json(path.read_bytes())
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__}, not an object")
+    return value
 
 
 def line_of(step: int, clip: Clip, scored: Scored) -> str:
@@ -71,7 +79,7 @@ def append(path: Path, lines: Iterable[str]) -> None:
 def _require_same(path: Path, beside: Path, values: dict[str, Any]) -> None:
     remedy = f"name another file with mine.scores=FILE (or SCORES_OUT), or delete {path}"
     try:
-        before = json.loads(beside.read_text(encoding="utf-8"))
+        before = read_settings(beside)
     except (OSError, ValueError):
         raise PixelPlayError(
             f"{path} is there, but not what it was made with ({beside} can't be read): {remedy}"
@@ -94,9 +102,9 @@ def _require_line_of(path: Path, line: bytes, step: int, clip: Clip | None) -> N
 
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = parse_json(line)
         fits = {"step", "scene", "camera", "first_frame", "score"} <= set(value) and type(value["step"]) is int
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         fits = False
     if fits and value["score"] is not None:
         fits = type(value["score"]) in (int, float) and abs(value["score"]) < float("inf")

@@ -18,7 +18,7 @@ from pixelplay.mining.clips import Clip, write_clips
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.local_engine import in_order
 from pixelplay.mining.score import load_model
-from pixelplay.mining.score_file import clips_of, read_scores, settings_file
+from pixelplay.mining.score_file import clips_of, read_scores, read_settings, settings_file
 from pixelplay.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
     made = []
     for path in (settings_file(scores), settings_file(baseline)):
         try:
-            made.append(json.loads(path.read_text(encoding="utf-8")))
+            made.append(read_settings(path))
         except (OSError, ValueError):
             log.warning(f"select: {path} can't be read: whether {scores} and {baseline} are comparable is not known")
             return

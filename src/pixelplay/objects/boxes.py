@@ -1,5 +1,6 @@
 """Boxes of a video: what was found where in which frame; kept as one parquet per video and method."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import read_table, write_table
-from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.artifacts import damaged, read_table, write_table
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.videos.video import Video
 
 COORDINATES = ["x1", "y1", "x2", "y2"]
@@ -83,19 +84,42 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def save(boxes: Boxes, path: Path) -> None:
-    """Write a parquet, atomically: columns position, x1, y1, x2, y2, class, confidence."""
+    """Write a parquet, atomically: columns position, x1, y1, x2, y2, class, confidence; and its own name."""
     table = pd.DataFrame({"position": boxes.position})
     table[COORDINATES] = boxes.xyxy
     table["class"] = pd.Series(boxes.label.tolist(), dtype="str")
     table["confidence"] = boxes.confidence
+    table.attrs["file"] = path.name
     write_table(path, table)
 
 
+def is_saved(path: Path) -> bool:
+    """Whether `save` has written this file, under this name and to its end; its boxes are not read."""
+    import pyarrow.parquet  # slow to import, and most detectors ask for no boxes
+
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata
+        return json.loads(metadata[b"PANDAS_ATTRS"])["file"] == path.name
+    except Exception:  # pyarrow raises all kinds for damaged files
+        return False
+
+
 def load(path: Path) -> Boxes:
-    """What `save` wrote; raises MissingArtifactError or, for a damaged file, PixelPlayError with what to do."""
-    table = read_table(path, made_by="detect")
-    if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
-        raise DataError(f"{path} is no table of boxes: delete it and run `python src/detect.py` again")
+    """What `save` wrote; raises MissingArtifactError, or DamagedArtifactError for a file that is no table of boxes.
+
+    That is removed: a table that is there counts as made.
+    """
+    try:
+        table = read_table(path, made_by="detect")
+        if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
+            raise damaged(path, "detect", "no table of boxes")
+        if table.attrs.get("file") != path.name:
+            raise damaged(path, "detect", f"it was {table.attrs.get('file')}, with boxes of another video or method")
+        if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
+            raise damaged(path, "detect", "a number in it is not finite")
+    except DamagedArtifactError:
+        path.unlink()
+        raise
     return Boxes.of(
         table["position"].to_numpy(), table[COORDINATES].to_numpy(), table["class"].tolist(), table["confidence"]
     )

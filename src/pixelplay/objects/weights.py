@@ -1,10 +1,8 @@
 """Where YOLO's pretrained weights are: a file of the user's, or downloaded once from where Ultralytics has them."""
 
-import hashlib
 import logging
 import shutil
 import urllib.request
-from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 
@@ -40,13 +38,6 @@ def get_weights(name: str, folder: Path, download: bool) -> Path:
     except (OSError, HTTPException) as error:  # of urllib: no network, no such file, an answer cut short
         raise WeightsError(_neither_way(name, f"they are not in {folder}/, and {error}", folder)) from None
     return folder / name
-
-
-@cache
-def content_key(path: Path, modified: int) -> str:
-    """16 hex digits of the SHA-256 of a file; `modified`, its st_mtime_ns, so that a changed file is read again."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _download(url: str, path: Path) -> None:

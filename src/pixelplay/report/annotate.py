@@ -1,7 +1,5 @@
 """Frames with boxes drawn on them, as a contact sheet (PNG) or as a clip (MP4)."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pixelplay.artifacts import atomic
+from pixelplay.artifacts import atomic, atomic_named, require_room
 
 COLUMNS = 3
 WIDTH = 640  # pixels: smaller frames are enlarged to about this width, so that text stays readable
@@ -64,17 +62,16 @@ def write_sheet(path: Path, images: Sequence[np.ndarray]) -> None:
 
 def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
     """Write images of one size, uint8 (H, W, 3) RGB, as they come, to an MP4; `rate`: frames a second."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:  # the name must end in .mp4 all along
-        temporary, writer = os.path.join(folder, path.name), None
+    with atomic_named(path) as temporary:
+        writer = None
         for image in images:
             height, width = (side // 2 * 2 for side in image.shape[:2])  # the codec knows even sides only
             if writer is None:
-                writer = cv2.VideoWriter(temporary, cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
+                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
             writer.write(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR))
         assert writer is not None, "a clip of no image"
         writer.release()
-        os.replace(temporary, path)
+        require_room(path, temporary)  # OpenCV says nothing of frames that could not be written
 
 
 def _write(image: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:

@@ -1,7 +1,5 @@
 """Tables of the report: metrics.json and CSV files, whatever figures they hold, as text in rows and columns."""
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixelplay.errors import DataError
+from pixelplay.artifacts import csv_rows, damaged
 
 NONE = "\N{EN DASH}"
 ACRONYMS = {"ap", "auc", "auroc", "aupro", "eer", "evt", "f1", "fpr", "iou", "pr", "rbdc", "rbdr", "roc", "tbdc", "tpr"}
@@ -75,21 +73,19 @@ def other_tables(metrics: Figures, shown: Sequence[str] = ("detectors", "externa
 
 
 def csv_table(path: Path, made_by: str) -> Table:
-    """Any CSV with a header, its first column as names; raises DataError when it can't be read as one.
+    """Any CSV with a header, its first column as names; raises DamagedArtifactError when it can't be read as one.
 
     A column `x_error` beside `x` is its standard errors, which stand below its figures.
     """
-    remedy = f"delete it and run `python src/{made_by}.py` again"
     try:
-        text = path.read_bytes().decode("utf-8")
-        head, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        head, *rows = csv_rows(path.read_bytes().decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8: {remedy}") from None
-    except (csv.Error, ValueError) as error:
-        raise DataError(f"{path}: no table ({error}): {remedy}") from None
+        raise damaged(path, made_by, f"byte {error.start} is not UTF-8") from None
+    except ValueError as error:
+        raise damaged(path, made_by, f"no table: {error}") from None
     for number, row in enumerate(rows, 2):
         if len(row) != len(head):
-            raise DataError(f"{path}: row {number} has {len(row)} fields, the header {len(head)}: {remedy}")
+            raise damaged(path, made_by, f"row {number} has {len(row)} fields, the header {len(head)}")
     errors = {i: head.index(f"{key}_error") for i, key in enumerate(head) if f"{key}_error" in head}
     columns = [i for i in range(1, len(head)) if i not in errors.values()]
     shown = [Row(row[0], [_csv_cell(row[i], row[errors[i]] if i in errors else "") for i in columns]) for row in rows]

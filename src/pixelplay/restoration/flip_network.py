@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import BaseModel
+from safetensors.torch import save_file
 
-from pixelplay.artifacts import atomic, read_json, write_json
+from pixelplay.artifacts import atomic, read_model, write_json
 from pixelplay.config import FlipNetworkConfig, FrameFormat
 from pixelplay.errors import DataError
 from pixelplay.models.flip_classifier import FlipClassifier
+from pixelplay.weights.saved import load_saved
 
 CHUNK = 512  # frames judged at a time
 
@@ -24,6 +26,14 @@ class Accuracy:
     judged: int  # frames
     overall: float
     noisy: float | None  # of the noisy frames alone; None where there were none
+
+
+class About(BaseModel):
+    """What stands beside the weights."""
+
+    frames: FrameFormat
+    network: FlipNetworkConfig
+    heldout_balanced_accuracy: Accuracy
 
 
 @dataclass(frozen=True)
@@ -50,28 +60,16 @@ class FlipNetwork:
     def save(self, folder: Path) -> None:
         with atomic(folder / "flip_network.safetensors") as temporary:
             save_file(self.model.state_dict(), temporary)
-        value = {
-            "frames": self.frames.model_dump(),
-            "network": self.config.model_dump(),
-            "heldout_balanced_accuracy": asdict(self.heldout),
-        }
-        write_json(folder / "flip_network.json", value)
+        about = About(frames=self.frames, network=self.config, heldout_balanced_accuracy=self.heldout)
+        write_json(folder / "flip_network.json", about.model_dump())
 
     @classmethod
     def load(cls, folder: Path) -> "FlipNetwork":
-        """What `save` wrote. Raises MissingArtifactError where nothing is, PixelPlayError where it is damaged."""
-        value = read_json(folder / "flip_network.json", made_by="prepare")
-        try:
-            frames, config = FrameFormat(**value["frames"]), FlipNetworkConfig(**value["network"])
-            heldout = Accuracy(**value["heldout_balanced_accuracy"])
-            model = FlipClassifier(config.widths, config.pool)
-            model.load_state_dict(load_file(folder / "flip_network.safetensors"))
-        except Exception as error:  # safetensors raises its own, plain Exceptions
-            raise DataError(
-                f"{folder}/flip_network.safetensors or .json is damaged ({error}): delete both and run "
-                "`python src/prepare.py` again"
-            ) from None
-        return cls(model, frames, config, heldout)
+        """What `save` wrote. Raises MissingArtifactError where nothing is, DamagedArtifactError where it is damaged."""
+        about = read_model(folder / "flip_network.json", About, made_by="prepare")
+        model = FlipClassifier(about.network.widths, about.network.pool)
+        load_saved(model, folder / "flip_network.safetensors", made_by="prepare")
+        return cls(model, about.frames, about.network, about.heldout_balanced_accuracy)
 
 
 @torch.inference_mode()

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import atomic, fingerprint
+from pixelplay.artifacts import atomic, fingerprint, turn
 from pixelplay.config import FrameFormat, RestoreConfig
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flips import judge
-from pixelplay.videos.growing_npy import FrameWriter
+from pixelplay.videos.growing_npy import FrameWriter, frames_in
 from pixelplay.videos.noise import noise_after_resize
 from pixelplay.videos.originals import put_right
 from pixelplay.videos.video import Video, format_name
@@ -68,8 +68,9 @@ def restore(
         key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.model_dump())
         noise = np.where(denoised, video.noise, 0).astype(np.float32)
         folder = video.folder / f"restored-{key}"
-        missing = [f for f in formats if not (folder / f"{format_name(f)}.npy").is_file()]
-        _write(video, folder, judgement.flipped, noise, config.denoise.method, missing)
+        with turn(folder, f"restored video {video.id}"):
+            missing = [f for f in formats if frames_in(folder / f"{format_name(f)}.npy", f) != len(video)]
+            _write(video, folder, judgement.flipped, noise, config.denoise.method, missing)
         originals = video.originals
         after = replace(
             video,

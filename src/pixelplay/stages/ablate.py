@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from pixelplay.ablation.names import PICTURES, TITLES
 from pixelplay.artifacts import (
     RunFiles,
     append_json,
     atomic,
+    csv_text,
+    damaged,
     file_digests,
     fingerprint,
     is_current,
@@ -25,10 +27,11 @@ from pixelplay.artifacts import (
 )
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.stages import fuse, prepare, score
+from pixelplay.stages.pseudo import kinds_of_clips
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
@@ -74,6 +77,8 @@ def introduction(files: RunFiles) -> list[str]:
         text = _summary(files).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
+    except UnicodeDecodeError as error:
+        raise damaged(_summary(files), "ablate", error) from None
     return [part.strip() for part in text.partition("\n## ")[0].split("\n\n")[1:]]
 
 
@@ -118,7 +123,7 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
     _clear(files)
     for name, table in result.tables.items():
         outputs.append(files.ablation / f"{name}.csv")
-        write_text(outputs[-1], table.to_csv(lineterminator="\n"))
+        write_text(outputs[-1], csv_text([[table.index.name, *table.columns], *table.astype(object).itertuples()]))
     for name, figure in draw_all(result.tables, config.ablate.metric):
         outputs.append(files.ablation / f"{name}.png")
         with atomic(outputs[-1]) as temporary:
@@ -155,7 +160,7 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
     from pixelplay.ablation.bench import Truth as Known
     from pixelplay.metrics.frames import one_class
 
-    kinds = _kinds(files)
+    kinds = kinds_of_clips(files)
     planted, labelled = (
         [(one.video, one.numbers, one.labels) for one in prepare.load_labels(config, index, split).labelled]
         for split in ("pseudo", "test")
@@ -166,21 +171,6 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
     if reason := one_class(np.concatenate([labels for _, _, labels in labelled])):
         return truths, [f"Test labels are left out: {reason}."]
     return {**truths, "test": Known.of(labelled)}, []
-
-
-def _kinds(files: RunFiles) -> dict[str, str]:
-    """The kind of anomaly of each clip."""
-    try:
-        table = pd.read_csv(files.pseudo_clips, usecols=["video", "kind"], dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise MissingArtifactError(
-            f"{files.pseudo_clips} is missing: run `python src/prepare.py` with the same options"
-        ) from None
-    except ValueError as error:  # pandas' errors are these
-        raise DataError(
-            f"{files.pseudo_clips} is damaged ({error}): delete it and run `python src/prepare.py` again"
-        ) from None
-    return dict(zip(table["video"], table["kind"], strict=True))
 
 
 def _as_file(chosen: FusionConfig, fusion: FusionConfig, external: list[str]) -> str:
@@ -195,9 +185,8 @@ def _summary(files: RunFiles) -> Path:
 
 def _clear(files: RunFiles) -> None:
     """Remove what an ablation wrote with other settings; not a chosen fusion, which may be in use."""
-    for pattern in ("*.csv", "*.png", "summary.md"):
-        for path in files.ablation.glob(pattern):
-            path.unlink()
+    for name in ("summary.md", *(f"{table}.csv" for table in TITLES), *(f"{picture}.png" for picture in PICTURES)):
+        (files.ablation / name).unlink(missing_ok=True)
 
 
 def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Known") -> None:

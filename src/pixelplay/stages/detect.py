@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pixelplay.artifacts import remove_leftovers, require_writable
+from pixelplay.artifacts import remove_leftovers, require_writable, turn
 from pixelplay.config import Config
 from pixelplay.objects import boxes, motion, yolo
 from pixelplay.progress import progress_bar
@@ -24,8 +24,8 @@ def pending(config: Config) -> str | None:
     videos = _videos(config)
     if detecting.weights_lacking(config):
         return f"the weights {config.weights.detector} are not here"
-    left = sum(not detecting.table(config, video, method).is_file() for video in videos for method in methods)
-    return f"to look for objects by {' and '.join(methods)}: {left} tables lack" if left else None
+    left = sum(not boxes.is_saved(detecting.table(config, video, method)) for video in videos for method in methods)
+    return f"to look for objects by {' and '.join(methods)}: {left} tables missing" if left else None
 
 
 def run(config: Config) -> None:
@@ -51,12 +51,16 @@ def _videos(config: Config) -> list[Video]:
 
 def _detect(config: Config, method: str, videos: list[Video]) -> None:
     tables = [detecting.table(config, video, method) for video in videos]
-    missing = [(video, path) for video, path in zip(videos, tables, strict=True) if not path.is_file()]
+    missing = [(video, path) for video, path in zip(videos, tables, strict=True) if not boxes.is_saved(path)]
     if missing:
         find = _finder(config, method)
         with progress_bar(sum(len(video) for video, _ in missing), "frame", f"detecting by {method}") as bar:
             for video, path in missing:
-                boxes.save(find(video, bar.update), path)
+                with turn(path, f"boxes of video {video.id}"):
+                    if boxes.is_saved(path):  # another run has found them meanwhile
+                        bar.update(len(video))
+                    else:
+                        boxes.save(find(video, bar.update), path)
     found = [len(boxes.load(path)) for path in tables]
     empty = f", none in {found.count(0)} of {len(videos)} videos" if 0 in found else ""
     log.info(f"detect: {method}, {sum(found):,} boxes in {sum(map(len, videos)):,} frames{empty}")

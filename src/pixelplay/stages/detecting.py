@@ -10,9 +10,11 @@ from pathlib import Path
 from pixelplay.artifacts import fingerprint
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
+from pixelplay.digests import Digests
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import motion, yolo
-from pixelplay.objects.weights import at_hand, content_key, get_weights
+from pixelplay.objects.boxes import is_saved
+from pixelplay.objects.weights import at_hand, get_weights
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -87,7 +89,7 @@ def with_objects(config: Config, name: str, index: Index) -> Index:
     def add(video: Video) -> Video:
         paths = tuple(table(config, video, method) for method in chosen)
         for path in paths:
-            if not path.is_file():
+            if not is_saved(path):
                 raise MissingArtifactError(
                     f"{path}: no objects found with these settings: run `python src/detect.py` with the same options"
                 )
@@ -105,6 +107,5 @@ def _method_key(config: Config, method: str) -> str:
     """Of all but the footage; the batch size only decides how fast it goes."""
     if method == "motion":
         return fingerprint(motion.VERSION, config.objects.motion.model_dump())
-    path = weights(config)
     settings = config.objects.yolo.model_dump(exclude={"batch_size"})
-    return fingerprint(yolo.VERSION, settings, content_key(path, path.stat().st_mtime_ns))
+    return fingerprint(yolo.VERSION, settings, Digests(config.paths.cache / "digests").of([weights(config)]))

@@ -4,9 +4,7 @@ Frame labels come first: without them nothing is measured. Every evaluation on l
 nothing may be chosen on them unseen.
 """
 
-import json
 import logging
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +19,10 @@ from pixelplay.artifacts import (
     file_digests,
     fingerprint,
     is_current,
+    outputs_of,
+    parse_json,
     read_json,
+    read_record,
     read_table,
     recorded,
     write_json,
@@ -33,6 +34,7 @@ from pixelplay.metrics.published import Protocol, published_figures, published_t
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.scores.fuse import FUSED, detector_of
 from pixelplay.stages import fuse, prepare
+from pixelplay.stages.score_tables import read_fused
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import Truth, VideoTruth, truth_files
 
@@ -57,7 +59,7 @@ def run(config: Config) -> None:
     truth = prepare.load_labels(config, index)
     if not truth.labelled:
         files.metrics.unlink(missing_ok=True)
-        shutil.rmtree(files.thresholds, ignore_errors=True)
+        _clear(config, files)
         log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
         if any(one.has_regions for one in truth.values()):
             log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
@@ -76,15 +78,26 @@ def run(config: Config) -> None:
     key = _inputs(config, index)
     if not is_current(files.record("evaluate"), key):
         outputs = [files.metrics]
+        _clear(config, files)
         with recorded(files.record("evaluate"), key, outputs):
-            shutil.rmtree(files.thresholds, ignore_errors=True)  # of other settings
             metrics = _measure(config, files, index, truth)
-            outputs += files.thresholds.glob("*.png")
+            outputs += [path for path in _threshold_pictures(config, files) if path.exists()]
             write_json(files.metrics, metrics)
             _log_evaluation(files, config, metrics)
     metrics = read_json(files.metrics, made_by="evaluate")
     text = metrics_text(metrics, frames_per_second(config))
     log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
+
+
+def _threshold_pictures(config: Config, files: RunFiles) -> list[Path]:
+    return [files.thresholds / f"{name}.png" for name in (*config.detectors, FUSED)]
+
+
+def _clear(config: Config, files: RunFiles) -> None:
+    """Remove the pictures that an evaluation with these or with other settings wrote."""
+    written = [path for path in outputs_of(files.record("evaluate")) if path.parent == files.thresholds]
+    for path in {*_threshold_pictures(config, files), *written}:
+        path.unlink(missing_ok=True)
 
 
 def frames_per_second(config: Config) -> dict[str, float]:
@@ -97,7 +110,7 @@ def frames_per_second(config: Config) -> dict[str, float]:
     for name in config.detectors:
         table = read_table(files.scores(name), "score")
         frames = int(((table["stream"] == name) & (table["split"] != "pseudo")).sum())  # those have their own record
-        seconds = read_json(files.record(f"score-{name}"), made_by="score")["seconds"]
+        seconds = read_record(files.record(f"score-{name}"), made_by="score").seconds
         speeds[name] = frames / max(seconds, 0.1)
     return speeds
 
@@ -114,7 +127,7 @@ def _inputs(config: Config, index: Index) -> str:
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
     from pixelplay.stages.measuring import measure_objects  # SciPy is slow to import, and often nothing has changed
 
-    videos, table = truth.labelled, read_table(files.fused, "fuse")
+    videos, table = truth.labelled, read_fused(config, index)
     processed = _by_stream(table[table["split"] == "test"])
     fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
@@ -198,7 +211,7 @@ def _alarms(
 def _parameters(path: Path) -> int | None:
     """How many parameters a trained detector's detector.json says that it has; None where it does not say."""
     try:
-        count = json.loads(path.read_text(encoding="utf-8")).get("parameters")
+        count = parse_json(path.read_bytes()).get("parameters")
     except (OSError, ValueError, AttributeError):
         return None
     return count if isinstance(count, int) else None

@@ -3,16 +3,14 @@
 A look at what `train` and `score` wrote, no stage of the run: for each frame a PNG, and a CSV with the same facts.
 """
 
-import csv
-import io
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.artifacts import RunFiles, require_writable, write_text
+from pixelplay.artifacts import RunFiles, csv_text, require_writable, write_text
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
@@ -182,21 +180,13 @@ def heading(name: str, legend: str, one: Explained, count: int) -> str:
 
 def table(one: Explained) -> str:
     """All that was found in a frame, as CSV: a line for each object and stream, and for the whole frame."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
+    lines: list[list[Any]] = [COLUMNS]
     for finding in one.findings:
         box = [round(edge, 2) for edge in finding.box]
-        what = [
-            one.video.id,
-            one.number,
-            one.seconds,
-            finding.label or "whole frame",
-            round(finding.confidence, 4),
-            *box,
-        ]
-        lines.writerows([*what, *_facts(near)] for near in finding.neighbours)
-    return text.getvalue()
+        found = (finding.label or "whole frame", round(finding.confidence, 4))
+        what = [one.video.id, one.number, one.seconds, *found, *box]
+        lines += ([*what, *_facts(near)] for near in finding.neighbours)
+    return csv_text(lines)
 
 
 def _facts(near: Neighbour) -> list[str | int | float]:

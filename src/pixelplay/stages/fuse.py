@@ -13,9 +13,9 @@ import pandas as pd
 
 from pixelplay.artifacts import (
     RunFiles,
+    damaged,
     fingerprint,
     is_current,
-    read_table,
     recorded,
     require_writable,
     write_table,
@@ -23,7 +23,7 @@ from pixelplay.artifacts import (
 )
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
-from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.errors import DataError
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import (
     FUSED,
@@ -38,7 +38,8 @@ from pixelplay.scores.fuse import (
 )
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
-from pixelplay.stages import prepare, score
+from pixelplay.stages import prepare, restoring, score
+from pixelplay.stages.score_tables import read_scores
 from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
@@ -94,10 +95,9 @@ def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None)
     is that. Raises DataError for an external file whose rows are not exactly the test frames.
     """
     fusion = fusion or config.fusion
-    files = RunFiles.of(config)
     streams = {}
     for name in config.detectors:
-        table = read_table(files.scores(name), made_by="score")
+        table = read_scores(config, name, index)
         streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
     for name, path in config.fusion.external_files.items():
         streams[name] = submission.read(path, submitted_frames(index), name)
@@ -132,15 +132,13 @@ def weights_of(config: Config, index: Index) -> FrameWeights:
     """How much each test frame's score counts where it is smoothed; empty where all count alike."""
     if not _counts_frames(config.fusion):
         return {}
-    path = RunFiles.of(config).restoration
-    try:
-        restoration = pd.read_csv(path, dtype={"video": str})
-    except FileNotFoundError:
-        raise MissingArtifactError(f"{path} is missing: run `python src/prepare.py` with the same options") from None
-    except ValueError as error:  # pandas' errors are these
-        raise DataError(f"{path} is damaged ({error}): delete it and run `python src/prepare.py` again") from None
+    files = RunFiles.of(config)
     frames = {video.id: video.numbers for video in index.test}
-    return {"test": frame_weights(restoration, config.fusion.restored, frames)}
+    try:
+        weights = frame_weights(restoring.read_restoration(files), config.fusion.restored, frames)
+    except DataError as error:
+        raise damaged(files.restoration, "prepare", error) from None
+    return {"test": weights}
 
 
 def submitted_frames(index: Index) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.artifacts import RunFiles, read_table
+from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, EvaluateConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.alarms import CONSTANT, constant_threshold
@@ -20,6 +20,7 @@ from pixelplay.metrics.tao import tao_metrics
 from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
 from pixelplay.stages.object_tables import NO_TRACK, ObjectStream, read_streams
+from pixelplay.stages.score_tables import read_objects
 from pixelplay.videos.truth import Truth, VideoTruth
 from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video
@@ -39,10 +40,10 @@ def measure_objects(config: Config, files: RunFiles, videos: list[Video], truth:
     {} where no detector has a table, or no such frame has an anomaly.
     """
     known = [video for video in videos if truth[video.id].has_regions]
-    tables = {name: files.object_scores(name) for name in config.detectors if files.object_scores(name).exists()}
+    tables = [name for name in config.detectors if files.object_scores(name).exists()]
     if not known or not tables or not LEVELS & set(config.evaluate.metrics):
         return {}
-    streams = [s for name, path in tables.items() for s in read_streams(name, read_table(path, "score"), known)]
+    streams = [s for name in tables for s in read_streams(name, read_objects(config, name, videos), known)]
     pixels = [PixelCounts() for _ in streams]
     regions = _regions(config.evaluate, known, truth, streams, pixels)
     if not len(regions):

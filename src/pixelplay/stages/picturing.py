@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import find_peaks
 
-from pixelplay.artifacts import RunFiles, read_table
+from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, ReportConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Reconstructs
@@ -33,6 +33,7 @@ from pixelplay.report.pictures import (
 from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import ScoredVideo
 from pixelplay.stages import detecting
+from pixelplay.stages.score_tables import read_objects
 from pixelplay.training.device import find_device
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
@@ -87,7 +88,7 @@ def gallery(config: Config, index: Index, videos: Sequence[ScoredVideo], chosen:
     frames = {(i, t): image for i, at in by_video.items() for t, image in full_size_at(index.test[i], at).items()}
     errors = {name: maps for name in config.detectors if (maps := _error_maps(config, index, name, by_video))}
     full = {name: float(np.percentile(list(maps.values()), SATURATED)) for name, maps in errors.items()}
-    objects = scored_objects(config)
+    objects = scored_objects(config, index)
     items = []
     for rank, (i, t) in enumerate(chosen, 1):
         heat = [
@@ -98,20 +99,21 @@ def gallery(config: Config, index: Index, videos: Sequence[ScoredVideo], chosen:
     return Gallery(items, _scales(full, objects))
 
 
-def scored_objects(config: Config) -> list[Objects]:
+def scored_objects(config: Config, index: Index) -> list[Objects]:
     """Of the detectors of the run that score single objects."""
     files = RunFiles.of(config)
     found = []
     for name in config.detectors:
         if detecting.asks(config, name) and files.object_scores(name).exists():
-            found.append(Objects.of(name, read_table(files.object_scores(name), "score")))
+            found.append(Objects.of(name, read_objects(config, name, index.test)))
     return found
 
 
 def write_annotated_clip(config: Config, outcome: "Outcome", video_id: str) -> None:
     """The MP4 of one test video."""
     video, one = next(pair for pair in zip(outcome.index.test, outcome.videos, strict=True) if pair[0].id == video_id)
-    frames = annotated_frames(video.full_size(), _drawings(video, scored_objects(config)), one, outcome.scale)
+    drawings = _drawings(video, scored_objects(config, outcome.index))
+    frames = annotated_frames(video.full_size(), drawings, one, outcome.scale)
     write_clip(RunFiles.of(config).clip(video_id), frames, video.fps or config.report.rate)
 
 

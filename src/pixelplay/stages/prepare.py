@@ -2,19 +2,27 @@
 clips of held-out footage with pseudo-anomalies.
 """
 
-import csv
-import io
 import logging
 import os
-import shutil
 from dataclasses import astuple, fields
+from glob import escape
 from pathlib import Path
 
-from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable, write_json, write_text
+from pixelplay.artifacts import (
+    RunFiles,
+    csv_text,
+    fingerprint,
+    is_current,
+    recorded,
+    remove_leftovers,
+    replaced_folder,
+    require_writable,
+    write_text,
+)
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, WeightsError
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError, WeightsError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import detecting, pseudo, restoring
 from pixelplay.videos.cache import (
@@ -23,6 +31,7 @@ from pixelplay.videos.cache import (
     FrameCache,
     Problem,
     UnreadableVideos,
+    read_contents,
     source_key,
     truth_key,
 )
@@ -46,7 +55,7 @@ def pending(config: Config) -> str | None:
     record = RunFiles.of(config).record("prepare")
     if not record.is_file() or not _is_rendered(config):
         return "the data set has not been decoded"
-    current = is_current(record, _inputs(config, read_dataset(config.dataset)))
+    current = _is_current(config, _inputs(config, read_dataset(config.dataset)))
     return None if current else "the data set or its settings have changed"
 
 
@@ -59,7 +68,7 @@ def run(config: Config) -> None:
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
     inputs = _inputs(config, videos)
-    if is_current(files.record("prepare"), inputs):
+    if _is_current(config, inputs):
         log.info("prepare: up to date")
         return
     outputs = [
@@ -76,10 +85,13 @@ def run(config: Config) -> None:
         readable = {(one.video.split, one.video.id) for one in cached}
         problems = [*_of_the_data_set(videos, levels), *left_out, *(p for one in cached for p in one.problems)]
         videos = [raw for raw in videos if (raw.split, raw.id) in readable]
+        digests = FrameCache(_cache_folder(config)).digests
         index = Index(
             dataset=config.dataset.name,
-            train_key=fingerprint([source_key(raw) for raw in videos if raw.split == "train"]),
-            test_key=fingerprint([source_key(raw) for raw in videos if raw.split == "test"], restoring.inputs(config)),
+            train_key=fingerprint([source_key(raw, digests) for raw in videos if raw.split == "train"]),
+            test_key=fingerprint(
+                [source_key(raw, digests) for raw in videos if raw.split == "test"], restoring.inputs(config)
+            ),
             heldout=config.dataset.heldout,
             train=[one.video for one in cached if one.video.split == "train"],
             test=[one.video for one in cached if one.video.split == "test"],
@@ -127,6 +139,18 @@ def formats(config: Config) -> list[FrameFormat]:
     return [asked[key] for key in sorted(asked)]
 
 
+def _is_current(config: Config, inputs: str) -> bool:
+    """Whether nothing has changed since `run` has ended, and what it wrote can still be read."""
+    files = RunFiles.of(config)
+    if not is_current(files.record("prepare"), inputs):
+        return False
+    try:
+        index = Index.load(files.index)
+    except PixelPlayError:  # a stage that needs it says that `prepare` must run again
+        return False
+    return all(video.has_frames(formats(config)) for video in [*index.train, *index.test, *index.pseudo])
+
+
 def _require_possible(config: Config) -> None:
     """Raise ConfigError for settings that a detector refuses, and WeightsError that names all weights not found, so
     that they can be fetched in one go.
@@ -155,7 +179,9 @@ def _require_gap(config: Config) -> None:
 
 def _inputs(config: Config, videos: list[RawVideo]) -> str:
     wanted = [f.model_dump() for f in formats(config)]
-    keys = [(source_key(raw), truth_key(raw)) for raw in videos]
+    digests = FrameCache(_cache_folder(config)).digests
+    read_contents(videos, digests)
+    keys = [(source_key(raw, digests), truth_key(raw, digests)) for raw in videos]
     folder = str(config.paths.cache.resolve())
     restore = restoring.inputs(config), config.restore.save_images
     layout = code_version(f"pixelplay.videos.layouts.{config.dataset.layout}")  # imported by its name
@@ -227,15 +253,9 @@ def _render(config: Config) -> None:
     if root.is_dir() and any(root.iterdir()) and not _render_record(root).is_file():
         raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")
     log.info(f"prepare: rendering the sample data set into {root}/")
-    new, old = root.with_name(f"{root.name}.new"), root.with_name(f"{root.name}.old")
-    for leftover in (new, old):  # of a killed run
-        shutil.rmtree(leftover, ignore_errors=True)
-    render_sample(new, sample, config.workers)
-    write_json(_render_record(new), {"fingerprint": _render_key(config), "outputs": []})
-    if root.exists():
-        os.replace(root, old)  # deleted in place, it would be unrecognisable if that were interrupted
-    os.replace(new, root)
-    shutil.rmtree(old, ignore_errors=True)
+    remove_leftovers(root.parent, f".*{escape(root.name)}*")
+    with replaced_folder(root) as new, recorded(_render_record(new), _render_key(config), []):
+        render_sample(new, sample, config.workers)
 
 
 def _render_record(root: Path) -> Path:
@@ -248,11 +268,7 @@ def _render_key(config: Config) -> str:
 
 
 def _write_problems(path: Path, problems: list[Problem]) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([field.name for field in fields(Problem)])
-    rows.writerows(astuple(problem) for problem in problems)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([[field.name for field in fields(Problem)], *map(astuple, problems)]))
 
 
 def _tell_shares(index: Index) -> None:

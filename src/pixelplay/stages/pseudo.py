@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from pixelplay.artifacts import RunFiles, fingerprint, write_text
+from pixelplay.artifacts import RunFiles, csv_text, fingerprint, read_csv, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, CorruptionConfig, FrameFormat
 from pixelplay.progress import progress_bar
@@ -47,7 +46,7 @@ def add_clips(
         return index, []
     corruption = _corruption(config, files)
     clips = _render(config, index, corruption, folder / f"pseudo-{_key(config, index, corruption)}", formats)
-    write_text(files.pseudo_clips, _table(clips).to_csv(index=False, lineterminator="\n"))
+    write_text(files.pseudo_clips, csv_text([COLUMNS, *_rows(clips)]))
     for clip in clips:
         if clip.left_out:
             log.warning(f"prepare: pseudo-anomaly {clip.id} left out: {clip.left_out}")
@@ -64,7 +63,7 @@ def add_clips(
     truth = [read_truth(raw, video, labels[raw.id])[0] for raw, video in zip(raws, videos, strict=True)]
     _show(files.pseudo_sheet, made, videos, truth)
     _summarise(made, results, files)
-    key = fingerprint([source_key(raw) for raw in raws], restoring.inputs(config))
+    key = fingerprint([source_key(raw, cache.digests) for raw in raws], restoring.inputs(config))
     return replace(index, pseudo=videos, pseudo_key=key), truth
 
 
@@ -79,7 +78,7 @@ def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
     """As the test footage was found to be, in this run."""
     if not config.pseudo.corrupted:
         return CLEAN
-    found = pd.read_csv(files.restoration, usecols=["flipped", "noise_level"])
+    found = restoring.read_restoration(files)
     return estimate_corruption(found, config.restore.denoise.above)
 
 
@@ -109,14 +108,20 @@ def _render(
         )
 
 
-def _table(clips: Sequence[Clip]) -> pd.DataFrame:
+def kinds_of_clips(files: RunFiles) -> dict[str, str]:
+    """The kind of anomaly of each clip in pseudo_anomalies.csv; raises Missing- or DamagedArtifactError."""
+    table = read_csv(files.pseudo_clips, dict.fromkeys(COLUMNS, str), made_by="prepare")
+    return dict(zip(table["video"], table["kind"], strict=True))
+
+
+def _rows(clips: Sequence[Clip]) -> list[tuple[str | int, ...]]:
     """A row per clip; `first` and `last` are the numbers of its first and last anomalous frame."""
-    rows = []
+    rows: list[tuple[str | int, ...]] = []
     for clip in clips:
         shown = clip.shown
         made = (len(shown), clip.first, clip.stop - 1, clip.source, min(shown), max(shown)) if shown else ("",) * 6
         rows.append((clip.id, clip.kind, clip.seed, *made, clip.left_out or ""))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return rows
 
 
 def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Sequence[VideoTruth]) -> None:

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import RunFiles, read_json, read_table
+from pixelplay.artifacts import RunFiles, damaged, read_json
 from pixelplay.config import Config
-from pixelplay.errors import DataError
 from pixelplay.report.distributions import (
     Curve,
     Distribution,
@@ -33,10 +32,11 @@ from pixelplay.report.page import (
 from pixelplay.report.tables import NONE, csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
 from pixelplay.scores.fuse import FUSED
-from pixelplay.stages import ablate, picturing, prepare
+from pixelplay.stages import ablate, picturing, prepare, restoring
 from pixelplay.stages.evaluate import frames_per_second
 from pixelplay.stages.report import ablation_files, ablation_is_of, threshold_files
 from pixelplay.stages.run_facts import run_facts
+from pixelplay.stages.score_tables import read_fused
 from pixelplay.videos.index import Index
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -55,13 +55,12 @@ class Outcome:
 def load_outcome(config: Config, index: Index) -> Outcome:
     """Read fused.parquet and restoration.csv; raises MissingArtifactError or PixelPlayError where one can't be read."""
     files = RunFiles.of(config)
-    table = _of_split(read_table(files.fused, "fuse"), "test")
+    table = _of_split(read_fused(config, index), "test")
     streams = [s for s in dict.fromkeys(table["stream"]) if s != FUSED and ("/" not in s or s in config.fusion.members)]
     shown = table[table["stream"].isin([*streams, FUSED])]
     scores = {(str(v), str(s)): rows.set_index("frame")["score"] for (v, s), rows in shown.groupby(["video", "stream"])}
     restoration = {
-        str(video): rows.set_index("frame")
-        for video, rows in pd.read_csv(files.restoration, dtype={"video": str}, keep_default_na=False).groupby("video")
+        str(video): rows.set_index("frame") for video, rows in restoring.read_restoration(files).groupby("video")
     }
     videos, truth = [], prepare.load_labels(config, index)
     for i, video in enumerate(index.test):
@@ -172,7 +171,7 @@ def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
 
 def _distributions(config: Config, outcome: Outcome) -> Iterator[Distribution]:
     """Scores of each detector's default stream and of the fusion, as the metrics measure them."""
-    fused = read_table(RunFiles.of(config).fused, "fuse")
+    fused = read_fused(config, outcome.index)
     for name in [*config.detectors, FUSED]:
         table = fused[fused["stream"] == name]
         normal = _of_split(table, "calibration")["score"].to_numpy(np.float64)
@@ -219,11 +218,11 @@ def _ablation(config: Config, files: RunFiles) -> Ablation | None:
 
 
 def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """Names and contents of PNGs; raises DataError for a file that is none."""
+    """Names and contents of PNGs; raises DamagedArtifactError for a file that is none."""
     plots = []
     for path in paths:
         data = path.read_bytes()
         if not data.startswith(PNG):
-            raise DataError(f"{path} is no PNG: delete it and run `python src/{made_by}.py` again")
+            raise damaged(path, made_by, "no PNG")
         plots.append(((captions or {}).get(path.stem, path.stem.replace("_", " ")), png_uri(data)))
     return plots

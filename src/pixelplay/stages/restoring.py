@@ -1,7 +1,6 @@
 """The second half of `prepare`: corrupted test frames found, put right, listed and shown."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,18 @@ from typing import TYPE_CHECKING
 import cv2
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, atomic, fingerprint, is_current, recorded, write_text
+from pixelplay.artifacts import (
+    RunFiles,
+    atomic,
+    csv_text,
+    damaged,
+    fingerprint,
+    is_current,
+    read_csv,
+    recorded,
+    remove_files,
+    write_text,
+)
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
@@ -23,6 +33,14 @@ if TYPE_CHECKING:  # importing them imports torch, which commands with nothing t
 
 log = logging.getLogger(__name__)
 
+COLUMNS = {  # of restoration.csv
+    "video": str,
+    "frame": int,
+    "flip_probability": float,
+    "noise_level": float,
+    "flipped": int,
+    "denoised": str,
+}
 DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
 
 
@@ -37,11 +55,12 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
     files = RunFiles.of(config)
     results = restore_videos(config, index, index.test, formats)
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
-    write_text(files.restoration, table.to_csv(index=False, lineterminator="\n"))
+    table["noise_level"] = table["noise_level"].astype(float).round(2)
+    write_text(files.restoration, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
     files.doubtful.unlink(missing_ok=True)
     if config.restore.flip != "none":
         _show_doubtful(config, files.doubtful, results, formats)
-    shutil.rmtree(files.restored_images, ignore_errors=True)
+    remove_files(files.restored_images, "**/" + "[0-9]" * 5 + "*.png")
     if config.restore.save_images:
         _save_images(files.restored_images, results)
     turned, denoised = int(table["flipped"].sum()), int((table["denoised"] != "").sum())
@@ -50,6 +69,14 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
         f"denoised: {files.restoration}"
     )
     return replace(index, test=[one.after for one in results])
+
+
+def read_restoration(files: RunFiles) -> pd.DataFrame:
+    """restoration.csv: a row per test frame; raises MissingArtifactError or DamagedArtifactError."""
+    table = read_csv(files.restoration, COLUMNS, made_by="prepare")
+    if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
+        raise damaged(files.restoration, "prepare", "a frame more than once, or neither flipped (1) nor upright (0)")
+    return table
 
 
 def restore_videos(

@@ -1,18 +1,19 @@
 """What the report says about the run itself: its settings, the machine, versions, and the time that stages took."""
 
-import json
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
 
-from pixelplay.artifacts import RunFiles
+from pixelplay.artifacts import RunFiles, read_record
 from pixelplay.code_version import PACKAGE
 from pixelplay.config import Config
+from pixelplay.errors import PixelPlayError
 from pixelplay.report.page import RunFacts, StageTime
 from pixelplay.training.device import find_device
 
@@ -76,11 +77,9 @@ def stage_times(config: Config) -> list[StageTime]:
     records |= {name: files.record(name) for name in ("fuse", "evaluate", "ablate")}
     times = []
     for stage, path in records.items():
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            times.append(StageTime(stage, float(value["seconds"]), str(value["finished"])))
-        except (OSError, ValueError, KeyError, TypeError):  # no record of a finished stage: nothing to tell
-            continue
+        with suppress(PixelPlayError):  # no record of a finished stage: nothing to tell
+            value = read_record(path, made_by=stage)
+            times.append(StageTime(stage, value.seconds, value.finished))
     return times
 
 

@@ -2,24 +2,38 @@
 
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, fingerprint, is_current, read_table, recorded, require_writable, write_table
+from pixelplay.artifacts import (
+    KEYS,
+    RunFiles,
+    fingerprint,
+    is_current,
+    read_table,
+    recorded,
+    require_writable,
+    write_table,
+)
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import MissingArtifactError
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
 from pixelplay.progress import progress_bar
+from pixelplay.scores.table import SPLITS
 from pixelplay.stages import detecting, prepare, train
+from pixelplay.stages.score_rows import read_rows
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing it imports torch
-    from pixelplay.detectors.base import Detector
+    from pixelplay.detectors.base import Detector, Scores
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +69,9 @@ def inputs(config: Config, name: str, index: Index) -> str:
 
 
 def is_scored(config: Config, name: str, index: Index) -> bool:
-    """Whether the table is there with all its rows."""
-    return all(is_current(step.record, step.inputs) for step in steps(config, name, index))
+    """Whether the table is there with all its rows, and no others."""
+    todo = steps(config, name, index)
+    return all(is_current(step.record, step.inputs) for step in todo) and _has_rows(RunFiles.of(config), name, todo)
 
 
 def require_scored(config: Config, index: Index) -> None:
@@ -98,38 +113,44 @@ def _score(config: Config, name: str, index: Index) -> None:
     files = RunFiles.of(config)
     keep_freed_memory()
     detector = registry.create(name, config.detectors[name], find_device(config.device))
-    detector.load(files.detector(name))
+    try:
+        detector.load(files.detector(name))
+    except PixelPlayError:  # whatever it is, `train` must not answer that it is up to date
+        (files.detector(name) / "trained.json").unlink(missing_ok=True)
+        raise
     todo = steps(config, name, index)
-    left = next(i for i, step in enumerate(todo) if not is_current(step.record, step.inputs))
+    left = next((i for i, step in enumerate(todo) if not is_current(step.record, step.inputs)), 0)
+    if left and not _has_rows(files, name, todo[:left], others=set(SPLITS) - set(todo[left].before)):
+        left = 0
     for step in todo[left:]:
         step.record.unlink(missing_ok=True)  # of later steps, too: their rows are lost with the first one's
     for step in todo[left:]:
-        outputs = [files.scores(name)]
-        with recorded(step.record, step.inputs, outputs):
+        outputs: list[Path] = []
+        last = step is todo[-1]  # the others' tables still grow
+        with recorded(step.record, step.inputs, *([outputs] if last else [[], outputs])):
             _score_step(detector, files, name, step)
-            outputs += [path for path in [files.object_scores(name)] if path.exists()]
+            outputs += [path for path in (files.scores(name), files.object_scores(name)) if path.exists()]
     log.info(f"score: {name} -> {files.scores(name)}")
 
 
 def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) -> None:
     """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
     parts = files.scores(name).parent / f".{name}.parts-{step.inputs}"
-    for old in parts.parent.glob(f".{name}.parts-*"):
+    for old in parts.parent.glob(f".{escape(name)}.parts-{KEYS}"):
         if old != parts:
             shutil.rmtree(old)
     tables = _rows_of(files.scores(name), step.before)
     objects = _rows_of(files.object_scores(name), step.before)
     with progress_bar(sum(len(video) for _, video in step.videos), "frame", f"scoring {name}") as bar:
         for i, (split, video) in enumerate(step.videos):
-            part, of_objects = parts / f"{i:05d}.parquet", parts / f"{i:05d}-objects.parquet"
-            if not part.exists():
-                scores = detector.score(video)
-                if scores.objects is not None:
-                    write_table(of_objects, scores.objects.assign(split=split, video=video.id))
-                write_table(part, _table(split, video, scores.streams))
-            tables.append(pd.read_parquet(part))
-            if of_objects.exists():
-                objects.append(pd.read_parquet(of_objects))
+            part = Part(parts / f"{i:05d}.parquet", parts / f"{i:05d}-objects.parquet")
+            found = part.read(split, video, name)
+            if found is None:
+                part.write(split, video, detector.score(video))
+                found = part.read(split, video, name)
+                assert found is not None, part
+            tables.append(found[0])
+            objects += found[1:]
             bar.update(len(video))
     if objects:
         write_table(files.object_scores(name), pd.concat(objects, ignore_index=True))
@@ -145,6 +166,49 @@ def _rows_of(path: Path, splits: tuple[str, ...]) -> list[pd.DataFrame]:
         return []
     table = read_table(path, made_by="score")
     return [table[table["split"].isin(splits)]]
+
+
+def _has_rows(files: RunFiles, name: str, done: list[Step], others: Collection[str] = ()) -> bool:
+    """Whether the tables can be read and hold what the steps have scored, and no more; rows of `others` are free."""
+    try:
+        read_rows(files.scores(name), [one for step in done for one in step.videos], name, also=others)
+        if files.object_scores(name).exists():
+            read_table(files.object_scores(name), made_by="score")
+    except (MissingArtifactError, DamagedArtifactError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one video's scores are kept in until all are there."""
+
+    scores: Path
+    objects: Path  # none where the detector has no scores of objects
+
+    def write(self, split: str, video: Video, scores: "Scores") -> None:
+        table = _table(split, video, scores.streams)
+        table.attrs["objects"] = None if scores.objects is None else len(scores.objects)
+        if scores.objects is not None:
+            write_table(self.objects, scores.objects.assign(split=split, video=video.id))
+        write_table(self.scores, table)
+
+    def read(self, split: str, video: Video, name: str) -> tuple[pd.DataFrame, ...] | None:
+        """Scores of frames and, if there are such, of objects; None for what is missing, damaged or another video's."""
+        if not self.scores.exists():
+            return None
+        try:
+            table = read_rows(self.scores, [(split, video)], name)
+            count, table.attrs = table.attrs.get("objects"), {}
+            if count is None:
+                return (table,)
+            objects = read_table(self.objects, made_by="score")
+        except (MissingArtifactError, DamagedArtifactError) as error:
+            log.warning(f"score: {name}, video {video.id} is scored again: {error}")
+            return None
+        own = objects["split"].eq(split) & objects["video"].eq(video.id) & objects["frame"].isin(video.numbers)
+        sound = len(objects) == count and own.all() and np.isfinite(objects["score"]).all()
+        return (table, objects) if sound else None
 
 
 def _table(split: str, video: Video, streams: dict) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pixelplay.artifacts import RunFiles, require_writable
+from pixelplay.artifacts import RunFiles, plain_name, require_writable
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, boxes_of
@@ -32,7 +32,7 @@ def run(config: Config) -> None:
     wanted = _positions(config, video)
     folder = RunFiles.of(config).objects
     require_writable(folder, "paths.outputs")
-    sheet = folder / f"{video.split}-{video.id}.png"
+    sheet = folder / f"{video.split}-{plain_name(video.id)}.png"
     write_sheet(sheet, [image for t, image in enumerate(_images(config, video)) if t in wanted])
     log.info(f"show_objects: {sheet}")
     if config.show.clip:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, read_table
+from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.stages import score
+from pixelplay.stages.score_tables import read_scores
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth
 from pixelplay.videos.video import Video
@@ -45,7 +46,7 @@ def scores_of(config: Config, name: str, index: Index) -> pd.DataFrame:
         raise MissingArtifactError(
             f"{path}: no scores made with these settings: run `./run_all.sh` with the same options"
         )
-    table = read_table(path, made_by="score")
+    table = read_scores(config, name, index)
     return table[(table["split"] == "test") & (table["stream"] == name)]
 
 

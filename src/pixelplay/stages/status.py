@@ -1,6 +1,9 @@
 """Which stages of a run have something to do, found in seconds and without any heavy import."""
 
+from types import ModuleType
+
 from pixelplay.config import Config
+from pixelplay.errors import DamagedArtifactError
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, train
 
 STAGES = {
@@ -16,11 +19,18 @@ STAGES = {
 WORK_TO_DO = 3  # exit status
 
 
+def _pending(stage: ModuleType, config: Config) -> str | None:
+    try:
+        return stage.pending(config)
+    except DamagedArtifactError as error:  # found on the way; its record is gone, so that the stages mend it
+        return str(error)
+
+
 def run(config: Config) -> None:
     """Print a line per stage; exits with status 3 when a stage has work to do."""
     waited_for = None
     for name, stage in STAGES.items():
-        reason = f"waits for {waited_for}" if waited_for else stage.pending(config)
+        reason = f"waits for {waited_for}" if waited_for else _pending(stage, config)
         print(f"{name:9} {reason or 'up to date'}")
         if reason and not waited_for:
             waited_for = name

@@ -4,12 +4,14 @@ import logging
 import shutil
 from pathlib import Path
 
-from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable
+from pixelplay.artifacts import KEYS, RunFiles, fingerprint, is_current, recorded, require_writable
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
+from pixelplay.digests import Digests
 from pixelplay.stages import detecting, prepare
 from pixelplay.videos.index import Index
+from pixelplay.weights.contents import by_contents
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,11 @@ def run(config: Config) -> None:
 def inputs(config: Config, name: str, index: Index) -> str:
     """Fingerprint of all that a detector's training depends on."""
     detector = config.detectors[name]
+    digests = Digests(config.paths.cache / "digests")
     return fingerprint(
         index.train_key,
         index.heldout.model_dump(),
-        detector.model_dump(exclude={"scoring"}),
+        {**detector.model_dump(exclude={"scoring"}), "settings": by_contents(detector.settings, digests)},
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
         config.seed,
         detecting.inputs(config, name),
@@ -56,7 +59,7 @@ def _train(config: Config, name: str, index: Index) -> None:
     folder = RunFiles.of(config).detector(name)
     key = inputs(config, name, index)
     unfinished = folder / f"training-{key}"  # a run with other inputs must not go on from this one's checkpoint
-    for old in folder.glob("training-*"):
+    for old in folder.glob(f"training-{KEYS}"):
         if old != unfinished:
             shutil.rmtree(old)
     device = find_device(config.device)

@@ -1,10 +1,12 @@
 """One resumable training run with Lightning: the best weights by held-out loss, killed on the way or not."""
 
+import errno
 import logging
 import math
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,15 @@ from pixelplay.training.run import TrainingRun
 
 log = logging.getLogger(__name__)
 
+RESUMED = {"epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers"}  # in a checkpoint
 ESTIMATE_STEPS = 5  # timed before the whole time is estimated
 
 
 def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:
     """Train `module` and leave it with the weights of the epoch that had the lowest `val/loss`.
 
-    Goes on from the last completed epoch that `run.folder` holds. Raises PixelPlayError when the loss is not finite.
+    Goes on from the last completed epoch that `run.folder` holds; from the start where its checkpoints are damaged.
+    Raises PixelPlayError when the loss is not finite.
     """
     for noisy in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -58,11 +62,11 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
         deterministic="warn",
         log_every_n_steps=1,
     )
-    newest = run.folder / "last.ckpt"
-    if newest.exists():
+    newest = _sound_checkpoint(module, run)
+    if newest:
         log.info(f"{run.name}: going on from {newest}")
     try:
-        trainer.fit(module, train, heldout, ckpt_path=newest if newest.exists() else None, weights_only=True)
+        trainer.fit(module, train, heldout, ckpt_path=newest, weights_only=True)
     except SystemExit:  # what Lightning makes of Ctrl+C and of a request to terminate
         raise KeyboardInterrupt from None
     for logger in trainer.loggers:
@@ -70,6 +74,45 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
             logger.experiment.finish()  # or the next detector's curves would join this one's
     state = torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(state)
+
+
+def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
+    """The checkpoint of the last completed epoch; None where there is none to go on from.
+
+    That takes the best weights so far, too. Where one of the two is damaged both are discarded: only a start from the
+    beginning ends with the weights of an undisturbed run.
+    """
+    last, best = run.folder / "last.ckpt", run.folder / "best.ckpt"
+    if not last.exists() and not best.exists():
+        return None
+    reason = _damage(last, module, RESUMED) or _damage(best, module, set())
+    if reason is None:
+        return last
+    if last.exists():  # without it the first epoch was not completed, and there is nothing to discard
+        log.warning(f"{run.name}: starting again, since {reason}")
+    for path in (last, best):
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _damage(path: Path, module: LightningModule, keys: set[str]) -> str | None:
+    """Why a checkpoint is of no use for `module`, to which it must have these `keys` beside the weights."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            if file.testzip():  # PyTorch itself reads tensors with flipped bits
+                return f"{path} is damaged"
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if not keys <= set(checkpoint):
+            return f"{path} is not the checkpoint of a training run"
+        own = module.state_dict()
+        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+    except Exception as error:  # PyTorch, pickle and zipfile raise all kinds for damaged files
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
+            raise  # the disk's
+        return f"{path} can't be read ({error})"
+    if shapes != {name: tensor.shape for name, tensor in own.items()}:
+        return f"{path} is of another network"
+    return None
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):

@@ -4,7 +4,7 @@ One folder per video; in it one .npy per working size and a record of what was d
 changed is not decoded again; a killed run goes on with the first video that it had not finished.
 """
 
-import json
+import logging
 import shutil
 import threading
 from collections.abc import Callable
@@ -16,15 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, write_json
+from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, turn, write_json
 from pixelplay.config import FrameFormat
+from pixelplay.digests import Digests
 from pixelplay.errors import FootageError
+from pixelplay.videos.cache_record import read_record
 from pixelplay.videos.decoded import REPLACED, write_frames
-from pixelplay.videos.growing_npy import FrameWriter
+from pixelplay.videos.growing_npy import FrameWriter, frames_in
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.originals import Originals
 from pixelplay.videos.video import Video, format_name
+
+log = logging.getLogger(__name__)
 
 LEFT_OUT = "left out"
 VERSION = 3  # of what a cached array holds; raise it when decoding or resizing changes
@@ -65,27 +69,34 @@ class UnreadableVideos(FootageError):
         ]
 
 
-def source_key(raw: RawVideo) -> str:
-    """Changes when any file of the video is added, removed, renamed, resized or written again.
-
-    And with the range of values that is shown as 0 to 255, where that of its data set is set.
+def source_key(raw: RawVideo, digests: Digests) -> str:
+    """Changes when any file of the video is added, removed, renamed or gets other contents; times and places of files
+    do not matter. And with the range of values that is shown as 0 to 255, where that of its data set is set.
     """
     levels = raw.source.levels if isinstance(raw.source, ImageFolder) else None
-    return fingerprint(VERSION, raw.id, raw.split, _stats(raw.source.files()), levels)
+    return fingerprint(VERSION, raw.id, raw.split, _contents(raw.source.files(), digests), levels)
 
 
-def truth_key(raw: RawVideo) -> str:
-    """Changes when any label, mask or track file of the video is added, removed, renamed, resized or written again."""
+def truth_key(raw: RawVideo, digests: Digests) -> str:
+    """Changes when any label, mask or track file of the video is added, removed, moved or gets other contents."""
+    return fingerprint([(str(place), _contents(files, digests)) for place, files in _truth_files(raw)])
+
+
+def read_contents(videos: list[RawVideo], digests: Digests) -> None:
+    """Have the contents of all files of the videos read together, so that their keys are at hand."""
+    files = [raw.source.files() for raw in videos] + [part for raw in videos for _, part in _truth_files(raw)]
+    digests.of(file for part in files for file in part)
+
+
+def _truth_files(raw: RawVideo) -> list[tuple[Path, list[Path]]]:
+    """The places that say what is anomalous in a video, labels, masks and tracks, with the files of each."""
     masks, tracks = Path(raw.masks.path) if raw.masks else None, raw.tracks.path if raw.tracks else None
     places = [raw.labels.path if raw.labels else None, masks, tracks]
-    files = [sorted(p.iterdir()) if p.is_dir() else [p] for p in places if p is not None]
-    return fingerprint([str(p) for p in places], [_stats(group) for group in files])
+    return [(p, sorted(p.iterdir()) if p.is_dir() else [p]) for p in places if p is not None]
 
 
-def _stats(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """(name, size, time of the last change) of each file; of a link to nothing, the link's own."""
-    stats = [(path, path.stat() if path.exists() else path.lstat()) for path in paths]
-    return [(path.name, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+def _contents(paths: list[Path], digests: Digests) -> list[tuple[str, str]]:
+    return list(zip([path.name for path in paths], digests.of(paths), strict=True))
 
 
 class FrameCache:
@@ -93,29 +104,29 @@ class FrameCache:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.digests = Digests(folder / "digests")
 
     def holds(self, raw: RawVideo, formats: list[FrameFormat]) -> bool:
         """Whether the video need not be decoded (again) to have all of `formats`."""
-        return self._record(raw) is not None and not self._missing(raw, formats)
+        record = self._record(raw)
+        return record is not None and not self._missing(raw, record, formats)
 
     def find(self, raw: RawVideo, formats: list[FrameFormat]) -> CachedVideo | None:
         """The cached video, or None where it must be decoded (again) to have all of `formats`."""
         record = self._record(raw)
-        if record is None or self._missing(raw, formats):
+        if record is None or self._missing(raw, record, formats):
             return None
         return _cached(raw, self._folder(raw), record)
 
     def _record(self, raw: RawVideo) -> dict[str, Any] | None:
         """What was decoded from the source as it is now; None if it was never decoded or has changed since."""
-        try:
-            record = json.loads((self._folder(raw) / "decoded.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            return None
-        known = isinstance(record, dict) and record.get("source") == source_key(raw)
-        return record if known else None
+        record = read_record(self._folder(raw) / "decoded.json")
+        return record if record is not None and record["source"] == source_key(raw, self.digests) else None
 
-    def _missing(self, raw: RawVideo, formats: list[FrameFormat]) -> list[FrameFormat]:
-        return [f for f in formats if not (self._folder(raw) / f"{format_name(f)}.npy").is_file()]
+    def _missing(self, raw: RawVideo, record: dict[str, Any], formats: list[FrameFormat]) -> list[FrameFormat]:
+        """Formats in which there is no array, or one that is damaged or has not just the frames of the record."""
+        paths = [(self._folder(raw) / f"{format_name(f)}.npy", f) for f in formats]
+        return [f for path, f in paths if frames_in(path, f) != len(record["numbers"])]
 
     def fill(
         self,
@@ -132,6 +143,7 @@ class FrameCache:
         of unreadable ones.
         """
         remove_leftovers(self.folder)
+        read_contents(videos, self.digests)
         stopped = threading.Event()
 
         def count(frames: int) -> None:
@@ -140,7 +152,12 @@ class FrameCache:
             advance(frames)
 
         def one(raw: RawVideo) -> CachedVideo:
-            cached = self.find(raw, formats) or self._decode(raw, formats, count)
+            cached = self.find(raw, formats)
+            if cached is None:
+                with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
+                    cached = self.find(raw, formats) or self._decode(
+                        raw, formats, count
+                    )  # another run may have done it
             _check_share(raw, cached, max_unreadable)  # of cached videos, too: another run's limit may have been higher
             return cached
 
@@ -167,13 +184,19 @@ class FrameCache:
 
     def _decode(self, raw: RawVideo, formats: list[FrameFormat], advance: Callable[[int], Any]) -> CachedVideo:
         folder = self._folder(raw)
-        if self._record(raw) is None:  # what is there belongs to other files; another process's temporary files stay
+        known = self._record(raw)
+        if known is None:  # what is there belongs to other files
             for path in [folder / "decoded.json", *folder.glob("*.npy"), *folder.glob("objects-*.parquet")]:
                 path.unlink(missing_ok=True)
             for restored in folder.glob("restored-*"):
                 shutil.rmtree(restored, ignore_errors=True)
-        source = source_key(raw)  # before decoding, so that a file that changes meanwhile is decoded again next time
-        missing = self._missing(raw, formats)
+        source = source_key(
+            raw, self.digests
+        )  # before decoding, so that a file that changes meanwhile is decoded again next time
+        missing = self._missing(raw, known, formats) if known else formats
+        for path in [folder / f"{format_name(f)}.npy" for f in missing]:
+            if path.exists():
+                log.warning(f"{path} is damaged: decoded again")
         with ExitStack() as stack:
             paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in missing]
             writers = [stack.enter_context(FrameWriter(p, f)) for p, f in zip(paths, missing, strict=True)]

@@ -1,5 +1,7 @@
 """A .npy file that grows item by item, for what is as long as a video that has not been read to its end."""
 
+import math
+import os
 from pathlib import Path
 from typing import IO
 
@@ -41,10 +43,40 @@ class NpyWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
+def is_npy(path: Path) -> bool:
+    """Whether a whole array lies there, as far as its header and the file's length tell."""
+    try:
+        np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # mapping more than there is fails
+        return False
+    return True
+
+
 class FrameWriter(NpyWriter):
     """Frames of one format, uint8 [T, H, W] or [T, H, W, 3]."""
 
     def __init__(self, path: Path, frame_format: FrameFormat):
         self.format = frame_format
-        colors = () if frame_format.gray else (3,)
-        super().__init__(path, (frame_format.height, frame_format.width, *colors), np.uint8)
+        super().__init__(path, frame_shape(frame_format), np.uint8)
+
+
+def frame_shape(frame_format: FrameFormat) -> tuple[int, ...]:
+    """(H, W), or (H, W, 3) of colour."""
+    return (frame_format.height, frame_format.width, *(() if frame_format.gray else (3,)))
+
+
+def frames_in(path: Path, frame_format: FrameFormat) -> int | None:
+    """How many frames of this format `FrameWriter` has written to a file; None for a file that is missing, cut short,
+    or something else. Only the header is read, and the file's size compared with it.
+    """
+    shape = frame_shape(frame_format)
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0(file) if version == (1, 0) else None
+            size = os.fstat(file.fileno()).st_size - file.tell()
+    except Exception:  # NumPy evaluates what stands in a header: a damaged one can raise anything
+        return None
+    if header is None or header[1] or header[2] != np.uint8 or header[0][1:] != shape or not header[0]:
+        return None
+    return header[0][0] if size == math.prod(header[0]) else None

@@ -5,9 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pixelplay.artifacts import read_json, write_json
+from pixelplay.artifacts import damaged, read_json, write_json
 from pixelplay.config import HeldoutConfig
-from pixelplay.errors import MissingArtifactError
 from pixelplay.videos.heldout import Heldout, hold_out
 from pixelplay.videos.video import Video
 
@@ -64,7 +63,5 @@ class Index:
                 pseudo_key=value["pseudo_key"],
                 pseudo=[Video.from_json(v) for v in value["pseudo"]],
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise MissingArtifactError(
-                f"{path} is of another version of this project ({error!r}): run `python src/prepare.py` again"
-            ) from None
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise damaged(path, "prepare", f"or of another version of this project: {error!r}") from None

@@ -1,6 +1,6 @@
 """A video as the detectors see it: an ordered set of frames with their original numbers, cached arrays behind it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.videos.growing_npy import frames_in
 from pixelplay.videos.originals import Originals
 
 
@@ -40,18 +41,23 @@ class Video:
     def frames(self, frame_format: FrameFormat) -> np.ndarray:
         """Decoded frames, corrupted ones put right, memory-mapped: uint8 [T, H, W] grey or [T, H, W, 3] RGB."""
         path = (self.restored or self.folder) / f"{format_name(frame_format)}.npy"
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
+        count = frames_in(path, frame_format)
+        if count is None:
+            problem = "damaged" if path.exists() else "missing"
+            raise MissingArtifactError(f"{path} is {problem}: run `python src/prepare.py` with the same options")
+        if self.start + len(self) > count:
             raise MissingArtifactError(
-                f"{path} is missing: run `python src/prepare.py` with the same options"
-            ) from None
-        if self.start + len(self) > len(array):
-            raise MissingArtifactError(
-                f"{path} holds {len(array)} frames, not {self.start + len(self)}: the footage has changed since; "
+                f"{path} holds {count} frames, not {self.start + len(self)}: the footage has changed since; "
                 "run `python src/prepare.py` with the same options"
             )
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
         return array[self.start : self.start + len(self)]
+
+    def has_frames(self, formats: Iterable[FrameFormat]) -> bool:
+        """Whether a whole video (no block) has sound arrays of all its frames, decoded and restored, in all formats."""
+        folders = [folder for folder in (self.folder, self.restored) if folder]
+        paths = [(folder / f"{format_name(f)}.npy", f) for folder in folders for f in formats]
+        return all(frames_in(path, f) == len(self) for path, f in paths)
 
     def full_size(self) -> Iterator[np.ndarray]:
         """Frames in their original size as a stream, treated like `frames`: T arrays, uint8 (H, W, 3) RGB."""

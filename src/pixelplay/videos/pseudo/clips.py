@@ -3,7 +3,6 @@
 Every clip depends on its kind, its seed and the footage alone, so any number of threads writes the same bytes.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,12 @@ from typing import Any, get_args
 
 import cv2
 import numpy as np
+from pydantic import BaseModel, model_validator
 
-from pixelplay.artifacts import atomic_folder, write_json
+from pixelplay.artifacts import atomic_folder, read_model, turn, write_json
 from pixelplay.config import CorruptionConfig, PseudoConfig, PseudoKind
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError
+from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.denoise import GRAY_SHARE
 from pixelplay.videos.growing_npy import NpyWriter
@@ -35,7 +37,6 @@ EVERY = 5  # of the frames in which is looked for what is usual, the one that is
 SMALL = 320  # pixels of width in which they are looked at
 SAME = 0.9  # correlation of two backgrounds from which on they are of the same scene
 NAME = "{:05d}.png"
-RECORDED = ("left_out", "source", "shown", "first", "stop", "corruption")  # of a clip; the rest is known
 SHORTEST = Length(LEAST, 1)
 
 
@@ -69,6 +70,25 @@ class Clip:
         )
 
 
+class Recorded(BaseModel):
+    """What clip.json says of a clip; the rest is known."""
+
+    left_out: str | None
+    source: str
+    shown: tuple[int, ...]
+    first: int
+    stop: int
+    corruption: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> "Recorded":
+        if len(self.corruption) != len(self.shown) or not 0 <= self.first <= self.stop <= len(self.shown):
+            raise ValueError(f"{len(self.shown)} frames, {len(self.corruption)} corruptions, {self.first}:{self.stop}")
+        if bool(self.shown) == bool(self.left_out) or not set(self.corruption) <= set(CORRUPTIONS):
+            raise ValueError("neither a clip nor left out, or an unknown corruption")
+        return self
+
+
 def clip_id(kind: str, seed: int) -> str:
     return f"{kind}-{seed}"
 
@@ -96,15 +116,21 @@ def render_clips(
     """
     jobs = [(kind, seed) for kind in config.kinds for seed in config.seeds]
 
+    def make(place: Path, kind: str, seed: int) -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        with atomic_folder(place) as unfinished:
+            pieces = _pieces(heldout, training, config, kind, seed, unfinished / "piece.npy")
+            clip = _render(pieces, Clip(kind, seed, unfinished), config, corruption)
+            record = Recorded.model_validate(clip, from_attributes=True)
+            write_json(unfinished / "clip.json", record.model_dump(mode="json"))
+            (unfinished / "piece.npy").unlink(missing_ok=True)
+
     def one(kind: str, seed: int) -> Clip:
         place = folder / clip_id(kind, seed)
         if not _is_there(place):
-            shutil.rmtree(place, ignore_errors=True)
-            with atomic_folder(place) as unfinished:
-                pieces = _pieces(heldout, training, config, kind, seed, unfinished / "piece.npy")
-                clip = _render(pieces, Clip(kind, seed, unfinished), config, corruption)
-                write_json(unfinished / "clip.json", {name: getattr(clip, name) for name in RECORDED})
-                (unfinished / "piece.npy").unlink(missing_ok=True)
+            with turn(place, f"clip {place.name}"):
+                if not _is_there(place):  # another run may have rendered it
+                    make(place, kind, seed)
         advance(1)
         return _read(place, kind, seed)
 
@@ -119,16 +145,15 @@ def render_clips(
 
 def _is_there(place: Path) -> bool:
     """Whether a clip was rendered, and nobody has deleted frames of it since."""
-    if not (place / "clip.json").is_file():
+    try:
+        record = read_model(place / "clip.json", Recorded, made_by="prepare")
+    except (MissingArtifactError, DamagedArtifactError):
         return False
-    shown = json.loads((place / "clip.json").read_text(encoding="utf-8"))["shown"]
-    return all((place / "frames" / NAME.format(t)).is_file() for t in range(len(shown)))
+    return all((place / "frames" / NAME.format(t)).is_file() for t in range(len(record.shown)))
 
 
 def _read(place: Path, kind: str, seed: int) -> Clip:
-    record = json.loads((place / "clip.json").read_text(encoding="utf-8"))
-    lists = {name: tuple(record.pop(name)) for name in ("shown", "corruption")}
-    return Clip(kind, seed, place, **record, **lists)
+    return Clip(kind, seed, place, **dict(read_model(place / "clip.json", Recorded, made_by="prepare")))
 
 
 def _render(

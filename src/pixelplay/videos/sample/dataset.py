@@ -1,7 +1,6 @@
 """Writes the sample data set to disk, video by video and in parallel, in the generic `folder` layout."""
 
 import os
-import shutil
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pixelplay.artifacts import atomic_folder
 from pixelplay.config import SampleConfig
 from pixelplay.errors import DataError
 from pixelplay.progress import progress_bar
@@ -57,23 +57,19 @@ def render_sample(root: Path, config: SampleConfig, workers: int = 0) -> None:
     - `test_tracks/01.csv`: `track_id,frame,x1,y1,x2,y2`, the anomalous objects' boxes, x2 and y2 exclusive.
 
     Masks and boxes describe the upright scene: those of a flipped frame fit it once it is turned back.
-    A killed run leaves no `root`, only a hidden folder beside it, which the next run removes.
+    A killed run leaves no `root`, only a hidden folder beside it, which `artifacts.remove_leftovers` removes.
     Raises DataError where `root` is in use, ValueError for a negative `workers`.
     """
     if workers < 0:
         raise ValueError(f"workers={workers} must be 0 (one per core) or more")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{root} exists and is not empty; remove it to have the sample rendered there again")
-    unfinished = root.with_name(f".{root.name}.unfinished")
-    if unfinished.exists():
-        shutil.rmtree(unfinished)
-    unfinished.mkdir(parents=True)
     counts = {"train": config.train_videos, "test": config.test_videos}
     jobs = [(split, video) for split in SPLITS for video in range(counts[split])]
-    _render_all(unfinished, config, jobs, min(workers or os.cpu_count() or 1, len(jobs)))
-    if root.exists():
-        root.rmdir()
-    os.replace(unfinished, root)
+    with atomic_folder(root) as unfinished:
+        _render_all(unfinished, config, jobs, min(workers or os.cpu_count() or 1, len(jobs)))
+        if root.exists():
+            root.rmdir()
 
 
 def _render_all(folder: Path, config: SampleConfig, jobs: list[tuple[str, int]], workers: int) -> None:
