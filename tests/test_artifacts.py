@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from tests.pipeline import run_python
 
 from pixelplay.artifacts import (
     HOST,
@@ -194,8 +195,10 @@ def test_only_text_that_looks_like_a_formula_gets_an_apostrophe():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "video\na\n", "video,frame\na\n", "video,frame\na,x\n", "video,frame\na,1.5\n", "video,frame\na,\n"]
-    + ['video,frame\n"a,1\n', "video,frame\na," + "9" * 30 + "\n", "video,frame\n" + "a" * 200_000 + ",1\n"],
+    [
+        *("", "video\na\n", "video,frame\na\n", "video,frame\na,x\n", "video,frame\na,1.5\n", "video,frame\na,\n"),
+        *('video,frame\n"a,1\n', f"video,frame\na,{'9' * 30}\n", f"video,frame\n{'a' * 200_000},1\n"),
+    ],
 )
 def test_a_csv_that_cannot_be_ours_is_damaged(tmp_path: Path, text: str):
     (tmp_path / "a.csv").write_text(text)
@@ -306,6 +309,37 @@ def test_a_folder_that_nobody_can_write_to_needs_no_lock(tmp_path: Path):
         assert names(tmp_path) == []
 
 
+def test_a_second_command_of_a_run_ends_at_once_and_names_the_first_one(tmp_path: Path):
+    other = holder_of(tmp_path / "outputs/tiny/.lock")
+    try:
+        done = run_python("fuse.py", "experiment=tiny", cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"error: the run outputs/tiny/ is in use by process {other.pid} on " in done.stderr
+        elsewhere = run_python("fuse.py", "experiment=tiny", "run=other", cwd=tmp_path)
+        looking = run_python("status.py", "experiment=tiny", cwd=tmp_path)
+    finally:
+        other.kill()
+        other.wait()
+    assert "outputs/tiny/other/index.json is missing" in elsewhere.stderr  # a run of its own
+    assert looking.returncode == 3, looking.stderr
+
+
+def test_a_command_removes_what_killed_ones_left_in_the_folders_of_its_run(tmp_path: Path):
+    end = f"{HOST}.{dead_process()}.tmp"
+    left = [
+        f"outputs/tiny/report/clips/.01.mp4.{end}/01.mp4",
+        f"outputs/tiny/scores/.conv_ae.parquet.{end}",
+        f"checkpoints/tiny/conv_ae/training-{'0' * 16}/.last.ckpt.{end}",
+        f"submissions/.tiny.csv.{end}",
+    ]
+    stays = ["outputs/tiny/report/clips/01.mp4", f"submissions/.ped2.csv.{end}", "submissions/tiny.csv"]
+    for name in left + stays:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    run_python("fuse.py", "experiment=tiny", cwd=tmp_path)
+    assert names(tmp_path) == sorted([*stays, "outputs/tiny/.lock"])
+
+
 # --- fingerprints ---------------------------------------------------------------------------------------------------
 
 
@@ -377,8 +411,10 @@ def test_of_a_folder_among_the_outputs_every_file_counts(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", '{"fingerprint": "ab', "[]", "null", '{"fingerprint": "abc", "outputs": null}', "[" * 100_000]
-    + ['{"fingerprint": "abc", "outputs": ["a"]}', '{"fingerprint": "abc", "outputs": 3}', "\x00"],
+    [
+        *("", "{", '{"fingerprint": "ab', "[]", "null", "\x00", "[" * 100_000),
+        *(f'{{"fingerprint": "abc", "outputs": {outputs}}}' for outputs in ("null", "3", '["a"]')),
+    ],
 )
 def test_a_damaged_record_is_not_current(tmp_path: Path, text: str):
     (tmp_path / "train.json").write_text(text)
