@@ -12,6 +12,7 @@ import pandas as pd
 from pixelplay.artifacts import (
     KEYS,
     RunFiles,
+    damaged,
     fingerprint,
     is_current,
     read_table,
@@ -22,7 +23,7 @@ from pixelplay.artifacts import (
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import MissingArtifactError
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.progress import progress_bar
 from pixelplay.stages import detecting, prepare, train
 from pixelplay.videos.index import Index
@@ -133,7 +134,7 @@ def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) ->
     with progress_bar(sum(len(video) for _, video in step.videos), "frame", f"scoring {name}") as bar:
         for i, (split, video) in enumerate(step.videos):
             part, of_objects = parts / f"{i:05d}.parquet", parts / f"{i:05d}-objects.parquet"
-            if not part.exists():
+            if not all(_can_be_read(path) for path in (part, of_objects) if path == part or path.exists()):
                 scores = detector.score(video)
                 if scores.objects is not None:
                     write_table(of_objects, scores.objects.assign(split=split, video=video.id))
@@ -150,11 +151,21 @@ def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) ->
     shutil.rmtree(parts, ignore_errors=True)
 
 
+def _can_be_read(part: Path) -> bool:
+    try:
+        read_table(part, made_by="score")
+    except (MissingArtifactError, DamagedArtifactError):
+        return False
+    return True
+
+
 def _rows_of(path: Path, splits: tuple[str, ...]) -> list[pd.DataFrame]:
     """The rows of these splits in a table that is there, as a list of one; [] for none."""
     if not splits or not path.exists():
         return []
     table = read_table(path, made_by="score")
+    if "split" not in table:
+        raise damaged(path, "score", "no column 'split'")
     return [table[table["split"].isin(splits)]]
 
 
