@@ -134,7 +134,7 @@ def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) ->
     with progress_bar(sum(len(video) for _, video in step.videos), "frame", f"scoring {name}") as bar:
         for i, (split, video) in enumerate(step.videos):
             part, of_objects = parts / f"{i:05d}.parquet", parts / f"{i:05d}-objects.parquet"
-            if not all(_can_be_read(path) for path in (part, of_objects) if path == part or path.exists()):
+            if not _can_be_read(part) or (of_objects.exists() and not _can_be_read(of_objects)):
                 scores = detector.score(video)
                 if scores.objects is not None:
                     write_table(of_objects, scores.objects.assign(split=split, video=video.id))
