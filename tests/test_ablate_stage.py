@@ -18,7 +18,7 @@ from tests.test_report_page import Elements
 from pixelplay.artifacts import RunFiles, read_table, recorded, write_table
 from pixelplay.commands import load_config
 from pixelplay.config import Config
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 from pixelplay.scores import fusion_file
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index
@@ -296,7 +296,7 @@ def test_scores_that_are_not_finite_are_told_with_their_place(run: Run):
     rows = read_table(path, "score")
     rows.loc[rows["split"] == "pseudo", "score"] = np.float32("nan")
     rows.to_parquet(path)
-    with pytest.raises(DataError, match=r"stream 'st_ae', video 'freeze-0', frame 0 .*not finite"):
+    with pytest.raises(DamagedArtifactError, match=r"stream 'st_ae', video 'freeze-0', frame 0 .*not finite"):
         ablate.run(config)
     assert ablate.pending(config)  # not passed off as done
 
@@ -305,7 +305,7 @@ def test_scores_that_are_not_finite_are_told_with_their_place(run: Run):
     ("damage", "error", "message"),
     [
         (lambda path: path.unlink(), MissingArtifactError, r"is missing: run `python src/prepare\.py`"),
-        (lambda path: path.write_text("video\na\n"), DataError, r"is damaged .*delete it and run `python src/prepare"),
+        (lambda path: path.write_text("video\na\n"), DamagedArtifactError, r"is damaged .*run `python src/prepare"),
     ],
 )
 def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damage, error, message: str):

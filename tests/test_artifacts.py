@@ -7,15 +7,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+from tests.pipeline import run_python
 
 from pixelplay.artifacts import (
     HOST,
     RunFiles,
     atomic,
+    csv_text,
+    damaged,
     fingerprint,
     is_current,
     lock,
+    read_csv,
     read_json,
+    read_model,
+    read_table,
     recorded,
     remove_leftovers,
     require_writable,
@@ -23,7 +30,7 @@ from pixelplay.artifacts import (
     write_text,
 )
 from pixelplay.commands import load_config
-from pixelplay.errors import InUseError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import DamagedArtifactError, InUseError, MissingArtifactError, PixelPlayError
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
@@ -117,6 +124,88 @@ def test_a_missing_or_damaged_artefact_names_the_command_that_writes_it(tmp_path
         read_json(tmp_path / "a.json", "train")
 
 
+@pytest.mark.parametrize(
+    "text", [b"[" * 100_000, b"\xff", b'{"a": NaN}', b'{"a": 1e999}', b'{"a": ' + b"9" * 5000 + b"}"]
+)
+def test_json_that_cannot_be_ours_is_damaged(tmp_path: Path, text: bytes):
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(DamagedArtifactError, match=r"a\.json is damaged .*python src/train\.py"):
+        read_json(tmp_path / "a.json", "train")
+
+
+class Sizes(BaseModel):
+    sizes: dict[str, int]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "valid dictionary"),
+        ("{}", "sizes: Field required"),
+        ('{"sizes": null}', "sizes: Input should be a valid dictionary"),
+        ('{"sizes": {"a": "x"}}', "sizes.a: Input should be a valid integer"),
+    ],
+)
+def test_json_of_another_form_is_damaged_and_the_message_says_where(tmp_path: Path, text: str, message: str):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DamagedArtifactError, match=message):
+        read_model(tmp_path / "a.json", Sizes, "train")
+    write_json(tmp_path / "a.json", {"sizes": {"a": 3}})
+    assert read_model(tmp_path / "a.json", Sizes, "train").sizes == {"a": 3}
+
+
+def test_what_is_damaged_loses_the_records_that_list_it_and_no_others(tmp_path: Path):
+    outputs, records = tmp_path / "outputs/run", {}
+    table, folder = outputs / "scores/a.parquet", outputs / "model"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    for name, files in {"score": [table], "score-later": [table], "fuse": [outputs / "b"], "train": [folder]}.items():
+        records[name] = outputs / f"stages/{name}.json"
+        with recorded(records[name], "abc", files):
+            for path in files:
+                if path != folder:
+                    write_text(path, "x")
+    assert all(is_current(record, "abc") for record in records.values())
+    with pytest.raises(DamagedArtifactError, match=r"a\.parquet is damaged .*python src/score\.py"):
+        read_table(table, "score")
+    assert [name for name, record in records.items() if is_current(record, "abc")] == ["fuse", "train"]
+    damaged(folder, "train", "it does not load")
+    assert [name for name, record in records.items() if is_current(record, "abc")] == ["fuse"]
+    damaged(tmp_path / "elsewhere", "train", "no record lists it")
+    assert is_current(records["fuse"], "abc")
+
+
+# --- CSV ------------------------------------------------------------------------------------------------------------
+
+TEXTS = ["NA", "nan", "", "01", "=1+1", "+a", "-a", "@a", "'a", "'=a", "\ta", 'a"b', "a,b", "ä\n", "-0.5", "a'"]
+
+
+def test_text_comes_back_from_a_csv_as_it_was(tmp_path: Path):
+    rows = [[text, i, 0.1 * i] for i, text in enumerate(TEXTS)]
+    write_text(tmp_path / "a.csv", csv_text([["video", "frame", "score"], *rows]))
+    table = read_csv(tmp_path / "a.csv", {"video": str, "frame": int, "score": float}, "prepare")
+    assert table.to_numpy().tolist() == rows
+
+
+def test_only_text_that_looks_like_a_formula_gets_an_apostrophe():
+    cells = ["=1+1", "+a", "-a", "@a", "\ta", "'a", "-0.5", "+1e-5", -0.5, -3, float("nan"), None, "a=1"]
+    written = ["'=1+1", "'+a", "'-a", "'@a", "'\ta", "''a", "-0.5", "+1e-5", "-0.5", "-3", "", "", "a=1"]
+    assert csv_text([cells]) == ",".join(written) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "video\na\n", "video,frame\na\n", "video,frame\na,x\n", "video,frame\na,1.5\n", "video,frame\na,\n"),
+        *('video,frame\n"a,1\n', f"video,frame\na,{'9' * 30}\n", f"video,frame\n{'a' * 200_000},1\n"),
+    ],
+)
+def test_a_csv_that_cannot_be_ours_is_damaged(tmp_path: Path, text: str):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DamagedArtifactError, match=r"a\.csv is damaged .*python src/prepare\.py"):
+        read_csv(tmp_path / "a.csv", {"video": str, "frame": int}, "prepare")
+
+
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
@@ -155,6 +244,17 @@ def test_a_run_s_files_lie_below_its_experiment_and_its_name():
     assert named.detector("conv_ae") == Path("checkpoints/ped2/wide/conv_ae")
     assert named.submission == Path("submissions/ped2/wide.csv")
     assert named.cache == base.cache  # shared
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_two_videos_never_share_a_name():
+    files = RunFiles.of(load_config(["experiment=ped2", "dataset.root=x"]))
+    videos = ["a b", "a_b", "a/b", "ä", "Ä"]
+    for name in (lambda v: files.error_maps("d", v), lambda v: files.explanation("d", v, 3), files.clip):
+        assert len({name(video) for video in videos}) == len(videos)
+    assert files.error_maps("d", "a_b").name == "d-a_b.png"
 
 
 # --- locks ----------------------------------------------------------------------------------------------------------
@@ -209,6 +309,37 @@ def test_a_folder_that_nobody_can_write_to_needs_no_lock(tmp_path: Path):
         assert names(tmp_path) == []
 
 
+def test_a_second_command_of_a_run_ends_at_once_and_names_the_first_one(tmp_path: Path):
+    other = holder_of(tmp_path / "outputs/tiny/.lock")
+    try:
+        done = run_python("fuse.py", "experiment=tiny", cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"error: the run outputs/tiny/ is in use by process {other.pid} on " in done.stderr
+        elsewhere = run_python("fuse.py", "experiment=tiny", "run=other", cwd=tmp_path)
+        looking = run_python("status.py", "experiment=tiny", cwd=tmp_path)
+    finally:
+        other.kill()
+        other.wait()
+    assert "outputs/tiny/other/index.json is missing" in elsewhere.stderr  # a run of its own
+    assert looking.returncode == 3, looking.stderr
+
+
+def test_a_command_removes_what_killed_ones_left_in_the_folders_of_its_run(tmp_path: Path):
+    end = f"{HOST}.{dead_process()}.tmp"
+    left = [
+        f"outputs/tiny/report/clips/.01.mp4.{end}/01.mp4",
+        f"outputs/tiny/scores/.conv_ae.parquet.{end}",
+        f"checkpoints/tiny/conv_ae/training-{'0' * 16}/.last.ckpt.{end}",
+        f"submissions/.tiny.csv.{end}",
+    ]
+    stays = ["outputs/tiny/report/clips/01.mp4", f"submissions/.ped2.csv.{end}", "submissions/tiny.csv"]
+    for name in left + stays:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    run_python("fuse.py", "experiment=tiny", cwd=tmp_path)
+    assert names(tmp_path) == sorted([*stays, "outputs/tiny/.lock"])
+
+
 # --- fingerprints ---------------------------------------------------------------------------------------------------
 
 
@@ -243,7 +374,48 @@ def test_a_stage_that_fails_is_not_current_even_if_it_was_before(tmp_path: Path)
     assert not is_current(record, "abc")
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"fingerprint": "ab'])
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_stage_is_not_current_when_an_output_has_another_size(tmp_path: Path, name: str):
+    with recorded(tmp_path / "fuse.json", "abc", [tmp_path / name]):
+        (tmp_path / name).write_text("whole")
+    assert is_current(tmp_path / "fuse.json", "abc")
+    for text in ("who", "", "whole of it"):
+        (tmp_path / name).write_text(text)
+        assert not is_current(tmp_path / "fuse.json", "abc")
+    (tmp_path / name).write_text("whole")
+    assert is_current(tmp_path / "fuse.json", "abc")
+
+
+def test_a_small_text_output_is_compared_byte_by_byte(tmp_path: Path):
+    with recorded(tmp_path / "fuse.json", "abc", [tmp_path / "a.csv"]):
+        (tmp_path / "a.csv").write_text("0.125")
+    (tmp_path / "a.csv").write_text("0.525")
+    assert not is_current(tmp_path / "fuse.json", "abc")
+
+
+def test_an_output_that_later_steps_add_to_may_grow_but_not_go(tmp_path: Path):
+    with recorded(tmp_path / "score.json", "abc", [], growing=[tmp_path / "a.parquet"]):
+        (tmp_path / "a.parquet").write_text("a")
+    (tmp_path / "a.parquet").write_text("ab")
+    assert is_current(tmp_path / "score.json", "abc")
+    (tmp_path / "a.parquet").unlink()
+    assert not is_current(tmp_path / "score.json", "abc")
+
+
+def test_of_a_folder_among_the_outputs_every_file_counts(tmp_path: Path):
+    with recorded(tmp_path / "train.json", "abc", [tmp_path / "model"]):
+        write_text(tmp_path / "model/a/weights", "1234")
+    write_text(tmp_path / "model/a/weights", "123")
+    assert not is_current(tmp_path / "train.json", "abc")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", '{"fingerprint": "ab', "[]", "null", "\x00", "[" * 100_000),
+        *(f'{{"fingerprint": "abc", "outputs": {outputs}}}' for outputs in ("null", "3", '["a"]')),
+    ],
+)
 def test_a_damaged_record_is_not_current(tmp_path: Path, text: str):
     (tmp_path / "train.json").write_text(text)
     assert not is_current(tmp_path / "train.json", "abc")

@@ -43,7 +43,7 @@ from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.sources import Frame
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
 from pixelplay.videos.video_file import VideoFile
 
 PLAIN = FrameFormat(height=8, width=8, gray=True)

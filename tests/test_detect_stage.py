@@ -21,7 +21,7 @@ from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, MissingArtifactError, WeightsError
+from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import load
 from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, report, score, show_objects, status, train
@@ -271,7 +271,7 @@ def test_an_index_of_an_older_version_is_made_again(options: list[str]):
     for video in value["train"]:
         del video["originals"]
     path.write_text(json.dumps(value))
-    with pytest.raises(MissingArtifactError, match="another version of this project"):
+    with pytest.raises(DamagedArtifactError, match="another version of this project"):
         detect.pending(config)
 
 

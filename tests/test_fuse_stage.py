@@ -12,7 +12,7 @@ from tests.scored import prepared, write_scores
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
-from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.scores import fusion_file
 from pixelplay.stages import fuse, prepare
 
@@ -188,11 +188,13 @@ def test_another_table_of_corrupted_frames_makes_the_stage_run_again(run: Run):
     assert fuse.pending(config)
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is damaged"), (b"video,frame\n", "lacks the column")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"", "is damaged"), (b"video,frame\n", "is damaged .its columns are video, frame")]
+)
 def test_a_damaged_table_of_corrupted_frames_is_told_with_what_to_do(run: Run, content: bytes, message: str):
     config = run("fusion.restored.weight=0.5")
     RunFiles.of(config).restoration.write_bytes(content)
-    with pytest.raises(DataError, match=rf"restoration\.csv {message}.*run .*prepare\.py"):
+    with pytest.raises(DamagedArtifactError, match=rf"restoration\.csv {message}.*run .*prepare\.py"):
         fuse.run(config)
 
 

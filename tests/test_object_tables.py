@@ -38,7 +38,7 @@ def test_streams_are_apart_and_frame_numbers_become_positions():
     assert of_b.xyxy.tolist() == [[2, 0, 7, 5], [4, 0, 9, 5], [1, 0, 6, 5]]
     assert space.of_video(video("b", 3)).score.tolist() == [3.0]
     assert len(time.of_video(video("a", 5))) == 0
-    assert (time.normal.tolist(), space.normal.tolist()) == ([6.0], [7.0])
+    assert [one.tolist() for one in (*time.normal, *space.normal)] == [[6.0], [7.0]]
 
 
 def test_frames_without_rows_stay_without_boxes():

@@ -22,7 +22,7 @@ import pixelplay.detectors
 from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config, ReportConfig
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.stages import detect, evaluate, fuse, picturing, prepare, report, reporting, run_facts, score, train
 
 FAMILY = ["conv_ae", "st_ae"]
@@ -225,7 +225,7 @@ def test_a_damaged_ablation_is_named_with_what_to_do(place: Path, name: str, con
     folder.mkdir()
     (folder / "ablation.csv").write_text("name,ap\na,1\n")
     (folder / name).write_bytes(content)
-    with pytest.raises(DataError, match=rf"{name}.*delete it and run `python src/ablate\.py` again"):
+    with pytest.raises(DamagedArtifactError, match=rf"{name} is damaged .*run `python src/ablate\.py`"):
         report.run(tiny())
     assert report.pending(tiny())  # not passed off as done
 

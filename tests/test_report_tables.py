@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelplay.errors import DataError
+from pixelplay.errors import DamagedArtifactError
 from pixelplay.report.page import duration
 from pixelplay.report.tables import NONE, csv_table, heading, number_text, other_tables, score_tables
 
@@ -225,7 +225,7 @@ def test_a_csv_without_rows_is_an_empty_table(tmp_path: Path):
     ],
 )
 def test_what_is_no_table_is_named_with_what_to_do(tmp_path: Path, content: str | bytes, message: str):
-    with pytest.raises(DataError, match=rf"a\.csv: .*{message}.*delete it and run `python src/ablate\.py` again"):
+    with pytest.raises(DamagedArtifactError, match=rf"a\.csv is damaged .*{message}.*run `python src/ablate\.py`"):
         csv_table(write(tmp_path / "a.csv", content), "ablate")
 
 

@@ -205,6 +205,46 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path):
     assert not leftover.exists()
 
 
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b"data/0") + 200] ^= 64  # within a tensor
+    path.write_bytes(data)
+
+
+def of_another_network(path: Path) -> None:
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"] = {"weight": torch.zeros(3)}
+    torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        flip_bit,
+        of_another_network,
+        lambda path: path.write_bytes(b"garbage"),
+        lambda path: torch.save({"a": 1}, path),
+    ],
+    ids=["cut", "flipped", "another network", "garbage", "another dictionary"],
+)
+def test_damaged_checkpoints_are_discarded_and_training_ends_with_the_same_bits(
+    tmp_path: Path, undisturbed, caplog, damage, name
+):
+    whole = clips_of(tmp_path, "fit", 32, seed=1)
+    with pytest.raises(Killed):
+        fitted(tmp_path, DyingClips(whole, 2 * STEPS + 2, Killed()))
+    damage(tmp_path / "run" / name)
+    with caplog.at_level(logging.WARNING):
+        assert same_bits(fitted(tmp_path, whole), undisturbed)
+    assert f"starting again, since {tmp_path / 'run' / name}" in caplog.text
+
+
 def test_ctrl_c_is_passed_on_and_the_run_goes_on_later(tmp_path: Path, undisturbed):
     whole = clips_of(tmp_path, "fit", 32, seed=1)
     handler = signal.getsignal(signal.SIGINT)

@@ -17,7 +17,7 @@ from pixelplay.detectors import registry
 from pixelplay.detectors.base import Detector, Reconstructs
 from pixelplay.detectors.videomae_profile import VideoMAEProfile
 from pixelplay.detectors.videomae_reconstruction import VideoMAEReconstruction
-from pixelplay.errors import ConfigError, MissingArtifactError, WeightsError
+from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
 from pixelplay.features.token_masks import random_masks, rotating_masks
 from pixelplay.features.videomae import VideoMAE
 from pixelplay.training.run import TrainingRun
@@ -311,7 +311,7 @@ def test_a_profile_made_by_another_model_is_refused(videomae: Path, trained, tmp
     mixed = tmp_path / "mixed"
     shutil.copytree(trained[PROFILE], mixed)
     shutil.copy(tmp_path / "saved/profile.safetensors", mixed)
-    with pytest.raises(ConfigError, match=r"profile\.safetensors, made by .*other, is the profile of another model"):
+    with pytest.raises(DamagedArtifactError, match=r"profile\.safetensors is damaged \(made by another model"):
         loaded(PROFILE, {PROFILE: mixed}, videomae)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from pixelplay.artifacts import damaged, missing
 from pixelplay.config import DetectorConfig, FrameFormat, Settings
-from pixelplay.errors import ConfigError, WeightsError
+from pixelplay.errors import ConfigError
 from pixelplay.features.own_videomae import PretrainingSettings, check_own, own_videomae
 from pixelplay.features.videomae import VideoMAE
 from pixelplay.training.device import autocast_bf16
@@ -64,7 +64,7 @@ def first_videomae(
     bf16 = autocast_bf16(run.config.precision, run.device)
     try:
         model = VideoMAE.load(source, run.device, bf16=bf16)
-    except (ConfigError, WeightsError) as error:
+    except Exception as error:  # transformers raises all kinds for damaged settings
         if settings.videomae != IN_DOMAIN:
             raise
         log.warning(f"{run.name}: {source}/ is damaged and made again ({error})")
@@ -113,7 +113,7 @@ def _own(folder: Path, device: torch.device, bf16: bool, identity: str) -> Video
         raise missing(folder, "train")
     try:
         model = VideoMAE.load(folder, device, bf16=bf16)
-    except (ConfigError, WeightsError) as error:
+    except Exception as error:  # transformers raises all kinds for damaged settings
         raise damaged(folder, "train", error) from None
     if model.identity != identity:
         raise damaged(folder, "train", "it is not the model that the detector was trained with")

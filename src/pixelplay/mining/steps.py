@@ -2,7 +2,7 @@
 
 import importlib
 
-from pixelplay.artifacts import require_writable
+from pixelplay.artifacts import lock, remove_leftovers, require_writable
 from pixelplay.config import Config, alternatives
 from pixelplay.config.mining import MINING_STEPS
 from pixelplay.errors import ConfigError
@@ -15,6 +15,8 @@ def run(config: Config) -> None:
         raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
     files = MiningFiles.of(config)
     require_writable(files.folder, "mine.folder")
-    for step in MINING_STEPS if config.step is None else (config.step,):
-        module = importlib.import_module(f"pixelplay.mining.{step}")  # only one imports torch, one matplotlib
-        module.run(config, files)
+    with lock(files.folder / ".lock", f"the mining run {files.folder}/"):
+        remove_leftovers(files.folder)
+        for step in MINING_STEPS if config.step is None else (config.step,):
+            module = importlib.import_module(f"pixelplay.mining.{step}")  # only one imports torch, one matplotlib
+            module.run(config, files)

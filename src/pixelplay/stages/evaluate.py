@@ -33,13 +33,14 @@ from pixelplay.errors import MissingArtifactError
 from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import fuse, prepare
+from pixelplay.stages import fuse, prepare, restoring
 from pixelplay.stages.score_tables import read_fused
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import Truth, VideoTruth, truth_files
 
 log = logging.getLogger(__name__)
 
+CORRUPTED = 0.01  # share of flipped or noisy test frames from which on they are not those of the published data
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
 MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "metrics.published")
 MODULES = (*MODULES, "stages.measuring", "report.thresholds")
@@ -162,8 +163,16 @@ def _beside_published(config: Config, result: dict[str, Any], videos: int) -> li
     for detector in objects.get("detectors", {}).values():
         ours |= {name: ours.get(name, {}) | of.get("region", {}) for name, of in detector["streams"].items()}
     known = objects.get("videos", {})
-    protocol = Protocol(videos, result["frames"], known.get("tracks", 0) + known.get("normal", 0))
+    tracked = known.get("tracks", 0) + known.get("normal", 0)
+    protocol = Protocol(videos, result["frames"], tracked, _is_corrupted(config))
     return published_table(config.dataset.name, ours, protocol)
+
+
+def _is_corrupted(config: Config) -> bool:
+    """Whether test frames are flipped or noisy that are not so by their data set's own making."""
+    found = restoring.read_restoration(RunFiles.of(config))
+    odd = (found["flipped"] > 0) | (found["noise_level"] > config.restore.denoise.above)
+    return config.dataset.noise_share == 0 and bool(odd.mean() > CORRUPTED)
 
 
 def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None = None) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _regions(
                 xyxy.append(boxes)
                 for counts, of_stream in zip(pixels, reported, strict=True):
                     rows = slice(*np.searchsorted(of_stream.position, [at, at + 1]))
-                    counts.add_boxes(of_stream.xyxy[rows], of_stream.score[rows], regions)
+                    counts.add_boxes(of_stream.xyxy[rows], of_stream.score[rows], regions, video=video.id)
                 bar.update()
             frame, boxes = np.concatenate(position), np.concatenate(xyxy)
             of_file = truth[video.id].tracks
@@ -149,7 +149,7 @@ def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfi
 
 def _tao(method: str, config: Config, stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
     """Rates at a threshold of the stream's held-out normal objects; raises DataError where they give none."""
-    threshold = constant_threshold(method, [stream.normal], config.dataset.name, config.evaluate.thresholds)
+    threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
     above = detections[detections.score > threshold.value]
     return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao).as_dict()}
 

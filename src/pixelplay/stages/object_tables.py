@@ -41,7 +41,7 @@ class ObjectStream:
     detector: str
     name: str
     videos: dict[str, ScoredBoxes]  # by video, those that have any
-    normal: np.ndarray  # float64 [C], scores of objects in held-out normal footage
+    normal: list[np.ndarray]  # scores of objects in held-out normal footage, of each video float64 [C] by their frames
 
     def of_video(self, video: Video) -> ScoredBoxes:
         return self.videos.get(video.id, ScoredBoxes.none())
@@ -58,7 +58,8 @@ def read_streams(detector: str, table: pd.DataFrame, videos: list[Video]) -> lis
     streams = []
     for name in map(str, table["stream"].unique()):
         boxes = {v.id: _boxes(found[v.id], name) for v in videos if v.id in found}
-        normal = calibration.loc[calibration["stream"] == name, "score"].to_numpy(np.float64)
+        held = calibration[calibration["stream"] == name].sort_values("frame", kind="stable")
+        normal = [rows["score"].to_numpy(np.float64) for _, rows in held.groupby("video", sort=False)]
         streams.append(ObjectStream(detector, name, boxes, normal))
     return streams
 

@@ -14,6 +14,7 @@ import pandas as pd
 from pixelplay.artifacts import (
     KEYS,
     RunFiles,
+    damaged,
     fingerprint,
     is_current,
     read_table,
@@ -165,6 +166,8 @@ def _rows_of(path: Path, splits: tuple[str, ...]) -> list[pd.DataFrame]:
     if not splits or not path.exists():
         return []
     table = read_table(path, made_by="score")
+    if "split" not in table:
+        raise damaged(path, "score", "no column 'split'")
     return [table[table["split"].isin(splits)]]
 
 
