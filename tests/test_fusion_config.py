@@ -89,7 +89,10 @@ def test_the_source_document_s_fusion_puts_every_member_between_0_and_1(old: Pat
         (["+fusion.members.a=3"], "fusion.members.a=3: Input should be a valid dictionary"),
         (["fusion.members.a.weight=1.0"], "(to add one: +fusion.members.a.weight=…)"),
         (["fusion.default.normalise.clip=[4.0,-1.0]"], "the first bound must be below the second"),
-        (["fusion.default.normalise.clip=[-1.0,inf]"], "both finite"),
+        (
+            ["fusion.default.normalise.clip=[-1.0,inf]"],
+            "clip.1=inf: Input should be a finite number",
+        ),
         (["fusion.default.normalise.clip=[1.0]"], "at least 2 items"),
         (["fusion.default.normalise.scope=test"], "Input should be 'all' or 'video'"),
         (["fusion.default.smooth.decay=1.0"], "fusion.default.smooth.decay=1.0: Input should be less than 1"),

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from safetensors.torch import load_file, save_file
 
 from pixelplay.artifacts import atomic, read_json, write_json
-from pixelplay.config import DetectorConfig, Natural, Settings, Share, validate
+from pixelplay.config import BatchSize, Channels, DetectorConfig, Pixels, Settings, Share, Window, validate
 from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
@@ -39,9 +39,9 @@ class NoiseSettings(Settings):
 
 class AutoencoderSettings(Settings):
     network: Literal["conv2d", "conv3d"]
-    window: Annotated[int, Field(ge=2)]
-    stride: Natural
-    widths: Annotated[list[Natural], Field(min_length=1)]
+    window: Annotated[int, Field(ge=2, le=10_000)]
+    stride: Window
+    widths: Annotated[list[Channels], Field(min_length=1, max_length=12)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     noise: NoiseSettings
     vertical_flip: Share  # of the training clips
@@ -60,9 +60,9 @@ class AutoencoderSettings(Settings):
 
 
 class AutoencoderScoring(Settings):
-    batch_size: Natural
+    batch_size: BatchSize
     pooling: Literal["mean", "max", "topk", "patch_max"]
-    patch: Natural
+    patch: Pixels
     topk: Annotated[float, Field(gt=0, le=1)]
 
 
