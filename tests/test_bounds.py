@@ -120,6 +120,11 @@ def test_a_message_names_the_key_and_the_bound(override: str, bound: str) -> Non
     assert message.startswith(key) and bound in message and "\n" not in message
 
 
+def test_a_message_does_not_repeat_a_value_of_thousands_of_characters() -> None:
+    message = refusal(f"seed={'9' * 4000}")
+    assert message.startswith(f"seed={'9' * 200} …: Input should be less than") and len(message) < 300
+
+
 def test_a_detector_s_own_settings_are_bounded_by_their_keys() -> None:
     config = load_config(["detectors.conv_ae.settings.window=10000000000", "detectors.conv_ae.settings.dropout=nan"])
     with pytest.raises(ConfigError) as refused:

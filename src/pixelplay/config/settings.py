@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pixelplay.errors import ConfigError
 
+LONGEST = 200  # characters of a refused value that a message shows
+
 # Upper bounds lie far above what anybody needs; a slip of the keyboard is refused before it fills memory or disk.
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # what PyTorch's and FAISS's generators take
@@ -75,7 +77,8 @@ def _explain(cls: type[Settings], problem: Any, where: str) -> str:
         return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: missing; it has no default, so a config file or the command line must set it"
-    return f"{key}={problem['input']!r}: {message}"
+    shown = repr(problem["input"])
+    return f"{key}={shown if len(shown) <= LONGEST else shown[:LONGEST] + ' …'}: {message}"
 
 
 def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
