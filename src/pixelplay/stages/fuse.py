@@ -123,7 +123,7 @@ def weights_of(config: Config, index: Index) -> FrameWeights:
         return {}
     path = RunFiles.of(config).restoration
     try:
-        restoration = pd.read_csv(path, dtype={"video": str})
+        restoration = pd.read_csv(path, dtype={"video": str}, keep_default_na=False, na_values={"noise_level": [""]})
     except FileNotFoundError:
         raise MissingArtifactError(f"{path} is missing: run `python src/prepare.py` with the same options") from None
     except ValueError as error:  # pandas' errors are these

@@ -16,6 +16,7 @@ from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import DataError, MissingArtifactError, WeightsError
 from pixelplay.progress import progress_bar
+from pixelplay.scores import submission
 from pixelplay.stages import detecting, pseudo, restoring
 from pixelplay.videos.cache import (
     REPLACED,
@@ -34,6 +35,8 @@ from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)
 
+LARGEST_NUMBER = 2**63 - 1
+
 
 def pending(config: Config) -> str | None:
     record = RunFiles.of(config).record("prepare")
@@ -51,6 +54,7 @@ def run(config: Config) -> None:
     videos = read_dataset(config.dataset)
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
+    _require_submittable(files, videos)
     inputs = _inputs(config, videos)
     if is_current(files.record("prepare"), inputs):
         log.info("prepare: up to date")
@@ -108,6 +112,19 @@ def _require_possible(config: Config) -> None:
             lacking.append(str(error))
     if lacking:
         raise WeightsError("\n".join(lacking))
+
+
+def _require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
+    """Raise PixelPlayError for what would end the run at its submission: names, frame numbers, or its folder."""
+    submission.check_names([raw.id for raw in videos], [raw.id for raw in videos if raw.split == "test"])
+    for raw in videos:
+        numbers = getattr(raw.source, "numbers", ())  # of images; a video file's frames are counted
+        if numbers and max(numbers) > LARGEST_NUMBER:
+            raise DataError(
+                f"{raw.split} video {raw.id!r}: frame number {max(numbers)} is above {LARGEST_NUMBER}, the largest "
+                "that tables hold; rename its files"
+            )
+    require_writable(files.submission.parent, "paths.submissions")
 
 
 def _inputs(config: Config, videos: list[RawVideo]) -> str:
