@@ -79,7 +79,7 @@ class CompositeConfig(Settings):
 
 
 class RestoredConfig(Settings):
-    """How much corrupted test frames count where scores are smoothed: see `pixelplay.scores.restored`."""
+    """How much corrupted frames count where scores are smoothed: see `pixelplay.scores.restored`."""
 
     noise_above: NonNegative  # noise level, grey levels of 255, of the frames that count less
     weight: Share  # of a frame that was that noisy or flipped; 1: like any other, 0: filled from its neighbours

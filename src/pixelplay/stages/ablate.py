@@ -79,7 +79,7 @@ def introduction(files: RunFiles) -> list[str]:
 def _inputs(config: Config, index: Index) -> str:
     """Fingerprint of all that the tables depend on."""
     files = RunFiles.of(config)
-    read = [files.pseudo_clips, *(files.scores(name) for name in config.detectors)]
+    read = [files.pseudo_clips, files.pseudo_restoration, *(files.scores(name) for name in config.detectors)]
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in read if path.is_file()]
     planted = [(video.id, video.labels.tolist()) for video in index.pseudo if video.labels is not None]
     labels = [(video.id, video.labels.tolist()) for video in index.test if video.labels is not None]

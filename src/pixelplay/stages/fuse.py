@@ -78,7 +78,10 @@ def is_fused(config: Config, index: Index) -> bool:
 
 def _key(config: Config, index: Index) -> str:
     """`inputs`, and the tables themselves: planted anomalies are scored anew without a change in the others' inputs."""
-    tables = [RunFiles.of(config).scores(name) for name in config.detectors]
+    files = RunFiles.of(config)
+    tables = [files.scores(name) for name in config.detectors]
+    if _counts_frames(config.fusion):
+        tables.append(files.pseudo_restoration)
     return fingerprint(inputs(config, index), _contents(path for path in tables if path.is_file()))
 
 
@@ -118,18 +121,31 @@ def members_of(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
 
 
 def weights_of(config: Config, index: Index) -> FrameWeights:
-    """How much each test frame's score counts where it is smoothed; empty where all count alike."""
+    """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
+
+    Both are corrupted alike, so one rule holds for both, and a fusion chosen on the one fits the other. Empty where all
+    frames count alike.
+    """
     if not _counts_frames(config.fusion):
         return {}
-    path = RunFiles.of(config).restoration
+    files = RunFiles.of(config)
+    splits = {"test": (files.restoration, index.test), "pseudo": (files.pseudo_restoration, index.pseudo)}
+    return {
+        split: frame_weights(
+            _restoration(path), config.fusion.restored, {video.id: video.numbers for video in videos}, path.name
+        )
+        for split, (path, videos) in splits.items()
+        if videos
+    }
+
+
+def _restoration(path: Path) -> pd.DataFrame:
     try:
-        restoration = pd.read_csv(path, dtype={"video": str}, keep_default_na=False, na_values={"noise_level": [""]})
+        return pd.read_csv(path, dtype={"video": str}, keep_default_na=False, na_values={"noise_level": [""]})
     except FileNotFoundError:
         raise MissingArtifactError(f"{path} is missing: run `python src/prepare.py` with the same options") from None
     except ValueError as error:  # pandas' errors are these
         raise DataError(f"{path} is damaged ({error}): delete it and run `python src/prepare.py` again") from None
-    frames = {video.id: video.numbers for video in index.test}
-    return {"test": frame_weights(restoration, config.fusion.restored, frames)}
 
 
 def submitted_frames(index: Index) -> list[tuple[str, int]]:

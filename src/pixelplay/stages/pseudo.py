@@ -35,9 +35,9 @@ COLUMNS = ("video", "kind", "seed", "frames", "first", "last", "source", "source
 
 
 def add_clips(config: Config, index: Index, formats: Sequence[FrameFormat], folder: Path) -> Index:
-    """The index with its clips, made in `folder`; writes pseudo_anomalies.csv and the picture of them."""
+    """The index with its clips, made in `folder`; writes the tables and the picture of them."""
     files = RunFiles.of(config)
-    for path in (files.pseudo_clips, files.pseudo_sheet):
+    for path in (files.pseudo_clips, files.pseudo_restoration, files.pseudo_sheet):
         path.unlink(missing_ok=True)
     if not (config.pseudo.kinds and config.pseudo.seeds):
         return index
@@ -55,6 +55,7 @@ def add_clips(config: Config, index: Index, formats: Sequence[FrameFormat], fold
     workers = config.workers or os.cpu_count() or 1
     decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, workers)
     results = restoring.restore_videos(config, index, [one.video for one in decoded], formats)
+    write_text(files.pseudo_restoration, restoring.table(config, results).to_csv(index=False, lineterminator="\n"))
     videos = [one.after for one in results]
     _show(files.pseudo_sheet, made, videos)
     _summarise(made, results, files)
@@ -66,7 +67,7 @@ def outputs(config: Config, index: Index) -> list[Path]:
     """The files beside the index and the frames that must be there after `add_clips`."""
     files = RunFiles.of(config)
     listed = [files.pseudo_clips] if config.pseudo.kinds and config.pseudo.seeds else []
-    return [*listed, files.pseudo_sheet] if index.pseudo else listed
+    return [*listed, files.pseudo_restoration, files.pseudo_sheet] if index.pseudo else listed
 
 
 def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:

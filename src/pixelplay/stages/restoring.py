@@ -36,20 +36,25 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
     files = RunFiles.of(config)
     results = restore_videos(config, index, index.test, formats)
-    table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
-    write_text(files.restoration, table.to_csv(index=False, lineterminator="\n"))
+    found = table(config, results)
+    write_text(files.restoration, found.to_csv(index=False, lineterminator="\n"))
     files.doubtful.unlink(missing_ok=True)
     if config.restore.flip != "none":
         _show_doubtful(config, files.doubtful, results, formats)
     shutil.rmtree(files.restored_images, ignore_errors=True)
     if config.restore.save_images:
         _save_images(files.restored_images, results)
-    turned, denoised = int(table["flipped"].sum()), int((table["denoised"] != "").sum())
+    turned, denoised = int(found["flipped"].sum()), int((found["denoised"] != "").sum())
     log.info(
-        f"prepare: {turned:,} of {len(table):,} test frames turned back ({turned / len(table):.1%}), {denoised:,} "
+        f"prepare: {turned:,} of {len(found):,} test frames turned back ({turned / len(found):.1%}), {denoised:,} "
         f"denoised: {files.restoration}"
     )
     return replace(index, test=[one.after for one in results])
+
+
+def table(config: Config, results: "Sequence[Restoration]") -> pd.DataFrame:
+    """A row per frame of all the videos: see `Restoration.table`."""
+    return pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
 
 
 def restore_videos(
