@@ -135,9 +135,11 @@ def _row(clip: Clip, video: Video) -> "list[View]":
 
 def _outlined(frame: np.ndarray, video: Video, t: int) -> np.ndarray:
     """A frame with an outline around what its mask shows, enlarged so that the line is thin."""
+    from pixelplay.report.annotate import enlargement
+
     assert video.masks is not None
     mask = video.masks.read(int(video.numbers[t]), video.size).astype(np.uint8)
-    factor = max(1, round(SHOWN / frame.shape[1]))
+    factor = enlargement(video.size, SHOWN)
     large, outlined = (image.repeat(factor, axis=0).repeat(factor, axis=1) for image in (mask, frame))
     around = cv2.dilate(large, np.ones((7, 7), np.uint8)) > cv2.dilate(large, np.ones((3, 3), np.uint8))
     return np.where(around[..., None], np.array(OUTLINE, np.uint8), outlined)
