@@ -123,6 +123,36 @@ def test_figures_are_those_of_the_planted_frames_and_labelled_ones_stand_beside_
     assert table(config, "kinds_auc").loc["conv_ae", "freeze"] == pytest.approx(expected)
 
 
+AVERAGED = ["fusion.default.smooth.method=moving_average", "fusion.default.smooth.window=3"]
+
+
+def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run):
+    noisy = np.arange(FRAMES) % 3 == 2
+    config = run(*AVERAGED, "fusion.restored.weight=0.0", "ablate.search=true")
+    files = RunFiles.of(config)
+    rows = pd.DataFrame({"video": np.repeat(CLIPS, FRAMES), "frame": np.tile(np.arange(FRAMES), len(CLIPS))})
+    rows = rows.assign(noise_level=np.tile(np.where(noisy, 30.0, 0.0), len(CLIPS)), flipped=0)
+    rows.to_csv(files.pseudo_restoration, index=False)
+    raw = pd.read_parquet(files.scores("conv_ae")).query("stream == 'conv_ae' and split == 'pseudo'")
+    smoothed = []
+    for clip in CLIPS:
+        values, counted = raw[raw["video"] == clip]["score"].to_numpy(np.float64), ~noisy
+        reach = [slice(max(t - 1, 0), t + 2) for t in range(FRAMES)]
+        smoothed += [values[at][counted[at]].mean() for at in reach]  # each has a neighbour that counts
+    ablate.run(config)
+    expected = average_precision_score(np.tile(LABELS, len(CLIPS)), smoothed)
+    assert table(config, "alone").loc["conv_ae", "ap"] == pytest.approx(expected)
+    rows.assign(noise_level=0.0).to_csv(files.pseudo_restoration, index=False)
+    assert ablate.pending(config)  # the table decides what is chosen
+    ablate.run(config)
+    assert table(config, "alone").loc["conv_ae", "ap"] != pytest.approx(expected)
+
+
+def test_clips_without_the_table_of_their_corruption_are_told_with_what_to_do(run: Run):
+    with pytest.raises(MissingArtifactError, match=r"pseudo_restoration\.csv is missing: run `python src/prepare\.py`"):
+        ablate.run(run(*AVERAGED, "fusion.restored.weight=0.0"))
+
+
 def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run: Run, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     config = run()

@@ -1,7 +1,10 @@
 """The settings of a fusion: what a member leaves open is its default's, files join by name, and a fusion as a file."""
 
+import os
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pixelplay.commands import load_config
@@ -89,7 +92,10 @@ def test_the_source_document_s_fusion_puts_every_member_between_0_and_1(old: Pat
         (["+fusion.members.a=3"], "fusion.members.a=3: Input should be a valid dictionary"),
         (["fusion.members.a.weight=1.0"], "(to add one: +fusion.members.a.weight=…)"),
         (["fusion.default.normalise.clip=[4.0,-1.0]"], "the first bound must be below the second"),
-        (["fusion.default.normalise.clip=[-1.0,inf]"], "both finite"),
+        (
+            ["fusion.default.normalise.clip=[-1.0,inf]"],
+            "clip.1=inf: Input should be a finite number",
+        ),
         (["fusion.default.normalise.clip=[1.0]"], "at least 2 items"),
         (["fusion.default.normalise.scope=test"], "Input should be 'all' or 'video'"),
         (["fusion.default.smooth.decay=1.0"], "fusion.default.smooth.decay=1.0: Input should be less than 1"),
@@ -196,3 +202,68 @@ def test_a_file_that_is_no_fusion_is_refused_by_its_name_and_stays_data(
 def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
         assert refusal(f"fusion_file={path}").startswith(f"fusion_file={path}: can't be read: ")
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + of] * 9)}]\n" for of, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (BOMB, "line 1: anchors (&) and aliases (*) are not allowed"),
+        ("members: &m {a: {weight: 1.0}}\ncomposites: *m\n", "line 1: anchors (&) and aliases (*) are not allowed"),
+        ("power: " + "[" * 100_000, "line 1: nested more than 16 levels deep"),
+        ("".join(f"{' ' * n}a:\n" for n in range(300)), "line 17: nested more than 16 levels deep"),
+        ("power: '" + "${a:" * 20_000 + "'", "nested too deeply"),
+        ("power: " + "9" * 5000, "not the YAML of a fusion: "),
+        ("#" * 300_000, "larger than 256 KiB"),
+    ],
+    ids=["aliases", "alias", "brackets", "indents", "interpolations", "digits", "size"],
+)
+def test_a_hostile_fusion_file_is_refused_in_words_and_in_a_moment(text: str, complaint: str, tmp_path: Path):
+    path = tmp_path / "fusion.yaml"
+    path.write_text(text)
+    start = time.process_time()
+    with pytest.raises(ConfigError) as refused:
+        fusion_file.read(path)
+    assert time.process_time() - start < 5.0  # seconds
+    message = str(refused.value)
+    assert message.startswith(f"fusion_file={path}: ") and complaint in message and len(message) < 1000
+
+
+def test_a_fusion_file_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "fusion.yaml")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        fusion_file.read(tmp_path / "fusion.yaml")
+
+
+def test_mutated_fusion_files_are_read_or_refused_by_name(tmp_path: Path):
+    path, rng = tmp_path / "fusion.yaml", np.random.default_rng(0)
+    good = fusion_file.to_text(load_config([]).fusion).encode()
+    pieces = [
+        b"\x00",
+        b"\xff",
+        b"\x1e",
+        b"&a ",
+        b"*a",
+        b"[",
+        b"{",
+        b"!!python/object:os.system ",
+        b"- ",
+        b"? ",
+        b"${x}",
+    ]
+    pieces += [b"9" * 4301, b".nan", b"1e400", b"null", b"2026-13-01", b"'", b"<<: ", b"0x", b"1_0", b"\n", b"${x}"]
+    read = 0
+    for _ in range(80):
+        at = int(rng.integers(len(good)))
+        piece = pieces[rng.integers(len(pieces))]
+        path.write_bytes(good[:at] + piece + good[at + int(rng.integers(0, 8)) :])
+        try:
+            fusion_file.read(path)
+            read += 1
+        except ConfigError as error:
+            assert str(path) in str(error) and len(str(error)) < 20_000
+    assert read < 40

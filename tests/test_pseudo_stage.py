@@ -135,6 +135,22 @@ def test_clips_are_as_corrupted_as_the_test_footage_and_are_put_right_like_it(pl
     assert abs(count / 240 - share) < 5 * np.sqrt(share * (1 - share) / 240)
 
 
+def test_what_is_found_in_clips_is_listed_like_what_is_found_in_test_footage(place: Place):
+    index, files = place.index(), RunFiles.of(place.config())
+    found, of_test = pd.read_csv(files.pseudo_restoration), pd.read_csv(files.restoration)
+    assert list(found.columns) == list(of_test.columns)
+    assert list(zip(found["video"], found["frame"], strict=True)) == [
+        (v.id, n) for v in index.pseudo for n in v.numbers
+    ]
+    noise = np.concatenate([video.noise for video in index.pseudo])
+    np.testing.assert_allclose(found["noise_level"], noise, rtol=1e-5)
+    for video in index.pseudo:
+        kinds = json.loads((video.folder.parents[1] / "clips" / video.id / "clip.json").read_text())["corruption"]
+        flipped = found.loc[found["video"] == video.id, "flipped"].tolist()
+        assert flipped == [int(kind == "flip") for kind in kinds]  # all are found here
+    assert found["flipped"].sum() > 20
+
+
 def test_clips_are_left_clean_where_the_test_footage_is_clean_or_nobody_wants_them_corrupted(place: Place):
     for more in (["pseudo.corrupted=false"], ["restore.flip=none"]):  # without judging, no frame is known as flipped
         prepare.run(place.config(*more))

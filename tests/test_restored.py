@@ -38,7 +38,7 @@ def test_rows_may_stand_in_any_order_and_be_of_further_frames() -> None:
 @pytest.mark.parametrize(
     ("table", "frames", "message"),
     [
-        (restoration().drop(columns="flipped"), FRAMES, r"lacks the column\(s\) flipped"),
+        (restoration().drop(columns="flipped"), FRAMES, r"column\(s\) flipped missing"),
         (restoration(), {"02": np.array([5, 8])}, "no row for video '02', frame 8"),
         (restoration(), {"2": np.array([5])}, "no row for video '2', frame 5"),
         (pd.concat([restoration()] * 2), FRAMES, "video '02' more than once"),

@@ -1,5 +1,6 @@
 """Submission: ids and order as the data set has them, exact numbers, and a validator that names what is wrong."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pipeline import run_python
 
 from pixelplay.errors import DataError
 from pixelplay.scores.submission import build, expected_ids_from_sample, read, submission_id, to_csv_text, validate
@@ -246,3 +248,83 @@ def test_a_file_of_another_form_is_not_read_and_has_one_problem(tmp_path: Path, 
     with pytest.raises(DataError, match=message) as error:
         read(written(tmp_path, content), EXPECTED, "old")
     assert "missing" not in str(error.value)
+
+
+# --- hostile files --------------------------------------------------------------------------------------------------
+
+KEYS = [("01", 939), ("01", 940), ("02", 5), ("Train_007", 3)]  # of IDS
+ODD_VALUES = ["0.5\x1e", "\x1f0.5", "0.5\u00a0", "0.5\x00", "\u06f5", "1" * 5000, "0x1p3", "1_0", "--1", "1e", "9" * 19]
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+def test_what_validate_takes_read_takes_too_and_what_it_refuses_read_refuses(value: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "\n".join(["Id,Predicted", *good_rows()[1:], f"1_939,{value}"]) + "\n")
+    found = [problem for problem in validate(path, IDS) if "order" not in problem]
+    if value == "9" * 19:
+        assert not found and read(path, KEYS, "old")["score"].iloc[0] == 1e19
+        return
+    kind = "infinite" if value == "1" * 5000 else "not a number"
+    assert found == [f"line 5: Predicted is {kind}"]
+    with pytest.raises(DataError, match=f"line 5: Predicted is {kind}"):
+        read(path, KEYS, "old")
+
+
+def test_blanks_around_a_number_are_taken_by_both(tmp_path: Path) -> None:
+    path = written(tmp_path, "Id,Predicted\n" + "".join(f"{name}, {at}\t\n" for at, name in enumerate(IDS)))
+    assert validate(path, IDS) == []
+    assert read(path, KEYS, "old")["score"].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("1_939," + "1" * 200_000, "not a CSV: field larger than field limit (131072)"),
+        ("9" * 5000 + "_1,0.5", f"1 id ({'9' * 80}) not expected"),
+        ("0" * 100_000 + "1_939,0.5", f"1 id ({'0' * 80}) in the wrong form: {'0' * 80} must be 1_939"),
+        ("1_9\x1b[2J,0.5", "1 id (1_9\\x1b[2J) not expected"),  # not a command to the terminal
+        ("1_\x00939,0.5", "1 id (1_\\x00939) not expected"),
+    ],
+)
+def test_long_and_odd_fields_are_problems_in_a_line_of_words(row: str, problem: str, tmp_path: Path) -> None:
+    found = problems(tmp_path, [row, *good_rows()[1:]])
+    assert problem in found and all(len(line) < 300 and line.isprintable() for line in found)
+
+
+def test_a_pipe_is_no_submission_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert validate(tmp_path / "pipe.csv", IDS) == ["the file can't be read: not a regular file"]
+
+
+def test_mutated_submissions_are_valid_for_both_or_named_problems(tmp_path: Path) -> None:
+    good = "\n".join(["Id,Predicted", *good_rows(), ""]).encode()
+    pieces = [bytes([code]) for code in (0, 9, 10, 13, 28, 30, 32, 34, 44, 95, 0xFF)]
+    pieces += [b"\xc2\xa0", b"nan", b"1e999", b"9" * 4301, b'"', b"\r\n", b"-", b"_", b"\xd9\xa1", b"x" * 140_000]
+    rng, valid = np.random.default_rng(0), 0
+    path = tmp_path / "mutated.csv"
+    for _ in range(400):
+        data = good
+        for _ in range(int(rng.integers(1, 4))):
+            at = int(rng.integers(len(data) + 1))
+            data = data[:at] + pieces[rng.integers(len(pieces))] + data[at + int(rng.integers(0, 3)) :]
+        path.write_bytes(data)
+        found = validate(path, IDS)
+        assert all(isinstance(problem, str) and problem for problem in found)
+        try:
+            table = read(path, KEYS, "old")
+        except DataError:
+            assert found
+        else:
+            assert all(problem.startswith("the order of rows") for problem in found)
+            assert np.isfinite(table["score"]).all()
+            valid += 1
+    assert 0 < valid < 300  # both happen
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"Id,Predicted\n", b"Id,Predicted\n1_1,0,0\n", b"\xff", b'Id,"x'])
+def test_a_sample_submission_that_is_none_ends_the_command_with_a_message(content: bytes, tmp_path: Path) -> None:
+    good = written(tmp_path, "\n".join(["Id,Predicted", *good_rows()]))
+    sample = tmp_path / "sample.csv"
+    sample.write_bytes(content)
+    done = run_python("validate.py", good, "--sample", sample, cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(f"error: {sample} can't serve as a sample submission: ")

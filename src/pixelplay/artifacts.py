@@ -82,6 +82,11 @@ class RunFiles:
         return self.outputs / "restoration.csv"
 
     @property
+    def pseudo_restoration(self) -> Path:
+        """The same for clips with pseudo-anomalies: what was found in them, whatever was planted."""
+        return self.outputs / "pseudo_restoration.csv"
+
+    @property
     def doubtful(self) -> Path:
         return self.outputs / "restoration_doubtful.png"
 

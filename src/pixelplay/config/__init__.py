@@ -43,7 +43,25 @@ from pixelplay.config.mining import DistributionConfig, MineConfig
 from pixelplay.config.objects import MotionConfig, ObjectsConfig, PartsConfig, TubeConfig, YoloConfig
 from pixelplay.config.pseudo import MovingConfig, PseudoConfig, PseudoKind
 from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
-from pixelplay.config.settings import FileName, FilePath, Natural, Settings, Share, alternatives, validate
+from pixelplay.config.settings import (
+    BatchSize,
+    Channels,
+    Epochs,
+    FileName,
+    FilePath,
+    Natural,
+    NonNegative,
+    Pixels,
+    Positive,
+    Rate,
+    Seed,
+    Settings,
+    Share,
+    Window,
+    Workers,
+    alternatives,
+    validate,
+)
 from pixelplay.errors import ConfigError
 
 CONFIG_DIR = Path(__file__).resolve().parents[3] / "configs"
@@ -61,9 +79,9 @@ class PathsConfig(Settings):
 class Config(Settings):
     experiment: FileName
     run: FileName | None
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     device: Literal["auto", "cpu", "cuda", "mps"]
-    workers: Annotated[int, Field(ge=0)]  # threads that decode; 0 is one per core
+    workers: Workers  # threads that decode; 0 is one per core
     paths: PathsConfig
     dataset: DatasetConfig
     weights: WeightsConfig

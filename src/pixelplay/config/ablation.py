@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from pixelplay.config.fusion import FusionConfig, NormaliseConfig, SmoothConfig
-from pixelplay.config.settings import Natural, Settings, alternatives, validate
+from pixelplay.config.settings import Draws, NonNegative, Seed, Settings, alternatives, validate
 from pixelplay.errors import ConfigError
 
 Step = Literal["pooling", "normalise", "smooth", "method", "weights"]
@@ -27,11 +27,11 @@ class AblateConfig(Settings):
     search: bool  # write the chosen fusion to a file
     over: Annotated[list[Step], Field(min_length=1), AfterValidator(_distinct)]  # what may be chosen, in this order
     metric: Literal["ap", "auc"]  # by which is chosen
-    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # standard errors by which a change must win
-    draws: Annotated[int, Field(ge=2)]  # of whole clips, for the standard errors
-    seed: Annotated[int, Field(ge=0)]
-    steps: Natural  # of a weight from 0 to 1, at most
-    points: Annotated[int, Field(ge=2)]  # of the sweep over weights, at most
+    margin: NonNegative  # standard errors by which a change must win
+    draws: Draws  # of whole clips, for the standard errors
+    seed: Seed
+    steps: Annotated[int, Field(ge=1, le=10_000)]  # of a weight from 0 to 1, at most
+    points: Annotated[int, Field(ge=2, le=10_000)]  # of the sweep over weights, at most
     labels: bool  # show figures on test labels, too, where there are any
     normalise: Changes  # in place of every member's own
     smooth: Changes

@@ -4,7 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pixelplay.config.settings import FileName, FilePath, Natural, Settings, Share
+from pixelplay.config.settings import (
+    BatchSize,
+    Channels,
+    Epochs,
+    FileName,
+    FilePath,
+    Natural,
+    NonNegative,
+    Rate,
+    Seed,
+    Settings,
+    Share,
+)
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -16,8 +28,8 @@ class CorruptionConfig(Settings):
     heavy: Share
     light: Share
     missing: Share
-    heavy_sd: Annotated[float, Field(ge=0)]  # grey levels of 255
-    light_sd: Annotated[float, Field(ge=0)]
+    heavy_sd: NonNegative  # grey levels of 255
+    light_sd: NonNegative
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "CorruptionConfig":
@@ -30,13 +42,13 @@ class CorruptionConfig(Settings):
 class SampleConfig(Settings):
     """The data set that the project renders itself: see `pixelplay.videos.sample`."""
 
-    seed: Annotated[int, Field(ge=0)]
-    train_videos: Natural
-    test_videos: Natural
-    min_frames: Annotated[int, Field(ge=20)]
-    max_frames: Annotated[int, Field(ge=20)]
-    width: Annotated[int, Field(ge=64)]
-    height: Annotated[int, Field(ge=48)]
+    seed: Seed
+    train_videos: Annotated[int, Field(ge=1, le=10_000)]
+    test_videos: Annotated[int, Field(ge=1, le=10_000)]
+    min_frames: Annotated[int, Field(ge=20, le=100_000)]
+    max_frames: Annotated[int, Field(ge=20, le=100_000)]
+    width: Annotated[int, Field(ge=64, le=4096)]
+    height: Annotated[int, Field(ge=48, le=4096)]
     corruption: CorruptionConfig
 
     @model_validator(mode="after")
@@ -52,7 +64,7 @@ class HeldoutConfig(Settings):
     share: Annotated[float, Field(gt=0.0, lt=1.0)]
     min_videos: Natural  # with fewer training videos than this, blocks of time are held out instead of whole videos
     gap: Annotated[int, Field(ge=0, le=10_000)]  # frames between two uses of one video: a detector's longest window
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class DatasetConfig(Settings):
@@ -87,17 +99,17 @@ class FrameFormat(Settings):
 class FlipNetworkConfig(Settings):
     """The CNN that tells upright frames from flipped ones: see `pixelplay.restoration.flip_network`."""
 
-    widths: Annotated[list[Natural], Field(min_length=1)]  # channels of its convolutions
-    pool: Natural  # side of the grid of averages that the last layer sees
-    epochs: Natural
-    batch_size: Natural
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    widths: Annotated[list[Channels], Field(min_length=1, max_length=12)]  # channels of its convolutions
+    pool: Annotated[int, Field(ge=1, le=64)]  # side of the grid of averages that the last layer sees
+    epochs: Epochs
+    batch_size: BatchSize
+    learning_rate: Rate
+    weight_decay: NonNegative
 
 
 class DenoiseConfig(Settings):
     method: Literal["none", "median", "bilateral", "nlmeans"]
-    above: Annotated[float, Field(ge=0)]  # noise level, grey levels of 255, of the frames that are denoised
+    above: NonNegative  # noise level, grey levels of 255, of the frames that are denoised
 
 
 class RestoreConfig(Settings):

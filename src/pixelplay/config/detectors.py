@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from pixelplay.config.dataset import FrameFormat
-from pixelplay.config.settings import FileName, FilePath, Natural, Settings
+from pixelplay.config.settings import BatchSize, Epochs, FileName, FilePath, NonNegative, Rate, Settings
 
 
 class DetectorConfig(Settings):
@@ -38,7 +38,7 @@ class WeightsConfig(Settings):
     detector: Annotated[str, AfterValidator(_detector_weights)]
     backbone: Annotated[str, AfterValidator(_backbone)]
     backbone_file: FilePath | None
-    image_size: Annotated[int, Field(ge=48, multiple_of=16)]  # pixels of the square images that networks see
+    image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]  # pixels of the square images that networks see
     videomae: Annotated[str, Field(min_length=1)]  # a hub name, a folder, or in_domain
 
 
@@ -48,11 +48,11 @@ class WandbConfig(Settings):
 
 
 class TrainerConfig(Settings):
-    max_epochs: Natural
-    patience: Natural  # epochs without a better validation loss before training stops
-    batch_size: Natural
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    max_epochs: Epochs
+    patience: Epochs  # epochs without a better validation loss before training stops
+    batch_size: BatchSize
+    learning_rate: Rate
+    weight_decay: NonNegative
     precision: Literal["auto", "fp32", "bf16"]
     loggers: list[Literal["csv", "tensorboard", "wandb"]]
     wandb: WandbConfig

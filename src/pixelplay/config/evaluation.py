@@ -4,22 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pixelplay.config.settings import Natural, Settings
+from pixelplay.config.settings import Draws, Natural, Positive, Seed, Settings
 
 
 class BootstrapConfig(Settings):
     """Intervals over resampled videos: see `pixelplay.metrics.bootstrap`."""
 
-    draws: Natural
+    draws: Draws
     level: Annotated[float, Field(gt=0, lt=1)]  # share of the draws that lie within
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class LinkConfig(Settings):
     """How boxes become tracks where nobody says which belong together: see `pixelplay.metrics.truth.link`."""
 
     iou: Annotated[float, Field(gt=0, le=1)]
-    gap: Annotated[int, Field(ge=0)]  # frames that a track may be missing
+    gap: Annotated[int, Field(ge=0, le=10_000)]  # frames that a track may be missing
 
 
 class RegionConfig(Settings):
@@ -55,8 +55,8 @@ class EvtConfig(Settings):
 
 
 class AdaptiveConfig(Settings):
-    window: Annotated[int, Field(ge=2)]  # frames
-    deviations: Annotated[float, Field(gt=0)]  # standard deviations above their mean
+    window: Annotated[int, Field(ge=2, le=1_000_000)]  # frames
+    deviations: Positive  # standard deviations above their mean
 
 
 class ThresholdsConfig(Settings):

@@ -1,13 +1,12 @@
 """Settings of what is done with raw scores until there is one score per frame."""
 
 from collections.abc import Mapping
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pixelplay.config.settings import ExistingFile, Natural, Settings, Share
+from pixelplay.config.settings import ExistingFile, NonNegative, Positive, Settings, Share, Window
 
 FUSED = "fused"  # the stream that holds the fused scores
 
@@ -25,8 +24,8 @@ class NormaliseConfig(Settings):
     def _ordered(self) -> "NormaliseConfig":
         if self.low >= self.high:
             raise ValueError(f"low={self.low} must be below high={self.high}")
-        if self.clip and not -inf < self.clip[0] < self.clip[1] < inf:
-            raise ValueError(f"clip={self.clip}: the first bound must be below the second, and both finite")
+        if self.clip and self.clip[0] >= self.clip[1]:
+            raise ValueError(f"clip={self.clip}: the first bound must be below the second")
         return self
 
 
@@ -44,8 +43,8 @@ class SmoothConfig(Settings):
         "causal_gaussian",
         "causal_median",
     ]
-    window: Natural  # frames, for the moving averages, the medians and `savitzky_golay`
-    sigma: Annotated[float, Field(gt=0)]  # frames, for the Gaussians
+    window: Window  # frames, for the moving averages, the medians and `savitzky_golay`
+    sigma: Positive  # frames, for the Gaussians
     decay: Annotated[float, Field(gt=0, lt=1)]  # what a frame's weight is multiplied by from frame to frame, for `ema`
     polynomial: Annotated[int, Field(ge=0, le=5)]  # degree, for `savitzky_golay`
 
@@ -62,13 +61,13 @@ class SmoothConfig(Settings):
 class MemberConfig(Settings):
     """What is done with one stream of scores before it is fused."""
 
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weight: Annotated[float, Field(ge=0)]
     normalise: NormaliseConfig
     smooth: SmoothConfig
 
 
 FusionMethod = Literal["weighted_mean", "power_mean", "maximum", "product", "rank_mean"]
-Power = Annotated[float, Field(gt=0, allow_inf_nan=False)]  # for `power_mean`
+Power = Annotated[float, Field(gt=0)]  # for `power_mean`
 
 
 class CompositeConfig(Settings):
@@ -80,9 +79,9 @@ class CompositeConfig(Settings):
 
 
 class RestoredConfig(Settings):
-    """How much corrupted test frames count where scores are smoothed: see `pixelplay.scores.restored`."""
+    """How much corrupted frames count where scores are smoothed: see `pixelplay.scores.restored`."""
 
-    noise_above: Annotated[float, Field(ge=0)]  # noise level, grey levels of 255, of the frames that count less
+    noise_above: NonNegative  # noise level, grey levels of 255, of the frames that count less
     weight: Share  # of a frame that was that noisy or flipped; 1: like any other, 0: filled from its neighbours
 
 

@@ -4,10 +4,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pixelplay.config.settings import ExistingFile, FileName, FilePath, Natural, Settings
+from pixelplay.config.settings import (
+    BatchSize,
+    ExistingFile,
+    FileName,
+    FilePath,
+    Fps,
+    Natural,
+    Seed,
+    Settings,
+    Window,
+    Workers,
+)
 
 MINING_STEPS = ("manifest", "score", "render", "distribution", "select")
-LARGEST_SEED = 2**63 - 1
 
 
 def _whole_number(value: Any) -> Any:
@@ -36,7 +46,7 @@ class MaskConfig(Settings):
 
     kind: Literal["tube", "random", "rotating"]
     ratio: Annotated[float, Field(gt=0, lt=1)]
-    count: Natural
+    count: Annotated[int, Field(ge=1, le=1000)]
 
     @model_validator(mode="after")
     def _parts(self) -> "MaskConfig":
@@ -46,7 +56,7 @@ class MaskConfig(Settings):
 
 
 class RenderConfig(Settings):
-    count: Annotated[int, Field(ge=0)]  # 0: all clips
+    count: Annotated[int, Field(ge=0, le=1_000_000)]  # 0: all clips
 
 
 class SelectConfig(Settings):
@@ -54,11 +64,11 @@ class SelectConfig(Settings):
 
     count: Natural | None
     calibrate: Literal["none", "camera", "scene"]
-    min_group: Annotated[int, Field(ge=2)]
+    min_group: Annotated[int, Field(ge=2, le=1_000_000)]
     baseline: ExistingFile | None
     percentile: Annotated[float, Field(ge=0, le=100)]
     diversify: Literal["none", "k_center", "k_means"]
-    pool: Natural
+    pool: Annotated[int, Field(ge=1, le=10_000)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     picture_width: Annotated[int, Field(ge=64, le=640)]
 
@@ -72,7 +82,7 @@ class SelectConfig(Settings):
 class DistributionConfig(Settings):
     """The histogram of clip scores."""
 
-    bins: Natural
+    bins: Annotated[int, Field(ge=1, le=10_000)]
 
 
 class MineConfig(Settings):
@@ -82,20 +92,20 @@ class MineConfig(Settings):
     scenes: list[str]
     cameras: list[str]
     nuscenes: NuScenesConfig
-    rate: Annotated[float, Field(gt=0)]
-    frames: Natural
-    every: Natural
-    stride: Natural
+    rate: Fps
+    frames: Window
+    every: Window
+    stride: Window
     short: Literal["pad", "skip"]
     manifest: FilePath | None
     root: FilePath | None
     scores: Annotated[FilePath | None, BeforeValidator(_named)]
-    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole_number)]
+    seed: Annotated[Seed, BeforeValidator(_whole_number)]
     mask: MaskConfig
     precision: Literal["fp32", "bf16", "auto"]
     engine: Literal["local", "ray"]
-    workers: Annotated[int, Field(ge=0)]
-    batch_size: Natural
+    workers: Workers
+    batch_size: BatchSize
     render: RenderConfig
     select: SelectConfig
 

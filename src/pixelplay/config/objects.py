@@ -5,24 +5,24 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pixelplay.config.dataset import FrameFormat
-from pixelplay.config.settings import Natural, Settings, Share
+from pixelplay.config.settings import BatchSize, Natural, NonNegative, Pixels, Positive, Settings, Share, Window
 
 
 class YoloConfig(Settings):
     """How YOLO looks for objects, see `pixelplay.objects.yolo`; with which weights says `weights.detector`."""
 
-    image_size: Annotated[int, Field(ge=32, multiple_of=32)]  # pixels of the longer side of what the network sees
+    image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)]  # pixels of the longer side of its input
     confidence: Annotated[float, Field(gt=0, lt=1)]  # boxes below are not even stored
     iou: Annotated[float, Field(gt=0, lt=1)]  # overlap from which on the weaker of two boxes of a class goes
-    max_boxes: Natural  # of a frame
-    batch_size: Natural  # frames
+    max_boxes: Annotated[int, Field(ge=1, le=10_000)]  # of a frame
+    batch_size: BatchSize  # frames
     precision: Literal["auto", "fp32", "bf16"]
 
 
 class PartsConfig(Settings):
     """Where a moving blob is cut into the people of a group: see `pixelplay.objects.motion.parts`."""
 
-    wide: Annotated[float, Field(gt=0)]  # widths of a blob, in its heights, from which on it may be a group
+    wide: Positive  # widths of a blob, in its heights, from which on it may be a group
     valley: Share  # of the thickness on both sides: a thinner column is a cut; 0: none is
     narrowest: Share  # width of a part, in heights of what it is cut from, at least
 
@@ -31,13 +31,13 @@ class MotionConfig(Settings):
     """How moving blobs are found: see `pixelplay.objects.motion`."""
 
     frames: FrameFormat  # working size in the frame cache
-    block: Natural  # frames that share a background
-    samples: Natural  # of them that it is the median of
-    blur: Annotated[float, Field(gt=0)]  # pixels of the working size, sigma
-    threshold: Annotated[float, Field(gt=0)]  # grey levels away from the background, at least
-    noise: Annotated[float, Field(ge=0)]  # standard deviations of the frame's noise away from it, at least
-    shake: Annotated[int, Field(ge=0)]  # pixels of the working size that the camera may move
-    join: Natural  # pixels of the working size: gaps up and down that are narrower are closed
+    block: Window  # frames that share a background
+    samples: Annotated[int, Field(ge=1, le=1000)]  # of them that it is the median of
+    blur: Annotated[float, Field(gt=0, le=100)]  # pixels of the working size, sigma
+    threshold: Positive  # grey levels away from the background, at least
+    noise: NonNegative  # standard deviations of the frame's noise away from it, at least
+    shake: Annotated[int, Field(ge=0, le=100)]  # pixels of the working size that the camera may move
+    join: Pixels  # pixels of the working size: gaps up and down that are narrower are closed
     parts: PartsConfig
     min_area: Natural  # pixels of the working size
 
@@ -53,9 +53,9 @@ class TubeConfig(Settings):
 
     classes: Annotated[list[str], Field(min_length=1)]  # by the names of the weights; `motion` for moving blobs
     confidence: Share
-    min_size: Annotated[float, Field(ge=0)]  # pixels of the longer side
+    min_size: NonNegative  # pixels of the longer side
     overlap: Annotated[float, Field(gt=0, le=1)]  # IoU from which on a moving blob is a detected object
-    enlarge: Annotated[float, Field(gt=0)]  # factor on the longer side
+    enlarge: Annotated[float, Field(gt=0, le=100)]  # factor on the longer side
 
 
 class ObjectsConfig(Settings):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pixelplay.config.settings import Natural, Settings, Share
+from pixelplay.config.settings import NonNegative, Positive, Seed, Settings, Share
 
 
 def _increasing(values: list[float]) -> list[float]:
@@ -13,9 +13,7 @@ def _increasing(values: list[float]) -> list[float]:
     return values
 
 
-Interval = Annotated[
-    list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2), AfterValidator(_increasing)
-]
+Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_increasing)]
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -28,9 +26,9 @@ def _distinct(values: list[Any]) -> list[Any]:
 class MovingConfig(Settings):
     """What moves in full-size footage: see `pixelplay.videos.pseudo.scene`."""
 
-    samples: Natural  # frames that the background is the median of
-    threshold: Annotated[float, Field(gt=0)]  # grey levels away from the background, at least
-    noise: Annotated[float, Field(ge=0)]  # and this many standard deviations of what stands still
+    samples: Annotated[int, Field(ge=1, le=1000)]  # frames that the background is the median of
+    threshold: Positive  # grey levels away from the background, at least
+    noise: NonNegative  # and this many standard deviations of what stands still
     join: Share  # gaps up to this wide are closed; of the frame's shorter side
     min_area: Annotated[float, Field(gt=0, lt=1)]  # of the frame, as is the next
     max_area: Annotated[float, Field(gt=0, le=1)]  # of a thing that is cut out
@@ -62,12 +60,12 @@ class PseudoConfig(Settings):
     """Anomalies planted in held-out normal footage: see `pixelplay.videos.pseudo`."""
 
     kinds: Annotated[list[PseudoKind], AfterValidator(_distinct)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)]  # a clip of every kind for each
-    frames: Annotated[int, Field(ge=4)]  # of a clip, at most
+    seeds: Annotated[list[Seed], Field(max_length=1000), AfterValidator(_distinct)]  # a clip of every kind for each
+    frames: Annotated[int, Field(ge=4, le=10_000)]  # of a clip, at most
     share: Annotated[float, Field(gt=0, lt=0.5)]  # of a clip that is anomalous
     corrupted: bool  # like the test footage
-    speed: Annotated[int, Field(ge=2)]  # of speed_up
-    enlarge: Annotated[float, Field(gt=1)]  # of wrong_size
+    speed: Annotated[int, Field(ge=2, le=1000)]  # of speed_up
+    enlarge: Annotated[float, Field(gt=1, le=100)]  # of wrong_size
     patch: PatchConfig
     moving: MovingConfig
-    around: Annotated[int, Field(ge=0)]  # training frames, nearest first, in which is looked where things usually move
+    around: Annotated[int, Field(ge=0, le=1_000_000)]  # nearest training frames: where things usually move

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pixelplay.config.settings import ExistingFile, Natural, Settings, VideoId
+from pixelplay.config.settings import ExistingFile, Fps, FrameNumber, Natural, Settings, VideoId
 
 
 class ShowConfig(Settings):
@@ -12,10 +12,10 @@ class ShowConfig(Settings):
 
     split: Literal["train", "test"]
     video: str | None  # its id; null: the first, or where scores decide, all of them
-    frames: list[int]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
-    count: Natural  # how many, where `frames` names none; explain: and how many objects of each
+    frames: list[FrameNumber]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
+    count: Annotated[int, Field(ge=1, le=1000)]  # where `frames` names none; explain: and objects of each
     clip: bool  # an MP4 of the whole video, too
-    rate: Annotated[float, Field(gt=0)]  # frames per second of the clip, where the footage's own are not known
+    rate: Fps  # frames per second of the clip, where the footage's own are not known
 
     @model_validator(mode="after")
     def _frames_of_a_video(self) -> "ShowConfig":
@@ -41,4 +41,4 @@ class ReportConfig(Settings):
     apart: Natural  # frames between two of one video, at least
     picture_width: Annotated[int, Field(ge=64, le=1920)]  # pixels
     clips: list[VideoId]  # test videos that are written as annotated MP4s, by their ids
-    rate: Annotated[float, Field(gt=0)]  # frames per second of the clips, where the footage's own are not known
+    rate: Fps  # frames per second of the clips, where the footage's own are not known

@@ -7,8 +7,24 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pixelplay.errors import ConfigError
 
+LONGEST = 200  # characters of a refused value that a message shows
+
+# Upper bounds lie far above what anybody needs; a slip of the keyboard is refused before it fills memory or disk.
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Natural = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # what PyTorch's and FAISS's generators take
+FrameNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Natural = Annotated[int, Field(ge=1, le=1_000_000)]  # a count that memory or time grows with
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Draws = Annotated[int, Field(ge=2, le=100_000)]  # resampled videos: all draws are in memory at once
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+Window = Annotated[int, Field(ge=1, le=10_000)]  # frames that are looked at together; 10,000 are minutes of video
+Channels = Annotated[int, Field(ge=1, le=65_536)]
+Pixels = Annotated[int, Field(ge=1, le=4096)]  # along a side of a working size
+Workers = Annotated[int, Field(ge=0, le=1024)]  # threads or processes; 0 is one per core
+Fps = Annotated[float, Field(ge=0.001, le=10_000)]  # frames per second
+Positive = Annotated[float, Field(gt=0, le=10_000)]  # a factor, a sigma
+NonNegative = Annotated[float, Field(ge=0, le=10_000)]  # grey levels, standard deviations, pixels
+Rate = Annotated[float, Field(gt=0, le=100)]  # of learning
 
 
 def _safe_name(value: str) -> str:
@@ -36,9 +52,9 @@ VideoId = Annotated[str, BeforeValidator(_quoted)]
 
 
 class Settings(BaseModel):
-    """Base of every settings class: no unknown keys, no silent conversions, no changes after validation."""
+    """Base of every settings class: no unknown keys, no silent conversions, no NaN or infinity, no changes later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -61,7 +77,8 @@ def _explain(cls: type[Settings], problem: Any, where: str) -> str:
         return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: missing; it has no default, so a config file or the command line must set it"
-    return f"{key}={problem['input']!r}: {message}"
+    shown = repr(problem["input"])
+    return f"{key}={shown if len(shown) <= LONGEST else shown[:LONGEST] + ' …'}: {message}"
 
 
 def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from safetensors.torch import save_file
 
 from pixelplay.artifacts import atomic, write_json
-from pixelplay.config import DetectorConfig, Natural, Settings, Share, validate
+from pixelplay.config import BatchSize, Channels, DetectorConfig, Pixels, Settings, Share, Window, validate
 from pixelplay.detectors.base import About, Scores, read_about
 from pixelplay.errors import ConfigError
 from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
@@ -41,9 +41,9 @@ class NoiseSettings(Settings):
 
 class AutoencoderSettings(Settings):
     network: Literal["conv2d", "conv3d"]
-    window: Annotated[int, Field(ge=2)]
-    stride: Natural
-    widths: Annotated[list[Natural], Field(min_length=1)]
+    window: Annotated[int, Field(ge=2, le=10_000)]
+    stride: Window
+    widths: Annotated[list[Channels], Field(min_length=1, max_length=12)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     noise: NoiseSettings
     vertical_flip: Share  # of the training clips
@@ -62,9 +62,9 @@ class AutoencoderSettings(Settings):
 
 
 class AutoencoderScoring(Settings):
-    batch_size: Natural
+    batch_size: BatchSize
     pooling: Literal["mean", "max", "topk", "patch_max"]
-    patch: Natural
+    patch: Pixels
     topk: Annotated[float, Field(gt=0, le=1)]
 
 

@@ -6,14 +6,13 @@ Nothing is hidden and nothing is drawn. What is learnt is one mean and one varia
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from pixelplay.artifacts import write_json
-from pixelplay.config import DetectorConfig, Natural, Settings, validate
+from pixelplay.config import BatchSize, DetectorConfig, NonNegative, Settings, Window, validate
 from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.features.chosen_videomae import (
@@ -42,14 +41,14 @@ SMALLEST = 1e-12  # variance of numbers that are all the same
 
 
 class ProfileSettings(ChosenSettings):
-    stride: Natural  # frames between the starts of two training clips
+    stride: Window  # frames between the starts of two training clips
 
 
 class ProfileScoring(Settings):
-    stride: Natural  # frames between the starts of two clips
-    batch_size: Natural  # clips
+    stride: Window  # frames between the starts of two clips
+    batch_size: BatchSize  # clips
     distance: Literal["mse", "mahalanobis"]  # the default stream's
-    variance_floor: Annotated[float, Field(ge=0)]  # added to each variance, in mean variances
+    variance_floor: NonNegative  # added to each variance, in mean variances
 
 
 def check(name: str, config: DetectorConfig) -> tuple[ProfileSettings, ProfileScoring]:

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 
 from pixelplay.artifacts import write_json
-from pixelplay.config import DetectorConfig, Natural, Settings, validate
+from pixelplay.config import BatchSize, DetectorConfig, Seed, Settings, Window, validate
 from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
 from pixelplay.errors import DataError
 from pixelplay.features.chosen_videomae import (
@@ -48,10 +48,10 @@ class MaskSettings(Settings):
     """
 
     kind: Literal["rotating", "random"]
-    count: Natural
+    count: Annotated[int, Field(ge=1, le=1000)]
     ratio: Annotated[float, Field(gt=0, lt=1)]
     tube: bool  # the same places are hidden at all times
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
     @model_validator(mode="after")
     def _partition(self) -> "MaskSettings":
@@ -67,8 +67,8 @@ class MaskSettings(Settings):
 
 
 class ReconstructionScoring(Settings):
-    stride: Natural  # frames between the starts of two clips
-    batch_size: Natural  # clips
+    stride: Window  # frames between the starts of two clips
+    batch_size: BatchSize  # clips
     masks: MaskSettings
     pooling: Literal["mean", "top"]
     top: Annotated[float, Field(gt=0, le=1)]  # share of a moment's tokens, for `top`

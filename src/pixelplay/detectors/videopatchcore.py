@@ -15,7 +15,17 @@ import torch
 from pydantic import Field, field_validator, model_validator
 
 from pixelplay.artifacts import write_json, write_table
-from pixelplay.config import DetectorConfig, Natural, Settings, Share, TubeConfig, WeightsConfig, validate
+from pixelplay.config import (
+    BatchSize,
+    DetectorConfig,
+    NonNegative,
+    Settings,
+    Share,
+    TubeConfig,
+    WeightsConfig,
+    Window,
+    validate,
+)
 from pixelplay.detectors.base import About, Scores, read_about
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.features.findings import Finding
@@ -51,8 +61,8 @@ class NoiseSettings(Settings):
 class VideoPatchCoreSettings(Settings):
     weights: WeightsConfig
     tubes: TubeConfig
-    clip: Annotated[int, Field(ge=2)]  # frames
-    stride: Natural  # frames between the starts of two training clips
+    clip: Annotated[int, Field(ge=2, le=10_000)]  # frames
+    stride: Window  # frames between the starts of two training clips
     patches: PatchSettings
     noise: NoiseSettings
     encoder: EncoderSettings  # for weights.backbone=in_domain
@@ -84,11 +94,11 @@ class VideoPatchCoreSettings(Settings):
 
 
 class VideoPatchCoreScoring(Settings):
-    stride: Natural  # frames between the starts of two clips
-    batch_size: Natural  # images that the backbone sees at a time
-    noise_above: Annotated[float, Field(ge=0)] | None
+    stride: Window  # frames between the starts of two clips
+    batch_size: BatchSize  # images that the backbone sees at a time
+    noise_above: NonNegative | None
     quantile: Annotated[float, Field(gt=0, le=1)]  # of held-out normal distances; that distance becomes 1
-    power: Annotated[float, Field(gt=0)]  # POWER_N
+    power: Annotated[float, Field(gt=0, le=100)]  # POWER_N
     spatial: Share  # of the local score; the rest is temporal
     local: Share  # of the final score; the rest is global
 

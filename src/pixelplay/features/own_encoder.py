@@ -10,7 +10,18 @@ from pydantic import Field, model_validator
 from safetensors.torch import save_file
 
 from pixelplay.artifacts import atomic
-from pixelplay.config import Natural, Settings, Share, TrainerConfig, TubeConfig
+from pixelplay.config import (
+    Channels,
+    Epochs,
+    Natural,
+    Positive,
+    Rate,
+    Settings,
+    Share,
+    TrainerConfig,
+    TubeConfig,
+    Window,
+)
 from pixelplay.models.backbones import Backbone
 from pixelplay.models.crops import crop_batches, tube_rows
 from pixelplay.models.encoder import Decoder, Encoder
@@ -33,18 +44,18 @@ class EncoderSettings(Settings):
     """How an encoder of the run's own is built and trained; precision and loggers are the trainer's."""
 
     objective: Literal["contrast", "reconstruction"]  # reconstruction: of an autoencoder, to compare with
-    widths: Annotated[list[Natural], Field(min_length=4, max_length=4)]  # channels after each halving
-    channels: Natural | None  # of a local descriptor; None: all of both stages
-    compared: Natural  # groups of channels that contrast tells crops apart by
+    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
+    channels: Channels | None  # of a local descriptor; None: all of both stages
+    compared: Channels  # groups of channels that contrast tells crops apart by
     pairs: Natural  # of crops, of all footage, at most
-    apart: Natural  # frames between the two crops of a pair
+    apart: Window  # frames between the two crops of a pair
     shift: Share  # of a crop's side that a view is shifted by, at most
     color: Share  # by which a view's colours differ from the crop's
     noise: Share  # of the views that have noise
-    temperature: Annotated[float, Field(gt=0)]
-    max_epochs: Natural
-    batch_size: Annotated[int, Field(ge=2)]  # pairs
-    learning_rate: Annotated[float, Field(gt=0)]
+    temperature: Positive
+    max_epochs: Epochs
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
+    learning_rate: Rate
 
     @model_validator(mode="after")
     def _possible(self) -> "EncoderSettings":

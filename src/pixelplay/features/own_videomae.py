@@ -13,7 +13,18 @@ from pydantic import Field
 
 from pixelplay.artifacts import KEYS, atomic_folder, fingerprint
 from pixelplay.code_version import code_version
-from pixelplay.config import FrameFormat, Natural, Settings, TrainerConfig
+from pixelplay.config import (
+    BatchSize,
+    Channels,
+    Epochs,
+    FrameFormat,
+    Natural,
+    Pixels,
+    Rate,
+    Settings,
+    TrainerConfig,
+    Window,
+)
 from pixelplay.errors import ConfigError
 from pixelplay.features.token_masks import random_masks
 from pixelplay.features.videomae import clip_size, keep_quiet
@@ -33,26 +44,26 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class LayersSettings(Settings):
     """A stack of transformer layers."""
 
-    width: Natural
-    layers: Natural
-    heads: Natural
+    width: Channels
+    layers: Annotated[int, Field(ge=1, le=256)]
+    heads: Annotated[int, Field(ge=1, le=1024)]
 
 
 class PretrainingSettings(Settings):
     """How a VideoMAE of the run's own is built and trained; precision and loggers are the trainer's."""
 
-    frames: Natural  # of a clip
-    tubelet: Natural  # frames of a token
-    patch: Natural  # pixels of a token
+    frames: Window  # of a clip
+    tubelet: Window  # frames of a token
+    patch: Pixels  # pixels of a token
     encoder: LayersSettings
     decoder: LayersSettings
     norm_pix_loss: bool  # each token is predicted less its mean colour, over its contrast
     mask_ratio: Share  # of the tokens that are hidden
     tube: bool  # the same places are hidden at all times
     clips: Natural  # of an epoch, at most
-    max_epochs: Natural
-    batch_size: Natural  # clips
-    learning_rate: Annotated[float, Field(gt=0)]
+    max_epochs: Epochs
+    batch_size: BatchSize  # clips
+    learning_rate: Rate
 
 
 def check_own(settings: PretrainingSettings, side: int, key: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pixelplay.config import Natural, Settings, TubeConfig
+from pixelplay.config import Channels, Settings, TubeConfig
 from pixelplay.features.clean_frames import between, key_frames
 from pixelplay.models import patch_features
 from pixelplay.models.backbones import Backbone
@@ -24,9 +24,9 @@ STREAMS = (*LOCAL, "global")
 
 
 class PatchSettings(Settings):
-    image_size: Annotated[int, Field(ge=48, multiple_of=16)]  # pixels of the crops; 3x3 pooling needs 3x3 at stride 16
-    channels: Natural  # of a local descriptor: CNL_POOL
-    grid: Natural  # cells a side that a tube has spatial descriptors of
+    image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]  # of the crops; 3x3 pooling needs 3x3 cells of 16
+    channels: Channels  # of a local descriptor: CNL_POOL
+    grid: Annotated[int, Field(ge=1, le=64)]  # cells a side that a tube has spatial descriptors of
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class IvfConfig(Settings):
 class HnswConfig(Settings):
     """Graph of near neighbours (Malkov & Yashunin, TPAMI 2020), walked greedily. Approximate."""
 
-    links: Annotated[int, Field(ge=2)]  # per vector and layer: M in the paper
+    links: Annotated[int, Field(ge=2, le=1024)]  # per vector and layer: M in the paper
     construction: Natural  # candidates kept while building: efConstruction
     search: Natural  # candidates kept while searching: ef
 

@@ -11,6 +11,7 @@ from pixelplay.artifacts import atomic, atomic_named, require_room
 
 COLUMNS = 3
 WIDTH = 640  # pixels: smaller frames are enlarged to about this width, so that text stays readable
+TALLEST = 4  # heights of a picture, in widths asked for: footage that is a line is drawn narrower, not without end
 FONT, TEXT = cv2.FONT_HERSHEY_SIMPLEX, 0.35  # scale of the font
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)  # RGB
 PALETTE = (
@@ -33,12 +34,25 @@ class Drawing:
     colors: Sequence[tuple[int, int, int]]  # RGB of each
 
 
+def picture_size(size: tuple[int, int], width: int) -> tuple[int, int]:
+    """(width, height) in pixels of a picture of frames of this (width, height): `width` wide, unless too tall so."""
+    across, down = size
+    if down <= TALLEST * across:
+        return width, max(1, round(down * width / across))
+    return max(1, round(across * TALLEST * width / down)), TALLEST * width
+
+
+def enlargement(size: tuple[int, int], width: int) -> int:
+    """The whole number by which frames of this (width, height) are enlarged to about such a picture; at least 1."""
+    return max(1, round(min(width / size[0], TALLEST * width / size[1])))
+
+
 def annotated(frame: np.ndarray, drawing: Drawing, title: str, width: int = WIDTH) -> np.ndarray:
     """A frame, uint8 (H, W, 3) RGB, with its boxes and, where there is one, a title at the top, as its own picture.
 
     A frame less than about `width` pixels wide is enlarged by a whole number: uint8 (k H, k W, 3).
     """
-    factor = max(1, round(width / frame.shape[1]))
+    factor = enlargement(frame.shape[1::-1], width)
     image = frame.repeat(factor, axis=0).repeat(factor, axis=1)
     for box, caption, color in zip(drawing.xyxy, drawing.captions, drawing.colors, strict=True):
         x1, y1, x2, y2 = (round(float(edge) * factor) for edge in box)
@@ -65,7 +79,9 @@ def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
     with atomic_named(path) as temporary:
         writer = None
         for image in images:
-            height, width = (side // 2 * 2 for side in image.shape[:2])  # the codec knows even sides only
+            height, width = (max(2, side // 2 * 2) for side in image.shape[:2])  # the codec knows even sides only
+            image = image.repeat(2, axis=0) if len(image) < height else image
+            image = image.repeat(2, axis=1) if image.shape[1] < width else image
             if writer is None:
                 writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
             writer.write(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR))

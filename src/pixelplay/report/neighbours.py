@@ -15,6 +15,7 @@ from pixelplay.report.panels import View
 FRAME, CROP = 640, 240  # pixels of the longer side in the picture
 MARK = (255, 140, 0)  # RGB of what is pointed at
 HEIGHT, GAP, TITLE, LINE = 1.8, 0.12, 0.34, 0.19  # inches: a picture, between two, its title, a line of the heading
+WIDEST = 8  # widths of a picture, in its heights: what is wider is squeezed
 HEADING_SIZE, TITLE_SIZE, DPI = 9, 7, 130  # points, points, dots per inch
 WIDE = 0.55  # of a character, as a share of its height
 
@@ -63,7 +64,7 @@ def write_rows(path: Path, rows: Sequence[Sequence[View]], heading: str) -> None
 
 def draw_rows(rows: Sequence[Sequence[View]], heading: str) -> Figure:
     """The same as a figure, which a notebook shows; titles have two lines at most."""
-    widths = [[HEIGHT * view.image.shape[1] / view.image.shape[0] for view in row] for row in rows]
+    widths = [[HEIGHT * min(view.image.shape[1] / view.image.shape[0], WIDEST) for view in row] for row in rows]
     width = max(sum(row) + GAP * (len(row) + 1) for row in widths)
     room = _characters(width - 2 * GAP, HEADING_SIZE)
     lines = [part for line in heading.splitlines() for part in textwrap.wrap(line, room)]

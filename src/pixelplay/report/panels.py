@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from pixelplay.artifacts import atomic
+from pixelplay.report.annotate import TALLEST, picture_size
 
 WIDTH, TITLE_HEIGHT = 3.4, 0.3  # inches
 PICTURE_WIDTH = 320  # pixels of a frame in it
@@ -38,7 +39,7 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
     """The grid of `rows` as a figure, which a notebook shows; heat maps get a colour bar of their own."""
     columns = max(map(len, rows))
     height, width = rows[0][0].image.shape[:2]
-    size = (WIDTH * columns, (WIDTH * height / width + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
+    size = (WIDTH * columns, (WIDTH * min(height / width, TALLEST) + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
     figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed")
     for row, line in zip(rows, axes, strict=True):
         for axis in line:
@@ -50,8 +51,8 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
 
 
 def in_shape_of(original: tuple[int, int], frame: np.ndarray) -> np.ndarray:
-    """A working-size frame or map, stretched to the shape of the `original` (width, height), PICTURE_WIDTH wide."""
-    return cv2.resize(frame, (PICTURE_WIDTH, round(PICTURE_WIDTH * original[1] / original[0])))
+    """A working-size frame or map, stretched to the shape of the `original` (width, height): see `picture_size`."""
+    return cv2.resize(frame, picture_size(original, PICTURE_WIDTH))
 
 
 def _draw(figure: Figure, axis: plt.Axes, view: View) -> None:

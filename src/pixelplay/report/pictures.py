@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from pixelplay.report.annotate import Drawing, annotated
+from pixelplay.report.annotate import Drawing, annotated, picture_size
 
 QUALITY = 82  # of the JPEGs
 HEAT = matplotlib.colormaps["inferno"]
@@ -32,11 +32,11 @@ class Span:
 
 
 def frame_picture(frame: np.ndarray, width: int, drawing: Drawing | None = None) -> np.ndarray:
-    """A frame, uint8 (H, W, 3) RGB, `width` pixels wide, with boxes given in pixels of the frame."""
+    """A frame, uint8 (H, W, 3) RGB, resized, with boxes given in pixels of the frame."""
     small = resized(frame, width)
     if drawing is None:
         return small
-    scaled = Drawing(drawing.xyxy * (width / frame.shape[1]), drawing.captions, drawing.colors)
+    scaled = Drawing(drawing.xyxy * (small.shape[1] / frame.shape[1]), drawing.captions, drawing.colors)
     return annotated(small, scaled, "", width)
 
 
@@ -52,10 +52,10 @@ def heat_picture(frame: np.ndarray, errors: np.ndarray, full: float, width: int)
 
 
 def resized(frame: np.ndarray, width: int) -> np.ndarray:
-    """The frame `width` pixels wide."""
-    height = max(1, round(frame.shape[0] * width / frame.shape[1]))
-    smaller = width < frame.shape[1]
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    """The frame `width` pixels wide, or narrower where it is very tall: see `picture_size`."""
+    size = picture_size(frame.shape[1::-1], width)
+    smaller = size[0] < frame.shape[1]
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
 def data_uri(image: np.ndarray) -> str:

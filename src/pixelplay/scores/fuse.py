@@ -15,6 +15,7 @@ from pixelplay.config import FUSED, FusionConfig, MemberConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.normalise import normalise, rank
 from pixelplay.scores.smooth import smooth
+from pixelplay.scores.steps import in_steps
 from pixelplay.scores.table import Splits, VideoScores, by_split, to_table
 
 # The scores of which split set the scale, where a method learns from scores. Held-out normal footage stands beside the
@@ -126,6 +127,8 @@ def detector_of(stream: str) -> str:
 def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = None) -> Splits:
     """One stream's scores normalised, then smoothed within each video: the same splits, videos and frames, in float64.
 
+    Smoothing counts time in the usual steps of a video's frame numbers, see `pixelplay.scores.steps`.
+
     The split `calibration` serves the methods that learn from held-out normal footage. Those that learn from the scores
     do so from the split that is normalised, or with `normalise.scope=video` from each of its videos; held-out footage
     is put on the scale of the test set (see `SCALE_OF`). `weights` say how much single frames count in smoothing; what
@@ -137,7 +140,7 @@ def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = No
     return {
         split: {
             video: VideoScores(
-                one.frames, smooth(one.scores, one.frames, member.smooth, of_frames.get(split, {}).get(video))
+                one.frames, smooth(one.scores, in_steps(one.frames), member.smooth, of_frames.get(split, {}).get(video))
             )
             for video, one in videos.items()
         }

@@ -1,4 +1,4 @@
-"""How much the scores of corrupted test frames count: those that restoration found noisy or flipped may count less.
+"""How much the scores of corrupted frames count: those that restoration found noisy or flipped may count less.
 
 What was put right is never quite what it was, and a detector's error on it is partly the corruption's.
 """
@@ -15,28 +15,32 @@ COLUMNS = ("video", "frame", "noise_level", "flipped")
 
 
 def frame_weights(
-    restoration: pd.DataFrame, config: RestoredConfig, frames: Mapping[str, np.ndarray]
+    restoration: pd.DataFrame,
+    config: RestoredConfig,
+    frames: Mapping[str, np.ndarray],
+    name: str = "restoration.csv",
 ) -> dict[str, np.ndarray]:
     """Weights for smoothing, float64 (T,) by video: `config.weight` for noisy and flipped frames, 1 for the others.
 
     `restoration`: a row per frame as in restoration.csv, `noise_level` in grey levels of 255 before any denoising
     (empty: not known, so not noisy), `flipped` 0 or 1. `frames`: the frame numbers (T,) of each video that is asked
-    for. Raises DataError when a column is missing, or a frame has no row or several.
+    for. `name`: of the table's file, for errors. Raises DataError when a column is missing, or a frame has no row or
+    several.
     """
     missing = [name for name in COLUMNS if name not in restoration.columns]
     if missing:
-        raise DataError(f"restoration.csv lacks the column(s) {', '.join(missing)}: run prepare.py again")
+        raise DataError(f"{name}: column(s) {', '.join(missing)} missing: run prepare.py again")
     less = (restoration["noise_level"] > config.noise_above) | (restoration["flipped"] == 1)
     rows = restoration.assign(weight=np.where(less, config.weight, 1.0))
     by_video = {str(video): of.set_index("frame")["weight"] for video, of in rows.groupby("video", sort=False)}
-    return {video: _of_frames(video, by_video.get(video), numbers) for video, numbers in frames.items()}
+    return {video: _of_frames(name, video, by_video.get(video), numbers) for video, numbers in frames.items()}
 
 
-def _of_frames(video: str, weights: pd.Series | None, numbers: np.ndarray) -> np.ndarray:
+def _of_frames(name: str, video: str, weights: pd.Series | None, numbers: np.ndarray) -> np.ndarray:
     known = np.empty(0, np.int64) if weights is None else weights.index.to_numpy()
     lacking = numbers[~np.isin(numbers, known)]
     if weights is None or lacking.size:
-        raise DataError(f"restoration.csv has no row for video {video!r}, frame {lacking[0]}: run prepare.py again")
+        raise DataError(f"{name} has no row for video {video!r}, frame {lacking[0]}: run prepare.py again")
     if weights.index.has_duplicates:
-        raise DataError(f"restoration.csv has a frame of video {video!r} more than once: run prepare.py again")
+        raise DataError(f"{name} has a frame of video {video!r} more than once: run prepare.py again")
     return weights.loc[numbers].to_numpy()

@@ -6,29 +6,14 @@ takes one back as a scores table.
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.errors import DataError
-
-HEADER = ["Id", "Predicted"]
-EXAMPLES = 5  # how many ids or lines a problem names
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-NAN = re.compile(r"[+-]?nan|n/?a|null|none", re.IGNORECASE)
-INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
-
-
-class Line(NamedTuple):
-    """One data row of a submission, with its line number in the file (the header's is 1)."""
-
-    number: int
-    id: str
-    value: str
+from pixelplay.scores.submission_file import EXAMPLES, HEADER, Line, at_lines, finite, rows_of
 
 
 def submission_id(video: str, frame: int) -> str:
@@ -37,6 +22,14 @@ def submission_id(video: str, frame: int) -> str:
     Leading zeros go from a purely numeric video name only; `Train_007` stays as it is.
     """
     return f"{_unpadded(video)}_{int(frame)}"
+
+
+def check_names(videos: Iterable[str], test_videos: Iterable[str]) -> None:
+    """Raise DataError for names that no table can hold, and for two test videos with the same ids (`1` and `01`)."""
+    for video in videos:
+        if any("\ud800" <= c <= "\udfff" for c in video):  # bytes of a file name that are not UTF-8
+            raise DataError(f"video {video!r}: its name is not UTF-8; rename it")
+    _unique_ids([(video, 0) for video in test_videos])
 
 
 def build(scores: pd.DataFrame, expected: list[tuple[str, int]]) -> pd.DataFrame:
@@ -73,7 +66,7 @@ def to_csv_text(frame: pd.DataFrame) -> str:
 
 def expected_ids_from_sample(path: Path | str) -> list[str]:
     """Ids of a `sample_submission.csv`, in its order. Raises DataError when it can't be read, or an id comes twice."""
-    lines, problems = _read(Path(path))
+    lines, problems = rows_of(Path(path))
     ids = [line.id for line in lines]
     if problems or not ids:
         raise DataError(f"{path} can't serve as a sample submission: {'; '.join(problems) or 'it has no rows'}")
@@ -87,7 +80,7 @@ def validate(path: Path | str, expected_ids: list[str]) -> list[str]:
     Reads text only and changes nothing. Raises DataError when `expected_ids` themselves have an id twice.
     """
     _refuse_duplicates(expected_ids, "expected_ids")
-    lines, problems = _read(Path(path))
+    lines, problems = rows_of(Path(path))
     if not lines and problems:
         return problems
     return [*problems, *_id_problems(lines, expected_ids), *_value_problems(lines)]
@@ -101,12 +94,12 @@ def read(path: Path | str, expected: list[tuple[str, int]], stream: str) -> pd.D
     and values that are no finite numbers.
     """
     ids = _unique_ids(expected)
-    lines, problems = _read(Path(path))
+    lines, problems = rows_of(Path(path))
     if lines or not problems:
         problems += [*_membership_problems(lines, ids), *_value_problems(lines)]
     if problems:
         raise DataError(f"{path} does not fit the {len(ids):,} test frames: {'; '.join(problems)}")
-    values = {line.id: float(line.value) for line in lines}
+    values = {line.id: finite(line.value) for line in lines}
     table = pd.DataFrame(expected, columns=["video", "frame"])
     return table.assign(split="test", stream=stream, score=[values[name] for name in ids])
 
@@ -142,26 +135,6 @@ def _refuse_duplicates(ids: list[str], where: str) -> None:
         raise DataError(f"{where}: {_some(len(twice), twice, 'id')} more than once")
 
 
-def _read(path: Path) -> tuple[list[Line], list[str]]:
-    """Data rows of a two-column CSV and what is wrong with its form; no rows when it can't be read at all."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = next(reader, [])
-        rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        return [], [f"the file can't be read: {error.strerror or error}"]
-    except UnicodeDecodeError as error:
-        return [], [f"not a text file: byte {error.start} is not UTF-8; a submission is a plain CSV, not compressed"]
-    except csv.Error as error:
-        return [], [f"not a CSV: {error}"]
-    if header != HEADER:
-        return [], [f"line 1: the header is {','.join(header)[:80]!r}; it must be {','.join(HEADER)!r}"]
-    odd = [number for number, row in rows if len(row) != len(HEADER)]
-    problems = [f"{_lines(odd)}: not two fields, Id and Predicted"] if odd else []
-    return [Line(number, *row) for number, row in rows if len(row) == len(HEADER)], problems
-
-
 def _id_problems(lines: list[Line], expected_ids: list[str]) -> list[str]:
     """Malformed, duplicate, extra and missing ids, and an order that is not the expected one."""
     return [*_membership_problems(lines, expected_ids), *_order_problems(lines, expected_ids)]
@@ -176,7 +149,7 @@ def _membership_problems(lines: list[Line], expected_ids: list[str]) -> list[str
     if malformed:
         example = malformed[0]
         problems.append(
-            f"{_some(len(malformed), malformed, 'id')} in the wrong form: {example} must be {meant[example]}"
+            f"{_some(len(malformed), malformed, 'id')} in the wrong form: {_shown(example)} must be {meant[example]}"
         )
     ids = [meant[line.id] for line in lines]
     present = set(ids)
@@ -215,23 +188,11 @@ def _order_problems(lines: list[Line], expected_ids: list[str]) -> list[str]:
 def _value_problems(lines: list[Line]) -> list[str]:
     groups: dict[str, list[int]] = {}
     for line in lines:
-        problem = _value_problem(line.value.strip())
-        if problem:
-            groups.setdefault(problem, []).append(line.number)
-    return [f"{_lines(numbers)}: {problem}" for problem, numbers in groups.items()]
-
-
-def _value_problem(value: str) -> str:
-    """What is wrong with one Predicted; empty when it is a finite number."""
-    if not value:
-        return "Predicted is empty"
-    if NAN.fullmatch(value):
-        return "Predicted is NaN"
-    if INFINITE.fullmatch(value):
-        return "Predicted is infinite"
-    if not NUMBER.fullmatch(value):  # float() alone would let 1_000 and other scripts' digits through
-        return "Predicted is not a number"
-    return "" if np.isfinite(float(value)) else "Predicted is infinite"
+        try:
+            finite(line.value)
+        except ValueError as problem:
+            groups.setdefault(str(problem), []).append(line.number)
+    return [f"{at_lines(numbers)}: {problem}" for problem, numbers in groups.items()]
 
 
 def _canonical(found: str) -> str:
@@ -246,14 +207,10 @@ def _repeated(ids: Iterable[str]) -> list[str]:
 
 
 def _some(count: int, names: list[str], what: str) -> str:
-    examples = ", ".join(name[:80] for name in names[:EXAMPLES])
+    examples = ", ".join(map(_shown, names[:EXAMPLES]))
     return f"{count} {what}{'s' if count > 1 else ''} ({examples}{', ...' if count > EXAMPLES else ''})"
 
 
-def _lines(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:EXAMPLES]))
-    return (
-        f"line {shown}"
-        if len(numbers) == 1
-        else f"{len(numbers)} lines ({shown}{', ...' if len(numbers) > EXAMPLES else ''})"
-    )
+def _shown(name: str) -> str:
+    """The beginning of a name, without what a terminal would take for a command."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:80])

@@ -85,7 +85,7 @@ def introduction(files: RunFiles) -> list[str]:
 def _inputs(config: Config, index: Index) -> str:
     """Fingerprint of all that the tables depend on."""
     files = RunFiles.of(config)
-    read = [files.pseudo_clips, *(files.scores(name) for name in config.detectors)]
+    read = [files.pseudo_clips, files.pseudo_restoration, *(files.scores(name) for name in config.detectors)]
     contents = file_digests(path for path in read if path.is_file())
     planted = prepare.load_labels(config, index, "pseudo").labels
     labels = prepare.load_labels(config, index).labels if config.ablate.labels else {}

@@ -80,7 +80,10 @@ def is_fused(config: Config, index: Index) -> bool:
 
 def _key(config: Config, index: Index) -> str:
     """`inputs`, and the tables themselves: planted anomalies are scored anew without a change in the others' inputs."""
-    tables = [RunFiles.of(config).scores(name) for name in config.detectors]
+    files = RunFiles.of(config)
+    tables = [files.scores(name) for name in config.detectors]
+    if _counts_frames(config.fusion):
+        tables.append(files.pseudo_restoration)
     return fingerprint(inputs(config, index), _contents(path for path in tables if path.is_file()))
 
 
@@ -129,16 +132,25 @@ def members_of(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
 
 
 def weights_of(config: Config, index: Index) -> FrameWeights:
-    """How much each test frame's score counts where it is smoothed; empty where all count alike."""
+    """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
+
+    Both are corrupted alike, so one rule holds for both, and a fusion chosen on the one fits the other. Empty where all
+    frames count alike.
+    """
     if not _counts_frames(config.fusion):
         return {}
     files = RunFiles.of(config)
-    frames = {video.id: video.numbers for video in index.test}
-    try:
-        weights = frame_weights(restoring.read_restoration(files), config.fusion.restored, frames)
-    except DataError as error:
-        raise damaged(files.restoration, "prepare", error) from None
-    return {"test": weights}
+    splits = {"test": (files.restoration, index.test), "pseudo": (files.pseudo_restoration, index.pseudo)}
+    weights = {}
+    for split, (path, videos) in splits.items():
+        if not videos:
+            continue
+        frames = {video.id: video.numbers for video in videos}
+        try:
+            weights[split] = frame_weights(restoring.read_restoration(path), config.fusion.restored, frames, path.name)
+        except DataError as error:
+            raise damaged(path, "prepare", error) from None
+    return weights
 
 
 def submitted_frames(index: Index) -> list[tuple[str, int]]:

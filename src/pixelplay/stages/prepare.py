@@ -24,6 +24,7 @@ from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError, WeightsError
 from pixelplay.progress import progress_bar
+from pixelplay.scores import submission
 from pixelplay.stages import detecting, pseudo, restoring
 from pixelplay.videos.cache import (
     REPLACED,
@@ -49,6 +50,7 @@ from pixelplay.videos.video import format_name
 log = logging.getLogger(__name__)
 
 SPLITS = {"train", "test"}
+LARGEST_NUMBER = 2**63 - 1
 
 
 def pending(config: Config) -> str | None:
@@ -67,6 +69,7 @@ def run(config: Config) -> None:
     videos = read_dataset(config.dataset)
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
+    _require_submittable(files, videos)
     inputs = _inputs(config, videos)
     if _is_current(config, inputs):
         log.info("prepare: up to date")
@@ -175,6 +178,19 @@ def _require_gap(config: Config) -> None:
                 f"dataset.heldout.gap={config.dataset.heldout.gap}: {name} looks at {window} frames at once, so "
                 f"held-out blocks must be as far from fitted ones: set dataset.heldout.gap={window}"
             )
+
+
+def _require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
+    """Raise PixelPlayError for what would end the run at its submission: names, frame numbers, or its folder."""
+    submission.check_names([raw.id for raw in videos], [raw.id for raw in videos if raw.split == "test"])
+    for raw in videos:
+        numbers = getattr(raw.source, "numbers", ())  # of images; a video file's frames are counted
+        if numbers and max(numbers) > LARGEST_NUMBER:
+            raise DataError(
+                f"{raw.split} video {raw.id!r}: frame number {max(numbers)} is above {LARGEST_NUMBER}, the largest "
+                "that tables hold; rename its files"
+            )
+    require_writable(files.submission.parent, "paths.submissions")
 
 
 def _inputs(config: Config, videos: list[RawVideo]) -> str:

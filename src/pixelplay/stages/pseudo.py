@@ -38,9 +38,9 @@ COLUMNS = ("video", "kind", "seed", "frames", "first", "last", "source", "source
 def add_clips(
     config: Config, index: Index, formats: Sequence[FrameFormat], folder: Path
 ) -> tuple[Index, list[VideoTruth]]:
-    """The index with its clips, made in `folder`, and their truth; writes pseudo_anomalies.csv and a picture."""
+    """The index with its clips, made in `folder`, and their truth; writes the tables and the picture of them."""
     files = RunFiles.of(config)
-    for path in (files.pseudo_clips, files.pseudo_sheet):
+    for path in (files.pseudo_clips, files.pseudo_restoration, files.pseudo_sheet):
         path.unlink(missing_ok=True)
     if not (config.pseudo.kinds and config.pseudo.seeds):
         return index, []
@@ -58,6 +58,7 @@ def add_clips(
     workers = config.workers or os.cpu_count() or 1
     decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, workers)
     results = restoring.restore_videos(config, index, [one.video for one in decoded], formats)
+    restoring.write_found(config, files.pseudo_restoration, results)
     videos = [one.after for one in results]
     labels = read_label_files(raws)
     truth = [read_truth(raw, video, labels[raw.id])[0] for raw, video in zip(raws, videos, strict=True)]
@@ -71,14 +72,14 @@ def outputs(config: Config, index: Index) -> list[Path]:
     """The files beside the index and the frames that must be there after `add_clips`."""
     files = RunFiles.of(config)
     listed = [files.pseudo_clips] if config.pseudo.kinds and config.pseudo.seeds else []
-    return [*listed, files.pseudo_sheet] if index.pseudo else listed
+    return [*listed, files.pseudo_restoration, files.pseudo_sheet] if index.pseudo else listed
 
 
 def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
     """As the test footage was found to be, in this run."""
     if not config.pseudo.corrupted:
         return CLEAN
-    found = restoring.read_restoration(files)
+    found = restoring.read_restoration(files.restoration)
     return estimate_corruption(found, config.restore.denoise.above)
 
 
@@ -147,9 +148,11 @@ def _row(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
 
 def _outlined(frame: np.ndarray, truth: VideoTruth, t: int) -> np.ndarray:
     """A frame with an outline around what its mask shows, enlarged so that the line is thin."""
+    from pixelplay.report.annotate import enlargement
+
     assert truth.masks is not None
     mask = truth.masks.at(t).astype(np.uint8)
-    factor = max(1, round(SHOWN / frame.shape[1]))
+    factor = enlargement(truth.masks.size, SHOWN)
     large, outlined = (image.repeat(factor, axis=0).repeat(factor, axis=1) for image in (mask, frame))
     around = cv2.dilate(large, np.ones((7, 7), np.uint8)) > cv2.dilate(large, np.ones((3, 3), np.uint8))
     return np.where(around[..., None], np.array(OUTLINE, np.uint8), outlined)

@@ -60,7 +60,8 @@ def load_outcome(config: Config, index: Index) -> Outcome:
     shown = table[table["stream"].isin([*streams, FUSED])]
     scores = {(str(v), str(s)): rows.set_index("frame")["score"] for (v, s), rows in shown.groupby(["video", "stream"])}
     restoration = {
-        str(video): rows.set_index("frame") for video, rows in restoring.read_restoration(files).groupby("video")
+        str(video): rows.set_index("frame")
+        for video, rows in restoring.read_restoration(files.restoration).groupby("video")
     }
     videos, truth = [], prepare.load_labels(config, index)
     for i, video in enumerate(index.test):

@@ -54,28 +54,34 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
     files = RunFiles.of(config)
     results = restore_videos(config, index, index.test, formats)
-    table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
-    table["noise_level"] = table["noise_level"].astype(float).round(2)
-    write_text(files.restoration, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
+    found = write_found(config, files.restoration, results)
     files.doubtful.unlink(missing_ok=True)
     if config.restore.flip != "none":
         _show_doubtful(config, files.doubtful, results, formats)
     remove_files(files.restored_images, "**/" + "[0-9]" * 5 + "*.png")
     if config.restore.save_images:
         _save_images(files.restored_images, results)
-    turned, denoised = int(table["flipped"].sum()), int((table["denoised"] != "").sum())
+    turned, denoised = int(found["flipped"].sum()), int((found["denoised"] != "").sum())
     log.info(
-        f"prepare: {turned:,} of {len(table):,} test frames turned back ({turned / len(table):.1%}), {denoised:,} "
+        f"prepare: {turned:,} of {len(found):,} test frames turned back ({turned / len(found):.1%}), {denoised:,} "
         f"denoised: {files.restoration}"
     )
     return replace(index, test=[one.after for one in results])
 
 
-def read_restoration(files: RunFiles) -> pd.DataFrame:
-    """restoration.csv: a row per test frame; raises MissingArtifactError or DamagedArtifactError."""
-    table = read_csv(files.restoration, COLUMNS, made_by="prepare")
+def write_found(config: Config, path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
+    """Write a row per frame of all the videos, as `Restoration.table` has them; returns the table."""
+    table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
+    table["noise_level"] = table["noise_level"].astype(float).round(2)
+    write_text(path, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
+    return table
+
+
+def read_restoration(path: Path) -> pd.DataFrame:
+    """What `write_found` wrote: a row per frame; raises MissingArtifactError or DamagedArtifactError."""
+    table = read_csv(path, COLUMNS, made_by="prepare")
     if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
-        raise damaged(files.restoration, "prepare", "a frame more than once, or neither flipped (1) nor upright (0)")
+        raise damaged(path, "prepare", "a frame more than once, or neither flipped (1) nor upright (0)")
     return table
 
 

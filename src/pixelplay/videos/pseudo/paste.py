@@ -46,13 +46,15 @@ def foreign_patch(frames: np.ndarray, side: int, rng: np.random.Generator) -> np
     if piece.std() < FLAT:
         grain = rng.standard_normal((side, side)).astype(np.float32)
         piece = np.repeat(cv2.GaussianBlur(grain, (0, 0), max(side / 10, 0.5))[..., None], 3, axis=2)
-    negative = (piece.mean() - piece) * (CONTRAST / piece.std()) + 128
+    negative = (piece.mean() - piece) * (CONTRAST / max(piece.std(), 1e-6)) + 128  # one pixel has no contrast
     turned = np.rot90(negative, k=int(rng.choice([1, 3])))
     return np.clip(np.rint(turned), 0, 255).astype(np.uint8)
 
 
 def _texture(piece: np.ndarray) -> float:
     """Mean difference of neighbours, grey levels."""
+    if len(piece) < 2:  # a piece of frames that are one pixel wide has no neighbours
+        return 0.0
     return float(np.abs(np.diff(piece, axis=0)).mean() + np.abs(np.diff(piece, axis=1)).mean())
 
 
