@@ -64,6 +64,12 @@ def test_the_kinds_that_are_written_here_are_those_that_are_read():
     assert CODECS.keys() == VIDEO_SUFFIXES
 
 
+def test_hevc_has_opencv_s_pixels(tmp_path: Path):
+    path = tmp_path / "a.mp4"
+    write_coded(path, range(12), "libx265", options={"x265-params": "log-level=none"})
+    same_as_opencv(path, read(path))
+
+
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_frames_of_avi_files_have_rising_times_though_they_are_decoded_in_another_order(tmp_path: Path, codec: str):
     path = tmp_path / "a.avi"
