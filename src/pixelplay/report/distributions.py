@@ -1,4 +1,4 @@
-"""Charts of all test frames together: ROC and precision-recall curves, and histograms of raw scores."""
+"""Charts of all test frames together: ROC and precision-recall curves, and histograms of scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """One stream's raw scores, finite, by kind of frame."""
+    """One stream's scores, finite, by kind of frame."""
 
     stream: str
     scores: Mapping[str, np.ndarray]  # 'held-out normal', 'test', 'test, normal', 'test, anomalous' -> float [N]
@@ -85,7 +85,7 @@ def histogram(one: Distribution, key: str) -> Chart:
     y = Axis(0, 100 * max(float(share.max()) for share in shares.values()) * 1.05, TOP + height, TOP)
     lines = [Line(_outline(x, y, edges, 100 * share), STYLES[kind], kind) for kind, share in shares.items()]
     return Chart(
-        about=f"Histogram of the raw scores of {one.stream}: {', '.join(shares)}",
+        about=f"Histogram of the scores of {one.stream}: {', '.join(shares)}",
         size=(LEFT + width + RIGHT, TOP + height + BELOW),
         x=x,
         y=y,
