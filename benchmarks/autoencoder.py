@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from benchmarks.allocation import set_memory
 from benchmarks.results import medians, record
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.models import autoencoder
+from pixelplay.run.files import RunFiles
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.fit import fit

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save_file
 from tests.pipeline import CPU
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.videopatchcore import VideoPatchCore
 from pixelplay.features import remembering
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, detecting, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video

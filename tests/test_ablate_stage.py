@@ -15,10 +15,11 @@ from tests.pipeline import ROOT, files_below
 from tests.scored import prepared
 from tests.test_report_page import Elements
 
-from pixelplay.artifacts import RunFiles, read_table, recorded, write_table
+from pixelplay.artifacts import read_table, recorded, write_table
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
+from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index

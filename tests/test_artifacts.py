@@ -11,26 +11,23 @@ from pydantic import BaseModel
 from tests.pipeline import run_python
 
 from pixelplay.artifacts import (
-    HOST,
-    RunFiles,
-    atomic,
     csv_text,
     damaged,
-    fingerprint,
     is_current,
-    lock,
     read_csv,
     read_json,
     read_model,
     read_table,
     recorded,
-    remove_leftovers,
-    require_writable,
     write_json,
     write_text,
 )
 from pixelplay.commands import load_config
 from pixelplay.errors import DamagedArtifactError, InUseError, MissingArtifactError, PixelPlayError
+from pixelplay.run.atomic import HOST, atomic, remove_leftovers, require_writable
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.locks import lock
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
@@ -75,7 +72,7 @@ def test_a_write_that_is_killed_leaves_the_old_file(tmp_path: Path):
     script = """
 import os, signal, sys
 from pathlib import Path
-from pixelplay.artifacts import atomic
+from pixelplay.run.atomic import atomic
 with atomic(Path(sys.argv[1])) as temporary:
     temporary.write_text("half of the new")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -262,7 +259,7 @@ def test_pictures_of_two_videos_never_share_a_name():
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pixelplay.artifacts import lock
+from pixelplay.run.locks import lock
 with lock(Path(sys.argv[1]), "the run"):
     print("held", flush=True)
     time.sleep(60)

@@ -18,12 +18,13 @@ from tests.test_patch_features import literal_maps
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.artifacts import RunFiles, read_json
+from pixelplay.artifacts import read_json
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.features.patches import PatchFeatures, PatchSettings
 from pixelplay.models.patch_features import temporal_pyramid
 from pixelplay.objects.boxes import Boxes
+from pixelplay.run.files import RunFiles
 from pixelplay.scores.submission import validate
 from pixelplay.stages import detect, fuse, prepare, score, train
 from pixelplay.videos.image_folder import ImageFolder

@@ -19,9 +19,10 @@ def package(tmp_path: Path) -> Path:
     """A package `pixelplay` of four modules, with the real `code_version` in it: top -> middle -> deep, and apart."""
     folder = tmp_path / "src/pixelplay"
     (folder / "parts").mkdir(parents=True)
-    for name in ("__init__", "artifacts", "code_version", "errors"):
+    for name in ("__init__", "code_version", "errors"):
         shutil.copy(SOURCE / f"pixelplay/{name}.py", folder)
-    shutil.copytree(SOURCE / "pixelplay/config", folder / "config")
+    for name in ("config", "run"):
+        shutil.copytree(SOURCE / f"pixelplay/{name}", folder / name)
     (folder / "parts/__init__.py").touch()
     (folder / "top.py").write_text("from pixelplay.parts import middle\nfrom pixelplay import errors\nVALUE = middle\n")
     (folder / "parts/middle.py").write_text("import pixelplay.parts.deep\nraise SystemExit('never run')\n")

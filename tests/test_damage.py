@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, PixelPlayError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
 
 STAGES = {

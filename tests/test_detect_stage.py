@@ -17,13 +17,13 @@ from tests.test_weights import unplugged
 from tests.test_yolo import random_weights
 
 import pixelplay.detectors
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import load
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, report, score, show_objects, status, train
 
 __all__ = ["unplugged"]  # a fixture

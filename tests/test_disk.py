@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
-from pixelplay.artifacts import atomic, atomic_folder, write_table, write_text
+from pixelplay.run.atomic import atomic, atomic_folder
+from pixelplay.artifacts import write_table, write_text
 from pixelplay.report.annotate import write_clip, write_sheet
 from pixelplay.training.fit import _AtomicCheckpoints
 

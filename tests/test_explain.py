@@ -28,7 +28,6 @@ from tests.patchcore import (
 from tests.pipeline import run_python
 from tests.test_bank import config as bank_config
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.features.findings import Finding, Neighbour, Place
@@ -38,6 +37,7 @@ from pixelplay.objects import boxes
 from pixelplay.objects.boxes import Boxes
 from pixelplay.report.neighbours import CROP, FRAME, MARK, change, draw_rows, enlarged, framed, squared
 from pixelplay.report.panels import View, draw_panels
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import explain, prepare
 from pixelplay.stages.explain import COLUMNS, Explained, cut_out
 from pixelplay.videos.index import Index

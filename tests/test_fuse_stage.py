@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from tests.scored import prepared, write_scores
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
+from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
 from pixelplay.stages import fuse, prepare
 

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.artifacts import RunFiles, write_table
+from pixelplay.artifacts import write_table
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DataError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages.measuring import measure_objects
 from pixelplay.stages.object_tables import COLUMNS
 from pixelplay.videos.truth import Masks, Truth, VideoTruth, encode

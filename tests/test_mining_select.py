@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from tests.footage import write_frames
 from tests.mining import lines, mine, write_videomae
 
-from pixelplay.artifacts import plain_name
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.mining import choose
 from pixelplay.mining.choose import above, calibrated, unit_length, unlike_each_other
 from pixelplay.mining.distribution import by_camera, statistics
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.render import overlay
+from pixelplay.run.files import plain_name
 
 
 def table(scores: list[float], cameras: list[str] | None = None) -> pd.DataFrame:

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from tests.footage import write_frames
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.errors import DataError, PixelPlayError
+from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.stages import ablate, evaluate, fuse, prepare, report, score, train
 

@@ -9,7 +9,6 @@ import torch
 from tests.patchcore import NAME, STREAMS, by_id, config, footage, interrupted_at
 from tests.pipeline import CPU, trainer_config
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, DetectorConfig
 from pixelplay.detectors import videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
@@ -17,6 +16,7 @@ from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.features import own_encoder
 from pixelplay.features.own_encoder import Cutting, EncoderSettings, load_encoder
 from pixelplay.objects.boxes import boxes_of
+from pixelplay.run.files import RunFiles
 from pixelplay.training.run import TrainingRun
 
 pytestmark = pytest.mark.usefixtures("remembered")

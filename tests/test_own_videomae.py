@@ -8,7 +8,7 @@ import torch
 from tests.pipeline import CPU, trainer_config
 from tests.small_videomae import COLOUR, SIDE, colour_video, walking_square
 
-from pixelplay.artifacts import RunFiles, read_table
+from pixelplay.artifacts import read_table
 from pixelplay.commands import load_config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
@@ -16,6 +16,7 @@ from pixelplay.features import own_videomae as own_videomae_module
 from pixelplay.features.own_videomae import PretrainingSettings, own_videomae
 from pixelplay.features.token_masks import rotating_masks
 from pixelplay.features.videomae import VideoMAE
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import fuse, prepare, score, train
 from pixelplay.training.clips import ShuffledBatches
 from pixelplay.training.run import TrainingRun

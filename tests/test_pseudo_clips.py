@@ -15,8 +15,8 @@ from tests.footage import COLOR
 from tests.pipeline import ROOT, user_environment
 from tests.plaza import CLEAN, HEIGHT, TALL, TOP, WIDTH, ground, settings, video_of, walk
 
-from pixelplay.artifacts import HOST, remove_leftovers
 from pixelplay.config import CorruptionConfig
+from pixelplay.run.atomic import HOST, remove_leftovers
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.noise import noise_level
 from pixelplay.videos.pseudo import clips as module

@@ -15,11 +15,11 @@ from tests.street import drawn
 from tests.test_detect_stage import COUNTING
 
 import pixelplay.detectors
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.run.files import RunFiles
 from pixelplay.scores.table import check
 from pixelplay.stages import detect, evaluate, fuse, prepare, score, train
 from pixelplay.videos.index import Index

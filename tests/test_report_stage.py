@@ -19,10 +19,10 @@ from tests.test_report_page import Elements
 from tests.test_report_pictures import objects
 
 import pixelplay.detectors
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config, ReportConfig
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, evaluate, fuse, picturing, prepare, report, reporting, run_facts, score, train
 
 FAMILY = ["conv_ae", "st_ae"]

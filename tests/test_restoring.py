@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from tests.street import SMALL, drawn, street, turned
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare
 from pixelplay.videos.corruption import corrupt
 from pixelplay.videos.index import Index

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.artifacts import remove_leftovers
 from pixelplay.config import CorruptionConfig, SampleConfig
 from pixelplay.errors import DataError
+from pixelplay.run.atomic import remove_leftovers
 from pixelplay.videos.sample import render_sample
 from pixelplay.videos.sample.anomalies import EVENTS, Slot, pick_kinds, pick_slots
 from pixelplay.videos.sample.crowd import Stage, pick_crowd

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from tests.pipeline import CPU, run_python
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import evaluate, fuse, prepare, score, show_errors, showing, train
 from pixelplay.videos.index import Index
 

@@ -9,9 +9,9 @@ import pytest
 from tests.pipeline import ROOT, run, user_environment
 from tests.scored import prepared, write_scores
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import fuse, submit
 
 SEND = ["submit.send=true", "submit.competition=pixel-play-26"]

@@ -15,9 +15,9 @@ from tests.pipeline import CPU, DENOISING, ROOT, SOURCE, clips_of, run, small_tr
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.artifacts import HOST
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
+from pixelplay.run.atomic import HOST
 from pixelplay.training.clips import Clips
 from pixelplay.training.device import autocast_bf16, find_device
 from pixelplay.training.fit import fit

@@ -12,11 +12,11 @@ import pytest
 from tests.footage import write_frames
 from tests.video_writers import jpegs, write_avi, write_coded
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.report.timelines import Scale, ScoredVideo
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import picturing, prepare
 from pixelplay.stages.reporting import Outcome
 

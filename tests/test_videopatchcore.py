@@ -24,10 +24,11 @@ from tests.patchcore import (
 )
 from tests.pipeline import CPU, trainer_config
 
-from pixelplay.artifacts import RunFiles, outputs_of
+from pixelplay.artifacts import outputs_of
 from pixelplay.detectors import registry, videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout

@@ -31,12 +31,12 @@ from tests.patchcore import (
 from tests.pipeline import CPU, trainer_config
 from torch import nn
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.features.patches import LOCAL
 from pixelplay.features.patches import STREAMS as PARTS
 from pixelplay.objects.boxes import boxes_of
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, fuse, prepare, score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from pixelplay.artifacts import fingerprint
+from pixelplay.run.fingerprints import fingerprint
 
 # Their values reach a fingerprint as configuration and paths; a change in how they are checked changes no result.
-NOT_VERSIONED = {"pixelplay.config", "pixelplay.errors", "pixelplay.artifacts", "pixelplay.code_version"}
+RUN = {f"pixelplay.run.{module}" for module in ("atomic", "files", "fingerprints", "locks")}
+NOT_VERSIONED = {"pixelplay.config", "pixelplay.errors", "pixelplay.artifacts", "pixelplay.code_version", *RUN}
 
 PACKAGE = Path(__file__).resolve().parent
 

@@ -14,9 +14,11 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from pixelplay.artifacts import RunFiles, lock, remove_leftovers
 from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
 from pixelplay.errors import ConfigError, PixelPlayError
+from pixelplay.run.atomic import remove_leftovers
+from pixelplay.run.files import RunFiles
+from pixelplay.run.locks import lock
 
 HELP = """
 usage: python src/{name}.py [experiment=NAME] [key=value …]     one run

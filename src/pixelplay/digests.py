@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pixelplay.artifacts import atomic
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import atomic
 
 log = logging.getLogger(__name__)
 

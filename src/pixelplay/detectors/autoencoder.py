@@ -12,12 +12,13 @@ import torch
 from pydantic import Field, model_validator
 from safetensors.torch import save_file
 
-from pixelplay.artifacts import atomic, write_json
+from pixelplay.artifacts import write_json
 from pixelplay.config import BatchSize, Channels, DetectorConfig, Pixels, Settings, Share, Window, validate
 from pixelplay.detectors.base import About, Scores, read_about
 from pixelplay.errors import ConfigError
 from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.models.error_pooling import POOLINGS, pool_errors
+from pixelplay.run.atomic import atomic
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16

@@ -12,8 +12,9 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from pixelplay.artifacts import atomic, damaged, missing
+from pixelplay.artifacts import damaged, missing
 from pixelplay.errors import ConfigError
+from pixelplay.run.atomic import atomic
 
 ABOUT = "profile"  # of the file's metadata, as JSON
 

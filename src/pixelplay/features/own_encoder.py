@@ -9,7 +9,6 @@ import torch
 from pydantic import Field, model_validator
 from safetensors.torch import save_file
 
-from pixelplay.artifacts import atomic
 from pixelplay.config import (
     Channels,
     Epochs,
@@ -28,6 +27,7 @@ from pixelplay.models.encoder import Decoder, Encoder
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import atomic
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun

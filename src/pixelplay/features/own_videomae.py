@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
-from pixelplay.artifacts import KEYS, atomic_folder, fingerprint
 from pixelplay.code_version import code_version
 from pixelplay.config import (
     BatchSize,
@@ -29,6 +28,8 @@ from pixelplay.errors import ConfigError
 from pixelplay.features.token_masks import random_masks
 from pixelplay.features.videomae import clip_size, keep_quiet
 from pixelplay.models.video_tokens import LOSS_MEAN, LOSS_STD
+from pixelplay.run.atomic import atomic_folder
+from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video

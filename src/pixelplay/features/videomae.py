@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pixelplay.artifacts import fingerprint, replaced_folder
 from pixelplay.errors import ConfigError, DataError, WeightsError
 from pixelplay.models.backbones import hash_of_weights
 from pixelplay.models.video_tokens import LOSS_MEAN, LOSS_STD, coloured, frames_of, mean_and_scale, tokens_of, whitened
+from pixelplay.run.atomic import replaced_folder
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.training.device import autocast_bf16
 from pixelplay.weights.videomae import videomae_folder
 

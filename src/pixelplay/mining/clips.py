@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelplay.artifacts import atomic
 from pixelplay.errors import DataError, MissingArtifactError
+from pixelplay.run.atomic import atomic
 
 TOLD = 5  # wrong lines of a manifest that an error lists
 

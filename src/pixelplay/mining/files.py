@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixelplay.artifacts import plain_name
 from pixelplay.config import Config
+from pixelplay.run.files import plain_name
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.artifacts import remove_files
 from pixelplay.config import Config
 from pixelplay.mining.choose import above
 from pixelplay.mining.clips import Clip
@@ -16,6 +15,7 @@ from pixelplay.mining.local_engine import in_order
 from pixelplay.mining.score import load_model
 from pixelplay.mining.score_file import clips_of, read_scores
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import remove_files
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
     from pixelplay.mining.clip_model import Reconstructed

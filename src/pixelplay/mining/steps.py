@@ -2,11 +2,12 @@
 
 import importlib
 
-from pixelplay.artifacts import lock, remove_leftovers, require_writable
 from pixelplay.config import Config, alternatives
 from pixelplay.config.mining import MINING_STEPS
 from pixelplay.errors import ConfigError
 from pixelplay.mining.files import MiningFiles
+from pixelplay.run.atomic import remove_leftovers, require_writable
+from pixelplay.run.locks import lock
 
 
 def run(config: Config) -> None:

@@ -6,8 +6,8 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-from pixelplay.artifacts import atomic
 from pixelplay.errors import WeightsError
+from pixelplay.run.atomic import atomic
 
 log = logging.getLogger(__name__)
 

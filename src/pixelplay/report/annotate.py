@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pixelplay.artifacts import atomic, atomic_named, require_room
+from pixelplay.run.atomic import atomic, atomic_named, require_room
 
 COLUMNS = 3
 WIDTH = 640  # pixels: smaller frames are enlarged to about this width, so that text stays readable

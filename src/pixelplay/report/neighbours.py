@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from pixelplay.artifacts import atomic
 from pixelplay.report.panels import View
+from pixelplay.run.atomic import atomic
 
 FRAME, CROP = 640, 240  # pixels of the longer side in the picture
 MARK = (255, 140, 0)  # RGB of what is pointed at

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from pixelplay.artifacts import atomic
 from pixelplay.report.annotate import TALLEST, picture_size
+from pixelplay.run.atomic import atomic
 
 WIDTH, TITLE_HEIGHT = 3.4, 0.3  # inches
 PICTURE_WIDTH = 320  # pixels of a frame in it

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.artifacts import atomic
+from pixelplay.run.atomic import atomic
 
 
 def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str, Mapping[str, Any]], name: str) -> None:

@@ -10,10 +10,11 @@ import torch
 from pydantic import BaseModel
 from safetensors.torch import save_file
 
-from pixelplay.artifacts import atomic, read_model, write_json
+from pixelplay.artifacts import read_model, write_json
 from pixelplay.config import FlipNetworkConfig, FrameFormat
 from pixelplay.errors import DataError
 from pixelplay.models.flip_classifier import FlipClassifier
+from pixelplay.run.atomic import atomic
 from pixelplay.weights.saved import load_saved
 
 CHUNK = 512  # frames judged at a time

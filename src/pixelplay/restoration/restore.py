@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import atomic, fingerprint, turn
 from pixelplay.config import FrameFormat, RestoreConfig
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flips import judge
+from pixelplay.run.atomic import atomic
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.locks import turn
 from pixelplay.videos.growing_npy import FrameWriter, frames_in
 from pixelplay.videos.noise import noise_after_resize
 from pixelplay.videos.originals import put_right

@@ -12,22 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import (
-    RunFiles,
-    append_json,
-    atomic,
-    csv_text,
-    damaged,
-    file_digests,
-    fingerprint,
-    is_current,
-    recorded,
-    require_writable,
-    write_text,
-)
+from pixelplay.artifacts import append_json, csv_text, damaged, is_current, recorded, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.run.atomic import atomic, require_writable
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.stages import fuse, prepare, score

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pixelplay.artifacts import remove_leftovers, require_writable, turn
 from pixelplay.config import Config
 from pixelplay.objects import boxes, motion, yolo
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import remove_leftovers, require_writable
+from pixelplay.run.locks import turn
 from pixelplay.stages import detecting, prepare
 from pixelplay.videos.video import Video
 

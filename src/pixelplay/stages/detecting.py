@@ -7,7 +7,6 @@ by a key of all that they depend on, so that runs share them.
 from dataclasses import replace
 from pathlib import Path
 
-from pixelplay.artifacts import fingerprint
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.digests import Digests
@@ -15,6 +14,7 @@ from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import motion, yolo
 from pixelplay.objects.boxes import is_saved
 from pixelplay.objects.weights import at_hand, get_weights
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 

@@ -14,10 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.artifacts import (
-    RunFiles,
     append_json,
-    file_digests,
-    fingerprint,
     is_current,
     outputs_of,
     parse_json,
@@ -32,6 +29,8 @@ from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores.fuse import FUSED, detector_of
 from pixelplay.stages import fuse, prepare, restoring
 from pixelplay.stages.score_tables import read_fused

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.artifacts import RunFiles, csv_text, require_writable, write_text
+from pixelplay.artifacts import csv_text, write_text
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.features.findings import Finding, Neighbour, Place
+from pixelplay.run.atomic import require_writable
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import detecting, prepare
 from pixelplay.stages.showing import chosen_frames, label_of, scores_of
 from pixelplay.videos.index import Index

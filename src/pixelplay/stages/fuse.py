@@ -11,19 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pixelplay.artifacts import (
-    RunFiles,
-    damaged,
-    fingerprint,
-    is_current,
-    recorded,
-    require_writable,
-    write_table,
-    write_text,
-)
+from pixelplay.artifacts import damaged, is_current, recorded, write_table, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError
+from pixelplay.run.atomic import require_writable
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import (
     FUSED,

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, EvaluateConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.alarms import CONSTANT, constant_threshold
@@ -19,6 +18,7 @@ from pixelplay.metrics.regions import region_metrics
 from pixelplay.metrics.tao import tao_metrics
 from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
+from pixelplay.run.files import RunFiles
 from pixelplay.stages.object_tables import NO_TRACK, ObjectStream, read_streams
 from pixelplay.stages.score_tables import read_objects
 from pixelplay.videos.truth import Truth, VideoTruth

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy.signal import find_peaks
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, ReportConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Reconstructs
@@ -32,6 +31,7 @@ from pixelplay.report.pictures import (
 )
 from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import ScoredVideo
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import detecting
 from pixelplay.stages.score_tables import read_objects
 from pixelplay.training.device import find_device

@@ -8,22 +8,15 @@ from dataclasses import astuple, fields
 from glob import escape
 from pathlib import Path
 
-from pixelplay.artifacts import (
-    RunFiles,
-    csv_text,
-    fingerprint,
-    is_current,
-    recorded,
-    remove_leftovers,
-    replaced_folder,
-    require_writable,
-    write_text,
-)
+from pixelplay.artifacts import csv_text, is_current, recorded, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError, WeightsError
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import remove_leftovers, replaced_folder, require_writable
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.scores import submission
 from pixelplay.stages import detecting, pseudo, restoring
 from pixelplay.videos.cache import (

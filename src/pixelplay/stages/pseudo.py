@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.artifacts import RunFiles, csv_text, fingerprint, read_csv, write_text
+from pixelplay.artifacts import csv_text, read_csv, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, CorruptionConfig, FrameFormat
 from pixelplay.progress import progress_bar
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.stages import restoring
 from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.decoded import bytes_needed, require_space

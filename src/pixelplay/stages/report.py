@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import RunFiles, fingerprint, is_current, recorded, require_writable, write_text
+from pixelplay.artifacts import is_current, recorded, write_text
 from pixelplay.code_version import PACKAGE, code_version
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.run.atomic import require_writable
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.stages import ablate, evaluate, fuse, prepare
 from pixelplay.videos.index import Index
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import RunFiles, damaged, read_json
+from pixelplay.artifacts import damaged, read_json
 from pixelplay.config import Config
 from pixelplay.report.distributions import (
     Curve,
@@ -31,6 +31,7 @@ from pixelplay.report.page import (
 )
 from pixelplay.report.tables import NONE, csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
+from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
 from pixelplay.stages import ablate, picturing, prepare, restoring
 from pixelplay.stages.evaluate import frames_per_second

@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING
 import cv2
 import pandas as pd
 
-from pixelplay.artifacts import (
-    RunFiles,
-    atomic,
-    csv_text,
-    damaged,
-    fingerprint,
-    is_current,
-    read_csv,
-    recorded,
-    remove_files,
-    write_text,
-)
+from pixelplay.artifacts import csv_text, damaged, is_current, read_csv, recorded, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import atomic, remove_files
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from pixelplay.artifacts import RunFiles, read_record
+from pixelplay.artifacts import read_record
 from pixelplay.code_version import PACKAGE
 from pixelplay.config import Config
 from pixelplay.errors import PixelPlayError
 from pixelplay.report.page import RunFacts, StageTime
+from pixelplay.run.files import RunFiles
 from pixelplay.training.device import find_device
 
 LIBRARIES = (

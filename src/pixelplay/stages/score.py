@@ -11,22 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import (
-    KEYS,
-    RunFiles,
-    damaged,
-    fingerprint,
-    is_current,
-    read_table,
-    recorded,
-    require_writable,
-    write_table,
-)
+from pixelplay.artifacts import damaged, is_current, read_table, recorded, write_table
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import require_writable
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.scores.table import SPLITS
 from pixelplay.stages import detecting, prepare, train
 from pixelplay.stages.score_rows import read_rows

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles, damaged, read_table
+from pixelplay.artifacts import damaged, read_table
 from pixelplay.config import Config
 from pixelplay.errors import DataError
+from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
 from pixelplay.scores.table import SPLITS
 from pixelplay.stages import score

@@ -3,10 +3,10 @@
 import logging
 from typing import TYPE_CHECKING
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare
 from pixelplay.stages.showing import Chosen, chosen_frames, label_of, scores_of
 from pixelplay.videos.truth import Truth

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pixelplay.artifacts import RunFiles, plain_name, require_writable
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, boxes_of
 from pixelplay.objects.tubes import is_selected
 from pixelplay.report.annotate import GREY, PALETTE, Drawing, annotated, write_clip, write_sheet
+from pixelplay.run.atomic import require_writable
+from pixelplay.run.files import RunFiles, plain_name
 from pixelplay.stages import detecting, prepare
 from pixelplay.stages.showing import positions_of, video_called
 from pixelplay.videos.video import Video

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.run.files import RunFiles
 from pixelplay.stages import score
 from pixelplay.stages.score_tables import read_scores
 from pixelplay.videos.index import Index

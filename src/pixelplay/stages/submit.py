@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from pixelplay.artifacts import RunFiles
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.run.files import RunFiles
 from pixelplay.scores.submission import expected_ids_from_sample, submission_id, validate
 from pixelplay.stages import fuse, prepare
 from pixelplay.videos.index import Index

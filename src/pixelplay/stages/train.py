@@ -4,11 +4,14 @@ import logging
 import shutil
 from pathlib import Path
 
-from pixelplay.artifacts import KEYS, RunFiles, fingerprint, is_current, recorded, require_writable
+from pixelplay.artifacts import is_current, recorded
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.digests import Digests
+from pixelplay.run.atomic import require_writable
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.stages import detecting, prepare
 from pixelplay.videos.index import Index
 from pixelplay.weights.contents import by_contents

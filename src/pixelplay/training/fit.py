@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from pixelplay.artifacts import atomic, remove_leftovers
 from pixelplay.errors import PixelPlayError
+from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 

@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.artifacts import atomic, fingerprint, remove_leftovers, turn, write_json
+from pixelplay.artifacts import write_json
 from pixelplay.config import FrameFormat
 from pixelplay.digests import Digests
 from pixelplay.errors import FootageError
+from pixelplay.run.atomic import atomic, remove_leftovers
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.locks import turn
 from pixelplay.videos.cache_record import read_record
 from pixelplay.videos.decoded import REPLACED, write_frames
 from pixelplay.videos.growing_npy import FrameWriter, frames_in

@@ -16,9 +16,11 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, model_validator
 
-from pixelplay.artifacts import atomic_folder, read_model, turn, write_json
+from pixelplay.artifacts import read_model, write_json
 from pixelplay.config import CorruptionConfig, PseudoConfig, PseudoKind
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
+from pixelplay.run.atomic import atomic_folder
+from pixelplay.run.locks import turn
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.denoise import GRAY_SHARE

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import atomic_folder
 from pixelplay.config import SampleConfig
 from pixelplay.errors import DataError
 from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import atomic_folder
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.sample.actors import Actor
 from pixelplay.videos.sample.anomalies import EVENTS, pick_kinds, pick_slots

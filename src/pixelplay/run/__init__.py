@@ -1,0 +1,1 @@
+"""A run on disk: where its files lie, how they are written, and who may write them."""

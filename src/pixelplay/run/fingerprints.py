@@ -1,0 +1,24 @@
+"""Short keys of values and files, by which results are known."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+KEYS = "[0-9a-f]" * 16  # pattern of a fingerprint in a file's name
+
+
+def fingerprint(*values: Any) -> str:
+    """16 hex digits that depend on the JSON form of `values` alone."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digests(paths: Iterable[Path]) -> list[str]:
+    """SHA-256 of the contents of each file, in hex digits."""
+    digests = []
+    for path in paths:
+        with open(path, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests

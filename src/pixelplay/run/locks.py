@@ -1,0 +1,80 @@
+"""One process at a time: in the folder of a run, and in what several runs share."""
+
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pixelplay.errors import InUseError
+from pixelplay.run.atomic import atomic
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def lock(path: Path, what: str, timeout: float = 0) -> Iterator[None]:
+    """Let one process at a time run the block; `path` is a small file that stays, `what` begins the message.
+
+    The system frees the lock when the process ends, however it ends. Raises InUseError, which names the process that
+    holds the lock, when that has not let go within `timeout` seconds (0: at once, -1: wait for ever). Where no
+    file can be made nothing is locked: no other process can write there either, and who tries to says why.
+    """
+    own, locked = FileLock(path), True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own.acquire(timeout=timeout)
+    except Timeout:
+        raise InUseError(f"{what} is in use by {_holder(path)}: wait until that has ended, or stop it") from None
+    except OSError:
+        locked = False
+    try:
+        if locked:
+            command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+            about = {"pid": os.getpid(), "host": platform.node(), "command": command}
+            with suppress(OSError), atomic(_holder_file(path)) as temporary:  # of a full disk, say
+                temporary.write_text(json.dumps(about), encoding="utf-8")
+        yield
+    finally:
+        if locked:
+            _holder_file(path).unlink(missing_ok=True)
+            own.release()
+
+
+@contextmanager
+def turn(path: Path, what: str, waiting: Callable[[], Any] = lambda: None) -> Iterator[None]:
+    """Like `lock`, for a file or folder `path` that several runs share: waits until the other process is done with it.
+
+    `waiting` is called every second meanwhile, and may raise to give up. The lock is a hidden file beside `path`.
+    """
+    place, told = path.with_name(f".{path.name}.lock"), False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock(place, what, timeout=1 if told else 0))
+                break
+            except InUseError as error:
+                if not told:
+                    log.info(f"waiting: {error}")
+                told = True
+                waiting()
+        yield
+
+
+def _holder_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, in words."""
+    try:
+        holder = json.loads(_holder_file(path).read_bytes())
+        return f"process {holder['pid']} on {holder['host']} ({holder['command']})"
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it has not written that yet
+        return "another process"
