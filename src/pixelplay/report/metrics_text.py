@@ -114,8 +114,8 @@ def _alarms(thresholds: Mapping[str, Any]) -> list[str]:
         return []
     head = (
         "thresholds from held-out normal footage, on the scores that enter the fusion; false alarms: share of held-out "
-        "frames, by the thresholds of other held-out videos; unseen: share of test frames labelled normal; in brackets, "
-        "over draws of whole videos"
+        "frames, by the thresholds of other held-out videos; unseen: share of test frames labelled normal; brackets: "
+        "draws of whole videos"
     )
     missing = "\n".join(f"no threshold: {'; '.join(names)}: {reason}" for reason, names in lacking.items())
     return [head, *([_table(rows)] if rows else []), *([missing] if missing else [])]
