@@ -1,6 +1,7 @@
 """VideoPatchCore as a detector: from footage on disk to scores, with a small backbone that the tests save."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +242,15 @@ def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
 def test_impossible_settings_are_refused_before_any_work(override: str, error: type[Exception], message: str):
     with pytest.raises(error, match=f"(?s){message}"):
         registry.check_settings(config(override).detectors)
+
+
+def test_each_row_of_objects_is_about_one_frame_and_noise_leaves_none_without(remembered: Path):
+    """With an object in every clip, every frame has rows, also where clips look at a frame beside their centre."""
+    video = by_id(footage().test, "strange")
+    noise = np.zeros(len(video), np.float32)
+    noise[2::4] = 50.0  # the middle frames of every other clip
+    noisy = loaded(f"detectors.{NAME}.scoring.noise_above=8.0").score(replace(video, noise=noise)).objects
+    clean = loaded().score(video).objects
+    for table in (clean, noisy):
+        assert sorted(table["frame"].unique()) == video.numbers.tolist()
+        assert not table.duplicated(["frame", "stream", "x1", "y1", "x2", "y2"]).any()

@@ -1,0 +1,63 @@
+"""One name is one score: metrics, thresholds and histograms of a detector all measure what enters the fusion."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score
+from tests.patchcore import FRAMES, NAME, config
+
+from pixelplay.artifacts import read_table
+from pixelplay.config import Config
+from pixelplay.run.files import RunFiles
+from pixelplay.stages import detect, evaluate, fuse, prepare, reporting, score, train
+
+STRANGE = range(11, 16)
+
+
+@pytest.fixture
+def labelled(patchcore_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A finished run of VideoPatchCore, whose default stream is a composite, with labels of its test videos."""
+    shutil.copytree(patchcore_run, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    Path("data/test_labels").mkdir()
+    for video in ("strange", "still"):
+        rows = "".join(f"{t},{int(video == 'strange' and t in STRANGE)}\n" for t in range(FRAMES))
+        Path(f"data/test_labels/{video}.csv").write_text("frame,label\n" + rows)
+    made = config()
+    for stage in (prepare, detect, train, score, fuse):
+        stage.run(made)
+    shutil.rmtree("data")  # what comes next needs the outputs alone
+    evaluate.run(made)
+    return made
+
+
+def test_unsmoothed_figures_of_a_composite_are_of_the_same_composite(labelled: Config):
+    raw = read_table(RunFiles.of(labelled).scores(NAME), "score").query("split == 'test'")
+    wide = raw.pivot_table(index=["video", "frame"], columns="stream", values="score", sort=False)
+    unit = (wide - wide.min()) / (wide.max() - wide.min())
+    shares = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}
+    composed = sum(share * unit[f"{NAME}/{stream}"] ** 4 for stream, share in shares.items())
+    labels = [int(video == "strange" and frame in STRANGE) for video, frame in composed.index]
+    metrics = json.loads(RunFiles.of(labelled).metrics.read_text())["detectors"][NAME]
+    assert metrics["unsmoothed"]["ap"] == pytest.approx(average_precision_score(labels, composed))
+    own = average_precision_score(labels, wide[NAME].loc[composed.index])
+    assert metrics["unsmoothed"]["ap"] != pytest.approx(own)  # the detector's own rule is another
+
+
+def test_thresholds_and_histograms_are_of_the_scores_that_the_metrics_measure(labelled: Config):
+    files = RunFiles.of(labelled)
+    table = pd.read_parquet(files.fused).query("stream == @NAME")
+    metrics = json.loads(files.metrics.read_text())
+    labels = [int(r.video == "strange" and r.frame in STRANGE) for r in table.query("split == 'test'").itertuples()]
+    scores = table.query("split == 'test'")["score"]
+    assert metrics["detectors"][NAME]["ap"] == pytest.approx(average_precision_score(labels, scores))
+    normal = table.query("split == 'calibration'")["score"].to_numpy()
+    assert metrics["thresholds"][NAME]["percentile"]["value"] == pytest.approx(np.percentile(normal, 95))
+    outcome = reporting.load_outcome(labelled, prepare.load_index(labelled))
+    shown = {one.stream: one.scores for one in reporting._distributions(labelled, outcome)}[NAME]
+    assert sorted(shown["held-out normal"]) == pytest.approx(sorted(normal))
+    assert sorted(np.concatenate([shown["test, normal"], shown["test, anomalous"]])) == pytest.approx(sorted(scores))
