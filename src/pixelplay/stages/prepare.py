@@ -54,7 +54,7 @@ def run(config: Config) -> None:
     videos = read_dataset(config.dataset)
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
-    _require_submittable(files, videos)
+    require_submittable(files, videos)
     inputs = _inputs(config, videos)
     if is_current(files.record("prepare"), inputs):
         log.info("prepare: up to date")
@@ -114,7 +114,7 @@ def _require_possible(config: Config) -> None:
         raise WeightsError("\n".join(lacking))
 
 
-def _require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
+def require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
     """Raise PixelPlayError for what would end the run at its submission: names, frame numbers, or its folder."""
     submission.check_names([raw.id for raw in videos], [raw.id for raw in videos if raw.split == "test"])
     for raw in videos:
