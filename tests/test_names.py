@@ -1,17 +1,19 @@
 """Names of videos: odd ones work through every stage, and impossible ones are refused before anything is decoded."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.footage import write_frames
+from tests.footage import GeneratedSource, write_frames
 
 from pixelplay.commands import load_config
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.stages import ablate, evaluate, fuse, prepare, report, score, train
+from pixelplay.videos.layouts.raw import RawVideo
 
 
 def refused(overrides: list[str], tmp_path: Path) -> str:
@@ -42,6 +44,22 @@ def test_training_videos_may_differ_by_zeros_alone():
     submission.check_names(["1", "01", "a", "b"], ["a", "b"])
     with pytest.raises(DataError, match="'1' and '01' give the same id"):
         submission.check_names(["1", "01"], ["1", "01"])
+
+
+@dataclass(frozen=True)
+class Numbered(GeneratedSource):
+    numbers: tuple[int, ...] = ()
+
+
+@pytest.mark.parametrize("largest", [2**63 - 1, 2**63, 10**22])
+def test_frame_numbers_beyond_int64_are_refused_before_decoding(small_run: list[str], tmp_path: Path, largest: int):
+    files = RunFiles.of(load_config(small_run))
+    videos = [RawVideo("a", "test", Numbered(tmp_path / "a", 2, numbers=(5, largest)))]
+    if largest < 2**63:
+        prepare.require_submittable(files, videos)
+        return
+    with pytest.raises(DataError, match=f"test video 'a': frame number {largest} is above 9223372036854775807"):
+        prepare.require_submittable(files, videos)
 
 
 ODD = ["NA", "nan", "None", "null", "001", "1.0", "True", "-inf"]

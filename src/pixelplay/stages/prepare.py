@@ -62,7 +62,7 @@ def run(config: Config) -> None:
     videos = read_dataset(config.dataset)
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
-    _require_submittable(files, videos)
+    require_submittable(files, videos)
     inputs = _inputs(config, videos)
     if _is_current(config, inputs):
         log.info("prepare: up to date")
@@ -173,7 +173,7 @@ def _require_gap(config: Config) -> None:
             )
 
 
-def _require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
+def require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
     """Raise PixelPlayError for what would end the run at its submission: names, frame numbers, or its folder."""
     submission.check_names([raw.id for raw in videos], [raw.id for raw in videos if raw.split == "test"])
     for raw in videos:
