@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
-from pixelplay.errors import DamagedArtifactError, MissingArtifactError
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
 from pixelplay.run.atomic import atomic
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a cell of a CSV starts with that is more than text
@@ -170,6 +170,18 @@ def damaged(path: Path, made_by: str, why: Exception | str) -> DamagedArtifactEr
         record.unlink(missing_ok=True)
     reason = textwrap.shorten(str(why), 200, placeholder=" …")
     return DamagedArtifactError(f"{path} is damaged ({reason}): run `python src/{made_by}.py` with the same options")
+
+
+def not_made(path: Path, what: str, made_by: str) -> PixelPlayError:
+    """The error for a file or folder that is not there as stage `made_by` makes it with these settings."""
+    wanted = path.absolute()
+    for output in [output for record in _records_of(path) for output in _parse_record(record).outputs]:
+        ours = wanted == output.path.absolute() or wanted in output.path.absolute().parents
+        if ours and not output.is_there() and output.path.exists():
+            return damaged(output.path, made_by, "it is not as it was written")
+    return MissingArtifactError(
+        f"{path}: no {what} made with these settings: run `python src/{made_by}.py` with the same options"
+    )
 
 
 # --- records of finished stages -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pandas as pd
 from pixelplay.artifacts import (
     append_json,
     is_current,
+    not_made,
     outputs_of,
     parse_json,
     read_json,
@@ -26,7 +27,6 @@ from pixelplay.artifacts import (
 )
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
-from pixelplay.errors import MissingArtifactError
 from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.run.files import RunFiles
@@ -72,9 +72,7 @@ def run(config: Config) -> None:
             f"evaluate: {len(truth.labelled)} of {len(index.test)} test videos have labels; the others do not count"
         )
     if not fuse.is_fused(config, index):
-        raise MissingArtifactError(
-            f"{files.fused}: no fusion made with these settings: run `python src/fuse.py` with the same options"
-        )
+        raise not_made(files.fused, "fusion", "fuse")
     key = _inputs(config, index)
     if not is_current(files.record("evaluate"), key):
         outputs = [files.metrics]

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import is_current, recorded, write_text
+from pixelplay.artifacts import is_current, not_made, recorded, write_text
 from pixelplay.code_version import PACKAGE, code_version
 from pixelplay.config import Config, alternatives
-from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
@@ -37,13 +37,9 @@ def run(config: Config) -> None:
     index = prepare.load_index(config)
     _check_clips(config, index)
     if not fuse.is_fused(config, index):
-        raise MissingArtifactError(
-            f"{files.fused}: no fusion made with these settings: run `python src/fuse.py` with the same options"
-        )
+        raise not_made(files.fused, "fusion", "fuse")
     if evaluate.pending(config):
-        raise MissingArtifactError(
-            f"{files.metrics}: no metrics made with these settings: run `python src/evaluate.py` with the same options"
-        )
+        raise not_made(files.metrics, "metrics", "evaluate")
     key = inputs(config, index)
     if not is_current(files.record("report"), key):
         from pixelplay.report.page import render  # what only drawing needs is slow to import

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import damaged, is_current, read_table, recorded, write_table
+from pixelplay.artifacts import damaged, is_current, not_made, read_table, recorded, write_table
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
@@ -46,10 +46,7 @@ def run(config: Config) -> None:
             log.info(f"score: {name} is up to date")
             continue
         if not train.is_trained(config, name, index):
-            raise MissingArtifactError(
-                f"{files.detector(name)}: no detector trained with these settings: "
-                "run `python src/train.py` with the same options"
-            )
+            raise not_made(files.detector(name), "detector", "train")
         require_writable(files.scores(name).parent, "paths.outputs")
         _score(config, name, detecting.with_objects(config, name, index))
 
@@ -69,13 +66,10 @@ def is_scored(config: Config, name: str, index: Index) -> bool:
 
 
 def require_scored(config: Config, index: Index) -> None:
-    """Raise MissingArtifactError when a detector of the run has no scores that were made with these settings."""
+    """Raise what `not_made` says when a detector of the run has no scores that were made with these settings."""
     for name in config.detectors:
         if not is_scored(config, name, index):
-            raise MissingArtifactError(
-                f"{RunFiles.of(config).scores(name)}: no scores made with these settings: "
-                "run `python src/score.py` with the same options"
-            )
+            raise not_made(RunFiles.of(config).scores(name), "scores", "score")
 
 
 @dataclass(frozen=True)
