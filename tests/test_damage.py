@@ -182,7 +182,7 @@ def test_what_the_user_put_among_a_run_s_files_stays(finished: Config):
     ]
     for path in own:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_text("name,ap\nmine,1\n")
     Path("data/tiny/.rendered.json").write_text("{}")
     for again in (files.detector("conv_ae") / "trained.json", files.metrics):
         again.unlink()
