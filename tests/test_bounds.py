@@ -18,6 +18,7 @@ from pixelplay.errors import ConfigError
 LARGE = 10**12
 HARMLESS = {  # nothing grows with them
     "CompositeConfig.power": "a power of ratios in [0, 1]",
+    "DatasetConfig.value_range": "values of an image",
     "FusionConfig.power": "a power of ratios in [0, 1]",
     "MemberConfig.weight": "divided by the sum of all weights",
     "NormaliseConfig.clip": "bounds of a score",

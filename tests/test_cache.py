@@ -1,5 +1,6 @@
 """The frame cache: exact contents, nothing decoded twice, bad frames treated as documented, kills survived."""
 
+import errno
 import io
 import json
 import os
@@ -451,8 +452,11 @@ def test_what_is_left_of_a_video_cut_short_is_read_whatever_its_header_announces
 # --- interruptions --------------------------------------------------------------------------------------------------
 
 
-def no_labels() -> FrameLabels:
-    raise DataError("no labels in it")
+class FullDisk(GeneratedSource):
+    """A source whose frames cannot be read for a reason of the machine's, not of the video's."""
+
+    def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Interrupted(Exception):
@@ -504,14 +508,14 @@ def test_an_error_that_is_not_a_video_s_own_stops_the_others_at_once(tmp_path: P
     file = tmp_path / "source"
     file.touch()
     long = RawVideo("long", "train", GeneratedSource(file, 100_000))
-    bad = with_changes(long, id="bad", labels=LabelFile(file, no_labels))
+    bad = RawVideo("bad", "train", FullDisk(file, 100_000))
     counted: list[int] = []
 
     def slow(frames: int) -> None:
         counted.append(frames)
         time.sleep(0.001)
 
-    with pytest.raises(DataError, match="no labels in it"):
+    with pytest.raises(OSError, match="No space left"):
         FrameCache(tmp_path / "cache").fill([long, bad], [PLAIN], 1.0, 2, slow)
     assert len(counted) < 5_000
     assert files_below(tmp_path / "cache") == {}

@@ -191,7 +191,7 @@ def test_a_sweep_names_its_runs_by_their_overrides_so_that_none_overwrites_anoth
     assert len(runs) == 2
     for seed in (0, 1):
         [name] = [name for name in runs if f"seed={seed}" in name]
-        assert "dataset" not in name and "experiment" not in name
+        assert "dataset=" not in name and "dataset.root" not in name and "experiment" not in name
 
 
 # --- members of the fusion ------------------------------------------------------------------------------------------

@@ -123,20 +123,6 @@ def damage(path: Path, rng: np.random.Generator) -> str:
     return f"{path}: {way} at {at}"
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_whatever_is_damaged_is_mended_by_the_commands_that_the_errors_name(finished: Config, seed: int):
-    rng = np.random.default_rng(seed)
-    files = [next(iter(sorted(Path().glob(pattern)))) for pattern in rng.permutation(DAMAGED)]
-    for start in range(0, len(files), AT_ONCE):
-        ways = [damage(path, rng) for path in files[start : start + AT_ONCE]]
-        try:
-            for name in STAGES:
-                mend(name, finished)
-            assert_current(finished)
-        except Exception as error:
-            pytest.fail(f"{ways}: {error!r}")
-
-
 @pytest.mark.parametrize(
     "path", ["outputs/tiny/scores/conv_ae.parquet", "outputs/tiny/fused.parquet", "outputs/tiny/index.json"]
 )
@@ -196,8 +182,9 @@ def test_what_the_user_put_among_a_run_s_files_stays(finished: Config):
     ]
     for path in own:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    for again in (Path("data/tiny/.rendered.json"), files.detector("conv_ae") / "trained.json", files.metrics):
+        path.write_text("name,ap\nmine,1\n")
+    Path("data/tiny/.rendered.json").write_text("{}")
+    for again in (files.detector("conv_ae") / "trained.json", files.metrics):
         again.unlink()
     for record in files.record("ablate").parent.iterdir():
         record.unlink()
@@ -207,3 +194,17 @@ def test_what_the_user_put_among_a_run_s_files_stays(finished: Config):
     for path in own:
         path.unlink()
     shutil.rmtree(files.detector("conv_ae") / "training-notes")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_whatever_is_damaged_is_mended_by_the_commands_that_the_errors_name(finished: Config, seed: int):
+    rng = np.random.default_rng(seed)
+    files = [next(iter(sorted(Path().glob(pattern)))) for pattern in rng.permutation(DAMAGED)]
+    for start in range(0, len(files), AT_ONCE):
+        ways = [damage(path, rng) for path in files[start : start + AT_ONCE]]
+        try:
+            for name in STAGES:
+                mend(name, finished)
+            assert_current(finished)
+        except Exception as error:
+            pytest.fail(f"{ways}: {error!r}")

@@ -11,6 +11,7 @@ from tests.footage import GRAY, dataset, encoded, folder_video, picture, write_f
 from tests.odd_images import tiff
 
 from pixelplay.commands import load_config
+from pixelplay.digests import Digests
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, source_key
@@ -155,7 +156,7 @@ def test_the_range_travels_with_the_source_and_is_part_of_the_key_of_cached_arra
     keys = set()
     for levels in (ValueRange(7000, 9000), ValueRange(7000, 9001)):
         raw = in_a_range(tmp_path / "01", levels)
-        keys.add(source_key(raw))
+        keys.add(source_key(raw, Digests(tmp_path / "digests")))
         again = source_from_json(raw.source.as_json())
         assert again.levels == levels
         [one] = FrameCache(tmp_path / "cache").fill([raw], [GRAY], 0.0, 1)
@@ -169,7 +170,8 @@ def test_8_bit_footage_has_no_range_and_keeps_its_key(tmp_path: Path):
     write_frames(tmp_path / "01", range(3))
     [raw], levels = with_value_range([folder_video(tmp_path / "01")], [0.0, 100.0])
     assert levels is None
-    assert source_key(raw) == source_key(folder_video(tmp_path / "01"))
+    digests = Digests(tmp_path / "digests")
+    assert source_key(raw, digests) == source_key(folder_video(tmp_path / "01"), digests)
     assert [np.array_equal(f.color, picture(t)) for t, f in enumerate(decoded(raw, color=True))] == [True] * 3
 
 

@@ -295,7 +295,7 @@ def test_weights_that_have_gone_are_work_to_do_and_an_error_to_who_does_it(optio
 
 
 def test_a_run_that_asks_for_no_objects_needs_no_weights(options: list[str], unplugged: None):
-    prepared([*options[:-2], "detector=[conv_ae_tiny]", "weights=hub"])
+    prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.settings.window=2", "weights=hub"])
 
 
 # --- kills ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from pixelplay.artifacts import write_table
 from pixelplay.commands import load_config
 from pixelplay.config import Config
-from pixelplay.errors import DataError
+from pixelplay.errors import DamagedArtifactError, DataError
 from pixelplay.run.files import RunFiles
 from pixelplay.stages.measuring import measure_objects
 from pixelplay.stages.object_tables import COLUMNS
@@ -197,6 +197,7 @@ def test_without_a_table_or_truth_or_an_anomaly_there_is_nothing(tmp_path: Path,
     assert objects(config, video("a")) == {}
     report(config, ("a", 1, SQUARE, 100.0))
     assert objects(config, video("a", masks=False)) == {}
+    report(config, ("b", 1, SQUARE, 100.0))
     assert objects(config, video("b")) == {}
     assert "no anomalous region in the masks and tracks of 1 videos" in caplog.text
 
@@ -207,5 +208,8 @@ def test_bad_boxes_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match="detections are no boxes"):
         measured(config, video("a"))
     report(config, ("a", 1, SQUARE, float("nan")))
-    with pytest.raises(DataError, match="scores of boxes of a frame are not finite"):
+    with pytest.raises(DamagedArtifactError, match="a score that is not finite"):
+        measured(config, video("a"))
+    report(config, ("a", FRAMES, SQUARE, 1.0))
+    with pytest.raises(DamagedArtifactError, match="video 'a' has no frame 6"):
         measured(config, video("a"))

@@ -26,7 +26,9 @@ def refused(overrides: list[str], tmp_path: Path) -> str:
 
 def test_a_name_that_is_not_utf_8_is_refused_by_prepare(small_run: list[str], small_folder: Path, tmp_path: Path):
     os.rename(small_folder / "train/03", os.fsencode(small_folder) + b"/train/caf\xe9")
-    assert refused(small_run, tmp_path) == r"video 'caf\udce9': its name is not UTF-8; rename it"
+    place = rf"{small_folder}/train/caf\xe9"
+    what = r"the name is not UTF-8 (\x stands for a byte that is not); rename it"
+    assert refused(small_run, tmp_path) == f"{place}: {what}"
 
 
 def test_test_videos_of_the_same_ids_are_refused_by_prepare(small_run: list[str], small_folder: Path, tmp_path: Path):

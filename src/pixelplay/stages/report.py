@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import is_current, not_made, recorded, write_text
+from pixelplay.artifacts import is_current, not_made, outputs_of, recorded, write_text
 from pixelplay.code_version import PACKAGE, code_version
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError
@@ -91,7 +91,8 @@ def ablation_is_of(config: Config, files: RunFiles) -> bool:
 
 def threshold_files(files: RunFiles) -> list[Path]:
     """Plots of the thresholds that held-out normal scores give, where `evaluate` has drawn any."""
-    return sorted((files.outputs / "thresholds").glob("*.png"))
+    written = outputs_of(files.record("evaluate"))  # the user may have put others there
+    return sorted(path for path in written if path.parent == files.thresholds and path.is_file())
 
 
 def _in_order(paths: Iterable[Path], names: list[str]) -> list[Path]:
