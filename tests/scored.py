@@ -33,6 +33,11 @@ def write_scores(config: Config, index: Index, streams: Mapping[str, Sequence[fl
         for split, rows, values in (("test", test, scores), ("calibration", held, range(len(held))))
     ]
     write_table(files.scores("conv_ae"), pd.concat(tables, ignore_index=True))
-    for step in score.steps(config, "conv_ae", index):
-        with recorded(step.record, step.inputs, [files.scores("conv_ae")]):
+    record_scores(config, index, "conv_ae")
+
+
+def record_scores(config: Config, index: Index, name: str) -> None:
+    """Let the table of raw scores that a detector has now pass for what `score` wrote."""
+    for step in score.steps(config, name, index):
+        with recorded(step.record, step.inputs, [RunFiles.of(config).scores(name)]):
             pass

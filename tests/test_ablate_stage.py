@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tests.pipeline import ROOT, files_below
-from tests.scored import prepared
+from tests.scored import prepared, record_scores
 from tests.test_report_page import Elements
 
-from pixelplay.artifacts import read_table, recorded, write_table
+from pixelplay.artifacts import read_table, write_table
 from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
-from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, pseudo, report, restoring, score, status, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth, save_truth
 from pixelplay.videos.video import Video
@@ -53,10 +53,8 @@ def write_planted_scores(config: Config, index: Index, streams: dict[str, dict[s
                     values = planted(i, signal, seed + len(detector)) if split == "pseudo" else video.numbers % 7 + seed
                     rows = {"split": split, "video": video.id, "frame": video.numbers, "stream": stream}
                     tables.append(pd.DataFrame(rows).assign(score=np.asarray(values, np.float32)))
-        key = score.inputs(config, detector, index)
-        for step, inputs in (("", key), ("-pseudo", score.fingerprint(key, index.pseudo_key))):
-            with recorded(files.record(f"score-{detector}{step}"), inputs, [files.scores(detector)]):
-                write_table(files.scores(detector), pd.concat(tables, ignore_index=True))
+        write_table(files.scores(detector), pd.concat(tables, ignore_index=True))
+        record_scores(config, index, detector)
 
 
 @pytest.fixture
@@ -72,7 +70,7 @@ def run(small_run: list[str]) -> Run:
     planted = [VideoTruth(c, np.arange(FRAMES), LABELS.astype(np.uint8)) for c in CLIPS]
     save_truth(files.truth, "pseudo", planted)
     kinds = [clip.rpartition("-")[0] for clip in CLIPS]
-    pd.DataFrame({"video": CLIPS, "kind": kinds}).to_csv(files.pseudo_clips, index=False)
+    pd.DataFrame({"video": CLIPS, "kind": kinds}, columns=pseudo.COLUMNS).to_csv(files.pseudo_clips, index=False)
     write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0, "conv_ae/mean": 1.0}, "st_ae": {"st_ae": 0.0}})
 
     def configured(*more: str) -> Config:
@@ -81,6 +79,10 @@ def run(small_run: list[str]) -> Run:
         return load_config([*overrides, *of_both, "restore.flip=none", "workers=1", *PLAIN, *more])
 
     return configured
+
+
+def write_restoration(path: Path, rows: pd.DataFrame) -> None:
+    rows.reindex(columns=list(restoring.COLUMNS), fill_value=0).to_csv(path, index=False)
 
 
 def table(config: Config, name: str) -> pd.DataFrame:
@@ -133,7 +135,7 @@ def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run
     files = RunFiles.of(config)
     rows = pd.DataFrame({"video": np.repeat(CLIPS, FRAMES), "frame": np.tile(np.arange(FRAMES), len(CLIPS))})
     rows = rows.assign(noise_level=np.tile(np.where(noisy, 30.0, 0.0), len(CLIPS)), flipped=0)
-    rows.to_csv(files.pseudo_restoration, index=False)
+    write_restoration(files.pseudo_restoration, rows)
     raw = pd.read_parquet(files.scores("conv_ae")).query("stream == 'conv_ae' and split == 'pseudo'")
     smoothed = []
     for clip in CLIPS:
@@ -143,7 +145,7 @@ def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run
     ablate.run(config)
     expected = average_precision_score(np.tile(LABELS, len(CLIPS)), smoothed)
     assert table(config, "alone").loc["conv_ae", "ap"] == pytest.approx(expected)
-    rows.assign(noise_level=0.0).to_csv(files.pseudo_restoration, index=False)
+    write_restoration(files.pseudo_restoration, rows.assign(noise_level=0.0))
     assert ablate.pending(config)  # the table decides what is chosen
     ablate.run(config)
     assert table(config, "alone").loc["conv_ae", "ap"] != pytest.approx(expected)
@@ -327,6 +329,7 @@ def test_scores_that_are_not_finite_are_told_with_their_place(run: Run):
     rows = read_table(path, "score")
     rows.loc[rows["split"] == "pseudo", "score"] = np.float32("nan")
     rows.to_parquet(path)
+    record_scores(config, prepare.load_index(config), "st_ae")
     with pytest.raises(DamagedArtifactError, match=r"stream 'st_ae', video 'freeze-0', frame 0 .*not finite"):
         ablate.run(config)
     assert ablate.pending(config)  # not passed off as done

@@ -50,11 +50,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory):
 
 def settings(clip: Clip, *overrides: str) -> Config:
     """`tiny` with fewer frames, and small crops of half as many clips."""
-    frames = ["train_videos=2", "test_videos=2", "min_frames=20", "max_frames=24"]
+    frames = ["train_videos=3", "test_videos=2", "min_frames=20", "max_frames=24"]
     cheap = ["settings.patches.image_size=64", "scoring.stride=10"]
     return load_config(
         [
             *("experiment=tiny", f"detector=[{NAME}]", "device=cpu", "workers=1", "trainer.precision=fp32"),
+            "dataset.heldout.gap=10",
             *("weights.backbone=clip_rn101", f"weights.backbone_file={clip[2]}"),
             *(f"dataset.sample.{setting}" for setting in frames),
             *(f"detectors.{NAME}.{setting}" for setting in cheap),

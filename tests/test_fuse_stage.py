@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from tests.scored import prepared, write_scores
+from tests.scored import prepared, record_scores, write_scores
 
 from pixelplay.commands import load_config
 from pixelplay.config import Config
@@ -15,6 +16,7 @@ from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactErr
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
 from pixelplay.stages import fuse, prepare
+from pixelplay.videos.video import Video
 
 IDS = ["1_5", "1_6", "1_8", "1_9", "1_12", "2_0", "2_1", "2_2"]
 RAW = [0.0, 1.0, 2.0, 3.0, 8.0, 4.0, 4.0, 4.0]
@@ -131,9 +133,17 @@ def test_planted_anomalies_are_fused_and_new_ones_make_the_stage_run_again_but_c
     inputs = fuse.inputs(config, index)
     path = RunFiles.of(config).scores("conv_ae")
     raw = pd.read_parquet(path)
-    planted = pd.DataFrame({"split": "pseudo", "video": "01", "frame": range(3), "stream": "conv_ae"})
-    planted = planted.assign(score=np.array([1.0, 2.0, 5.0], np.float32))
-    pd.concat([raw, planted], ignore_index=True).to_parquet(path, index=False)
+    clips = [
+        pd.DataFrame({"split": "pseudo", "video": "01", "frame": range(3), "stream": stream}).assign(
+            score=np.array([1.0, 2.0, 5.0], np.float32)
+        )
+        for stream in raw["stream"].unique()
+    ]
+    pd.concat([raw, *clips], ignore_index=True).to_parquet(path, index=False)
+    clip = Video("01", "pseudo", np.arange(3), index.test[0].size, Path("none"))
+    index = replace(index, pseudo=[clip], pseudo_key="planted")
+    index.save(RunFiles.of(config).index)
+    record_scores(config, index, "conv_ae")
     assert fuse.pending(config) and fuse.inputs(config, index) == inputs
     fuse.run(config)
     after = fused_table(config)

@@ -68,7 +68,7 @@ def test_two_processes_fill_one_cold_cache_and_decode_each_video_once(tmp_path: 
 
 def test_who_waits_says_for_whom_and_can_give_up(tmp_path: Path, caplog):
     caplog.set_level("INFO")
-    other = "import sys, time; from pathlib import Path; from pixelplay.artifacts import turn\n"
+    other = "import sys, time; from pathlib import Path; from pixelplay.run.locks import turn\n"
     other += "with turn(Path(sys.argv[1]), 'x'): print(flush=True); time.sleep(60)"
     command = [sys.executable, "-c", other, str(tmp_path / "video")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
@@ -92,7 +92,7 @@ def test_two_runs_prepare_and_detect_on_one_cold_cache_with_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    for name in ("train/a", "train/b", "test/c"):
+    for name in ("train/a", "train/b", "train/d", "test/c"):
         write_walk(tmp_path / "data" / name, walks=True)
     for path in sorted((tmp_path / "data/test/c").iterdir())[5:9]:
         noise = np.random.default_rng(0).normal(0, 40, (64, 96))
@@ -100,7 +100,8 @@ def test_two_runs_prepare_and_detect_on_one_cold_cache_with_the_same_result(
     small = ["objects.motion.frames.width=96", "objects.motion.frames.height=64", "pseudo=tiny"]
     noisy = ["restore.flip=none", "restore.denoise.method=median"]
     options = ["experiment=folder", "dataset.root=data", "detector=[videopatchcore]", "weights=in_domain"]
-    options += [*small, *noisy]
+    clips = [f"detectors.videopatchcore.{name}=2" for name in ("settings.clip", "settings.stride", "scoring.stride")]
+    options += [*small, *noisy, *clips, "dataset.heldout.gap=2"]
     stages = {"prepare.py": prepare, "detect.py": detect}
     for script in stages:
         command = [sys.executable, str(ROOT / "src" / script), *options]

@@ -135,4 +135,4 @@ def test_error_maps_of_a_detector_that_has_not_scored_are_refused():
 def test_the_name_of_the_picture_stays_in_its_folder():
     path = RunFiles.of(tiny()).error_maps("conv_ae", "../../else where")
     assert path.parent == Path("outputs/tiny/error_maps")
-    assert path.name == "conv_ae-.._.._else_where.png"
+    assert path.name.startswith("conv_ae-_._.._else_where-") and path.suffix == ".png"

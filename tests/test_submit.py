@@ -107,16 +107,16 @@ def test_the_default_message_names_the_run_and_changes_with_its_fusion(
 # --- what must be right before anything is sent ---------------------------------------------------------------------
 
 
-def spoil(config: Config) -> None:
+def test_a_submission_that_was_changed_since_it_was_written_is_not_sent(small_run: list[str]):
+    config = fused(small_run, *SEND)
     path = RunFiles.of(config).submission
     path.write_text(path.read_text().replace("1_6,", "1_7,"))
-
-
-def test_the_test_frames_are_what_is_expected_where_there_is_no_sample(small_run: list[str]):
-    config = fused(small_run, *SEND)
-    spoil(config)
-    with pytest.raises(DataError, match=r"folder\.csv: 1 id \(1_7\) not expected\n.*1 id \(1_6\) missing"):
+    with pytest.raises(
+        MissingArtifactError, match=r"folder\.csv: .*changed since it was written: run `\./run_all\.sh`"
+    ):
         submit.run(config)
+    fuse.run(config)
+    assert "1_6," in path.read_text()
 
 
 @pytest.mark.parametrize("place", ["data", "."])
@@ -148,7 +148,9 @@ def test_a_named_sample_submission_is_taken(small_run: list[str], tmp_path: Path
 def test_a_submission_of_other_settings_is_not_sent(small_run: list[str]):
     config = fused(small_run, *SEND)
     other = config.model_copy(update={"fusion": config.fusion.model_copy(update={"method": "maximum"})})
-    with pytest.raises(MissingArtifactError, match=r"no submission made with these settings: run `\./run_all\.sh`"):
+    with pytest.raises(
+        MissingArtifactError, match=r"none made with these settings, or changed since .*: run `\./run_all\.sh`"
+    ):
         submit.run(other)
 
 

@@ -297,7 +297,7 @@ def test_a_profile_does_not_go_on_from_another_model_s(videomae: Path, trained, 
     other = saved_videomae(tmp_path / "other", seed=1)
     for source in (other, videomae):
         detector = VideoMAEProfile(PROFILE, config_of(PROFILE, source), CPU)
-        detector.fit(footage, footage[:1], run_in(tmp_path))
+        detector.fit(footage, Heldout(footage[:1]), run_in(tmp_path))
     detector.save(tmp_path / "saved")
     assert (tmp_path / "saved/detector.json").read_bytes() == (trained[PROFILE] / "detector.json").read_bytes()
 

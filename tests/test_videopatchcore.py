@@ -222,7 +222,7 @@ def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
         save_backbone(str(tmp_path / "weights.safetensors"), seed)
         weights = settings.settings["weights"] | {"backbone_file": str(tmp_path / "weights.safetensors")}
         changed = settings.model_copy(update={"settings": settings.settings | {"weights": weights}})
-        VideoPatchCore(NAME, changed, CPU).fit(index.fit, index.calibration, run)
+        VideoPatchCore(NAME, changed, CPU).fit(index.fit, index.held, run)
         vectors.append(np.load(tmp_path / "training/00000/global.npy"))
     assert not np.allclose(vectors[0], vectors[1])
     assert np.array_equal(vectors[1], vectors[2])

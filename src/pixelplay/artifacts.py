@@ -245,7 +245,7 @@ def _parse_record(record: Path) -> Record:
 def _records_of(path: Path) -> Iterator[Path]:
     """The records, in the folders above a file or folder, that list it, or what is in it, among their outputs."""
     wanted = path.absolute()
-    for folder in list(wanted.parents)[:RECORDS_ABOVE]:
+    for folder in [wanted, *wanted.parents][: RECORDS_ABOVE + 1]:
         for record in [*folder.glob("stages/*.json"), folder / "trained.json"]:
             outputs = map(Path.absolute, outputs_of(record))
             if any(wanted == output or wanted in output.parents for output in outputs):

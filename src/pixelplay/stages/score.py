@@ -66,10 +66,15 @@ def is_scored(config: Config, name: str, index: Index) -> bool:
 
 
 def require_scored(config: Config, index: Index) -> None:
-    """Raise what `not_made` says when a detector of the run has no scores that were made with these settings."""
+    """Raise MissingArtifactError for a detector without scores made with these settings, DamagedArtifactError for
+    scores that are not as they were written.
+    """
+    files = RunFiles.of(config)
     for name in config.detectors:
-        if not is_scored(config, name, index):
-            raise not_made(RunFiles.of(config).scores(name), "scores", "score")
+        todo = steps(config, name, index)
+        if not all(is_current(step.record, step.inputs) for step in todo):
+            raise not_made(files.scores(name), "scores", "score")
+        _require_rows(files, name, todo)
 
 
 @dataclass(frozen=True)
@@ -159,14 +164,18 @@ def _rows_of(path: Path, splits: tuple[str, ...]) -> list[pd.DataFrame]:
 
 
 def _has_rows(files: RunFiles, name: str, done: list[Step], others: Collection[str] = ()) -> bool:
-    """Whether the tables can be read and hold what the steps have scored, and no more; rows of `others` are free."""
     try:
-        read_rows(files.scores(name), [one for step in done for one in step.videos], name, also=others)
-        if files.object_scores(name).exists():
-            read_table(files.object_scores(name), made_by="score")
+        _require_rows(files, name, done, others)
     except (MissingArtifactError, DamagedArtifactError):
         return False
     return True
+
+
+def _require_rows(files: RunFiles, name: str, done: list[Step], others: Collection[str] = ()) -> None:
+    """Raise for tables that can't be read, or hold not just what the steps have scored; rows of `others` are free."""
+    read_rows(files.scores(name), [one for step in done for one in step.videos], name, also=others)
+    if files.object_scores(name).exists():
+        read_table(files.object_scores(name), made_by="score")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def run(config: Config) -> None:
     index = prepare.load_index(config)
     if not fuse.is_fused(config, index):
         raise MissingArtifactError(
-            f"{files.submission}: no submission made with these settings: run `./run_all.sh` with the same options"
+            f"{files.submission}: none made with these settings, or changed since it was written: "
+            "run `./run_all.sh` with the same options"
         )
     sample = config.submit.sample or _sample(config)
     expected = (
