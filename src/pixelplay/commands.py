@@ -55,6 +55,7 @@ def load_config(overrides: list[str]) -> Config:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
+    _require_readable(overrides)
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return _checked(compose("config", overrides=overrides), overrides)
@@ -99,7 +100,22 @@ def _run(main: Callable[[Config], None], work: Callable[[Config], None]) -> None
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     with _explained():
+        _require_readable([argument for argument in sys.argv[1:] if "=" in argument])
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
+
+
+def _require_readable(overrides: list[str]) -> None:
+    """Raise ConfigError for an override on which Hydra's parser breaks off; what it refuses itself it tells itself."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for override in overrides:
+        try:
+            OverridesParser.create().parse_override(override)
+        except HydraException:
+            continue
+        except (ValueError, RecursionError):
+            raise ConfigError(f"{override[:60]}…: a number too long or brackets too deep to be read") from None
 
 
 @contextmanager
