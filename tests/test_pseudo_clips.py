@@ -45,7 +45,7 @@ def images(clip: Clip, what: str = "frames") -> list[np.ndarray]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock")
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and ".lock" not in path.name)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
