@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.footage import write_frames
-from tests.pipeline import ROOT, run, run_python, user_environment
+from tests.pipeline import ROOT, files_below, run, run_python, user_environment
 
 from pixelplay.commands import load_config
 from pixelplay.errors import WeightsError
@@ -49,7 +49,8 @@ def test_the_pipeline_stops_before_it_decodes_anything_and_names_all_weights_at_
     assert re.search(f"(?s)error: {BACKBONE}.*{DETECTOR}", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     assert "detect:" not in done.stdout and "to decode" not in done.stdout
-    assert not list(footage.rglob("*.npy"))
+    assert {path.name for path in footage.iterdir() if path.name != "hub"} == {"data", "outputs"}
+    assert [path.name for path in files_below(footage / "outputs")] == [".lock"]
 
 
 @pytest.mark.parametrize("experiment", ["pixelplay26", "avenue", "ped2", "shanghaitech"])

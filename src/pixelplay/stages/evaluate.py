@@ -96,6 +96,8 @@ def _clear(config: Config, files: RunFiles) -> None:
     written = [path for path in outputs_of(files.record("evaluate")) if path.parent == files.thresholds]
     for path in {*_threshold_pictures(config, files), *written}:
         path.unlink(missing_ok=True)
+    if files.thresholds.is_dir() and not any(files.thresholds.iterdir()):
+        files.thresholds.rmdir()
 
 
 def frames_per_second(config: Config) -> dict[str, float]:
