@@ -257,7 +257,7 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
         assert near.there == part_of_clip(stream, *there, box, int(entry % each), 7)
         square = clip.tubes.square[0].tolist() if stream != "global" else (0, 0, WIDTH, HEIGHT)
         assert near.here == part_of_clip(stream, "strange", np.arange(11, 15), 13, square, int(part), 7)
-        assert near.relative == pytest.approx(near.distance / np.quantile(made._calibration[stream], 0.99))
+        assert near.relative == pytest.approx(near.distance / np.quantile(made._calibrated.normal(stream), 0.999))
 
 
 def test_a_noisy_frame_is_explained_by_objects_of_the_nearest_clean_one_shown_there(index: Index):
@@ -326,7 +326,7 @@ def test_the_most_unusual_object_comes_first_and_the_whole_frame_last(index: Ind
 
 def test_the_legend_says_which_share_of_normal_footage_the_unit_is(index: Index):
     made = fresh(f"detectors.{NAME}.scoring.quantile=0.995")
-    assert "1 x is the distance that 99.5 % of held-out normal clips stay below" in made.legend
+    assert "1 x is the distance that 99.5 % of normal clips stay below" in made.legend
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

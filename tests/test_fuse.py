@@ -31,7 +31,9 @@ def member(
 ) -> MemberConfig:
     return MemberConfig(
         weight=weight,
-        normalise=NormaliseConfig(method=normalise, low=0.0, high=100.0, scope=scope, clip=None),
+        normalise=NormaliseConfig(
+            method=normalise, low=0.0, high=100.0, scope=scope, clip=None, quantile=0.999, rarest=0.001
+        ),
         smooth=SmoothConfig(method=smooth, window=window, sigma=1.0, decay=0.5, polynomial=0),
     )
 
@@ -357,10 +359,13 @@ def test_members_that_do_not_match_are_refused(other: pd.DataFrame, message: str
         fuse({"a": A, "b": other}, fusion(member()))
 
 
-def test_held_out_frames_that_do_not_match_are_refused_too() -> None:
-    streams = {"a": pd.concat([A, held_out("a", [1.0, 2.0])]), "b": pd.concat([B, held_out("b", [1.0])])}
-    with pytest.raises(DataError, match=r"stream 'b' has no score for video '02', frame 1, .*split calibration"):
-        fuse(streams, fusion(member()))
+def test_of_held_out_frames_those_that_every_member_has_are_fused_and_each_member_keeps_its_own() -> None:
+    streams = {"a": pd.concat([A, held_out("a", [1.0, 2.0])]), "b": pd.concat([B, held_out("b", [4.0])])}
+    result = fuse(streams, fusion(member()))
+    assert rows_of(result, "fused", "calibration") == [("02", 0, 2.5)]
+    assert rows_of(result, "a", "calibration") == [("02", 0, 1.0), ("02", 1, 2.0)]
+    none = fuse({**streams, "b": pd.concat([B, held_out("b", [4.0]).assign(video="03")])}, fusion(member()))
+    assert rows_of(none, "fused", "calibration") == []
 
 
 def test_a_configured_member_without_scores_is_named() -> None:

@@ -21,7 +21,7 @@ SHIFTS = st.floats(-1e3, 1e3)
 
 
 def config(method: str, low: float = 0.0, high: float = 100.0, clip: list[float] | None = None) -> NormaliseConfig:
-    return NormaliseConfig(method=method, low=low, high=high, scope="all", clip=clip)
+    return NormaliseConfig(method=method, low=low, high=high, scope="all", clip=clip, quantile=0.9, rarest=0.01)
 
 
 def test_every_method_of_the_config_has_its_function() -> None:
@@ -87,6 +87,22 @@ def test_the_standard_deviation_is_the_scale_when_the_mad_is_zero(method: str, h
     calibration, other = (reference, None) if heldout else (None, reference)
     result = normalise(np.array([5.0, 8.0]), calibration, config(method), other)
     np.testing.assert_allclose(result, [0, np.sqrt(3)])
+
+
+def test_calibrated_minmax_by_hand() -> None:
+    # Of 0..10 the 90th percentile is 9.
+    result = normalise(np.array([-1.0, 0.0, 4.5, 9.0, 30.0]), np.arange(11.0), config("calibrated_minmax"))
+    np.testing.assert_allclose(result, [0, 0, 0.5, 1, 1], atol=1e-15)
+    constant = normalise(np.array([2.0, 3.0, 3.5]), np.full(4, 3.0), config("calibrated_minmax"))
+    assert constant.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_calibrated_tail_by_hand() -> None:
+    # Of nine references, p is (1 + those at or above) / 10; `rarest` is 0.01, which is the square of the least p.
+    result = normalise(np.array([0.0, 1.0, 5.0, 9.0, 50.0]), np.arange(1.0, 10.0), config("calibrated_tail"))
+    np.testing.assert_allclose(result, np.log10([1, 1, 0.6, 0.2, 0.1]) / -2, atol=1e-15)
+    many = normalise(np.array([5000.0]), np.arange(1000.0), config("calibrated_tail"))
+    assert many.tolist() == [1.0]  # p would be 0.001
 
 
 @pytest.mark.parametrize("method", ["calibrated", "calibrated_z"])
@@ -156,7 +172,7 @@ def test_an_overflow_is_an_error_and_no_wrong_number() -> None:
 @settings(deadline=None)
 def test_order_is_strictly_kept_where_nothing_is_clipped(scores: np.ndarray, calibration: np.ndarray) -> None:
     distinct = np.unique(scores)
-    for method in METHODS:  # percentile from 0 to 100 clips nothing
+    for method in set(METHODS) - {"calibrated_minmax", "calibrated_tail"}:  # percentile from 0 to 100 clips nothing
         assert (np.diff(normalise(distinct, calibration, config(method))) > 0).all()
 
 

@@ -16,11 +16,12 @@ from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, evaluate, fuse, prepare, reporting, score, train
 
 STRANGE = range(11, 16)
+SHARES = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}
 
 
 @pytest.fixture
 def labelled(patchcore_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """A finished run of VideoPatchCore, whose default stream is a composite, with labels of its test videos."""
+    """A finished run of VideoPatchCore, with labels of its test videos."""
     shutil.copytree(patchcore_run, tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     Path("data/test_labels").mkdir()
@@ -36,11 +37,14 @@ def labelled(patchcore_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_unsmoothed_figures_of_a_composite_are_of_the_same_composite(labelled: Config):
+    parts = ",".join(f"{NAME}/{part}:{{weight:{share},normalise:{{method:minmax}}}}" for part, share in SHARES.items())
+    labelled = config(f"+fusion.composites.{NAME}={{method:power_mean,power:4.0,streams:{{{parts}}}}}")
+    fuse.run(labelled)
+    evaluate.run(labelled)
     raw = read_table(RunFiles.of(labelled).scores(NAME), "score").query("split == 'test'")
     wide = raw.pivot_table(index=["video", "frame"], columns="stream", values="score", sort=False)
     unit = (wide - wide.min()) / (wide.max() - wide.min())
-    shares = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}
-    composed = sum(share * unit[f"{NAME}/{stream}"] ** 4 for stream, share in shares.items())
+    composed = sum(share * unit[f"{NAME}/{stream}"] ** 4 for stream, share in SHARES.items())
     labels = [int(video == "strange" and frame in STRANGE) for video, frame in composed.index]
     metrics = json.loads(RunFiles.of(labelled).metrics.read_text())["detectors"][NAME]
     assert metrics["unsmoothed"]["ap"] == pytest.approx(average_precision_score(labels, composed))

@@ -56,20 +56,50 @@ def test_a_clip_without_objects_has_the_least_distance_of_held_out_footage():
     detector = loaded()
     streams = detector.score(by_id(footage().test, "still")).streams
     for stream in ("spatial", "temporal"):
-        least = detector._calibration[stream][0]
+        least = detector._calibrated.normal(stream).min()
         assert least > 0
         assert np.allclose(streams[f"{NAME}/{stream}"], least)
 
 
 def test_the_final_score_is_the_weighted_power_of_calibrated_distances():
     """Clips that do not overlap: each frame's score is its clip's."""
-    apart = [f"detectors.{NAME}.scoring.stride={CLIP}", f"detectors.{NAME}.scoring.power=3"]
+    apart = [f"detectors.{NAME}.scoring.{one}" for one in (f"stride={CLIP}", "power=3", "quantile=0.9")]
     weights = [f"detectors.{NAME}.scoring.spatial=0.6", f"detectors.{NAME}.scoring.local=0.9"]
     detector = loaded(*apart, *weights)
     streams = detector.score(by_id(footage().test, "strange")).streams
-    unit = {s: streams[f"{NAME}/{s}"] / np.quantile(detector._calibration[s], 0.99) for s in detector._calibration}
+    normal = {stream: detector._calibrated.normal(stream) for stream in ("spatial", "temporal", "global")}
+    unit = {
+        stream: ((streams[f"{NAME}/{stream}"] - of.min()) / (np.quantile(of, 0.9) - of.min())).clip(0, 1)
+        for stream, of in normal.items()
+    }
     expected = 0.9 * (0.6 * unit["spatial"] ** 3 + 0.4 * unit["temporal"] ** 3) + 0.1 * unit["global"] ** 3
-    np.testing.assert_allclose(streams[NAME], expected, rtol=1e-4)
+    np.testing.assert_allclose(streams[NAME], expected, rtol=1e-4, atol=1e-6)
+    assert np.ptp(streams[NAME]) > 0 and streams[NAME].max() <= 1
+
+
+def test_training_footage_is_scored_by_memories_that_have_not_seen_it():
+    """With as many folds as videos, each is compared with a memory of the other ones."""
+    detector, videos = loaded(), footage().fit
+    assert len(videos) < config().detectors[NAME].settings["folds"]  # so that videos are cut into blocks
+    scored = detector.calibrate(videos)
+    assert [len(one.streams[NAME]) for one in scored] == [len(video) for video in videos]
+    seen = np.concatenate([detector.score(video).streams[STREAMS[1]] for video in videos])
+    unseen = np.concatenate([one.streams[STREAMS[1]] for one in scored])
+    assert seen.max() < 1e-3 < unseen.min()  # what is in the memory has no distance
+    table = pd.read_parquet(RunFiles.of(config()).scores(NAME)).query(
+        "split == 'calibration' and stream == @STREAMS[1]"
+    )
+    assert set(table["video"]) == {video.id for video in [*videos, *footage().held.calibration]}
+    np.testing.assert_array_equal(table["score"].tail(len(unseen)), unseen)  # after those of held-out footage
+
+
+def test_without_folds_held_out_footage_alone_calibrates(tmp_path: Path):
+    made, run = config(f"detectors.{NAME}.settings.folds=0"), TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0)
+    detector = VideoPatchCore(NAME, made.detectors[NAME], CPU)
+    index = footage()
+    detector.fit(index.fit, index.held, run)
+    assert set(detector._calibrated.clips["video"]) == {video.id for video in index.held.calibration}
+    assert detector.calibrate(index.fit) == []
 
 
 def test_causal_scores_do_not_change_when_later_frames_do():
@@ -179,7 +209,7 @@ def test_other_weights_in_the_same_file_are_trained_and_scored_with():
     before = pd.read_parquet(RunFiles.of(config()).scores(NAME))
     save_backbone("backbone.safetensors", seed=1)
     assert train.pending(config()) and score.pending(config())
-    changed = config(f"detectors.{NAME}.scoring.power=2")
+    changed = config(f"detectors.{NAME}.scoring.power=3")
     for stage in (train, score):
         stage.run(changed)
     after = pd.read_parquet(RunFiles.of(config()).scores(NAME))
@@ -200,12 +230,12 @@ def test_the_same_weights_in_another_place_need_no_new_training():
 
 
 @pytest.mark.usefixtures("copied")
-@pytest.mark.parametrize("name", ["detector.json", "spatial.faiss", "global-sources.parquet"])
+@pytest.mark.parametrize("name", ["detector.json", "spatial.faiss", "global-sources.parquet", "calibration.parquet"])
 def test_a_damaged_detector_is_trained_again_when_the_message_says_so(name: str):
     path = RunFiles.of(config()).detector(NAME) / name
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    changed = config(f"detectors.{NAME}.scoring.power=2")
+    changed = config(f"detectors.{NAME}.scoring.power=3")
     with pytest.raises(PixelPlayError, match=name):
         score.run(changed)
     train.run(changed)

@@ -11,12 +11,27 @@ from pixelplay.config.settings import ExistingFile, NonNegative, Positive, Setti
 FUSED = "fused"  # the stream that holds the fused scores
 
 
+Quantile = Annotated[float, Field(gt=0, le=1)]
+
+
 class NormaliseConfig(Settings):
     """How one stream's raw scores are brought to a scale: see `pixelplay.scores.normalise`."""
 
-    method: Literal["none", "minmax", "percentile", "rank", "robust_z", "calibrated", "calibrated_z"]
+    method: Literal[
+        "none",
+        "minmax",
+        "percentile",
+        "rank",
+        "robust_z",
+        "calibrated",
+        "calibrated_z",
+        "calibrated_minmax",
+        "calibrated_tail",
+    ]
     low: Annotated[float, Field(ge=0, le=100)]  # percentiles, for `percentile`
     high: Annotated[float, Field(ge=0, le=100)]
+    quantile: Quantile  # of held-out normal scores, which `calibrated_minmax` brings to 1
+    rarest: Annotated[float, Field(gt=0, lt=1)]  # share of normal scores: `calibrated_tail` is 1 there
     scope: Literal["all", "video"]  # learn from all videos at once, or from each for itself
     clip: Annotated[list[float], Field(min_length=2, max_length=2)] | None  # bounds of the normalised scores
 

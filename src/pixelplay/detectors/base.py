@@ -95,6 +95,14 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class Calibrates(Protocol):
+    """A detector that can score the footage it was fitted on, from memories or networks that have not seen it."""
+
+    def calibrate(self, videos: list[Video]) -> list[Scores]:
+        """Scores of each of the videos that `fit` was given, in folds that its settings name; [] for none."""
+
+
+@runtime_checkable
 class Reconstructs(Protocol):
     """A detector that can show where a frame's score comes from: what it made of the frame, and how far off."""
 

@@ -7,35 +7,27 @@ like (spatial), how it changes (temporal), and what the whole picture does (glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, field_validator, model_validator
 
 from pixelplay.artifacts import write_json, write_table
 from pixelplay.config import (
-    BatchSize,
     DetectorConfig,
-    NonNegative,
-    Settings,
-    Share,
-    TubeConfig,
-    WeightsConfig,
-    Window,
     validate,
 )
 from pixelplay.detectors.base import About, Scores, read_about
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.errors import ConfigError
+from pixelplay.features.calibration import FOLDS, HELDOUT, Calibration
 from pixelplay.features.findings import Finding
+from pixelplay.features.folds import Memories, calibration_table, fold_distances
 from pixelplay.features.neighbours import Memory, centred, findings
-from pixelplay.features.own_encoder import EncoderSettings, as_backbone, load_encoder, save_encoder, train_encoder
-from pixelplay.features.patches import LOCAL, STREAMS, Noise, PatchFeatures, PatchSettings
-from pixelplay.features.remembering import choose, read_sources, store
-from pixelplay.memory.bank import Bank, BankConfig
-from pixelplay.memory.coreset import CoresetConfig
-from pixelplay.memory.distance import DistanceConfig
+from pixelplay.features.own_encoder import as_backbone, load_encoder, save_encoder, train_encoder
+from pixelplay.features.patchcore_settings import VideoPatchCoreScoring, VideoPatchCoreSettings
+from pixelplay.features.patches import LOCAL, STREAMS, Noise, PatchFeatures
+from pixelplay.features.remembering import Stored, choose, read_sources, store
+from pixelplay.memory.bank import Bank
 from pixelplay.models.encoder import Encoder
 from pixelplay.objects.boxes import COORDINATES, Boxes, boxes_of
 from pixelplay.objects.tubes import select
@@ -51,75 +43,12 @@ from pixelplay.weights.backbones import check_backbone, load_backbone
 OBJECTS = True  # its videos come with boxes
 
 
-class NoiseSettings(Settings):
-    """Uniform noise in +-amplitude of the range [0, 1], added to this share of the training clips."""
-
-    amplitude: Share
-    share: Share
-
-
-class VideoPatchCoreSettings(Settings):
-    weights: WeightsConfig
-    tubes: TubeConfig
-    clip: Annotated[int, Field(ge=2, le=10_000)]  # frames
-    stride: Window  # frames between the starts of two training clips
-    patches: PatchSettings
-    noise: NoiseSettings
-    encoder: EncoderSettings  # for weights.backbone=in_domain
-    distance: DistanceConfig
-    coreset: dict[Literal["spatial", "temporal", "global"], CoresetConfig]
-    bank: BankConfig
-
-    @model_validator(mode="after")
-    def _possible(self) -> "VideoPatchCoreSettings":
-        if set(self.coreset) != set(STREAMS):
-            raise ValueError(f"coreset is for {', '.join(self.coreset)}; must be for {', '.join(STREAMS)}")
-        return self
-
-    @property
-    def own(self) -> bool:
-        """Whether the backbone is an encoder that the run trains itself."""
-        return self.weights.backbone == "in_domain"
-
-    @property
-    def described(self) -> PatchSettings:
-        """How the backbone in use describes crops."""
-        return self.patches.model_copy(update={"channels": self.encoder.descriptor_size}) if self.own else self.patches
-
-    @property
-    def shrinkage(self) -> float | None:
-        """Of the covariance, where distances are Mahalanobis'."""
-        metric = self.distance.in_domain if self.own else self.distance.pretrained
-        return self.distance.shrinkage if metric == "mahalanobis" else None
-
-
-class VideoPatchCoreScoring(Settings):
-    stride: Window  # frames between the starts of two clips
-    batch_size: BatchSize  # images that the backbone sees at a time
-    noise_above: NonNegative | None
-    quantile: Annotated[float, Field(gt=0, le=1)]  # of held-out normal distances; that distance becomes 1
-    power: Annotated[float, Field(gt=0, le=100)]  # POWER_N
-    spatial: Share  # of the local score; the rest is temporal
-    local: Share  # of the final score; the rest is global
-
-
 @dataclass(frozen=True)
 class Distances:
     """How far a video's clips are from the memory."""
 
     clips: dict[str, np.ndarray]  # by stream, float64 (C,); NaN where a clip has no object
     objects: pd.DataFrame  # a row per tube and stream of objects
-
-
-class AboutVideoPatchCore(About):
-    calibration: dict[str, Annotated[list[float], Field(min_length=1)]]
-
-    @field_validator("calibration")
-    @classmethod
-    def _of_every_stream(cls, value: dict[str, list[float]]) -> dict[str, list[float]]:
-        if set(value) != set(STREAMS):
-            raise ValueError(f"distances of {', '.join(value)}, not of {', '.join(STREAMS)}")
-        return value
 
 
 def check(name: str, config: DetectorConfig) -> tuple[VideoPatchCoreSettings, VideoPatchCoreScoring]:
@@ -151,7 +80,7 @@ class VideoPatchCore:
         self._features: PatchFeatures | None = None
         self._banks: dict[str, Bank] = {}
         self._sources: dict[str, pd.DataFrame] = {}  # by stream: where each entry of its bank comes from
-        self._calibration: dict[str, list[float]] = {}  # by stream: held-out normal distances of clips, ascending
+        self._calibration: Calibration | None = None
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         settings = self._settings
@@ -168,36 +97,52 @@ class VideoPatchCore:
             )
         features = self._use(autocast_bf16(run.config.precision, self._device))
         folders = [run.folder / f"{i:05d}" for i in range(len(videos))]
+        clips = [windows(len(video), settings.clip, settings.stride) for video in videos]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: features") as bar:
             for i, (video, folder) in enumerate(zip(videos, folders, strict=True)):
-                positions = windows(len(video), settings.clip, settings.stride)
-                store(features, video, self._boxes(video), positions, Noise(noise, (run.seed, i)), folder)
+                store(features, video, self._boxes(video), clips[i], Noise(noise, (run.seed, i)), folder)
                 bar.update(len(video))
         for stream in STREAMS:
-            kept = choose(folders, stream, settings.coreset[stream], settings.shrinkage, run.seed, self.name)
+            stored = [Stored.read(folder, stream) for folder in folders]
+            kept = choose(stored, stream, settings.coreset[stream], settings.shrinkage, run.seed, self.name)
             identity = features.identity(stream)
             self._banks[stream] = Bank.build(kept.vectors, settings.bank, identity, run.seed, kept.whitening)
             self._sources[stream] = kept.sources
-        self._calibrate(heldout.calibration)
+        normal = [self._heldout(heldout.calibration), *self._folds(videos, clips, folders, run.seed)]
+        self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), self.name)
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         scoring = self._scoring
         positions = (causal_windows if causal else windows)(len(video), self._settings.clip, scoring.stride)
         found = self._distances(video, positions, causal)
-        raw = {stream: np.where(np.isnan(d), self._calibration[stream][0], d) for stream, d in found.clips.items()}
-        unit = {stream: d / self._scale(stream) for stream, d in raw.items()}
-        local = self._local(unit["spatial"], unit["temporal"])
-        final = scoring.local * local + (1 - scoring.local) * unit["global"] ** scoring.power
-
-        def of_frames(clips: np.ndarray) -> np.ndarray:
-            scores = FrameScores(len(video), scoring.stride, causal)
-            scores.add(positions, clips[:, None])
-            return scores.result()
-
-        streams = {self.name: of_frames(final)} | {
-            f"{self.name}/{stream}": of_frames(raw[stream]) for stream in STREAMS
-        }
+        streams = self._streams(video, positions, scoring.stride, causal, found.clips)
         return Scores(streams, found.objects).check(video, self.name)
+
+    def calibrate(self, videos: list[Video]) -> list[Scores]:
+        """See `Calibrates`; with `settings.folds`, which a backbone that the run trains on all of it can't have."""
+        clips = self._calibrated.clips
+        of_folds = dict(list(clips[clips["source"] == FOLDS].groupby("video", sort=False)))
+        scored = []
+        for video in videos if of_folds else []:
+            positions = windows(len(video), self._settings.clip, self._settings.stride)
+            found = {stream: of_folds[video.id][stream].to_numpy() for stream in STREAMS}
+            streams = self._streams(video, positions, self._settings.stride, False, found)
+            scored.append(Scores(streams).check(video, self.name))
+        return scored
+
+    def _streams(
+        self, video: Video, positions: np.ndarray, stride: int, causal: bool, clips: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Scores of frames, float32 (T,) by stream, from the distances (C,) of clips."""
+        scoring, calibration = self._scoring, self._calibrated
+        raw = calibration.filled(clips)
+        final = calibration.score(raw, scoring.quantile, scoring.power, scoring.weights)
+        streams = {}
+        for name, values in {self.name: final, **{f"{self.name}/{s}": d for s, d in raw.items()}}.items():
+            scores = FrameScores(len(video), stride, causal)
+            scores.add(positions, values[:, None])
+            streams[name] = scores.result()
+        return streams
 
     def save(self, folder: Path) -> None:
         assert self._banks and self._features, "fit or load the detector before it is saved"
@@ -209,40 +154,51 @@ class VideoPatchCore:
             write_table(folder / f"{stream}-sources.parquet", self._sources[stream])
         parameters = sum(p.numel() for p in self._features.backbone.parameters())
         about = {"name": self.name, "bf16": self._bf16, "parameters": parameters, **self._identity()}
-        write_json(folder / "detector.json", {**about, "calibration": self._calibration})
+        self._calibrated.save(folder)
+        write_json(folder / "detector.json", about)
 
     def load(self, folder: Path) -> None:
-        about = read_about(folder, AboutVideoPatchCore, self._identity())
+        about = read_about(folder, About, self._identity())
         if self._settings.own:
             self._encoder = load_encoder(self._settings.encoder, folder)
         features = self._use(about.bf16)
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
         self._sources = {s: read_sources(folder / f"{s}-sources.parquet", len(self._banks[s])) for s in STREAMS}
-        self._calibration = about.calibration
+        self._calibration = Calibration.load(folder, self.name)
 
-    def _calibrate(self, videos: list[Video]) -> None:
-        """Keep the distances of held-out normal clips."""
-        found: dict[str, list[np.ndarray]] = {stream: [] for stream in STREAMS}
+    @property
+    def _calibrated(self) -> Calibration:
+        assert self._calibration is not None, "fit or load the detector before it scores"
+        return self._calibration
+
+    def _heldout(self, videos: list[Video]) -> pd.DataFrame:
+        """Distances of the clips of held-out normal footage."""
+        parts = []
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: held-out footage") as bar:
             for video in videos:
-                positions = windows(len(video), self._settings.clip, self._scoring.stride)
-                for stream, values in self._distances(video, positions, False).clips.items():
-                    found[stream].append(values)
+                positions = windows(len(video), self._settings.clip, self._settings.stride)
+                clips = self._distances(video, positions, False).clips
+                parts.append(pd.DataFrame({"video": video.id, "clip": np.arange(len(positions)), **clips}))
                 bar.update(len(video))
-        for stream, parts in found.items():
-            values = np.concatenate(parts)
-            values = np.sort(values[~np.isnan(values)])
-            if not len(values):
-                raise DataError(
-                    f"{self.name}/{stream}: no object was detected in held-out normal footage, so distances can't be "
-                    "calibrated: lower objects.tubes.confidence, or set objects.method=both"
-                )
-            self._calibration[stream] = values.tolist()
+        return pd.concat(parts, ignore_index=True).assign(source=HELDOUT)
 
-    def _scale(self, stream: str) -> float:
-        """The held-out normal distance that becomes 1."""
-        scale = float(np.quantile(self._calibration[stream], self._scoring.quantile))
-        return scale if scale > 0 else 1.0
+    def _folds(
+        self, videos: list[Video], clips: list[np.ndarray], folders: list[Path], seed: int
+    ) -> list[pd.DataFrame]:
+        """Distances of the clips (C, T) of each training video to memories that have not seen them; [] without folds.
+
+        An encoder that the run has trained on these videos has seen them all, so it leaves calibration to held-out
+        footage.
+        """
+        settings, found = self._settings, {}
+        if settings.own or not settings.folds:
+            return []
+        for stream in STREAMS:
+            memories = Memories(settings.coreset[stream], settings.shrinkage, settings.bank, seed)
+            found[stream] = fold_distances(videos, clips, folders, stream, memories, settings.folds, self.name)
+            if found[stream] is None:
+                return []
+        return [calibration_table(videos, found).assign(source=FOLDS)]
 
     def _distances(self, video: Video, positions: np.ndarray, causal: bool) -> Distances:
         assert self._features is not None, "fit or load the detector before it scores"
@@ -273,7 +229,7 @@ class VideoPatchCore:
         return table.assign(stream=f"{self.name}/{stream}", score=scores)
 
     def _local(self, spatial: np.ndarray, temporal: np.ndarray) -> np.ndarray:
-        """The local score of objects or clips from their distances in units of the calibration."""
+        """How unusual objects are, from their distances in units of normal ones: the order in which they are shown."""
         scoring = self._scoring
         return scoring.spatial * spatial**scoring.power + (1 - scoring.spatial) * temporal**scoring.power
 
@@ -298,14 +254,19 @@ class VideoPatchCore:
 
     @property
     def legend(self) -> str:
-        nearer = f"1 x is the distance that {100 * self._scoring.quantile:.4g} % of held-out normal clips stay below"
+        nearer = f"1 x is the distance that {100 * self._scoring.quantile:.4g} % of normal clips stay below"
         return f"Spatial: how an object looks, temporal: how it moves, global: the whole frame; {nearer}"
 
     def explain(self, video: Video, positions: Sequence[int]) -> list[list[Finding]]:
         """See `Explains`: each frame is the middle of a clip of its own, padded at the ends of the video."""
         assert self._features is not None, "fit or load the detector before it explains"
         memories = {
-            stream: Memory(f"{self.name}/{stream}", bank, self._sources[stream], self._scale(stream))
+            stream: Memory(
+                f"{self.name}/{stream}",
+                bank,
+                self._sources[stream],
+                self._calibrated.scale(stream, self._scoring.quantile),
+            )
             for stream, bank in self._banks.items()
         }
         grid, boxes = self._settings.patches.grid, self._boxes(video)

@@ -4,6 +4,7 @@ Beside each vector stands where it comes from, so that a score can be explained 
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,33 +96,68 @@ def read_sources(path: Path, count: int) -> pd.DataFrame:
     return table
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What `store` wrote of one stream of a video."""
+
+    folder: Path
+    vectors: np.ndarray  # float32 (N, D), memory-mapped; (0, 0) where the video has none
+    sources: pd.DataFrame  # a row for each tube or clip, with N / rows vectors each
+
+    @classmethod
+    def read(cls, folder: Path, stream: str) -> "Stored":
+        """Raises MissingArtifactError or DamagedArtifactError."""
+        if stream not in read_model(folder / "done.json", Done, made_by="train").streams:
+            return cls(folder, np.empty((0, 0), np.float32), pd.DataFrame({"clip": []}))
+        return cls(
+            folder, np.load(folder / f"{stream}.npy", mmap_mode="r"), pd.read_parquet(folder / f"{stream}.parquet")
+        )
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def each(self) -> int:
+        """Vectors of a source."""
+        return len(self.vectors) // max(len(self.sources), 1)
+
+    @property
+    def first_frames(self) -> np.ndarray:
+        """Number of the first frame of each source's clip, int64 (rows,)."""
+        return np.array([clip[0] for clip in self.sources["clip"]], np.int64)
+
+    def only(self, sources: np.ndarray) -> "Stored":
+        """The vectors of these sources, bool (rows,); in memory unless it is all of them."""
+        if sources.all():
+            return self
+        return Stored(self.folder, self.vectors[np.repeat(sources, self.each)], self.sources[sources])
+
+
 def choose(
-    folders: list[Path], stream: str, config: CoresetConfig, shrinkage: float | None, seed: int, name: str
+    stored: Sequence[Stored], stream: str, config: CoresetConfig, shrinkage: float | None, seed: int, name: str
 ) -> Chosen:
-    """The coreset of a stream's stored vectors, by Mahalanobis' distance with this `shrinkage`, by Euclid's with None.
+    """The coreset of a stream's vectors, by Mahalanobis' distance with this `shrinkage`, by Euclid's with None.
 
     Raises DataError, with the `name` of the detector, where no video has any.
     """
-    filled = [folder for folder in folders if stream in read_model(folder / "done.json", Done, made_by="train").streams]
+    filled = [one for one in stored if len(one)]
     if not filled:
         raise DataError(
             f"{name}/{stream}: no object was detected in any normal footage: lower objects.tubes.confidence, "
             "or set objects.method=both; `python src/show_objects.py` shows what was found"
         )
-    groups = [np.load(folder / f"{stream}.npy", mmap_mode="r") for folder in filled]
+    groups = [one.vectors for one in filled]
     matrix = None if shrinkage is None else whitening(groups, shrinkage)
     compared = groups
     if matrix is not None:
-        paths = [folder / f"{stream}.whitened.npy" for folder in filled]
+        paths = [one.folder / f"{stream}.whitened.npy" for one in filled]
         compared = [_whitened(group, matrix, path) for group, path in zip(groups, paths, strict=True)]
     entries = select_coreset(compared, config, seed, threads=0).indices
     starts = np.cumsum([0, *map(len, groups)])
     group = np.searchsorted(starts, entries, side="right") - 1
     places = list(zip(group, entries - starts[group], strict=True))
     vectors = np.stack([groups[g][row] for g, row in places])
-    tables = [pd.read_parquet(folder / f"{stream}.parquet") for folder in filled]
-    each = [len(vectors) // len(table) for vectors, table in zip(groups, tables, strict=True)]  # vectors of a source
-    rows = [tables[g].iloc[[row // each[g]]].assign(part=row % each[g]) for g, row in places]
+    rows = [filled[g].sources.iloc[[row // filled[g].each]].assign(part=row % filled[g].each) for g, row in places]
     return Chosen(vectors, pd.concat(rows, ignore_index=True), matrix)
 
 

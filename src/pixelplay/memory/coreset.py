@@ -39,6 +39,10 @@ class CoresetConfig(Settings):
         assert self.ratio is not None
         return max(1, round(self.ratio * available))
 
+    def at_most(self, available: int) -> "CoresetConfig":
+        """The same, where fewer vectors than the count are no cause for a warning."""
+        return self if self.count is None else self.model_copy(update={"count": min(self.count, available)})
+
 
 @dataclass(frozen=True)
 class Coreset:

@@ -7,6 +7,7 @@ many weights calls `process` once for each member, `align` once, and then only `
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -151,8 +152,10 @@ def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = No
 def align(processed: Mapping[str, Splits]) -> dict[str, Members]:
     """The streams' scores side by side, for each split that all of them have; videos in the first stream's order.
 
-    Raises DataError when two streams have different frames in such a split.
+    Of normal footage, which some detectors have more scores of than others (see `Calibrates`), what all have counts.
+    Raises DataError when two streams have different frames in another split.
     """
+    processed = _with_common_calibration(processed)
     (first, reference), *others = processed.items()
     shared = [split for split in reference if all(split in splits for _, splits in others)]
     for split in shared:
@@ -236,6 +239,25 @@ def _normalised(raw: Splits, member: MemberConfig) -> Splits:
     return result
 
 
+def _with_common_calibration(processed: Mapping[str, Splits]) -> dict[str, Splits]:
+    """The same streams, each with those frames of the split `calibration` alone that all of them have."""
+    every = [splits.get("calibration", {}) for splits in processed.values()]
+    common = {
+        video: reduce(np.intersect1d, [videos[video].frames for videos in every])
+        for video in every[0]
+        if all(video in videos for videos in every)
+    }
+
+    def kept(videos: Mapping[str, VideoScores]) -> dict[str, VideoScores]:
+        rows = {video: np.isin(videos[video].frames, frames) for video, frames in common.items() if len(frames)}
+        return {v: VideoScores(videos[v].frames[there], videos[v].scores[there]) for v, there in rows.items()}
+
+    others = {s: {k: v for k, v in splits.items() if k != "calibration"} for s, splits in processed.items()}
+    if not any(map(len, common.values())):
+        return others
+    return {s: splits | {"calibration": kept(processed[s]["calibration"])} for s, splits in others.items()}
+
+
 def _joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
     return np.concatenate([np.empty(0), *(one.scores for one in videos.values())])
 
@@ -254,8 +276,10 @@ def _side_by_side(processed: Mapping[str, Splits], split: str, reference: Mappin
 
 
 def _in_order_of(splits: Mapping[str, Members], m: int, own: Splits) -> Splits:
-    """Member m's scores in the order in which they were aligned; splits that the others lack as they are."""
-    return own | {split: members.by_video(members.scores[m]) for split, members in splits.items()}
+    """Member m's scores in the order in which they were aligned; normal footage, and splits that others do not have, as
+    they are.
+    """
+    return own | {split: one.by_video(one.scores[m]) for split, one in splits.items() if split != "calibration"}
 
 
 def _raw_scores(tables: dict[str, pd.DataFrame], config: FusionConfig) -> dict[str, Splits]:

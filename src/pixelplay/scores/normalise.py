@@ -101,6 +101,37 @@ def z_score(reference: np.ndarray, config: NormaliseConfig) -> Map:
     return lambda scores: (scores - centre) / scale
 
 
+def calibrated_minmax(reference: np.ndarray, config: NormaliseConfig) -> Map:
+    """Smallest reference score to 0, the `config.quantile` of them to 1, clipped to [0, 1]; see `unit`."""
+    return unit(reference, config.quantile)
+
+
+def unit(reference: np.ndarray, quantile: float) -> Map:
+    """(x - min) / (q - min) clipped to [0, 1], where q is that quantile, in [0, 1], of the reference.
+
+    Where both are the same number, the map is its own limit: 1 above that number and 0 elsewhere.
+    """
+    low, high = reference.min(), np.quantile(reference, quantile)
+    if low == high:
+        return lambda scores: (scores > high).astype(np.float64)
+    return lambda scores: np.clip(_to_unit(scores, low, high), 0.0, 1.0)
+
+
+def calibrated_tail(reference: np.ndarray, config: NormaliseConfig) -> Map:
+    """How rare a score is among R normal ones, in [0, 1]: log p / log `config.rarest`, at most 1.
+
+    p = (1 + references at or above the score) / (R + 1) is its conformal p-value; with few references it stays above
+    `config.rarest`, and no score reaches 1. Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005.
+    """
+    ordered, count = np.sort(reference), len(reference)
+
+    def tail(scores: np.ndarray) -> np.ndarray:
+        p = (1 + count - np.searchsorted(ordered, scores, side="left")) / (count + 1)
+        return np.minimum(np.log(p) / np.log(config.rarest), 1.0)
+
+    return tail
+
+
 def _fitted(config: NormaliseConfig, reference: np.ndarray, heldout: np.ndarray) -> Map:
     if config.method in FITTED_ON_SCORES:
         if not reference.size:
@@ -144,4 +175,6 @@ FITTED_ON_SCORES: dict[str, Callable[[np.ndarray, NormaliseConfig], Map]] = {
 FITTED_ON_NORMAL: dict[str, Callable[[np.ndarray, NormaliseConfig], Map]] = {
     "calibrated": robust_z,
     "calibrated_z": z_score,
+    "calibrated_minmax": calibrated_minmax,
+    "calibrated_tail": calibrated_tail,
 }

@@ -88,15 +88,18 @@ class Step:
     record: Path
     inputs: str
     before: tuple[str, ...]  # splits of the rows that the steps before it wrote
+    folds: list[tuple[str, Video]]  # training footage that a detector may have scored in folds: see `Calibrates`
 
 
 def steps(config: Config, name: str, index: Index) -> list[Step]:
     files, key = RunFiles.of(config), inputs(config, name, index)
     real = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     pseudo = [("pseudo", video) for video in index.pseudo]
+    folds = [("calibration", video) for video in index.fit]
+    after = fingerprint(key, index.pseudo_key)
     return [
-        Step(real, files.record(f"score-{name}"), key, ()),
-        Step(pseudo, files.record(f"score-{name}-pseudo"), fingerprint(key, index.pseudo_key), ("test", "calibration")),
+        Step(real, files.record(f"score-{name}"), key, (), folds),
+        Step(pseudo, files.record(f"score-{name}-pseudo"), after, ("test", "calibration"), []),
     ]
 
 
@@ -128,6 +131,8 @@ def _score(config: Config, name: str, index: Index) -> None:
 
 def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) -> None:
     """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
+    from pixelplay.detectors.base import Calibrates
+
     parts = files.scores(name).parent / f".{name}.parts-{step.inputs}"
     for old in parts.parent.glob(f".{escape(name)}.parts-{KEYS}"):
         if old != parts:
@@ -145,6 +150,10 @@ def _score_step(detector: "Detector", files: RunFiles, name: str, step: Step) ->
             tables.append(found[0])
             objects += found[1:]
             bar.update(len(video))
+    if step.folds and isinstance(detector, Calibrates):
+        videos = [video for _, video in step.folds]
+        scored = zip(videos, detector.calibrate(videos), strict=False)  # none, or all of them
+        tables += [_table("calibration", video, scores.streams) for video, scores in scored]
     if objects:
         write_table(files.object_scores(name), pd.concat(objects, ignore_index=True))
     else:
@@ -173,7 +182,8 @@ def _has_rows(files: RunFiles, name: str, done: list[Step], others: Collection[s
 
 def _require_rows(files: RunFiles, name: str, done: list[Step], others: Collection[str] = ()) -> None:
     """Raise for tables that can't be read, or hold not just what the steps have scored; rows of `others` are free."""
-    read_rows(files.scores(name), [one for step in done for one in step.videos], name, also=others)
+    videos, folds = ([one for step in done for one in getattr(step, part)] for part in ("videos", "folds"))
+    read_rows(files.scores(name), videos, name, also=others, optional=folds)
     if files.object_scores(name).exists():
         read_table(files.object_scores(name), made_by="score")
 

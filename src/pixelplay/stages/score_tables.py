@@ -27,8 +27,9 @@ def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
 
     Raises MissingArtifactError, or DamagedArtifactError for other rows and for scores that are not finite.
     """
-    videos = [one for step in score.steps(config, name, index) for one in step.videos]
-    return read_rows(RunFiles.of(config).scores(name), videos, name)
+    todo = score.steps(config, name, index)
+    videos, folds = ([one for step in todo for one in getattr(step, part)] for part in ("videos", "folds"))
+    return read_rows(RunFiles.of(config).scores(name), videos, name, optional=folds)
 
 
 def read_fused(config: Config, index: Index) -> pd.DataFrame:
