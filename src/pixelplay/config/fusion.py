@@ -110,6 +110,7 @@ class FusionConfig(Settings):
 
     method: FusionMethod
     power: Power
+    judges: bool  # leave out members that `pixelplay.ablation.judges` rejects
     restored: RestoredConfig
     external: list[ExistingFile]  # CSVs in submission format; each joins as the stream called like the file's stem
     default: MemberConfig  # for a detector that `members` does not name

@@ -82,6 +82,11 @@ class RunFiles:
         return self.outputs / "fused.parquet"
 
     @property
+    def fusion_members(self) -> Path:
+        """A row per candidate for the fusion: whether the judges left it out, and why."""
+        return self.outputs / "fusion_members.csv"
+
+    @property
     def metrics(self) -> Path:
         return self.outputs / "metrics.json"
 

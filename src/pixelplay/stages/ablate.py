@@ -22,6 +22,7 @@ from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.stages import fuse, prepare, score
+from pixelplay.stages.members import candidates, read_members
 from pixelplay.stages.pseudo import kinds_of_clips
 from pixelplay.videos.index import Index
 
@@ -104,13 +105,16 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
     from pixelplay.ablation.tables import ablate
 
     streams = fuse.streams_of(config, index)
-    members, fusion = fuse.members_of(config, streams)
+    members, fusion = candidates(config, streams)
+    chosen = read_members(config)
+    members = {stream: members[stream] for stream in chosen["member"][~chosen["left_out"]]}
     external = [stream for stream in members if stream in fusion.external_files]
     planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
     compared = _compared(config, fusion, [stream for stream in members if stream not in external])
     truths, remarks = _truths(config, files, index)
     result = ablate(Bench(planted, truths, fuse.weights_of(config, index)), compared, list(planted), config.ablate)
-    told = [*introduction(result, truths, config.ablate, external), *remarks]
+    left_out = [f"Left out of the fusion: {why}." for why in chosen["why"][chosen["left_out"]]]
+    told = [*introduction(result, truths, config.ablate, external), *left_out, *remarks]
     _clear(files)
     for name, table in result.tables.items():
         outputs.append(files.ablation / f"{name}.csv")
@@ -167,7 +171,8 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
 def _as_file(chosen: FusionConfig, fusion: FusionConfig, external: list[str]) -> str:
     """The chosen fusion, in which external files keep what they have."""
     kept = {stream: member_of(stream, fusion) for stream in external}
-    return fusion_file.to_text(chosen.model_copy(update={"members": {**chosen.members, **kept}}))
+    members = {**chosen.members, **kept}  # which are chosen already
+    return fusion_file.to_text(chosen.model_copy(update={"members": members, "judges": False}))
 
 
 def _summary(files: RunFiles) -> Path:

@@ -23,7 +23,6 @@ from pixelplay.scores.fuse import (
     FUSED,
     FrameWeights,
     compose,
-    detector_of,
     fuse,
     member_of,
     process,
@@ -33,6 +32,7 @@ from pixelplay.scores.fuse import (
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
 from pixelplay.stages import prepare, restoring, score
+from pixelplay.stages.members import candidates, judge_members
 from pixelplay.stages.score_tables import read_scores
 from pixelplay.videos.index import Index
 
@@ -52,7 +52,8 @@ def run(config: Config) -> None:
         return
     score.require_scored(config, index)
     require_writable(files.submission.parent, "paths.submissions")
-    with recorded(files.record("fuse"), _key(config, index), [files.fused, files.submission]):
+    outputs = [files.fused, files.submission, files.fusion_members]
+    with recorded(files.record("fuse"), _key(config, index), outputs):
         _fuse(config, files, index)
 
 
@@ -63,9 +64,16 @@ def inputs(config: Config, index: Index) -> str:
     read = list(config.fusion.external)
     if _counts_frames(config.fusion) and files.restoration.is_file():
         read.append(files.restoration)
-    modules = ("pixelplay.scores.fuse", "pixelplay.scores.submission", "pixelplay.scores.restored")
+    judged = (index.pseudo_key, config.ablate.metric, config.ablate.draws, config.ablate.seed)
+    modules = (
+        "pixelplay.scores.fuse",
+        "pixelplay.scores.submission",
+        "pixelplay.scores.restored",
+        "pixelplay.ablation.judges",
+    )
     code = [code_version(__name__, follow=False), *map(code_version, modules)]
-    return fingerprint(scores, config.fusion.model_dump(), _contents(read), str(files.submission), code)
+    fusion = (config.fusion.model_dump(), judged if config.fusion.judges else None)
+    return fingerprint(scores, fusion, _contents(read), str(files.submission), code)
 
 
 def is_fused(config: Config, index: Index) -> bool:
@@ -110,21 +118,6 @@ def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
     }
 
 
-def members_of(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
-    """Those of the run's streams that are fused, and the fusion without members of other runs.
-
-    A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
-    its only stream. Raises DataError for a member that is no stream of its detector.
-    """
-    fusion = _of_this_run(config)
-    sources = [*config.detectors, *fusion.external_files]
-    members = [*fusion.members, *(name for name in sources if not _named(name, fusion))]
-    lacking = [stream for stream in members if stream not in streams]
-    if lacking:
-        raise DataError(f"fusion.members.{lacking[0]}: no such stream; streams of this run: {', '.join(streams)}")
-    return {stream: streams[stream] for stream in members}, fusion
-
-
 def weights_of(config: Config, index: Index) -> FrameWeights:
     """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
 
@@ -154,8 +147,11 @@ def submitted_frames(index: Index) -> list[tuple[str, int]]:
 
 def _fuse(config: Config, files: RunFiles, index: Index) -> None:
     streams = streams_of(config, index)
-    members, fusion = members_of(config, streams)
+    members, fusion = candidates(config, streams)
     weights = weights_of(config, index)
+    kept = judge_members(config, index, streams, list(members), fusion, weights)
+    members = {stream: members[stream] for stream in kept}
+    fusion = fusion.model_copy(update={"members": {s: m for s, m in fusion.members.items() if s in members}})
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
         to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion), weights))
@@ -181,19 +177,5 @@ def _tell_unfused(members: dict[str, pd.DataFrame], fused: pd.DataFrame) -> None
             log.info(f"fuse: no fused scores of split={split}, which {', '.join(without)} has not")
 
 
-def _of_this_run(config: Config) -> FusionConfig:
-    """The fusion without members of detectors that are no part of this run; says which those are."""
-    sources = {*config.detectors, *config.fusion.external_files}
-    present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}
-    left_out = sorted(set(config.fusion.members) - set(present))
-    if left_out:
-        log.info(f"fuse: without {', '.join(left_out)}: no detector of this run gives them")
-    return config.fusion.model_copy(update={"members": present})
-
-
 def _counts_frames(fusion: FusionConfig) -> bool:
     return fusion.restored.weight < 1
-
-
-def _named(detector: str, fusion: FusionConfig) -> bool:
-    return any(detector_of(stream) == detector for stream in fusion.members)

@@ -1,0 +1,111 @@
+"""Which members a fusion is better off without, by two judges that need no labels and neither of which decides alone.
+
+Planted anomalies: the fusion finds them better without the member, by more than the standard error of that gain.
+Normal footage: most of the variance of the member's scores lies between videos rather than within them (Fisher's
+correlation ratio), so it says above all which video a frame is from, for instance how crowded that is.
+A member that both reject is left out, the most harmful first; then the rest is judged again, since members that see
+the same thing stand in for each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.ablation.bench import Bench, Truth
+from pixelplay.ablation.measure import METRICS, measured
+from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.scores.fuse import FrameWeights, process
+from pixelplay.scores.table import VideoScores, by_split
+
+SPLIT = "pseudo"
+MOST = 0.5  # of the variance of normal scores that may lie between videos
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judges say of one member, when it was left out, or at the end."""
+
+    member: str
+    gain: float  # of the fusion without it, on planted anomalies; NaN for the last member
+    error: float  # standard error of that
+    between: float  # share of the variance of its normal scores that lies between videos; NaN with fewer than two
+    videos: int  # normal videos with scores
+    left_out: bool = False
+
+    @property
+    def rejected(self) -> bool:
+        """By both; a judge that has nothing to go by rejects nothing."""
+        return bool(self.gain > self.error and self.between > MOST)
+
+    def told(self, metric: str) -> str:
+        """Why it was left out, or kept."""
+        gain = f"without it the {metric.upper()} on planted anomalies is {self.gain:+.3f} ± {self.error:.3f}"
+        if np.isnan(self.between):
+            normal = f"{self.videos} normal video(s) are too few to judge how it differs between videos"
+        else:
+            normal = f"{self.between:.0%} of the variance of its normal scores lies between {self.videos} videos"
+        return f"{self.member}: {gain if np.isfinite(self.gain) else 'the only member'}; {normal}"
+
+
+def judge(
+    streams: Mapping[str, pd.DataFrame], truth: Truth, fusion: FusionConfig, config: AblateConfig, weights: FrameWeights
+) -> list[Verdict]:
+    """A verdict on each member of the fusion, in its order.
+
+    streams: scores tables with planted anomalies and normal footage; `fusion.members` names every member, and all of
+    them have scores of the truth's frames. weights: as `process` takes them.
+    """
+    bench = Bench(streams, {SPLIT: truth}, weights)
+    between = {s: between_videos(_normal(streams[s], fusion, s, weights)) for s in fusion.members}
+    verdicts: dict[str, Verdict] = {}
+    left = fusion
+    while True:
+        now = {s: Verdict(s, *_gain(bench, left, s, config), *between[s]) for s in _weighing(left)}
+        worst = max((v for v in now.values() if v.rejected), key=lambda v: v.gain, default=None)
+        if worst is None or len(now) < 2:
+            return [{**verdicts, **now}[s] for s in fusion.members if s in verdicts or s in now]
+        verdicts[worst.member] = replace(worst, left_out=True)
+        left = _without(left, worst.member)
+
+
+def between_videos(videos: Sequence[np.ndarray]) -> tuple[float, int]:
+    """Share of the variance of scores (T,) that lies between the videos, in [0, 1], and how many videos there are.
+
+    NaN with fewer than two, and 0 where all scores are alike. R. A. Fisher, *Statistical Methods for Research Workers*,
+    1925.
+    """
+    if len(videos) < 2:
+        return float("nan"), len(videos)
+    every = np.concatenate(list(videos))
+    total = float(np.square(every - every.mean()).sum())
+    between = sum(len(one) * (one.mean() - every.mean()) ** 2 for one in videos)
+    return (float(between / total) if total > 0 else 0.0), len(videos)
+
+
+def _normal(table: pd.DataFrame, fusion: FusionConfig, stream: str, weights: FrameWeights) -> list[np.ndarray]:
+    """The member's processed scores of normal footage, by video."""
+    normal: dict[str, VideoScores] = process(by_split(table), fusion.members[stream], weights).get("calibration", {})
+    return [one.scores for one in normal.values()]
+
+
+def _gain(bench: Bench, fusion: FusionConfig, out: str, config: AblateConfig) -> tuple[float, float]:
+    """What the fusion gains without a member, and the standard error of that."""
+    if len(_weighing(fusion)) < 2:
+        return float("nan"), float("nan")
+    with_it, without = (
+        measured(bench.scores(one, SPLIT), bench.truths[SPLIT], config.draws, config.seed)
+        for one in (fusion, _without(fusion, out))
+    )
+    gain, error = without.gain_over(with_it)
+    at = METRICS.index(config.metric)
+    return float(gain[at]), float(error[at])
+
+
+def _weighing(fusion: FusionConfig) -> list[str]:
+    return [stream for stream, member in fusion.members.items() if member.weight > 0]
+
+
+def _without(fusion: FusionConfig, out: str) -> FusionConfig:
+    return fusion.model_copy(update={"members": {s: m for s, m in fusion.members.items() if s != out}})
