@@ -22,6 +22,7 @@ from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactE
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, pseudo, report, restoring, score, status, train
+from pixelplay.stages.members import members_of
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth, save_truth
 from pixelplay.videos.video import Video
@@ -275,7 +276,7 @@ def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_writt
     assert chosen.members["old"].weight == 3.0
     assert chosen.members["conv_ae"].weight + chosen.members["st_ae"].weight == pytest.approx(2)
     fuse.run(config.model_copy(update={"fusion": chosen, "fusion_file": RunFiles.of(config).chosen_fusion}))
-    assert set(fuse.members_of(config, fuse.streams_of(config, index))[0]) == {"conv_ae", "st_ae", "old"}
+    assert set(members_of(config, index, fuse.streams_of(config, index), {})[0]) == {"conv_ae", "st_ae", "old"}
 
 
 def test_a_fusion_of_one_member_has_tables_but_no_weights_to_search(run: Run):

@@ -39,6 +39,11 @@ T = 24  # frames of a clip
 
 
 @cache
+SHARES = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}
+PARTS = ",".join(f"videopatchcore/{n}:{{weight:{share},normalise:{{method:minmax}}}}" for n, share in SHARES.items())
+COMPOSITE = f"+fusion.composites.videopatchcore={{method:power_mean,power:4.0,streams:{{{PARTS}}}}}"
+
+
 def fusion_of(*overrides: str) -> FusionConfig:
     return load_config(["experiment=tiny", *overrides]).fusion
 
@@ -256,7 +261,7 @@ def test_a_change_replaces_what_it_names_in_every_member_and_leaves_the_rest():
 
 
 def test_a_composite_is_smoothed_in_its_parts_once_and_normalised_as_a_whole():
-    fusion = named(fusion_of(), ["videopatchcore"])
+    fusion = named(fusion_of(COMPOSITE), ["videopatchcore"])
     (smooth,) = smoothings(fusion, [{"method": "median"}])
     parts = smooth.fusion.composites["videopatchcore"].streams.values()
     assert {part.smooth.method for part in parts} == {"median"}
@@ -271,7 +276,7 @@ def test_a_composite_is_composed_anew_where_its_parts_are_processed_in_another_w
     parts = [f"videopatchcore/{part}" for part in ("spatial", "temporal", "global")]
     streams = {part: noisy(truth, 1, seed) for seed, part in enumerate(parts)}
     tables = {s: table_of(s, truth, v) for s, v in {**streams, "videopatchcore": np.zeros(len(truth))}.items()}
-    bench, fusion = Bench(tables, {"pseudo": truth}, {}), named(fusion_of(), ["videopatchcore"])
+    bench, fusion = Bench(tables, {"pseudo": truth}, {}), named(fusion_of(COMPOSITE), ["videopatchcore"])
     (unsmoothed,) = smoothings(fusion, [{"method": "none"}])
     unit = [(s - s.min()) / (s.max() - s.min()) for s in (np.float32(streams[p]).astype(float) for p in parts)]
     whole = (0.49 * unit[0] ** 4 + 0.21 * unit[1] ** 4 + 0.3 * unit[2] ** 4) ** 0.25

@@ -26,14 +26,15 @@ from pixelplay.scores.table import by_split
 Row = tuple[str, str, int, float]  # split, video, frame, score
 
 
+UNUSED = {"bounds": [-1.0, 4.0], "quantile": 0.999, "rarest": 0.001}  # by the methods of these tests
+
+
 def member(
     weight: float = 1.0, normalise: str = "none", smooth: str = "none", window: int = 1, scope: str = "all"
 ) -> MemberConfig:
     return MemberConfig(
         weight=weight,
-        normalise=NormaliseConfig(
-            method=normalise, low=0.0, high=100.0, scope=scope, clip=None, quantile=0.999, rarest=0.001
-        ),
+        normalise=NormaliseConfig(method=normalise, low=0.0, high=100.0, scope=scope, clip=None, **UNUSED),
         smooth=SmoothConfig(method=smooth, window=window, sigma=1.0, decay=0.5, polynomial=0),
     )
 

@@ -127,7 +127,7 @@ def test_only_changed_contents_of_external_files_make_the_stage_run_again(run: R
 
 
 def test_planted_anomalies_are_fused_and_new_ones_make_the_stage_run_again_but_change_nothing_else(run: Run):
-    config = run(*PLAIN, *MINMAX)
+    config = run(*PLAIN, *MINMAX, "fusion.judges=false")
     fuse.run(config)
     index, before = prepare.load_index(config), fused_table(config)
     inputs = fuse.inputs(config, index)
@@ -145,6 +145,8 @@ def test_planted_anomalies_are_fused_and_new_ones_make_the_stage_run_again_but_c
     index.save(RunFiles.of(config).index)
     record_scores(config, index, "conv_ae")
     assert fuse.pending(config) and fuse.inputs(config, index) == inputs
+    judged = run(*PLAIN, *MINMAX)  # whose choice of members they decide
+    assert fuse.inputs(judged, index) != fuse.inputs(judged, replace(index, pseudo_key="other"))
     fuse.run(config)
     after = fused_table(config)
     assert after.query("split == 'pseudo' and stream == 'fused'")["score"].tolist() == [0.0, 0.25, 1.0]

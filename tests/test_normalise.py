@@ -21,7 +21,8 @@ SHIFTS = st.floats(-1e3, 1e3)
 
 
 def config(method: str, low: float = 0.0, high: float = 100.0, clip: list[float] | None = None) -> NormaliseConfig:
-    return NormaliseConfig(method=method, low=low, high=high, scope="all", clip=clip, quantile=0.9, rarest=0.01)
+    others = {"scope": "all", "bounds": [-1.0, 4.0], "quantile": 0.9, "rarest": 0.01}
+    return NormaliseConfig(method=method, low=low, high=high, clip=clip, **others)
 
 
 def test_every_method_of_the_config_has_its_function() -> None:
@@ -87,6 +88,12 @@ def test_the_standard_deviation_is_the_scale_when_the_mad_is_zero(method: str, h
     calibration, other = (reference, None) if heldout else (None, reference)
     result = normalise(np.array([5.0, 8.0]), calibration, config(method), other)
     np.testing.assert_allclose(result, [0, np.sqrt(3)])
+
+
+def test_clipped_z_by_hand() -> None:
+    # Mean 5, standard deviation sqrt(5).
+    result = normalise(np.array([0.0, 5.0, 5 + 5**0.5, 50.0]), np.array([2.0, 4, 6, 8]), config("clipped_z"))
+    np.testing.assert_allclose(result, [-1, 0, 1, 4])
 
 
 def test_calibrated_minmax_by_hand() -> None:
@@ -172,7 +179,12 @@ def test_an_overflow_is_an_error_and_no_wrong_number() -> None:
 @settings(deadline=None)
 def test_order_is_strictly_kept_where_nothing_is_clipped(scores: np.ndarray, calibration: np.ndarray) -> None:
     distinct = np.unique(scores)
-    for method in set(METHODS) - {"calibrated_minmax", "calibrated_tail"}:  # percentile from 0 to 100 clips nothing
+    clipped = {"clipped_z", "calibrated_minmax", "calibrated_tail"}
+    for method in set(METHODS) - clipped:  # percentile from 0 to 100 clips nothing
+        "clipped_z",
+        "calibrated_minmax",
+        "calibrated_tail",
+    }:  # percentile from 0 to 100 clips nothing
         assert (np.diff(normalise(distinct, calibration, config(method))) > 0).all()
 
 

@@ -113,19 +113,6 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
-    def _members_known(self) -> "Config":
-        """A fusion may name members of other runs, but none that exists nowhere."""
-        here = [*self.detectors, *self.fusion.external_files]
-        known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
-        for stream in self.fusion.members:
-            name = stream.partition("/")[0]
-            if name not in known:
-                raise ConfigError(
-                    f"fusion.members.{stream}: no such detector or external file; {alternatives(name, here)}"
-                )
-        return self
-
-    @model_validator(mode="after")
     def _changes_possible(self) -> "Config":
         self.ablate.check_over(self.fusion)
         return self

@@ -11,6 +11,7 @@ from pixelplay.config.settings import ExistingFile, NonNegative, Positive, Setti
 FUSED = "fused"  # the stream that holds the fused scores
 
 
+Bounds = Annotated[list[float], Field(min_length=2, max_length=2)]
 Quantile = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -25,22 +26,25 @@ class NormaliseConfig(Settings):
         "robust_z",
         "calibrated",
         "calibrated_z",
+        "clipped_z",
         "calibrated_minmax",
         "calibrated_tail",
     ]
     low: Annotated[float, Field(ge=0, le=100)]  # percentiles, for `percentile`
     high: Annotated[float, Field(ge=0, le=100)]
+    bounds: Bounds  # of the z of `clipped_z`
     quantile: Quantile  # of held-out normal scores, which `calibrated_minmax` brings to 1
     rarest: Annotated[float, Field(gt=0, lt=1)]  # share of normal scores: `calibrated_tail` is 1 there
     scope: Literal["all", "video"]  # learn from all videos at once, or from each for itself
-    clip: Annotated[list[float], Field(min_length=2, max_length=2)] | None  # bounds of the normalised scores
+    clip: Bounds | None  # bounds of the normalised scores, whatever the method
 
     @model_validator(mode="after")
     def _ordered(self) -> "NormaliseConfig":
         if self.low >= self.high:
             raise ValueError(f"low={self.low} must be below high={self.high}")
-        if self.clip and self.clip[0] >= self.clip[1]:
-            raise ValueError(f"clip={self.clip}: the first bound must be below the second")
+        for name, bounds in (("clip", self.clip), ("bounds", self.bounds)):
+            if bounds and bounds[0] >= bounds[1]:
+                raise ValueError(f"{name}={bounds}: the first bound must be below the second")
         return self
 
 

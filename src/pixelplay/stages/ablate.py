@@ -22,7 +22,7 @@ from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.stages import fuse, prepare, score
-from pixelplay.stages.members import candidates, read_members
+from pixelplay.stages.members import members_of
 from pixelplay.stages.pseudo import kinds_of_clips
 from pixelplay.videos.index import Index
 
@@ -105,15 +105,13 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
     from pixelplay.ablation.tables import ablate
 
     streams = fuse.streams_of(config, index)
-    members, fusion = candidates(config, streams)
-    chosen = read_members(config)
-    members = {stream: members[stream] for stream in chosen["member"][~chosen["left_out"]]}
+    members, fusion, judged = members_of(config, index, streams, fuse.weights_of(config, index))
     external = [stream for stream in members if stream in fusion.external_files]
     planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
     compared = _compared(config, fusion, [stream for stream in members if stream not in external])
     truths, remarks = _truths(config, files, index)
     result = ablate(Bench(planted, truths, fuse.weights_of(config, index)), compared, list(planted), config.ablate)
-    left_out = [f"Left out of the fusion: {why}." for why in chosen["why"][chosen["left_out"]]]
+    left_out = [f"Left out of the fusion: {why}." for why in judged["why"][judged["left_out"]]]
     told = [*introduction(result, truths, config.ablate, external), *left_out, *remarks]
     _clear(files)
     for name, table in result.tables.items():

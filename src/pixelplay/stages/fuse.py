@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pixelplay.artifacts import damaged, is_current, recorded, write_table, write_text
+from pixelplay.artifacts import csv_text, damaged, is_current, recorded, write_table, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError
@@ -32,7 +32,7 @@ from pixelplay.scores.fuse import (
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
 from pixelplay.stages import prepare, restoring, score
-from pixelplay.stages.members import candidates, judge_members
+from pixelplay.stages.members import members_of
 from pixelplay.stages.score_tables import read_scores
 from pixelplay.videos.index import Index
 
@@ -147,11 +147,11 @@ def submitted_frames(index: Index) -> list[tuple[str, int]]:
 
 def _fuse(config: Config, files: RunFiles, index: Index) -> None:
     streams = streams_of(config, index)
-    members, fusion = candidates(config, streams)
     weights = weights_of(config, index)
-    kept = judge_members(config, index, streams, list(members), fusion, weights)
-    members = {stream: members[stream] for stream in kept}
-    fusion = fusion.model_copy(update={"members": {s: m for s, m in fusion.members.items() if s in members}})
+    members, fusion, judged = members_of(config, index, streams, weights)
+    write_text(files.fusion_members, csv_text([list(judged), *judged.itertuples(index=False)]))
+    for row in judged[judged["left_out"]].itertuples():
+        log.warning(f"fuse: left out {row.why} (fusion.judges=false keeps every member)")
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
         to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion), weights))

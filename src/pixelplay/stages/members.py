@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import csv_text, read_csv, write_text
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError
 from pixelplay.run.files import RunFiles
@@ -17,7 +16,7 @@ from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {"member": str, "weight": float, "left_out": bool, "why": str}
+COLUMNS = ("member", "weight", "left_out", "why")
 
 
 def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
@@ -35,33 +34,20 @@ def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
     return {stream: streams[stream] for stream in members}, fusion
 
 
-def judge_members(
-    config: Config,
-    index: Index,
-    streams: dict[str, pd.DataFrame],
-    members: Sequence[str],
-    fusion: FusionConfig,
-    weights: FrameWeights,
-) -> list[str]:
-    """The members to fuse; which they are, and why others are left out, is written to fusion_members.csv and logged.
+def members_of(
+    config: Config, index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
+) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
+    """The streams that are fused, the fusion of them, and the judges' table: a row per candidate, as `COLUMNS`.
 
-    Those that have no scores of planted anomalies, such as external files, are kept.
+    Candidates without scores of planted anomalies, such as external files, are kept. Raises as `candidates`.
     """
-    verdicts = _verdicts(config, index, streams, members, fusion, weights)
-    rows = [
-        (m, member_of(m, fusion).weight, m in verdicts and verdicts[m][0], verdicts[m][1] if m in verdicts else "")
-        for m in members
-    ]
-    write_text(RunFiles.of(config).fusion_members, csv_text([list(COLUMNS), *rows]))
-    for member, _, left_out, why in rows:
-        if left_out:
-            log.warning(f"fuse: left out {member}: {why} (fusion.judges=false keeps every member)")
-    return [member for member, _, left_out, _ in rows if not left_out]
-
-
-def read_members(config: Config) -> pd.DataFrame:
-    """What `judge_members` wrote: raises Missing- or DamagedArtifactError."""
-    return read_csv(RunFiles.of(config).fusion_members, COLUMNS, made_by="fuse")
+    members, fusion = candidates(config, streams)
+    verdicts = _verdicts(config, index, streams, list(members), fusion, weights)
+    rows = [(m, member_of(m, fusion).weight, *verdicts.get(m, (False, ""))) for m in members]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    kept = {m: members[m] for m in table["member"][~table["left_out"].astype(bool)]}
+    named = {stream: member for stream, member in fusion.members.items() if stream in kept}
+    return kept, fusion.model_copy(update={"members": named}), table
 
 
 def _verdicts(
