@@ -57,12 +57,14 @@ def find_root(config: DatasetConfig, layout: ModuleType | None = None) -> Path:
                 return found[0]
     tried = ", ".join(str(root) for root in roots) or "nowhere (dataset.candidates is empty)"
     missing = "no such folder" if not any(root.exists() for root in roots) else "no data set of this layout in"
-    download = getattr(layout, "DOWNLOAD", "")
-    unpacked = config.candidates[-1] if download and config.candidates else "FOLDER"
+    download = getattr(layout, "DOWNLOAD", None)
+    get = ""
+    if download and config.candidates:
+        get = f"  where there is internet:  {download}\n"
+        get += f"  then:                     dataset.root={config.candidates[-1]}\n"
     raise DataError(
-        f"data set {config.name!r} not found: {missing}: {tried}\n"
-        + (f"  where there is internet:  {download}\n" if download else "")
-        + f"  then:                     dataset.root={unpacked}; expected layout:\n{layout.EXPECTED}"
+        f"data set {config.name!r} not found: {missing}: {tried}\n{get}"
+        f"  where it is already:      dataset.root=FOLDER; expected layout:\n{layout.EXPECTED}"
     )
 
 
