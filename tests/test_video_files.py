@@ -16,9 +16,9 @@ from pixelplay.errors import FootageError
 from pixelplay.videos.cache import CachedVideo, FrameCache
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
 from pixelplay.videos.packets import frame_numbers, scan
-from pixelplay.videos.sources import Frame
+from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame
 from pixelplay.videos.video import Video
-from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
+from pixelplay.videos.video_file import VideoFile
 
 MILLISECONDS = Fraction(1, 1000)
 DAMAGED = "damaged (Invalid data found when processing input)"
