@@ -1,7 +1,9 @@
 """Both of Kaggle's mount layouts: the competition, data sets of any owner, and the notebook's cells that find them."""
 
 import re
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +85,15 @@ def test_the_experiment_finds_the_competition_s_frames_by_itself(tmp_path: Path,
 # --- the notebook's first cells -------------------------------------------------------------------------------------
 
 
+def code_cells() -> list[str]:
+    notebook = nbformat.read(ROOT / "notebooks/04_submit_from_kaggle.ipynb", as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def first_cells(kaggle: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the cells that find everything define, where /kaggle is `kaggle`."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    notebook = nbformat.read(ROOT / "notebooks/04_submit_from_kaggle.ipynb", as_version=4)
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    code = code_cells()
     assert 'Path("/kaggle")' in code[0]
     names: dict[str, Any] = {}
     for source in code[:2]:
@@ -166,3 +172,58 @@ def test_without_the_repository_the_notebook_says_so(session: Path, monkeypatch:
         FileNotFoundError, match=re.escape(f"repository not attached: no src/pixelplay below {session}")
     ):
         first_cells(session, monkeypatch)
+
+
+# --- packages -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the cell that checks packages is given: a repository that needs one more; pip installs into `site`."""
+    repository, site = tmp_path / "repository", tmp_path / "site"
+    shutil.copytree(ROOT / "src", repository / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    project = (ROOT / "pyproject.toml").read_text()
+    (repository / "pyproject.toml").write_text(
+        project.replace("\ndependencies = [", '\ndependencies = ["absent-one>=2",')
+    )
+    monkeypatch.setenv("PIP_TARGET", str(site))  # nothing is installed into the environment that runs the tests
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.chdir(tmp_path)
+    return {"REPOSITORY": repository, "WHEELS": None, "WORK": tmp_path, "sys": sys}
+
+
+def check_packages(names: dict[str, Any]) -> None:
+    source = next(cell for cell in code_cells() if "src/environment.py" in cell)
+    exec("\n".join(line for line in source.splitlines() if not line.startswith("%")), names)
+
+
+def write_wheel(folder: Path) -> None:
+    """The package absent-one 2.0, which has one empty module."""
+    folder.mkdir()
+    info = "absent_one-2.0.dist-info"
+    files = {
+        "absent_one.py": "",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: absent-one\nVersion: 2.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(folder / "absent_one-2.0-py3-none-any.whl", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+
+
+def test_of_all_packages_only_a_missing_one_is_installed_from_the_wheels(tmp_path: Path, lacking: dict[str, Any]):
+    write_wheel(tmp_path / "wheels")
+    check_packages(lacking | {"WHEELS": tmp_path / "wheels"})
+    installed = {path.name for path in (tmp_path / "site").iterdir()} - {"__pycache__"}
+    assert installed == {"absent_one.py", "absent_one-2.0.dist-info"}
+
+
+def test_without_its_wheel_a_missing_package_is_named_with_pip_s_own_words(tmp_path: Path, lacking: dict[str, Any]):
+    (tmp_path / "wheels").mkdir()
+    with pytest.raises(
+        RuntimeError, match=r"No matching distribution found for absent-one>=2[^$]*absent-one>=2 +not inst"
+    ):
+        check_packages(lacking | {"WHEELS": tmp_path / "wheels"})
+    with pytest.raises(RuntimeError, match=r"absent-one>=2 +not installed"):
+        check_packages(lacking)
