@@ -4,35 +4,78 @@
 # installed into it. Without one, a .venv beside this folder is made once and kept.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+supported="Python 3.11, 3.12 or 3.13" # requires-python in pyproject.toml
 
-find_python() { # the first Python 3.11-3.13 that runs
+version_of() { # the version of a Python; nothing where it does not run
+  "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || true
+}
+
+is_supported() { # whether that version is
+  case "$1" in 3.11.* | 3.12.* | 3.13.*) ;; *) return 1 ;; esac
+}
+
+# require_supported PYTHON WHAT REMEDY: an error where a Python that the user chose does not run or is unsupported.
+require_supported() {
+  local version
+  version="$(version_of "$1")"
+  if [ -z "$version" ]; then
+    echo "error: $2: $1 is no Python that runs; $3" >&2
+    return 1
+  fi
+  if ! is_supported "$version"; then
+    echo "error: $2: $1 is Python $version, and PixelPlay needs $supported; $3" >&2
+    return 1
+  fi
+}
+
+# The Python that PYTHON= names, or that of the active environment; unsupported, it is an error: another one found on the
+# PATH would have other packages than the user sees. $python stays empty where the user chose none.
+find_chosen_python() {
+  local again="and run the same command again"
+  python=""
+  if [ -n "${PYTHON:-}" ]; then
+    python="$PYTHON"
+    require_supported "$python" "PYTHON=$PYTHON" "name another: PYTHON=/path/to/python $0"
+  elif [ -n "${VIRTUAL_ENV:-}" ]; then
+    python="$VIRTUAL_ENV/bin/python"
+    require_supported "$python" "the active virtual environment $VIRTUAL_ENV" "leave it (deactivate), $again"
+  elif [ -n "${CONDA_PREFIX:-}" ]; then
+    python="$CONDA_PREFIX/bin/python"
+    require_supported "$python" "the active conda environment $CONDA_PREFIX" \
+      "activate another (conda create -n pixelplay python=3.12, conda activate pixelplay), or none (conda deactivate), $again"
+  elif [ -n "${KAGGLE_KERNEL_RUN_TYPE:-}" ]; then
+    python="$(command -v python3 || echo python3)"
+    require_supported "$python" "Kaggle's Python" "choose another environment in the notebook's settings, $again"
+  fi
+}
+
+find_base_python() { # the first supported Python on the PATH, to make .venv with
   local candidate
-  for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python; do
-    if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+  for candidate in python3 python3.13 python3.12 python3.11 python; do
+    if is_supported "$(version_of "$candidate")"; then
       echo "$candidate"
       return
     fi
   done
-  echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or name it: PYTHON=/path/to/python $0" >&2
+  echo "error: no $supported found; install one, or name it: PYTHON=/path/to/python $0" >&2
   return 1
 }
 
 # use_environment FILE...: $python, with the pinned packages of these requirement files (below $root) when it is a .venv.
 use_environment() {
+  find_chosen_python || exit 1
   if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}${KAGGLE_KERNEL_RUN_TYPE:-}" ]; then
-    python="$(find_python)"
     "$python" "$root/src/environment.py" "$@" || exit 1
     return
   fi
-  local venv="$root/.venv" installed="$root/.venv/installed" wanted
+  local base="$python" venv="$root/.venv" installed="$root/.venv/installed" wanted
   wanted="$(cd "$root" && cat "$@" pyproject.toml | cksum)"
   python="$venv/bin/python"
   if [ -x "$python" ] && grep -qxF "$* $wanted" "$installed" 2>/dev/null; then
     return
   fi
   echo "Installing packages into $venv (once; with PyTorch's CUDA libraries about 6 GB) ..."
-  local base
-  base="$(find_python)"
+  [ -n "$base" ] || base="$(find_base_python)"
   if ! "$base" -m venv "$venv"; then
     echo "error: could not make $venv with $base -m venv; on Debian and Ubuntu: apt-get install python3-venv" >&2
     exit 1

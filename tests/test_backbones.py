@@ -309,12 +309,18 @@ def no_internet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("backbone", ["clip_rn101", SMALL])
 @pytest.mark.parametrize("look", [check_backbone, lambda w: load_backbone(w, bf16=False)], ids=["check", "load"])
-def test_without_internet_and_file_the_error_names_the_weights_two_ways_and_the_key(backbone, look, no_internet):
+def test_without_internet_and_file_the_error_has_the_command_that_gets_them_and_the_key(backbone, look, no_internet):
     with pytest.raises(WeightsError) as error:
         look(weights(backbone))
-    for words in (f"weights.backbone={backbone}", "with internet", "without", "weights.backbone_file=FILE"):
-        assert words in str(error.value)
-    assert "https://huggingface.co/timm/" in str(error.value)
+    repository, remote = {
+        "clip_rn101": ("resnet101_clip.openai", "open_clip_model.safetensors"),
+        SMALL: ("test_resnet.r160_in1k", "model.safetensors"),
+    }[backbone]
+    found, fetch, then = str(error.value).splitlines()
+    assert found.startswith(f"weights.backbone={backbone}: no weights found (https://huggingface.co can't be reached: ")
+    url = f"https://huggingface.co/timm/{repository}/resolve/main/{remote}"
+    assert fetch.split(maxsplit=4)[4] == f"curl -fL --create-dirs -o weights/{repository}.safetensors {url}"
+    assert then.split() == ["then:", f"weights.backbone_file=weights/{repository}.safetensors"]
 
 
 def test_weights_in_the_hub_s_cache_need_no_internet(no_internet):
@@ -333,8 +339,9 @@ def test_weights_in_the_hub_s_cache_need_no_internet(no_internet):
 def test_a_look_at_local_files_and_at_in_domain_asks_no_hub(no_internet, tmp_path):
     check_backbone(weights("in_domain"))
     check_backbone(weights("clip_rn101", save({"a": torch.zeros(1)}, tmp_path / "a.pt")))
-    with pytest.raises(WeightsError, match=r"backbone_file=.*absent\.pt is no file"):
+    with pytest.raises(WeightsError, match=r"backbone_file=.*absent\.pt: .*\(no such file\)") as error:
         check_backbone(weights("clip_rn101", tmp_path / "absent.pt"))
+    assert str(error.value).endswith(f"weights.backbone_file={tmp_path}/absent.pt.safetensors")  # as the hub has them
 
 
 @pytest.mark.skipif(not RESNET18.is_file(), reason=f"no {RESNET18}: ResNet-18 of ImageNet, stem to layer3")

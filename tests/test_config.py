@@ -176,7 +176,7 @@ def test_a_command_ends_on_a_mistake_with_one_message_no_traceback_and_status_1(
 def test_a_command_without_its_data_set_says_what_is_expected_and_how_to_name_it(tmp_path: Path):
     done = prepare("experiment=ped2", "dataset.root=nowhere", "weights=in_domain", cwd=tmp_path)
     assert done.returncode == 1
-    assert "error: data set 'ped2' not found: looked in nowhere" in done.stderr
+    assert "error: data set 'ped2' not found: no such folder: nowhere" in done.stderr
     assert "dataset.root=FOLDER" in done.stderr and "Train/TrainNNN/FFF.tif" in done.stderr
     assert "Traceback" not in done.stderr
 

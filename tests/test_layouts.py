@@ -369,7 +369,7 @@ def test_a_missing_or_empty_root_is_refused_with_the_expected_layout_and_the_key
 
 
 def test_a_root_that_was_never_named_is_refused_with_all_places_that_were_tried():
-    with pytest.raises(DataError, match="looked in /nowhere/a, /nowhere/b"):
+    with pytest.raises(DataError, match="no such folder: /nowhere/a, /nowhere/b"):
         read_dataset(dataset("ped2", None, ("/nowhere/a", "/nowhere/b")))
 
 

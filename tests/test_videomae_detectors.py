@@ -410,7 +410,7 @@ def test_weights_that_are_not_to_be_had_stop_the_run_and_are_named_once(videomae
     with pytest.raises(WeightsError) as error:
         registry.check_settings(configs)
     message = str(error.value)
-    assert message.count("no weights for weights.videomae=MCG-NJU/videomae-base: https://huggingface.co/MCG-NJU") == 1
-    assert message.count("no weights for weights.backbone=clip_rn101") == 1
-    for part in ("Two ways to get them", "weights.videomae=FOLDER", "weights.videomae=in_domain"):
+    assert message.count("weights.videomae=MCG-NJU/videomae-base: no weights found") == 1
+    assert message.count("weights.backbone=clip_rn101: no weights found") == 1
+    for part in ("-o 'weights/videomae-base/#1' 'https://huggingface.co", "weights.videomae=weights/videomae-base"):
         assert part in message

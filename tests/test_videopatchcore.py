@@ -232,7 +232,7 @@ def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
     ("override", "error", "message"),
     [
         (f"detectors.{NAME}.settings.encoder.widths=[8,8,8]", ConfigError, "encoder.widths.*at least 4"),
-        ("weights.backbone_file=nowhere.pt", WeightsError, "nowhere.pt.*Two ways to get them"),
+        ("weights.backbone_file=nowhere.pt", WeightsError, "nowhere.pt: no weights found"),
         (f"detectors.{NAME}.settings.stride=5", ConfigError, "settings.stride=5: would skip frames between clips of 4"),
         (f"detectors.{NAME}.scoring.stride=5", ConfigError, "scoring.stride=5: would skip frames"),
         (f"detectors.{NAME}.scoring.quantile=0", ConfigError, "scoring.quantile=0"),

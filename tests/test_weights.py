@@ -66,7 +66,7 @@ def test_a_name_is_downloaded_once_and_that_is_said(release, tmp_path: Path, cap
 
 
 @pytest.mark.parametrize("problem", ["no such file", "cut short", "no network"])
-def test_a_download_that_fails_leaves_nothing_and_says_both_ways_and_the_key(
+def test_a_download_that_fails_leaves_nothing_and_has_the_command_that_gets_the_file_where_it_is_looked_for(
     release, tmp_path: Path, monkeypatch, problem: str
 ):
     if problem == "cut short":
@@ -76,19 +76,27 @@ def test_a_download_that_fails_leaves_nothing_and_says_both_ways_and_the_key(
     with pytest.raises(WeightsError) as error:
         get_weights("yolov5lu.pt", tmp_path / "weights", download=True)
     message = str(error.value)
-    assert message.startswith("weights.detector=yolov5lu.pt: these YOLO weights are not to be had")
-    assert "weights=hub weights.detector=yolov5lu.pt" in message
-    assert "/yolov5lu.pt elsewhere" in message and "weights.detector=FOLDER/yolov5lu.pt" in message
-    assert "weights.detector=motion" in message
+    assert message.startswith("weights.detector=yolov5lu.pt: YOLO weights not found (not in ")
+    fetch = f"curl -fL --create-dirs -o {tmp_path}/weights/yolov5lu.pt {weights.RELEASE}/yolov5lu.pt"
+    assert fetch in message and message.endswith("the same command; weights.detector=motion needs no weights")
     assert not list(tmp_path.rglob("*.pt*"))
 
 
 def test_without_the_hub_nothing_is_downloaded(unplugged: None, tmp_path: Path):
-    with pytest.raises(WeightsError, match=r"weights\.detector=yolov5lu\.pt.*weights=in_domain"):
+    with pytest.raises(WeightsError, match=r"weights\.detector=yolov5lu\.pt.*weights\.source=hub does"):
         get_weights("yolov5lu.pt", tmp_path, download=False)
 
 
 @pytest.mark.parametrize("download", [False, True])
 def test_a_path_to_nothing_is_never_looked_for_elsewhere(unplugged: None, tmp_path: Path, download: bool):
-    with pytest.raises(WeightsError, match=r"weights\.detector=.*none/a\.pt.*there is no such file"):
+    with pytest.raises(WeightsError, match=r"weights\.detector=.*none/a\.pt.*no such file") as error:
         get_weights(str(tmp_path / "none/a.pt"), tmp_path, download)
+    assert "curl" not in str(error.value)  # nobody knows where that file comes from
+
+
+def test_a_path_to_a_file_that_ultralytics_has_comes_with_the_command_that_puts_it_there(
+    unplugged: None, tmp_path: Path
+):
+    with pytest.raises(WeightsError) as error:
+        get_weights(str(tmp_path / "my weights/yolov8n.pt"), tmp_path, False)
+    assert f"-o '{tmp_path}/my weights/yolov8n.pt' {weights.RELEASE}/yolov8n.pt\n" in str(error.value)

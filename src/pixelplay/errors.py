@@ -29,5 +29,9 @@ class WeightsError(PixelPlayError):
     """Pretrained weights can't be had, or are not those of the network that is to be filled with them."""
 
 
+class MissingPackageError(PixelPlayError):
+    """The settings of a run need packages that are not installed."""
+
+
 class InUseError(PixelPlayError):
     """Another process works on the same files."""

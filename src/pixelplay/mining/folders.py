@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelplay import requirements
 from pixelplay.config.mining import MineConfig
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.scenes import require_found, wanted
 from pixelplay.videos.image_folder import IMAGE_SUFFIXES, ImageFolder
-from pixelplay.videos.packets import scan
-from pixelplay.videos.sources import natural_key
-from pixelplay.videos.video_file import VIDEO_SUFFIXES
+from pixelplay.videos.sources import VIDEO_SUFFIXES, natural_key
 
 SECOND = 1_000_000  # microseconds
 
@@ -83,6 +82,9 @@ def _of_images(folder: Path, name: str, camera: str, config: MineConfig) -> Clip
 
 def _of_video(path: Path, name: str, camera: str) -> Clip:
     """As many frames as there are packets, with their timestamps where these are usable; raises DataError."""
+    requirements.require(["video"])
+    from pixelplay.videos.packets import scan  # here, since collections of frames need no PyAV
+
     found = scan(path)
     if not found.count:
         raise DataError(f"no frames in it ({path.stat().st_size} bytes)")

@@ -9,8 +9,7 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.sources import Frame, require_file
-from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
+from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, require_file, video_file
 
 IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")
 
@@ -54,7 +53,7 @@ class ClipReader:
 
     def _at(self, path: Path, position: int) -> np.ndarray:
         if self._video is None or self._video[0] != path or position < self._next:
-            self._video, self._next = (path, VideoFile(path).read(gray=False, color=True, start=position)), position
+            self._video, self._next = (path, video_file(path).read(gray=False, color=True, start=position)), position
         for frame in self._video[1]:
             self._next += 1
             if self._next > position:

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixelplay import requirements
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
@@ -49,6 +50,7 @@ def load_model(config: Config) -> "tuple[ModelSettings, ClipModel]":
     from pixelplay.mining.clip_model import ClipModel, ModelSettings
     from pixelplay.training.device import autocast_bf16, find_device
 
+    requirements.require(["videomae"])
     mine, weights = config.mine, config.weights.videomae
     if weights == "in_domain":
         raise ConfigError(

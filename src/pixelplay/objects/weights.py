@@ -1,6 +1,8 @@
 """Where YOLO's pretrained weights are: a file of the user's, or downloaded once from where Ultralytics has them."""
 
 import logging
+import re
+import shlex
 import shutil
 import urllib.request
 from http.client import HTTPException
@@ -12,6 +14,7 @@ from pixelplay.run.atomic import atomic
 log = logging.getLogger(__name__)
 
 RELEASE = "https://github.com/ultralytics/assets/releases/download/v8.4.0"  # where Ultralytics itself gets them
+PUBLISHED = re.compile(r"yolo[\w-]*\.pt")  # names of files there
 TIMEOUT = 20  # seconds without an answer
 
 
@@ -23,20 +26,23 @@ def at_hand(name: str, folder: Path) -> Path | None:
 def get_weights(name: str, folder: Path, download: bool) -> Path:
     """The same, downloaded to `folder` where they are not at hand; `download` says whether that is allowed.
 
-    Raises WeightsError where they can be had neither way; it says what to do.
+    Raises WeightsError where they are neither on disk nor downloadable; it says what to do.
     """
     path = at_hand(name, folder)
     if path is not None:
         return path
     if Path(name).name != name:
-        raise WeightsError(_neither_way(name, "there is no such file", folder))
+        raise _not_found(name, "no such file", Path(name))
     if not download:
-        raise WeightsError(_neither_way(name, f"they are not in {folder}/, and weights=in_domain", folder))
+        message = f"not in {folder}/, and weights.source=in_domain downloads nothing: weights.source=hub does"
+        raise _not_found(name, message, folder / name)
     log.info(f"weights: downloading {RELEASE}/{name} to {folder}/")
     try:
         _download(f"{RELEASE}/{name}", folder / name)
     except (OSError, HTTPException) as error:  # of urllib: no network, no such file, an answer cut short
-        raise WeightsError(_neither_way(name, f"they are not in {folder}/, and {error}", folder)) from None
+        raise _not_found(
+            name, f"not in {folder}/, and {RELEASE}/{name} can't be downloaded: {error}", folder / name
+        ) from None
     return folder / name
 
 
@@ -49,12 +55,13 @@ def _download(url: str, path: Path) -> None:
             raise OSError(f"{temporary.stat().st_size} of {announced} bytes came")
 
 
-def _neither_way(name: str, reason: str, folder: Path) -> str:
-    file = Path(name).name
-    return (
-        f"weights.detector={name}: these YOLO weights are not to be had: {reason}. Two ways to get them:\n"
-        f"  with internet:     weights=hub weights.detector={file}, which downloads them once to {folder}/\n"
-        f"  without internet:  download {RELEASE}/{file} elsewhere, bring the file here and name it with "
-        f"weights.detector=FOLDER/{file}\n"
-        "or set weights.detector=motion, which needs no weights"
-    )
+def _not_found(name: str, reason: str, wanted: Path) -> WeightsError:
+    """`wanted`: where the run would find them."""
+    found = f"weights.detector={name}: YOLO weights not found ({reason})\n"
+    if PUBLISHED.fullmatch(wanted.name):
+        url = f"{RELEASE}/{wanted.name}"
+        found += f"  where there is internet:  curl -fL --create-dirs -o {shlex.quote(str(wanted))} {url}\n"
+        found += "  then:                     the same command"
+    else:
+        found += "  name a file that is there, weights.detector=FILE, or one that Ultralytics has, such as yolov8n.pt"
+    return WeightsError(found + "; weights.detector=motion needs no weights")

@@ -12,7 +12,7 @@ from pixelplay.objects import boxes, motion, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.locks import turn
-from pixelplay.stages import detecting, prepare
+from pixelplay.stages import detecting, preconditions, prepare
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ def run(config: Config) -> None:
     if not methods:
         log.info("detect: no detector of this run asks for objects")
         return
-    detecting.require_weights(config)
     require_writable(config.paths.cache, "paths.cache")
     if not pending(config):
         log.info("detect: up to date")
         return
+    preconditions.require_models(config, [name for name in config.detectors if detecting.asks(config, name)])
     remove_leftovers(config.paths.cache)
     for method in methods:
         _detect(config, method, videos)

@@ -11,14 +11,13 @@ from pathlib import Path
 from pixelplay.artifacts import csv_text, is_current, recorded, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
-from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError, WeightsError
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, replaced_folder, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.scores import submission
-from pixelplay.stages import detecting, pseudo, restoring
+from pixelplay.stages import detecting, preconditions, pseudo, restoring
 from pixelplay.videos.cache import (
     REPLACED,
     CachedVideo,
@@ -56,7 +55,8 @@ def pending(config: Config) -> str | None:
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
-    _require_possible(config)
+    _require_gap(config)
+    preconditions.require_all(config)
     if not _is_rendered(config):
         _render(config)
     videos = read_dataset(config.dataset)
@@ -145,21 +145,6 @@ def _is_current(config: Config, inputs: str) -> bool:
     except PixelPlayError:  # a stage that needs it says that `prepare` must run again
         return False
     return all(video.has_frames(formats(config)) for video in [*index.train, *index.test, *index.pseudo])
-
-
-def _require_possible(config: Config) -> None:
-    """Raise ConfigError for settings that a detector refuses, and WeightsError that names all weights not found, so
-    that they can be fetched in one go.
-    """
-    _require_gap(config)
-    lacking = []
-    for require, what in ((registry.check_settings, config.detectors), (detecting.require_weights, config)):
-        try:
-            require(what)
-        except WeightsError as error:
-            lacking.append(str(error))
-    if lacking:
-        raise WeightsError("\n".join(lacking))
 
 
 def _require_gap(config: Config) -> None:

@@ -21,7 +21,7 @@ from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.scores.table import SPLITS
-from pixelplay.stages import detecting, prepare, train
+from pixelplay.stages import detecting, preconditions, prepare, train
 from pixelplay.stages.score_rows import read_rows
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
@@ -41,8 +41,11 @@ def pending(config: Config) -> str | None:
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     index = prepare.load_index(config)
+    waiting = [name for name in config.detectors if not is_scored(config, name, index)]
+    if waiting:
+        preconditions.require_models(config, waiting)
     for name in config.detectors:
-        if is_scored(config, name, index):
+        if name not in waiting:
             log.info(f"score: {name} is up to date")
             continue
         if not train.is_trained(config, name, index):

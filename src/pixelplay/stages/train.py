@@ -12,7 +12,7 @@ from pixelplay.digests import Digests
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.stages import detecting, prepare
+from pixelplay.stages import detecting, preconditions, prepare
 from pixelplay.videos.index import Index
 from pixelplay.weights.contents import by_contents
 
@@ -28,8 +28,11 @@ def pending(config: Config) -> str | None:
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     index = prepare.load_index(config)
+    waiting = [name for name in config.detectors if not is_trained(config, name, index)]
+    if waiting:
+        preconditions.require_models(config, waiting)
     for name in config.detectors:
-        if is_trained(config, name, index):
+        if name not in waiting:
             log.info(f"train: {name} is up to date")
         else:
             require_writable(files.detector(name), "paths.checkpoints")

@@ -14,8 +14,7 @@ import numpy as np
 from pixelplay.errors import MissingArtifactError
 from pixelplay.videos.denoise import denoise
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.sources import Source
-from pixelplay.videos.video_file import VideoFile
+from pixelplay.videos.sources import Source, video_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,5 +100,5 @@ def nearest(known: np.ndarray) -> np.ndarray:
 def source_from_json(value: dict[str, Any]) -> Source:
     """The source that `as_json` described."""
     if "path" in value:
-        return VideoFile(Path(value["path"]))
+        return video_file(Path(value["path"]))
     return ImageFolder.from_json(value)

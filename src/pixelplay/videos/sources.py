@@ -11,7 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from pixelplay import requirements
 from pixelplay.errors import FootageError
+
+VIDEO_SUFFIXES = {
+    *(".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv"),
+    *(".ts", ".mts", ".m2ts", ".flv", ".3gp"),
+}
 
 
 class Frame(NamedTuple):
@@ -49,6 +55,14 @@ class Source(Protocol):
 def natural_key(name: str) -> tuple[list[Any], str]:
     """Sort key by which frame_2 stands before frame_10; no two names have the same."""
     return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)], name
+
+
+def video_file(path: Path) -> Source:
+    """A video file as a source; raises MissingPackageError where what decodes it is not installed."""
+    requirements.require(["video"])
+    from pixelplay.videos.video_file import VideoFile  # here, since footage of frames needs no PyAV
+
+    return VideoFile(path)
 
 
 def require_file(path: Path) -> Path:

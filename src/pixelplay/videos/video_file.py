@@ -18,10 +18,6 @@ from pixelplay.errors import FootageError
 from pixelplay.videos.packets import Packets, open_video, packets, scan
 from pixelplay.videos.sources import Frame
 
-VIDEO_SUFFIXES = {
-    *(".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv"),
-    *(".ts", ".mts", ".m2ts", ".flv", ".3gp"),
-}
 # Counterclockwise degrees of a container's display matrix.
 ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 

@@ -5,12 +5,13 @@ A new kind of backbone is a class with `hub` and `build`, and an entry in KINDS.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from pixelplay.config import WeightsConfig
 from pixelplay.errors import ConfigError, WeightsError
 from pixelplay.models.backbones import STRIDES, Backbone, ClipStages
-from pixelplay.weights.files import StateDict, fill, from_hub, hub_lacks, misfit, read_state_dict
+from pixelplay.weights.files import StateDict, fetching, fill, from_hub, hub_lacks, misfit, read_state_dict
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ def check_backbone(weights: WeightsConfig) -> None:
     """Raise WeightsError now if `load_backbone` could not have the weights later. Quick; downloads nothing."""
     if weights.backbone == "in_domain":
         return
+    kind, model = _kind(weights.backbone)
     if weights.backbone_file is not None:
         if not weights.backbone_file.is_file():
-            raise _not_to_be_had(weights, f"weights.backbone_file={weights.backbone_file} is no file")
+            raise _not_found(weights, "no such file", kind.hub(model))
         return
-    kind, model = _kind(weights.backbone)
     hub = kind.hub(model)
     reason = hub_lacks(hub.repository, hub.files)
     if reason is not None:
-        raise _not_to_be_had(weights, reason, hub)
+        raise _not_found(weights, reason, hub)
 
 
 def load_backbone(weights: WeightsConfig, bf16: bool) -> Backbone:
@@ -56,9 +57,7 @@ def load_backbone(weights: WeightsConfig, bf16: bool) -> Backbone:
         try:
             path = from_hub(hub.repository, hub.files)
         except WeightsError as error:
-            raise _not_to_be_had(
-                weights, f"https://huggingface.co/{hub.repository} gives none ({error})", hub
-            ) from None
+            raise _not_found(weights, str(error), hub) from None
     return kind.build(model, read_state_dict(path), str(path), bf16)
 
 
@@ -170,12 +169,15 @@ def _kind(backbone: str) -> tuple[Kind, str]:
     return KINDS[name], model
 
 
-def _not_to_be_had(weights: WeightsConfig, reason: str, hub: HubFiles | None = None) -> WeightsError:
-    where = f"https://huggingface.co/{hub.repository}" if hub else "from the hub"
-    found = f"{where} gives none ({reason})" if hub else reason
+def _not_found(weights: WeightsConfig, reason: str, hub: HubFiles) -> WeightsError:
+    suffix = Path(hub.files[0]).suffix  # it decides how a file is read
+    file = weights.backbone_file or Path("weights", hub.repository.split("/")[1] + suffix)
+    key = f"weights.backbone={weights.backbone}"
+    if weights.backbone_file is not None:
+        key += f" weights.backbone_file={file}"
+    file = file if file.suffix == suffix else Path(f"{file}{suffix}")
     return WeightsError(
-        f"no weights for weights.backbone={weights.backbone}: {found}. Two ways to get them:\n"
-        "  with internet: weights.backbone_file=null downloads them from the hub, once\n"
-        f"  without: download the file elsewhere ({where}), and name it: weights.backbone_file=FILE\n"
-        "or do without: weights.backbone=in_domain"
+        f"{key}: no weights found ({reason})\n"
+        f"  where there is internet:  {fetching(hub.repository, hub.files, file.parent, file.name)}\n"
+        f"  then:                     weights.backbone_file={file}"
     )

@@ -1,6 +1,7 @@
 """Weights as tensors by name, from a file or from the Hugging Face hub. Nothing in a file is ever executed."""
 
 import pickle
+import shlex
 import textwrap
 import zipfile
 from collections.abc import Sequence
@@ -78,20 +79,27 @@ def misfit(error: RuntimeError, source: str, name: str) -> WeightsError:
 
 
 def hub_lacks(repository: str, names: Sequence[str]) -> str | None:
-    """Why none of the files `names` of a hub repository can be had; None when one can. Downloads nothing."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    """Why none of the files `names` of a hub repository can be had; None when one can. Downloads nothing.
+
+    Where the hub does not answer, it is asked once.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, get_session, hf_hub_url, try_to_load_from_cache
 
     if any(isinstance(try_to_load_from_cache(repository, name), str) for name in names):
         return None
+    try:
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
+    except Exception as error:  # no network, offline mode, proxies: each has its own class
+        return f"{constants.ENDPOINT} can't be reached: {_short(error)}"
     reasons = []
     for name in names:
         try:
             get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
-        except Exception as error:  # no network, no such file, offline mode, proxies: each has its own class
+        except Exception as error:  # no such file, no access
             reasons.append(f"{name}: {_short(error)}")
         else:
             return None
-    return "; ".join(reasons)
+    return f"{constants.ENDPOINT}/{repository} gives none: {'; '.join(reasons)}"
 
 
 def from_hub(repository: str, names: Sequence[str]) -> Path:
@@ -101,6 +109,9 @@ def from_hub(repository: str, names: Sequence[str]) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
+    reason = hub_lacks(repository, names)  # the download itself would try five times, and say so each time
+    if reason is not None:
+        raise WeightsError(reason)
     reasons = []
     for name in names:
         try:
@@ -108,6 +119,17 @@ def from_hub(repository: str, names: Sequence[str]) -> Path:
         except Exception as error:  # as above
             reasons.append(f"{name}: {_short(error)}")
     raise WeightsError("; ".join(reasons))
+
+
+def fetching(repository: str, names: Sequence[str], folder: Path, file: str | None = None) -> str:
+    """A command that downloads files of a hub repository into a folder; a single one can be called `file` there."""
+    from huggingface_hub import hf_hub_url
+
+    into = folder / (file or "#1")  # what stands in the braces
+    url = hf_hub_url(repository, names[0])
+    if file is None:
+        url = f"{url.removesuffix(names[0])}{{{','.join(names)}}}"
+    return f"curl -fL --create-dirs -o {shlex.quote(str(into))} {shlex.quote(url)}"
 
 
 def _short(error: Exception) -> str:

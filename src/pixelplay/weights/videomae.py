@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 from pixelplay.errors import ConfigError, WeightsError
-from pixelplay.weights.files import from_hub, hub_lacks
+from pixelplay.weights.files import fetching, from_hub, hub_lacks
 
 SETTINGS = ("config.json", "preprocessor_config.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # either
+FILES = ((SETTINGS[0],), (SETTINGS[1],), WEIGHTS)  # one of each
 DEFAULT_SIDE = 224  # of transformers' VideoMAEConfig, where a config.json names none
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -20,19 +21,19 @@ def check_videomae(source: str, key: str = "weights.videomae") -> None:
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        for names in ((SETTINGS[0],), (SETTINGS[1],), WEIGHTS):
+        for names in FILES:
             if not any((folder / name).is_file() for name in names):
-                raise _not_to_be_had(source, f"the folder has no {' or '.join(names)}", key)
+                raise _not_found(source, f"the folder has no {' or '.join(names)}", key)
         return
     if not HUB_NAME.fullmatch(source):
         raise ConfigError(
             f"{key}={source}: no such folder, and no name on the hub: give a folder that holds "
             f"{', '.join(SETTINGS)} and {WEIGHTS[0]}, a name such as MCG-NJU/videomae-base, or in_domain"
         )
-    for names in ((SETTINGS[0],), (SETTINGS[1],), WEIGHTS):
+    for names in FILES:
         reason = hub_lacks(source, names)
         if reason is not None:
-            raise _not_to_be_had(source, f"https://huggingface.co/{source} gives none ({reason})", key)
+            raise _not_found(source, reason, key)
 
 
 def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
@@ -42,9 +43,9 @@ def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
         check_videomae(source, key)
         return folder
     try:
-        files = [from_hub(source, names) for names in ((SETTINGS[0],), (SETTINGS[1],), WEIGHTS)]
+        files = [from_hub(source, names) for names in FILES]
     except WeightsError as error:
-        raise _not_to_be_had(source, f"https://huggingface.co/{source} gives none ({error})", key) from None
+        raise _not_found(source, str(error), key) from None
     return files[-1].parent
 
 
@@ -65,12 +66,15 @@ def side_of(source: str) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def _not_to_be_had(source: str, reason: str, key: str) -> WeightsError:
-    where = f" (https://huggingface.co/{source})" if HUB_NAME.fullmatch(source) else ""
+def _not_found(source: str, reason: str, key: str) -> WeightsError:
+    if Path(source).expanduser().is_dir():
+        return WeightsError(
+            f"{key}={source}: no weights found ({reason})\n"
+            f"  it must hold {', '.join(SETTINGS)} and {WEIGHTS[0]}: name another folder, {key}=FOLDER"
+        )
+    folder = Path("weights") / source.split("/")[1]
     return WeightsError(
-        f"no weights for {key}={source}: {reason}. Two ways to get them:\n"
-        f"  with internet: {key}=MCG-NJU/videomae-base, or another name on the hub, downloads them, once\n"
-        f"  without: download {', '.join(SETTINGS)} and {WEIGHTS[0]} elsewhere{where} into a folder, "
-        f"and name it: {key}=FOLDER\n"
-        f"or do without: {key}=in_domain"
+        f"{key}={source}: no weights found ({reason})\n"
+        f"  where there is internet:  {fetching(source, [*SETTINGS, WEIGHTS[0]], folder)}\n"
+        f"  then:                     {key}={folder}"
     )

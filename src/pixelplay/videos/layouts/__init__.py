@@ -2,6 +2,8 @@
 
 A layout's module has `EXPECTED`, the layout in words, shown in errors; `MARKERS`, the folders that tell its root;
 `read(root) -> list[RawVideo]`; and `track_file(video, path) -> TrackFile`, which knows what track files count from.
+`DOWNLOAD`, where it has one, says how to get the data set, as commands where there are any, into the
+last of its `dataset.candidates`.
 """
 
 import importlib
@@ -54,10 +56,13 @@ def find_root(config: DatasetConfig, layout: ModuleType | None = None) -> Path:
             if found:
                 return found[0]
     tried = ", ".join(str(root) for root in roots) or "nowhere (dataset.candidates is empty)"
-    missing = "is no folder" if len(roots) == 1 and not roots[0].exists() else "no data set of this layout there"
+    missing = "no such folder" if not any(root.exists() for root in roots) else "no data set of this layout in"
+    download = getattr(layout, "DOWNLOAD", "")
+    unpacked = config.candidates[-1] if download and config.candidates else "FOLDER"
     raise DataError(
-        f"data set {config.name!r} not found: looked in {tried}: {missing}.\n"
-        f"Name its folder with dataset.root=FOLDER; expected layout:\n{layout.EXPECTED}"
+        f"data set {config.name!r} not found: {missing}: {tried}\n"
+        + (f"  where there is internet:  {download}\n" if download else "")
+        + f"  then:                     dataset.root={unpacked}; expected layout:\n{layout.EXPECTED}"
     )
 
 

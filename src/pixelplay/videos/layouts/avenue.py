@@ -16,6 +16,11 @@ EXPECTED = """  training_videos/NN.avi       normal (a video file or a folder of
   testing_videos/NN.avi        to be scored
   testing_label_mask/N_label.mat   optional: cell array volLabel, a mask for each frame
   test_tracks/NN.txt           optional: track_id,frame,x1,y1,x2,y2, frames from 0 (or N.txt, or .csv)"""
+DOWNLOAD = (
+    "curl -fLO http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/Avenue_Dataset.zip && "
+    "curl -fLO http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/ground_truth_demo.zip && mkdir -p data && "
+    "unzip Avenue_Dataset.zip && mv 'Avenue Dataset' data/avenue && unzip ground_truth_demo.zip -d data/avenue"
+)
 MARKERS = ("training_videos", "testing_videos")
 COUNTS_FROM = 0  # masks by their position in the cell array; frames in track files
 

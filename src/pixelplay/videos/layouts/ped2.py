@@ -20,6 +20,10 @@ EXPECTED = """  Train/TrainNNN/FFF.tif       normal (.tif .jpg .png .bmp)
   Test/TestNNN_gt/FFF.bmp      optional: masks of anomalous pixels (.bmp .png), one for each frame
   Test/UCSDped2.m              optional: frame labels, gt_frame = [61:180]; they win over the masks
   test_tracks/TestNNN.txt      optional: track_id,frame,x1,y1,x2,y2, frames from 1 (or .csv)"""
+DOWNLOAD = (
+    "curl -fLO http://www.svcl.ucsd.edu/projects/anomaly/UCSD_Anomaly_Dataset.tar.gz && "
+    "tar xf UCSD_Anomaly_Dataset.tar.gz && mkdir -p data && mv UCSD_Anomaly_Dataset.v1p2/UCSDped2 data/ped2"
+)
 MARKERS = ("Train", "Test")
 COUNTS_FROM = 1  # gt_frame, the names of masks, and frames in track files
 

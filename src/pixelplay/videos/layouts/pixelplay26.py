@@ -10,6 +10,10 @@ EXPECTED = """  training_videos/NN/frame_FFFFF.jpg   normal, clean
   testing_videos/NN/frame_FFFFF.jpg    to be scored: corrupted, numbered from 0 with gaps
   testing_label_mask/N_label.mat       optional: Avenue's own labels, by frame number
   test_tracks/NN.txt                   optional: Avenue's tracks, track_id,frame,x1,y1,x2,y2, by frame number"""
+DOWNLOAD = (
+    "pip install kaggle && kaggle competitions download -c pixel-play-26 -p data && "
+    "unzip data/pixel-play-26.zip -d data/pixelplay26"
+)
 MARKERS = avenue.MARKERS
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, Remark, printable, require_utf8
-from pixelplay.videos.sources import Source, natural_key
+from pixelplay.videos.sources import VIDEO_SUFFIXES, Source, natural_key, video_file
 from pixelplay.videos.truth_files import LabelFile, PixelMasks, TrackFile
-from pixelplay.videos.video_file import VIDEO_SUFFIXES, VideoFile
 
 TRACK_SUFFIXES = (".csv", ".txt")
 
@@ -43,7 +42,7 @@ def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = (
             source = ImageFolder.scan(entry)
         elif entry.suffix.lower() in VIDEO_SUFFIXES:
             require_utf8(entry.parent, [entry.name])
-            source = VideoFile(entry)
+            source = video_file(entry)
         elif entry.suffix.lower() in TIFF_SUFFIXES:
             source = ImageFolder.of_pages(entry)
         if source is None:

@@ -18,6 +18,7 @@ EXPECTED = """  training/videos/SS_NNN.avi           normal (or training/frames/
   testing/test_frame_mask/SS_NNNN.npy  optional: a label 0 or 1 for each frame
   testing/test_pixel_mask/SS_NNNN.npy  optional: a mask for each frame
   test_tracks/SS_NNNN.txt              optional: track_id,frame,x1,y1,x2,y2, frames from 0 (or .csv)"""
+DOWNLOAD = "https://svip-lab.github.io/dataset/campus_dataset.html has the links to it"
 MARKERS = ("training", "testing/frames")
 COUNTS_FROM = 0  # masks and labels by their position in an array; frames in track files
 MAX_LABELS = 10_000_000  # in a file; 90 hours of video

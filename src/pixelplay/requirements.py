@@ -1,0 +1,90 @@
+"""The packages that pyproject.toml asks for: what an environment lacks of them, and the commands that install it.
+
+The dependencies are what every run needs; an extra is what some settings need, see `stages.preconditions`.
+Runs on a bare Python: src/environment.py asks it before anything is installed.
+"""
+
+import platform
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pixelplay.errors import MissingPackageError
+
+try:
+    from packaging.requirements import Requirement
+except ImportError:  # every environment with pip has pip's own copy
+    from pip._vendor.packaging.requirements import Requirement
+
+PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+SAME_MODULE = {"opencv-python": ["opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"]}
+WHEELS = "pixelplay-wheels"  # folder, and Kaggle data set, of packages that were downloaded elsewhere
+GLIBC = ("_2_31", "_2_28", "_2_27", "_2_25", "_2_18", "2014")  # manylinux tags of what the pinned packages come as
+# Hydra's parser needs it, and it has no wheel to download, so one is made. It is pure Python: right for any machine.
+ANTLR = "antlr4-python3-runtime==4.9.*"
+NEED_ANTLR = {"hydra-core", "omegaconf"}
+
+
+def dependencies() -> list[str]:
+    """What every run needs."""
+    return list(_project()["dependencies"])
+
+
+def extra(name: str) -> list[str]:
+    """What some settings need; KeyError for an unknown name."""
+    return list(_project()["optional-dependencies"][name])
+
+
+def extras() -> list[str]:
+    """The names of all, the tests' own included."""
+    return list(_project()["optional-dependencies"])
+
+
+def lacking(requirements: Iterable[str]) -> dict[str, str]:
+    """Those that this environment does not meet, with what is wrong with each."""
+    wanted = dict.fromkeys(requirements)
+    return {text: found for text in wanted if (found := _lacks(Requirement(text))) is not None}
+
+
+def require(extras: Iterable[str]) -> None:
+    """Raise MissingPackageError that names every package which these extras need and this environment lacks."""
+    packages = lacking(package for name in extras for package in extra(name))
+    if packages:
+        listed = "".join(f"  {package:40} {found}\n" for package, found in packages.items())
+        raise MissingPackageError(f"packages that these settings need:\n{listed}{how_to_install(packages)}")
+
+
+def how_to_install(requirements: Iterable[str]) -> str:
+    """Commands for this environment: with internet, and with packages that were downloaded on another machine."""
+    packages = shlex.join(requirements)
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    machine = platform.machine() or "x86_64"
+    platforms = " ".join(f"--platform manylinux{glibc}_{machine}" for glibc in GLIBC)
+    python = f"--python-version {sys.version_info.major}.{sys.version_info.minor} --implementation cp"
+    names = {Requirement(text).name for text in requirements}
+    antlr = f"  pip wheel -w {WHEELS} --no-deps {shlex.quote(ANTLR)}\n" if names & NEED_ANTLR else ""
+    return f"""  {pip} {packages}
+Without internet, for instance on Kaggle: download them where there is internet,
+{antlr}  pip download -d {WHEELS} --find-links {WHEELS} --only-binary=:all: {platforms} {python} {packages}
+bring the folder here (on Kaggle attach it as the data set {WHEELS}), and install from it:
+  {pip} --no-index --find-links /kaggle/input/{WHEELS} {packages}"""
+
+
+@cache
+def _project() -> dict:
+    return tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+
+
+def _lacks(requirement: Requirement) -> str | None:
+    """What is wrong with the installed package, None when nothing is."""
+    for name in [requirement.name, *SAME_MODULE.get(requirement.name, [])]:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            continue
+        return None if requirement.specifier.contains(found, prereleases=True) else f"has {found}"
+    return "not installed"
