@@ -1,6 +1,6 @@
 """Checks the run's submission against the data set's sample_submission.csv, and sends it to Kaggle when told to.
 
-python src/submit.py experiment=pixelplay26 dataset.root=/kaggle/input/pixel-play-26                  checks, no more
+python src/submit.py experiment=pixelplay26 weights=in_domain                                         checks, no more
 python src/submit.py … submit.send=true 'submit.message=st_ae alone, sigma 7'                         and sends it
 """
 

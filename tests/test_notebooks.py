@@ -81,19 +81,22 @@ def test_ablate_ensemble_shows_what_each_part_is_worth_and_draws_it(checkout: Pa
     assert printed(notebook).startswith("Measured on 6 clips of held-out normal footage")
 
 
-def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsewhere(checkout: Path):
+def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsewhere(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
     notebook = executed("04_submit_from_kaggle", checkout, **{'Path("/kaggle")': f'Path("{checkout}/no-kaggle")'})
     rows = len((checkout / "submission.csv").read_text().splitlines()) - 1
-    assert f"valid: {rows} rows" in printed(notebook)
+    assert f"is valid: {rows} rows" in printed(notebook)
     done = run_python("validate.py", "submission.csv", "--run", "outputs/tiny", cwd=checkout)
     assert (done.returncode, done.stdout) == (0, f"valid: {rows} rows\n")
     assert "report: outputs/tiny/report/index.html" in printed(notebook)
 
 
 def test_submit_from_kaggle_takes_the_competition_s_frames_and_sample_where_kaggle_mounts_them(tmp_path: Path):
-    """Kaggle's folders in small: the repository and the data can only be read, what is written goes to `working`."""
-    kaggle = tmp_path / "kaggle"
-    data = kaggle / "input/pixel-play-26"
+    """Kaggle's folders in small: what is attached can only be read, what is written goes to `working`, or the cache."""
+    kaggle, cache = tmp_path / "kaggle", tmp_path / "tmp/pixelplay-cache"
+    data = kaggle / "input/competitions/pixel-play-26"
     inside = data / "Avenue_Corrupted/Dataset"
     for i in range(3):
         write_frames(inside / f"training_videos/{i + 1:02d}", range(24), name="frame_{:05d}.jpg", seed=i)
@@ -101,19 +104,32 @@ def test_submit_from_kaggle_takes_the_competition_s_frames_and_sample_where_kagg
         write_frames(inside / "testing_videos" / video, numbers, name="frame_{:05d}.jpg", seed=9)
     ids = [*(f"1_{n}" for n in range(939, 951)), *(f"2_{n}" for n in (0, 1, 4, 5))]
     (data / "sample_submission.csv").write_text("Id,Predicted\n" + "".join(f"{one},0\n" for one in ids))
-    repository = kaggle / "input/pixelplay"
-    repository.mkdir()
-    (repository / "run_all.sh").touch()
-    (repository / "src").symlink_to(ROOT / "src")
+    owned = kaggle / "input/datasets/somebody"
+    for slug in ("anything", "pixelplay-wheels", "pixelplay-weights"):
+        (owned / slug).mkdir(parents=True)
+    (owned / "anything/src").symlink_to(ROOT / "src")
     (kaggle / "working").mkdir()
+    before = sorted((kaggle / "input").rglob("*"))
     quick = '"weights=in_domain", "detector=[conv_ae_tiny]", "trainer=tiny", "restore=tiny", "workers=1"'
     notebook = executed(
         "04_submit_from_kaggle",
         kaggle / "working",
-        **{'Path("/kaggle")': f'Path("{kaggle}")', '"weights=in_domain"': quick},
+        **{
+            'Path("/kaggle")': f'Path("{kaggle}")',
+            '"/tmp/pixelplay-cache"': f'"{cache}"',
+            '"weights=in_domain"': quick,
+        },
     )
-    assert f"valid: {len(ids)} rows" in printed(notebook)
-    lines = (kaggle / "working/submission.csv").read_text().splitlines()
+    assert f"is valid: {len(ids)} rows, as {data}/sample_submission.csv wants them" in printed(notebook)
+    working = kaggle / "working"
+    lines = (working / "submission.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["Id", *ids]
-    assert (kaggle / "working/outputs/pixelplay26/report/index.html").is_file()
-    assert sorted(path.name for path in repository.iterdir()) == ["run_all.sh", "src"]
+    assert (working / "outputs/pixelplay26/report/index.html").is_file()
+    assert sorted(path.name for path in working.iterdir()) == [
+        "checkpoints",
+        "outputs",
+        "submission.csv",
+        "submissions",
+    ]
+    assert list(cache.rglob("*.npy")) and not list(working.rglob("*.npy"))  # decoded frames
+    assert sorted((kaggle / "input").rglob("*")) == before

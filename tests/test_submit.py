@@ -139,6 +139,24 @@ def test_a_sample_submission_above_the_named_folder_is_none_of_its_own(small_run
     submit.run(fused(small_run))
 
 
+@pytest.mark.parametrize("mount", ["pixel-play-26", "competitions/pixel-play-26"])
+def test_above_a_folder_inside_the_competition_its_sample_is_found_where_kaggle_mounts_it(
+    small_run: list[str], tmp_path: Path, mount: str, caplog
+):
+    caplog.set_level("INFO")
+    inside = tmp_path / "input" / mount / "Avenue_Corrupted/Dataset"
+    inside.parent.mkdir(parents=True)
+    (tmp_path / "data").rename(inside)
+    (tmp_path / "input/sample_submission.csv").write_text("Id,Predicted\n3_0,0\n")  # another's
+    config = fused(small_run, f"dataset.root={inside}", "submit.competition=pixel-play-26")
+    submit.run(config)
+    assert "8 rows, as " + str(RunFiles.of(config).index) in caplog.text
+    sample = tmp_path / "input" / mount / "sample_submission.csv"
+    sample.write_text(RunFiles.of(config).submission.read_text())
+    submit.run(config)
+    assert f"8 rows, as {sample} wants them" in caplog.text
+
+
 def test_a_named_sample_submission_is_taken(small_run: list[str], tmp_path: Path):
     (tmp_path / "mine.csv").write_text("Id,Predicted\n3_0,0\n")
     with pytest.raises(DataError, match=r"1 id \(3_0\) missing"):
@@ -229,7 +247,8 @@ def test_the_competition_of_the_experiment_is_the_one_of_its_data(tmp_path: Path
 
     config = load_config(["experiment=pixelplay26"])
     assert config.submit.competition == "pixel-play-26"
-    assert f"/kaggle/input/{config.submit.competition}" in config.dataset.candidates
+    for mount in ("", "competitions/"):
+        assert f"/kaggle/input/{mount}{config.submit.competition}" in config.dataset.candidates
     assert not config.submit.send
 
 

@@ -82,16 +82,17 @@ def _require_credentials() -> None:
 
 
 def _sample(config: Config) -> Path | None:
-    """The data set's sample submission: in the folder of its videos, or above it up to the one that was named."""
-    found = find_root(config.dataset)
+    """The data set's sample submission: in the folder of its videos, or above it up to the top of the data set.
+
+    The top is the folder that was named, or one above it that is called like the competition, as Kaggle mounts it.
+    """
     dataset = config.dataset
-    tops = {folder.expanduser() for folder in ([dataset.root] if dataset.root else map(Path, dataset.candidates))}
-    for folder in (found, *found.parents):
-        if (folder / SAMPLE).is_file():
-            return folder / SAMPLE
-        if folder in tops:
-            return None
-    return None
+    found = find_root(dataset)
+    named = {folder.expanduser() for folder in ([dataset.root] if dataset.root else map(Path, dataset.candidates))}
+    folders = [found, *found.parents]
+    tops = [i for i, folder in enumerate(folders) if folder in named or folder.name == config.submit.competition]
+    samples = (folder / SAMPLE for folder in folders[: max(tops, default=0) + 1])
+    return next((sample for sample in samples if sample.is_file()), None)
 
 
 def _message(config: Config, index: Index) -> str:

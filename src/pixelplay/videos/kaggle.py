@@ -1,0 +1,45 @@
+"""Where Kaggle mounts what is attached to a notebook. Standard library only: packages may still be missing.
+
+Two layouts are in use: `<slug>` of a competition or data set directly below `/kaggle/input`, and
+`competitions/<slug>` beside `datasets/<owner>/<slug>`. A session may mix them.
+"""
+
+import os
+from pathlib import Path
+
+from pixelplay.errors import DataError
+
+
+def on_kaggle(root: Path) -> bool:
+    """Whether this is a Kaggle session; `root` is its input folder, which is missing while nothing is attached."""
+    return "KAGGLE_KERNEL_RUN_TYPE" in os.environ or root.is_dir()
+
+
+def attached(slug: str, root: Path) -> Path | None:
+    """The folder below `root` of the attached competition or data set (of any owner) called `slug`, if there is one.
+
+    Raises DataError where data sets of several owners have that name.
+    """
+    for folder in (root / slug, root / "competitions" / slug):
+        if folder.is_dir():
+            return folder
+    found = sorted(folder for folder in root.glob(f"datasets/*/{slug}") if folder.is_dir())
+    if len(found) > 1:
+        raise DataError(
+            f"several data sets called {slug} are attached: {', '.join(map(str, found))}; remove all but one from the "
+            "notebook's inputs"
+        )
+    return found[0] if found else None
+
+
+def attached_competition(slug: str, root: Path) -> Path:
+    """The folder of the competition `slug` below `root`. Raises DataError where it is not attached."""
+    folder = attached(slug, root)
+    if folder is None:
+        raise DataError(
+            f"competition not attached: neither {root / slug} nor {root / 'competitions' / slug} is there.\n"
+            "In the notebook editor's right-hand panel, under Input, choose Add Input, then Competitions, search for "
+            f"{slug} and press its plus sign. Kaggle may ask you to accept the rules on "
+            f"https://www.kaggle.com/competitions/{slug} first. Then run the notebook again."
+        )
+    return folder
