@@ -33,6 +33,19 @@ def _safe_name(value: str) -> str:
     return value
 
 
+def _named(value: Any) -> Any:
+    if value == "":
+        raise ValueError("a file or folder has a name (. is the working directory)")
+    return value
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~NAME
+        raise ValueError(f"no such user: {path.parts[0]} (a name that begins with ~ is written ./{path})") from None
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"no such file: {path} (a relative path starts at the working directory)")
@@ -46,7 +59,7 @@ def _quoted(value: Any) -> Any:
 
 
 FileName = Annotated[str, AfterValidator(_safe_name)]
-FilePath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
+FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named), AfterValidator(_expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
 VideoId = Annotated[str, BeforeValidator(_quoted)]
 
