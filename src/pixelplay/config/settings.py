@@ -1,5 +1,6 @@
 """What every settings class is built on: field types, refusals, and errors that name the key and what is allowed."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -58,9 +59,16 @@ def _quoted(value: Any) -> Any:
     return value
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9]\d{0,2}))?", name, re.ASCII):
+        raise ValueError("allowed: auto, cpu, cuda, cuda:NUMBER (cuda:0 is the first GPU) or mps")
+    return name
+
+
 FileName = Annotated[str, AfterValidator(_safe_name)]
 FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named), AfterValidator(_expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
+DeviceName = Annotated[str, AfterValidator(_device)]
 VideoId = Annotated[str, BeforeValidator(_quoted)]
 
 

@@ -67,6 +67,7 @@ def run(config: Config) -> None:
     if _is_current(config, inputs):
         log.info("prepare: up to date")
         return
+    _require_device(config)
     outputs = [
         files.index,
         files.problems,
@@ -160,6 +161,14 @@ def _require_possible(config: Config) -> None:
             lacking.append(str(error))
     if lacking:
         raise WeightsError("\n".join(lacking))
+
+
+def _require_device(config: Config) -> None:
+    """Raise ConfigError for a device that is not there, before hours of decoding; PyTorch tells of those named."""
+    if config.device not in ("auto", "cpu"):
+        from pixelplay.training.device import find_device
+
+        find_device(config.device)
 
 
 def _require_gap(config: Config) -> None:
@@ -256,6 +265,7 @@ def _is_rendered(config: Config) -> bool:
 def _render(config: Config) -> None:
     sample, root = config.dataset.sample, config.dataset.root
     assert sample is not None and root is not None
+    _require_device(config)
     from pixelplay.videos.sample import render_sample
 
     require_writable(root.parent, "dataset.root")
