@@ -189,7 +189,7 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_decoded_or_listed
     config = load_config([*small_run, "device=cuda"])
     with pytest.raises(ConfigError, match=r"device=cuda: PyTorch .* finds no cuda device on this machine; it finds "):
         prepare_stage.run(config)
-    assert not list(tmp_path.glob("cache/*/*")) and not (tmp_path / "outputs/folder/index.json").exists()
+    assert not (tmp_path / "cache").exists() and not (tmp_path / "outputs").exists()
     prepare_stage.run(load_config(small_run))
     prepare_stage.run(config)  # nothing to do: nothing to tell
     config = load_config([f"mine.folder={tmp_path}/mining", f"mine.source={tmp_path}", "device=cuda"])

@@ -57,6 +57,8 @@ def pending(config: Config) -> str | None:
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     _require_possible(config)
+    if not files.record("prepare").is_file():  # there is work for certain: told at once
+        _require_device(config)
     if not _is_rendered(config):
         _render(config)
     videos = read_dataset(config.dataset)
@@ -265,7 +267,6 @@ def _is_rendered(config: Config) -> bool:
 def _render(config: Config) -> None:
     sample, root = config.dataset.sample, config.dataset.root
     assert sample is not None and root is not None
-    _require_device(config)
     from pixelplay.videos.sample import render_sample
 
     require_writable(root.parent, "dataset.root")
