@@ -128,7 +128,10 @@ def test_a_tilde_of_nobody_and_an_empty_path_are_refused_by_their_key():
     with pytest.raises(ConfigError) as error:
         load_config(["dataset.root=~nobody-here/x", "paths.cache="])
     assert "dataset.root='~nobody-here/x': no such user: ~nobody-here" in str(error.value)
-    assert "./~nobody-here/x" in str(error.value)
+    assert str(Path.cwd() / "~nobody-here/x") in str(error.value)
+    assert load_config([f"dataset.root={Path.cwd()}/~nobody-here/x"]).dataset.root == Path.cwd() / "~nobody-here/x"
+    with pytest.raises(ConfigError, match="~nobody-here/x"):
+        load_config(["fusion_file=~nobody-here/x"])
     assert "paths.cache='': a file or folder has a name" in str(error.value)
 
 

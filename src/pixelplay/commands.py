@@ -160,7 +160,7 @@ def _fusion_of_file(name: Any, overrides: list[str]) -> FusionConfig:
             f"{unheard[0]} would have no effect: fusion_file={name} takes the place of all of fusion; change the file, "
             "or leave one of the two out"
         )
-    return fusion_file.read(Path(str(name)).expanduser())
+    return fusion_file.read(Path(os.path.expanduser(str(name))))
 
 
 def _sweep_name() -> str | None:

@@ -44,7 +44,8 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:  # ~NAME
-        raise ValueError(f"no such user: {path.parts[0]} (a name that begins with ~ is written ./{path})") from None
+        here = Path.cwd() / path
+        raise ValueError(f"no such user: {path.parts[0]} (a name that begins with ~ is written so: {here})") from None
 
 
 def _existing(path: Path) -> Path:
