@@ -273,6 +273,7 @@ def test_a_slip_ends_a_command_with_status_1_and_run_all_says_what_to_type(tmp_p
     assert message.startswith("error: --epochs 5: options are written key=value")
     assert message.endswith(f"perhaps you mean: {ROOT}/run_all.sh trainer.max_epochs=5\n")
     assert not list(tmp_path.iterdir())
+    assert "perhaps you mean: ./run_all.sh experiment=ped2\n" in refused(run("bash", "run_all.sh", "ped2", cwd=ROOT))
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path):
