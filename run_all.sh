@@ -10,7 +10,12 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/src/environment.sh"
 use_environment requirements.txt
 stage() { "$python" "$root/src/$1.py" "${@:2}"; }
-case " $* " in *" --help "* | *" -h "*) exec "$python" "$root/src/status.py" --help ;; esac
+export PIXELPLAY_COMMAND="$0" # what a message proposes to type; `bash run_all.sh` has no folder in it
+[[ "$0" == */* ]] || PIXELPLAY_COMMAND="./$0"
+case " $* " in
+  *" --help "* | *" -h "*) exec "$python" "$root/src/status.py" --help ;;
+  *" --version "*) exec "$python" "$root/src/status.py" --version ;;
+esac
 
 work=0
 stage status "$@" || work=$? # 0: nothing to do, 3: there is work

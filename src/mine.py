@@ -9,7 +9,8 @@ python src/mine.py step=select mine.select.count=50 mine.select.baseline=usual/s
 """
 
 from pixelplay.commands import command
+from pixelplay.config.mining import MINING_STEPS
 from pixelplay.mining import steps
 
 if __name__ == "__main__":
-    command(steps.run)
+    command(steps.run, MINING_STEPS)

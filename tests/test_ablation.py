@@ -38,12 +38,12 @@ KINDS = ("freeze", "reversal", "speed_up")
 T = 24  # frames of a clip
 
 
-@cache
 SHARES = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}
 PARTS = ",".join(f"videopatchcore/{n}:{{weight:{share},normalise:{{method:minmax}}}}" for n, share in SHARES.items())
 COMPOSITE = f"+fusion.composites.videopatchcore={{method:power_mean,power:4.0,streams:{{{PARTS}}}}}"
 
 
+@cache
 def fusion_of(*overrides: str) -> FusionConfig:
     return load_config(["experiment=tiny", *overrides]).fusion
 

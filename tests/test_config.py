@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from pixelplay.commands import load_config
 from pixelplay.config import CONFIG_DIR, Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
+from pixelplay.mining import steps
+from pixelplay.stages import prepare as prepare_stage
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
@@ -109,7 +112,9 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_key(override: str, complain
         (["seed=-1"], "seed=-1: Input should be greater than or equal to 0"),
         (["dataset.max_unreadable=1.5"], "dataset.max_unreadable=1.5: Input should be less than or equal to 1"),
         (["dataset.heldout.share=1"], "dataset.heldout.share=1: Input should be less than 1"),
-        (["device=gpu"], "device='gpu': Input should be 'auto', 'cpu', 'cuda' or 'mps'"),
+        (["device=gpu"], "device='gpu': allowed: auto, cpu, cuda, cuda:NUMBER (cuda:0 is the first GPU) or mps"),
+        (["device=cuda:x"], "device='cuda:x': allowed: auto"),
+        (["device=1"], "device='1': allowed: auto"),
         (["run=a/b"], "run='a/b': 'a/b' names a folder or file"),
         (["run=.."], "run='..'"),
         (["experiment=sample", "dataset.sample.max_frames=30"], "min_frames=150 is greater than max_frames=30"),
@@ -155,6 +160,45 @@ def test_validated_values_cannot_be_changed():
         config.seed = 1  # type: ignore[misc]
 
 
+def test_a_gpu_can_be_named_by_its_number():
+    assert load_config(["device=cuda:1"]).device == "cuda:1"
+
+
+def test_an_unusable_seed_of_the_environment_only_concerns_the_step_that_uses_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    named = "environment variable SEED=abc: must be a whole number from 0"
+    monkeypatch.setenv("SEED", "abc")
+    config = load_config([f"mine.folder={tmp_path}/mining", "mine.source=footage"])
+    assert config.seed == 0
+    with pytest.raises(ConfigError, match=named):
+        _ = config.mine.mask_seed
+    with pytest.raises(ConfigError, match=named):
+        steps.run(config)
+    assert not list(tmp_path.iterdir())
+    assert load_config(["mine.seed=7"]).mine.mask_seed == 7
+    monkeypatch.setenv("SEED", "-1")
+    with pytest.raises(ConfigError, match="SEED=-1: must be"):
+        _ = load_config([]).mine.mask_seed
+    monkeypatch.setenv("SEED", "43")
+    assert load_config([]).mine.mask_seed == 43
+    assert "mine.seed='abc': Input should be a valid integer" in refusal("mine.seed=abc")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_told_before_anything_is_decoded_or_listed(small_run: list[str], tmp_path: Path):
+    config = load_config([*small_run, "device=cuda"])
+    with pytest.raises(ConfigError, match=r"device=cuda: PyTorch .* finds no cuda device on this machine; it finds "):
+        prepare_stage.run(config)
+    assert not (tmp_path / "cache").exists() and not (tmp_path / "outputs").exists()
+    prepare_stage.run(load_config(small_run))
+    prepare_stage.run(config)  # nothing to do: nothing to tell
+    config = load_config([f"mine.folder={tmp_path}/mining", f"mine.source={tmp_path}", "device=cuda"])
+    with pytest.raises(ConfigError, match=r"device=cuda: PyTorch .* finds no cuda device"):
+        steps.run(config)
+    assert not (tmp_path / "mining").exists()
+
+
 # --- the commands ---------------------------------------------------------------------------------------------------
 
 
@@ -198,7 +242,7 @@ def test_a_sweep_names_its_runs_by_their_overrides_so_that_none_overwrites_anoth
 
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 3000 + "]" * 3000], ids=["digits", "brackets"])
 def test_an_override_that_cannot_be_read_is_told_by_its_key(value: str, tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"^seed=.*too long or brackets too deep"):
+    with pytest.raises(ConfigError, match=r"^seed='(9999|\[\[\[\[).* …: Input should be a valid integer$"):
         load_config([f"seed={value}"])
     done = prepare(f"seed={value}", cwd=tmp_path)
     assert done.returncode == 1 and "error: seed=" in done.stderr and "Traceback" not in done.stderr

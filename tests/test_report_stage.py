@@ -325,7 +325,10 @@ def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(place: Path
 
 @pytest.mark.parametrize(
     ("clips", "message"),
-    [("[nowhere]", r"report\.clips: 'nowhere': no such test video; .*allowed here: 01, 02, 03"), ("[1]", "in quotes")],
+    [
+        ("[nowhere]", r"report\.clips: 'nowhere': no such test video; .*allowed here: 01, 02, 03"),
+        ("[1]", r"report\.clips: '1': no such test video"),
+    ],
 )
 def test_a_clip_of_a_video_that_is_not_there_is_refused(place: Path, clips: str, message: str):
     with pytest.raises(ConfigError, match=message):

@@ -19,7 +19,7 @@ from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.run.atomic import HOST
 from pixelplay.training.clips import Clips
-from pixelplay.training.device import autocast_bf16, find_device
+from pixelplay.training.device import autocast_bf16, choose_device, find_device, trainer_devices
 from pixelplay.training.fit import fit
 from pixelplay.training.run import TrainingRun
 
@@ -301,6 +301,28 @@ def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(ConfigError, match=f"device={absent}.*cpu"):
         find_device(absent)
     assert find_device("cpu") == CPU
+
+
+def test_a_numbered_device_is_found_and_another_number_told_with_those_there_are():
+    gpus = {"cuda": 2, "mps": 0, "cpu": 1}
+    assert choose_device("auto", gpus) == torch.device("cuda")
+    assert choose_device("cuda:1", gpus) == torch.device("cuda", 1)
+    assert choose_device("auto", {"cuda": 0, "mps": 1, "cpu": 1}) == torch.device("mps")
+    with pytest.raises(ConfigError, match="device=cuda:2: no such device; PyTorch finds 2 of them: cuda:0 to cuda:1"):
+        choose_device("cuda:2", gpus)
+    with pytest.raises(ConfigError, match=r"device=cuda:1: .* finds 1 of them: cuda:0$"):
+        choose_device("cuda:1", {**gpus, "cuda": 1})
+    with pytest.raises(
+        ConfigError, match=r"device=cuda:1: PyTorch 2.* finds no cuda device .*; it finds cpu: set device="
+    ):
+        choose_device("cuda:1", {**gpus, "cuda": 0})
+
+
+def test_lightning_computes_on_the_very_device_that_was_asked_for():
+    assert trainer_devices(torch.device("cuda", 1)) == ("gpu", [1])
+    assert trainer_devices(torch.device("cuda")) == ("gpu", [0])
+    assert trainer_devices(torch.device("mps")) == ("mps", 1)
+    assert trainer_devices(CPU) == ("cpu", 1)
 
 
 def test_precision_is_as_asked_for_and_auto_goes_by_the_hardware():

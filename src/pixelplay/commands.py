@@ -10,26 +10,30 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from glob import escape
 from pathlib import Path
 from typing import Any
 
+from pixelplay.command_line import called, read_arguments, version
 from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
 from pixelplay.errors import ConfigError, PixelPlayError
+from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.run.atomic import remove_leftovers
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import lock
 
 HELP = """
-usage: python src/{name}.py [experiment=NAME] [key=value …]     one run
-       python src/{name}.py --multirun key=1,2,3 …              one run per value, each in its own folder
-       python src/{name}.py --cfg job [key=value …]             show the whole configuration, run nothing
+usage: {command} [experiment=NAME] [key=value …]     one run
+       {command} --multirun key=1,2,3 …              one run per value, each in its own folder
+       {command} --cfg job [key=value …]             show the whole configuration, run nothing
+       {command} --version
 
 choices (a folder of configs/ each):
 {groups}
 
 Any key that `--cfg job` shows can be set: dataset.root=FOLDER, trainer.max_epochs=20, device=cpu, …
-A value with = or ? in it is quoted twice: 'dataset.root="a=b"'.
+Of a key given twice the last value counts. Paths are taken as typed: 'dataset.root=~/my videos (2)'.
 """
 
 ELSEWHERE = "name another folder (paths.outputs=, paths.checkpoints=, paths.submissions=, paths.cache=)"
@@ -55,7 +59,7 @@ def load_config(overrides: list[str]) -> Config:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    _require_readable(overrides)
+    overrides = [read_override(override) for override in overrides]
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return _checked(compose("config", overrides=overrides), overrides)
@@ -63,9 +67,12 @@ def load_config(overrides: list[str]) -> Config:
         raise ConfigError(_explain(error)) from None
 
 
-def command(main: Callable[[Config], None]) -> None:
-    """Run `main` with the configuration that the command line asks for; never returns on an error."""
-    _run(main, main)
+def command(main: Callable[[Config], None], steps: tuple[str, ...] = ()) -> None:
+    """Run `main` with the configuration that the command line asks for; never returns on an error.
+
+    steps: what `step=` may name.
+    """
+    _run(main, main, steps)
 
 
 def stage_command(main: Callable[[Config], None]) -> None:
@@ -82,7 +89,7 @@ def stage_command(main: Callable[[Config], None]) -> None:
     _run(main, alone)
 
 
-def _run(main: Callable[[Config], None], work: Callable[[Config], None]) -> None:
+def _run(main: Callable[[Config], None], work: Callable[[Config], None], steps: tuple[str, ...] = ()) -> None:
     """Run `work`; `main` is what the help is about."""
     import hydra
 
@@ -90,6 +97,9 @@ def _run(main: Callable[[Config], None], work: Callable[[Config], None]) -> None
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells of every processor's build that it lacks
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(_help(main))
+        return
+    if "--version" in sys.argv[1:]:
+        print(version())
         return
 
     def job(raw: Any) -> None:
@@ -100,22 +110,8 @@ def _run(main: Callable[[Config], None], work: Callable[[Config], None]) -> None
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     with _explained():
-        _require_readable([argument for argument in sys.argv[1:] if "=" in argument])
+        sys.argv[1:] = read_arguments(sys.argv[1:], steps)
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
-
-
-def _require_readable(overrides: list[str]) -> None:
-    """Raise ConfigError for an override on which Hydra's parser breaks off; what it refuses itself it tells itself."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    for override in overrides:
-        try:
-            OverridesParser.create().parse_override(override)
-        except HydraException:
-            continue
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{override[:60]}…: a number too long or brackets too deep to be read") from None
 
 
 @contextmanager
@@ -139,12 +135,14 @@ def _explained() -> Iterator[None]:
 
 def _checked(raw: Any, overrides: list[str], run: str | None = None) -> Config:
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     try:
         values = OmegaConf.to_container(raw, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key}=???: means that no value is given (a file of that name: ./???)") from None
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(str(error).replace("\n    object_type=dict", "")) from None
     values.pop("hydra", None)
     if run and values.get("run") is None:
         values["run"] = run
@@ -162,7 +160,7 @@ def _fusion_of_file(name: Any, overrides: list[str]) -> FusionConfig:
             f"{unheard[0]} would have no effect: fusion_file={name} takes the place of all of fusion; change the file, "
             "or leave one of the two out"
         )
-    return fusion_file.read(Path(str(name)).expanduser())
+    return fusion_file.read(Path(os.path.expanduser(str(name))))
 
 
 def _sweep_name() -> str | None:
@@ -177,27 +175,36 @@ def _sweep_name() -> str | None:
 
 
 def _explain(error: Exception) -> str:
-    """Hydra's message, with the names that are allowed where a key is unknown."""
+    """Hydra's message without what only its developers need, with the names that are allowed where a key is unknown."""
+    message = "\n".join(line for line in str(error).splitlines() if "hydra" not in line.lower()).strip()
+    absent = re.search(r"Could not load '(\w+)/([^']+)'", message)  # named by a file of configs/
+    if absent and absent[1] in groups():
+        return f"{absent[1]}={absent[2]}: no such file in configs/; {alternatives(absent[2], choices(absent[1]))}"
+    twice = re.search(r"An item is already at '([^']+)'", message)
+    if twice:
+        return f"+{twice[1]}=…: it has a value already; give it one with ++{twice[1]}=…, and once"
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    return _unknown(unknown[1]) if unknown else message
+
+
+def _unknown(key: str) -> str:
+    """What to tell of a key that is not there: what may be meant, and what is allowed."""
     from hydra import compose, initialize_config_dir
     from omegaconf import DictConfig, OmegaConf
 
-    message = str(error).replace("\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.", "")
-    absent = re.search(r"Could not load '(\w+)/([^']+)'", message)  # of a list, such as detector=[…]
-    if absent and absent[1] in _group_names():
-        return f"{absent[1]}={absent[2]}: no such file in configs/; {alternatives(absent[2], _choices(absent[1]))}"
-    unknown = re.search(r"Could not override '([^']+)'", message)
-    if not unknown:
-        return message
-    key = unknown[1]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         defaults = compose("config")
     for parent, name in _prefixes(key):
         node = OmegaConf.select(defaults, parent) if parent else defaults
-        if isinstance(node, DictConfig) and name not in node:
-            names = [str(k) for k in node if k != "hydra"] + ([] if parent else _group_names())
+        if not isinstance(node, DictConfig):
+            return f"{key}: unknown key; {parent} has no keys below it"
+        if name not in node:
+            names = sorted({str(k) for k in node if k != "hydra"} | set([] if parent else groups()))
+            near = None if get_close_matches(name, names, n=1) else nearest(key.rsplit(".", 1)[-1])
+            elsewhere = f"did you mean {near!r}? " if near else ""
             adding = f" (to add one: +{key}=…)" if key.startswith(OPEN) else ""
-            return f"{key}: unknown key; {alternatives(name, sorted(set(names)))}{adding}"
-    return message
+            return f"{key}: unknown key; {elsewhere}{alternatives(name, names)}{adding}"
+    return f"{key}: not a key that can be set"
 
 
 def _prefixes(key: str) -> list[tuple[str, str]]:
@@ -205,19 +212,11 @@ def _prefixes(key: str) -> list[tuple[str, str]]:
     return [(".".join(parts[:i]), parts[i]) for i in range(len(parts))]
 
 
-def _group_names() -> list[str]:
-    return sorted(folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir())
-
-
-def _choices(group: str) -> list[str]:
-    return sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml"))
-
-
 def _help(main: Callable[[Config], None]) -> str:
     script = sys.modules["__main__"]
-    groups = [f"  {group + '=':14}{' | '.join(_choices(group))}" for group in _group_names()]
-    name = os.path.basename(sys.argv[0]).removesuffix(".py")
-    return (script.__doc__ or main.__doc__ or "").strip() + "\n" + HELP.format(name=name, groups="\n".join(groups))
+    rows = [f"  {group + '=':14}{' | '.join(choices(group))}" for group in groups()]
+    command = called() or f"python src/{os.path.basename(sys.argv[0])}"
+    return (script.__doc__ or main.__doc__ or "").strip() + "\n" + HELP.format(command=command, groups="\n".join(rows))
 
 
 def _fail(message: str, status: int = 1) -> None:

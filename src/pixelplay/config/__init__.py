@@ -5,7 +5,7 @@ impossible values before any work starts. Default values stand in the YAML files
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -46,6 +46,7 @@ from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
 from pixelplay.config.settings import (
     BatchSize,
     Channels,
+    DeviceName,
     Epochs,
     FileName,
     FilePath,
@@ -80,7 +81,7 @@ class Config(Settings):
     experiment: FileName
     run: FileName | None
     seed: Seed
-    device: Literal["auto", "cpu", "cuda", "mps"]
+    device: DeviceName
     workers: Workers  # threads that decode; 0 is one per core
     paths: PathsConfig
     dataset: DatasetConfig

@@ -1,5 +1,7 @@
 """Settings of clip mining, `src/mine.py`: see `pixelplay.mining`."""
 
+import os
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -16,18 +18,18 @@ from pixelplay.config.settings import (
     Window,
     Workers,
 )
+from pixelplay.errors import ConfigError
 
 MINING_STEPS = ("manifest", "score", "render", "distribution", "select")
 
 
-def _whole_number(value: Any) -> Any:
-    """What the environment variable SEED holds is text."""
+def _seed(value: Any) -> Any:
+    """The environment variable SEED holds text; one that is no seed only concerns who uses it: see `mask_seed`."""
     if not isinstance(value, str):
         return value
-    try:
+    if re.fullmatch(r"\d{1,19}", value, re.ASCII) and int(value) < 2**63:
         return int(value)
-    except ValueError:
-        raise ValueError("no whole number; it comes from the environment variable SEED: correct or unset it") from None
+    return None if value == os.environ.get("SEED") else value
 
 
 def _named(value: Any) -> Any:
@@ -100,7 +102,7 @@ class MineConfig(Settings):
     manifest: FilePath | None
     root: FilePath | None
     scores: Annotated[FilePath | None, BeforeValidator(_named)]
-    seed: Annotated[Seed, BeforeValidator(_whole_number)]
+    seed: Annotated[Seed | None, BeforeValidator(_seed)]  # None: the environment's is none
     mask: MaskConfig
     precision: Literal["fp32", "bf16", "auto"]
     engine: Literal["local", "ray"]
@@ -108,6 +110,14 @@ class MineConfig(Settings):
     batch_size: BatchSize
     render: RenderConfig
     select: SelectConfig
+
+    @property
+    def mask_seed(self) -> int:
+        """Raises ConfigError where the environment variable SEED holds something else."""
+        if self.seed is None:
+            name = f"the environment variable SEED={os.environ['SEED']}" if "SEED" in os.environ else "mine.seed=null"
+            raise ConfigError(f"{name}: must be a whole number from 0 to 2**63 - 1; unset it, or set mine.seed=42")
+        return self.seed
 
     @model_validator(mode="after")
     def _no_gaps(self) -> "MineConfig":

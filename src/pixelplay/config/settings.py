@@ -1,5 +1,6 @@
 """What every settings class is built on: field types, refusals, and errors that name the key and what is allowed."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -33,6 +34,20 @@ def _safe_name(value: str) -> str:
     return value
 
 
+def _named(value: Any) -> Any:
+    if value == "":
+        raise ValueError("a file or folder has a name (. is the working directory)")
+    return value
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~NAME
+        here = Path.cwd() / path
+        raise ValueError(f"no such user: {path.parts[0]} (a name that begins with ~ is written so: {here})") from None
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"no such file: {path} (a relative path starts at the working directory)")
@@ -45,9 +60,16 @@ def _quoted(value: Any) -> Any:
     return value
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9]\d{0,2}))?", name, re.ASCII):
+        raise ValueError("allowed: auto, cpu, cuda, cuda:NUMBER (cuda:0 is the first GPU) or mps")
+    return name
+
+
 FileName = Annotated[str, AfterValidator(_safe_name)]
-FilePath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
+FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named), AfterValidator(_expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
+DeviceName = Annotated[str, AfterValidator(_device)]
 VideoId = Annotated[str, BeforeValidator(_quoted)]
 
 

@@ -15,8 +15,6 @@ from pixelplay.scores.normalise import robust_z
 ROBUST_Z = NormaliseConfig(
     method="robust_z", low=0.0, high=100.0, scope="all", clip=None, bounds=[-1.0, 4.0], quantile=1.0, rarest=0.001
 )
-    method="robust_z", low=0.0, high=100.0, scope="all", clip=None, bounds=[-1.0, 4.0], quantile=0.999, rarest=0.001
-)
 
 
 def calibrated(table: pd.DataFrame, reference: pd.DataFrame, by: str, min_group: int) -> np.ndarray:

@@ -39,8 +39,10 @@ class ScoringWorker:
         return {"at": batch["at"], "score": np.array(scores), "error": np.array([one.error or "" for one in found])}
 
 
-def require_ray() -> None:
-    """Raise ConfigError where Ray is not installed."""
+def require_ray(device: str) -> None:
+    """Raise ConfigError where Ray is not installed, and for one of several GPUs: Ray gives each worker its own."""
+    if device.startswith("cuda:"):
+        raise ConfigError(f"device={device}: with mine.engine=ray every worker gets a GPU of its own: device=cuda")
     if any(importlib.util.find_spec(package) is None for package in ("ray", "pyarrow")):
         raise ConfigError("mine.engine=ray needs Ray: pip install 'ray[data]>=2.60', or take mine.engine=local")
 
@@ -52,7 +54,7 @@ def score_on_ray(
 
     Raises ConfigError for more workers than the cluster has room for, PixelPlayError when Ray or a worker fails.
     """
-    require_ray()
+    require_ray(settings.device)
     with _cluster(workers) as resources:
         kind = "GPU" if settings.device in ("auto", "cuda") and resources.get("GPU", 0) >= 1 else "CPU"
         settings = replace(settings, device="cuda" if kind == "GPU" else settings.device)

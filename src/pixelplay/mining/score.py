@@ -28,7 +28,7 @@ def run(config: Config, files: MiningFiles) -> None:
     if config.mine.engine == "ray":
         from pixelplay.mining.ray_engine import require_ray
 
-        require_ray()
+        require_ray(config.device)
     settings, model = load_model(config)
     clips = read_clips(files.clips, config.mine.frames)
     done = resume(files.scores, clips, made_with(model, files))
@@ -64,7 +64,7 @@ def load_model(config: Config) -> "tuple[ModelSettings, ClipModel]":
         device=config.device,
         bf16=autocast_bf16(mine.precision, find_device(config.device)),
         mask=mine.mask,
-        seed=mine.seed,
+        seed=mine.mask_seed,
         root=(mine.root or Path()).absolute(),
     )
     return settings, ClipModel(settings, mine.frames)

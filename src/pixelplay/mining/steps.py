@@ -14,10 +14,22 @@ def run(config: Config) -> None:
     """Run `config.step`, or every step; raises ConfigError for another name."""
     if config.step is not None and config.step not in MINING_STEPS:
         raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
+    chosen = MINING_STEPS if config.step is None else (config.step,)
+    if "score" in chosen:
+        _require_scorable(config)
     files = MiningFiles.of(config)
     require_writable(files.folder, "mine.folder")
     with lock(files.folder / ".lock", f"the mining run {files.folder}/"):
         remove_leftovers(files.folder)
-        for step in MINING_STEPS if config.step is None else (config.step,):
+        for step in chosen:
             module = importlib.import_module(f"pixelplay.mining.{step}")  # only one imports torch, one matplotlib
             module.run(config, files)
+
+
+def _require_scorable(config: Config) -> None:
+    """Raise ConfigError for a seed or device that can't be used, before a large collection is listed."""
+    _ = config.mine.mask_seed
+    if config.device not in ("auto", "cpu"):
+        from pixelplay.training.device import find_device
+
+        find_device(config.device)

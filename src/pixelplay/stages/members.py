@@ -11,6 +11,7 @@ from pixelplay.errors import DataError
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FrameWeights, detector_of, member_of
 from pixelplay.stages import prepare
+from pixelplay.stages.preconditions import require_known_members
 from pixelplay.stages.pseudo import kinds_of_clips
 from pixelplay.videos.index import Index
 
@@ -23,8 +24,9 @@ def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
     """Those of the run's streams that may be fused, and the fusion without members of other runs.
 
     A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
-    its only stream. Raises DataError for a member that is no stream of its detector.
+    its only stream. Raises DataError for a member that is no stream of its detector, ConfigError for one of no detector.
     """
+    require_known_members(config)
     fusion = _of_this_run(config)
     sources = [*config.detectors, *fusion.external_files]
     members = [*fusion.members, *(name for name in sources if not _named(name, fusion))]

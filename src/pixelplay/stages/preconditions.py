@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pixelplay import requirements
-from pixelplay.config import Config, DetectorConfig, WeightsConfig, validate
+from pixelplay.config import CONFIG_DIR, Config, DetectorConfig, WeightsConfig, alternatives, validate
 from pixelplay.detectors import registry
-from pixelplay.errors import PixelPlayError, WeightsError
+from pixelplay.errors import ConfigError, PixelPlayError, WeightsError
+from pixelplay.scores.fuse import detector_of
 from pixelplay.stages import detecting
 from pixelplay.videos.layouts import read_dataset
 
@@ -20,10 +21,21 @@ Check = Callable[[], Any]
 def require_all(config: Config) -> None:
     """Raise an error that names everything that is missing: the data set first, then weights, then packages.
 
-    Raises ConfigError for settings that a detector refuses.
+    Raises ConfigError for settings that a detector or the fusion refuses.
     """
+    require_known_members(config)
     rendered = config.dataset.sample is not None  # `prepare` makes it
     _raise([*([] if rendered else _problems([lambda: read_dataset(config.dataset)])), *_missing(config)])
+
+
+def require_known_members(config: Config) -> None:
+    """Raise ConfigError for a member of the fusion that no detector of the run or of configs/, and no file, can give."""
+    here = [*config.detectors, *config.fusion.external_files]
+    known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
+    for stream in config.fusion.members:
+        if (name := detector_of(stream)) not in known:
+            hint = alternatives(name, here)
+            raise ConfigError(f"fusion.members.{stream}: no detector or external file is called {name!r}; {hint}")
 
 
 def require_models(config: Config, names: Iterable[str]) -> None:

@@ -56,6 +56,8 @@ def pending(config: Config) -> str | None:
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     _require_gap(config)
+    if not files.record("prepare").is_file():  # there is work for certain: told at once
+        _require_device(config)
     preconditions.require_all(config)
     if not _is_rendered(config):
         _render(config)
@@ -67,6 +69,7 @@ def run(config: Config) -> None:
     if _is_current(config, inputs):
         log.info("prepare: up to date")
         return
+    _require_device(config)
     outputs = [
         files.index,
         files.problems,
@@ -145,6 +148,14 @@ def _is_current(config: Config, inputs: str) -> bool:
     except PixelPlayError:  # a stage that needs it says that `prepare` must run again
         return False
     return all(video.has_frames(formats(config)) for video in [*index.train, *index.test, *index.pseudo])
+
+
+def _require_device(config: Config) -> None:
+    """Raise ConfigError for a device that is not there, before hours of decoding; PyTorch tells of those named."""
+    if config.device not in ("auto", "cpu"):
+        from pixelplay.training.device import find_device
+
+        find_device(config.device)
 
 
 def _require_gap(config: Config) -> None:

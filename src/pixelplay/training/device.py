@@ -12,13 +12,33 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h; values in by
 
 def find_device(name: str) -> torch.device:
     """The device called `name`, `auto` being CUDA, else Apple's MPS, else the CPU; ConfigError when it is not there."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    found = [kind for kind, is_there in present.items() if is_there]
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return choose_device(name, {"cuda": gpus, "mps": int(torch.backends.mps.is_available()), "cpu": 1})
+
+
+def choose_device(name: str, counts: dict[str, int]) -> torch.device:
+    """`find_device` on a machine that has so many devices of each kind, the kinds in the order of preference."""
+    there = [kind for kind, count in counts.items() if count]
     if name == "auto":
-        return torch.device(found[0])
-    if name not in found:
-        raise ConfigError(f"device={name}: PyTorch finds none on this machine; it finds {', '.join(found)}")
+        return torch.device(there[0])
+    kind, _, number = name.partition(":")
+    if kind not in there:
+        why = " (this one is built without CUDA)" if kind == "cuda" and torch.version.cuda is None else ""
+        raise ConfigError(
+            f"device={name}: PyTorch {torch.__version__}{why} finds no {kind} device on this machine; it finds "
+            f"{', '.join(there)}: set device={there[0]}, or leave it out"
+        )
+    if number and int(number) >= counts[kind]:
+        last = f" to {kind}:{counts[kind] - 1}" if counts[kind] > 1 else ""
+        raise ConfigError(f"device={name}: no such device; PyTorch finds {counts[kind]} of them: {kind}:0{last}")
     return torch.device(name)
+
+
+def trainer_devices(device: torch.device) -> tuple[str, int | list[int]]:
+    """`accelerator` and `devices` with which Lightning's Trainer computes on this very device."""
+    if device.type == "cuda":
+        return "gpu", [device.index or 0]
+    return device.type, 1
 
 
 def autocast_bf16(precision: str, device: torch.device) -> bool:

@@ -19,7 +19,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
-from pixelplay.training.device import autocast_bf16
+from pixelplay.training.device import autocast_bf16, trainer_devices
 from pixelplay.training.run import TrainingRun
 
 log = logging.getLogger(__name__)
@@ -48,9 +48,10 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
     callbacks: list[Callback] = [stopping, _Progress(run.name, stopping), best, last]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(leave=False))
+    accelerator, devices = trainer_devices(run.device)
     trainer = Trainer(
-        accelerator={"cuda": "gpu"}.get(run.device.type, run.device.type),
-        devices=1,
+        accelerator=accelerator,
+        devices=devices,
         precision="bf16-mixed" if autocast_bf16(config.precision, run.device) else "32-true",
         max_epochs=config.max_epochs,
         callbacks=callbacks,

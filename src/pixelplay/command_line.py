@@ -1,0 +1,172 @@
+"""A command's arguments, checked before Hydra sees them: what is no `key=value` is answered with the command that is.
+
+Flags are those of HELP in `pixelplay.commands`; all else is read by `pixelplay.overrides`.
+"""
+
+import os
+import re
+import shlex
+import sys
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from pixelplay.config import CONFIG_DIR
+from pixelplay.config.mining import MINING_STEPS
+from pixelplay.config.settings import alternatives
+from pixelplay.errors import ConfigError
+from pixelplay.overrides import DELETION, OPTION, Slip, choices, fields, groups, nearest, read_override, shown
+
+MULTIRUN = ("--multirun", "-m")
+FLAGS = ("--help", "--version", "--multirun", "--cfg")
+CFG = ("job", "hydra", "all")  # what --cfg shows
+DEVICES = ("cpu", "cuda", "mps")
+
+
+class Read(NamedTuple):
+    """How many arguments were read as one, and what Hydra is given for them."""
+
+    count: int
+    given: list[str]
+
+
+def read_arguments(arguments: list[str], steps: tuple[str, ...] = ()) -> list[str]:
+    """What Hydra is given for the arguments of a command that has these `steps`: flags first, then overrides.
+
+    Raises ConfigError that names every argument which can't be meant, and the command that may be, if that is known.
+    """
+    multirun = any(argument in MULTIRUN for argument in arguments)
+    flags: list[str] = []
+    overrides: list[str] = []
+    slips: list[Slip] = []
+    meant: list[str] | None = []
+    rest = list(arguments)
+    while rest:
+        try:
+            count, given = _flag(rest) if rest[0].startswith("-") else _option(rest, multirun, steps)
+            (flags if rest[0].startswith("-") else overrides).extend(given)
+            mended: list[str] | None = rest[:count]
+        except Slip as slip:
+            slips.append(slip)
+            count, mended = slip.count, _settled(slip, multirun)
+        meant = None if meant is None or mended is None else meant + mended
+        del rest[:count]
+    if slips:
+        script = called()
+        program = [script] if script else ["python", sys.argv[0]]
+        command = [] if meant is None else [f"perhaps you mean: {shlex.join([*program, *dict.fromkeys(meant)])}"]
+        raise ConfigError("\n".join([*map(str, slips), *command]))
+    return flags + overrides
+
+
+def called() -> str | None:
+    """The script that called this command, which is what its user typed."""
+    return os.environ.get("PIXELPLAY_COMMAND")
+
+
+def version() -> str:
+    """The package's, which need not be installed."""
+    project = tomllib.loads((CONFIG_DIR.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return f"{project['name']} {project['version']}"
+
+
+def _settled(slip: Slip, multirun: bool) -> list[str] | None:
+    """What may be meant by a slip, where that is no slip itself."""
+    settled: list[str] = []
+    for argument in slip.mended or []:
+        try:
+            if not argument.startswith("-"):
+                read_override(argument, multirun or "--multirun" in (slip.mended or []))
+            settled.append(argument)
+        except Slip as other:
+            if other.mended is None:
+                return None
+            settled += other.mended
+    return None if slip.mended is None else settled
+
+
+def _flag(rest: list[str]) -> Read:
+    name, equals, value = rest[0].partition("=")
+    if name in (*MULTIRUN, "--resolve", "--") and not equals:
+        return Read(1, [] if name == "--" else [name])
+    follows = not equals and len(rest) > 1 and not rest[1].startswith("-") and "=" not in rest[1]
+    count = 2 if follows else 1
+    value = rest[1] if follows else value
+    if name in ("--cfg", "-c"):
+        if value in CFG:
+            return Read(count, ["--cfg", value])
+        raise Slip(f"{name}: {value or 'nothing'} can't be shown, but {', '.join(CFG)} can", ["--cfg", "job"], count)
+    typed = shown(" ".join(rest[:count]))
+    close = get_close_matches(name, FLAGS, n=1, cutoff=0.8)
+    if close:
+        raise Slip(f"{rest[0]}: no such flag; did you mean {close[0]}?", [close[0]])
+    key = nearest(name)
+    if name.strip("-") in DEVICES:
+        raise Slip(
+            f"{name}: no such flag; a device is named so: device={name.strip('-')}", [f"device={name.strip('-')}"]
+        )
+    if key is None:
+        known = f"{', '.join(FLAGS)} job"
+        raise Slip(f"{typed}: no such flag; there are {known}; all else is written key=value: see --help", None, count)
+    mended = f"{key}={value or 'VALUE'}"
+    message = f"{typed}: options are written key=value, without dashes: {shown(mended)}"
+    raise Slip(message, [mended] if value else None, count)
+
+
+def _option(rest: list[str], multirun: bool, steps: tuple[str, ...]) -> Read:
+    _require_no_spaces(rest)
+    found = OPTION.fullmatch(rest[0])
+    if found and found[2] == "step":
+        _require_step(found[3], steps)
+    if found or DELETION.fullmatch(rest[0]):
+        return Read(1, [read_override(rest[0], multirun)])
+    raise _word(rest[0], steps)
+
+
+def _require_no_spaces(rest: list[str]) -> None:
+    """Raise Slip for `key =value`, `key= value`, `key = value` and `key value`, as one argument or several."""
+    first, second, third = (*rest, None, None)[:3]
+    plain = second is not None and "=" not in second and not second.startswith("-")
+    inside = re.fullmatch(r"([\w.]+)\s+=\s*(.*)", first, re.DOTALL)
+    key, value, count = first.rstrip(":="), second, 2
+    if inside:
+        key, value, count = inside[1], inside[2], 1
+    elif second == "=" and third is not None:
+        value, count = third, 3
+    elif second is not None and second.startswith("=") and "=" not in first:
+        value = second[1:]
+    elif not (plain and (first in (f"{key}=", key, f"{key}:")) and (key in fields() or key in groups())):
+        return
+    mended = f"{key}={value}"
+    raise Slip(f"{shown(' '.join(rest[:count]))}: no spaces around =: {shown(mended)}", [mended], count)
+
+
+def _require_step(value: str, steps: tuple[str, ...]) -> None:
+    wrong = [step for step in re.findall(r"[^\[\],\s]+", value) if step not in (*steps, "null")]
+    if wrong and steps:
+        close = get_close_matches(wrong[0], steps, n=1)
+        raise Slip(
+            f"step={value}: no such step; {alternatives(wrong[0], [*steps])}", [f"step={close[0]}"] if close else None
+        )
+    if wrong:
+        raise Slip(f"step={value}: only src/mine.py has steps: {', '.join(MINING_STEPS)}; leave step= out", [])
+
+
+def _word(word: str, steps: tuple[str, ...]) -> Slip:
+    """What a word without = may stand for."""
+    options = {device: f"device={device}" for device in DEVICES}
+    options |= {name: f"{group}={name}" for group in reversed(groups()) for name in choices(group)}
+    options |= {step: f"step={step}" for step in steps}
+    options |= {name: f"experiment={name}" for name in choices("experiment")}
+    if word in options:
+        mended = options[word]
+    elif re.fullmatch(r"cuda:\d+", word):
+        mended = f"device={word}"
+    elif "/" in word or word.startswith(("~", ".")) or Path(word).exists():
+        mended = f"{'mine.source' if steps else 'dataset.root'}={word}"
+    elif close := get_close_matches(word, options, n=1, cutoff=0.7):
+        mended = options[close[0]]
+    else:
+        return Slip(f"{shown(word)}: not an option; options are written key=value, such as experiment=ped2: see --help")
+    return Slip(f"{shown(word)}: options are written key=value: {shown(mended)}", [mended])

@@ -1,0 +1,231 @@
+"""Overrides `key=value` as they are typed in a shell, put into the words of Hydra's grammar.
+
+Where a key takes text (a path, a name, a message), its value is taken as typed: `dataset.root=~/my videos (2)` needs no
+quotes but the shell's.
+"""
+
+import re
+import types
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from pixelplay.config import CONFIG_DIR, Config
+from pixelplay.config.settings import LONGEST, Settings, alternatives
+from pixelplay.errors import ConfigError
+
+OPTION = re.compile(r"(\+{0,2})([A-Za-z_][\w.$/@:-]*)=(.*)", re.ASCII | re.DOTALL)  # marks, key, value
+DELETION = re.compile(r"~[A-Za-z_][\w.$/@:-]*(=.*)?", re.ASCII | re.DOTALL)
+QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+ITEM = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,", re.DOTALL)
+FUNCTION = re.compile(r"[a-z]+\(.*\)", re.DOTALL)  # choice(…), range(…), glob(…): what Hydra's sweeps have
+LITERAL_DOLLAR = re.compile(r"(\\*)\$\{(?![^{}]+\})")  # begins no ${key} and no ${oc.env:NAME}
+DETECTORS = "detector"  # the group of which several are chosen
+
+# What other projects call these, where no key has that name itself.
+USUAL = {
+    "epoch": "trainer.max_epochs",
+    "epochs": "trainer.max_epochs",
+    "lr": "trainer.learning_rate",
+    "batch_size": "trainer.batch_size",
+    "data": "dataset.root",
+    "data_dir": "dataset.root",
+    "data_root": "dataset.root",
+    "root": "dataset.root",
+    "gpu": "device",
+    "gpus": "device",
+    "output": "paths.outputs",
+    "output_dir": "paths.outputs",
+    "config": "experiment",
+    "num_workers": "workers",
+    "model": DETECTORS,
+    "models": DETECTORS,
+}
+
+
+class Slip(ConfigError):
+    """Arguments, `count` of them, that can't be meant as they are; `mended` may be meant, None if nobody knows."""
+
+    def __init__(self, message: str, mended: list[str] | None = None, count: int = 1):
+        super().__init__(message)
+        self.mended, self.count = mended, count
+
+
+class Field(NamedTuple):
+    """What a key of the configuration takes."""
+
+    text: bool = False  # text, or a path; or a list of such
+    many: bool = False  # a list
+    section: bool = False  # further keys
+
+
+@cache
+def fields() -> dict[str, Field]:
+    """Every key of the configuration, dotted; those of detectors and members of the fusion have no fixed names."""
+    return dict(_fields_of(Config, ""))
+
+
+@cache
+def groups() -> list[str]:
+    """The folders of configs/, of whose files one is chosen each."""
+    return sorted(folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir())
+
+
+def choices(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+def nearest(name: str) -> str | None:
+    """The key that is called much like `name`; the shortest where several are."""
+    name = name.strip("-").replace("-", "_")
+    known = [*groups(), *(key for key in fields() if key not in groups())]
+    if name in known:
+        return name
+    if name in USUAL:
+        return USUAL[name]
+    lasts = {key.rsplit(".", 1)[-1] for key in known}
+    for wanted in (get_close_matches(name, known, n=1, cutoff=0.8), get_close_matches(name, lasts, n=1, cutoff=0.7)):
+        if wanted:
+            fitting = [key for key in known if key == wanted[0] or key.rsplit(".", 1)[-1] == wanted[0]]
+            return min(fitting, key=lambda key: (not key.startswith("trainer."), key.count("."), key))
+    return None
+
+
+def read_override(override: str, multirun: bool = False) -> str:
+    """What Hydra is given for an override; in a sweep (`multirun`), commas part the values of its runs.
+
+    Raises Slip for what is no override, a choice that no file of configs/ offers, and several values without a sweep.
+    """
+    if DELETION.fullmatch(override):
+        return override
+    found = OPTION.fullmatch(override)
+    if found is None:
+        raise Slip(f"{shown(override)}: not an option; options are written key=value")
+    marks, key, value = found.groups()
+    if key in groups() and not value.startswith("{"):
+        return f"{key}={_choice(key, value, multirun)}"
+    field = fields().get(key, Field())
+    marks = "++" if marks and key in fields() else marks  # of a key that is there, as good as none
+    if field.section and value.lower() != "null" and not value.startswith(("{", "${")):
+        raise Slip(f"{shown(override)}: {key} is no key but a group of them: {', '.join(_below(key))}")
+    if not field.text:
+        return f"{marks}{key}={_other(key, value, field.many, multirun)}"
+    if multirun and FUNCTION.fullmatch(value) and _parsed(value):
+        return override
+    if field.many:
+        return f"{marks}{key}={_texts(value, multirun)}"
+    return f"{marks}{key}={','.join(map(_text, _items(value))) if multirun else _text(value)}"
+
+
+def shown(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+
+
+def _choice(group: str, value: str, multirun: bool) -> str:
+    """The value of a group, its names checked; several names are a list where a list is chosen from."""
+    named = re.findall(r"[^\[\],\s\"']+", value)
+    if FUNCTION.fullmatch(value) and multirun:
+        return value
+    there = choices(group)
+    unknown = [name for name in named if name not in there]
+    if group == "dataset" and unknown and (value.startswith((".", "~")) or "/" in value):
+        mended = [f"dataset.root={value}"]
+        raise Slip(f"dataset={value}: a folder is named with dataset.root=FOLDER, its kind with experiment=", mended)
+    if unknown or not named:
+        close = {name: get_close_matches(name, there, n=1) for name in unknown}
+        mended = value
+        for name, found in close.items():
+            mended = mended.replace(name, found[0] if found else name)
+        hint = alternatives(unknown[0] if unknown else "", there)
+        raise Slip(
+            f"{shown(f'{group}={value}')}: no such file in configs/{group}/; {hint}",
+            [f"{group}={mended}"] if close and all(close.values()) else None,
+        )
+    if len(named) > 1 and group != DETECTORS and not multirun:
+        raise _several(group, value, many=False)
+    return f"[{','.join(named)}]" if group == DETECTORS and not multirun else value
+
+
+def _text(value: str) -> str:
+    """Text as typed: quoted where Hydra would read something else. null, quotes and ${key} are what they are to it."""
+    parsed = _parsed(value)
+    if value.lower() == "null" or (parsed and re.fullmatch(QUOTED, value, re.DOTALL)):
+        return value
+    plain = value and parsed and "\\" not in value and not parsed.is_sweep_override()
+    if plain and parsed.value() == value:
+        return value
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(LITERAL_DOLLAR.sub(r"\1\1\\${", value), Quote.single).with_quotes()
+
+
+def _texts(value: str, multirun: bool) -> str:
+    """A list of texts as typed; brackets may be left out, and are not in a sweep, where commas part lists."""
+    parsed = _parsed(value)
+    if parsed and (multirun or value.lower() == "null" or value.startswith("${")):
+        return value
+    items = parsed.value() if parsed and "\\" not in value else None
+    if isinstance(items, list) and all(isinstance(item, str) for item in items):
+        return value
+    inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    return f"[{','.join(map(_text, _items(inner)))}]"
+
+
+def _other(key: str, value: str, many: bool, multirun: bool) -> str:
+    """Any other value; one that Hydra can't read becomes text, which the check of types then refuses by its key."""
+    parsed = _parsed(value)
+    if parsed is None:
+        return _text(value)
+    if parsed.is_sweep_override() and not multirun:
+        raise _several(key, value, many)
+    return value
+
+
+def _several(key: str, value: str, many: bool) -> Slip:
+    if many:
+        return Slip(f"{shown(f'{key}={value}')}: a list has brackets: '{key}=[{shown(value)}]'", [f"{key}=[{value}]"])
+    message = f"{shown(f'{key}={value}')}: several values, where one is due; --multirun makes a run of each"
+    return Slip(message, ["--multirun", f"{key}={value}"])
+
+
+def _parsed(value: str) -> Any:
+    """Hydra's reading of a value, None where its grammar has none."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(f"key={value}")
+    except (HydraException, ValueError, RecursionError):  # the last two: a number too long, brackets too deep
+        return None
+
+
+def _items(value: str) -> list[str]:
+    """What commas part, but for commas in quotes."""
+    return ITEM.findall(value + ",")
+
+
+def _below(section: str) -> list[str]:
+    return [key for key in fields() if key.startswith(f"{section}.")]
+
+
+def _fields_of(cls: type[Settings], prefix: str) -> Iterator[tuple[str, Field]]:
+    for name, field in cls.model_fields.items():
+        kinds = [kind for kind in _kinds(field.annotation) if kind is not type(None)]
+        if any(get_origin(kind) is dict for kind in kinds):
+            continue  # a mapping whose keys have no fixed names
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
+        items = [item for kind in kinds if get_origin(kind) is list for item in _kinds(get_args(kind)[0])]
+        yield prefix + name, Field(all(k in (str, Path) for k in items or kinds), bool(items), bool(sections))
+        for section in sections:
+            yield from _fields_of(section, f"{prefix}{name}.")
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The types that an annotation is a union of."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for part in get_args(annotation) for kind in _kinds(part)]
+    return [annotation]
