@@ -24,7 +24,7 @@ def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
     """Those of the run's streams that may be fused, and the fusion without members of other runs.
 
     A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
-    its only stream. Raises DataError for a member that is no stream of its detector, ConfigError for one of no detector.
+    its only stream. Raises DataError for a member that is no stream of its detector, ConfigError for an unknown one.
     """
     require_known_members(config)
     fusion = _of_this_run(config)

@@ -29,7 +29,7 @@ def require_all(config: Config) -> None:
 
 
 def require_known_members(config: Config) -> None:
-    """Raise ConfigError for a member of the fusion that no detector of the run or of configs/, and no file, can give."""
+    """Raise ConfigError for a member of the fusion that is neither a detector of configs/ nor an external file."""
     here = [*config.detectors, *config.fusion.external_files]
     known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
     for stream in config.fusion.members:
