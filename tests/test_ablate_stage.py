@@ -393,3 +393,28 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(
 def test_the_command_is_documented_and_named_in_the_pipeline():
     assert 'stage ablate "$@"' in (ROOT / "run_all.sh").read_text()
     assert list(status.STAGES)[-2:] == ["ablate", "report"]
+
+
+def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(run: Run, caplog):
+    config = run("fusion.judges=true")
+    files, index = RunFiles.of(config), prepare.load_index(config)
+    index = replace(index, train=[*index.train, replace(index.train[0], id="04")])
+    index.save(files.index)
+    write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0}, "st_ae": {"st_ae": -3.0}})
+    raw = read_table(files.scores("st_ae"), "score")
+    assert set(raw[raw["split"] == "calibration"]["video"]) == {"03", "04"}
+    raw.loc[(raw["split"] == "calibration") & (raw["video"] == "04"), "score"] += 50
+    write_table(files.scores("st_ae"), raw)
+    record_scores(config, index, "st_ae")
+    with caplog.at_level(logging.INFO):
+        fuse.run(config)
+    assert "fuse: left out st_ae: without it the AP on planted anomalies is +" in caplog.text
+    members = pd.read_csv(files.fusion_members)
+    assert members["member"].tolist() == ["conv_ae", "st_ae"] and members["left_out"].tolist() == [False, True]
+    fused = pd.read_parquet(files.fused).query("split == 'test'")
+    alone = fused[fused["stream"] == "conv_ae"]["score"].to_numpy()
+    np.testing.assert_allclose(fused[fused["stream"] == "fused"]["score"], alone)
+    ablate.run(config)
+    assert "Left out of the fusion: st_ae: without it" in (files.ablation / "summary.md").read_text()
+    fuse.run(run("fusion.judges=false"))
+    assert not pd.read_csv(files.fusion_members)["left_out"].any()

@@ -12,7 +12,7 @@ from tests.scored import prepared, record_scores, write_scores
 
 from pixelplay.commands import load_config
 from pixelplay.config import Config
-from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
+from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
 from pixelplay.stages import fuse, prepare
@@ -236,3 +236,16 @@ def test_a_fusion_from_a_file_is_the_fusion_and_its_content_counts_not_its_name(
     text = (tmp_path / "best.yaml").read_text()
     (tmp_path / "best.yaml").write_text(text.replace("method: rank_mean", "method: maximum"))
     assert fuse.pending(run(f"fusion_file={tmp_path}/best.yaml"))
+
+
+def test_a_member_that_nothing_gives_is_refused_with_a_suggestion_before_any_work(run: Run):
+    config = run("+fusion.members={conv_ea:{weight:5.0}}")
+    for stage in (fuse, prepare):
+        with pytest.raises(ConfigError, match=r"fusion\.members\.conv_ea: .*did you mean 'conv_ae'\?"):
+            stage.run(config)
+
+
+def test_a_known_member_of_another_run_is_left_out_and_told(run: Run, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level("INFO"):
+        fuse.run(run("+fusion.members={st_ae:{weight:5.0}}"))
+    assert "fuse: without st_ae: no detector of this run gives them" in caplog.text

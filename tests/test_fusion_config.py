@@ -267,3 +267,12 @@ def test_mutated_fusion_files_are_read_or_refused_by_name(tmp_path: Path):
         except ConfigError as error:
             assert str(path) in str(error) and len(str(error)) < 20_000
     assert read < 40
+
+
+def test_how_a_detector_combines_its_streams_is_refused_where_a_composite_does_that() -> None:
+    options = ["experiment=ped2", "detectors.videopatchcore.scoring.power=3"]
+    assert load_config(options).detectors["videopatchcore"].scoring["power"] == 3
+    with pytest.raises(ConfigError, match=r"scoring\.power=3 would have no effect: fusion\.composites\.videopatchcore"):
+        load_config([*options, "fusion=source"])
+    load_config([*options, "fusion=source", "~fusion.composites.videopatchcore"])
+    load_config(["experiment=ped2", "detectors.videopatchcore.scoring.stride=3", "fusion=source"])

@@ -148,7 +148,22 @@ def _checked(raw: Any, overrides: list[str], run: str | None = None) -> Config:
         values["run"] = run
     if values.get("fusion_file") is not None:
         values["fusion"] = _fusion_of_file(values["fusion_file"], overrides)
-    return validate(Config, values)
+    config = validate(Config, values)
+    _refuse_composed(config, overrides)
+    return config
+
+
+def _refuse_composed(config: Config, overrides: list[str]) -> None:
+    """Raise ConfigError for how a detector puts its streams together where a composite does that in its place."""
+    for name in config.fusion.composites:
+        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial|local)="
+        unheard = [override for override in overrides if re.match(keys, override)]
+        if unheard:
+            key = f"fusion.composites.{name}"
+            raise ConfigError(
+                f"{unheard[0]} would have no effect: {key} makes that stream of the others; change power or weights "
+                f"below {key}, or leave it to the detector with '~{key}'"
+            )
 
 
 def _fusion_of_file(name: Any, overrides: list[str]) -> FusionConfig:
