@@ -70,8 +70,9 @@ def how_to_install(requirements: Iterable[str]) -> str:
     return f"""  {pip} {packages}
 Without internet, for instance on Kaggle: download them where there is internet,
 {antlr}  pip download -d {WHEELS} --find-links {WHEELS} --only-binary=:all: {platforms} {python} {packages}
-bring the folder here (on Kaggle attach it as the data set {WHEELS}), and install from it:
-  {pip} --no-index --find-links /kaggle/input/{WHEELS} {packages}"""
+bring the folder here (on Kaggle attach it as the data set {WHEELS}, and name its folder below /kaggle/input), and
+install from it:
+  {pip} --no-index --find-links {WHEELS} {packages}"""
 
 
 @cache
