@@ -121,7 +121,7 @@ def test_one_reason_for_several_is_given_once():
 
 
 def test_footage_that_is_too_short_is_the_first_thing_that_is_said_and_once():
-    remark = "394 held-out frames of 2 videos, 6 independent peaks: 1 % cannot be estimated; expect up to 5 %"
+    remark = "394 normal frames of 2 videos, 6 independent peaks: 1 % cannot be estimated; expect up to 5 %"
     found = {"value": 1.5, "false_alarms": 0.0, "precision": None, "recall": None, "f1": None}
     thresholds = {name: {"evt": {**found, "remark": remark}, "percentile": found} for name in ("conv_ae", "fused")}
     assert metrics_text(metrics(thresholds=thresholds), {}).split("\n\n")[0].splitlines() == [

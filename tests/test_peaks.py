@@ -133,14 +133,14 @@ def test_the_remark_names_footage_peaks_and_what_to_expect():
         1 - 0.05 ** (1 / found.parameters["effective_frames"])
     )
     expect = f"{100 * found.expected:.2g} %" if found.expected < 0.995 else "100 %"
-    footage = "185 held-out frames of 2 videos, 1 independent peak"
+    footage = "185 normal frames of 2 videos, 1 independent peak"
     assert found.remark == f"{footage}: 1 % cannot be estimated; expect up to {expect}"
     assert percentile([np.arange(85.0), np.zeros(100)], 95.0, 0.95).remark.startswith(f"{footage}: 5 % cannot be")
 
 
 def test_one_video_says_nothing_of_others():
     remark = evt(series(1, 20_000, 0.0, 0.0, 0), EVT, 0.95).remark
-    assert remark.startswith("20,000 held-out frames of one video, ") and "between videos is unknown" in remark
+    assert remark.startswith("20,000 normal frames of one video, ") and "between videos is unknown" in remark
 
 
 def test_equal_scores_have_the_greatest_as_their_threshold():
@@ -202,7 +202,7 @@ def test_thresholds_without_a_promise_say_when_their_rate_is_unknown():
     normal = series(3, 130, 0.95, 0.5, 0)
     found = alarm_rates(normal, [LabelledScores(np.zeros(2), np.array([0, 1]))], "none", SETTINGS, BOOTSTRAP)
     high = found["adaptive"]["intervals"]["false_alarms"][1]
-    assert found["adaptive"]["remark"].startswith("390 held-out frames of 3 videos, ")
+    assert found["adaptive"]["remark"].startswith("390 normal frames of 3 videos, ")
     assert found["adaptive"]["remark"].endswith(
         f": its false-alarm rate cannot be estimated; expect up to {100 * high:.2g} %"
     )

@@ -25,12 +25,12 @@ from tests.patchcore import (
 )
 from tests.pipeline import CPU, trainer_config
 
-from pixelplay.artifacts import outputs_of
+from pixelplay.artifacts import outputs_of, read_record
 from pixelplay.detectors import registry, videopatchcore
 from pixelplay.detectors.videopatchcore import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import score, train
+from pixelplay.stages import evaluate, score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 
@@ -91,6 +91,13 @@ def test_training_footage_is_scored_by_memories_that_have_not_seen_it():
     )
     assert set(table["video"]) == {video.id for video in [*videos, *footage().held.calibration]}
     np.testing.assert_array_equal(table["score"].tail(len(unseen)), unseen)  # after those of held-out footage
+
+
+def test_footage_scored_in_folds_does_not_count_as_frames_that_scoring_took_time_for():
+    files, index = RunFiles.of(config()), footage()
+    frames = sum(map(len, [*index.test, *index.held.calibration]))
+    seconds = read_record(files.record(f"score-{NAME}"), made_by="score").seconds
+    assert evaluate.frames_per_second(config()) == {NAME: frames / max(seconds, 0.1)}
 
 
 def test_without_folds_held_out_footage_alone_calibrates(tmp_path: Path):

@@ -149,7 +149,7 @@ def _one_video(peaks: Peaks) -> str | None:
 def _footage(peaks: Peaks) -> str:
     independent = max(1, int(peaks.independent))
     videos = f"{peaks.videos} videos" if peaks.videos > 1 else "one video"
-    return f"{peaks.frames:,} held-out frames of {videos}, {independent} independent peak{'s' * (independent > 1)}"
+    return f"{peaks.frames:,} normal frames of {videos}, {independent} independent peak{'s' * (independent > 1)}"
 
 
 def _percent(rate: float) -> str:

@@ -21,7 +21,6 @@ from pixelplay.artifacts import (
     parse_json,
     read_json,
     read_record,
-    read_table,
     recorded,
     write_json,
 )
@@ -32,7 +31,7 @@ from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import fuse, prepare, restoring
+from pixelplay.stages import fuse, prepare, restoring, score
 from pixelplay.stages.score_tables import read_fused
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import Truth, VideoTruth, truth_files
@@ -106,10 +105,10 @@ def frames_per_second(config: Config) -> dict[str, float]:
     Of its last run, that is: one that went on where a killed one had stopped looks faster than it is. Not a part of
     metrics.json, whose bytes depend on scores and truth alone.
     """
-    files, speeds = RunFiles.of(config), {}
+    files, index, speeds = RunFiles.of(config), prepare.load_index(config), {}
     for name in config.detectors:
-        table = read_table(files.scores(name), "score")
-        frames = int(((table["stream"] == name) & (table["split"] != "pseudo")).sum())  # those have their own record
+        real, *_ = score.steps(config, name, index)  # pseudo-anomalies have their own record
+        frames = sum(len(video) for _, video in real.videos)
         seconds = read_record(files.record(f"score-{name}"), made_by="score").seconds
         speeds[name] = frames / max(seconds, 0.1)
     return speeds
