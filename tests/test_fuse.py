@@ -44,6 +44,7 @@ def fusion(
 ) -> FusionConfig:
     return FusionConfig(
         method=method,
+        judges=False,
         power=power,
         restored=RestoredConfig(noise_above=8.0, weight=1.0),
         external=[],
