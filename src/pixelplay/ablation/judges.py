@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.bench import Bench, Truth
-from pixelplay.ablation.measure import METRICS, measured
+from pixelplay.ablation.measure import METRICS, Measured, measured
 from pixelplay.config import AblateConfig, FusionConfig
 from pixelplay.scores.fuse import FrameWeights, process
 from pixelplay.scores.table import VideoScores, by_split
@@ -62,7 +62,8 @@ def judge(
     verdicts: dict[str, Verdict] = {}
     left = fusion
     while True:
-        now = {s: Verdict(s, *_gain(bench, left, s, config), *between[s]) for s in _weighing(left)}
+        gains = _gains(bench, left, config)
+        now = {s: Verdict(s, *gains[s], *between[s]) for s in _weighing(left)}
         worst = max((v for v in now.values() if v.rejected), key=lambda v: v.gain, default=None)
         if worst is None or len(now) < 2:
             return [{**verdicts, **now}[s] for s in fusion.members if s in verdicts or s in now]
@@ -90,17 +91,18 @@ def _normal(table: pd.DataFrame, fusion: FusionConfig, stream: str, weights: Fra
     return [one.scores for one in normal.values()]
 
 
-def _gain(bench: Bench, fusion: FusionConfig, out: str, config: AblateConfig) -> tuple[float, float]:
-    """What the fusion gains without a member, and the standard error of that."""
-    if len(_weighing(fusion)) < 2:
-        return float("nan"), float("nan")
-    with_it, without = (
-        measured(bench.scores(one, SPLIT), bench.truths[SPLIT], config.draws, config.seed)
-        for one in (fusion, _without(fusion, out))
-    )
-    gain, error = without.gain_over(with_it)
-    at = METRICS.index(config.metric)
-    return float(gain[at]), float(error[at])
+def _gains(bench: Bench, fusion: FusionConfig, config: AblateConfig) -> dict[str, tuple[float, float]]:
+    """What the fusion gains without each member, and the standard error of that; NaN for the last member."""
+    members, at = _weighing(fusion), METRICS.index(config.metric)
+    if len(members) < 2:
+        return dict.fromkeys(members, (float("nan"), float("nan")))
+
+    def measure(one: FusionConfig) -> Measured:
+        return measured(bench.scores(one, SPLIT), bench.truths[SPLIT], config.draws, config.seed)
+
+    whole = measure(fusion)
+    found = {s: measure(_without(fusion, s)).gain_over(whole) for s in members}
+    return {s: (float(gain[at]), float(error[at])) for s, (gain, error) in found.items()}
 
 
 def _weighing(fusion: FusionConfig) -> list[str]:
