@@ -251,13 +251,17 @@ def test_an_override_that_cannot_be_read_is_told_by_its_key(value: str, tmp_path
 # --- members of the fusion ------------------------------------------------------------------------------------------
 
 
+COMPOSITE = "{method:power_mean,power:4.0,streams:{videopatchcore/spatial:{},videopatchcore/global:{}}}"
+
+
 def test_a_composite_whose_weight_is_set_is_still_not_smoothed_again():
-    named, weighed = "videopatchcore", "+fusion.members.videopatchcore.weight=3"
-    fusion = load_config([weighed]).fusion
+    named = "videopatchcore"
+    weighed = [f"+fusion.members.{named}.weight=3", f"+fusion.composites.{named}={COMPOSITE}"]
+    fusion = load_config(weighed).fusion
     assert named in fusion.composites and fusion.default.smooth.method != "none"
     assert fusion.members[named] == fusion.base_of(named).model_copy(update={"weight": 3.0})
     assert fusion.members[named].smooth.method == "none"
-    asked = load_config([weighed, "+fusion.members.videopatchcore.smooth.method=median"]).fusion
+    asked = load_config([*weighed, "+fusion.members.videopatchcore.smooth.method=median"]).fusion
     assert asked.members[named].smooth.method == "median"
     assert load_config(["+fusion.members.conv_ae.weight=3"]).fusion.members["conv_ae"].smooth.method != "none"
 

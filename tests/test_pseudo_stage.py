@@ -258,13 +258,13 @@ def test_pseudo_scores_leave_the_fusion_and_the_submission_as_they_are(place: Pl
     pd.testing.assert_frame_equal(pd.read_parquet("outputs/folder/none/fused.parquet"), fused)
 
 
-def test_other_pseudo_anomalies_need_no_other_work_than_their_own(place: Place, tmp_path: Path):
+def test_other_pseudo_anomalies_need_no_training_and_no_other_scores_than_their_own(place: Place, tmp_path: Path):
     place = place.with_own_cache(tmp_path)
     before = scores()
     config, index = place.config(), place.index()
     kept = {path: path.stat().st_mtime_ns for path in files_below(tmp_path)}
     prepare.run(place.config("pseudo.seeds=[1]"))
-    assert place.pending("pseudo.seeds=[1]") == {"score"}
+    assert place.pending("pseudo.seeds=[1]") == {"score", "fuse", "evaluate"}  # by which members are chosen
     frames = f"{format_name(config.detectors['conv_ae'].frames)}.npy"
     for video in (*index.test, *index.held):
         for folder in {video.folder, video.restored} - {None}:

@@ -133,7 +133,8 @@ def _choice(group: str, value: str, multirun: bool) -> str:
     if group == "dataset" and unknown and (value.startswith((".", "~")) or "/" in value):
         mended = [f"dataset.root={value}"]
         raise Slip(f"dataset={value}: a folder is named with dataset.root=FOLDER, its kind with experiment=", mended)
-    if unknown or not named:
+    none = group == DETECTORS and value == "[]"  # those that other options add
+    if unknown or not (named or none):
         close = {name: get_close_matches(name, there, n=1) for name in unknown}
         mended = value
         for name, found in close.items():

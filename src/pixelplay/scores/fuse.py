@@ -252,10 +252,15 @@ def _with_common_calibration(processed: Mapping[str, Splits]) -> dict[str, Split
         rows = {video: np.isin(videos[video].frames, frames) for video, frames in common.items() if len(frames)}
         return {v: VideoScores(videos[v].frames[there], videos[v].scores[there]) for v, there in rows.items()}
 
-    others = {s: {k: v for k, v in splits.items() if k != "calibration"} for s, splits in processed.items()}
-    if not any(map(len, common.values())):
-        return others
-    return {s: splits | {"calibration": kept(processed[s]["calibration"])} for s, splits in others.items()}
+    shared = any(map(len, common.values()))
+    return {
+        stream: {
+            split: kept(videos) if split == "calibration" else videos
+            for split, videos in splits.items()
+            if shared or split != "calibration"
+        }
+        for stream, splits in processed.items()
+    }
 
 
 def _joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
