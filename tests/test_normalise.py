@@ -96,6 +96,14 @@ def test_clipped_z_by_hand() -> None:
     np.testing.assert_allclose(result, [-1, 0, 1, 4])
 
 
+def test_clipped_robust_z_by_hand() -> None:
+    # Median 3, absolute deviations 2 1 0 1 97, so MAD 1.
+    result = normalise(
+        np.array([-9.0, 3.0, 3 + 1.4826, 99.0]), np.array([1.0, 2, 3, 4, 100]), config("clipped_robust_z")
+    )
+    np.testing.assert_allclose(result, [-1, 0, 1, 4], atol=1e-12)
+
+
 def test_calibrated_minmax_by_hand() -> None:
     # Of 0..10 the 90th percentile is 9.
     result = normalise(np.array([-1.0, 0.0, 4.5, 9.0, 30.0]), np.arange(11.0), config("calibrated_minmax"))
@@ -179,7 +187,7 @@ def test_an_overflow_is_an_error_and_no_wrong_number() -> None:
 @settings(deadline=None)
 def test_order_is_strictly_kept_where_nothing_is_clipped(scores: np.ndarray, calibration: np.ndarray) -> None:
     distinct = np.unique(scores)
-    clipped = {"clipped_z", "calibrated_minmax", "calibrated_tail"}
+    clipped = {"clipped_z", "clipped_robust_z", "calibrated_minmax", "calibrated_tail"}
     for method in set(METHODS) - clipped:  # percentile from 0 to 100 clips nothing
         assert (np.diff(normalise(distinct, calibration, config(method))) > 0).all()
 

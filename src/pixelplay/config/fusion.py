@@ -27,12 +27,13 @@ class NormaliseConfig(Settings):
         "calibrated",
         "calibrated_z",
         "clipped_z",
+        "clipped_robust_z",
         "calibrated_minmax",
         "calibrated_tail",
     ]
     low: Annotated[float, Field(ge=0, le=100)]  # percentiles, for `percentile`
     high: Annotated[float, Field(ge=0, le=100)]
-    bounds: Bounds  # of the z of `clipped_z`
+    bounds: Bounds  # of the z of `clipped_z` and `clipped_robust_z`
     quantile: Quantile  # of held-out normal scores, which `calibrated_minmax` brings to 1
     rarest: Annotated[float, Field(gt=0, lt=1)]  # share of normal scores: `calibrated_tail` is 1 there
     scope: Literal["all", "video"]  # learn from all videos at once, or from each for itself
