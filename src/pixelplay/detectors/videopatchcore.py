@@ -4,6 +4,7 @@ Frozen features of objects and of whole frames are compared with memory banks of
 like (spatial), how it changes (temporal), and what the whole picture does (global).
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, frames_of_clips, windows
 from pixelplay.weights.backbones import check_backbone, load_backbone
+
+log = logging.getLogger(__name__)
 
 OBJECTS = True  # its videos come with boxes
 
@@ -191,6 +194,8 @@ class VideoPatchCore:
         footage.
         """
         settings, found = self._settings, {}
+        if settings.own and settings.folds:
+            log.info(f"train: {self.name}: no folds, since the encoder has seen all of it; held-out footage calibrates")
         if settings.own or not settings.folds:
             return []
         for stream in STREAMS:
