@@ -21,7 +21,7 @@ HARMLESS = {  # nothing grows with them
     "DatasetConfig.value_range": "values of an image",
     "FusionConfig.power": "a power of ratios in [0, 1]",
     "MemberConfig.weight": "divided by the sum of all weights",
-    "NormaliseConfig.bounds": "bounds of a score",
+    "FusionConfig.bounds": "bounds of a score",
     "NormaliseConfig.clip": "bounds of a score",
     "ShowConfig.frames": "a frame's number: nanoseconds, perhaps",
     "ThresholdsConfig.fixed": "a threshold",

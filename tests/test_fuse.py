@@ -26,7 +26,7 @@ from pixelplay.scores.table import by_split
 Row = tuple[str, str, int, float]  # split, video, frame, score
 
 
-UNUSED = {"bounds": [-1.0, 4.0], "quantile": 0.999, "rarest": 0.001}  # by the methods of these tests
+UNUSED = {"quantile": 0.999, "rarest": 0.001}  # by the methods of these tests
 
 
 def member(
@@ -44,6 +44,7 @@ def fusion(
 ) -> FusionConfig:
     return FusionConfig(
         method=method,
+        bounds=None,
         judges=False,
         power=power,
         restored=RestoredConfig(noise_above=8.0, weight=1.0),
@@ -418,3 +419,17 @@ def test_a_composite_of_a_detector_that_is_not_there_is_left_out_and_one_without
     assert compose({"b": part("b", [1.0])}, composed_of_two()) == {}
     with pytest.raises(ConfigError, match=r"fusion\.composites\.a\.streams\.a/y: no such stream; did you mean 'a/x'\?"):
         compose({"a": part("a", [1.0]), "a/x": part("a/x", [1.0])}, composed_of_two())
+
+
+def test_a_z_of_several_members_is_bounded_where_they_are_combined_and_nowhere_else() -> None:
+    z = member(normalise="robust_z")  # of 1, 2, 3, 4 and 100: median 3, MAD 1
+    values = [1.0, 2.0, 3.0, 4.0, 100.0]
+    rows = [("test", "1", at, score) for at, score in enumerate(values)]
+    config = fusion(z, b=member()).model_copy(update={"bounds": [-1.0, 4.0]})
+    result = fuse({"a": table("a", rows), "b": table("b", rows)}, config)
+    of_a = [score for *_, score in rows_of(result, "a")]
+    assert of_a[-1] == pytest.approx(97 / 1.4826)
+    expected = (np.clip(of_a, -1, 4) + values) / 2  # b is no z
+    np.testing.assert_allclose([score for *_, score in rows_of(result, "fused")], expected)
+    alone = fuse({"a": table("a", rows)}, config.model_copy(update={"members": {}}))
+    assert [score for *_, score in rows_of(alone, "fused")] == of_a

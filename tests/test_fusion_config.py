@@ -48,7 +48,7 @@ def test_an_external_member_takes_the_rest_from_the_external_default(old: Path) 
     assert fusion.external_default.normalise.method == "robust_z"
     assert fusion.external_default.smooth == fusion.default.smooth
     assert fusion.members["old"] == fusion.external_default.model_copy(update={"weight": 2.0})
-    assert fusion.members["a"].normalise.method == "clipped_robust_z"
+    assert fusion.members["a"].normalise.method == "calibrated"
 
 
 def test_the_source_document_s_post_processing_is_as_it_says() -> None:

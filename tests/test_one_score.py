@@ -39,7 +39,7 @@ def labelled(patchcore_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_unsmoothed_figures_of_a_composite_are_of_the_same_composite(labelled: Config):
     parts = ",".join(f"{NAME}/{part}:{{weight:{share},normalise:{{method:minmax}}}}" for part, share in SHARES.items())
     composite = f"+fusion.composites.{NAME}={{method:power_mean,power:4.0,streams:{{{parts}}}}}"
-    labelled = config(composite, "fusion.default.normalise.method=calibrated")
+    labelled = config(composite)
     fuse.run(labelled)
     evaluate.run(labelled)
     raw = read_table(RunFiles.of(labelled).scores(NAME), "score").query("split == 'test'")

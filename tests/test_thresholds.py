@@ -111,7 +111,7 @@ def test_percentile_is_linear_between_scores():
 def test_fixed_is_a_number_of_deviations_of_calibrated_scores():
     normal = np.random.default_rng(1).gamma(2.0, size=300)
     found = fixed(normal, 1.5)
-    others = {"scope": "all", "clip": None, "bounds": [-1.0, 4.0], "quantile": 0.999, "rarest": 0.001}
+    others = {"scope": "all", "clip": None, "quantile": 0.999, "rarest": 0.001}
     settings = NormaliseConfig(method="calibrated", low=1.0, high=99.0, **others)
     assert normalise(np.array([found.value]), normal, settings)[0] == pytest.approx(1.5, abs=1e-12)
     by_hand = fixed(np.array([1.0, 2.0, 3.0, 4.0, 9.0]), 2.0)  # median 3, MAD 1

@@ -9,7 +9,17 @@ import pandas as pd
 from pixelplay.config import FusionConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.frames import checked, one_class
-from pixelplay.scores.fuse import SCALE_OF, FrameWeights, Members, align, combine, compose, detector_of, process
+from pixelplay.scores.fuse import (
+    SCALE_OF,
+    FrameWeights,
+    Members,
+    align,
+    bounded,
+    combine,
+    compose,
+    detector_of,
+    process,
+)
 from pixelplay.scores.table import Splits, by_split
 
 
@@ -61,9 +71,10 @@ class Bench:
 
         Raises DataError when a member has no scores of one of these frames.
         """
-        side = self._aligned(fusion)[split]
-        shares = np.array([member.weight for member in fusion.members.values()])
-        return combine(side.scores, shares, fusion, side.reference)
+        side, members = self._aligned(fusion)[split], list(fusion.members.values())
+        shares = np.array([member.weight for member in members])
+        scores, reference = (bounded(one, members, fusion) for one in (side.scores, side.reference))
+        return combine(scores, shares, fusion, reference)
 
     def twins(self, split: str = "pseudo") -> dict[str, str]:
         """Streams that are another one of their detector over again, such as a default stream: by stream, which."""

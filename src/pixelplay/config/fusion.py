@@ -26,14 +26,11 @@ class NormaliseConfig(Settings):
         "robust_z",
         "calibrated",
         "calibrated_z",
-        "clipped_z",
-        "clipped_robust_z",
         "calibrated_minmax",
         "calibrated_tail",
     ]
     low: Annotated[float, Field(ge=0, le=100)]  # percentiles, for `percentile`
     high: Annotated[float, Field(ge=0, le=100)]
-    bounds: Bounds  # of the z of `clipped_z` and `clipped_robust_z`
     quantile: Quantile  # of held-out normal scores, which `calibrated_minmax` brings to 1
     rarest: Annotated[float, Field(gt=0, lt=1)]  # share of normal scores: `calibrated_tail` is 1 there
     scope: Literal["all", "video"]  # learn from all videos at once, or from each for itself
@@ -43,9 +40,8 @@ class NormaliseConfig(Settings):
     def _ordered(self) -> "NormaliseConfig":
         if self.low >= self.high:
             raise ValueError(f"low={self.low} must be below high={self.high}")
-        for name, bounds in (("clip", self.clip), ("bounds", self.bounds)):
-            if bounds and bounds[0] >= bounds[1]:
-                raise ValueError(f"{name}={bounds}: the first bound must be below the second")
+        if self.clip and self.clip[0] >= self.clip[1]:
+            raise ValueError(f"clip={self.clip}: the first bound must be below the second")
         return self
 
 
@@ -115,6 +111,7 @@ class FusionConfig(Settings):
 
     method: FusionMethod
     power: Power
+    bounds: Bounds | None  # of members that are normalised to a z, where several are combined
     judges: bool  # leave out members that `pixelplay.ablation.judges` rejects
     restored: RestoredConfig
     external: list[ExistingFile]  # CSVs in submission format; each joins as the stream called like the file's stem
@@ -122,6 +119,13 @@ class FusionConfig(Settings):
     external_default: MemberConfig  # for an external file that `members` does not name
     composites: dict[str, CompositeConfig]  # by detector; what is not scored in this run is left out
     members: dict[str, MemberConfig]  # by stream name, for instance `conv_ae` or `conv_ae/mean`
+
+    @field_validator("bounds")
+    @classmethod
+    def _ordered(cls, bounds: list[float] | None) -> list[float] | None:
+        if bounds and bounds[0] >= bounds[1]:
+            raise ValueError(f"bounds={bounds}: the first bound must be below the second")
+        return bounds
 
     @field_validator("external")
     @classmethod

@@ -5,7 +5,7 @@ new one is a function here, its entry there, and its name in `FusionConfig.metho
 many weights calls `process` once for each member, `align` once, and then only `combine`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -22,6 +22,8 @@ from pixelplay.scores.table import Splits, VideoScores, by_split, to_table
 # The scores of which split set the scale, where a method learns from scores. Held-out normal footage stands beside the
 # test set, so that a threshold set on it holds there; planted anomalies are a test set of their own.
 SCALE_OF = {"test": "test", "calibration": "test", "pseudo": "pseudo"}
+
+Z_SCORES = {"calibrated", "calibrated_z", "robust_z"}  # what `FusionConfig.bounds` is about
 
 FrameWeights = Mapping[str, Mapping[str, np.ndarray]]  # by split, then by video: (T,) in [0, 1]
 
@@ -57,8 +59,9 @@ def fuse(tables: dict[str, pd.DataFrame], config: FusionConfig, weights: FrameWe
     processed = {stream: process(splits, members[stream], weights) for stream, splits in raw.items()}
     shares = np.array([member.weight for member in members.values()])
     aligned = align(processed)
+    within = {split: bounded(one.scores, list(members.values()), config) for split, one in aligned.items()}
     fused = {
-        split: one.by_video(combine(one.scores, shares, config, aligned[SCALE_OF[split]].scores))
+        split: one.by_video(combine(within[split], shares, config, within[SCALE_OF[split]]))
         for split, one in aligned.items()
     }
     ordered = {stream: _in_order_of(aligned, m, processed[stream]) for m, stream in enumerate(raw)}
@@ -163,6 +166,17 @@ def align(processed: Mapping[str, Splits]) -> dict[str, Members]:
             _refuse_lacking(split, stream, splits, first, reference)
             _refuse_lacking(split, first, reference, stream, splits)
     return {split: _side_by_side(processed, split, reference[split]) for split in shared}
+
+
+def bounded(scores: np.ndarray, members: Sequence[MemberConfig], config: FusionConfig) -> np.ndarray:
+    """Processed scores (M, N) of M members within `config.bounds`: those on a z scale, where several are combined.
+
+    Alone, a member keeps its order beyond the bounds.
+    """
+    if config.bounds is None or sum(member.weight > 0 for member in members) < 2:
+        return scores
+    z = np.array([member.normalise.method in Z_SCORES for member in members])
+    return np.where(z[:, None], np.clip(scores, *config.bounds), scores)
 
 
 def combine(

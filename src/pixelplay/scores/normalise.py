@@ -101,18 +101,6 @@ def z_score(reference: np.ndarray, config: NormaliseConfig) -> Map:
     return lambda scores: (scores - centre) / scale
 
 
-def clipped_z(reference: np.ndarray, config: NormaliseConfig) -> Map:
-    """`z_score`, clipped to `config.bounds`, so that one stream's outliers can't drown the others."""
-    z = z_score(reference, config)
-    return lambda scores: np.clip(z(scores), *config.bounds)
-
-
-def clipped_robust_z(reference: np.ndarray, config: NormaliseConfig) -> Map:
-    """`robust_z`, clipped to `config.bounds` likewise."""
-    z = robust_z(reference, config)
-    return lambda scores: np.clip(z(scores), *config.bounds)
-
-
 def calibrated_minmax(reference: np.ndarray, config: NormaliseConfig) -> Map:
     """Smallest reference score to 0, the `config.quantile` of them to 1, clipped to [0, 1]; see `unit`."""
     return unit(reference, config.quantile)
@@ -187,8 +175,6 @@ FITTED_ON_SCORES: dict[str, Callable[[np.ndarray, NormaliseConfig], Map]] = {
 FITTED_ON_NORMAL: dict[str, Callable[[np.ndarray, NormaliseConfig], Map]] = {
     "calibrated": robust_z,
     "calibrated_z": z_score,
-    "clipped_z": clipped_z,
-    "clipped_robust_z": clipped_robust_z,
     "calibrated_minmax": calibrated_minmax,
     "calibrated_tail": calibrated_tail,
 }
