@@ -1,6 +1,6 @@
 """Which members a fusion is better off without, by two judges that need no labels and neither of which decides alone.
 
-Planted anomalies: the fusion finds them better without the member, by more than the standard error of that gain.
+Planted anomalies: the fusion finds them better without the member, by more than two standard errors of that gain.
 Normal footage: most of the variance of the member's scores lies between videos rather than within them (Fisher's
 correlation ratio), so it says above all which video a frame is from, for instance how crowded that is.
 A member that both reject is left out, the most harmful first; then the rest is judged again, since members that see
@@ -20,6 +20,7 @@ from pixelplay.scores.fuse import FrameWeights, process
 from pixelplay.scores.table import VideoScores, by_split
 
 SPLIT = "pseudo"
+SURE = 2.0  # standard errors that a gain must exceed: about 95 %
 MOST = 0.5  # of the variance of normal scores that may lie between videos
 
 
@@ -37,7 +38,7 @@ class Verdict:
     @property
     def rejected(self) -> bool:
         """By both; a judge that has nothing to go by rejects nothing."""
-        return bool(self.gain > self.error and self.between > MOST)
+        return bool(self.gain > SURE * self.error and self.between > MOST)
 
     def told(self, metric: str) -> str:
         """Why it was left out, or kept."""
