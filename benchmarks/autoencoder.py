@@ -1,6 +1,6 @@
 """Training and inference of the autoencoders: ours against the plain fp32 loop, and what each measure brings.
 
-Clips of the sample data set (run `./run_all.sh` once); the source document's networks; same batches for each contender.
+Clips of the sample data set (run `./run_all.sh` once); the reference solution's networks; same batches for each contender.
 """
 
 import logging
@@ -28,7 +28,7 @@ from pixelplay.videos.index import Index
 
 EPOCHS, REPEATS, BATCH, STEP_REPEATS = 2, 3, 16, 5
 CPU = torch.device("cpu")
-NETWORKS = {  # of configs/detector/, with the source document's widths
+NETWORKS = {  # of configs/detector/, with the reference solution's widths
     "conv_ae": lambda: autoencoder.ConvAutoencoder(16, [64, 128, 256, 512], 0.2),
     "st_ae": lambda: autoencoder.SpatioTemporalAutoencoder(16, [64, 128, 256, 512], 0.0),
 }

@@ -75,7 +75,7 @@ def _timed(batches: Iterable[list[tuple[Clip, Scored]]]) -> tuple[float, float, 
 
 
 def _batched(model: ClipModel, clips: list[Clip]) -> Iterator[list[tuple[Clip, Scored]]]:
-    """As the source document does it: decoded one after the other, then BATCH clips through the network at once."""
+    """As the reference solution does it: decoded one after the other, then BATCH clips through the network at once."""
     reader = ClipReader(None)
     torch.set_num_threads(os.cpu_count() or 1)
     for start in range(0, len(clips), BATCH):
