@@ -1,6 +1,6 @@
 """Training and inference of the autoencoders: ours against the plain fp32 loop, and what each measure brings.
 
-Clips of the sample data set (run `./run_all.sh` once); the reference solution's networks; same batches for each contender.
+Clips of the sample data set (run `./run_all.sh` once); the reference solution's networks; the same batches for all.
 """
 
 import logging
