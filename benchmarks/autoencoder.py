@@ -16,21 +16,21 @@ from torch.nn import functional as F
 
 from benchmarks.allocation import set_memory
 from benchmarks.results import medians, record
-from pixelplay.commands import load_config
-from pixelplay.models import autoencoder
+from pixelplay.cli import load_config
+from pixelplay.detectors.autoencoder import network
+from pixelplay.detectors.autoencoder.reconstruction import Reconstruction
 from pixelplay.run.files import RunFiles
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.fit import fit
-from pixelplay.training.reconstruction import Reconstruction
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Index
 
 EPOCHS, REPEATS, BATCH, STEP_REPEATS = 2, 3, 16, 5
 CPU = torch.device("cpu")
 NETWORKS = {  # of configs/detector/, with the reference solution's widths
-    "conv_ae": lambda: autoencoder.ConvAutoencoder(16, [64, 128, 256, 512], 0.2),
-    "st_ae": lambda: autoencoder.SpatioTemporalAutoencoder(16, [64, 128, 256, 512], 0.0),
+    "conv_ae": lambda: network.ConvAutoencoder(16, [64, 128, 256, 512], 0.2),
+    "st_ae": lambda: network.SpatioTemporalAutoencoder(16, [64, 128, 256, 512], 0.0),
 }
 
 
@@ -43,7 +43,7 @@ def main() -> None:
         rows,
         ["torch", "lightning"],
         f"Batches of {BATCH} windows (16 x 128 x 128); one step, one inference: median of {STEP_REPEATS}, each line "
-        "with those above it. With bf16 alone st_ae's gradients are wrong (see pixelplay/models/conv3d.py). "
+        "with those above it. With bf16 alone st_ae's gradients are wrong (see pixelplay/detectors/autoencoder/conv3d.py). "
         f"Whole training of conv_ae: {EPOCHS} epochs on the sample's normal frames, median of {REPEATS}; validation "
         "loss in fp32 on held-out frames.",
     )
@@ -88,7 +88,7 @@ def _variants(name: str, kind: str) -> dict[str, Callable[[], None]]:
 def _plain_network(name: str) -> nn.Module:
     """The same network from PyTorch's own layers, in the default memory format."""
     layers = {"Conv3d": nn.Conv3d, "ConvTranspose3d": nn.ConvTranspose3d, "Dropout": nn.Dropout}
-    with patch.multiple(autoencoder, **layers):
+    with patch.multiple(network, **layers):
         return NETWORKS[name]().to(memory_format=torch.contiguous_format)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.results import record
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import DatasetConfig, RestoreConfig
 from pixelplay.restoration.background import backgrounds
 from pixelplay.restoration.flip_network import FlipNetwork

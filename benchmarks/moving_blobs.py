@@ -13,11 +13,11 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.results import record
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.objects import motion
 from pixelplay.objects.boxes import Boxes, iou
-from pixelplay.objects.weights import get_weights
 from pixelplay.objects.yolo import Yolo
+from pixelplay.objects.yolo_weights import get_weights
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.layouts import read_dataset
 

@@ -22,16 +22,21 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.allocation import set_memory
 from benchmarks.results import medians, record
-from pixelplay.commands import load_config
+from pixelplay.backbones.frozen import Backbone, ClipStages
+from pixelplay.cli import load_config
 from pixelplay.config import Config, validate
-from pixelplay.features.patches import PatchFeatures, PatchSettings
+from pixelplay.detectors.videopatchcore.clip_features import PatchFeatures, PatchSettings
+from pixelplay.detectors.videopatchcore.descriptors import (
+    frame_vectors,
+    spatial_vectors,
+    temporal_pyramid,
+    temporal_vectors,
+)
 from pixelplay.memory.bank import Bank, BankConfig
-from pixelplay.models.backbones import Backbone, ClipStages
-from pixelplay.models.patch_features import frame_vectors, spatial_vectors, temporal_pyramid, temporal_vectors
 from pixelplay.objects.boxes import Boxes
 from pixelplay.training.device import autocast_bf16, find_device
+from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.originals import Originals
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
 

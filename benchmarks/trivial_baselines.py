@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter1d
 from sklearn.metrics import average_precision_score
 
 from benchmarks.results import record
-from pixelplay.commands import load_config
-from pixelplay.videos.sample import render_sample
+from pixelplay.cli import load_config
+from pixelplay.synthetic.sample import render_sample
 
 SAMPLE = Path("data/sample")
 SMOOTHING = 5.0  # frames

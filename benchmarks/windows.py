@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.results import medians, record
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import FrameFormat
 from pixelplay.training.clips import Clips, OrderedBatches, loader
 from pixelplay.videos.cache import FrameCache

@@ -4,7 +4,7 @@ python src/ablate.py experiment=ped2 dataset.root=data/ped2                     
 python src/ablate.py experiment=ped2 dataset.root=data/ped2 ablate.search=true     and a fusion file for fuse.py
 """
 
-from pixelplay.commands import stage_command
+from pixelplay.cli import stage_command
 from pixelplay.stages import ablate
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 python src/detect.py experiment=ped2 dataset.root=data/ped2 weights.detector=yolov8n.pt
 """
 
-from pixelplay.commands import stage_command
+from pixelplay.cli import stage_command
 from pixelplay.stages import detect
 
 if __name__ == "__main__":

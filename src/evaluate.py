@@ -3,7 +3,7 @@
 python src/evaluate.py experiment=ped2 dataset.root=data/ped2
 """
 
-from pixelplay.commands import stage_command
+from pixelplay.cli import stage_command
 from pixelplay.stages import evaluate
 
 if __name__ == "__main__":

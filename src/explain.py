@@ -4,7 +4,7 @@ python src/explain.py experiment=ped2 dataset.root=data/ped2 'detector=[videopat
 python src/explain.py … show.video=Test001 'show.frames=[60,90]'                              these frames
 """
 
-from pixelplay.commands import command
+from pixelplay.cli import command
 from pixelplay.stages import explain
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ python src/mine.py step=distribution distribution.bins=40
 python src/mine.py step=select mine.select.count=50 mine.select.baseline=usual/scores.jsonl
 """
 
-from pixelplay.commands import command
+from pixelplay.cli import command
 from pixelplay.config.mining import MINING_STEPS
 from pixelplay.mining import steps
 

@@ -4,7 +4,7 @@ python src/report.py experiment=ped2 dataset.root=data/ped2
 python src/report.py experiment=ped2 dataset.root=data/ped2 'report.clips=[Test001,Test004]'
 """
 
-from pixelplay.commands import stage_command
+from pixelplay.cli import stage_command
 from pixelplay.stages import report
 
 if __name__ == "__main__":

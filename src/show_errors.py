@@ -4,8 +4,8 @@ python src/show_errors.py experiment=ped2 dataset.root=data/ped2                
 python src/show_errors.py … show.video=Test001 'show.frames=[20,61,150]'             these frames
 """
 
-from pixelplay.commands import command
-from pixelplay.stages import show_errors
+from pixelplay.cli import command
+from pixelplay.explain import error_maps
 
 if __name__ == "__main__":
-    command(show_errors.run)
+    command(error_maps.run)

@@ -3,8 +3,8 @@
 python src/show_objects.py experiment=ped2 dataset.root=data/ped2 show.video=Test001 show.clip=true
 """
 
-from pixelplay.commands import command
-from pixelplay.stages import show_objects
+from pixelplay.cli import command
+from pixelplay.explain import boxes
 
 if __name__ == "__main__":
-    command(show_objects.run)
+    command(boxes.run)

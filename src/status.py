@@ -3,7 +3,7 @@
 python src/status.py experiment=ped2 dataset.root=data/ped2     exit status 0: nothing to do, 3: work to do
 """
 
-from pixelplay.commands import command
+from pixelplay.cli import command
 from pixelplay.stages import status
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ python src/submit.py experiment=pixelplay26 weights=in_domain                   
 python src/submit.py … submit.send=true 'submit.message=st_ae alone, sigma 7'                         and sends it
 """
 
-from pixelplay.commands import command
+from pixelplay.cli import command
 from pixelplay.stages import submit
 
 if __name__ == "__main__":

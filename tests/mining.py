@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.mining import steps
 
 FRAMES = 4  # of a clip: little to compute

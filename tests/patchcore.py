@@ -12,13 +12,14 @@ import torch
 from safetensors.torch import save_file
 from tests.pipeline import CPU
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.detectors.videopatchcore import VideoPatchCore
-from pixelplay.features import remembering
+from pixelplay.detectors.videopatchcore import feature_store as remembering
+from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
+from pixelplay.objects import tables as detecting
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, detecting, fuse, prepare, score, train
+from pixelplay.stages import detect, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 

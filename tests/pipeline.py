@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import FrameFormat, TrainerConfig
-from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
+from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
+from pixelplay.detectors.autoencoder.reconstruction import Reconstruction
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
-from pixelplay.training.reconstruction import Reconstruction
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.video import Video, format_name
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import CorruptionConfig, PseudoConfig
+from pixelplay.synthetic.pseudo.kinds import Piece
+from pixelplay.synthetic.pseudo.motion_mask import Survey
+from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.originals import Originals
-from pixelplay.videos.pseudo.kinds import Piece
-from pixelplay.videos.pseudo.scene import Survey
 from pixelplay.videos.video import Video
 
 WIDTH, HEIGHT = 120, 80

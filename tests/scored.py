@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import recorded, write_table
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
+from pixelplay.run.artifacts import recorded, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare, score
 from pixelplay.videos.index import Index

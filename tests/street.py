@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import FrameFormat, RestoreConfig, validate
 
 SIDE = 32

@@ -15,14 +15,16 @@ from tests.pipeline import ROOT, files_below
 from tests.scored import prepared, record_scores
 from tests.test_report_page import Elements
 
-from pixelplay.artifacts import read_table, write_table
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
+from pixelplay.evaluation.members import members_of
+from pixelplay.restoration import dataset as restoring
+from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
-from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, pseudo, report, restoring, score, status, train
-from pixelplay.stages.members import members_of
+from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
+from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth, save_truth
 from pixelplay.videos.video import Video

@@ -28,7 +28,7 @@ from pixelplay.ablation.variants import (
     smoothings,
     weighings,
 )
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import AblateConfig, FusionConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.fuse import FUSED, fuse

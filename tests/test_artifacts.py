@@ -10,7 +10,9 @@ import pytest
 from pydantic import BaseModel
 from tests.pipeline import run_python
 
-from pixelplay.artifacts import (
+from pixelplay.cli import load_config
+from pixelplay.errors import DamagedArtifactError, InUseError, MissingArtifactError, PixelPlayError
+from pixelplay.run.artifacts import (
     csv_text,
     damaged,
     is_current,
@@ -22,8 +24,6 @@ from pixelplay.artifacts import (
     write_json,
     write_text,
 )
-from pixelplay.commands import load_config
-from pixelplay.errors import DamagedArtifactError, InUseError, MissingArtifactError, PixelPlayError
 from pixelplay.run.atomic import HOST, atomic, remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint

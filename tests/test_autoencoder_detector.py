@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.pipeline import CPU, GRAY, STRIDE, WINDOW, cached_video, trainer_config, walking_square
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import DetectorConfig
 from pixelplay.detectors import registry
-from pixelplay.detectors.autoencoder import AutoencoderDetector
+from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
+from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
-from pixelplay.models.error_pooling import POOLINGS
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video

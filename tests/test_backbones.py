@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from tests.pipeline import ROOT
 from torch import nn
 
+from pixelplay.backbones.frozen import Backbone, fold_batch_norms
+from pixelplay.backbones.pretrained import check_backbone, load_backbone
 from pixelplay.config import WeightsConfig
 from pixelplay.errors import ConfigError, WeightsError
-from pixelplay.models.backbones import Backbone, fold_batch_norms
-from pixelplay.weights.backbones import check_backbone, load_backbone
 
 SMALL = "timm:test_resnet"  # timm's own small network for tests
 RESNET18 = ROOT.parent / "shared/weights/resnet18_layers1to3.safetensors"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tests.test_config import refusal
 
 import pixelplay
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.config.settings import Settings
 from pixelplay.detectors import registry

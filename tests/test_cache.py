@@ -37,8 +37,8 @@ from tests.footage import (
 )
 
 from pixelplay.config import FrameFormat
-from pixelplay.digests import Digests
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
+from pixelplay.run.digests import Digests
 from pixelplay.videos.cache import CachedVideo, FrameCache, UnreadableVideos, source_key, truth_key
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.image_folder import ImageFolder

@@ -18,19 +18,19 @@ from tests.test_patch_features import literal_maps
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.artifacts import read_json
-from pixelplay.commands import load_config
+from pixelplay.backbones.pretrained import load_backbone
+from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.features.patches import PatchFeatures, PatchSettings
-from pixelplay.models.patch_features import temporal_pyramid
+from pixelplay.detectors.videopatchcore.clip_features import PatchFeatures, PatchSettings
+from pixelplay.detectors.videopatchcore.descriptors import temporal_pyramid
 from pixelplay.objects.boxes import Boxes
+from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.submission import validate
 from pixelplay.stages import detect, fuse, prepare, score, train
+from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.originals import Originals
 from pixelplay.videos.video import Video
-from pixelplay.weights.backbones import load_backbone
 
 NAME, CLIP, SIDE = "videopatchcore", 4, 224
 Clip = tuple[nn.Module, Callable[[Image.Image], torch.Tensor], Path]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from tests.pipeline import ROOT, run, run_python
 
+from pixelplay.cli import load_config
 from pixelplay.command_line import read_arguments
-from pixelplay.commands import load_config
 from pixelplay.config import Config
 from pixelplay.config.mining import MINING_STEPS
 from pixelplay.errors import ConfigError

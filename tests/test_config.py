@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import CONFIG_DIR, Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError

@@ -7,13 +7,13 @@ import pytest
 import torch
 from tests.pipeline import trainer_config
 
+from pixelplay.backbones.contrastive import Contrast, at_places, contrast
+from pixelplay.backbones.crop_reconstruction import CropReconstruction
+from pixelplay.backbones.encoder import Decoder, Encoder
+from pixelplay.backbones.encoder_training import EncoderTraining
+from pixelplay.backbones.views import Pairs, Views
 from pixelplay.errors import DataError
-from pixelplay.models.encoder import Decoder, Encoder
 from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.contrast import Contrast, at_places, contrast
-from pixelplay.training.crop_reconstruction import CropReconstruction
-from pixelplay.training.encoder_training import EncoderTraining
-from pixelplay.training.views import Pairs, Views
 
 SIZE, ROOM = 48, 8
 QUIET = Augmentation(noise_amplitude=0.0, noise_share=0.0, target="clean", vertical_flip=0.0)

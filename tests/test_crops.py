@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from pixelplay.errors import DataError
-from pixelplay.models.crops import crop_batches, tube_rows
+from pixelplay.objects.crops import crop_batches, tube_rows
 
 
 def crops(

@@ -10,16 +10,16 @@ import pytest
 from tests.footage import GRAY, dataset, encoded, folder_video, picture, write_frames
 from tests.odd_images import tiff
 
-from pixelplay.commands import load_config
-from pixelplay.digests import Digests
+from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError, DataError
+from pixelplay.run.digests import Digests
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.deep_footage import with_value_range
+from pixelplay.videos.full_size import source_from_json
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.originals import source_from_json
 from pixelplay.videos.value_range import ValueRange, estimate
 
 

@@ -17,14 +17,16 @@ from tests.test_weights import unplugged
 from tests.test_yolo import random_weights
 
 import pixelplay.detectors
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
+from pixelplay.explain import boxes as show_objects
 from pixelplay.objects import motion
+from pixelplay.objects import tables as detecting
 from pixelplay.objects.boxes import load
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, detecting, evaluate, fuse, prepare, report, score, show_objects, status, train
+from pixelplay.stages import detect, evaluate, fuse, prepare, report, score, status, train
 
 __all__ = ["unplugged"]  # a fixture
 
@@ -79,7 +81,7 @@ def test_a_detector_asks_by_a_line_of_its_module_that_is_read_without_running_it
     script = (
         "import sys, pixelplay.detectors, pixelplay.stages.status as s; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
-        "from pixelplay.commands import load_config; from pixelplay.stages import detecting; "
+        "from pixelplay.cli import load_config; from pixelplay.stages import detecting; "
         "print(detecting.methods(load_config(sys.argv[1:])), "
         "sorted({'torch', 'ultralytics', 'pixelplay.detectors.counting'} & set(sys.modules)))"
     )
@@ -308,7 +310,7 @@ def test_killed_it_goes_on_with_the_next_video_and_ends_with_the_same_bytes(opti
         "import sys, pixelplay.detectors; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
         "import torch; torch.set_num_threads(1); "
-        "from pixelplay.commands import load_config; from pixelplay.stages import detect; "
+        "from pixelplay.cli import load_config; from pixelplay.stages import detect; "
         "detect.run(load_config(sys.argv[1:]))"
     )
     process = subprocess.Popen([sys.executable, "-c", script, *options, *more], env=user_environment())

@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from pixelplay.digests import Digests
+from pixelplay.run.digests import Digests
 
 
 def sha256(text: str) -> str:

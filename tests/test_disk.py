@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.pipeline import ROOT, run_python
 
-from pixelplay.commands import _explained
+from pixelplay.cli import _explained
 
 # Writes with each library, under a limit of 20 kB for a file, which a full disk looks like to all of them.
 WRITERS = """
@@ -19,8 +19,8 @@ import numpy as np, pandas as pd, torch
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
 from pixelplay.run.atomic import atomic, atomic_folder
-from pixelplay.artifacts import write_table, write_text
-from pixelplay.report.annotate import write_clip, write_sheet
+from pixelplay.run.artifacts import write_table, write_text
+from pixelplay.drawing.annotate import write_clip, write_sheet
 from pixelplay.training.fit import _AtomicCheckpoints
 
 tensors = {"a": torch.zeros(100_000)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.errors import DataError
 from pixelplay.memory import distance
 from pixelplay.memory.bank import Bank, BankConfig

@@ -10,8 +10,8 @@ import nbformat
 import timm
 from tests.pipeline import ROOT
 
-from pixelplay.commands import load_config
-from pixelplay.objects import weights
+from pixelplay.cli import load_config
+from pixelplay.objects import yolo_weights as weights
 from pixelplay.videos.layouts import ped2
 
 WRITTEN = re.compile(r"fusion\.yaml|scores\.jsonl")  # files that other commands write first

@@ -28,15 +28,15 @@ from tests.patchcore import (
 from tests.pipeline import run_python
 from tests.test_bank import config as bank_config
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
+from pixelplay.detectors.videopatchcore.nearest import Memory, centred, neighbours, part_of_clip
+from pixelplay.drawing.panels import View, draw_panels
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.features.findings import Finding, Neighbour, Place
-from pixelplay.features.neighbours import Memory, centred, neighbours, part_of_clip
+from pixelplay.explain.nearest_figure import CROP, FRAME, MARK, change, draw_rows, enlarged, framed, squared
 from pixelplay.memory.bank import Bank
 from pixelplay.objects import boxes
 from pixelplay.objects.boxes import Boxes
-from pixelplay.report.neighbours import CROP, FRAME, MARK, change, draw_rows, enlarged, framed, squared
-from pixelplay.report.panels import View, draw_panels
+from pixelplay.objects.explanation import Finding, Neighbour, Place
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import explain, prepare
 from pixelplay.stages.explain import COLUMNS, Explained, cut_out

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pixelplay.models.flip_classifier import FlipClassifier
+from pixelplay.restoration.flip_classifier import FlipClassifier
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (36, 64), (8, 8), (17, 33)])

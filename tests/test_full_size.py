@@ -25,9 +25,9 @@ from tests.footage import (
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.denoise import GRAY_SHARE
+from pixelplay.videos.full_size import Originals, nearest, put_right, source_from_json
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.originals import Originals, nearest, put_right, source_from_json
 from pixelplay.videos.video import Video
 from pixelplay.videos.video_file import VideoFile
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.scored import prepared, record_scores, write_scores
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.run.files import RunFiles

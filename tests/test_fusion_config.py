@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError
 from pixelplay.scores import fusion_file
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tests.footage import write_frames
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import HeldoutConfig
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.stages import prepare

@@ -7,7 +7,7 @@ import pytest
 from pixelplay.ablation.bench import Truth
 from pixelplay.ablation.judges import Verdict, between_videos, judge
 from pixelplay.ablation.variants import named
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.scores.table import VideoScores as Of
 from pixelplay.scores.table import to_table
 

@@ -13,7 +13,7 @@ from tests.footage import write_frames
 from tests.pipeline import ROOT
 
 from pixelplay import requirements
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.errors import DataError
 from pixelplay.videos.kaggle import attached, attached_competition, on_kaggle
 from pixelplay.videos.layouts import find_root

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.artifacts import write_table
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, DataError
+from pixelplay.evaluation.object_streams import COLUMNS
+from pixelplay.evaluation.objects import measure_objects
+from pixelplay.run.artifacts import write_table
 from pixelplay.run.files import RunFiles
-from pixelplay.stages.measuring import measure_objects
-from pixelplay.stages.object_tables import COLUMNS
 from pixelplay.videos.truth import Masks, Truth, VideoTruth, encode
 from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video

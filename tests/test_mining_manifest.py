@@ -10,7 +10,7 @@ from tests.footage import encoded, picture, write_frames, write_video
 from tests.nuscenes import START, SWEEP, NuScenes
 from tests.odd_images import tiff
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.mining import nuscenes, steps
 from pixelplay.mining.clips import Clip, count_clips, parse_clip, read_clips

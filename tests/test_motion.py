@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.pipeline import cached_video
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import FrameFormat, MotionConfig, PartsConfig
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, iou

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tests.footage import GeneratedSource, write_frames
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission

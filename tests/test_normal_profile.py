@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixelplay.detectors.videomae.mean_variance import Profile, joined
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
-from pixelplay.features.normal_profile import Profile, joined
 
 
 def profile(vectors: np.ndarray, identity: str = "m") -> Profile:

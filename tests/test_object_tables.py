@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pixelplay.errors import DataError
-from pixelplay.stages.object_tables import COLUMNS, read_streams
+from pixelplay.evaluation.object_streams import COLUMNS, read_streams
 from pixelplay.videos.video import Video
 
 

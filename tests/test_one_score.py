@@ -10,10 +10,11 @@ import pytest
 from sklearn.metrics import average_precision_score
 from tests.patchcore import FRAMES, NAME, config
 
-from pixelplay.artifacts import read_table
 from pixelplay.config import Config
+from pixelplay.report import gather as reporting
+from pixelplay.run.artifacts import read_table
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, fuse, prepare, reporting, score, train
+from pixelplay.stages import detect, evaluate, fuse, prepare, score, train
 
 STRANGE = range(11, 16)
 SHARES = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}

@@ -9,12 +9,12 @@ import torch
 from tests.patchcore import NAME, STREAMS, by_id, config, footage, interrupted_at
 from tests.pipeline import CPU, trainer_config
 
+from pixelplay.backbones import in_domain as own_encoder
+from pixelplay.backbones.in_domain import Cutting, EncoderSettings, load_encoder
 from pixelplay.config import Config, DetectorConfig
-from pixelplay.detectors import videopatchcore
-from pixelplay.detectors.videopatchcore import VideoPatchCore
+from pixelplay.detectors.videopatchcore import detector as videopatchcore
+from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
-from pixelplay.features import own_encoder
-from pixelplay.features.own_encoder import Cutting, EncoderSettings, load_encoder
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.run.files import RunFiles
 from pixelplay.training.run import TrainingRun
@@ -74,7 +74,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
             write = Cutting.write
             patch.setattr(Cutting, "write", lambda *a: killed() if a[2].stem == "00001" else write(*a))
         elif moment == "epoch":
-            from pixelplay.training.encoder_training import EncoderTraining as Training
+            from pixelplay.backbones.encoder_training import EncoderTraining as Training
 
             patch.setattr(Training, "on_train_epoch_start", lambda module: killed() if module.current_epoch else None)
         else:

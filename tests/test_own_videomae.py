@@ -8,14 +8,14 @@ import torch
 from tests.pipeline import CPU, trainer_config
 from tests.small_videomae import COLOUR, SIDE, colour_video, walking_square
 
-from pixelplay.artifacts import read_table
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.detectors import registry
+from pixelplay.detectors.videomae import pretrain as own_videomae_module
+from pixelplay.detectors.videomae.masks import rotating_masks
+from pixelplay.detectors.videomae.model import VideoMAE
+from pixelplay.detectors.videomae.pretrain import PretrainingSettings, own_videomae
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
-from pixelplay.features import own_videomae as own_videomae_module
-from pixelplay.features.own_videomae import PretrainingSettings, own_videomae
-from pixelplay.features.token_masks import rotating_masks
-from pixelplay.features.videomae import VideoMAE
+from pixelplay.run.artifacts import read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import fuse, prepare, score, train
 from pixelplay.training.clips import ShuffledBatches
@@ -75,7 +75,7 @@ def test_what_it_has_learnt_it_predicts_better_than_one_that_has_not(tmp_path: P
 
 
 def test_killed_in_the_middle_of_an_epoch_it_ends_with_the_same_bytes(once: Path, tmp_path: Path, monkeypatch):
-    from pixelplay.training.masked_pretraining import MaskedPretraining
+    from pixelplay.detectors.videomae.masked_pretraining import MaskedPretraining
 
     step = MaskedPretraining.training_step
 
@@ -107,7 +107,7 @@ def test_who_asks_second_finds_it_and_other_settings_take_its_place(tmp_path: Pa
     short = settings(max_epochs=1, clips=8)
     first = trained(tmp_path, tmp_path / "shared", short)
     with monkeypatch.context() as patch:
-        patch.setattr("pixelplay.features.own_videomae._train", None)  # a second training would fail
+        patch.setattr("pixelplay.detectors.videomae.pretrain._train", None)  # a second training would fail
         assert trained(tmp_path, tmp_path / "shared", short, name="two") == first
     second = trained(tmp_path, tmp_path / "shared", settings(max_epochs=1, clips=8, mask_ratio=0.5))
     assert second != first and second.is_dir() and not first.parent.exists()

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pixelplay.errors import ConfigError, DataError
-from pixelplay.models.patch_features import (
+from pixelplay.detectors.videopatchcore.descriptors import (
     channel_groups,
     frame_vectors,
     local_maps,
@@ -16,6 +15,7 @@ from pixelplay.models.patch_features import (
     temporal_pyramid,
     temporal_vectors,
 )
+from pixelplay.errors import ConfigError, DataError
 
 
 def stages(count: int, first: int, second: int, size: int = 28) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,16 +10,16 @@ from tests.footage import HEIGHT, WIDTH, write_frames
 from torch import nn
 from torch.nn import functional as F
 
+from pixelplay.backbones.frozen import Backbone
 from pixelplay.config import TubeConfig
-from pixelplay.features.neighbours import centred
-from pixelplay.features.patches import ClipFeatures, Noise, PatchFeatures, PatchSettings
-from pixelplay.models import patch_features
-from pixelplay.models.backbones import Backbone
-from pixelplay.models.crops import crop_batches, tube_rows
+from pixelplay.detectors.videopatchcore import descriptors as patch_features
+from pixelplay.detectors.videopatchcore.clip_features import ClipFeatures, Noise, PatchFeatures, PatchSettings
+from pixelplay.detectors.videopatchcore.nearest import centred
 from pixelplay.objects.boxes import Boxes
+from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.training.augmentation import Augmentation
+from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.originals import Originals
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 

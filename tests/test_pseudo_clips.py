@@ -17,10 +17,10 @@ from tests.plaza import CLEAN, HEIGHT, TALL, TOP, WIDTH, ground, settings, video
 
 from pixelplay.config import CorruptionConfig
 from pixelplay.run.atomic import HOST, remove_leftovers
+from pixelplay.synthetic.pseudo import clips as module
+from pixelplay.synthetic.pseudo.clips import Clip, render_clips
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.noise import noise_level
-from pixelplay.videos.pseudo import clips as module
-from pixelplay.videos.pseudo.clips import Clip, render_clips
 from pixelplay.videos.truth import read_label_files, read_truth
 from pixelplay.videos.video import Video
 
@@ -214,7 +214,7 @@ SCRIPT = """
 from pathlib import Path
 from tests.pipeline import ROOT, user_environment
 from tests.plaza import CLEAN, settings, video_of, walk
-from pixelplay.videos.pseudo.clips import render_clips
+from pixelplay.synthetic.pseudo.clips import render_clips
 heldout = [video_of(Path(name), walk(64)) for name in ("train/a", "train/b")]
 print("started", flush=True)
 render_clips(heldout, heldout, settings(seeds=[0, 1], frames=40), CLEAN, Path("clips"), 2)

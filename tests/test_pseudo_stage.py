@@ -15,7 +15,7 @@ from tests.street import drawn
 from tests.test_detect_stage import COUNTING
 
 import pixelplay.detectors
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError

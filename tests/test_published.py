@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from pixelplay.commands import CONFIG_DIR
+from pixelplay.cli import CONFIG_DIR
 from pixelplay.errors import DataError
 from pixelplay.metrics.frames import FrameMetrics
 from pixelplay.metrics.published import (

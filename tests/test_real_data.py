@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.pipeline import ROOT
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.scores.submission import expected_ids_from_sample, submission_id, validate
 from pixelplay.stages import prepare
 from pixelplay.videos.index import Index

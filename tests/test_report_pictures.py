@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.test_report_charts import scored
 
-from pixelplay.report.annotate import Drawing, write_clip
+from pixelplay.drawing.annotate import Drawing, write_clip
 from pixelplay.report.clips import ANOMALOUS, CURVE_HEIGHT, NOISY, TURNED, annotated_frames, make_footer, title
 from pixelplay.report.pictures import (
     BOXES,

@@ -19,11 +19,14 @@ from tests.test_report_page import Elements
 from tests.test_report_pictures import objects
 
 import pixelplay.detectors
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config, ReportConfig
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
+from pixelplay.report import gallery as picturing
+from pixelplay.report import gather as reporting
+from pixelplay.report import run_facts
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, fuse, picturing, prepare, report, reporting, run_facts, score, train
+from pixelplay.stages import detect, evaluate, fuse, prepare, report, score, train
 
 FAMILY = ["conv_ae", "st_ae"]
 SCRIPT = "<img src=x onerror=document.title=1>"  # a name that a folder of frames may have
@@ -372,7 +375,7 @@ def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(place
 
 def test_nothing_slow_is_imported_where_there_is_nothing_to_do(place: Path):
     script = (
-        "import sys; from pixelplay.commands import load_config; from pixelplay.stages import report; "
+        "import sys; from pixelplay.cli import load_config; from pixelplay.stages import report; "
         "config = load_config(sys.argv[1:]); report.run(config); "
         "print(report.pending(config), sorted({'torch', 'matplotlib', 'sklearn', 'jinja2'} & set(sys.modules)))"
     )

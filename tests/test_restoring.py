@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tests.street import SMALL, drawn, street, turned
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare

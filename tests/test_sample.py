@@ -15,12 +15,12 @@ import pytest
 from pixelplay.config import CorruptionConfig, SampleConfig
 from pixelplay.errors import DataError
 from pixelplay.run.atomic import remove_leftovers
-from pixelplay.videos.sample import render_sample
-from pixelplay.videos.sample.anomalies import EVENTS, Slot, pick_kinds, pick_slots
-from pixelplay.videos.sample.crowd import Stage, pick_crowd
-from pixelplay.videos.sample.footage import MIN_VISIBLE_PIXELS, find_truth
-from pixelplay.videos.sample.motion import travel
-from pixelplay.videos.sample.plaza import Camera
+from pixelplay.synthetic.sample import render_sample
+from pixelplay.synthetic.sample.anomalies import EVENTS, Slot, pick_kinds, pick_slots
+from pixelplay.synthetic.sample.crowd import Stage, pick_crowd
+from pixelplay.synthetic.sample.footage import MIN_VISIBLE_PIXELS, find_truth
+from pixelplay.synthetic.sample.plaza import Camera
+from pixelplay.synthetic.sample.routes import travel
 
 CLEAN = CorruptionConfig(flip=0.0, heavy=0.0, light=0.0, missing=0.0, heavy_sd=23.0, light_sd=17.25)
 CORRUPTED = CorruptionConfig(flip=0.2, heavy=0.2, light=0.1, missing=0.15, heavy_sd=23.0, light_sd=17.25)
@@ -31,7 +31,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from pixelplay.config import SampleConfig
-from pixelplay.videos.sample import render_sample
+from pixelplay.synthetic.sample import render_sample
 render_sample(Path(sys.argv[1]), SampleConfig.model_validate_json(sys.argv[2]), workers=1)
 """
 

@@ -133,7 +133,7 @@ OPTIONAL = {  # packages of pyproject's extras, by the folders that they are ins
     *("huggingface_hub", "av", "wandb", "ray"),
 }
 WITHOUT = """
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.errors import PixelPlayError
 from pixelplay.mining import steps
 from pixelplay.stages import preconditions

@@ -12,7 +12,7 @@ from tests.footage import COLOR, GRAY, folder_video, write_frames
 from tests.pipeline import ROOT, files_below, user_environment
 from tests.test_detect_stage import write_video as write_walk
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.run.locks import turn
 from pixelplay.stages import detect, prepare
 from pixelplay.videos.cache import FrameCache

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from tests.pipeline import CPU, run_python
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.explain import error_maps as show_errors
+from pixelplay.explain import frames as showing
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import evaluate, fuse, prepare, score, show_errors, showing, train
+from pixelplay.stages import evaluate, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 
 FAMILY = ["conv_ae", "denoising_ae", "st_ae"]

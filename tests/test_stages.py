@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from tests.pipeline import cached_video, files_below, walking_square
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.detectors.autoencoder import AutoencoderDetector
+from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
+from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
 from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
-from pixelplay.models.error_pooling import POOLINGS
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.scores.table import check

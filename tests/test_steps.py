@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.test_smooth import config
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import MemberConfig
 from pixelplay.scores.fuse import process
 from pixelplay.scores.smooth import SMOOTHERS

@@ -243,7 +243,7 @@ def test_what_kaggle_does_not_confirm_is_an_error_with_its_own_words(
 
 
 def test_the_competition_of_the_experiment_is_the_one_of_its_data(tmp_path: Path):
-    from pixelplay.commands import load_config
+    from pixelplay.cli import load_config
 
     config = load_config(["experiment=pixelplay26"])
     assert config.submit.competition == "pixel-play-26"

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.errors import ConfigError
-from pixelplay.features.token_masks import random_masks, rotating_masks
 
 GRID = (8, 14, 14)  # of VideoMAE
 grids = st.tuples(st.integers(1, 8), st.integers(1, 7), st.integers(2, 7))

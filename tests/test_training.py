@@ -15,8 +15,8 @@ from tests.pipeline import CPU, DENOISING, ROOT, SOURCE, clips_of, run, small_tr
 from torch import nn
 from torch.nn import functional as F
 
+from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.errors import ConfigError, PixelPlayError
-from pixelplay.models.autoencoder import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.run.atomic import HOST
 from pixelplay.training.clips import Clips
 from pixelplay.training.device import autocast_bf16, choose_device, find_device, trainer_devices

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.stages import prepare
 from pixelplay.videos.truth import Masks, VideoTruth, encode, load_truth, save_truth, truth_files

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.test_boxes import rows, table
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import TubeConfig
 from pixelplay.objects.tubes import is_selected, select, squares, tubes
 

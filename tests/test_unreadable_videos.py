@@ -12,13 +12,14 @@ import pytest
 from tests.footage import write_frames
 from tests.video_writers import jpegs, write_avi, write_coded
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DataError
+from pixelplay.report import gallery as picturing
+from pixelplay.report.gather import Outcome
 from pixelplay.report.timelines import Scale, ScoredVideo
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import picturing, prepare
-from pixelplay.stages.reporting import Outcome
+from pixelplay.stages import prepare
 
 
 @pytest.fixture

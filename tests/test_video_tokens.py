@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.models.video_tokens import (
+from pixelplay.detectors.videomae.tokens import (
     coloured,
     frames_of,
     mean_and_scale,

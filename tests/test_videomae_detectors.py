@@ -11,15 +11,15 @@ import torch
 from tests.pipeline import CPU, trainer_config
 from tests.small_videomae import COLOUR, FRAMES, SIDE, colour_video, saved_videomae, walking_square
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import DetectorConfig, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Detector, Reconstructs
-from pixelplay.detectors.videomae_profile import VideoMAEProfile
-from pixelplay.detectors.videomae_reconstruction import VideoMAEReconstruction
+from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
+from pixelplay.detectors.videomae.model import VideoMAE
+from pixelplay.detectors.videomae.profile import VideoMAEProfile
+from pixelplay.detectors.videomae.reconstruction import VideoMAEReconstruction
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
-from pixelplay.features.token_masks import random_masks, rotating_masks
-from pixelplay.features.videomae import VideoMAE
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video

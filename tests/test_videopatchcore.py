@@ -25,10 +25,11 @@ from tests.patchcore import (
 )
 from tests.pipeline import CPU, trainer_config
 
-from pixelplay.artifacts import outputs_of, read_record
-from pixelplay.detectors import registry, videopatchcore
-from pixelplay.detectors.videopatchcore import VideoPatchCore
+from pixelplay.detectors import registry
+from pixelplay.detectors.videopatchcore import detector as videopatchcore
+from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
+from pixelplay.run.artifacts import outputs_of, read_record
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import evaluate, score, train
 from pixelplay.training.run import TrainingRun

@@ -32,9 +32,9 @@ from tests.pipeline import CPU, trainer_config
 from torch import nn
 
 from pixelplay.detectors import registry
+from pixelplay.detectors.videopatchcore.clip_features import LOCAL
+from pixelplay.detectors.videopatchcore.clip_features import STREAMS as PARTS
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.features.patches import LOCAL
-from pixelplay.features.patches import STREAMS as PARTS
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, fuse, prepare, score, train

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pixelplay.errors import WeightsError
-from pixelplay.objects import weights
-from pixelplay.objects.weights import at_hand, get_weights
+from pixelplay.objects import yolo_weights as weights
+from pixelplay.objects.yolo_weights import at_hand, get_weights
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pixelplay.digests import Digests
-from pixelplay.weights.contents import by_contents
+from pixelplay.backbones.contents import by_contents
+from pixelplay.run.digests import Digests
 
 GROUP = {"source": "hub", "detector": "yolov8s.pt", "backbone": "timm:resnet18", "image_size": 224, "videomae": "a/b"}
 

@@ -9,11 +9,12 @@ from huggingface_hub import get_session
 from tests.footage import write_frames
 from tests.pipeline import ROOT, files_below, run, run_python, user_environment
 
-from pixelplay.commands import load_config
+from pixelplay import preconditions
+from pixelplay.backbones.state_dict import from_hub
+from pixelplay.cli import load_config
 from pixelplay.errors import DataError, WeightsError
-from pixelplay.objects import weights
-from pixelplay.stages import preconditions, prepare
-from pixelplay.weights.files import from_hub
+from pixelplay.objects import yolo_weights as weights
+from pixelplay.stages import prepare
 
 PLUGGED_OUT = "http://127.0.0.1:9"  # nothing listens there
 BACKBONE = r"weights\.backbone=clip_rn101: no weights found"

@@ -13,7 +13,7 @@ import torch
 from tests.footage import folder_video, picture, write_frames
 from tests.pipeline import ROOT
 
-from pixelplay.commands import load_config
+from pixelplay.cli import load_config
 from pixelplay.config import YoloConfig
 from pixelplay.errors import ConfigError
 from pixelplay.objects.yolo import Yolo, batches

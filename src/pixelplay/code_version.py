@@ -9,7 +9,7 @@ from pixelplay.run.fingerprints import fingerprint
 
 # Their values reach a fingerprint as configuration and paths; a change in how they are checked changes no result.
 RUN = {f"pixelplay.run.{module}" for module in ("atomic", "files", "fingerprints", "locks")}
-NOT_VERSIONED = {"pixelplay.config", "pixelplay.errors", "pixelplay.artifacts", "pixelplay.code_version", *RUN}
+NOT_VERSIONED = {"pixelplay.config", "pixelplay.errors", "pixelplay.run.artifacts", "pixelplay.code_version", *RUN}
 
 PACKAGE = Path(__file__).resolve().parent
 

@@ -1,6 +1,6 @@
 """A command's arguments, checked before Hydra sees them: what is no `key=value` is answered with the command that is.
 
-Flags are those of HELP in `pixelplay.commands`; all else is read by `pixelplay.overrides`.
+Flags are those of HELP in `pixelplay.cli`; all else is read by `pixelplay.overrides`.
 """
 
 import os

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from pixelplay.artifacts import read_json, write_json
 from pixelplay.config import TubeConfig, validate
 from pixelplay.detectors.base import Scores
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.tubes import select
+from pixelplay.run.artifacts import read_json, write_json
 
 OBJECTS = True
 

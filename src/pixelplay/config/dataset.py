@@ -40,7 +40,7 @@ class CorruptionConfig(Settings):
 
 
 class SampleConfig(Settings):
-    """The data set that the project renders itself: see `pixelplay.videos.sample`."""
+    """The data set that the project renders itself: see `pixelplay.synthetic.sample`."""
 
     seed: Seed
     train_videos: Annotated[int, Field(ge=1, le=10_000)]

@@ -44,7 +44,7 @@ class NuScenesConfig(Settings):
 
 
 class MaskConfig(Settings):
-    """Which tokens are hidden from VideoMAE: see `pixelplay.features.token_masks`."""
+    """Which tokens are hidden from VideoMAE: see `pixelplay.detectors.videomae.masks`."""
 
     kind: Literal["tube", "random", "rotating"]
     ratio: Annotated[float, Field(gt=0, lt=1)]

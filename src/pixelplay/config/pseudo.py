@@ -24,7 +24,7 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 
 class MovingConfig(Settings):
-    """What moves in full-size footage: see `pixelplay.videos.pseudo.scene`."""
+    """What moves in full-size footage: see `pixelplay.synthetic.pseudo.motion_mask`."""
 
     samples: Annotated[int, Field(ge=1, le=1000)]  # frames that the background is the median of
     threshold: Positive  # grey levels away from the background, at least
@@ -57,7 +57,7 @@ PseudoKind = Literal["foreign_patch", "speed_up", "reversal", "freeze", "wrong_p
 
 
 class PseudoConfig(Settings):
-    """Anomalies planted in held-out normal footage: see `pixelplay.videos.pseudo`."""
+    """Anomalies planted in held-out normal footage: see `pixelplay.synthetic.pseudo`."""
 
     kinds: Annotated[list[PseudoKind], AfterValidator(_distinct)]
     seeds: Annotated[list[Seed], Field(max_length=1000), AfterValidator(_distinct)]  # a clip of every kind for each

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from pixelplay.artifacts import read_model
 from pixelplay.config import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.features.findings import Finding
+from pixelplay.objects.explanation import Finding
+from pixelplay.run.artifacts import read_model
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video

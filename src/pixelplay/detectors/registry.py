@@ -17,6 +17,13 @@ if TYPE_CHECKING:  # importing it would import torch, which commands with nothin
     from pixelplay.detectors.base import Detector
 
 CONTRACT_MODULES = {"base", "registry"}
+FAMILIES = {  # algorithms that are a module of a family's folder
+    "autoencoder": "autoencoder.detector",
+    "videomae_profile": "videomae.profile",
+    "videomae_reconstruction": "videomae.reconstruction",
+    "videopatchcore": "videopatchcore.detector",
+}
+FOLDERS = {"autoencoder", "videomae", "videopatchcore"}
 
 
 def create(name: str, config: DetectorConfig, device: "torch.device") -> "Detector":
@@ -51,7 +58,7 @@ def asks_for_objects(name: str, config: DetectorConfig) -> bool:
 
 
 def module_name(config: DetectorConfig) -> str:
-    return f"{pixelplay.detectors.__name__}.{config.algorithm}"
+    return f"{pixelplay.detectors.__name__}.{FAMILIES.get(config.algorithm, config.algorithm)}"
 
 
 def _module(name: str, config: DetectorConfig) -> Any:
@@ -59,7 +66,8 @@ def _module(name: str, config: DetectorConfig) -> Any:
 
 
 def _known_module(name: str, config: DetectorConfig) -> str:
-    names = [m.name for m in pkgutil.iter_modules(pixelplay.detectors.__path__) if m.name not in CONTRACT_MODULES]
+    found = {m.name for m in pkgutil.iter_modules(pixelplay.detectors.__path__)}
+    names = sorted({*FAMILIES, *(found - CONTRACT_MODULES - FOLDERS)})
     if config.algorithm not in names:
         hint = alternatives(config.algorithm, names)
         raise ConfigError(f"detectors.{name}.algorithm={config.algorithm!r}: unknown algorithm; {hint}")

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from pixelplay.config.mining import MaskConfig
+from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
+from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.features.token_masks import random_masks, rotating_masks
-from pixelplay.features.videomae import VideoMAE
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.frames import ClipReader
 from pixelplay.training.device import find_device

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from pixelplay.artifacts import write_text
 from pixelplay.config.mining import MineConfig
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
@@ -20,6 +19,7 @@ from pixelplay.mining.frames import ClipReader
 from pixelplay.report.page import TEMPLATES as REPORT
 from pixelplay.report.page import html_templates
 from pixelplay.report.pictures import data_uri, resized
+from pixelplay.run.artifacts import write_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 STILLS = 4  # frames of a clip beside each other, evenly spaced

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import write_json
 from pixelplay.config import Config
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import read_scores
+from pixelplay.run.artifacts import write_json
 from pixelplay.run.atomic import atomic
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixelplay.artifacts import csv_text, write_text
 from pixelplay.config import Config
 from pixelplay.config.mining import MineConfig
 from pixelplay.errors import ConfigError, DataError
@@ -12,6 +11,7 @@ from pixelplay.mining import folders, nuscenes
 from pixelplay.mining.clips import Clip, read_clips, write_clips
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.scenes import cut, is_short
+from pixelplay.run.artifacts import csv_text, write_text
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_files
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.drawing.panels import View
     from pixelplay.mining.clip_model import Reconstructed
-    from pixelplay.report.panels import View
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ EXTREME = 99.0  # percentile of a picture's errors that has the last colour
 
 def run(config: Config, files: MiningFiles) -> None:
     """Write a PNG for each of the `render.count` highest-scoring clips; those of an earlier run are taken away."""
-    from pixelplay.report.panels import write_panels
+    from pixelplay.drawing.panels import write_panels
 
     table = read_scores(files.scores)
     ranked = table.iloc[above(table["score"].to_numpy(), None)[: config.mine.render.count or None]]
@@ -48,7 +48,7 @@ def run(config: Config, files: MiningFiles) -> None:
 
 def panels(made: "Reconstructed") -> "list[View]":
     """Original, reconstruction, what was shown and where the errors are, all in the shape of the original frame."""
-    from pixelplay.report.panels import View, in_shape_of
+    from pixelplay.drawing.panels import View, in_shape_of
 
     size = (made.frame.shape[1], made.frame.shape[0])
     original = in_shape_of(size, made.frame)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from pixelplay.artifacts import parse_json, write_json
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
 from pixelplay.mining.clip_model import Scored
 from pixelplay.mining.clips import Clip, read_clips
+from pixelplay.run.artifacts import parse_json, write_json
 
 
 def settings_file(scores: Path) -> Path:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import write_json
 from pixelplay.config import Config
 from pixelplay.config.mining import SelectConfig
 from pixelplay.errors import ConfigError, DataError
@@ -20,6 +19,7 @@ from pixelplay.mining.local_engine import in_order
 from pixelplay.mining.score import load_model
 from pixelplay.mining.score_file import clips_of, read_scores, read_settings, settings_file
 from pixelplay.progress import progress_bar
+from pixelplay.run.artifacts import write_json
 
 log = logging.getLogger(__name__)
 

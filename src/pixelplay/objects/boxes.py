@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import damaged, read_table, write_table
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
+from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.videos.video import Video
 
 COORDINATES = ["x1", "y1", "x2", "y2"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pixelplay.report.annotate import FONT, TEXT, WHITE, Drawing, annotated
+from pixelplay.drawing.annotate import FONT, TEXT, WHITE, Drawing, annotated
 from pixelplay.report.charts import Axis, runs
 from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import Scale, ScoredVideo

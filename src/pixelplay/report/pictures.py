@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from pixelplay.report.annotate import Drawing, annotated, picture_size
+from pixelplay.drawing.annotate import Drawing, annotated, picture_size
 
 QUALITY = 82  # of the JPEGs
 HEAT = matplotlib.colormaps["inferno"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixelplay.artifacts import csv_rows, damaged
+from pixelplay.run.artifacts import csv_rows, damaged
 
 NONE = "\N{EN DASH}"
 ACRONYMS = {"ap", "auc", "auroc", "aupro", "eer", "evt", "f1", "fpr", "iou", "pr", "rbdc", "rbdr", "roc", "tbdc", "tpr"}

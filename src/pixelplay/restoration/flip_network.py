@@ -10,12 +10,12 @@ import torch
 from pydantic import BaseModel
 from safetensors.torch import save_file
 
-from pixelplay.artifacts import read_model, write_json
+from pixelplay.backbones.saved import load_saved
 from pixelplay.config import FlipNetworkConfig, FrameFormat
 from pixelplay.errors import DataError
-from pixelplay.models.flip_classifier import FlipClassifier
+from pixelplay.restoration.flip_classifier import FlipClassifier
+from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.run.atomic import atomic
-from pixelplay.weights.saved import load_saved
 
 CHUNK = 512  # frames judged at a time
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from pixelplay.config import CorruptionConfig, RestoreConfig
 from pixelplay.errors import DataError
-from pixelplay.models.flip_classifier import FlipClassifier
+from pixelplay.restoration.flip_classifier import FlipClassifier
 from pixelplay.restoration.flip_network import Accuracy, FlipNetwork, as_input, one_thread, probability
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.noise import noise_after_resize

@@ -14,9 +14,9 @@ from pixelplay.restoration.flips import judge
 from pixelplay.run.atomic import atomic
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.locks import turn
-from pixelplay.videos.growing_npy import FrameWriter, frames_in
+from pixelplay.videos.full_size import put_right
 from pixelplay.videos.noise import noise_after_resize
-from pixelplay.videos.originals import put_right
+from pixelplay.videos.npy_writer import FrameWriter, frames_in
 from pixelplay.videos.video import Video, format_name
 
 VERSION = 1  # of what a restored array holds; raise it when restoring changes

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import append_json, csv_text, damaged, is_current, recorded, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.evaluation.members import members_of
+from pixelplay.run.artifacts import append_json, csv_text, damaged, is_current, recorded, write_text
 from pixelplay.run.atomic import atomic, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.stages import fuse, prepare, score
-from pixelplay.stages.members import members_of
-from pixelplay.stages.pseudo import kinds_of_clips
+from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from pixelplay import preconditions
 from pixelplay.config import Config
-from pixelplay.objects import boxes, motion, yolo
+from pixelplay.objects import boxes, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.locks import turn
-from pixelplay.stages import detecting, preconditions, prepare
+from pixelplay.stages import prepare
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -21,16 +22,16 @@ Detect = Callable[[Video, Callable[[int], Any]], boxes.Boxes]
 
 
 def pending(config: Config) -> str | None:
-    methods = detecting.methods(config)
+    methods = tables.methods(config)
     videos = _videos(config)
-    if detecting.weights_lacking(config):
+    if tables.weights_lacking(config):
         return f"the weights {config.weights.detector} are not here"
-    left = sum(not boxes.is_saved(detecting.table(config, video, method)) for video in videos for method in methods)
+    left = sum(not boxes.is_saved(tables.table(config, video, method)) for video in videos for method in methods)
     return f"to look for objects by {' and '.join(methods)}: {left} tables missing" if left else None
 
 
 def run(config: Config) -> None:
-    methods = detecting.methods(config)
+    methods = tables.methods(config)
     videos = _videos(config)
     if not methods:
         log.info("detect: no detector of this run asks for objects")
@@ -39,7 +40,7 @@ def run(config: Config) -> None:
     if not pending(config):
         log.info("detect: up to date")
         return
-    preconditions.require_models(config, [name for name in config.detectors if detecting.asks(config, name)])
+    preconditions.require_models(config, [name for name in config.detectors if tables.asks(config, name)])
     remove_leftovers(config.paths.cache)
     for method in methods:
         _detect(config, method, videos)
@@ -51,7 +52,7 @@ def _videos(config: Config) -> list[Video]:
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> None:
-    tables = [detecting.table(config, video, method) for video in videos]
+    tables = [tables.table(config, video, method) for video in videos]
     missing = [(video, path) for video, path in zip(videos, tables, strict=True) if not boxes.is_saved(path)]
     if missing:
         find = _finder(config, method)
@@ -74,4 +75,4 @@ def _finder(config: Config, method: str) -> Detect:
 
     device = find_device(config.device)
     bf16 = autocast_bf16(config.objects.yolo.precision, device)
-    return yolo.Yolo(detecting.weights(config), config.objects.yolo, device, bf16, config.paths.cache).detect
+    return yolo.Yolo(tables.weights(config), config.objects.yolo, device, bf16, config.paths.cache).detect

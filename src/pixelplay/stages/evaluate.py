@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import (
+from pixelplay.code_version import code_version
+from pixelplay.config import Config
+from pixelplay.evaluation.score_tables import read_fused
+from pixelplay.metrics.published import Protocol, published_figures, published_table
+from pixelplay.report.metrics_text import metrics_text, published_text
+from pixelplay.restoration import dataset as restoring
+from pixelplay.run.artifacts import (
     append_json,
     is_current,
     not_made,
@@ -24,15 +30,10 @@ from pixelplay.artifacts import (
     recorded,
     write_json,
 )
-from pixelplay.code_version import code_version
-from pixelplay.config import Config
-from pixelplay.metrics.published import Protocol, published_figures, published_table
-from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import fuse, prepare, restoring, score
-from pixelplay.stages.score_tables import read_fused
+from pixelplay.stages import fuse, prepare, score
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import Truth, VideoTruth, truth_files
 
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 CORRUPTED = 0.01  # share of flipped or noisy test frames from which on they are not those of the published data
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
 MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "metrics.published")
-MODULES = (*MODULES, "stages.measuring", "report.thresholds")
+MODULES = (*MODULES, "evaluation.objects", "report.thresholds")
 
 
 def pending(config: Config) -> str | None:
@@ -124,7 +125,7 @@ def _inputs(config: Config, index: Index) -> str:
 
 
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
-    from pixelplay.stages.measuring import measure_objects  # SciPy is slow to import, and often nothing has changed
+    from pixelplay.evaluation.objects import measure_objects  # SciPy is slow to import, and often nothing has changed
 
     videos, table = truth.labelled, read_fused(config, index)
     processed = _by_stream(table[table["split"] == "test"])

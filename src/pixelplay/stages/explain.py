@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.artifacts import csv_text, write_text
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.features.findings import Finding, Neighbour, Place
+from pixelplay.explain.frames import chosen_frames, label_of, scores_of
+from pixelplay.objects import tables
+from pixelplay.objects.explanation import Finding, Neighbour, Place
+from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detecting, prepare
-from pixelplay.stages.showing import chosen_frames, label_of, scores_of
+from pixelplay.stages import prepare
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing it imports matplotlib
-    from pixelplay.report.panels import View
+    from pixelplay.drawing.panels import View
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Explained:
 
 def run(config: Config) -> None:
     """Write a picture and a table for each chosen frame, for each detector of the run that explains."""
-    from pixelplay.report.neighbours import write_rows
+    from pixelplay.explain.nearest_figure import write_rows
 
     files, index, count = RunFiles.of(config), prepare.load_index(config), config.show.count
     explained = {name: explanations(config, name, index) for name in config.detectors}
@@ -97,7 +98,7 @@ def explanations(config: Config, name: str, index: Index) -> tuple[str, list[Exp
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     if not isinstance(detector, Explains):
         return None
-    chosen = chosen_frames(config, detecting.with_objects(config, name, index), scores_of(config, name, index))
+    chosen = chosen_frames(config, tables.with_objects(config, name, index), scores_of(config, name, index))
     detector.load(RunFiles.of(config).detector(name))
     positions: dict[str, list[int]] = {}
     for video, t, _ in chosen:
@@ -143,8 +144,8 @@ def cut_out(places: Iterable[Place], videos: Sequence[Video]) -> Crops:
 
 def rows(one: Explained, count: int, here: Crops, there: Crops) -> "list[list[View]]":
     """A row of views for each of the `count` most unusual objects, and one for the whole frame."""
-    from pixelplay.report.neighbours import framed, squared
-    from pixelplay.report.panels import View
+    from pixelplay.drawing.panels import View
+    from pixelplay.explain.nearest_figure import framed, squared
 
     drawn = []
     for k, finding in enumerate(one.shown(count)):
@@ -199,7 +200,7 @@ def _facts(near: Neighbour) -> list[str | int | float]:
 
 def _picture(place: Place, crops: Crops) -> np.ndarray:
     """The change, where a place is in two frames, else what is to be seen, with the cell that was compared."""
-    from pixelplay.report.neighbours import change, enlarged
+    from pixelplay.explain.nearest_figure import change, enlarged
 
     if len(place.frames) > 1:
         return change(*crops[place])

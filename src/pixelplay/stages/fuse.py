@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pixelplay.artifacts import csv_text, damaged, is_current, recorded, write_table, write_text
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import DataError
+from pixelplay.evaluation.members import members_of
+from pixelplay.evaluation.score_tables import read_scores
+from pixelplay.restoration import dataset as restoring
+from pixelplay.run.artifacts import csv_text, damaged, is_current, recorded, write_table, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
@@ -31,9 +34,7 @@ from pixelplay.scores.fuse import (
 )
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
-from pixelplay.stages import prepare, restoring, score
-from pixelplay.stages.members import members_of
-from pixelplay.stages.score_tables import read_scores
+from pixelplay.stages import prepare, score
 from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)

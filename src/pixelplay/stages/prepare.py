@@ -8,16 +8,19 @@ from dataclasses import astuple, fields
 from glob import escape
 from pathlib import Path
 
-from pixelplay.artifacts import csv_text, is_current, recorded, write_text
+from pixelplay import preconditions
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
+from pixelplay.restoration import dataset as restoring
+from pixelplay.run.artifacts import csv_text, is_current, recorded, write_text
 from pixelplay.run.atomic import remove_leftovers, replaced_folder, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.scores import submission
-from pixelplay.stages import detecting, preconditions, pseudo, restoring
+from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.cache import (
     REPLACED,
     CachedVideo,
@@ -132,7 +135,7 @@ def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
-    wanted += detecting.formats(config)
+    wanted += tables.formats(config)
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]
@@ -252,7 +255,7 @@ def _is_rendered(config: Config) -> bool:
 def _render(config: Config) -> None:
     sample, root = config.dataset.sample, config.dataset.root
     assert sample is not None and root is not None
-    from pixelplay.videos.sample import render_sample
+    from pixelplay.synthetic.sample import render_sample
 
     require_writable(root.parent, "dataset.root")
     if root.is_dir() and any(root.iterdir()) and not _render_record(root).is_file():
@@ -269,7 +272,7 @@ def _render_record(root: Path) -> Path:
 
 def _render_key(config: Config) -> str:
     assert config.dataset.sample is not None
-    return fingerprint(config.dataset.sample.model_dump(), code_version("pixelplay.videos.sample"))
+    return fingerprint(config.dataset.sample.model_dump(), code_version("pixelplay.synthetic.sample"))
 
 
 def _write_problems(path: Path, problems: list[Problem]) -> None:

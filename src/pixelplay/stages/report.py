@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.artifacts import is_current, not_made, outputs_of, recorded, write_text
 from pixelplay.code_version import PACKAGE, code_version
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError
+from pixelplay.run.artifacts import is_current, not_made, outputs_of, recorded, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
@@ -21,7 +21,6 @@ from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
 
-GATHERING = ("report", "reporting", "picturing", "run_facts")  # modules of pixelplay.stages
 DRAWING = ("charts", "clips", "distributions", "page", "pictures", "tables", "timelines")  # of pixelplay.report
 
 
@@ -42,17 +41,17 @@ def run(config: Config) -> None:
         raise not_made(files.metrics, "metrics", "evaluate")
     key = inputs(config, index)
     if not is_current(files.record("report"), key):
+        from pixelplay.report import gather
+        from pixelplay.report.gallery import write_annotated_clip
         from pixelplay.report.page import render  # what only drawing needs is slow to import
-        from pixelplay.stages import reporting
-        from pixelplay.stages.picturing import write_annotated_clip
 
         require_writable(files.report.parent, "paths.outputs")
         clips = [files.clip(video) for video in config.report.clips]
         with recorded(files.record("report"), key, [files.report, *clips]):
-            outcome = reporting.load_outcome(config, index)
+            outcome = gather.load_outcome(config, index)
             for video in config.report.clips:
                 write_annotated_clip(config, outcome, video)
-            write_text(files.report, render(reporting.gather(config, outcome)))
+            write_text(files.report, render(gather.gather(config, outcome)))
     log.info(f"report: {files.report}")
     for video in config.report.clips:
         log.info(f"report: {files.clip(video)}")
@@ -70,7 +69,7 @@ def inputs(config: Config, index: Index) -> str:
     ]
     contents = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in shown if path.is_file()]
     code = [
-        *(code_version(f"pixelplay.stages.{module}", follow=False) for module in GATHERING),
+        *(code_version(f"pixelplay.report.{module}", follow=False) for module in ("gather", "gallery", "run_facts")),
         *(code_version(f"pixelplay.report.{module}") for module in DRAWING),
     ]
     settings = [config.report.model_dump(), ablation_is_of(config, files)]

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import damaged, is_current, not_made, read_table, recorded, write_table
+from pixelplay import preconditions
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
+from pixelplay.evaluation.score_rows import read_rows
+from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
+from pixelplay.run.artifacts import damaged, is_current, not_made, read_table, recorded, write_table
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.scores.table import SPLITS
-from pixelplay.stages import detecting, preconditions, prepare, train
-from pixelplay.stages.score_rows import read_rows
+from pixelplay.stages import prepare, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -51,7 +53,7 @@ def run(config: Config) -> None:
         if not train.is_trained(config, name, index):
             raise not_made(files.detector(name), "detector", "train")
         require_writable(files.scores(name).parent, "paths.outputs")
-        _score(config, name, detecting.with_objects(config, name, index))
+        _score(config, name, tables.with_objects(config, name, index))
 
 
 def inputs(config: Config, name: str, index: Index) -> str:

@@ -4,17 +4,19 @@ import logging
 import shutil
 from pathlib import Path
 
-from pixelplay.artifacts import is_current, recorded
+from pixelplay import preconditions
+from pixelplay.backbones.contents import by_contents
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.digests import Digests
+from pixelplay.objects import tables
+from pixelplay.run.artifacts import is_current, recorded
 from pixelplay.run.atomic import require_writable
+from pixelplay.run.digests import Digests
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.stages import detecting, preconditions, prepare
+from pixelplay.stages import prepare
 from pixelplay.videos.index import Index
-from pixelplay.weights.contents import by_contents
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ def run(config: Config) -> None:
             log.info(f"train: {name} is up to date")
         else:
             require_writable(files.detector(name), "paths.checkpoints")
-            _train(config, name, detecting.with_objects(config, name, index))
+            _train(config, name, tables.with_objects(config, name, index))
 
 
 def inputs(config: Config, name: str, index: Index) -> str:
@@ -49,7 +51,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
         {**detector.model_dump(exclude={"scoring"}), "settings": by_contents(detector.settings, digests)},
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
         config.seed,
-        detecting.inputs(config, name),
+        tables.inputs(config, name),
         code_version(registry.module_name(detector)),
     )
 

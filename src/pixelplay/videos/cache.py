@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.artifacts import write_json
 from pixelplay.config import FrameFormat
-from pixelplay.digests import Digests
 from pixelplay.errors import FootageError
+from pixelplay.run.artifacts import write_json
 from pixelplay.run.atomic import atomic, remove_leftovers
+from pixelplay.run.digests import Digests
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.locks import turn
 from pixelplay.videos.cache_record import read_record
 from pixelplay.videos.decoded import REPLACED, write_frames
-from pixelplay.videos.growing_npy import FrameWriter, frames_in
+from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.originals import Originals
+from pixelplay.videos.npy_writer import FrameWriter, frames_in
 from pixelplay.videos.video import Video, format_name
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pixelplay.artifacts import damaged, read_json, write_json
 from pixelplay.config import HeldoutConfig
+from pixelplay.run.artifacts import damaged, read_json, write_json
 from pixelplay.videos.heldout import Heldout, hold_out
 from pixelplay.videos.video import Video
 

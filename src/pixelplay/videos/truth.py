@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.artifacts import read_table, write_table
 from pixelplay.errors import MissingArtifactError
+from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.numbering import Remark
 from pixelplay.videos.truth_files import FrameLabels, TrackBoxes

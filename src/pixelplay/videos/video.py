@@ -9,8 +9,8 @@ import numpy as np
 
 from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError
-from pixelplay.videos.growing_npy import frames_in
-from pixelplay.videos.originals import Originals
+from pixelplay.videos.full_size import Originals
+from pixelplay.videos.npy_writer import frames_in
 
 
 @dataclass(frozen=True, eq=False)

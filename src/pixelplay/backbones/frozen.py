@@ -1,0 +1,110 @@
+"""Frozen convolutional networks as extractors of two stages: images in, feature maps at strides 8 and 16 out.
+
+VideoPatchCore's is CLIP's RN101 (Radford et al., ICML 2021). `pretrained` builds them with their weights.
+"""
+
+import copy
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
+
+
+class Backbone(nn.Module):
+    """A network frozen in eval mode, with its normalisation in front and its batch norms folded into convolutions.
+
+    stages: maps normalised images to feature maps at the two STRIDES, and computes nothing else. mean, std: of RGB
+    in [0, 1], a number for each colour. bf16: compute in bfloat16.
+    identity: `backbone`, the name, and `weights`, a hash of their values that no file format or fold changes.
+    """
+
+    def __init__(self, name: str, stages: nn.Module, mean: Sequence[float], std: Sequence[float], bf16: bool):
+        super().__init__()
+        self.identity = {"backbone": name, "weights": hash_of_weights(stages)}
+        self.stages = fold_batch_norms(stages.eval()).requires_grad_(False)
+        self.stages.to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self._bf16 = bf16
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stays in eval mode, whatever a module around it does: a frozen network's statistics do not move."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Feature maps float32 (N, Ca, S / 8, S / 8) and (N, Cb, S / 16, S / 16) of RGB images (N, 3, S, S) in [0, 1].
+
+        S must be a multiple of 16.
+        """
+        x = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._bf16):
+            first, second = self.stages(x)
+        return first.float(), second.float()
+
+
+class ClipStages(nn.Module):
+    """layer2 and layer3 of CLIP's ResNet, normalised images in; parameters are called as in CLIP, `visual.…`.
+
+    layers: blocks of its stages, the last is not used; width: channels of the stem. The stages have 8 and 16 times as
+    many channels. Its weights are random.
+    """
+
+    def __init__(self, layers: Sequence[int], width: int):
+        super().__init__()
+        from open_clip.modified_resnet import ModifiedResNet  # here, since importing open_clip takes seconds
+
+        self.visual = ModifiedResNet([*layers[:3], 1], output_dim=1, heads=1, width=width)
+        del self.visual.layer4, self.visual.attnpool  # half of the parameters, a fifth of the work
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.visual.stem(x)  # (N, 64, S / 4, S / 4)
+        x = self.visual.layer1(x)  # (N, 256, S / 4, S / 4)
+        first = self.visual.layer2(x)  # (N, 512, S / 8, S / 8)
+        return first, self.visual.layer3(first)  # (N, 1024, S / 16, S / 16)
+
+
+def hash_of_weights(network: nn.Module) -> str:
+    """64 hex digits of SHA-256 over names, shapes and values of all that decides what a frozen network computes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        if name.endswith("num_batches_tracked"):  # of training only
+            continue
+        values = tensor.detach().cpu().float().contiguous()
+        digest.update(f"{name} {tuple(values.shape)}\n".encode())
+        digest.update(values.numpy().data)
+    return digest.hexdigest()
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """A copy that computes the same with each batch norm folded into the convolution that alone feeds it.
+
+    The network must be in eval mode; float32 results differ by rounding. One that can't be traced by torch.fx comes
+    back as it is: right, but slower.
+    """
+    try:
+        graph = fx.symbolic_trace(copy.deepcopy(network))
+    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError):  # control flow on tensors
+        return network
+    modules = dict(graph.named_modules())
+    calls = Counter(node.target for node in graph.graph.nodes if node.op == "call_module")
+    for node in graph.graph.nodes:
+        if node.op != "call_module" or type(modules[node.target]) is not nn.BatchNorm2d:
+            continue
+        source = node.args[0]
+        if source.op != "call_module" or type(modules[source.target]) is not nn.Conv2d or len(source.users) > 1:
+            continue
+        if calls[source.target] > 1 or calls[node.target] > 1:  # weights that other places use, too
+            continue
+        graph.set_submodule(str(source.target), fuse_conv_bn_eval(modules[source.target], modules[node.target]))
+        node.replace_all_uses_with(source)
+        graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph

@@ -1,0 +1,189 @@
+"""An encoder of the run's own, for runs without pretrained weights: trained on crops of normal footage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from safetensors.torch import save_file
+
+from pixelplay.backbones.encoder import Decoder, Encoder
+from pixelplay.backbones.frozen import Backbone
+from pixelplay.backbones.saved import load_saved
+from pixelplay.backbones.views import Pairs, Views
+from pixelplay.config import (
+    Channels,
+    Epochs,
+    Natural,
+    Positive,
+    Rate,
+    Settings,
+    Share,
+    TrainerConfig,
+    TubeConfig,
+    Window,
+)
+from pixelplay.objects.boxes import boxes_of
+from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.tubes import Tubes, select, tubes
+from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import atomic
+from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.npy_writer import NpyWriter, is_npy
+from pixelplay.videos.video import Video
+from pixelplay.videos.windows import gather, windows
+
+FILE = "encoder.safetensors"
+
+
+class EncoderSettings(Settings):
+    """How an encoder of the run's own is built and trained; precision and loggers are the trainer's."""
+
+    objective: Literal["contrast", "reconstruction"]  # reconstruction: of an autoencoder, to compare with
+    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
+    channels: Channels | None  # of a local descriptor; None: all of both stages
+    compared: Channels  # groups of channels that contrast tells crops apart by
+    pairs: Natural  # of crops, of all footage, at most
+    apart: Window  # frames between the two crops of a pair
+    shift: Share  # of a crop's side that a view is shifted by, at most
+    color: Share  # by which a view's colours differ from the crop's
+    noise: Share  # of the views that have noise
+    temperature: Positive
+    max_epochs: Epochs
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
+    learning_rate: Rate
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EncoderSettings":
+        there = sum(self.widths[2:])
+        for name, groups in (("channels", self.channels), ("compared", self.compared)):
+            if groups is not None and groups > there:
+                raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
+        return self
+
+    @property
+    def descriptor_size(self) -> int:
+        """Channels of a local descriptor."""
+        return self.channels or sum(self.widths[2:])
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """What pairs of crops are cut from frames: objects, and the whole frame, at a moment and `apart` frames later."""
+
+    tubes: TubeConfig
+    apart: int
+    size: int  # pixels of a crop
+    share: float  # of the pairs that are kept
+
+    def write(self, video: Video, path: Path, device: torch.device, seed: tuple[int, ...]) -> None:
+        """A video's pairs, uint8 (N, 2, size, size, 3) .npy, atomically; two frames' memory."""
+        positions = windows(len(video), self.apart + 1, self.apart + 1)
+        every = _tubes(video, positions, self.tubes)
+        rng = np.random.default_rng(seed)
+        kept, kept_frames = rng.random(len(every)) < self.share, rng.random(len(positions)) < self.share
+        with atomic(path) as temporary, NpyWriter(temporary, (2, self.size, self.size, 3), np.uint8) as writer:
+            for clip, frames in enumerate(gather(video.full_size(), positions)):
+                squares = every.square[kept & (every.clip == clip)]
+                if kept_frames[clip]:
+                    squares = np.concatenate([squares, [[0, 0, *video.size]]])
+                if len(squares):
+                    ends = torch.from_numpy(np.stack([frames[0], frames[-1]])).to(device)
+                    rows = tube_rows(torch.from_numpy(squares).to(device), 2)
+                    crops = torch.cat(list(crop_batches(ends, *rows, self.size, 64)))  # (2 K, 3, size, size)
+                    images = crops.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
+                    writer.extend(images.unflatten(0, (-1, 2)).cpu().numpy())
+
+
+def train_encoder(
+    fit_on: list[Video],
+    heldout: list[Video],
+    settings: EncoderSettings,
+    image_size: int,
+    config: TubeConfig,
+    amplitude: float,
+    run: TrainingRun,
+) -> Encoder:
+    """An encoder trained on normal footage whose videos know their boxes, in eval mode on the CPU.
+
+    image_size: pixels of the crops that it will be used for; amplitude: of uniform noise, in [0, 1].
+    Killed, it goes on from the last video or epoch. Raises DataError where there is nothing to cut.
+    """
+    # Lightning takes seconds to import, and only training needs it.
+    from pixelplay.backbones.contrastive import Contrast
+    from pixelplay.backbones.crop_reconstruction import CropReconstruction
+    from pixelplay.backbones.encoder_training import EncoderTraining
+    from pixelplay.training.fit import fit
+
+    room = 2 * round(settings.shift * image_size)  # for a view to be shifted
+    size = image_size + room
+    wider = config.model_copy(update={"enlarge": config.enlarge * size / image_size})
+    there = sum(_pairs_in(video, wider, settings.apart) for video in [*fit_on, *heldout])
+    cutting = Cutting(wider, settings.apart, size, min(1.0, settings.pairs / max(there, 1)))
+    own = TrainingRun(f"{run.name}: encoder", _trainer(settings, run), run.folder / "encoder", run.device, run.seed)
+    train = Pairs(_cut(fit_on, own.folder / "pairs", cutting, run))
+    held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
+    torch.manual_seed(run.seed)
+    encoder = Encoder(settings.widths)
+    views = Views(image_size, settings.color, Augmentation(amplitude, settings.noise, "clean", 0.0))
+    if settings.objective == "contrast":
+        objective = Contrast(encoder, settings.compared, settings.temperature, views)
+    else:
+        objective = CropReconstruction(encoder, Decoder(settings.widths), views)
+    fit(
+        EncoderTraining(objective, own.config, run.seed),
+        loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), run.device),
+        loader(held, OrderedBatches(len(held), settings.batch_size), run.device),
+        own,
+    )
+    return encoder.cpu().eval()
+
+
+def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
+    """The encoder, frozen, as a backbone; it sees colours as in its training, [0, 1] brought to [-1, 1]."""
+    return Backbone("in_domain", encoder, mean=[0.5] * 3, std=[0.5] * 3, bf16=bf16)
+
+
+def save_encoder(encoder: Encoder, folder: Path) -> None:
+    with atomic(folder / FILE) as temporary:
+        save_file(encoder.state_dict(), temporary)
+
+
+def load_encoder(settings: EncoderSettings, folder: Path) -> Encoder:
+    """What `save_encoder` wrote; raises MissingArtifactError or DamagedArtifactError."""
+    encoder = Encoder(settings.widths)
+    load_saved(encoder, folder / FILE, made_by="train")
+    return encoder
+
+
+def _trainer(settings: EncoderSettings, run: TrainingRun) -> TrainerConfig:
+    names = ("max_epochs", "batch_size", "learning_rate")
+    patience = {"patience": settings.max_epochs}  # a contrast gets no worse by being learnt for long
+    return run.config.model_copy(update={name: getattr(settings, name) for name in names} | patience)
+
+
+def _pairs_in(video: Video, config: TubeConfig, apart: int) -> int:
+    positions = windows(len(video), apart + 1, apart + 1)
+    return len(positions) + len(_tubes(video, positions, config))
+
+
+def _tubes(video: Video, positions: np.ndarray, config: TubeConfig) -> Tubes:
+    """Around the objects of the middle frame of each clip (C, T)."""
+    return tubes(select(boxes_of(video), config), positions[:, positions.shape[1] // 2], video.size, config)
+
+
+def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) -> list[np.ndarray]:
+    """Pairs of each video, memory-mapped; what is on disk already is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{i:05d}.npy" for i in range(len(videos))]
+    with progress_bar(sum(map(len, videos)), "frame", f"{run.name}: crops") as bar:
+        for i, (video, path) in enumerate(zip(videos, paths, strict=True)):
+            if not is_npy(path):
+                cutting.write(video, path, run.device, (run.seed, i))
+            bar.update(len(video))
+    arrays = [np.load(path, mmap_mode="r") for path in paths]
+    return [array for array in arrays if len(array)]

@@ -1,0 +1,1 @@
+"""Autoencoders: convolutional, spatio-temporal, denoising."""

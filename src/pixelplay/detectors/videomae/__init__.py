@@ -1,0 +1,1 @@
+"""Two scorers on VideoMAE: masked reconstruction and normal profile."""

@@ -1,0 +1,80 @@
+"""Where a pretrained VideoMAE lies: a folder with its files, or a name on the Hugging Face hub."""
+
+import json
+import re
+from pathlib import Path
+
+from pixelplay.backbones.state_dict import fetching, from_hub, hub_lacks
+from pixelplay.errors import ConfigError, WeightsError
+
+SETTINGS = ("config.json", "preprocessor_config.json")
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # either
+FILES = ((SETTINGS[0],), (SETTINGS[1],), WEIGHTS)  # one of each
+DEFAULT_SIDE = 224  # of transformers' VideoMAEConfig, where a config.json names none
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def check_videomae(source: str, key: str = "weights.videomae") -> None:
+    """Raise WeightsError now if `videomae_folder` could not have the files later. Quick; downloads nothing.
+
+    Raises ConfigError for what is neither a folder nor like a hub name.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        for names in FILES:
+            if not any((folder / name).is_file() for name in names):
+                raise _not_found(source, f"the folder has no {' or '.join(names)}", key)
+        return
+    if not HUB_NAME.fullmatch(source):
+        raise ConfigError(
+            f"{key}={source}: no such folder, and no name on the hub: give a folder that holds "
+            f"{', '.join(SETTINGS)} and {WEIGHTS[0]}, a name such as MCG-NJU/videomae-base, or in_domain"
+        )
+    for names in FILES:
+        reason = hub_lacks(source, names)
+        if reason is not None:
+            raise _not_found(source, reason, key)
+
+
+def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
+    """The folder with the files of a model, downloaded unless they are in the cache. Raises as `check_videomae`."""
+    folder = Path(source).expanduser()
+    if folder.is_dir() or not HUB_NAME.fullmatch(source):
+        check_videomae(source, key)
+        return folder
+    try:
+        files = [from_hub(source, names) for names in FILES]
+    except WeightsError as error:
+        raise _not_found(source, str(error), key) from None
+    return files[-1].parent
+
+
+def side_of(source: str) -> int | None:
+    """Pixels of the square images that a model sees, as far as is known without a download; None if it is not."""
+    path = Path(source).expanduser() / SETTINGS[0]
+    if not path.is_file():
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(source, SETTINGS[0]) if HUB_NAME.fullmatch(source) else None
+        if not isinstance(found, str):
+            return None
+        path = Path(found)
+    try:
+        side = json.loads(path.read_text(encoding="utf-8")).get("image_size", DEFAULT_SIDE)
+    except (OSError, ValueError, AttributeError):
+        return None  # loading it will say what is wrong
+    return side if isinstance(side, int) else None
+
+
+def _not_found(source: str, reason: str, key: str) -> WeightsError:
+    if Path(source).expanduser().is_dir():
+        return WeightsError(
+            f"{key}={source}: no weights found ({reason})\n"
+            f"  it must hold {', '.join(SETTINGS)} and {WEIGHTS[0]}: name another folder, {key}=FOLDER"
+        )
+    folder = Path("weights") / source.split("/")[1]
+    return WeightsError(
+        f"{key}={source}: no weights found ({reason})\n"
+        f"  where there is internet:  {fetching(source, [*SETTINGS, WEIGHTS[0]], folder)}\n"
+        f"  then:                     {key}={folder}"
+    )

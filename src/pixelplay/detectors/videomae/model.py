@@ -1,0 +1,268 @@
+"""A frozen VideoMAE (Tong et al., NeurIPS 2022) ready to score clips: what it predicts of hidden tokens, how far off
+that is, and what its encoder makes of clips of which nothing is hidden. Networks and image settings are transformers'.
+"""
+
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pixelplay.backbones.frozen import hash_of_weights
+from pixelplay.detectors.videomae.hub import videomae_folder
+from pixelplay.detectors.videomae.tokens import (
+    LOSS_MEAN,
+    LOSS_STD,
+    coloured,
+    frames_of,
+    mean_and_scale,
+    tokens_of,
+    whitened,
+)
+from pixelplay.errors import ConfigError, DataError, WeightsError
+from pixelplay.run.atomic import replaced_folder
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.training.device import autocast_bf16
+
+if TYPE_CHECKING:  # importing transformers takes seconds
+    from transformers import VideoMAEConfig, VideoMAEForPreTraining
+
+
+# What decides how an image processor changes pixels; a newer transformers may add others that do not.
+IMAGE_SETTINGS = {
+    *("do_resize", "size", "resample", "do_center_crop", "crop_size"),
+    *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
+}
+
+
+class VideoMAE:
+    """A VideoMAE with its image settings, ready to score clips.
+
+    frames, tubelet, patch, side: a clip's frames, those of a token, a token's and the image's side in pixels.
+    grid: tokens in time, height and width; tokens: of a clip. identity: fingerprint of weights and settings.
+    bf16: compute in bfloat16. Masks are bool (N, tokens), True where a token is hidden.
+    """
+
+    def __init__(self, model: "VideoMAEForPreTraining", processor: Any, device: torch.device, bf16: bool):
+        """model and processor: transformers' own, for each other. Raises ConfigError for sizes that don't fit."""
+        self.frames, self.tubelet, self.patch, self.side = clip_size(model.config)
+        self.grid = (self.frames // self.tubelet, self.side // self.patch, self.side // self.patch)
+        self.tokens = self.grid[0] * self.grid[1] * self.grid[2]
+        self.bf16 = bf16
+        self._mean, self._std = list(processor.image_mean), list(processor.image_std)
+        self._normalises_targets = bool(model.config.norm_pix_loss)
+        images = {name: value for name, value in processor.to_dict().items() if name in IMAGE_SETTINGS}
+        settings = [self.frames, self.tubelet, self.patch, self.side, self._normalises_targets, images]
+        self.identity = fingerprint(hash_of_weights(model), settings)
+        self._device = device
+        self._processor = processor
+        self.model = model.requires_grad_(False).eval().to(device)
+
+    @classmethod
+    def load(
+        cls, source: str | Path, device: torch.device, key: str = "weights.videomae", bf16: bool | None = None
+    ) -> "VideoMAE":
+        """The model that a hub name or a folder names; `key` is the setting that named it, for errors.
+
+        bf16: None for what `autocast_bf16` says of the device. Raises ConfigError for what is no VideoMAE with a
+        decoder, and WeightsError for weights that are not to be had, damaged, or not all that the model needs.
+        """
+        from transformers import AutoImageProcessor, VideoMAEForPreTraining
+
+        folder = videomae_folder(str(source), key)
+        _require_videomae(folder, str(source), key)
+        keep_quiet()
+        try:
+            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            model, found = VideoMAEForPreTraining.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
+        except Exception as error:  # safetensors, pickle, json and transformers raise all kinds for damaged files
+            reason = textwrap.shorten(str(error), 200, placeholder=" …")
+            raise WeightsError(f"{key}={source}: {folder} can't be read ({reason}): get it again") from None
+        if found["missing_keys"]:  # transformers says nothing, and leaves them random
+            names = sorted(found["missing_keys"])
+            raise WeightsError(
+                f"{key}={source}: its weights lack {len(names)} tensors, such as {names[0]}: it must be a VideoMAE as "
+                "it was pre-trained, with its decoder, such as MCG-NJU/videomae-base"
+            )
+        return cls(model, processor, device, autocast_bf16("auto", device) if bf16 is None else bf16)
+
+    def inputs(self, clips: np.ndarray, crop: bool = False) -> torch.Tensor:
+        """Inputs float32 (N, frames, 3, side, side), on the device, of clips uint8 (N, frames, H, W, 3) RGB.
+
+        The whole frame is resized to the square, by the image processor; crop: its own short-side resize and centre
+        crop, which loses what is left and right of the square. Raises DataError for clips of another length.
+        """
+        if clips.ndim != 5 or clips.shape[1] != self.frames or clips.shape[-1] != 3:
+            raise DataError(f"clips of shape {clips.shape}: this VideoMAE takes (N, {self.frames}, H, W, 3)")
+        whole: dict[str, Any] = {"size": {"height": self.side, "width": self.side}, "do_center_crop": False}
+        images = self._processor(
+            [list(clip) for clip in clips],
+            input_data_format="channels_last",
+            return_tensors="pt",
+            device=self._device,
+            **({} if crop else whole),
+        )["pixel_values"]
+        return images.to(self._device)
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs to a folder, in the layout of the hub's; what is there is replaced."""
+        with replaced_folder(folder) as temporary:
+            self.model.save_pretrained(temporary)
+            self._processor.save_pretrained(temporary)
+
+    @torch.inference_mode()
+    def errors(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean squared error of each hidden token, float32 (N, tokens), 0 where visible; and the model's own loss.
+
+        Each token's target is what the loss compares with: its pixels in [0, 1], per colour normalised where the model
+        was trained so. The loss, a scalar, is the mean over all hidden tokens. Raises DataError for masks that do not
+        hide the same number of tokens in every row, or all or none.
+        """
+        return self._errors(inputs, self._targets(inputs), self._checked(inputs, masks))
+
+    @torch.inference_mode()
+    def mean_errors(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Error of each token, the mean over all masks that hide it, float32 (N, tokens), NaN where none does; and the
+        mean of the model's own losses.
+
+        masks: bool (n, N, tokens), or (n, tokens) where all clips have the same. Raises as `errors`.
+        """
+        if masks.ndim == 2:
+            masks = masks[:, None].expand(-1, len(inputs), -1)
+        targets = self._targets(inputs)
+        total, times = torch.zeros(2, len(inputs), self.tokens, device=inputs.device)
+        losses = []
+        for mask in masks:
+            hidden = self._checked(inputs, mask)
+            errors, loss = self._errors(inputs, targets, hidden)
+            total += errors
+            times += hidden
+            losses.append(loss)
+        return total / times, torch.stack(losses).mean()
+
+    @torch.inference_mode()
+    def reconstruct(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Clips float32 (N, frames, 3, side, side) in [0, 1]: hidden tokens as predicted, visible ones as given.
+
+        A model that predicts normalised pixels knows neither a token's mean colour nor its contrast: they are the
+        true ones. Raises as `errors`.
+        """
+        masks = self._checked(inputs, masks)
+        predicted, _ = self._predict(inputs, masks)
+        tokens = self._tokens(inputs)
+        mean, scale = (x.expand(*masks.shape, 1, 3)[masks] for x in self._mean_and_scale(tokens))
+        tokens[masks] = predicted.unflatten(-1, (-1, 3)) * scale + mean
+        seen = frames_of(tokens, self.grid, self.tubelet, self.patch)  # (N, frames, 3, side, side)
+        return coloured(whitened(seen, LOSS_MEAN, LOSS_STD), self._mean, self._std).clamp_(0, 1)
+
+    @torch.inference_mode()
+    def embed(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What the encoder makes of clips of which nothing is hidden, float32 (N, frames / tubelet, d).
+
+        Its last hidden state, averaged over space. The pre-training model itself refuses a mask that hides nothing.
+        """
+        self._require_inputs(inputs)
+        nothing = torch.zeros(len(inputs), self.tokens, dtype=torch.bool, device=inputs.device)
+        with self._precision(inputs):
+            tokens = self.model.videomae(inputs, bool_masked_pos=nothing).last_hidden_state
+        return tokens.float().unflatten(1, (self.grid[0], -1)).mean(dim=2)
+
+    def on_pixels(self, tokens: torch.Tensor) -> torch.Tensor:
+        """A value of each token, (N, tokens), on each of its pixels: (N, frames, side, side)."""
+        pixels = self.tubelet * self.patch * self.patch
+        values = tokens[:, :, None, None].expand(-1, -1, pixels, 1)
+        return frames_of(values, self.grid, self.tubelet, self.patch).squeeze(2)
+
+    def _predict(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the model predicts of all hidden tokens, float32 (N * hidden, pixels * 3), and its loss."""
+        with self._precision(inputs):
+            output = self.model(inputs, bool_masked_pos=masks)
+        return output.logits.float().flatten(0, 1), output.loss.float()
+
+    def _errors(
+        self, inputs: torch.Tensor, targets: torch.Tensor, masks: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        predicted, loss = self._predict(inputs, masks)
+        errors = torch.zeros(masks.shape, device=inputs.device)
+        errors[masks] = (predicted - targets[masks]).square_().mean(dim=-1)
+        return errors, loss
+
+    def _targets(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What the loss compares predictions with, of all tokens: (N, tokens, tubelet * patch * patch * 3)."""
+        tokens = self._tokens(inputs)
+        mean, scale = self._mean_and_scale(tokens)
+        return ((tokens - mean) / scale).flatten(2)
+
+    def _tokens(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Tokens of inputs, (N, tokens, tubelet * patch * patch, 3), as the loss sees their pixels."""
+        return tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
+
+    def _mean_and_scale(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What makes targets of tokens: taken away from them, and what they are divided by."""
+        return mean_and_scale(tokens) if self._normalises_targets else (tokens.new_zeros(()), tokens.new_ones(()))
+
+    def _precision(self, inputs: torch.Tensor) -> torch.autocast:
+        return torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        self._require_inputs(inputs)
+        if masks.shape != (len(inputs), self.tokens) or masks.dtype != torch.bool:
+            raise DataError(
+                f"masks {masks.dtype} {tuple(masks.shape)} for {len(inputs)} clips: must be bool "
+                f"({len(inputs)}, {self.tokens})"
+            )
+        hidden = masks.sum(dim=1).unique().tolist()
+        if len(hidden) != 1 or hidden[0] in (0, self.tokens):
+            raise DataError(
+                f"masks that hide {', '.join(map(str, hidden))} of {self.tokens} tokens: every row of a batch must "
+                "hide the same number, neither none nor all"
+            )
+        return masks.to(inputs.device)
+
+    def _require_inputs(self, inputs: torch.Tensor) -> None:
+        expected = (self.frames, 3, self.side, self.side)
+        if inputs.shape[1:] != expected:
+            raise DataError(f"inputs of shape {tuple(inputs.shape)}: this VideoMAE takes (N, {expected})")
+
+
+def keep_quiet() -> None:
+    """Silence transformers' progress bars and its reports of what it loads, which `load` checks."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _require_videomae(folder: Path, source: str, key: str) -> None:
+    """Raise ConfigError for a folder with another kind of model, WeightsError for one with unreadable settings."""
+    path = folder / "config.json"
+    try:
+        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{key}={source}: {path} can't be read ({error}): get it again") from None
+    if kind != "videomae":
+        raise ConfigError(f"{key}={source} is a model of type {kind!r}: must be a VideoMAE")
+
+
+def clip_size(config: "VideoMAEConfig") -> tuple[int, int, int, int]:
+    """Frames, frames of a token, a token's and the image's side; raises ConfigError where they don't divide."""
+    sides = {"image_size": config.image_size, "patch_size": config.patch_size}
+    for name, value in sides.items():
+        if not isinstance(value, int):
+            if len(set(value)) != 1:
+                raise ConfigError(f"a VideoMAE with {name}={list(value)}: only squares are supported")
+            sides[name] = value[0]
+    side, patch = sides["image_size"], sides["patch_size"]
+    if config.num_channels != 3:
+        raise ConfigError(f"a VideoMAE with num_channels={config.num_channels}: must be 3, for RGB")
+    if config.num_frames % config.tubelet_size:
+        raise ConfigError(
+            f"a VideoMAE with num_frames={config.num_frames}: must be divisible by tubelet_size={config.tubelet_size}"
+        )
+    if side % patch:
+        raise ConfigError(f"a VideoMAE with image_size={side}: must be divisible by patch_size={patch}")
+    return config.num_frames, config.tubelet_size, patch, side

@@ -1,0 +1,1 @@
+"""VideoPatchCore: memory banks of spatial and temporal features."""

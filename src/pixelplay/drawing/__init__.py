@@ -1,0 +1,1 @@
+"""Boxes, panels and curves on pictures; knows arrays only."""

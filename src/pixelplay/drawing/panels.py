@@ -1,0 +1,64 @@
+"""Grids of frames as one PNG: a row per frame, a column per view of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from pixelplay.drawing.annotate import TALLEST, picture_size
+from pixelplay.run.atomic import atomic
+
+WIDTH, TITLE_HEIGHT = 3.4, 0.3  # inches
+PICTURE_WIDTH = 320  # pixels of a frame in it
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture of a row: grey (H, W) or RGB (H, W, 3); with `scale`, a heat map from 0 to that value."""
+
+    image: np.ndarray
+    title: str
+    scale: float | None = None
+
+
+def write_panels(path: Path, rows: Sequence[Sequence[View]], heading: str) -> None:
+    """Write the grid of `rows` to a PNG, atomically."""
+    figure = draw_panels(rows, heading)
+    try:
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
+    finally:
+        plt.close(figure)
+
+
+def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
+    """The grid of `rows` as a figure, which a notebook shows; heat maps get a colour bar of their own."""
+    columns = max(map(len, rows))
+    height, width = rows[0][0].image.shape[:2]
+    size = (WIDTH * columns, (WIDTH * min(height / width, TALLEST) + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed")
+    for row, line in zip(rows, axes, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for view, axis in zip(row, line, strict=False):
+            _draw(figure, axis, view)
+    figure.suptitle(heading, fontsize=10, parse_math=False)
+    return figure
+
+
+def in_shape_of(original: tuple[int, int], frame: np.ndarray) -> np.ndarray:
+    """A working-size frame or map, stretched to the shape of the `original` (width, height): see `picture_size`."""
+    return cv2.resize(frame, picture_size(original, PICTURE_WIDTH))
+
+
+def _draw(figure: Figure, axis: plt.Axes, view: View) -> None:
+    axis.set_title(view.title, fontsize=8, parse_math=False)  # names of videos may have a $ in them
+    if view.scale is None:
+        axis.imshow(view.image, cmap="gray", vmin=0, vmax=255)
+    else:
+        picture = axis.imshow(view.image, cmap="inferno", vmin=0, vmax=view.scale)
+        figure.colorbar(picture, ax=axis, fraction=0.04, pad=0.02).ax.tick_params(labelsize=6)

@@ -1,0 +1,1 @@
+"""Where a score comes from: error maps, nearest neighbours, boxes."""

@@ -1,0 +1,110 @@
+"""Objects of a frame beside the training footage that is most like them, as one PNG."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from pixelplay.drawing.panels import View
+from pixelplay.run.atomic import atomic
+
+FRAME, CROP = 640, 240  # pixels of the longer side in the picture
+MARK = (255, 140, 0)  # RGB of what is pointed at
+HEIGHT, GAP, TITLE, LINE = 1.8, 0.12, 0.34, 0.19  # inches: a picture, between two, its title, a line of the heading
+WIDEST = 8  # widths of a picture, in its heights: what is wider is squeezed
+HEADING_SIZE, TITLE_SIZE, DPI = 9, 7, 130  # points, points, dots per inch
+WIDE = 0.55  # of a character, as a share of its height
+
+
+def framed(frame: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    """A frame, uint8 (H, W, 3) RGB, brought to FRAME, with the box x1, y1, x2, y2 marked."""
+    image, factor = _scaled(frame, FRAME)
+    _outline(image, box, factor, 3)
+    return image
+
+
+def enlarged(crop: np.ndarray, cell: Sequence[float] | None = None) -> np.ndarray:
+    """A crop, uint8 (h, w, 3), brought to CROP, with the cell x1, y1, x2, y2 (pixels of the crop) marked."""
+    image, factor = _scaled(crop, CROP)
+    if cell is not None:
+        _outline(image, cell, factor, 2)
+    return image
+
+
+def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Two crops of one size, uint8 (h, w, 3), as one, brought to CROP: grey where they are alike, red where the first
+    is brighter, cyan where the second is.
+    """
+    first, second = (cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in (before, after))
+    return enlarged(np.dstack([first, second, second]))
+
+
+def squared(image: np.ndarray) -> np.ndarray:
+    """An image, uint8 (h, w, 3), with white margins that make it a square: so that columns of crops stay in line."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    above, left = (side - height) // 2, (side - width) // 2
+    margins = (above, side - height - above), (left, side - width - left), (0, 0)
+    return np.pad(image, margins, constant_values=255)
+
+
+def write_rows(path: Path, rows: Sequence[Sequence[View]], heading: str) -> None:
+    """Write rows of pictures of one height, whatever their widths, below a heading to a PNG, atomically."""
+    figure = draw_rows(rows, heading)
+    try:
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=DPI)
+    finally:
+        plt.close(figure)
+
+
+def draw_rows(rows: Sequence[Sequence[View]], heading: str) -> Figure:
+    """The same as a figure, which a notebook shows; titles have two lines at most."""
+    widths = [[HEIGHT * min(view.image.shape[1] / view.image.shape[0], WIDEST) for view in row] for row in rows]
+    width = max(sum(row) + GAP * (len(row) + 1) for row in widths)
+    room = _characters(width - 2 * GAP, HEADING_SIZE)
+    lines = [part for line in heading.splitlines() for part in textwrap.wrap(line, room)]
+    top = LINE * len(lines) + GAP
+    height = top + len(rows) * (TITLE + HEIGHT + GAP)
+    figure = plt.figure(figsize=(width, height))
+    plain = {"parse_math": False}  # names of videos may have a $ in them
+    text = "\n".join(lines)
+    figure.text(GAP / width, 1 - GAP / 2 / height, text, va="top", fontsize=HEADING_SIZE, linespacing=1.4, **plain)
+    for i, row in enumerate(rows):
+        left, bottom = GAP, height - top - (i + 1) * (TITLE + HEIGHT + GAP) + GAP
+        for view, across in zip(row, widths[i], strict=True):
+            axis = figure.add_axes((left / width, bottom / height, across / width, HEIGHT / height))
+            axis.set_axis_off()
+            axis.imshow(view.image, aspect="auto")
+            title = [_fitting(line, _characters(across, TITLE_SIZE)) for line in view.title.splitlines()]
+            axis.set_title("\n".join(title), fontsize=TITLE_SIZE, loc="left", pad=3, **plain)
+            left += across + GAP
+    return figure
+
+
+def _characters(inches: float, points: float) -> int:
+    """How many characters of a font's size fit."""
+    return int(inches * 72 / (WIDE * points))
+
+
+def _fitting(line: str, characters: int) -> str:
+    """A line that is too long without its middle: names of videos may differ at their ends."""
+    if len(line) <= characters:
+        return line
+    kept = max(0, characters - 1)
+    return f"{line[: kept // 2]}…{line[len(line) - (kept - kept // 2) :]}"
+
+
+def _scaled(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    factor = side / max(image.shape[:2])
+    size = [max(1, round(edge * factor)) for edge in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA), factor
+
+
+def _outline(image: np.ndarray, box: Sequence[float], factor: float, width: int) -> None:
+    x1, y1, x2, y2 = (round(edge * factor) for edge in box)
+    cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), MARK, width)

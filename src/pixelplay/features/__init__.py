@@ -1,1 +1,0 @@
-"""Frozen features of clips, from decoded frames and boxes: what memory banks hold."""

@@ -1,1 +1,0 @@
-"""Networks and losses, nothing else: no files, no configuration, no loops."""

@@ -1,0 +1,112 @@
+"""What a run needs and does not bring along: its data set, pretrained weights, and packages that only some settings
+need. All that is missing is named before any work, at once, each with the command that gets it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from pixelplay import requirements
+from pixelplay.config import CONFIG_DIR, Config, DetectorConfig, WeightsConfig, alternatives, validate
+from pixelplay.detectors import registry
+from pixelplay.errors import ConfigError, PixelPlayError, WeightsError
+from pixelplay.objects import tables
+from pixelplay.scores.fuse import detector_of
+from pixelplay.videos.layouts import read_dataset
+
+WITHOUT = "or without any pretrained weights: weights=in_domain, and no other option weights.…"
+
+Check = Callable[[], Any]
+
+
+def require_all(config: Config) -> None:
+    """Raise an error that names everything that is missing: the data set first, then weights, then packages.
+
+    Raises ConfigError for settings that a detector or the fusion refuses.
+    """
+    require_known_members(config)
+    rendered = config.dataset.sample is not None  # `prepare` makes it
+    _raise([*([] if rendered else _problems([lambda: read_dataset(config.dataset)])), *_missing(config)])
+
+
+def require_known_members(config: Config) -> None:
+    """Raise ConfigError for a member of the fusion that is neither a detector of configs/ nor an external file."""
+    here = [*config.detectors, *config.fusion.external_files]
+    known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
+    for stream in config.fusion.members:
+        if (name := detector_of(stream)) not in known:
+            hint = alternatives(name, here)
+            raise ConfigError(f"fusion.members.{stream}: no detector or external file is called {name!r}; {hint}")
+
+
+def require_models(config: Config, names: Iterable[str]) -> None:
+    """The same of these detectors without the data set: for stages that work on frames which `prepare` has decoded."""
+    detectors = {name: config.detectors[name] for name in names}
+    _raise(_missing(config.model_copy(update={"detectors": detectors})))
+
+
+def extras(config: Config) -> list[str]:
+    """Names of the optional dependencies of pyproject.toml that the settings need; video files are not counted."""
+    found = {extra for detector in config.detectors.values() for extra in _extras_of(detector)}
+    if "wandb" in config.trainer.loggers:
+        found.add("wandb")
+    if "yolo" in tables.methods(config):
+        found.add("yolo")
+    return sorted(found)
+
+
+def _extras_of(detector: DetectorConfig) -> Iterator[str]:
+    if detector.algorithm in requirements.extras():
+        yield detector.algorithm
+    if "videomae" in detector.settings:
+        yield "videomae"
+    weights = detector.settings.get("weights")
+    backbone = str(weights.get("backbone")) if isinstance(weights, Mapping) else ""
+    if backbone == "clip_rn101":
+        yield "clip"
+    if backbone.startswith("timm:"):
+        yield "timm"
+
+
+def _missing(config: Config) -> list[PixelPlayError]:
+    checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
+    checks.append(lambda: tables.require_weights(config))
+    checks.append(lambda: requirements.require(extras(config)))
+    return _problems(checks)
+
+
+def _checks(name: str, detector: DetectorConfig) -> list[Check]:
+    """What one detector needs. Without its packages its module can't be imported, but its weights can be looked for."""
+    lacking = {extra for extra in _extras_of(detector) if requirements.lacking(requirements.extra(extra))}
+    if not lacking:
+        return [lambda: registry.check_settings({name: detector})]
+    checks: list[Check] = []
+    weights, videomae = detector.settings.get("weights"), detector.settings.get("videomae")
+    if isinstance(weights, Mapping) and not lacking & {"clip", "timm"}:
+        from pixelplay.backbones.pretrained import check_backbone
+
+        checks.append(lambda: check_backbone(validate(WeightsConfig, dict(weights))))
+    if isinstance(videomae, str) and videomae != "in_domain" and not requirements.lacking(["huggingface_hub"]):
+        from pixelplay.detectors.videomae.hub import check_videomae
+
+        checks.append(lambda: check_videomae(videomae))
+    return checks
+
+
+def _problems(checks: list[Check]) -> list[PixelPlayError]:
+    """What the checks raise, each message once: two detectors may lack the same."""
+    found: dict[str, PixelPlayError] = {}
+    for check in checks:
+        try:
+            check()
+        except PixelPlayError as error:
+            found.setdefault(str(error), error)
+    return list(found.values())
+
+
+def _raise(problems: list[PixelPlayError]) -> None:
+    if not problems:
+        return
+    message = "\n".join(str(problem) for problem in problems)
+    if any(isinstance(problem, WeightsError) for problem in problems):
+        message += f"\n{WITHOUT}"
+    raise type(problems[0])(message)

@@ -1,0 +1,146 @@
+"""The second half of `prepare`: corrupted test frames found, put right, listed and shown."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import pandas as pd
+
+from pixelplay.code_version import code_version
+from pixelplay.config import Config, FrameFormat
+from pixelplay.progress import progress_bar
+from pixelplay.run.artifacts import csv_text, damaged, is_current, read_csv, recorded, write_text
+from pixelplay.run.atomic import atomic, remove_files
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
+    from pixelplay.restoration.flip_network import FlipNetwork
+    from pixelplay.restoration.restore import Restoration
+
+log = logging.getLogger(__name__)
+
+COLUMNS = {  # of restoration.csv
+    "video": str,
+    "frame": int,
+    "flip_probability": float,
+    "noise_level": float,
+    "flipped": int,
+    "denoised": str,
+}
+DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
+
+
+def inputs(config: Config) -> str:
+    """Fingerprint of the settings and the code that decide what restored frames are."""
+    modules = ("pixelplay.restoration.restore", "pixelplay.restoration.flip_training")
+    return fingerprint(config.restore.model_dump(exclude={"save_images"}), config.seed, *map(code_version, modules))
+
+
+def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) -> Index:
+    """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
+    files = RunFiles.of(config)
+    results = restore_videos(config, index, index.test, formats)
+    found = write_found(config, files.restoration, results)
+    files.doubtful.unlink(missing_ok=True)
+    if config.restore.flip != "none":
+        _show_doubtful(config, files.doubtful, results, formats)
+    remove_files(files.restored_images, "**/" + "[0-9]" * 5 + "*.png")
+    if config.restore.save_images:
+        _save_images(files.restored_images, results)
+    turned, denoised = int(found["flipped"].sum()), int((found["denoised"] != "").sum())
+    log.info(
+        f"prepare: {turned:,} of {len(found):,} test frames turned back ({turned / len(found):.1%}), {denoised:,} "
+        f"denoised: {files.restoration}"
+    )
+    return replace(index, test=[one.after for one in results])
+
+
+def write_found(config: Config, path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
+    """Write a row per frame of all the videos, as `Restoration.table` has them; returns the table."""
+    table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
+    table["noise_level"] = table["noise_level"].astype(float).round(2)
+    write_text(path, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
+    return table
+
+
+def read_restoration(path: Path) -> pd.DataFrame:
+    """What `write_found` wrote: a row per frame; raises MissingArtifactError or DamagedArtifactError."""
+    table = read_csv(path, COLUMNS, made_by="prepare")
+    if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
+        raise damaged(path, "prepare", "a frame more than once, or neither flipped (1) nor upright (0)")
+    return table
+
+
+def restore_videos(
+    config: Config, index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
+) -> "list[Restoration]":
+    """What is found in each of the videos and done about it, judged by what the footage to fit on looks like."""
+    from pixelplay.restoration.background import backgrounds
+    from pixelplay.restoration.restore import restore
+
+    network = _flip_network(config, index) if config.restore.flip in ("network", "both") else None
+    references = backgrounds(index.fit, config.restore.frames) if config.restore.flip != "none" else []
+    results = []
+    with progress_bar(len(videos), "video", "restoring") as bar:
+        for video in videos:
+            results.append(restore(video, network, references, config.restore, formats))
+            bar.update()
+    return results
+
+
+def _flip_network(config: Config, index: Index) -> "FlipNetwork":
+    from pixelplay.restoration.flip_network import FlipNetwork
+    from pixelplay.restoration.flip_training import train
+
+    folder = RunFiles.of(config).flip_network
+    key = fingerprint(
+        index.train_key,
+        index.heldout.model_dump(),
+        config.restore.model_dump(include={"frames", "corruption", "network", "threshold"}),
+        config.seed,
+        code_version("pixelplay.restoration.flip_training"),
+    )
+    if not is_current(folder / "trained.json", key):
+        log.info("prepare: training the network that tells flipped frames")
+        outputs = [folder / "flip_network.json", folder / "flip_network.safetensors"]
+        with recorded(folder / "trained.json", key, outputs):
+            train(index.fit, index.held.validation, config.restore, folder, config.seed)
+    return FlipNetwork.load(folder)
+
+
+def _show_doubtful(
+    config: Config, path: Path, results: "Sequence[Restoration]", formats: Sequence[FrameFormat]
+) -> None:
+    """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
+    from pixelplay.drawing.panels import View, in_shape_of, write_panels
+
+    doubts = [
+        (abs(float(p) - config.restore.threshold), i, t)
+        for i, one in enumerate(results)
+        for t, p in enumerate(one.probability)
+    ]
+    largest = max(formats, key=lambda f: f.height * f.width)
+    rows = []
+    for _, i, t in sorted(doubts)[:DOUBTFUL]:
+        one = results[i]
+        done = [name for name, was in (("turned", one.flipped[t]), ("denoised", one.denoised[t])) if was]
+        about = f"{one.before.id}, frame {one.before.numbers[t]}: P(flipped) {one.probability[t]:.3f}"
+        before, after = (in_shape_of(video.size, video.frames(largest)[t]) for video in (one.before, one.after))
+        rows.append([View(before, about), View(after, " and ".join(done) or "left as it is")])
+    write_panels(path, rows, "The most doubtful test frames: as decoded, and as the detectors see them")
+
+
+def _save_images(folder: Path, results: "Sequence[Restoration]") -> None:
+    """Every restored frame in its original size, `<video>/<number>.png`."""
+    for one in results:
+        restored = one.flipped | one.denoised
+        for t, image in enumerate(one.after.full_size() if restored.any() else ()):
+            if restored[t]:
+                with atomic(folder / one.after.id / f"{one.after.numbers[t]:05d}.png") as temporary:
+                    temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())

@@ -1,0 +1,174 @@
+"""The last part of `prepare`: pseudo-anomalies planted, decoded, restored as test footage is, listed and shown."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from pixelplay.code_version import code_version
+from pixelplay.config import Config, CorruptionConfig, FrameFormat
+from pixelplay.progress import progress_bar
+from pixelplay.restoration import dataset as restoring
+from pixelplay.run.artifacts import csv_text, read_csv, write_text
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.synthetic.pseudo.clips import Clip, render_clips
+from pixelplay.synthetic.pseudo.corruption_estimate import estimate_corruption
+from pixelplay.videos.cache import FrameCache, source_key
+from pixelplay.videos.decoded import bytes_needed, require_space
+from pixelplay.videos.index import Index
+from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
+from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.drawing.panels import View
+    from pixelplay.restoration.restore import Restoration
+
+log = logging.getLogger(__name__)
+
+SHOWN = 640  # pixels of width of a frame in the picture, about
+OUTLINE = (255, 60, 60)  # RGB
+CLEAN = CorruptionConfig(flip=0.0, heavy=0.0, light=0.0, missing=0.0, heavy_sd=0.0, light_sd=0.0)
+COLUMNS = ("video", "kind", "seed", "frames", "first", "last", "source", "source_first", "source_last", "left_out")
+
+
+def add_clips(
+    config: Config, index: Index, formats: Sequence[FrameFormat], folder: Path
+) -> tuple[Index, list[VideoTruth]]:
+    """The index with its clips, made in `folder`, and their truth; writes the tables and the picture of them."""
+    files = RunFiles.of(config)
+    for path in (files.pseudo_clips, files.pseudo_restoration, files.pseudo_sheet):
+        path.unlink(missing_ok=True)
+    if not (config.pseudo.kinds and config.pseudo.seeds):
+        return index, []
+    corruption = _corruption(config, files)
+    clips = _render(config, index, corruption, folder / f"pseudo-{_key(config, index, corruption)}", formats)
+    write_text(files.pseudo_clips, csv_text([COLUMNS, *_rows(clips)]))
+    for clip in clips:
+        if clip.left_out:
+            log.warning(f"prepare: pseudo-anomaly {clip.id} left out: {clip.left_out}")
+    made = [clip for clip in clips if not clip.left_out]
+    if not made:
+        return index, []
+    cache = FrameCache(made[0].folder.parent.parent)
+    raws = [clip.raw() for clip in made]
+    workers = config.workers or os.cpu_count() or 1
+    decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, workers)
+    results = restoring.restore_videos(config, index, [one.video for one in decoded], formats)
+    restoring.write_found(config, files.pseudo_restoration, results)
+    videos = [one.after for one in results]
+    labels = read_label_files(raws)
+    truth = [read_truth(raw, video, labels[raw.id])[0] for raw, video in zip(raws, videos, strict=True)]
+    _show(files.pseudo_sheet, made, videos, truth)
+    _summarise(made, results, files)
+    key = fingerprint([source_key(raw, cache.digests) for raw in raws], restoring.inputs(config))
+    return replace(index, pseudo=videos, pseudo_key=key), truth
+
+
+def outputs(config: Config, index: Index) -> list[Path]:
+    """The files beside the index and the frames that must be there after `add_clips`."""
+    files = RunFiles.of(config)
+    listed = [files.pseudo_clips] if config.pseudo.kinds and config.pseudo.seeds else []
+    return [*listed, files.pseudo_restoration, files.pseudo_sheet] if index.pseudo else listed
+
+
+def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
+    """As the test footage was found to be, in this run."""
+    if not config.pseudo.corrupted:
+        return CLEAN
+    found = restoring.read_restoration(files.restoration)
+    return estimate_corruption(found, config.restore.denoise.above)
+
+
+def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
+    """Changes with the held-out footage, and with all that decides what is made of it; not with the detectors."""
+    heldout = [(video.id, video.key, video.start, len(video), video.size) for video in index.held.planting]
+    around = [(video.id, video.key) for video in index.train]
+    version = code_version("pixelplay.synthetic.pseudo.clips")
+    return fingerprint(heldout, around, config.pseudo.model_dump(), corruption.model_dump(), version)
+
+
+def _render(
+    config: Config, index: Index, corruption: CorruptionConfig, folder: Path, formats: Sequence[FrameFormat]
+) -> list[Clip]:
+    settings = config.pseudo
+    count = len(settings.kinds) * len(settings.seeds)
+    if not (folder / "clips").is_dir():
+        width, height = max(video.size for video in index.train)
+        frames = count * settings.frames
+        require_space(
+            config.paths.cache, bytes_needed(frames, list(formats)) + frames * width * height * 3, "paths.cache"
+        )
+    workers = config.workers or os.cpu_count() or 1
+    with progress_bar(count, "clip", "planting pseudo-anomalies") as bar:
+        return render_clips(
+            index.held.planting, index.train, settings, corruption, folder / "clips", workers, bar.update
+        )
+
+
+def kinds_of_clips(files: RunFiles) -> dict[str, str]:
+    """The kind of anomaly of each clip in pseudo_anomalies.csv; raises Missing- or DamagedArtifactError."""
+    table = read_csv(files.pseudo_clips, dict.fromkeys(COLUMNS, str), made_by="prepare")
+    return dict(zip(table["video"], table["kind"], strict=True))
+
+
+def _rows(clips: Sequence[Clip]) -> list[tuple[str | int, ...]]:
+    """A row per clip; `first` and `last` are the numbers of its first and last anomalous frame."""
+    rows: list[tuple[str | int, ...]] = []
+    for clip in clips:
+        shown = clip.shown
+        made = (len(shown), clip.first, clip.stop - 1, clip.source, min(shown), max(shown)) if shown else ("",) * 6
+        rows.append((clip.id, clip.kind, clip.seed, *made, clip.left_out or ""))
+    return rows
+
+
+def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Sequence[VideoTruth]) -> None:
+    """A row per kind: frames of its first clip, as detectors see them, what is odd in them outlined."""
+    from pixelplay.drawing.panels import write_panels
+
+    firsts = {clip.kind: (clip, *known) for clip, *known in reversed(list(zip(clips, videos, truth, strict=True)))}
+    rows = [_row(*firsts[kind]) for kind in dict.fromkeys(clip.kind for clip in clips)]
+    write_panels(path, rows, "Pseudo-anomalies: before, while and after something is wrong, which is outlined")
+
+
+def _row(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
+    from pixelplay.drawing.panels import View
+
+    first, last = clip.first, clip.stop - 1
+    chosen = {first - 1, first, (2 * first + last) // 3, (first + 2 * last) // 3, last, last + 1}
+    views = []
+    for t, frame in enumerate(video.full_size()):
+        if t in chosen:
+            views.append(View(_outlined(frame, truth, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})"))
+    return views
+
+
+def _outlined(frame: np.ndarray, truth: VideoTruth, t: int) -> np.ndarray:
+    """A frame with an outline around what its mask shows, enlarged so that the line is thin."""
+    from pixelplay.drawing.annotate import enlargement
+
+    assert truth.masks is not None
+    mask = truth.masks.at(t).astype(np.uint8)
+    factor = enlargement(truth.masks.size, SHOWN)
+    large, outlined = (image.repeat(factor, axis=0).repeat(factor, axis=1) for image in (mask, frame))
+    around = cv2.dilate(large, np.ones((7, 7), np.uint8)) > cv2.dilate(large, np.ones((3, 3), np.uint8))
+    return np.where(around[..., None], np.array(OUTLINE, np.uint8), outlined)
+
+
+def _summarise(clips: Sequence[Clip], results: "Sequence[Restoration]", files: RunFiles) -> None:
+    frames = sum(len(clip.shown) for clip in clips)
+    anomalous = sum(clip.stop - clip.first for clip in clips)
+    drawn = np.concatenate([clip.corruption for clip in clips])
+    turned = np.concatenate([one.flipped for one in results])
+    flipped = drawn == "flip"
+    log.info(
+        f"prepare: {len(clips)} clips with pseudo-anomalies of {len({clip.kind for clip in clips})} kinds, {frames:,} "
+        f"frames, {anomalous:,} of them anomalous; {flipped.sum()} flipped ({(flipped & turned).sum()} turned back, "
+        f"{(turned & ~flipped).sum()} others turned), {np.isin(drawn, ('heavy', 'light')).sum()} noisy, as in the test "
+        f"footage: {files.pseudo_sheet}"
+    )

@@ -1,0 +1,267 @@
+"""The kinds of pseudo-anomaly. Each plants one event in a piece of normal footage, or says why the piece has no use.
+
+A new kind is a function here, its entry in `KINDS`, and its name in `PseudoKind` of the configuration.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import cv2
+import numpy as np
+
+from pixelplay.config import PseudoConfig
+from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, to_and_fro
+from pixelplay.synthetic.pseudo.motion_mask import Survey
+from pixelplay.synthetic.pseudo.paste import foreign_patch, irregular_shape, paste
+
+LEAST = 4  # frames of a clip: one moment can be shown backwards between two normal ones
+EDGE = 0.1  # of a clip's frames that are normal before the event, and after it, at least
+LIVELY = 0.8  # of the most that goes on anywhere in the clip: events in time take place where at least this does
+THINGS = 8  # that are tried in a piece of footage
+PLACES = 200  # that are tried for a thing in a wrong place
+LEAST_USUAL = 20  # of them are compared for how well it is seen there
+UNUSUAL = 0.1  # of what usually moves where the thing comes from: less moves in a place that is wrong for it
+VISIBLE = 0.5  # of a thing's pixels must differ from the ground by the threshold of what moves
+LOOKS = 8  # frames of a thing in which that is looked at
+SLOPE = 0.25  # of a patch's path, at most: down for one to the side
+
+
+class NoUseError(Exception):
+    """Nothing of this kind can be planted in this piece of footage; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Normal footage in which something is planted."""
+
+    frames: np.ndarray  # uint8 (S, H, W, 3), memory-mapped
+    survey: Survey
+    usual: Callable[[], np.ndarray]  # float32 (H, W): share of the frames around it in which something moves there
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A clip of T frames: which of the piece's frames each one shows, and what is laid over the anomalous ones."""
+
+    shown: np.ndarray  # int64 [T]
+    first: int  # anomalous are the frames first, …, stop - 1
+    stop: int
+    change: Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    # (i, the frame shown) of the i-th anomalous frame -> that frame as it becomes, and the mask of what is odd in it
+
+
+@dataclass(frozen=True)
+class Length:
+    frames: int  # T
+    anomalous: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`skipped`: frames of the piece that are not shown, for each anomalous one."""
+
+    plant: Callable[[Piece, Length, PseudoConfig, np.random.Generator], Event]  # raises NoUseError
+    skipped: Callable[[PseudoConfig], int] = field(default=lambda config: 0)
+
+
+def length_in(available: int, kind: str, config: PseudoConfig) -> Length | None:
+    """The longest clip of a kind that so many frames of footage make; None where they are too few."""
+    for frames in range(min(config.frames, available), LEAST - 1, -1):
+        length = Length(frames, min(max(1, round(config.share * frames)), frames // 2 - 1))
+        if needed(length, kind, config) <= available:
+            return length
+    return None
+
+
+def needed(length: Length, kind: str, config: PseudoConfig) -> int:
+    """Frames of footage that a clip of this length is made of."""
+    return length.frames + KINDS[kind].skipped(config) * length.anomalous
+
+
+# --- events in space ------------------------------------------------------------------------------------------------
+
+
+def foreign(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
+    """A piece of nowhere drifts through the view; at the frame's edges it turns round."""
+    height, width = piece.frames.shape[1:3]
+    side = min(max(4, round(rng.uniform(*config.patch.size) * min(height, width))), height, width)
+    pixels, alpha = foreign_patch(piece.frames, side, rng), irregular_shape(side, rng)
+    right = rng.uniform(*config.patch.speed) * width * rng.choice([-1, 1])
+    down = right * rng.uniform(-SLOPE, SLOPE)
+    room = width - side, height - side
+    start = rng.uniform(0, room[0]), rng.uniform(0, room[1])
+
+    def change(i: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        corner = _reflected(start[0] + right * i, room[0]), _reflected(start[1] + down * i, room[1])
+        return paste(frame, pixels, alpha, corner)
+
+    return _at_any_time(length, change, rng)
+
+
+def wrong_place(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
+    """Somebody who walks by is seen once more, where hardly anything ever moves."""
+    used = np.maximum(piece.usual(), piece.survey.used)
+    moved = [
+        [cut.moved(right, down) for cut in thing]
+        for thing in _things(piece, length, rng)
+        for right, down in _unusual_places(thing, used, rng)
+    ]
+    if not moved:
+        raise NoUseError("things move everywhere in it")
+    return _at_any_time(length, _laid_over(_most_visible(moved, piece)), rng)
+
+
+def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
+    """Somebody who walks by is seen once more on the same way, but as a giant; as a dwarf where a giant has no room."""
+    height, width = piece.frames.shape[1:3]
+    moved = []
+    for thing in _things(piece, length, rng):
+        tallest, widest = (max(cut.alpha.shape[axis] for cut in thing) for axis in (0, 1))
+        has_room = config.enlarge * max(tallest / height, widest / width) < 1
+        sized = [cut.scaled(config.enlarge if has_room else 1 / config.enlarge) for cut in thing]
+        left, top, right, bottom = _extent(sized)
+        moved.append([cut.moved(_inwards(left, right, width), _inwards(top, bottom, height)) for cut in sized])
+    return _at_any_time(length, _laid_over(_most_visible(moved, piece)), rng)
+
+
+def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list[CutOut]]:
+    """The first few that can be cut out of the piece."""
+    found = list(islice(cut_out_things(piece.frames, piece.survey, length.anomalous, rng), THINGS))
+    if not found:
+        raise NoUseError("nothing moves through it that could be cut out whole")
+    return found
+
+
+def _most_visible(things: Sequence[Sequence[CutOut]], piece: Piece) -> Sequence[CutOut]:
+    """The thing of which most is told from the ground for longest: who is dark before a dark wall is not seen there."""
+    scene = piece.survey.scene
+
+    def visible(thing: Sequence[CutOut]) -> float:
+        some = thing[:: max(1, len(thing) // LOOKS)]
+        pixels = np.concatenate([cut.stands_out(scene.background, scene.config.threshold) for cut in some])
+        return len(thing) * pixels.sum() / len(some) if pixels.size and pixels.mean() > VISIBLE else 0.0
+
+    most = max(things, key=visible)
+    if not visible(most):
+        raise NoUseError("nothing that moves through it would stand out from the ground")
+    return most
+
+
+def _laid_over(thing: Sequence[CutOut]) -> Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The thing as it moved; one that was seen for fewer frames than asked for goes to and fro."""
+
+    def change(i: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cut = thing[to_and_fro(i, len(thing))]
+        return paste(frame, cut.pixels, cut.alpha, cut.corner)
+
+    return change
+
+
+def _unusual_places(thing: Sequence[CutOut], used: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """How far to the right and down the thing can go, in the frame, to where little is usual; the least usual first."""
+    height, width = used.shape
+    left, top, edge, bottom = _extent(thing)
+    moves = rng.integers([-left, -top], [width - edge, height - bottom], (PLACES, 2), endpoint=True)
+    sums = cv2.integral(used, sdepth=cv2.CV_64F)  # (H + 1, W + 1)
+    corners = np.array([cut.corner for cut in thing])  # (n, 2)
+    ends = corners + [cut.alpha.shape[::-1] for cut in thing]
+
+    def usage(move: np.ndarray) -> float:
+        (x1, y1), (x2, y2) = (corners + move).T, (ends + move).T
+        return float((sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]).sum())
+
+    costs = np.array([usage(move) for move in moves])
+    limit = UNUSUAL * usage(np.zeros(2, np.int64))
+    least = np.argsort(costs, kind="stable")[:LEAST_USUAL]
+    return [(int(moves[i, 0]), int(moves[i, 1])) for i in least if costs[i] <= limit]
+
+
+def _extent(thing: Sequence[CutOut]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of all that the thing covers."""
+    corners = np.array([cut.corner for cut in thing])
+    ends = corners + [cut.alpha.shape[::-1] for cut in thing]
+    return (*map(int, corners.min(axis=0)), *map(int, ends.max(axis=0)))
+
+
+def _inwards(low: int, high: int, room: int) -> int:
+    """How far what reaches from `low` to `high` must go to be in 0..room; centred where it is too large."""
+    if high - low > room:
+        return round((room - low - high) / 2)
+    return max(-low, 0) + min(room - high, 0)
+
+
+def _reflected(place: float, room: int) -> int:
+    """`place` in 0..room, as of a ball between two walls."""
+    if room == 0:
+        return 0
+    phase = place % (2 * room)
+    return round(min(phase, 2 * room - phase))
+
+
+# --- events in time -------------------------------------------------------------------------------------------------
+
+
+def speed_up(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
+    """For a while only every `speed`-th frame is shown."""
+    return _where_most_happens(piece, length, config.speed, _edge(length), rng)
+
+
+def reversal(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
+    """For a while time runs backwards, and then forwards again: without a cut, which would be an anomaly of its own."""
+    return _where_most_happens(piece, length, -1, max(_edge(length), length.anomalous + 1), rng)
+
+
+def freeze(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
+    """Everything stops, its noise too, and goes on where it stopped."""
+    return _where_most_happens(piece, length, 0, _edge(length), rng)
+
+
+def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, rng: np.random.Generator) -> Event:
+    """Time goes on by `step` frames at each anomalous frame, from a random one of those on where much happens.
+
+    Nobody sees a still scene backwards. The masks show all that moves in the scene, since all of it moves wrongly.
+    """
+
+    def shown(first: int) -> np.ndarray:
+        steps = np.ones(length.frames, np.int64)
+        steps[first : first + length.anomalous] = step
+        return np.cumsum(steps) - 1
+
+    starts = np.arange(earliest, length.frames - length.anomalous - _edge(length) + 1)
+    activity = np.array([piece.survey.activity[shown(a)[a : a + length.anomalous]].mean() for a in starts])
+    if activity.max() < piece.survey.scene.config.min_area:
+        raise NoUseError("hardly anything moves in it")
+    first = int(rng.choice(starts[activity >= LIVELY * activity.max()]))
+
+    def change(i: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return frame, piece.survey.scene.moving(frame)
+
+    return Event(shown(first), first, first + length.anomalous, change)
+
+
+# --- when -----------------------------------------------------------------------------------------------------------
+
+
+def _at_any_time(
+    length: Length,
+    change: Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    rng: np.random.Generator,
+) -> Event:
+    first = int(rng.integers(_edge(length), length.frames - length.anomalous - _edge(length) + 1))
+    return Event(np.arange(length.frames), first, first + length.anomalous, change)
+
+
+def _edge(length: Length) -> int:
+    """Normal frames before and after the event, at least; few enough that a reversal, too, has room."""
+    return max(1, min(round(EDGE * length.frames), length.frames - 2 * length.anomalous - 1))
+
+
+KINDS: dict[str, Kind] = {
+    "foreign_patch": Kind(foreign),
+    "speed_up": Kind(speed_up, skipped=lambda config: config.speed - 1),
+    "reversal": Kind(reversal),
+    "freeze": Kind(freeze),
+    "wrong_place": Kind(wrong_place),
+    "wrong_size": Kind(wrong_size),
+}

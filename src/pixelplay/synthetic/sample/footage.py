@@ -1,0 +1,125 @@
+"""Renders one video of the plaza frame by frame, and tells for each frame which pixels are anomalous."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import pi, sin
+
+import cv2
+import numpy as np
+
+from pixelplay.synthetic.sample.actors import Actor
+from pixelplay.synthetic.sample.plaza import FRAME_RATE, Camera
+from pixelplay.synthetic.sample.scenery import furniture, paint_scenery
+from pixelplay.synthetic.sample.sprites import Sprite, draw, draw_shadow, draw_track, far_to_near
+
+OVERSAMPLING = 2  # the scene is drawn this much larger and scaled down: edges become smooth
+MIN_VISIBLE_PIXELS = 8  # fewer anomalous pixels than this and the frame counts as normal: nobody could see them
+SENSOR_NOISE = (1.0, 2.2)  # standard deviation in grey levels, drawn per video
+BRIGHTNESS = (0.8, 1.12)  # a video's light, drawn per video
+DRIFT = 0.08  # how far the light wanders within a video, either way
+SHADOWS = (0.1, 0.5)  # how much darker a shadow is, overcast to sunny
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Light:
+    """The light of one video: brightness and its drift, tint, depth of the shadows, sensor noise."""
+
+    brightness: float
+    periods: tuple[float, float]  # frames
+    phases: tuple[float, float]
+    tint: np.ndarray  # (3,) float32, factors of blue, green, red
+    shadow: float
+    noise: float  # grey levels
+
+    def gain(self, frame: int) -> np.ndarray:
+        """Factors of blue, green and red in this frame, (3,) float32."""
+        waves = sum(sin(2 * pi * frame / p + phase) for p, phase in zip(self.periods, self.phases, strict=True))
+        return self.tint * np.float32(self.brightness * (1 + DRIFT * waves / 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The anomalous pixels of one frame, (H, W) uint8, 0 or 255, and each anomalous object's box by track number.
+
+    Boxes are x1, y1, x2, y2 in pixels around what is seen of the object, x2 and y2 exclusive.
+    """
+
+    mask: np.ndarray
+    boxes: dict[int, Box]
+
+
+def pick_light(rng: np.random.Generator) -> Light:
+    return Light(
+        brightness=float(rng.uniform(*BRIGHTNESS)),
+        periods=(float(rng.uniform(6, 15)) * FRAME_RATE, float(rng.uniform(2, 5)) * FRAME_RATE),
+        phases=(float(rng.uniform(0, 2 * pi)), float(rng.uniform(0, 2 * pi))),
+        tint=rng.uniform(0.96, 1.04, 3).astype(np.float32),
+        shadow=float(rng.uniform(*SHADOWS)),
+        noise=float(rng.uniform(*SENSOR_NOISE)),
+    )
+
+
+def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
+    """Which pixels are anomalous in this frame, None where there are fewer than `MIN_VISIBLE_PIXELS`.
+
+    What hides an anomalous object, a lamp post or a passer-by, is left out of its mask.
+    """
+    sprites = _sprites(actors, frame)
+    numbers = sorted({sprite.track for sprite in sprites} - {0})
+    if not numbers:
+        return None
+    large = _oversampled(camera)
+    tracks = np.zeros((large.height, large.width), np.uint8)
+    farthest = max(sprite.z for sprite in sprites if sprite.track)  # what is behind all of them hides none
+    for sprite in far_to_near([sprite for sprite in sprites + furniture() if sprite.z <= farthest]):
+        draw_track(tracks, large, sprite)
+    mask, boxes = np.zeros((camera.height, camera.width), np.uint8), {}
+    for number in numbers:
+        share = cv2.resize(255 * (tracks == number).astype(np.uint8), mask.shape[::-1], interpolation=cv2.INTER_AREA)
+        seen = share > 127  # at least half of the pixel
+        if seen.any():
+            x, y, width, height = cv2.boundingRect(seen.astype(np.uint8))
+            boxes[number] = (x, y, x + width, y + height)
+            mask[seen] = 255
+    return Truth(mask, boxes) if np.count_nonzero(mask) >= MIN_VISIBLE_PIXELS else None
+
+
+def render_frames(
+    camera: Camera, scene_seed: int, light: Light, actors: list[Actor], frames: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The video's frames, each (H, W, 3) uint8, blue-green-red, in their light and with the sensor's noise."""
+    large = _oversampled(camera)
+    empty = paint_scenery(large, np.random.default_rng(scene_seed))
+    fixed = furniture()
+    fixed_shadows = np.zeros((camera.height, camera.width), np.uint8)
+    for sprite in fixed:
+        draw_shadow(fixed_shadows, camera, sprite)
+    for frame in range(frames):
+        moving = _sprites(actors, frame)
+        shadows = fixed_shadows.copy()
+        for sprite in moving:
+            draw_shadow(shadows, camera, sprite)
+        picture = _shade_ground(empty, shadows, light.shadow)
+        for sprite in far_to_near(moving + fixed):
+            draw(picture, large, sprite)
+        small = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+        lit = small * light.gain(frame)  # (H, W, 3) float32
+        lit += rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(light.noise)
+        yield np.clip(np.rint(lit), 0, 255).astype(np.uint8)
+
+
+def _sprites(actors: list[Actor], frame: int) -> list[Sprite]:
+    return [sprite for actor in actors for sprite in actor.at(frame)]
+
+
+def _oversampled(camera: Camera) -> Camera:
+    return Camera(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
+
+
+def _shade_ground(empty: np.ndarray, shadows: np.ndarray, depth: float) -> np.ndarray:
+    """A copy of the empty scene, (H, W, 3) uint8, darker by `depth` where `shadows`, (h, w) uint8, are 255."""
+    soft = cv2.resize(cv2.blur(shadows, (3, 3)), empty.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    dark = cv2.convertScaleAbs(soft, alpha=-depth, beta=255.0)  # 255 in the light, (1 - depth) * 255 in the shadow
+    return cv2.multiply(empty, cv2.merge((dark, dark, dark)), scale=1 / 255)

@@ -1,0 +1,151 @@
+"""Paints the still picture of the plaza: paving, kerb, lawn, path, buildings, sky; places the street furniture."""
+
+import cv2
+import numpy as np
+
+from pixelplay.synthetic.sample.figures import Part, disc
+from pixelplay.synthetic.sample.plaza import DOOR_X, FACADE_Z, LAWN, NEAR_KERB, PATH, Camera
+from pixelplay.synthetic.sample.sprites import Sprite
+
+# Colours are blue, green, red.
+PAVING = (150, 160, 168)
+FAR_PAVING = (135, 142, 146)
+BRICK = (104, 122, 158)
+GRASS = (62, 118, 92)
+KERB = (178, 184, 188)
+IRON = (52, 50, 48)
+
+
+def paint_scenery(camera: Camera, rng: np.random.Generator) -> np.ndarray:
+    """The empty plaza, (H, W, 3) uint8, blue-green-red; the textures depend on `rng` alone."""
+    x, z = camera.ground()
+    picture = _paving(x, z, PAVING, slab=1.0, rng=rng)
+    _replace(picture, z > LAWN[1], _paving(x, z, FAR_PAVING, slab=1.5, rng=rng))
+    on_lawn = (z > LAWN[0]) & (z < LAWN[1])
+    _replace(picture, on_lawn, _grass(z, rng))
+    on_path = (z > LAWN[0]) & (x > PATH[0]) & (x < PATH[1])
+    _replace(picture, on_path, _paving(x, z, BRICK, slab=0.5, rng=rng))
+    on_kerb = (z > NEAR_KERB[0]) & (z < NEAR_KERB[1]) | (np.abs(z - LAWN[0]) < 0.12) & ~on_path
+    _replace(picture, on_kerb, np.full_like(picture, KERB))
+    stains = 1 + 0.05 * _clouds(picture.shape[:2], camera.height // 8, rng)
+    picture *= stains[..., None]
+    sharp = np.clip(picture, 0, 255).astype(np.uint8)
+    _facades(sharp, camera, rng)
+    return cv2.GaussianBlur(sharp, (3, 3), 0.6)
+
+
+def furniture() -> list[Sprite]:
+    """Bollards, lamp posts, planters and a tree: they stand still and hide what is behind them."""
+    bollards = [
+        Sprite(x, 9.1, [Part([(0, 0), (0, 0.75)], 0.16, IRON), disc(0, 0.8, 0.2, (70, 72, 74))])
+        for x in np.arange(-8.0, 8.1, 2.0)
+    ]
+    lamps = [Sprite(x, z, _lamp()) for x, z in ((-4.6, 9.1), (4.9, 12.2), (-8.8, 18.3), (8.6, 18.3))]
+    planters = [Sprite(x, 12.2, _planter()) for x in (0.4, 4.4)]
+    return [*bollards, *lamps, *planters, Sprite(-7.2, 15.4, _tree()), Sprite(9.6, 16.0, _tree())]
+
+
+def _replace(picture: np.ndarray, where: np.ndarray, texture: np.ndarray) -> None:
+    picture[where] = texture[where]
+
+
+def _paving(x: np.ndarray, z: np.ndarray, colour: tuple, slab: float, rng: np.random.Generator) -> np.ndarray:
+    """Slabs with joints, each slab of its own shade; joints fade where a slab covers few pixels. (H, W, 3) float32."""
+    shades = rng.normal(1.0, 0.045, (64, 64)).astype(np.float32)
+    z = np.minimum(z, 1e3)
+    row, shift = np.floor(z / slab), np.floor(z / slab) % 2 * 0.5
+    column = np.floor(x / slab + shift)
+    shade = shades[row.astype(int) % 64, column.astype(int) % 64]  # (H, W)
+    joint = np.minimum(z / slab - row, x / slab + shift - column) * slab < 0.035 * np.maximum(1, z / 8)
+    shade = np.where(joint, shade * (1 - 0.22 * np.clip(10 / z, 0, 1)), shade)
+    return shade[..., None] * np.array(colour, np.float32)
+
+
+def _grass(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mown grass: fine noise over wide stripes, (H, W, 3) float32."""
+    noise = cv2.GaussianBlur(rng.normal(0, 1, z.shape).astype(np.float32), (3, 3), 0.8)
+    stripes = np.sign(np.sin(np.minimum(z, 1e3) * 2.2)) * 0.04
+    return (1 + 0.16 * noise + stripes)[..., None].astype(np.float32) * np.array(GRASS, np.float32)
+
+
+def _clouds(shape: tuple[int, int], cell: int, rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise of about unit size with blotches of `cell` pixels, (H, W) float32."""
+    coarse = rng.normal(0, 1, (shape[0] // max(1, cell) + 2, shape[1] // max(1, cell) + 2)).astype(np.float32)
+    return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+
+
+def _facades(picture: np.ndarray, camera: Camera, rng: np.random.Generator) -> None:
+    """Sky and three buildings whose fronts stand at `FACADE_Z`, painted in place."""
+    _, foot, scale = camera.project(0, FACADE_Z)
+    foot = int(foot)
+    sky = np.linspace(228, 205, max(1, foot))[:, None, None] * np.array([1.0, 0.97, 0.92])
+    picture[:foot] = sky.astype(np.uint8)
+    half = camera.half_view(FACADE_Z) + 1
+    for left, right, tall, colour in (
+        (-half, -7.5, 6.2, (112, 128, 150)),
+        (-7.5, 7.6, 12.0, (148, 158, 166)),
+        (8.4, half, 7.4, (120, 116, 128)),
+    ):
+        _building(picture, camera, (left, right, tall), colour, rng)
+    left, right = (int(camera.project(DOOR_X + side, FACADE_Z)[0]) for side in (-1.1, 1.1))
+    lintel, top = int(foot - 2.6 * scale), int(foot - 2.9 * scale)
+    cv2.rectangle(picture, (left, lintel), (right, foot), (58, 54, 50), -1)
+    cv2.rectangle(picture, (left, top), (right, lintel), KERB, -1)
+
+
+def _building(picture: np.ndarray, camera: Camera, extent: tuple, colour: tuple, rng: np.random.Generator) -> None:
+    """A front with rows of windows; `extent` is left, right and height in metres."""
+    left, right, tall = extent
+    first, foot, scale = camera.project(left, FACADE_Z)
+    last, _, _ = camera.project(right, FACADE_Z)
+    top = max(0, int(foot - tall * scale))
+    front = picture[top : int(foot), max(0, int(first)) : max(0, int(last))]
+    if front.size == 0:
+        return
+    grain = rng.normal(1, 0.035, front.shape[:2])[..., None]
+    front[:] = np.clip(grain * np.array(colour), 0, 255).astype(np.uint8)
+    for floor in np.arange(1.0, tall - 1.2, 2.9):
+        for window in np.arange(left + 0.8, right - 1.4, 2.2):
+            if floor < 3 and abs(window + 0.6 - DOOR_X) < 2.0:
+                continue
+            glass = float(rng.uniform(0.6, 1.25))
+            corner, _, _ = camera.project(window, FACADE_Z)
+            low, high = int(foot - floor * scale), int(foot - (floor + 1.7) * scale)
+            box = (int(corner), high), (int(corner + 1.25 * scale), low)
+            cv2.rectangle(picture, *box, (int(96 * glass), int(84 * glass), int(72 * glass)), -1)
+            cv2.rectangle(picture, *box, tuple(int(c * 0.75) for c in colour), 1)
+
+
+def _lamp() -> list[Part]:
+    return [
+        Part([(0, 0), (0, 4.1)], 0.11, IRON),
+        Part([(0, 0), (0, 0.5)], 0.2, IRON),
+        Part([(-0.3, 4.1), (0.3, 4.1), (0.16, 4.5), (-0.16, 4.5)], 0, (205, 220, 224)),
+    ]
+
+
+def _planter() -> list[Part]:
+    leaves = [
+        disc(u, v, 0.5, c)
+        for u, v, c in (
+            (-0.35, 0.75, (50, 104, 66)),
+            (0.3, 0.75, (44, 92, 58)),
+            (0, 0.95, (62, 120, 78)),
+            (0.12, 0.7, (70, 70, 170)),
+        )
+    ]
+    return [*leaves, Part([(-0.6, 0), (0.6, 0), (0.7, 0.6), (-0.7, 0.6)], 0, (104, 112, 122))]
+
+
+def _tree() -> list[Part]:
+    crown = [
+        disc(u, v, d, c)
+        for u, v, d, c in (
+            (-0.9, 3.0, 1.8, (40, 84, 52)),
+            (0.9, 3.1, 1.9, (44, 92, 58)),
+            (0, 3.9, 2.1, (50, 104, 66)),
+            (-0.4, 3.2, 1.3, (58, 116, 76)),
+            (0.6, 3.8, 1.0, (64, 126, 86)),
+        )
+    ]
+    return [Part([(0, 0), (0.05, 2.6)], 0.3, (48, 62, 78)), *crown]

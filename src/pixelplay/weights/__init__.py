@@ -1,1 +1,0 @@
-"""Pretrained weights: whether they can be had, where from, and networks filled with exactly them."""
