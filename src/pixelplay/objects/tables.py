@@ -6,6 +6,7 @@ by a key of all that they depend on, so that runs share them.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pixelplay.config import Config, FrameFormat
 from pixelplay.detectors import registry
@@ -13,8 +14,9 @@ from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import motion, yolo
 from pixelplay.objects.boxes import is_saved
 from pixelplay.objects.yolo_weights import at_hand, get_weights
-from pixelplay.run.digests import Digests
+from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.stage import digests_of, read_record
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -54,21 +56,28 @@ def require_weights(config: Config) -> None:
         weights(config)
 
 
-def weights_lacking(config: Config) -> bool:
-    """Whether weights must be downloaded first, or are not to be had."""
-    return "yolo" in methods(config) and at_hand(config.weights.detector, _weights_folder(config)) is None
-
-
 def weights(config: Config) -> Path:
     """The file that `weights.detector` names, downloaded if need be and allowed; else WeightsError."""
     return get_weights(config.weights.detector, _weights_folder(config), download=config.weights.source == "hub")
 
 
-def inputs(config: Config, name: str) -> str | None:
-    """Fingerprint of how the objects were found that detector `name` uses; None where it asks for none."""
-    if not asks(config, name):
+def settings(config: Config) -> dict[str, Any]:
+    """What decides which boxes are found, except for weights; the batch size only decides the speed."""
+    every = {
+        "motion": {"version": motion.VERSION, **config.objects.motion.model_dump()},
+        "yolo": {"version": yolo.VERSION, **config.objects.yolo.model_dump(exclude={"batch_size"})},
+    }
+    return {method: every[method] for method in methods(config)}
+
+
+def weights_digest(config: Config) -> str | None:
+    """SHA-256 of YOLO's weights; those that were used last where the file is gone, None where no weights are used."""
+    if "yolo" not in methods(config):
         return None
-    return fingerprint([_method_key(config, method) for method in methods(config)])
+    if path := at_hand(config.weights.detector, _weights_folder(config)):
+        return digests_of(config).of([path])[0]
+    record = read_record(RunFiles.of(config).record("detect"))
+    return record.contents if record else None
 
 
 def table(config: Config, video: Video, method: str) -> Path:
@@ -104,8 +113,7 @@ def _weights_folder(config: Config) -> Path:
 
 
 def _method_key(config: Config, method: str) -> str:
-    """Of all but the footage; the batch size only decides how fast it goes."""
+    """Of all but the footage."""
     if method == "motion":
         return fingerprint(motion.VERSION, config.objects.motion.model_dump())
-    settings = config.objects.yolo.model_dump(exclude={"batch_size"})
-    return fingerprint(yolo.VERSION, settings, Digests(config.paths.cache / "digests").of([weights(config)]))
+    return fingerprint(yolo.VERSION, config.objects.yolo.model_dump(exclude={"batch_size"}), weights_digest(config))

@@ -1,10 +1,12 @@
-"""Stage `detect`: boxes of objects in every frame, where some detector asks for them; killed, it goes on.
+"""Stage `detect`: boxes of objects in every frame, where some detector asks for them.
 
-Each video's table is written when the video is done; see `detecting` for where it lies.
+Each video's table is written when the video is done, so that a killed run goes on with the next one; `objects.tables`
+says where the tables lie.
 """
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pixelplay import preconditions
@@ -12,48 +14,58 @@ from pixelplay.config import Config
 from pixelplay.objects import boxes, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
+from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
+from pixelplay.run.stage import Task, digests_of
 from pixelplay.stages import prepare
+from pixelplay.stages.prepare import load_index
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
+VERSION = 1  # raised when tables hold something else; for what a method finds see its own version
 Detect = Callable[[Video, Callable[[int], Any]], boxes.Boxes]
 
 
 def pending(config: Config) -> str | None:
-    methods = tables.methods(config)
-    videos = _videos(config)
-    if tables.weights_lacking(config):
-        return f"the weights {config.weights.detector} are not here"
-    left = sum(not boxes.is_saved(tables.table(config, video, method)) for video in videos for method in methods)
-    return f"to look for objects by {' and '.join(methods)}: {left} tables missing" if left else None
+    return task(config).pending() if tables.methods(config) else None
 
 
 def run(config: Config) -> None:
-    methods = tables.methods(config)
-    videos = _videos(config)
-    if not methods:
+    if not tables.methods(config):
         log.info("detect: no detector of this run asks for objects")
         return
     require_writable(config.paths.cache, "paths.cache")
-    if not pending(config):
-        log.info("detect: up to date")
-        return
-    preconditions.require_models(config, [name for name in config.detectors if tables.asks(config, name)])
-    remove_leftovers(config.paths.cache)
-    for method in methods:
-        _detect(config, method, videos)
+    if pending(config):
+        preconditions.require_models(config, [name for name in config.detectors if tables.asks(config, name)])
+        remove_leftovers(config.paths.cache)
+    task(config).run()
 
 
-def _videos(config: Config) -> list[Video]:
-    index = prepare.load_index(config)
-    return [*index.train, *index.test, *index.pseudo]
+def task(config: Config) -> Task:
+    """The one task of this stage. Its record keeps the digest of YOLO's weights, so that later stages need no file."""
+    index = load_index(config)
+    videos = [*index.train, *index.test, *index.pseudo]
+    return Task(
+        stage="detect",
+        name="detect",
+        record_path=RunFiles.of(config).record("detect"),
+        version=VERSION,
+        settings={
+            "footage": [index.train_key, index.test_key, index.pseudo_key],
+            "methods": tables.settings(config),
+            "weights": config.weights.detector,
+        },
+        contents=lambda: tables.weights_digest(config),
+        work=lambda: [path for method in tables.methods(config) for path in _detect(config, method, videos)],
+        digests=digests_of(config),
+        after=[prepare.task(config)],
+    )
 
 
-def _detect(config: Config, method: str, videos: list[Video]) -> None:
-    tables = [tables.table(config, video, method) for video in videos]
-    missing = [(video, path) for video, path in zip(videos, tables, strict=True) if not boxes.is_saved(path)]
+def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:
+    paths = [tables.table(config, video, method) for video in videos]
+    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not boxes.is_saved(path)]
     if missing:
         find = _finder(config, method)
         with progress_bar(sum(len(video) for video, _ in missing), "frame", f"detecting by {method}") as bar:
@@ -63,9 +75,10 @@ def _detect(config: Config, method: str, videos: list[Video]) -> None:
                         bar.update(len(video))
                     else:
                         boxes.save(find(video, bar.update), path)
-    found = [len(boxes.load(path)) for path in tables]
+    found = [len(boxes.load(path)) for path in paths]
     empty = f", none in {found.count(0)} of {len(videos)} videos" if 0 in found else ""
     log.info(f"detect: {method}, {sum(found):,} boxes in {sum(map(len, videos)):,} frames{empty}")
+    return paths
 
 
 def _finder(config: Config, method: str) -> Detect:
