@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from pixelplay.ablation.names import PICTURES, TITLES
+from pixelplay.ablation.tables import PICTURES, TITLES
 from pixelplay.code_version import PACKAGE, code_version
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError
