@@ -11,9 +11,9 @@ from pixelplay.errors import DataError
 from pixelplay.preconditions import require_known_members
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FrameWeights, detector_of, member_of
-from pixelplay.stages import prepare
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
+from pixelplay.videos.truth import load_labels
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def _verdicts(
     from pixelplay.ablation.judges import judge
     from pixelplay.ablation.variants import named
 
-    planted = prepare.load_labels(config, index, "pseudo").labelled
+    planted = load_labels(config, index, "pseudo").labelled
     labels = np.concatenate([one.labels for one in planted if one.labels is not None])
     if labels.min() == labels.max():
         return {}
