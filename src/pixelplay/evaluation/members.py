@@ -26,7 +26,7 @@ from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import load_truth
+from pixelplay.videos.truth import load_labels
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _verdicts(
     from pixelplay.ablation.judges import judge
     from pixelplay.ablation.variants import named
 
-    planted = load_truth(RunFiles.of(config).truth, "pseudo", index.pseudo).labelled
+    planted = load_labels(config, index, "pseudo").labelled
     labels = np.concatenate([one.labels for one in planted if one.labels is not None])
     if labels.min() == labels.max():
         return {}

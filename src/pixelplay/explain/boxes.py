@@ -17,7 +17,7 @@ from pixelplay.objects.boxes import Boxes, boxes_of
 from pixelplay.objects.tubes import is_selected
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, plain_name
-from pixelplay.stages import prepare
+from pixelplay.videos.index import load_index
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def run(config: Config) -> None:
     asking = [name for name in config.detectors if tables.asks(config, name)]
     if not asking:
         raise ConfigError(f"detector=[{','.join(config.detectors)}]: none of them asks for objects: nothing to show")
-    index = tables.with_objects(config, asking[0], prepare.load_index(config))
+    index = tables.with_objects(config, asking[0], load_index(config))
     videos = index.test if config.show.split == "test" else index.train
     video = videos[0] if config.show.video is None else video_called(config.show.video, videos)
     wanted = _positions(config, video)

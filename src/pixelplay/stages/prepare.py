@@ -12,7 +12,7 @@ from typing import Any
 
 from pixelplay import preconditions
 from pixelplay.config import Config, FrameFormat
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
@@ -38,9 +38,11 @@ from pixelplay.videos.deep_footage import with_value_range
 from pixelplay.videos.heldout import ROLES
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
+from pixelplay.videos.index import load_index as load_index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.truth import Truth, load_truth, read_label_files, read_truth, save_truth, truth_files
+from pixelplay.videos.truth import load_labels as load_labels
+from pixelplay.videos.truth import read_label_files, read_truth, save_truth, truth_files
 from pixelplay.videos.value_range import ValueRange
 from pixelplay.videos.video import format_name
 
@@ -144,20 +146,6 @@ def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) ->
         train=[one.video for one in cached if one.video.split == "train"],
         test=[one.video for one in cached if one.video.split == "test"],
     )
-
-
-def load_index(config: Config) -> Index:
-    """The index that `run` wrote; raises MissingArtifactError where there is none, or one made with other settings."""
-    path = RunFiles.of(config).index
-    index = Index.load(path)
-    if (index.dataset, index.heldout) != (config.dataset.name, config.dataset.heldout):
-        raise MissingArtifactError(f"{path} was made with other settings: run `python src/prepare.py` with these")
-    return index
-
-
-def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
-    """What is known of the videos of a split; for those that measure and report, and nobody else."""
-    return load_truth(RunFiles.of(config).truth, split, getattr(index, split))
 
 
 def formats(config: Config) -> list[FrameFormat]:
