@@ -9,6 +9,7 @@ from typing import Any
 
 from pixelplay import preconditions
 from pixelplay.config import Config
+from pixelplay.detectors import registry
 from pixelplay.objects import boxes, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
@@ -22,16 +23,18 @@ Detect = Callable[[Video, Callable[[int], Any]], boxes.Boxes]
 
 
 def pending(config: Config) -> str | None:
-    methods = tables.methods(config)
+    asking = registry.needing_boxes(config)
+    methods = tables.methods(config, asking)
     videos = _videos(config)
-    if tables.weights_lacking(config):
+    if tables.weights_missing(config, asking):
         return f"the weights {config.weights.detector} are not here"
     left = sum(not boxes.is_saved(tables.table(config, video, method)) for video in videos for method in methods)
     return f"to look for objects by {' and '.join(methods)}: {left} tables missing" if left else None
 
 
 def run(config: Config) -> None:
-    methods = tables.methods(config)
+    asking = registry.needing_boxes(config)
+    methods = tables.methods(config, asking)
     videos = _videos(config)
     if not methods:
         log.info("detect: no detector of this run asks for objects")
@@ -40,7 +43,9 @@ def run(config: Config) -> None:
     if not pending(config):
         log.info("detect: up to date")
         return
-    preconditions.require_models(config, [name for name in config.detectors if tables.asks(config, name)])
+    preconditions.require_models(config, asking)
+    if "yolo" in methods:
+        tables.weights(config)  # downloaded if need be: tables are named by their contents
     remove_leftovers(config.paths.cache)
     for method in methods:
         _detect(config, method, videos)

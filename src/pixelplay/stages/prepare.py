@@ -11,6 +11,7 @@ from pathlib import Path
 from pixelplay import preconditions
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
+from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
@@ -135,7 +136,7 @@ def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
-    wanted += tables.formats(config)
+    wanted += tables.formats(config, registry.needing_boxes(config))
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]

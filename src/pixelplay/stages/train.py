@@ -38,7 +38,7 @@ def run(config: Config) -> None:
             log.info(f"train: {name} is up to date")
         else:
             require_writable(files.detector(name), "paths.checkpoints")
-            _train(config, name, tables.with_objects(config, name, index))
+            _train(config, name, tables.with_objects(config, name, index, registry.needing_boxes(config)))
 
 
 def inputs(config: Config, name: str, index: Index) -> str:
@@ -51,7 +51,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
         {**detector.model_dump(exclude={"scoring"}), "settings": by_contents(detector.settings, digests)},
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
         config.seed,
-        tables.inputs(config, name),
+        tables.inputs(config, name, registry.needing_boxes(config)),
         code_version(registry.spec(name, detector).module),
     )
 
