@@ -81,8 +81,9 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
     script = (
         "import sys, pixelplay.detectors, pixelplay.stages.status as s; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
-        "from pixelplay.cli import load_config; from pixelplay.objects import tables as detecting; "
-        "print(detecting.methods(load_config(sys.argv[1:])), "
+        "from pixelplay.cli import load_config; from pixelplay.detectors import registry; "
+        "from pixelplay.objects import tables as detecting; "
+        "config = load_config(sys.argv[1:]); print(detecting.methods(config, registry.needing_boxes(config)), "
         "sorted({'torch', 'ultralytics'} & set(sys.modules)))"
     )
     for arguments, expected in ((options, "('motion',) []"), ([*options, "detector=[conv_ae]"], "('motion',) []")):
@@ -95,8 +96,8 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
 def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: list[str], caplog):
     caplog.set_level("INFO")
     config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.settings.window=2"])
-    assert not detecting.asks(config, "conv_ae")
-    assert detecting.inputs(config, "conv_ae") is None
+    assert registry.needing_boxes(config) == []
+    assert detecting.inputs(config, "conv_ae", []) is None
     assert detect.pending(config) is None
     detect.run(config)
     assert "no detector of this run asks for objects" in caplog.text
@@ -126,14 +127,14 @@ def test_an_unknown_algorithm_is_refused_as_ever(options: list[str]):
 )
 def test_the_methods_follow_the_method_and_the_weights(options: list[str], weights, method, expected):
     config = load_config([*options, f"weights.detector={weights}", f"objects.method={method}"])
-    assert detecting.methods(config) == expected
+    assert detecting.methods(config, ["counting"]) == expected
     assert (config.objects.motion.frames in prepare.formats(config)) == ("motion" in expected)
 
 
 @pytest.mark.parametrize("method", ["yolo", "both"])
 def test_yolo_without_weights_is_a_contradiction_that_is_told(options: list[str], method: str):
     with pytest.raises(ConfigError, match=rf"objects\.method={method} needs weights, and weights\.detector=motion"):
-        detecting.methods(load_config([*options, f"objects.method={method}"]))
+        detecting.methods(load_config([*options, f"objects.method={method}"]), ["counting"])
 
 
 def test_each_method_has_a_table_per_video_and_both_shares_theirs(options: list[str], yolo_weights: Path):

@@ -39,7 +39,7 @@ def extras(config: Config) -> list[str]:
     found = {extra for detector in config.detectors.values() for extra in _extras_of(detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
-    if "yolo" in tables.methods(config):
+    if "yolo" in tables.methods(config, registry.needing_boxes(config)):
         found.add("yolo")
     return sorted(found)
 
@@ -59,7 +59,7 @@ def _extras_of(detector: DetectorConfig) -> Iterator[str]:
 
 def _missing(config: Config) -> list[PixelPlayError]:
     checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
-    checks.append(lambda: tables.require_weights(config))
+    checks.append(lambda: tables.require_weights(config, registry.needing_boxes(config)))
     checks.append(lambda: requirements.require(extras(config)))
     return _problems(checks)
 

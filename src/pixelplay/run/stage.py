@@ -42,6 +42,7 @@ class Record(BaseModel):
     version: int
     settings: dict[str, Any]
     contents: Any
+    about: Any  # kept, not compared
     reads: dict[str, str]  # keys of the records that it read, by the names of their tasks
     outputs: list[Output]
     finished: str
@@ -57,7 +58,7 @@ class Task:
     the files that it wrote, and writes nothing else that is read later. reads: tasks whose keys are part of this one's.
     after: tasks that must be done with the configured settings, while only parts of their results, which `settings`
     names, decide this one's. contents: the state of files that the user brings, such as the data set and weights; only
-    the task's own stage asks for it. growing: outputs that a later task adds to.
+    the task's own stage asks for it. about: kept in the record, not compared. growing: outputs that a later task adds to.
     """
 
     stage: str
@@ -70,6 +71,7 @@ class Task:
     reads: Sequence["Task"] = ()
     after: Sequence["Task"] = ()
     contents: Callable[[], Any] = lambda: None
+    about: Any = None
     growing: frozenset[Path] = field(default_factory=frozenset)
 
     def record(self) -> Record | None:
@@ -127,6 +129,7 @@ class Task:
             version=self.version,
             settings=self._settings,
             contents=contents,
+            about=as_json(self.about),
             reads=reads,
             outputs=[*self._written(outputs)],
             finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -137,11 +140,11 @@ class Task:
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
-        return _as_json(self.settings)
+        return as_json(self.settings)
 
     @cached_property
     def _contents(self) -> Any:
-        return _as_json(self.contents())
+        return as_json(self.contents())
 
     def _changed(self) -> str | None:
         """Why the record, if any, is not that of the configured settings; files are not looked at."""
@@ -223,7 +226,7 @@ def digests_of(config: Config) -> Digests:
     return Digests(RunFiles.of(config).cache / "digests")
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """The value as it comes back from JSON, so that it can be compared with a record's."""
     return json.loads(json.dumps(value, sort_keys=True, default=str))
 

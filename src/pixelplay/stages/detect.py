@@ -5,18 +5,19 @@ says where the tables lie.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pixelplay import preconditions
 from pixelplay.config import Config
+from pixelplay.detectors import registry
 from pixelplay.objects import boxes, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
-from pixelplay.run.stage import Task, digests_of
+from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import prepare
 from pixelplay.stages.prepare import load_index
 from pixelplay.videos.video import Video
@@ -27,40 +28,49 @@ VERSION = 1  # raised when tables hold something else; for what a method finds s
 Detect = Callable[[Video, Callable[[int], Any]], boxes.Boxes]
 
 
-def pending(config: Config) -> str | None:
-    return task(config).pending() if tables.methods(config) else None
-
-
-def run(config: Config) -> None:
-    if not tables.methods(config):
-        log.info("detect: no detector of this run asks for objects")
-        return
-    require_writable(config.paths.cache, "paths.cache")
-    if pending(config):
-        preconditions.require_models(config, [name for name in config.detectors if tables.asks(config, name)])
-        remove_leftovers(config.paths.cache)
-    task(config).run()
-
-
-def task(config: Config) -> Task:
-    """The one task of this stage. Its record keeps the digest of YOLO's weights, so that later stages need no file."""
-    index = load_index(config)
-    videos = [*index.train, *index.test, *index.pseudo]
-    return Task(
+def tasks(config: Config) -> list[Task]:
+    """One task, or none where no detector of the run needs boxes."""
+    asking = registry.needing_boxes(config)
+    methods, index = tables.methods(config, asking), load_index(config)
+    settings = {
+        "footage": [index.train_key, index.test_key, index.pseudo_key],
+        "methods": tables.settings(config, asking),
+        "weights": config.weights.detector,
+    }
+    task = Task(
         stage="detect",
         name="detect",
         record_path=RunFiles.of(config).record("detect"),
         version=VERSION,
-        settings={
-            "footage": [index.train_key, index.test_key, index.pseudo_key],
-            "methods": tables.settings(config),
-            "weights": config.weights.detector,
-        },
-        contents=lambda: tables.weights_digest(config),
-        work=lambda: [path for method in tables.methods(config) for path in _detect(config, method, videos)],
+        settings=settings,
+        contents=lambda: tables.weights_digest(config, methods),  # kept by the record: later stages need no file
+        work=lambda: _detect_all(config, methods, [*index.train, *index.test, *index.pseudo]),
         digests=digests_of(config),
         after=[prepare.task(config)],
     )
+    return [task] if methods else []
+
+
+STAGE = Stage("detect", tasks)
+pending = STAGE.pending
+
+
+def run(config: Config) -> None:
+    asking = registry.needing_boxes(config)
+    if not asking:
+        log.info("detect: no detector of this run asks for objects")
+        return
+    require_writable(config.paths.cache, "paths.cache")
+    if pending(config):
+        preconditions.require_models(config, asking)
+        if "yolo" in tables.methods(config, asking):
+            tables.weights(config)  # downloaded if need be: tables are named by their contents
+        remove_leftovers(config.paths.cache)
+    STAGE.run(config)
+
+
+def _detect_all(config: Config, methods: Sequence[str], videos: list[Video]) -> list[Path]:
+    return [path for method in methods for path in _detect(config, method, videos)]
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pixelplay import preconditions
 from pixelplay.config import Config, FrameFormat
+from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
@@ -151,7 +152,7 @@ def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) ->
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
-    wanted += tables.formats(config)
+    wanted += tables.formats(config, registry.needing_boxes(config))
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]

@@ -53,7 +53,7 @@ def run(config: Config) -> None:
         if not train.is_trained(config, name, index):
             raise not_made(files.detector(name), "detector", "train")
         require_writable(files.scores(name).parent, "paths.outputs")
-        _score(config, name, tables.with_objects(config, name, index))
+        _score(config, name, tables.with_objects(config, name, index, registry.needing_boxes(config)))
 
 
 def inputs(config: Config, name: str, index: Index) -> str:

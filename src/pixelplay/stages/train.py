@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay import preconditions
-from pixelplay.backbones.contents import by_contents
+from pixelplay.backbones.contents import by_contents, files_there
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import tables
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.run.stage import Stage, Task, digests_of, read_record
+from pixelplay.run.stage import Stage, Task, as_json, digests_of, read_record
 from pixelplay.stages import detect, prepare
 from pixelplay.stages.prepare import load_index
 from pixelplay.videos.index import Index
@@ -41,24 +41,25 @@ def run(config: Config) -> None:
 
 
 def task(config: Config, name: str, index: Index) -> Task:
-    files, boxes = RunFiles.of(config), tables.asks(config, name)
     settings = _settings(config, name, index)
     return Task(
         stage="train",
         name=f"train-{name}",
-        record_path=files.record(f"train-{name}"),
+        record_path=RunFiles.of(config).record(f"train-{name}"),
         version=VERSION,
         settings=settings,
         work=lambda: _train(config, name, index, fingerprint(VERSION, settings)),
         digests=digests_of(config),
-        after=[prepare.task(config), *([detect.task(config)] if boxes else [])],
+        after=[prepare.task(config), *(detect.tasks(config) if settings["boxes"] else [])],
+        about=config.detectors[name].settings,
     )
 
 
 def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
     """Exactly what a detector's training depends on."""
     detector, spec = config.detectors[name], registry.spec(name, config.detectors[name])
-    boxes = [tables.settings(config), tables.weights_digest(config)] if spec.boxes else None
+    asking = registry.needing_boxes(config)
+    digest = tables.weights_digest(config, tables.methods(config, asking))
     return {
         "footage": index.train_key,
         "heldout": index.heldout.model_dump(),
@@ -66,7 +67,7 @@ def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
         "settings": _with_weights(config, name),
         "trainer": config.trainer.model_dump(include=set(spec.trainer)),
         "seed": config.seed,
-        "boxes": boxes,
+        "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
         "version": spec.version,
     }
 
@@ -74,11 +75,13 @@ def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
 def _with_weights(config: Config, name: str) -> Any:
     """A detector's settings, files of pretrained weights named by their contents.
 
-    Where a file is gone, they are the settings that the detector was trained with: later stages need no such file.
+    Once such a file is gone, they are those that the detector was trained with: later stages need no weights.
     """
-    found = by_contents(config.detectors[name].settings, digests_of(config))
+    settings = config.detectors[name].settings
+    found = by_contents(settings, digests_of(config))
     record = read_record(RunFiles.of(config).record(f"train-{name}"))
-    return found if found is not None or record is None else record.settings.get("settings")
+    as_trained = record is not None and record.about == as_json(settings)
+    return record.settings["settings"] if as_trained and not files_there(settings) else found
 
 
 def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
@@ -91,7 +94,7 @@ def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
     for old in folder.glob(f"training-{KEYS}"):
         if old != unfinished:
             shutil.rmtree(old)
-    index = tables.with_objects(config, name, index)
+    index = tables.with_objects(config, name, index, registry.needing_boxes(config))
     device = find_device(config.device)
     keep_freed_memory()
     log.info(
