@@ -9,8 +9,8 @@ what those depended on, so later stages need nothing but the run's outputs folde
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
-from pixelplay.run.artifacts import damaged, parse_json, rerun, write_json
+from pixelplay.run.artifacts import damaged, missing, parse_json, rerun, write_json
 from pixelplay.run.digests import Digests
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
@@ -31,8 +31,8 @@ class Output(BaseModel):
     """A file that a task wrote, as it was then."""
 
     path: Path
-    size: Annotated[int, Field(ge=0)] | None  # bytes; None where a later task adds to the file
-    sha256: str | None
+    size: Annotated[int, Field(ge=0)]  # bytes
+    sha256: str
 
 
 class Record(BaseModel):
@@ -58,7 +58,8 @@ class Task:
     the files that it wrote, and writes nothing else that is read later. reads: tasks whose keys are part of this one's.
     after: tasks that must be done with the configured settings, while only parts of their results, which `settings`
     names, decide this one's. contents: the state of files that the user brings, such as the data set and weights; only
-    the task's own stage asks for it. about: kept in the record, not compared. growing: outputs that a later task adds to.
+    the task's own stage asks for it. about: for the record, asked for after the work and not compared.
+    kept: former outputs that stay when they are not written again.
     """
 
     stage: str
@@ -71,8 +72,8 @@ class Task:
     reads: Sequence["Task"] = ()
     after: Sequence["Task"] = ()
     contents: Callable[[], Any] = lambda: None
-    about: Any = None
-    growing: frozenset[Path] = field(default_factory=frozenset)
+    about: Callable[[], Any] = lambda: None
+    kept: Collection[Path] = ()
 
     def record(self) -> Record | None:
         """The record of the finished task; None where there is none that can be read."""
@@ -98,14 +99,10 @@ class Task:
             raise MissingArtifactError(f"{self.name}: {reason}; not done with these settings: {rerun(self.stage)}")
         return self._recorded()
 
-    def output(self, path: Path) -> Path:
-        """The path of an output, where it is as the task wrote it; else raises Missing- or DamagedArtifactError."""
-        found = {one.path: one for one in self.require().outputs}.get(path)
-        if found is None or not path.exists():
-            raise MissingArtifactError(f"{path} is missing: {rerun(self.stage)}")
-        for _, problem in self._damaged([found]):
-            raise damaged(path, self.stage, problem)
-        return path
+    def verified(self) -> "Task":
+        """Itself, where its outputs are there as it wrote them; else raises Missing- or DamagedArtifactError."""
+        self._verify(self.require().outputs)
+        return self
 
     def outputs(self) -> list[Path]:
         """The files that the task wrote when it was last done, whatever the settings were."""
@@ -117,21 +114,24 @@ class Task:
         if not self.pending():
             log.info(f"{self.name}: up to date")
             return False
-        for task in (*self.after, *self.reads):
-            task.require()
-        reads = {task.name: task._recorded().key for task in self.reads}
-        contents = self._contents
+        for task in self.after:
+            task._verify([output for output in task.require().outputs if self._of_the_run(output.path)])
+        reads = {task.name: task.verified()._recorded().key for task in self.reads}
+        contents, before = self._contents, self.outputs()
         self.record_path.unlink(missing_ok=True)
         start = time.monotonic()
         outputs = sorted(set(self.work()))
+        for path in {*before} - {*outputs, *self.kept}:
+            if self._of_the_run(path):
+                path.unlink(missing_ok=True)
         record = Record(
             key=fingerprint(self.version, self._settings, contents, reads),
             version=self.version,
             settings=self._settings,
             contents=contents,
-            about=as_json(self.about),
+            about=as_json(self.about()),
             reads=reads,
-            outputs=[*self._written(outputs)],
+            outputs=self._written(outputs),
             finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             seconds=round(time.monotonic() - start, 1),
         )
@@ -168,22 +168,24 @@ class Task:
         assert record is not None, self.name
         return record
 
-    def _written(self, paths: list[Path]) -> Iterator[Output]:
-        fixed = [path for path in paths if path not in self.growing]
-        digests = dict(zip(fixed, self.digests.of(fixed), strict=True))
-        for path in paths:
-            size = None if path in self.growing else path.stat().st_size
-            yield Output(path=path, size=size, sha256=digests.get(path))
+    def _written(self, paths: list[Path]) -> list[Output]:
+        digests = zip(paths, self.digests.of(paths), strict=True)
+        return [Output(path=path, size=path.stat().st_size, sha256=digest) for path, digest in digests]
+
+    def _verify(self, outputs: Sequence[Output]) -> None:
+        for path, problem in self._damaged(outputs):
+            raise damaged(path, self.stage, problem) if path.exists() else missing(path, self.stage)
+
+    def _of_the_run(self, path: Path) -> bool:
+        """Whether a file lies in the folder of the run's outputs, and not where several runs share files."""
+        return path.is_relative_to(self.record_path.parent.parent)
 
     def _damaged(self, outputs: Sequence[Output]) -> Iterator[tuple[Path, str]]:
         """Outputs that are not as they were written, with what is wrong with them."""
-        missing = [output for output in outputs if not output.path.is_file()]
-        yield from ((output.path, "is missing") for output in missing)
-        fixed = [output for output in outputs if output.size is not None and output not in missing]
-        cut = [output for output in fixed if output.path.stat().st_size != output.size]
-        yield from ((output.path, "has another size than it was written with") for output in cut)
-        for output, digest in zip(fixed, self.digests.of(output.path for output in fixed), strict=True):
-            if digest != output.sha256:
+        for output, digest in zip(outputs, self.digests.of(output.path for output in outputs), strict=True):
+            if not output.path.is_file():
+                yield output.path, "is missing"
+            elif digest != output.sha256:
                 yield output.path, "has other contents than were written"
 
 
@@ -214,6 +216,15 @@ def read_record(path: Path) -> Record | None:
         return _parsed(path, found.st_mtime_ns, found.st_ino)
     except (OSError, ValueError):
         return None
+
+
+def forget(path: Path, kept: Collection[Path] = ()) -> None:
+    """Remove the record at `path` and the outputs that it lists, except for `kept`."""
+    record = read_record(path)
+    for output in record.outputs if record else []:
+        if output.path not in kept:
+            output.path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=256)  # each of a run's commands looks at the same records many times

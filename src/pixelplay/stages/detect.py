@@ -19,7 +19,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import prepare
-from pixelplay.stages.prepare import load_index
+from pixelplay.videos.index import load_index
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)

@@ -10,13 +10,13 @@ from pixelplay.backbones.contents import by_contents, files_there
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import tables
+from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.run.stage import Stage, Task, as_json, digests_of, read_record
 from pixelplay.stages import detect, prepare
-from pixelplay.stages.prepare import load_index
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def task(config: Config, name: str, index: Index) -> Task:
         work=lambda: _train(config, name, index, fingerprint(VERSION, settings)),
         digests=digests_of(config),
         after=[prepare.task(config), *(detect.tasks(config) if settings["boxes"] else [])],
-        about=config.detectors[name].settings,
+        about=lambda: {"settings": config.detectors[name].settings, "parameters": _parameters(config, name)},
     )
 
 
@@ -80,7 +80,7 @@ def _with_weights(config: Config, name: str) -> Any:
     settings = config.detectors[name].settings
     found = by_contents(settings, digests_of(config))
     record = read_record(RunFiles.of(config).record(f"train-{name}"))
-    as_trained = record is not None and record.about == as_json(settings)
+    as_trained = record is not None and record.about["settings"] == as_json(settings)
     return record.settings["settings"] if as_trained and not files_there(settings) else found
 
 
@@ -107,3 +107,9 @@ def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
     detector.save(folder)
     saved = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return [path for path in saved if not any(part.startswith((".", "training-")) for part in path.parts)]
+
+
+def _parameters(config: Config, name: str) -> int | None:
+    """How many parameters the trained detector has, by its detector.json; None where it does not say."""
+    count = read_json(RunFiles.of(config).detector(name) / "detector.json", made_by="train").get("parameters")
+    return count if isinstance(count, int) else None

@@ -89,7 +89,7 @@ def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
     """Changes with the held-out footage, and with all that decides what is made of it; not with the detectors."""
     heldout = [(video.id, video.key, video.start, len(video), video.size) for video in index.held.planting]
     around = [(video.id, video.key) for video in index.train]
-        return fingerprint(heldout, around, config.pseudo.model_dump(), corruption.model_dump(), VERSION)
+    return fingerprint(heldout, around, config.pseudo.model_dump(), corruption.model_dump(), VERSION)
 
 
 def _render(
