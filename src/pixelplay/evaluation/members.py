@@ -62,7 +62,7 @@ def _verdicts(
 ) -> dict[str, tuple[bool, str]]:
     """By member: whether it is left out, and why."""
     judged = [m for m in members if "pseudo" in set(streams[m]["split"])]
-    if not fusion.judges or not index.pseudo or len(judged) < 2:
+    if not fusion.select_members or not index.pseudo or len(judged) < 2:
         return {}
     # They import scikit-learn, which a run without planted anomalies need not wait for.
     from pixelplay.ablation.bench import Truth

@@ -27,17 +27,17 @@ def asks(config: Config, name: str) -> bool:
 def methods(config: Config) -> tuple[str, ...]:
     """How the run looks for objects: by `yolo`, `motion`, or both; () where no detector asks for objects.
 
-    Raises ConfigError where `objects.method` and `weights.detector` contradict each other.
+    Raises ConfigError where `objects.method` and `weights.yolo` contradict each other.
     """
     if not any(asks(config, name) for name in config.detectors):
         return ()
-    without_weights = config.weights.detector == motion.MOTION
+    without_weights = config.weights.yolo == motion.MOTION
     method = config.objects.method
     if method == "auto":
         method = "motion" if without_weights else "yolo"
     if method != "motion" and without_weights:
         raise ConfigError(
-            f"objects.method={method} needs weights, and weights.detector=motion names none: set weights.detector to a "
+            f"objects.method={method} needs weights, and weights.yolo=motion names none: set weights.yolo to a "
             "YOLO name or file that ends in .pt, such as yolov5lu.pt, or set objects.method=motion"
         )
     return ("yolo", "motion") if method == "both" else (method,)
@@ -56,12 +56,12 @@ def require_weights(config: Config) -> None:
 
 def weights_lacking(config: Config) -> bool:
     """Whether weights must be downloaded first, or are not to be had."""
-    return "yolo" in methods(config) and at_hand(config.weights.detector, _weights_folder(config)) is None
+    return "yolo" in methods(config) and at_hand(config.weights.yolo, _weights_folder(config)) is None
 
 
 def weights(config: Config) -> Path:
-    """The file that `weights.detector` names, downloaded if need be and allowed; else WeightsError."""
-    return get_weights(config.weights.detector, _weights_folder(config), download=config.weights.source == "hub")
+    """The file that `weights.yolo` names, downloaded if need be and allowed; else WeightsError."""
+    return get_weights(config.weights.yolo, _weights_folder(config), download=config.weights.source == "hub")
 
 
 def inputs(config: Config, name: str) -> str | None:

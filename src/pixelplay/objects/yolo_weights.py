@@ -57,11 +57,11 @@ def _download(url: str, path: Path) -> None:
 
 def _not_found(name: str, reason: str, wanted: Path) -> WeightsError:
     """`wanted`: where the run would find them."""
-    found = f"weights.detector={name}: YOLO weights not found ({reason})\n"
+    found = f"weights.yolo={name}: YOLO weights not found ({reason})\n"
     if PUBLISHED.fullmatch(wanted.name):
         url = f"{RELEASE}/{wanted.name}"
         found += f"  where there is internet:  curl -fL --create-dirs -o {shlex.quote(str(wanted))} {url}\n"
         found += "  then:                     the same command"
     else:
-        found += "  name a file that is there, weights.detector=FILE, or one that Ultralytics has, such as yolov8n.pt"
-    return WeightsError(found + "; weights.detector=motion needs no weights")
+        found += "  name a file that is there, weights.yolo=FILE, or one that Ultralytics has, such as yolov8n.pt"
+    return WeightsError(found + "; weights.yolo=motion needs no weights")

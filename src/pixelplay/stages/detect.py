@@ -25,7 +25,7 @@ def pending(config: Config) -> str | None:
     methods = tables.methods(config)
     videos = _videos(config)
     if tables.weights_lacking(config):
-        return f"the weights {config.weights.detector} are not here"
+        return f"the weights {config.weights.yolo} are not here"
     left = sum(not boxes.is_saved(tables.table(config, video, method)) for video in videos for method in methods)
     return f"to look for objects by {' and '.join(methods)}: {left} tables missing" if left else None
 

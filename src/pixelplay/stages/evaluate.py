@@ -170,7 +170,7 @@ def _beside_published(config: Config, result: dict[str, Any], videos: int) -> li
 def _is_corrupted(config: Config) -> bool:
     """Whether test frames are flipped or noisy that are not so by their data set's own making."""
     found = restoring.read_restoration(RunFiles.of(config).restoration)
-    odd = (found["flipped"] > 0) | (found["noise_level"] > config.restore.denoise.above)
+    odd = (found["flipped"] > 0) | (found["noise_level"] > config.restore.noise_above)
     return config.dataset.noise_share == 0 and bool(odd.mean() > CORRUPTED)
 
 

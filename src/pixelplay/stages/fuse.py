@@ -65,7 +65,7 @@ def inputs(config: Config, index: Index) -> str:
     read = list(config.fusion.external)
     if _counts_frames(config.fusion) and files.restoration.is_file():
         read.append(files.restoration)
-    judged = (index.pseudo_key, config.ablate.metric, config.ablate.draws, config.ablate.seed)
+    judged = (index.pseudo_key, config.ablate.metric, config.ablate.n_bootstrap, config.ablate.seed)
     modules = (
         "pixelplay.scores.fuse",
         "pixelplay.scores.submission",
@@ -73,7 +73,7 @@ def inputs(config: Config, index: Index) -> str:
         "pixelplay.ablation.judges",
     )
     code = [code_version(__name__, follow=False), *map(code_version, modules)]
-    fusion = (config.fusion.model_dump(), judged if config.fusion.judges else None)
+    fusion = (config.fusion.model_dump(), judged if config.fusion.select_members else None)
     return fingerprint(scores, fusion, _contents(read), str(files.submission), code)
 
 
@@ -135,7 +135,9 @@ def weights_of(config: Config, index: Index) -> FrameWeights:
             continue
         frames = {video.id: video.numbers for video in videos}
         try:
-            weights[split] = frame_weights(restoring.read_restoration(path), config.fusion.restored, frames, path.name)
+            weights[split] = frame_weights(
+                restoring.read_restoration(path), config.fusion.corrupted_frames, frames, path.name
+            )
         except DataError as error:
             raise damaged(path, "prepare", error) from None
     return weights
@@ -152,7 +154,7 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> None:
     members, fusion, judged = members_of(config, index, streams, weights)
     write_text(files.fusion_members, csv_text([list(judged), *judged.itertuples(index=False)]))
     for row in judged[judged["left_out"]].itertuples():
-        log.warning(f"fuse: left out {row.why} (fusion.judges=false keeps every member)")
+        log.warning(f"fuse: left out {row.why} (fusion.select_members=false keeps every member)")
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
         to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion), weights))
@@ -179,4 +181,4 @@ def _tell_unfused(members: dict[str, pd.DataFrame], fused: pd.DataFrame) -> None
 
 
 def _counts_frames(fusion: FusionConfig) -> bool:
-    return fusion.restored.weight < 1
+    return fusion.corrupted_frames.weight < 1

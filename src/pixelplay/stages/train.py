@@ -48,7 +48,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
     return fingerprint(
         index.train_key,
         index.heldout.model_dump(),
-        {**detector.model_dump(exclude={"scoring"}), "settings": by_contents(detector.settings, digests)},
+        {**detector.model_dump(exclude={"scoring"}), "training": by_contents(detector.training, digests)},
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
         config.seed,
         tables.inputs(config, name),
