@@ -42,7 +42,7 @@ def record_scores(config: Config, index: Index, name: str) -> None:
     files = RunFiles.of(config)
     trained = train.task(config, name, index)
     trained.record_path.unlink(missing_ok=True)
-    about = {"settings": config.detectors[name].settings, "parameters": None}
+    about = {"training": config.detectors[name].training, "parameters": None}
     replace(trained, work=lambda: [], about=lambda: about).run()
     for pseudo, task in enumerate(score.tasks_of(config, name, index)):
         task.record_path.unlink(missing_ok=True)

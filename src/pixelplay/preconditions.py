@@ -47,9 +47,9 @@ def extras(config: Config) -> list[str]:
 def _extras_of(detector: DetectorConfig) -> Iterator[str]:
     if detector.algorithm in requirements.extras():
         yield detector.algorithm
-    if "videomae" in detector.settings:
+    if "videomae" in detector.training:
         yield "videomae"
-    weights = detector.settings.get("weights")
+    weights = detector.training.get("weights")
     backbone = str(weights.get("backbone")) if isinstance(weights, Mapping) else ""
     if backbone == "clip_rn101":
         yield "clip"
@@ -70,7 +70,7 @@ def _checks(name: str, detector: DetectorConfig) -> list[Check]:
     if not lacking:
         return [lambda: registry.check_settings({name: detector})]
     checks: list[Check] = []
-    weights, videomae = detector.settings.get("weights"), detector.settings.get("videomae")
+    weights, videomae = detector.training.get("weights"), detector.training.get("videomae")
     if isinstance(weights, Mapping) and not lacking & {"clip", "timm"}:
         from pixelplay.backbones.pretrained import check_backbone
 

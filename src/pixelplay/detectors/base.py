@@ -77,7 +77,7 @@ class About(BaseModel):
 
 def identity_of(config: DetectorConfig, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What a saved detector must share with the configuration that loads it; `settings` in place of the config's."""
-    own = config.settings if settings is None else settings
+    own = config.training if settings is None else settings
     return config.model_dump(mode="json", include={"algorithm", "frames"}) | {"settings": own}
 
 

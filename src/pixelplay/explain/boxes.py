@@ -39,7 +39,7 @@ def run(config: Config) -> None:
     write_sheet(sheet, [image for t, image in enumerate(_images(config, video)) if t in wanted])
     log.info(f"show_objects: {sheet}")
     if config.show.clip:
-        write_clip(sheet.with_suffix(".mp4"), _images(config, video), video.fps or config.show.rate)
+        write_clip(sheet.with_suffix(".mp4"), _images(config, video), video.fps or config.show.fps)
         log.info(f"show_objects: {sheet.with_suffix('.mp4')}")
 
 

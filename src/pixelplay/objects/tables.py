@@ -24,17 +24,17 @@ from pixelplay.videos.video import Video
 def methods(config: Config, asking: Collection[str]) -> tuple[str, ...]:
     """How the run finds objects: by `yolo`, `motion`, or both; () where no detector needs boxes.
 
-    Raises ConfigError where `objects.method` and `weights.detector` contradict each other.
+    Raises ConfigError where `objects.method` and `weights.yolo` contradict each other.
     """
     if not asking:
         return ()
-    without_weights = config.weights.detector == motion.MOTION
+    without_weights = config.weights.yolo == motion.MOTION
     method = config.objects.method
     if method == "auto":
         method = "motion" if without_weights else "yolo"
     if method != "motion" and without_weights:
         raise ConfigError(
-            f"objects.method={method} needs weights, and weights.detector=motion names none: set weights.detector to a "
+            f"objects.method={method} needs weights, and weights.yolo=motion names none: set weights.yolo to a "
             "YOLO name or file that ends in .pt, such as yolov5lu.pt, or set objects.method=motion"
         )
     return ("yolo", "motion") if method == "both" else (method,)
@@ -52,7 +52,7 @@ def require_weights(config: Config, asking: Collection[str]) -> None:
 
 
 def weights(config: Config) -> Path:
-    """The file that `weights.detector` names, downloaded if need be and allowed; else WeightsError."""
+    """The file that `weights.yolo` names, downloaded if need be and allowed; else WeightsError."""
     return get_weights(*_weights(config))
 
 
@@ -106,7 +106,7 @@ def with_objects(config: Config, name: str, index: Index, asking: Collection[str
 
 def _weights(config: Config) -> tuple[str, Path, bool]:
     """Name, folder of downloads, and whether downloading is allowed."""
-    return config.weights.detector, config.paths.cache / "weights", config.weights.source == "hub"
+    return config.weights.yolo, config.paths.cache / "weights", config.weights.source == "hub"
 
 
 def _method_key(config: Config, method: str) -> str:

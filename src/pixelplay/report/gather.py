@@ -80,7 +80,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
                 streams=of_stream,
                 labels=truth[video.id].labels,
                 turned=found["flipped"].to_numpy() > 0,
-                noisy=found["noise_level"].to_numpy(np.float64) > config.restore.denoise.above,
+                noisy=found["noise_level"].to_numpy(np.float64) > config.restore.noise_above,
                 seconds=video.seconds,
             )
         )

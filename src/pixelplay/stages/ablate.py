@@ -132,10 +132,10 @@ def _compared(config: Config, fusion: FusionConfig, members: list[str]) -> Fusio
 
     if not members:
         raise ConfigError("ablate: no member of this fusion has scores of planted anomalies; add a detector")
-    if config.ablate.search and config.ablate.over == ["weights"] and len(members) < 2:
+    if config.ablate.search and config.ablate.choose == ["weights"] and len(members) < 2:
         raise ConfigError(
             f"ablate.search=true: a fusion of {members[0]} alone has no weights to choose: add detectors, name more "
-            "streams in fusion.members, or search over something else, for instance ablate.over=[pooling,smooth]"
+            "streams in fusion.members, or search over something else, for instance ablate.choose=[pooling,smooth]"
         )
     return named(fusion, members)
 
@@ -165,7 +165,7 @@ def _as_file(chosen: FusionConfig, fusion: FusionConfig, external: list[str]) ->
     """The chosen fusion, in which external files keep what they have."""
     kept = {stream: member_of(stream, fusion) for stream in external}
     members = {**chosen.members, **kept}  # which are chosen already
-    return fusion_file.to_text(chosen.model_copy(update={"members": members, "judges": False}))
+    return fusion_file.to_text(chosen.model_copy(update={"members": members, "select_members": False}))
 
 
 def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Known") -> None:

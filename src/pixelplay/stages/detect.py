@@ -35,7 +35,7 @@ def tasks(config: Config) -> list[Task]:
     settings = {
         "footage": [index.train_key, index.test_key, index.pseudo_key],
         "methods": tables.settings(config, asking),
-        "weights": config.weights.detector,
+        "weights": config.weights.yolo,
     }
     task = Task(
         stage="detect",

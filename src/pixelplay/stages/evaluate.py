@@ -41,7 +41,7 @@ def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
     truth = load_labels(config, index)
     published = [asdict(figure) for figure in published_figures(config.dataset.name)]
-    odd = {"noise_share": config.dataset.noise_share, "noisy_above": config.restore.denoise.above}
+    odd = {"noise_share": config.dataset.noise_share, "noisy_above": config.restore.noise_above}
     task = Task(
         stage="evaluate",
         name="evaluate",
@@ -139,7 +139,7 @@ def _beside_published(config: Config, result: dict[str, Any], videos: int) -> li
 def _is_corrupted(config: Config) -> bool:
     """Whether test frames are flipped or noisy that are not so by their data set's own making."""
     found = restoring.read_restoration(RunFiles.of(config).restoration)
-    odd = (found["flipped"] > 0) | (found["noise_level"] > config.restore.denoise.above)
+    odd = (found["flipped"] > 0) | (found["noise_level"] > config.restore.noise_above)
     return config.dataset.noise_share == 0 and bool(odd.mean() > CORRUPTED)
 
 

@@ -30,7 +30,9 @@ VERSION = 1  # raised when the same scores and settings give another fusion, jud
 
 def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
-    judging = (config.ablate.metric, config.ablate.draws, config.ablate.seed) if config.fusion.judges else None
+    judging = (
+        (config.ablate.metric, config.ablate.n_bootstrap, config.ablate.seed) if config.fusion.select_members else None
+    )
     task = Task(
         stage="fuse",
         name="fuse",
@@ -61,7 +63,7 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
     members, fusion, judged = members_of(config, index, streams, weights)
     write_text(files.fusion_members, csv_text([list(judged), *judged.itertuples(index=False)]))
     for row in judged[judged["left_out"]].itertuples():
-        log.warning(f"fuse: left out {row.why} (fusion.judges=false keeps every member)")
+        log.warning(f"fuse: left out {row.why} (fusion.select_members=false keeps every member)")
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
         to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion), weights))

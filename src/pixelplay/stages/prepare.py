@@ -169,7 +169,7 @@ def _require_device(config: Config) -> None:
 def _require_gap(config: Config) -> None:
     """Raise ConfigError where a detector's window reaches from fitted footage into held-out footage of one video."""
     for name, detector in config.detectors.items():
-        window = detector.settings.get("window", detector.settings.get("clip", 0))
+        window = detector.training.get("window", detector.training.get("clip", 0))
         if isinstance(window, int) and window > config.dataset.heldout.gap:
             raise ConfigError(
                 f"dataset.heldout.gap={config.dataset.heldout.gap}: {name} looks at {window} frames at once, so "

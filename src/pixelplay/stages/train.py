@@ -51,7 +51,7 @@ def task(config: Config, name: str, index: Index) -> Task:
         work=lambda: _train(config, name, index, fingerprint(VERSION, settings)),
         digests=digests_of(config),
         after=[prepare.task(config), *(detect.tasks(config) if settings["boxes"] else [])],
-        about=lambda: {"settings": config.detectors[name].settings, "parameters": _parameters(config, name)},
+        about=lambda: {"training": config.detectors[name].training, "parameters": _parameters(config, name)},
     )
 
 
@@ -63,8 +63,8 @@ def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
     return {
         "footage": index.train_key,
         "heldout": index.heldout.model_dump(),
-        "detector": detector.model_dump(exclude={"scoring", "settings"}),
-        "settings": _with_weights(config, name),
+        "detector": detector.model_dump(exclude={"scoring", "training"}),
+        "training": _with_weights(config, name),
         "trainer": config.trainer.model_dump(include=set(spec.trainer)),
         "seed": config.seed,
         "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
@@ -77,11 +77,11 @@ def _with_weights(config: Config, name: str) -> Any:
 
     Once such a file is gone, they are those that the detector was trained with: later stages need no weights.
     """
-    settings = config.detectors[name].settings
+    settings = config.detectors[name].training
     found = by_contents(settings, digests_of(config))
     record = read_record(RunFiles.of(config).record(f"train-{name}"))
-    as_trained = record is not None and record.about["settings"] == as_json(settings)
-    return record.settings["settings"] if as_trained and not files_there(settings) else found
+    as_trained = record is not None and record.about["training"] == as_json(settings)
+    return record.settings["training"] if as_trained and not files_there(settings) else found
 
 
 def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:

@@ -62,7 +62,7 @@ class PretrainingSettings(Settings):
     norm_pix_loss: bool  # each token is predicted less its mean colour, over its contrast
     mask_ratio: Share  # of the tokens that are hidden
     tube: bool  # the same places are hidden at all times
-    clips: Natural  # of an epoch, at most
+    clips_per_epoch: Natural  # of an epoch, at most
     max_epochs: Epochs
     batch_size: BatchSize  # clips
     learning_rate: Rate
@@ -142,7 +142,7 @@ def _train(
         run.config,
     )
     clips, held = Clips(videos, frames, length, tubelet), Clips(heldout, frames, length, length)
-    batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips)
+    batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips_per_epoch)
     fit(
         module,
         loader(clips, batches, run.device),

@@ -51,7 +51,7 @@ class ProfileScoring(Settings):
 
 def check(name: str, config: DetectorConfig) -> tuple[ProfileSettings, ProfileScoring]:
     """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not to be had."""
-    settings = validate(ProfileSettings, config.settings, f"detectors.{name}.settings")
+    settings = validate(ProfileSettings, config.training, f"detectors.{name}.training")
     scoring = validate(ProfileScoring, config.scoring, f"detectors.{name}.scoring")
     check_chosen(name, config, settings)
     return settings, scoring
@@ -130,7 +130,9 @@ class VideoMAEProfile:
         """Batches of clips: positions int64 (B, T) and a vector for each tubelet, float32 (B, T', d)."""
         assert self._config.frames is not None
         model = self._usable()
-        for batch, inputs in clip_batches(model, video, self._config.frames, self._settings.crop, positions, size):
+        for batch, inputs in clip_batches(
+            model, video, self._config.frames, self._settings.center_crop, positions, size
+        ):
             yield batch, model.embed(inputs).cpu().numpy()
 
     def _distances(self, embeddings: np.ndarray) -> dict[str, np.ndarray]:

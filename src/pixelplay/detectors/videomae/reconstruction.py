@@ -74,7 +74,7 @@ class ReconstructionScoring(Settings):
 
 def check(name: str, config: DetectorConfig) -> tuple[ChosenSettings, ReconstructionScoring]:
     """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not to be had."""
-    settings = validate(ChosenSettings, config.settings, f"detectors.{name}.settings")
+    settings = validate(ChosenSettings, config.training, f"detectors.{name}.training")
     scoring = validate(ReconstructionScoring, config.scoring, f"detectors.{name}.scoring")
     check_chosen(name, config, settings)
     return settings, scoring
@@ -189,7 +189,7 @@ class VideoMAEReconstruction:
 
     def _clips(self, video: Video, positions: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         assert self._config.frames is not None
-        crop, size = self._settings.crop, self._scoring.batch_size
+        crop, size = self._settings.center_crop, self._scoring.batch_size
         return clip_batches(self._usable(), video, self._config.frames, crop, positions, size)
 
     def _usable(self) -> VideoMAE:

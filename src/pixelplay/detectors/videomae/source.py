@@ -29,16 +29,16 @@ FOLDER = "videomae"  # of a model of the run's own, in the folder of a trained d
 
 class ChosenSettings(Settings):
     videomae: Annotated[str, Field(min_length=1)]  # a hub name, a folder, or in_domain
-    crop: bool  # the image processor's own short-side resize and centre crop; false: the whole frame
+    center_crop: bool  # the image processor's own short-side resize and centre crop; false: the whole frame
     pretraining: PretrainingSettings  # for in_domain
 
 
 def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) -> None:
     """Raise ConfigError for settings of a detector that don't fit, WeightsError for weights that are not to be had."""
     frames = config.frames
-    if frames is None or frames.gray or not (settings.crop or frames.height == frames.width):
+    if frames is None or frames.gray or not (settings.center_crop or frames.height == frames.width):
         raise ConfigError(
-            f"detectors.{name}.frames: must have gray=false and, unless settings.crop=true, equal height and width"
+            f"detectors.{name}.frames: gray must be false and, unless training.center_crop=true, height equal to width"
         )
     if settings.videomae != IN_DOMAIN:
         check_videomae(settings.videomae)
@@ -46,12 +46,12 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
         if side is not None:
             _require_size(name, frames, settings, side)
         return
-    if settings.crop:
+    if settings.center_crop:
         raise ConfigError(
-            f"detectors.{name}.settings.crop=true is for pretrained models: with weights.videomae=in_domain the model "
-            "learns whole frames"
+            f"detectors.{name}.training.center_crop=true is for pretrained models: with weights.videomae=in_domain the "
+            "model learns whole frames"
         )
-    check_own(settings.pretraining, frames.height, f"detectors.{name}.settings.pretraining")
+    check_own(settings.pretraining, frames.height, f"detectors.{name}.training.pretraining")
 
 
 def first_videomae(
@@ -78,7 +78,7 @@ def first_videomae(
 
 def save_videomae(name: str, model: VideoMAE, used: torch.nn.Module, config: DetectorConfig, folder: Path) -> None:
     """Write detector.json, and the model itself where the run trained it. used: the part that the detector needs."""
-    if config.settings["videomae"] == IN_DOMAIN:
+    if config.training["videomae"] == IN_DOMAIN:
         model.save(folder / FOLDER)
     parameters = sum(p.numel() for p in used.parameters())
     about = About(name=name, bf16=model.bf16, parameters=parameters, videomae=model.identity)
@@ -106,7 +106,7 @@ def load_videomae(settings: ChosenSettings, config: DetectorConfig, folder: Path
 
 def _identity(config: DetectorConfig) -> dict[str, Any]:
     """Without the VideoMAE's name: `load_videomae` compares the weights, wherever they lie."""
-    return identity_of(config, {key: value for key, value in config.settings.items() if key != "videomae"})
+    return identity_of(config, {key: value for key, value in config.training.items() if key != "videomae"})
 
 
 def _own(folder: Path, device: torch.device, about: About) -> VideoMAE:
@@ -139,10 +139,10 @@ def require_stride(name: str, part: str, stride: int, model: VideoMAE) -> None:
 
 def _require_size(name: str, frames: FrameFormat, settings: ChosenSettings, side: int) -> None:
     """Frames are cached in the size that the model sees, so that none is resized twice; cropped ones no smaller."""
-    fits = min(frames.height, frames.width) >= side if settings.crop else frames.height == side
+    fits = min(frames.height, frames.width) >= side if settings.center_crop else frames.height == side
     if not fits:
         raise ConfigError(
             f"detectors.{name}.frames: {frames.width}x{frames.height}, but weights.videomae={settings.videomae} sees "
             f"{side}x{side}: set weights.image_size={side}, or detectors.{name}.frames.height and .width"
-            + (" (no smaller, to be cropped)" if settings.crop else "")
+            + (" (no smaller, to be cropped)" if settings.center_crop else "")
         )

@@ -82,7 +82,7 @@ def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
     if not config.pseudo.corrupted:
         return CLEAN
     found = restoring.read_restoration(files.restoration)
-    return estimate_corruption(found, config.restore.denoise.above)
+    return estimate_corruption(found, config.restore.noise_above)
 
 
 def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
