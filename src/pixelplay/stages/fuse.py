@@ -38,7 +38,7 @@ def tasks(config: Config) -> list[Task]:
         name="fuse",
         record_path=files.record("fuse"),
         version=VERSION,
-        settings={"fusion": config.fusion.model_dump(), "judging": judging},
+        settings={"fusion": config.fusion.model_dump(), "judging": judging if config.fusion.select_members else None},
         contents=lambda: file_digests(config.fusion.external),
         work=lambda: _fuse(config, files, index),
         digests=digests_of(config),
