@@ -1,4 +1,4 @@
-"""How the entries of truth files belong to frames: files count from 0 or from 1, and so do the frames' names."""
+"""Which frames the entries of truth files belong to: files count from 0 or from 1, and so do the frames' names."""
 
 from pathlib import Path
 
@@ -6,23 +6,21 @@ import numpy as np
 
 from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.sources import Source
-
-Remark = tuple[str, str, str]  # name of the file, problem, treatment
+from pixelplay.videos.sources import Remark, Source
 
 
 def is_complete(source: Source) -> bool:
-    """Whether no frame is missing between the first and the last, as far as that is known before decoding."""
+    """Whether no frame is missing between the first and the last, as far as known before decoding."""
     return not isinstance(source, ImageFolder) or source.numbers[-1] - source.numbers[0] + 1 == len(source.numbers)
 
 
 def first_frame(source: Source, counts_from: int, truth: Path, entries: int | None = None) -> int:
     """Number of the frame that the first entry of a truth file belongs to; frames of a video file count from 0.
 
-    `counts_from`: the number that the layout's truth files give to the first frame; `entries`: how many frames the
-    truth knows, where that is known. In a complete folder the first entry is the first frame's, whatever its number.
-    Where frames are missing, the frames count from 0 if frame 0 is there, and like the truth files if not.
-    Raises DataError where a folder with gaps starts at 1 and the truth at 0: frame 0 may be missing, or not exist.
+    `counts_from`: the number of the first frame in the layout's truth files; `entries`: the number of frames in the
+    truth, where known. In a complete folder the first entry is the first frame's, whatever its number. If frames are
+    missing, they count from 0 if frame 0 is there, else like the truth files. Raises DataError for a folder with gaps
+    that starts at 1 if the truth starts at 0: frame 0 may be missing, or not exist.
     """
     if not isinstance(source, ImageFolder):
         return 0
@@ -39,17 +37,17 @@ def first_frame(source: Source, counts_from: int, truth: Path, entries: int | No
 
 
 def counting_remarks(truth: Path, counts_from: int, first: int) -> list[Remark]:
-    """A remark where a truth file and the frames count from different numbers."""
+    """A remark if a truth file and the frames count from different numbers."""
     if counts_from == first:
         return []
     return [(truth.name, f"counts from {counts_from}, the frames from {first}", f"its {counts_from} is frame {first}")]
 
 
 def outside_frames(truth: Path, numbers: np.ndarray, first: int, last: int, counting: str) -> list[Remark]:
-    """A remark on the numbers in a truth file, int64 [N], that are outside of the video's frames `first` to `last`.
+    """A remark on the numbers in a truth file, int64 [N], outside of the video's frames `first` to `last`.
 
-    Raises DataError where most are, or where they are by one, as where the file counts from another number;
-    `counting` says from which number it should.
+    Raises DataError if most are outside, or all are inside once shifted by one: the file counts from another number
+    than `counting` says.
     """
     outside = numbers[(numbers < first) | (numbers > last)]
     if not len(outside):

@@ -11,9 +11,9 @@ from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.folder import mask_folder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
+from pixelplay.videos.mask_files import MaskFiles
 from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
-from pixelplay.videos.truth_text import read_text, whole_number
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, read_text, whole_number
 
 EXPECTED = """  Train/TrainNNN/FFF.tif       normal (.tif .jpg .png .bmp)
   Test/TestNNN/FFF.tif         to be scored, numbered from 1 (or from 0)
@@ -59,11 +59,11 @@ def _with_masks(video: RawVideo, folder: Path) -> RawVideo:
     )
 
 
-def _renumbered(video: RawVideo, folder: Path) -> PixelMasks:
-    """The masks by the numbers of their frames; raises DataError where it is open which is which.
+def _renumbered(video: RawVideo, folder: Path) -> MaskFiles:
+    """The masks by the numbers of their frames; raises DataError if the assignment is ambiguous.
 
-    Where there is a mask for each frame, and no frame is missing, they belong together in order. Otherwise masks count
-    from 0 where one is called 0, else from 1; all must be there if frames do not count from the same number.
+    If there is a mask for each frame, and no frame is missing, they belong together in order. Otherwise masks count
+    from 0 if there is a mask 0, else from 1; all must be there if frames count from another number.
     """
     masks, source = video.masks, video.source
     assert masks is not None
@@ -79,20 +79,20 @@ def _renumbered(video: RawVideo, folder: Path) -> PixelMasks:
             f"{first}: which belong together is ambiguous; store a mask for each frame, or number both alike"
         )
     files = {number - counts_from + first: name for number, name in (masks.files or {}).items()}
-    return PixelMasks(
+    return MaskFiles(
         masks.kind, masks.path, files, remarks=masks.remarks + counting_remarks(folder, counts_from, first)
     )
 
 
-def labels_from_masks(masks: PixelMasks, exact: bool) -> FrameLabels:
-    """A frame is anomalous where its mask is not empty; reads every mask image once."""
+def labels_from_masks(masks: MaskFiles, exact: bool) -> FrameLabels:
+    """A frame is anomalous if its mask is not empty; reads every mask image once."""
     numbers = sorted(masks.files or {})
     values = [masks.image(number).any() for number in numbers]
     return FrameLabels(Path(masks.path), np.array(numbers, np.int64), np.array(values, np.uint8), exact)
 
 
 def read_gt_frames(path: Path, videos: list[RawVideo]) -> list[RawVideo]:
-    """The videos with labels of `TestVideoFile{end+1}.gt_frame = [a:b, c:d];` lines, one for each in turn."""
+    """The videos with labels of lines `TestVideoFile{end+1}.gt_frame = [a:b, c:d];`, one for each in turn."""
     lines = re.findall(r"gt_frame\s*=\s*\[([^\]]*)\]", read_text(path))
     if len(lines) != len(videos):
         raise DataError(f"{path}: {len(lines)} gt_frame lines for {len(videos)} test videos; they must match")

@@ -18,7 +18,7 @@ MARKERS = avenue.MARKERS
 
 
 def read(root: Path) -> list[RawVideo]:
-    """Label i is frame number i's, and some are unused: videos start late and have gaps."""
+    """Label i belongs to frame number i; some are unused, since videos start late and have gaps."""
     training, tests = (list_videos(root / MARKERS[i], split) for i, split in enumerate(("train", "test")))
     return training + [_with_truth(video, root) for video in tests]
 
