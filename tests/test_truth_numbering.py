@@ -10,8 +10,7 @@ from tests.test_layouts import labels, mask, pick, write_avenue_labels
 from pixelplay.errors import DataError
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.numbering import counting_remarks
-from pixelplay.videos.truth_files import TrackFile
+from pixelplay.videos.truth_files import TrackFile, counting_remarks
 
 SIZE = (WIDTH, HEIGHT)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -26,11 +26,10 @@ class ImageFolder:
     folder: Path
     names: tuple[str, ...]  # of each frame's file
     numbers: tuple[int, ...]
-    ignored: tuple[Remark, ...] = field(default=())  # what is no image
     # Of each frame, where its page is described in its TIFF; 0: the file has one page. Empty: all have.
     pages: tuple[int, ...] = ()
     levels: ValueRange | None = None  # of values that are not 8-bit; None: such images are not read
-    numbering: tuple[Remark, ...] = field(default=())  # why frames are numbered by position
+    notes: tuple[Remark, ...] = ()  # files that are no images; why frames are numbered by position
 
     @classmethod
     def scan(cls, folder: Path) -> "ImageFolder":
@@ -50,8 +49,9 @@ class ImageFolder:
         pages = [(name, page) for name in numbered.names for page in _pages(folder / name)]
         if len(pages) > len(names):
             return cls._paged(folder, pages, len(names), ignored)
-        remarks = ((folder.name, "no group of digits in the names increases from frame to frame", BY_POSITION),)
-        return cls(folder, *numbered[:2], ignored, numbering=remarks if numbered.by_position else ())
+        remark = (folder.name, "no group of digits in the names increases from frame to frame", BY_POSITION)
+        notes = (*ignored, remark) if numbered.by_position else ignored
+        return cls(folder, numbered.names, numbered.numbers, notes=notes)
 
     @classmethod
     def of_pages(cls, path: Path) -> "ImageFolder | None":
@@ -69,7 +69,7 @@ class ImageFolder:
         names, at = zip(*pages, strict=True)
         several = f"{len(pages)} pages in {files} file{'s' if files > 1 else ''}"
         remark = (names[0] if files == 1 else folder.name, several, f"every page is a frame, {BY_POSITION}")
-        return cls(folder, names, tuple(range(len(names))), ignored, at, numbering=(remark,))
+        return cls(folder, names, tuple(range(len(names))), at, notes=(*ignored, remark))
 
     def expected_frames(self) -> int:
         return len(self.names)
@@ -81,7 +81,7 @@ class ImageFolder:
         return [self.folder / name for name in dict.fromkeys(self.names)]
 
     def remarks(self, decoded: int) -> list[Remark]:
-        return [*self.ignored, *self.numbering]
+        return list(self.notes)
 
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         for at in range(start, len(self.names)):

@@ -1,6 +1,6 @@
 """The index of a run: its videos, which of them are held out, and keys of the data. Written by `prepare`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -46,8 +46,11 @@ class Index:
     def load(cls, path: Path) -> "Index":
         value = read_json(path, made_by="prepare")
         try:
+            for video in [*value["train"], *value["test"], *value["pseudo"]]:
+                if set(video) != {one.name for one in fields(Video)}:
+                    raise ValueError("its videos have other fields")
             return TypeAdapter(Index).validate_python(value)
-        except (ValidationError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             problem = explained(error) if isinstance(error, ValidationError) else repr(error)
             raise damaged(path, "prepare", f"or written by another version of this project: {problem}") from None
 

@@ -61,7 +61,7 @@ class MaskFiles:
 
     kind: Literal["images", "npy", "avenue_mat"]
     path: str  # a folder of images (frame number in the name; no file: empty mask), a .npy [N, H, W] or a .mat
-    files: dict[int, str] | None = None  # images: frame number -> file name
+    files: dict[int, str] = field(default_factory=dict)  # images: frame number -> file name
     first: int = 0  # npy, avenue_mat: frame number of the first mask
     remarks: list[Remark] = field(default_factory=list, compare=False, repr=False)  # `read` adds to them
 
@@ -71,7 +71,7 @@ class MaskFiles:
 
     def _mask(self, number: int, size: tuple[int, int]) -> np.ndarray:
         if self.kind == "images":
-            mask = self.image(number) if number in (self.files or {}) else np.zeros(size[::-1], bool)
+            mask = self.image(number) if number in self.files else np.zeros(size[::-1], bool)
         else:
             stack = load_npy(Path(self.path)) if self.kind == "npy" else load_avenue_masks(Path(self.path))
             at = number - self.first
@@ -86,7 +86,7 @@ class MaskFiles:
 
     def image(self, number: int) -> np.ndarray:
         """The image of the frame with this number, which must be among `files`, bool (H, W); raises DataError."""
-        name = (self.files or {})[number]
+        name = self.files[number]
         mask, remark = read_mask_image(Path(self.path) / name)
         if remark is not None and (name, *remark) not in self.remarks:
             self.remarks.append((name, *remark))

@@ -1,6 +1,6 @@
 """A video as detectors see it: frames in order with their original numbers, backed by cached arrays."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,12 +51,6 @@ class Video:
             )
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         return array[self.start : self.start + len(self)]
-
-    def has_frames(self, formats: Iterable[FrameFormat]) -> bool:
-        """Whether a whole video (no block) has intact decoded and restored arrays of all its frames in all formats."""
-        folders = [folder for folder in (self.folder, self.restored) if folder]
-        paths = [(folder / f"{format_name(f)}.npy", f) for folder in folders for f in formats]
-        return all(frames_in(path, f) == len(self) for path, f in paths)
 
     def full_size(self) -> Iterator[np.ndarray]:
         """Restored frames in their original size as a stream: T arrays, uint8 (H, W, 3) RGB."""

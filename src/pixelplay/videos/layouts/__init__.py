@@ -57,11 +57,11 @@ def find_root(config: DatasetConfig) -> Path:
     missing = "no such folder" if not any(root.exists() for root in roots) else "no data set of this layout in"
     get = ""
     if hasattr(layout, "DOWNLOAD") and config.candidates:
-        get = f"  with internet access:  {layout.DOWNLOAD}\n"
-        get += f"  then:                  dataset.root={config.candidates[-1]}\n"
+        get = f"  where there is internet:  {layout.DOWNLOAD}\n"
+        get += f"  then:                     dataset.root={config.candidates[-1]}\n"
     raise DataError(
         f"data set {config.name!r} not found: {missing}: {tried}\n{get}"
-        f"  if you have it:        dataset.root=FOLDER; expected layout:\n{layout.EXPECTED}"
+        f"  where it is already:      dataset.root=FOLDER; expected layout:\n{layout.EXPECTED}"
     )
 
 

@@ -11,8 +11,7 @@ from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
 from pixelplay.videos.mask_files import MaskFiles
-from pixelplay.videos.numbering import outside_frames
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, read_rows, whole_number
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, outside_frames, read_rows, whole_number
 
 EXPECTED = """  train/<video>/<frame>.jpg    or train/<video>.mp4: normal (.jpg .png .tif .bmp; .avi .mp4 .mkv .mov)
   test/<video>/<frame>.jpg     or test/<video>.mp4: to be scored

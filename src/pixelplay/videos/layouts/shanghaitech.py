@@ -10,8 +10,7 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
 from pixelplay.videos.mask_files import MaskFiles, load_npy
-from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, counting_remarks, first_frame, is_complete
 
 EXPECTED = """  training/videos/SS_NNN.avi           normal (or training/frames/SS_NNN/FFF.jpg)
   testing/frames/SS_NNNN/FFF.jpg       to be scored, numbered from 0 (or from 1, where no frame is missing)
