@@ -25,11 +25,12 @@ from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseE
 from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
-from pixelplay.videos.denoise import GRAY_SHARE
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.mask_files import MaskFiles
+from pixelplay.videos.noise import GRAY_SHARE
 from pixelplay.videos.npy_writer import NpyWriter
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile
 from pixelplay.videos.video import Video
 
 SPLIT = "pseudo"
@@ -68,7 +69,7 @@ class Clip:
             SPLIT,
             ImageFolder.scan(self.folder / "frames"),
             LabelFile(self.folder / "clip.json", partial(_labels, self)),
-            PixelMasks("images", str(self.folder / "masks"), masks),
+            MaskFiles("images", str(self.folder / "masks"), masks),
         )
 
 
