@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi, sin, sqrt
 
-from pixelplay.synthetic.sample.figures import DARK, Colour, Part, Point, disc, shade
 from pixelplay.synthetic.sample.props import duffel, pushchair
+from pixelplay.synthetic.sample.sprites import DARK, Colour, Part, Point, disc, shade
 
 # Proportions of a grown person of 1.72 m, in metres.
 PERSON_HEIGHT = 1.72
@@ -71,12 +71,14 @@ def person(look: Look, gait: Gait, phase: float, facing: float, raised: float = 
         _shoe(place([feet[0][-1]], spread)[0], facing, k),
     ]
     parts += _torso(look, place, lean, breadth * k)
-    parts.append(Part(place([(lean, SHOULDER + 0.05), (lean * 1.2, HEAD)]), 0.11 * k, shade(look.skin, 0.85)))
-    parts.append(disc(*place([(lean * 1.3 - 0.03, HEAD + 0.03)])[0], 0.235 * k, look.hair))
-    parts.append(disc(*place([(lean * 1.3 + 0.035, HEAD - 0.02)])[0], 0.185 * k, look.skin))
-    parts.append(Part(place(arms[0], 0.8 * breadth * side), 0.1 * k, shade(look.top, 0.88)))
-    parts.append(disc(*place([arms[0][-1]], 0.8 * breadth * side)[0], 0.1 * k, look.skin))
-    return [*parts, *_carried(look, facing, phase)]
+    parts += [
+        Part(place([(lean, SHOULDER + 0.05), (lean * 1.2, HEAD)]), 0.11 * k, shade(look.skin, 0.85)),
+        disc(*place([(lean * 1.3 - 0.03, HEAD + 0.03)])[0], 0.235 * k, look.hair),
+        disc(*place([(lean * 1.3 + 0.035, HEAD - 0.02)])[0], 0.185 * k, look.skin),
+        Part(place(arms[0], 0.8 * breadth * side), 0.1 * k, shade(look.top, 0.88)),
+        disc(*place([arms[0][-1]], 0.8 * breadth * side)[0], 0.1 * k, look.skin),
+    ]
+    return parts + _carried(look, facing, phase)
 
 
 def cyclist(rider: Look, turn: float, f: float) -> list[Part]:
@@ -110,24 +112,12 @@ def _torso(look: Look, place: Callable[..., list[Point]], lean: float, breadth: 
         Part(place([(0, HIP + 0.02), (lean, SHOULDER - 0.1)]), breadth, look.top),
         Part(place([(-0.05, HIP + 0.1), (lean - 0.05, SHOULDER - 0.12)]), 0.35 * breadth, shade(look.top, 0.82)),
     ]
-    if look.coat:
-        (left, low), (right, _) = place([(-0.02, 0.5), (0.02, 0.5)])
-        (_, high), half = place([(0, HIP + 0.15)])[0], 0.62 * breadth
-        middle = (left + right) / 2
-        parts.insert(
-            0,
-            Part(
-                [
-                    (middle - half, low),
-                    (middle + half, low),
-                    (middle + 0.5 * breadth, high),
-                    (middle - 0.5 * breadth, high),
-                ],
-                0,
-                shade(look.top, 0.9),
-            ),
-        )
-    return parts
+    if not look.coat:
+        return parts
+    (left, low), (right, _), (_, high) = place([(-0.02, 0.5), (0.02, 0.5), (0, HIP + 0.15)])
+    middle, hem, top = (left + right) / 2, 0.62 * breadth, 0.5 * breadth
+    coat = [(middle - hem, low), (middle + hem, low), (middle + top, high), (middle - top, high)]
+    return [Part(coat, 0, shade(look.top, 0.9)), *parts]
 
 
 def _leg(gait: Gait, phase: float) -> list[Point]:
@@ -166,8 +156,5 @@ def _carried(look: Look, facing: float, phase: float) -> list[Part]:
             box = [(-0.75 * f, 0.08), (-0.45 * f, 0.08), (-0.42 * f, 0.66), (-0.72 * f, 0.66)]
             return [Part([(-0.5 * f, 0.6), (-0.2 * f, 0.9)], 0.03, DARK), Part(box, 0, shade(look.legs, 1.25))]
         case "duffel":
-            return [
-                Part([(u + 0.1 * f, v + 0.5 + sway) for u, v in part.points], part.width, part.colour)
-                for part in duffel()
-            ]
+            return [Part([(u + 0.1 * f, v + 0.5 + sway) for u, v in points], *rest) for points, *rest in duffel()]
     return []

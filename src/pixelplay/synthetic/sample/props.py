@@ -2,7 +2,7 @@
 
 from math import cos, sin
 
-from pixelplay.synthetic.sample.figures import DARK, Colour, Part, Point, disc, shade
+from pixelplay.synthetic.sample.sprites import DARK, Colour, Part, Point, disc, shade
 
 
 def pushchair(f: float, colour: Colour) -> list[Part]:
@@ -26,8 +26,8 @@ def duffel() -> list[Part]:
     ]
 
 
-def cart(f: float, colour: Colour, turn: float) -> list[Part]:
-    """A small utility cart with a cab and a load bed, 2.5 m long; arguments as for `cyclist`."""
+def cart(colour: Colour, turn: float, f: float) -> list[Part]:
+    """A small utility cart with a cab and a load bed, 2.5 m long; `turn` and `f` as for `cyclist`."""
 
     def mirror(points: list[Point]) -> list[Point]:
         return [(f * u, v) for u, v in points]
