@@ -1,4 +1,4 @@
-"""The second half of `prepare`: corrupted test frames found, put right, listed and shown."""
+"""The second half of `prepare`: corrupted test frames are found, corrected, listed and shown."""
 
 import logging
 from collections.abc import Sequence
@@ -28,12 +28,13 @@ log = logging.getLogger(__name__)
 COLUMNS = {  # of restoration.csv
     "video": str,
     "frame": int,
+    "seconds": str,  # only where some video has timestamps; empty for the others
     "flip_probability": float,
     "noise_level": float,
     "flipped": int,
     "denoised": str,
 }
-DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
+DOUBTFUL = 8  # frames in the picture of the most doubtful ones
 
 
 def inputs(config: Config) -> str:
@@ -62,25 +63,28 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
 
 
 def write_found(config: Config, path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
-    """Write a row per frame of all the videos, as `Restoration.table` has them; returns the table."""
+    """Write a row per frame of all the videos, see `Restoration.table`; returns the table."""
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
-    table["noise_level"] = table["noise_level"].astype(float).round(2)
+    table = table[[name for name in COLUMNS if name in table]]  # some videos may have no seconds
+    table = table.assign(noise_level=table["noise_level"].astype(float).round(2))
     write_text(path, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
     return table
 
 
 def read_restoration(path: Path) -> pd.DataFrame:
     """What `write_found` wrote: a row per frame; raises MissingArtifactError or DamagedArtifactError."""
-    table = read_csv(path, COLUMNS, made_by="prepare")
+    head = path.read_bytes().partition(b"\n")[0] if path.is_file() else b""
+    columns = {name: kind for name, kind in COLUMNS.items() if name != "seconds" or b"seconds" in head}
+    table = read_csv(path, columns, made_by="prepare")
     if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
-        raise damaged(path, "prepare", "a frame more than once, or neither flipped (1) nor upright (0)")
+        raise damaged(path, "prepare", "a frame twice, or neither flipped (1) nor upright (0)")
     return table
 
 
 def restore_videos(
     config: Config, index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
 ) -> "list[Restoration]":
-    """What is found in each of the videos and done about it, judged by what the footage to fit on looks like."""
+    """Every video restored; what is upright is learnt from the footage that detectors are fitted on."""
     from pixelplay.restoration.background import backgrounds
     from pixelplay.restoration.restore import restore
 
@@ -107,7 +111,7 @@ def _flip_network(config: Config, index: Index) -> "FlipNetwork":
         code_version("pixelplay.restoration.flip_training"),
     )
     if not is_current(folder / "trained.json", key):
-        log.info("prepare: training the network that tells flipped frames")
+        log.info("prepare: training the network that finds flipped frames")
         outputs = [folder / "flip_network.json", folder / "flip_network.safetensors"]
         with recorded(folder / "trained.json", key, outputs):
             train(index.fit, index.held.validation, config.restore, folder, config.seed)
@@ -120,19 +124,19 @@ def _show_doubtful(
     """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
     from pixelplay.drawing.panels import View, in_shape_of, write_panels
 
-    doubts = [
+    probabilities = [
         (abs(float(p) - config.restore.threshold), i, t)
         for i, one in enumerate(results)
         for t, p in enumerate(one.probability)
     ]
     largest = max(formats, key=lambda f: f.height * f.width)
     rows = []
-    for _, i, t in sorted(doubts)[:DOUBTFUL]:
+    for _, i, t in sorted(probabilities)[:DOUBTFUL]:
         one = results[i]
         done = [name for name, was in (("turned", one.flipped[t]), ("denoised", one.denoised[t])) if was]
         about = f"{one.before.id}, frame {one.before.numbers[t]}: P(flipped) {one.probability[t]:.3f}"
         before, after = (in_shape_of(video.size, video.frames(largest)[t]) for video in (one.before, one.after))
-        rows.append([View(before, about), View(after, " and ".join(done) or "left as it is")])
+        rows.append([View(before, about), View(after, " and ".join(done) or "unchanged")])
     write_panels(path, rows, "The most doubtful test frames: as decoded, and as the detectors see them")
 
 
