@@ -1,4 +1,4 @@
-"""How corrupted the test footage is, from what restoration found in it: as much is done to pseudo-anomalies."""
+"""How corrupted the test footage is, as restoration found: pseudo-anomalies are corrupted alike."""
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,9 @@ from pixelplay.config import CorruptionConfig
 def estimate_corruption(found: pd.DataFrame, above: float) -> CorruptionConfig:
     """Shares of flipped, heavily and lightly noisy frames, and the two levels of the noise, in grey levels of 255.
 
-    `found`: a row per test frame with the columns flipped (0 or 1) and noise_level; a frame is noisy whose level is
-    greater than `above`. A flipped frame counts as flipped alone, and frames that are missing are not counted: the
-    numbers of frames do not tell them from frames that were never taken. Raises ValueError for a table without a row.
+    `found`: a row per test frame with the columns flipped (0 or 1) and noise_level; above a level of `above` a frame is
+    noisy. Flipped frames count as flipped only. Missing frames are not counted: numbers don't tell them from frames
+    that were never taken. Raises ValueError for an empty table.
     """
     if found.empty:
         raise ValueError("there is no test frame to estimate the corruption from")
@@ -29,10 +29,10 @@ def estimate_corruption(found: pd.DataFrame, above: float) -> CorruptionConfig:
 
 
 def two_levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values, float (N,), in two groups, low and high, with the least sum of squared distances to their means.
+    """Values, float (N,), in a low and a high group, with the least sum of squared distances to their means.
 
-    Exact, since groups of numbers on a line lie side by side (Fisher, On Grouping for Maximum Homogeneity, JASA 1958).
-    Of one value, or of equal ones, all are high.
+    Exact, since optimal groups on a line are contiguous (Fisher, On Grouping for Maximum Homogeneity, JASA 1958). If
+    there is only one value, all are high.
     """
     ordered = np.sort(values)
     if len(ordered) < 2 or ordered[0] == ordered[-1]:

@@ -1,6 +1,6 @@
-"""What stands still in a piece of full-size footage, and what moves in it: by the difference from the median frame.
+"""What moves in a piece of full-size footage: masks of what differs from the median frame.
 
-Finer than `pixelplay.objects.motion`, which gives boxes in a small working size: things are cut out along these masks.
+Finer than the boxes of `pixelplay.objects.motion` in its small working size: things are cut out along these masks.
 """
 
 from collections import deque
@@ -13,19 +13,16 @@ from pixelplay.config import MovingConfig
 
 BLUR = 1.0  # pixels, sigma: against the sensor's noise
 MAD = 0.6745  # median absolute deviation of a standard normal variable
-STEP = 3  # pixels between those that the noise is estimated of, since neighbours are alike after blurring
-LAG = 5  # frames between two that are compared for change: a slow walker has moved by then
+STEP = 3  # every third pixel is used to estimate the noise, since blurred neighbours are alike
+LAG = 5  # frames between two that are compared for change: even a slow walker has moved
 
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """A connected region that moves in one frame: left, top, width and height in pixels, and how many move."""
+    """A connected region that moves in one frame."""
 
-    x: int
-    y: int
-    width: int
-    height: int
-    area: int
+    xyxy: tuple[int, int, int, int]  # pixels, x2 and y2 exclusive
+    area: int  # pixels that move
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +56,15 @@ class Scene:
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
         _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
         large = stats[:, cv2.CC_STAT_AREA] >= self.config.min_area * mask.size
-        large[0] = False  # what does not move
+        large[0] = False  # the background
         numbers = np.where(large, np.cumsum(large), 0).astype(np.int32)
-        return numbers[labels], [Blob(*map(int, row)) for row in stats[large]]
+        rows = stats[large].tolist()  # left, top, width, height, area
+        return numbers[labels], [Blob((x, y, x + width, y + height), area) for x, y, width, height, area in rows]
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What goes on in a piece of footage of S frames."""
+    """Where and when something moves in a piece of footage of S frames."""
 
     scene: Scene
     blobs: list[list[Blob]]  # of each frame
@@ -75,7 +73,7 @@ class Survey:
 
     @classmethod
     def of(cls, frames: np.ndarray, config: MovingConfig) -> "Survey":
-        """`frames`: uint8 (S, H, W, 3), memory-mapped for instance; each is looked at once."""
+        """`frames`: uint8 (S, H, W, 3), memory-mapped for instance; each is read once."""
         scene = Scene.of(frames, config)
         blobs, activity = [], []
         used = np.zeros(frames.shape[1:3], np.float32)
@@ -91,12 +89,12 @@ class Survey:
 
 
 def blurred(frame: np.ndarray) -> np.ndarray:
-    """A frame without the finest of its noise, as scenes compare it."""
+    """A frame without its finest noise, as it is compared with a scene."""
     return cv2.GaussianBlur(frame, (0, 0), BLUR)
 
 
 def difference(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of two frames, uint8 (H, W, 3) or (H, W), the absolute difference, of the channels' the largest: uint8 (H, W)."""
+    """The absolute difference of two frames, uint8 (H, W, 3) or (H, W), largest over the channels: uint8 (H, W)."""
     absolute = cv2.absdiff(frame, other)
     if absolute.ndim == 2:
         return absolute

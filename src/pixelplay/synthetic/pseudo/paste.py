@@ -1,11 +1,11 @@
-"""Things pasted into frames, and the foreign patch: a piece of the scene that is a negative, turned, and irregular."""
+"""Pasting into frames, and the foreign patch: an irregular, rotated negative of a piece of the scene."""
 
 import cv2
 import numpy as np
 
 DRAWS = 32  # pieces of the footage, of which the one with the most texture becomes the patch
 FLAT = 8.0  # grey levels of contrast below which a piece has no texture
-CONTRAST = 48.0  # grey levels, standard deviation of a patch: it is to stand out from any ground
+CONTRAST = 48.0  # grey levels, standard deviation of a patch: it stands out from any ground
 WAVES = 4  # that make its outline irregular
 EDGE = 2.0  # pixels over which it fades out
 
@@ -13,10 +13,9 @@ EDGE = 2.0  # pixels over which it fades out
 def paste(
     frame: np.ndarray, pixels: np.ndarray, alpha: np.ndarray, corner: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A copy of `frame`, uint8 (H, W, 3), with `pixels`, uint8 (h, w, 3), laid on it, and where: bool (H, W).
+    """A copy of `frame`, uint8 (H, W, 3), with `pixels`, uint8 (h, w, 3), on top, and the mask of changes, bool (H, W).
 
-    `alpha`: float32 (h, w), opacity. `corner`: left and top in the frame; what lies outside it is cut off. No pixel
-    outside the mask is changed.
+    `alpha`: float32 (h, w), opacity. `corner`: left and top in the frame; what lies outside the frame is cut off.
     """
     height, width = frame.shape[:2]
     left, top = corner
@@ -32,10 +31,10 @@ def paste(
 
 
 def foreign_patch(frames: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Texture, uint8 (side, side, 3), that is nowhere in the footage, uint8 (S, H, W, 3), and yet made of it.
+    """Texture, uint8 (side, side, 3), that is made of the footage, uint8 (S, H, W, 3), but not found in it.
 
-    The piece with the most texture of some at random places and times: its negative, turned by 90 or 270 degrees, in
-    strong contrast. Where the footage has no texture at all, smooth noise.
+    Of pieces at random places and times the one with the most texture: its negative, rotated by 90 or 270 degrees, in
+    strong contrast. Smooth noise where the footage has no texture.
     """
     height, width = frames.shape[1:3]
     pieces = []
@@ -53,18 +52,18 @@ def foreign_patch(frames: np.ndarray, side: int, rng: np.random.Generator) -> np
 
 def _texture(piece: np.ndarray) -> float:
     """Mean difference of neighbours, grey levels."""
-    if len(piece) < 2:  # a piece of frames that are one pixel wide has no neighbours
+    if len(piece) < 2:  # of frames that are one pixel wide
         return 0.0
     return float(np.abs(np.diff(piece, axis=0)).mean() + np.abs(np.diff(piece, axis=1)).mean())
 
 
 def irregular_shape(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Opacity, float32 (side, side) in [0, 1], of a round thing with a wavy outline and a soft edge."""
+    """Opacity, float32 (side, side) in [0, 1], of a round patch with a wavy outline and a soft edge."""
     middle = (side - 1) / 2
     y, x = np.mgrid[:side, :side] - middle
     angle, radius = np.arctan2(y, x), np.hypot(x, y)
     outline = np.ones_like(radius)
     for wave in range(2, 2 + WAVES):
         outline += rng.uniform(-0.12, 0.12) * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
-    outline *= (side / 2) / (1 + 0.12 * WAVES)  # so that the largest one fits
+    outline *= (side / 2) / (1 + 0.12 * WAVES)  # the largest one fits
     return np.clip((outline - radius) / EDGE, 0, 1).astype(np.float32)

@@ -19,12 +19,13 @@ def paint_scenery(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     """The empty plaza, (H, W, 3) uint8, blue-green-red; the textures depend on `rng` alone."""
     x, z = camera.ground()
     picture = _paving(x, z, PAVING, slab=1.0, rng=rng)
-    _replace(picture, z > LAWN[1], _paving(x, z, FAR_PAVING, slab=1.5, rng=rng))
-    _replace(picture, (z > LAWN[0]) & (z < LAWN[1]), _grass(z, rng))
-    on_path = (z > LAWN[0]) & (x > PATH[0]) & (x < PATH[1])
-    _replace(picture, on_path, _paving(x, z, BRICK, slab=0.5, rng=rng))
-    on_kerb = (z > NEAR_KERB[0]) & (z < NEAR_KERB[1]) | (np.abs(z - LAWN[0]) < 0.12) & ~on_path
-    _replace(picture, on_kerb, np.full_like(picture, KERB))
+    far = z > LAWN[1]
+    picture[far] = _paving(x, z, FAR_PAVING, slab=1.5, rng=rng)[far]
+    lawn = (z > LAWN[0]) & (z < LAWN[1])
+    picture[lawn] = _grass(z, rng)[lawn]
+    path = (z > LAWN[0]) & (x > PATH[0]) & (x < PATH[1])
+    picture[path] = _paving(x, z, BRICK, slab=0.5, rng=rng)[path]
+    picture[(z > NEAR_KERB[0]) & (z < NEAR_KERB[1]) | (np.abs(z - LAWN[0]) < 0.12) & ~path] = KERB
     picture *= 1 + 0.05 * _clouds(picture.shape[:2], camera.height // 8, rng)[..., None]
     sharp = np.clip(picture, 0, 255).astype(np.uint8)
     _facades(sharp, camera, rng)
@@ -40,10 +41,6 @@ def furniture() -> list[Sprite]:
     lamps = [Sprite(x, z, _lamp()) for x, z in ((-4.6, 9.1), (4.9, 12.2), (-8.8, 18.3), (8.6, 18.3))]
     planters = [Sprite(x, 12.2, _planter()) for x in (0.4, 4.4)]
     return [*bollards, *lamps, *planters, Sprite(-7.2, 15.4, _tree()), Sprite(9.6, 16.0, _tree())]
-
-
-def _replace(picture: np.ndarray, where: np.ndarray, texture: np.ndarray) -> None:
-    picture[where] = texture[where]
 
 
 def _paving(x: np.ndarray, z: np.ndarray, colour: tuple, slab: float, rng: np.random.Generator) -> np.ndarray:
