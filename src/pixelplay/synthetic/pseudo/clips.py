@@ -67,7 +67,7 @@ class Clip(Planted):
 
     @property
     def id(self) -> str:
-        return clip_id(self.kind, self.seed)
+        return self.folder.name
 
     def raw(self) -> RawVideo:
         """The clip as the frame cache takes it; its frames are numbered from 0."""
@@ -83,10 +83,6 @@ class Clip(Planted):
         numbers = np.arange(len(self.shown))
         anomalous = (numbers >= self.first) & (numbers < self.stop)
         return FrameLabels(self.folder / "clip.json", numbers, anomalous.astype(np.uint8))
-
-
-def clip_id(kind: str, seed: int) -> str:
-    return f"{kind}-{seed}"
 
 
 def render_clips(
@@ -105,21 +101,14 @@ def render_clips(
     or not at all. `advance(n)` is called after n clips.
     """
 
-    def make(place: Path, kind: str, seed: int) -> None:
-        shutil.rmtree(place, ignore_errors=True)
-        with atomic_folder(place) as unfinished:
-            pieces = _pieces(heldout, training, config, kind, seed, unfinished / "piece.npy")
-            planted = _render(pieces, kind, seed, unfinished, config, corruption)
-            write_json(unfinished / "clip.json", planted.model_dump(mode="json"))
-            (unfinished / "piece.npy").unlink(missing_ok=True)
-
     def one(job: tuple[str, int]) -> Clip:
         kind, seed = job
-        place = folder / clip_id(kind, seed)
+        place = folder / f"{kind}-{seed}"
         if not _is_there(place):
             with turn(place, f"clip {place.name}"):
                 if not _is_there(place):  # another run may have rendered it
-                    make(place, kind, seed)
+                    shutil.rmtree(place, ignore_errors=True)
+                    _render(place, kind, seed, heldout, training, config, corruption)
         advance(1)
         return Clip(kind=kind, seed=seed, folder=place, **dict(_read(place)))
 
@@ -141,37 +130,47 @@ def _read(place: Path) -> Planted:
 
 
 def _render(
-    pieces: Iterator[tuple[Video, Piece, Length]],
+    place: Path,
     kind: str,
     seed: int,
-    folder: Path,
+    heldout: Sequence[Video],
+    training: Sequence[Video],
     config: PseudoConfig,
     corruption: CorruptionConfig,
-) -> Planted:
-    """Write the frames and masks of a clip, made of the first piece in which something can be planted."""
-    event_rng, corruption_rng = _generators(kind, seed)[1:]
-    reason = f"no held-out video has the {needed(SHORTEST, kind, config)} frames that it takes"
-    for block, piece, length in pieces:
-        try:
-            event = KINDS[kind](piece, length, config, event_rng)
-        except NoUseError as error:
-            where = f"{block.id}, frames {block.numbers[0]} to {block.numbers[-1]}"
-            reason = f"{error} ({where}, the last of {TRIES} pieces of held-out footage that were tried)"
-            continue
-        kinds = draw_kinds(length.frames, corruption, corruption_rng).tolist()
-        _write(folder, piece, event, kinds, corruption, corruption_rng)
-        shown = block.numbers[event.shown].tolist()
-        return Planted(
-            left_out=None, source=block.id, shown=shown, first=event.first, stop=event.stop, corruption=kinds
-        )
-    return Planted(left_out=reason, source="", shown=(), first=0, stop=0, corruption=())
+) -> None:
+    """Write a clip, made of the first piece in which something can be planted, or the reason why there is none."""
+    rng = np.random.default_rng([seed, get_args(PseudoKind).index(kind)])
+    place_rng, event_rng, corruption_rng = rng.spawn(3)
+    planted: dict[str, Any] = {"source": "", "shown": (), "first": 0, "stop": 0, "corruption": ()}
+    reason: str | None = f"no held-out video has the {needed(SHORTEST, kind, config)} frames that it takes"
+    with atomic_folder(place) as folder:
+        path = folder / "piece.npy"
+        for block, piece, length in _pieces(heldout, training, config, kind, place_rng, path):
+            try:
+                event = KINDS[kind](piece, length, config, event_rng)
+            except NoUseError as error:
+                where = f"{block.id}, frames {block.numbers[0]} to {block.numbers[-1]}"
+                reason = f"{error} ({where}, the last of {TRIES} pieces of held-out footage that were tried)"
+                continue
+            kinds = draw_kinds(length.frames, corruption, corruption_rng).tolist()
+            _write(folder, piece, event, kinds, corruption, corruption_rng)
+            shown = block.numbers[event.shown].tolist()
+            planted = dict(source=block.id, shown=shown, first=event.first, stop=event.stop, corruption=kinds)
+            reason = None
+            break
+        path.unlink(missing_ok=True)
+        write_json(folder / "clip.json", Planted(left_out=reason, **planted).model_dump(mode="json"))
 
 
 def _pieces(
-    heldout: Sequence[Video], training: Sequence[Video], config: PseudoConfig, kind: str, seed: int, path: Path
+    heldout: Sequence[Video],
+    training: Sequence[Video],
+    config: PseudoConfig,
+    kind: str,
+    rng: np.random.Generator,
+    path: Path,
 ) -> Iterator[tuple[Video, Piece, Length]]:
     """Pieces of held-out footage at random places, and how long a clip each makes; each replaces the last at `path`."""
-    rng = _generators(kind, seed)[0]
     lengths = [length_in(len(video), kind, config) for video in heldout]
     longest = max((length.frames for length in lengths if length), default=0)
     usable = [(v, n) for v, n in zip(heldout, lengths, strict=True) if n and n.frames >= LONG * longest]
@@ -183,11 +182,6 @@ def _pieces(
         block = video.block(start, start + count)
         frames = _decoded(block, path)
         yield block, Piece(frames, Survey.of(frames, config.moving), partial(_usual, training, block, config)), length
-
-
-def _generators(kind: str, seed: int) -> list[np.random.Generator]:
-    """For where a clip is taken from, for what happens in it, and for its corruption."""
-    return np.random.default_rng([seed, get_args(PseudoKind).index(kind)]).spawn(3)
 
 
 def _decoded(video: Video, path: Path) -> np.ndarray:

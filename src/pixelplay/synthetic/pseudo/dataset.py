@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, CorruptionConfig, FrameFormat
@@ -18,7 +19,6 @@ from pixelplay.run.artifacts import csv_text, read_csv, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.synthetic.pseudo.clips import Clip, render_clips
-from pixelplay.synthetic.pseudo.corruption_estimate import estimate_corruption
 from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.index import Index
@@ -96,6 +96,44 @@ def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
         return CLEAN
     found = restoring.read_restoration(files.restoration)
     return estimate_corruption(found, config.restore.denoise.above)
+
+
+def estimate_corruption(found: pd.DataFrame, above: float) -> CorruptionConfig:
+    """Shares of flipped, heavily and lightly noisy frames, and the two levels of the noise, in grey levels of 255.
+
+    `found`: a row per test frame with the columns flipped (0 or 1) and noise_level; above a level of `above` a frame is
+    noisy. Flipped frames count as flipped only. Missing frames are not counted: numbers don't tell them from frames
+    that were never taken. Raises ValueError for an empty table.
+    """
+    if found.empty:
+        raise ValueError("there is no test frame to estimate the corruption from")
+    flipped = found["flipped"].to_numpy() > 0
+    levels = found["noise_level"].to_numpy(dtype=np.float64)
+    light, heavy = two_levels(levels[(levels > above) & ~flipped])
+    return CorruptionConfig(
+        flip=round(float(flipped.mean()), 6),
+        heavy=round(len(heavy) / len(found), 6),
+        light=round(len(light) / len(found), 6),
+        missing=0.0,
+        heavy_sd=round(float(heavy.mean()), 2) if len(heavy) else 0.0,
+        light_sd=round(float(light.mean()), 2) if len(light) else 0.0,
+    )
+
+
+def two_levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values, float (N,), in a low and a high group, with the least sum of squared distances to their means.
+
+    Exact, since optimal groups on a line are contiguous (Fisher, On Grouping for Maximum Homogeneity, JASA 1958). If
+    there is only one value, all are high.
+    """
+    ordered = np.sort(values)
+    if len(ordered) < 2 or ordered[0] == ordered[-1]:
+        return ordered[:0], ordered
+    low = np.arange(1, len(ordered))  # size of the lower group
+    sums = np.cumsum(ordered)
+    between = sums[:-1] ** 2 / low + (sums[-1] - sums[:-1]) ** 2 / (len(ordered) - low)  # all that depends on the cut
+    cut = int(low[between.argmax()])
+    return ordered[:cut], ordered[cut:]
 
 
 def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:

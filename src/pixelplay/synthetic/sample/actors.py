@@ -7,9 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pixelplay.synthetic.sample.people import PERSON_HEIGHT, STAND, WALK, Gait, Look, person
+from pixelplay.synthetic.sample.figures import PERSON_HEIGHT, STAND, WALK, Gait, Look, bird, leaf, person
 from pixelplay.synthetic.sample.plaza import FRAME_RATE
-from pixelplay.synthetic.sample.props import bird, leaf
 from pixelplay.synthetic.sample.routes import Route, Step
 from pixelplay.synthetic.sample.sprites import Colour, Part, Sprite
 

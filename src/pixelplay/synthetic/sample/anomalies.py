@@ -8,9 +8,8 @@ import numpy as np
 
 from pixelplay.synthetic.sample.actors import Actor, Thing, Thrower, Vehicle, Walker, pick_look
 from pixelplay.synthetic.sample.crowd import Stage, lane_points
-from pixelplay.synthetic.sample.people import RUN, cyclist
+from pixelplay.synthetic.sample.figures import RUN, ball, cart, cyclist, duffel
 from pixelplay.synthetic.sample.plaza import FRAME_RATE, LAWN, MIDDLE_LANE, NEAR_LANE, PATH, Lane
-from pixelplay.synthetic.sample.props import ball, cart, duffel
 from pixelplay.synthetic.sample.routes import Route, frames_for, travel
 
 Points = list[tuple[float, float]]
