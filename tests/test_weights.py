@@ -88,20 +88,20 @@ def test_a_download_that_fails_leaves_nothing_and_has_the_command_that_gets_the_
     if problem in ("no such file", "no network"):
         with pytest.raises(WeightsError, match="YOLO weights not found"):
             check_weights("yolov5lu.pt", tmp_path / "weights", download=True)
-    assert message.startswith("weights.detector=yolov5lu.pt: YOLO weights not found (not in ")
+    assert message.startswith("weights.yolo=yolov5lu.pt: YOLO weights not found (not in ")
     fetch = f"curl -fL --create-dirs -o {tmp_path}/weights/yolov5lu.pt {weights.RELEASE}/yolov5lu.pt"
-    assert fetch in message and message.endswith("the same command; weights.detector=motion needs no weights")
+    assert fetch in message and message.endswith("the same command; weights.yolo=motion needs no weights")
     assert not list(tmp_path.rglob("*.pt*"))
 
 
 def test_without_the_hub_nothing_is_downloaded(unplugged: None, tmp_path: Path):
-    with pytest.raises(WeightsError, match=r"weights\.detector=yolov5lu\.pt.*weights\.source=hub does"):
+    with pytest.raises(WeightsError, match=r"weights\.yolo=yolov5lu\.pt.*weights\.source=hub does"):
         get_weights("yolov5lu.pt", tmp_path, download=False)
 
 
 @pytest.mark.parametrize("download", [False, True])
 def test_a_path_to_nothing_is_never_looked_for_elsewhere(unplugged: None, tmp_path: Path, download: bool):
-    with pytest.raises(WeightsError, match=r"weights\.detector=.*none/a\.pt.*no such file") as error:
+    with pytest.raises(WeightsError, match=r"weights\.yolo=.*none/a\.pt.*no such file") as error:
         get_weights(str(tmp_path / "none/a.pt"), tmp_path, download)
     assert "curl" not in str(error.value)  # nobody knows where that file comes from
 

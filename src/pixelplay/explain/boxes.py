@@ -18,7 +18,7 @@ from pixelplay.objects.boxes import Boxes, boxes_of
 from pixelplay.objects.tubes import is_selected
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, plain_name
-from pixelplay.stages import prepare
+from pixelplay.videos.index import load_index
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def run(config: Config) -> None:
     asking = registry.needing_boxes(config)
     if not asking:
         raise ConfigError(f"detector=[{','.join(config.detectors)}]: none of them asks for objects: nothing to show")
-    index = tables.with_objects(config, asking[0], prepare.load_index(config), asking)
+    index = tables.with_objects(config, asking[0], load_index(config), asking)
     videos = index.test if config.show.split == "test" else index.train
     video = videos[0] if config.show.video is None else video_called(config.show.video, videos)
     wanted = _positions(config, video)
@@ -39,7 +39,7 @@ def run(config: Config) -> None:
     write_sheet(sheet, [image for t, image in enumerate(_images(config, video)) if t in wanted])
     log.info(f"show_objects: {sheet}")
     if config.show.clip:
-        write_clip(sheet.with_suffix(".mp4"), _images(config, video), video.fps or config.show.rate)
+        write_clip(sheet.with_suffix(".mp4"), _images(config, video), video.fps or config.show.fps)
         log.info(f"show_objects: {sheet.with_suffix('.mp4')}")
 
 

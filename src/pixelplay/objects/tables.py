@@ -7,14 +7,16 @@ runs share it. `asking` is always the names of the run's detectors that need box
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pixelplay.config import Config, FrameFormat
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import motion, yolo
 from pixelplay.objects.boxes import is_saved
-from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights, not_found
-from pixelplay.run.digests import Digests
+from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
+from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.stage import digests_of, read_record
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -22,17 +24,17 @@ from pixelplay.videos.video import Video
 def methods(config: Config, asking: Collection[str]) -> tuple[str, ...]:
     """How the run finds objects: by `yolo`, `motion`, or both; () where no detector needs boxes.
 
-    Raises ConfigError where `objects.method` and `weights.detector` contradict each other.
+    Raises ConfigError where `objects.method` and `weights.yolo` contradict each other.
     """
     if not asking:
         return ()
-    without_weights = config.weights.detector == motion.MOTION
+    without_weights = config.weights.yolo == motion.MOTION
     method = config.objects.method
     if method == "auto":
         method = "motion" if without_weights else "yolo"
     if method != "motion" and without_weights:
         raise ConfigError(
-            f"objects.method={method} needs weights, and weights.detector=motion names none: set weights.detector to a "
+            f"objects.method={method} needs weights, and weights.yolo=motion names none: set weights.yolo to a "
             "YOLO name or file that ends in .pt, such as yolov5lu.pt, or set objects.method=motion"
         )
     return ("yolo", "motion") if method == "both" else (method,)
@@ -49,21 +51,29 @@ def require_weights(config: Config, asking: Collection[str]) -> None:
         check_weights(*_weights(config))
 
 
-def weights_missing(config: Config, asking: Collection[str]) -> bool:
-    """Whether detection needs weights that are not on disk; looks nowhere else."""
-    return "yolo" in methods(config, asking) and at_hand(*_weights(config)[:2]) is None
-
-
 def weights(config: Config) -> Path:
-    """The file that `weights.detector` names, downloaded if need be and allowed; else WeightsError."""
+    """The file that `weights.yolo` names, downloaded if need be and allowed; else WeightsError."""
     return get_weights(*_weights(config))
 
 
-def inputs(config: Config, name: str, asking: Collection[str]) -> str | None:
-    """Fingerprint of how the objects were found that detector `name` uses; None where it needs no boxes."""
-    if name not in asking:
+def settings(config: Config, asking: Collection[str]) -> dict[str, Any]:
+    """What decides which boxes are found, except for weights; the batch size only decides the speed."""
+    every = {
+        "motion": {"version": motion.VERSION, **config.objects.motion.model_dump()},
+        "yolo": {"version": yolo.VERSION, **config.objects.yolo.model_dump(exclude={"batch_size"})},
+    }
+    return {method: every[method] for method in methods(config, asking)}
+
+
+def weights_digest(config: Config, used: Collection[str]) -> str | None:
+    """SHA-256 of YOLO's weights where `yolo` is among the methods; once the file is gone, that of those used last."""
+    if "yolo" not in used:
         return None
-    return fingerprint([_method_key(config, method) for method in methods(config, asking)])
+    name, folder, _ = _weights(config)
+    if path := at_hand(name, folder):
+        return digests_of(config).of([path])[0]
+    record = read_record(RunFiles.of(config).record("detect"))
+    return record.contents if record else None
 
 
 def table(config: Config, video: Video, method: str) -> Path:
@@ -96,16 +106,12 @@ def with_objects(config: Config, name: str, index: Index, asking: Collection[str
 
 def _weights(config: Config) -> tuple[str, Path, bool]:
     """Name, folder of downloads, and whether downloading is allowed."""
-    return config.weights.detector, config.paths.cache / "weights", config.weights.source == "hub"
+    return config.weights.yolo, config.paths.cache / "weights", config.weights.source == "hub"
 
 
 def _method_key(config: Config, method: str) -> str:
-    """Of everything except the footage; the batch size only decides the speed."""
+    """Of everything except the footage."""
     if method == "motion":
         return fingerprint(motion.VERSION, config.objects.motion.model_dump())
-    name, folder, _ = _weights(config)
-    file = at_hand(name, folder)
-    if file is None:
-        raise not_found(name, folder)
     settings = config.objects.yolo.model_dump(exclude={"batch_size"})
-    return fingerprint(yolo.VERSION, settings, Digests(config.paths.cache / "digests").of([file]))
+    return fingerprint(yolo.VERSION, settings, weights_digest(config, (method,)))

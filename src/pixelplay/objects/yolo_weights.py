@@ -80,11 +80,11 @@ def not_found(name: str, folder: Path, reason: str = "") -> WeightsError:
     by_name = Path(name).name == name
     wanted = folder / name if by_name else Path(name)
     where = f"not in {folder}/{reason}" if by_name else "no such file"
-    found = f"weights.detector={name}: YOLO weights not found ({where})\n"
+    found = f"weights.yolo={name}: YOLO weights not found ({where})\n"
     if PUBLISHED.fullmatch(wanted.name):
         url = f"{RELEASE}/{wanted.name}"
         found += f"  where there is internet:  curl -fL --create-dirs -o {shlex.quote(str(wanted))} {url}\n"
         found += "  then:                     the same command"
     else:
-        found += "  name an existing file, weights.detector=FILE, or one that Ultralytics publishes, such as yolov8n.pt"
-    return WeightsError(found + "; weights.detector=motion needs no weights")
+        found += "  name an existing file, weights.yolo=FILE, or one that Ultralytics publishes, such as yolov8n.pt"
+    return WeightsError(found + "; weights.yolo=motion needs no weights")

@@ -61,7 +61,7 @@ class Length:
 def length_in(available: int, kind: str, config: PseudoConfig) -> Length | None:
     """The longest clip of a kind that can be made of so many frames; None where they are too few."""
     for frames in range(min(config.frames, available), LEAST - 1, -1):
-        length = Length(frames, min(max(1, round(config.share * frames)), frames // 2 - 1))
+        length = Length(frames, min(max(1, round(config.anomalous_share * frames)), frames // 2 - 1))
         if needed(length, kind, config) <= available:
             return length
     return None
@@ -69,7 +69,7 @@ def length_in(available: int, kind: str, config: PseudoConfig) -> Length | None:
 
 def needed(length: Length, kind: str, config: PseudoConfig) -> int:
     """Frames of footage that a clip of this length is made of."""
-    skipped = config.speed - 1 if kind == "speed_up" else 0  # for each anomalous frame
+    skipped = config.speed_factor - 1 if kind == "speed_up" else 0  # for each anomalous frame
     return length.frames + skipped * length.anomalous
 
 
@@ -112,8 +112,8 @@ def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.rando
     moved = []
     for thing in _things(piece, length, rng):
         tallest, widest = (max(cut.alpha.shape[axis] for cut in thing) for axis in (0, 1))
-        fits = config.enlarge * max(tallest / height, widest / width) < 1
-        sized = [cut.scaled(config.enlarge if fits else 1 / config.enlarge) for cut in thing]
+        fits = config.size_factor * max(tallest / height, widest / width) < 1
+        sized = [cut.scaled(config.size_factor if fits else 1 / config.size_factor) for cut in thing]
         corners, ends = _boxes(sized)
         (left, top), (right, bottom) = corners.min(axis=0).tolist(), ends.max(axis=0).tolist()
         moved.append([cut.moved(_inwards(left, right, width), _inwards(top, bottom, height)) for cut in sized])
@@ -196,8 +196,8 @@ def _reflected(place: float, room: int) -> int:
 
 
 def speed_up(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """For a while only every `speed`-th frame is shown."""
-    return _where_most_happens(piece, length, config.speed, _edge(length), rng)
+    """For a while only every `speed_factor`-th frame is shown."""
+    return _where_most_happens(piece, length, config.speed_factor, _edge(length), rng)
 
 
 def reversal(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
