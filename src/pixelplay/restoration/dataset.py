@@ -11,11 +11,13 @@ import pandas as pd
 
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import csv_text, damaged, read_csv, write_text
+from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.atomic import atomic, remove_files
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Task, digests_of
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import COLUMNS as COLUMNS
+from pixelplay.videos.restoration_table import read_restoration as read_restoration
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
@@ -24,15 +26,6 @@ if TYPE_CHECKING:  # importing them imports torch, which commands with nothing t
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {  # of restoration.csv
-    "video": str,
-    "frame": int,
-    "seconds": str,  # only where some video has timestamps; empty for the others
-    "flip_probability": float,
-    "noise_level": float,
-    "flipped": int,
-    "denoised": str,
-}
 VERSION = 1  # raised when the same settings give other restored frames
 DOUBTFUL = 8  # frames in the picture of the most doubtful ones
 
@@ -67,16 +60,6 @@ def write_found(config: Config, path: Path, results: "Sequence[Restoration]") ->
     table = table[[name for name in COLUMNS if name in table]]  # some videos may have no seconds
     table = table.assign(noise_level=table["noise_level"].astype(float).round(2))
     write_text(path, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
-    return table
-
-
-def read_restoration(path: Path) -> pd.DataFrame:
-    """What `write_found` wrote: a row per frame; raises MissingArtifactError or DamagedArtifactError."""
-    head = path.read_bytes().partition(b"\n")[0] if path.is_file() else b""
-    columns = {name: kind for name, kind in COLUMNS.items() if name != "seconds" or b"seconds" in head}
-    table = read_csv(path, columns, made_by="prepare")
-    if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
-        raise damaged(path, "prepare", "a frame twice, or neither flipped (1) nor upright (0)")
     return table
 
 
