@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,7 +20,7 @@ from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.run.atomic import atomic_folder
 from pixelplay.run.locks import turn
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
-from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
+from pixelplay.synthetic.pseudo.motion_mask import Survey, usual_motion
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.denoise import GRAY_SHARE
@@ -34,9 +33,6 @@ from pixelplay.videos.video import Video
 SPLIT = "pseudo"
 TRIES = 8  # pieces of the held-out footage that are tried before a clip is left out
 LONG = 0.5  # of the longest possible clip: shorter ones are not made
-EVERY = 5  # every fifth frame is searched for what is usual
-SMALL = 320  # pixels of width of these frames
-SAME = 0.9  # correlation of the backgrounds of two videos of the same scene, at least
 NAME = "{:05d}.png"
 SHORTEST = Length(LEAST, 1)
 
@@ -181,7 +177,8 @@ def _pieces(
         start = int(rng.integers(0, len(video) - count + 1))
         block = video.block(start, start + count)
         frames = _decoded(block, path)
-        yield block, Piece(frames, Survey.of(frames, config.moving), partial(_usual, training, block, config)), length
+        usual = partial(usual_motion, training, block, config)
+        yield block, Piece(frames, Survey.of(frames, config.moving), usual), length
 
 
 def _decoded(video: Video, path: Path) -> np.ndarray:
@@ -192,48 +189,6 @@ def _decoded(video: Video, path: Path) -> np.ndarray:
         for frame in video.full_size():
             writer.append(frame)
     return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def _usual(training: Sequence[Video], block: Video, config: PseudoConfig) -> np.ndarray:
-    """Share of the frames in which something moves at a place, float32 (H, W), in training footage of the same scene.
-
-    Of `config.context_frames` frames: those around the block in its own video, then those of videos listed next to it.
-    """
-    width, height = block.size
-    own = next((i for i, video in enumerate(training) if video.id == block.id), 0)
-    moved, count, left = np.zeros((height, width), np.float32), 0, config.context_frames
-    here: np.ndarray | None = None  # the background of the block's own video
-    for i in sorted(range(len(training)), key=lambda i: abs(i - own)):
-        if left <= 0:
-            break
-        middle = block.start + len(block) // 2 if i == own else left // 2
-        start = max(0, min(middle - left // 2, len(training[i]) - left))
-        part = training[i].block(start, min(start + left, len(training[i])))
-        left -= len(part)
-        frames = _small(part)
-        scene = Scene.of(frames, config.moving)
-        here = scene.background if here is None else here
-        if part.size == block.size and _same_scene(scene.background, here):
-            share = np.sum([scene.moving(frame) for frame in frames], axis=0, dtype=np.float32)
-            moved += cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
-            count += len(frames)
-    return moved / np.float32(max(count, 1))
-
-
-def _small(video: Video) -> np.ndarray:
-    """Evenly spaced frames of a video, small and grey: uint8 (n, h, w)."""
-    width, height = video.size
-    size = min(SMALL, width), max(1, round(height * min(SMALL, width) / width))
-    some = islice(video.full_size(), 0, None, EVERY)
-    gray = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in some)
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in gray])
-
-
-def _same_scene(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two backgrounds, uint8 (h, w), agree up to the light."""
-    if (one == other).all():
-        return True
-    return bool(one.std() and other.std() and np.corrcoef(one.ravel(), other.ravel())[0, 1] > SAME)
 
 
 def _write(

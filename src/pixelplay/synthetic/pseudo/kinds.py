@@ -73,9 +73,6 @@ def needed(length: Length, kind: str, config: PseudoConfig) -> int:
     return length.frames + skipped * length.anomalous
 
 
-# --- events in space ------------------------------------------------------------------------------------------------
-
-
 def foreign(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """A foreign patch drifts through the view; it is reflected at the frame's edges."""
     height, width = piece.frames.shape[1:3]
@@ -192,9 +189,6 @@ def _reflected(place: float, room: int) -> int:
     return round(min(phase, 2 * room - phase))
 
 
-# --- events in time -------------------------------------------------------------------------------------------------
-
-
 def speed_up(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """For a while only every `speed_factor`-th frame is shown."""
     return _where_most_happens(piece, length, config.speed_factor, _edge(length), rng)
@@ -231,9 +225,6 @@ def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, 
         return frame, piece.survey.scene.moving(frame)
 
     return Event(shown(first), first, first + length.anomalous, change)
-
-
-# --- when -----------------------------------------------------------------------------------------------------------
 
 
 def _at_any_time(length: Length, change: Change, rng: np.random.Generator) -> Event:

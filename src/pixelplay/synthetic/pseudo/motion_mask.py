@@ -4,17 +4,23 @@ Finer than the boxes of `pixelplay.objects.motion` in its small working size: th
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
 
-from pixelplay.config import MovingConfig
+from pixelplay.config import MovingConfig, PseudoConfig
 from pixelplay.videos.background import median_frame
+from pixelplay.videos.video import Video
 
 BLUR = 1.0  # pixels, sigma: against the sensor's noise
 MAD = 0.6745  # median absolute deviation of a standard normal variable
 STEP = 3  # every third pixel is used to estimate the noise, since blurred neighbours are alike
+EVERY = 5  # every fifth frame is searched for what is usual
+SMALL = 320  # pixels of width of these frames
+SAME = 0.9  # correlation of the backgrounds of two videos of the same scene, at least
 LAG = 5  # frames between two that are compared for change: even a slow walker has moved
 
 
@@ -33,10 +39,7 @@ class Scene:
 
     @classmethod
     def of(cls, frames: np.ndarray, config: MovingConfig) -> "Scene":
-        """The median of evenly spaced ones of the frames, uint8 (S, H, W, 3) or (S, H, W), memory-mapped for instance.
-
-        Of an even number, the lower of the two middle values.
-        """
+        """The (lower) median of evenly spaced frames, uint8 (S, H, W, 3) or (S, H, W), memory-mapped for instance."""
         return cls(blurred(median_frame(frames, config.background_samples, method="lower")), config)
 
     def moving(self, frame: np.ndarray) -> np.ndarray:
@@ -44,7 +47,7 @@ class Scene:
         return self.regions(blurred(frame))[0] > 0
 
     def regions(self, blurred: np.ndarray) -> tuple[np.ndarray, list[Blob]]:
-        """The moving regions of a blurred frame: int32 (H, W), 0 where nothing moves, i + 1 in blob i of the list."""
+        """The moving regions of a blurred frame: int32 (H, W), 0 where nothing moves, i + 1 in blob i; the blobs."""
         away = difference(blurred, self.background)
         noise = float(np.median(away[::STEP, ::STEP])) / MAD
         limit = max(self.config.threshold, self.config.n_sigma * noise)
@@ -97,3 +100,45 @@ def difference(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
         return absolute
     first, second, third = cv2.split(absolute)
     return cv2.max(cv2.max(first, second), third)
+
+
+def usual_motion(training: Sequence[Video], block: Video, config: PseudoConfig) -> np.ndarray:
+    """Share of the frames in which something moves at a place, float32 (H, W), in training footage of the same scene.
+
+    Of `config.context_frames` frames: those around the block in its own video, then those of videos listed next to it.
+    """
+    width, height = block.size
+    own = next((i for i, video in enumerate(training) if video.id == block.id), 0)
+    moved, count, left = np.zeros((height, width), np.float32), 0, config.context_frames
+    here: np.ndarray | None = None  # the background of the block's own video
+    for i in sorted(range(len(training)), key=lambda i: abs(i - own)):
+        if left <= 0:
+            break
+        middle = block.start + len(block) // 2 if i == own else left // 2
+        start = max(0, min(middle - left // 2, len(training[i]) - left))
+        part = training[i].block(start, min(start + left, len(training[i])))
+        left -= len(part)
+        frames = _small(part)
+        scene = Scene.of(frames, config.moving)
+        here = scene.background if here is None else here
+        if part.size == block.size and _same_scene(scene.background, here):
+            share = np.sum([scene.moving(frame) for frame in frames], axis=0, dtype=np.float32)
+            moved += cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
+            count += len(frames)
+    return moved / np.float32(max(count, 1))
+
+
+def _small(video: Video) -> np.ndarray:
+    """Evenly spaced frames of a video, small and grey: uint8 (n, h, w)."""
+    width, height = video.size
+    size = min(SMALL, width), max(1, round(height * min(SMALL, width) / width))
+    some = islice(video.full_size(), 0, None, EVERY)
+    gray = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in some)
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in gray])
+
+
+def _same_scene(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two backgrounds, uint8 (h, w), agree up to the light."""
+    if (one == other).all():
+        return True
+    return bool(one.std() and other.std() and np.corrcoef(one.ravel(), other.ravel())[0, 1] > SAME)
