@@ -10,7 +10,7 @@ from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import read_scores
 from pixelplay.restoration import dataset as restoring
-from pixelplay.run.artifacts import damaged
+from pixelplay.run.artifacts import damaged, read_csv
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import (
@@ -30,7 +30,7 @@ from pixelplay.videos.truth import load_truth
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("member", "weight", "left_out", "why")
+COLUMNS = {"member": str, "weight": float, "left_out": str, "why": str}
 
 
 def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
@@ -91,17 +91,17 @@ def counts_frames(fusion: FusionConfig) -> bool:
 
 
 def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
-    """Those of the run's streams that may be fused, and the fusion without members of other runs.
+    """The run's streams that may be fused, and the fusion without members of other runs.
 
     A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
     its only stream. Raises DataError for a member that is no stream of its detector, ConfigError for an unknown one.
     """
     require_known_members(config)
     fusion = _of_this_run(config)
-    sources = [*config.detectors, *fusion.external_files]
-    members = [*fusion.members, *(name for name in sources if not _named(name, fusion))]
-    missing = [stream for stream in members if stream not in streams]
-    if missing:
+    named = {detector_of(stream) for stream in fusion.members}
+    others = [name for name in (*config.detectors, *fusion.external_files) if name not in named]
+    members = [*fusion.members, *others]
+    if missing := [stream for stream in members if stream not in streams]:
         raise DataError(f"fusion.members.{missing[0]}: no such stream; streams of this run: {', '.join(streams)}")
     return {stream: streams[stream] for stream in members}, fusion
 
@@ -109,14 +109,35 @@ def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
 def members_of(
     config: Config, index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
-    """The streams that are fused, the fusion of them, and the judges' table: a row per candidate, as `COLUMNS`.
+    """The streams that are fused, the fusion of them, and the judges' table with a row per candidate.
 
-    Candidates without scores of planted anomalies, such as external files, are kept. Raises as `candidates`.
+    Columns are those of `COLUMNS`. Candidates without scores of planted anomalies, such as external files, are kept.
+    Raises as `candidates`.
     """
     members, fusion = candidates(config, streams)
     verdicts = _verdicts(config, index, streams, list(members), fusion, weights)
     rows = [(m, member_of(m, fusion).weight, *verdicts.get(m, (False, ""))) for m in members]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return _kept(members, fusion, pd.DataFrame(rows, columns=list(COLUMNS)))
+
+
+def read_members(
+    config: Config, streams: dict[str, pd.DataFrame]
+) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
+    """What `members_of` gave `fuse`, with the judges' table from disk.
+
+    Raises MissingArtifactError, or DamagedArtifactError for a table of other members.
+    """
+    path = RunFiles.of(config).fusion_members
+    members, fusion = candidates(config, streams)
+    table = read_csv(path, COLUMNS, made_by="fuse")
+    if table["member"].tolist() != list(members):
+        raise damaged(path, "fuse", "it has other members")
+    return _kept(members, fusion, table.assign(left_out=table["left_out"] == "True"))
+
+
+def _kept(
+    members: dict[str, pd.DataFrame], fusion: FusionConfig, table: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
     kept = {m: members[m] for m in table["member"][~table["left_out"].astype(bool)]}
     named = {stream: member for stream, member in fusion.members.items() if stream in kept}
     return kept, fusion.model_copy(update={"members": named}), table
@@ -166,7 +187,3 @@ def _of_this_run(config: Config) -> FusionConfig:
     if left_out:
         log.info(f"fuse: without {', '.join(left_out)}: no detector of this run gives them")
     return config.fusion.model_copy(update={"members": present})
-
-
-def _named(detector: str, fusion: FusionConfig) -> bool:
-    return any(detector_of(stream) == detector for stream in fusion.members)

@@ -16,7 +16,7 @@ from pixelplay.ablation.tables import PICTURES, TITLES
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.evaluation.members import members_of, streams_of, weights_of
+from pixelplay.evaluation.members import read_members, streams_of, weights_of
 from pixelplay.run.artifacts import append_json, csv_text, is_current, recorded, write_text
 from pixelplay.run.atomic import atomic, require_writable
 from pixelplay.run.files import RunFiles
@@ -95,7 +95,7 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
     from pixelplay.ablation.tables import ablate
 
     streams, weights = streams_of(config, index), weights_of(config, index)
-    members, fusion, judged = members_of(config, index, streams, weights)
+    members, fusion, judged = read_members(config, streams)
     external = [stream for stream in members if stream in fusion.external_files]
     planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
     compared = _compared(config, fusion, [stream for stream in members if stream not in external])
