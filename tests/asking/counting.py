@@ -3,12 +3,12 @@
 import numpy as np
 
 from pixelplay.config import TubeConfig, validate
-from pixelplay.detectors.base import Scores
+from pixelplay.detectors.base import Scores, Spec
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.tubes import select
 from pixelplay.run.artifacts import read_json, write_json
 
-OBJECTS = True
+SPECS = [Spec("counting", 1, __name__, boxes=True)]
 
 
 class Counting:
@@ -37,4 +37,4 @@ build = Counting
 
 
 def check(name, config):
-    return validate(TubeConfig, config.settings["tubes"], f"detectors.{name}.settings.tubes")
+    return validate(TubeConfig, config.training["tubes"], f"detectors.{name}.training.tubes")

@@ -39,9 +39,9 @@ from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import damaged, read_json
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
-from pixelplay.stages import prepare
 from pixelplay.stages.report import ablation_files, ablation_is_of, threshold_files
 from pixelplay.videos.index import Index
+from pixelplay.videos.truth import load_labels
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -67,7 +67,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
         str(video): rows.set_index("frame")
         for video, rows in restoring.read_restoration(files.restoration).groupby("video")
     }
-    videos, truth = [], prepare.load_labels(config, index)
+    videos, truth = [], load_labels(config, index)
     for i, video in enumerate(index.test):
         of_stream = {s: scores[video.id, s].loc[video.numbers].to_numpy(np.float64) for s in [*streams, FUSED]}
         found = restoration[video.id].loc[video.numbers]
@@ -80,7 +80,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
                 streams=of_stream,
                 labels=truth[video.id].labels,
                 turned=found["flipped"].to_numpy() > 0,
-                noisy=found["noise_level"].to_numpy(np.float64) > config.restore.denoise.above,
+                noisy=found["noise_level"].to_numpy(np.float64) > config.restore.noise_above,
                 seconds=video.seconds,
             )
         )
