@@ -124,16 +124,13 @@ class _Side:
 def _side(members: Mapping[str, Members], split: str, truth: Truth) -> _Side:
     if split not in members:
         raise DataError(f"there are no scores of split={split}: run `python src/score.py` with the same options")
-    one = members[split]
-    own = np.repeat(np.array(one.videos, object), np.diff([*one.starts, len(one.frames)]))
-    place = pd.Series(np.arange(len(own)), index=pd.MultiIndex.from_arrays([own, one.frames]))
-    wanted = pd.MultiIndex.from_arrays([truth.videos, truth.frames])
-    at = place.reindex(wanted).to_numpy()
-    lacking = np.flatnonzero(np.isnan(at))
+    one, wanted = members[split], pd.MultiIndex.from_arrays([truth.videos, truth.frames])
+    at = one.index.get_indexer(wanted)
+    lacking = np.flatnonzero(at < 0)
     if lacking.size:
         video, frame = wanted[lacking[0]]
         raise DataError(
             f"stream {one.streams[0]!r} has no score for video {video!r}, frame {frame} [split {split}, {lacking.size} "
             "such row(s)]: run `python src/score.py` with the same options"
         )
-    return _Side(one.scores[:, at.astype(np.int64)], members[SCALE_OF[split]].scores)
+    return _Side(one.scores[:, at], members[SCALE_OF[split]].scores)
