@@ -1,5 +1,4 @@
-"""What thresholds are worth: their false-alarm rate on normal footage that they do not come from, and what they
-find."""
+"""False-alarm rates of thresholds on normal footage that they do not come from, and their precision and recall."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pixelplay.metrics.thresholds import Threshold, adaptive, evt, fixed, percen
 
 CONSTANT = ("evt", "percentile", "fixed")
 METHODS = (*CONSTANT, "adaptive")
-PROMISING = ("evt", "percentile")  # those that a false-alarm rate is asked of
+PROMISING = ("evt", "percentile")  # with a requested false-alarm rate
 FOLDS = 5  # groups of normal videos, at most
 
 Limit = Callable[[np.ndarray], np.ndarray | float]  # a video's scores (T,) -> its threshold or thresholds (T,)
@@ -30,10 +29,9 @@ class LabelledScores:
 
 
 def constant_threshold(method: str, normal: Sequence[np.ndarray], dataset: str, config: ThresholdsConfig) -> Threshold:
-    """The threshold of one of `CONSTANT`; raises DataError where there is none.
+    """The threshold of one of `CONSTANT`; raises DataError if there is none.
 
-    normal: scores (T,) of each held-out normal video, by ascending frame. The fixed threshold is the data set's own,
-    and a data set that the configuration does not name has none.
+    normal: scores (T,) of each held-out normal video, by ascending frame. The fixed threshold is the data set's own.
     """
     if method == "evt":
         return evt(normal, config.evt, config.confidence)
@@ -51,18 +49,15 @@ def alarm_rates(
     config: ThresholdsConfig,
     bootstrap: BootstrapConfig,
 ) -> dict[str, dict[str, object]]:
-    """By method: threshold, parameters, and what it is worth; or the `reason` why it has none.
+    """By method: threshold, parameters and figures; or the `reason` why there is none.
 
-    normal: scores (T,) of each held-out normal video, by ascending frame; test: the labelled videos. The threshold is
-    that of all normal scores, and these are its figures:
+    normal: scores (T,) of each held-out normal video, by ascending frame; test: the labelled videos.
 
-    - `false_alarms`: the share of held-out normal frames above it, measured crosswise, on every group of normal videos
-      (with one video: each half) with the threshold of the others: on its own scores, it keeps its promise;
-    - `false_alarms_unseen`: the share of test frames labelled normal above it; None without such frames;
+    - `false_alarms`: share of held-out normal frames above it, cross-validated over videos (with one: its halves);
+    - `false_alarms_unseen`: share of test frames labelled normal above it; None without such frames;
     - `intervals` of both, over resampled videos;
-    - `precision`, `recall`, `f1` of the labelled frames; precision and F1 are None where all labels are of one class,
-      and `no_precision` says so;
-    - `remark`: where the normal footage is too short to know its false-alarm rate.
+    - `precision`, `recall`, `f1` of the labelled frames; None, with `no_precision`, if all labels are of one class;
+    - `remark`: if the normal footage is too short to know the false-alarm rate.
     """
     if not normal:
         return {method: {"reason": "there is no held-out normal footage"} for method in METHODS}
@@ -99,7 +94,7 @@ def _worth(
 def _rule(
     method: str, normal: Sequence[np.ndarray], dataset: str, config: ThresholdsConfig
 ) -> tuple[dict[str, object], Limit]:
-    """What there is to say of a threshold, and the threshold(s) for a video's scores."""
+    """Description of a threshold, and the threshold(s) for a video's scores."""
     if method == "adaptive":
         scores = np.concatenate(list(normal))
         about = {"method": method, "parameters": config.adaptive.model_dump()}
@@ -109,7 +104,6 @@ def _rule(
 
 
 def _found(test: Sequence[LabelledScores], limit: Limit) -> dict[str, object]:
-    """Precision, recall and F1 of all labelled frames, as far as their labels allow."""
     alarms = np.concatenate([video.scores > limit(video.scores) for video in test])
     labels = np.concatenate([video.labels for video in test]) > 0
     right = int((alarms & labels).sum())
@@ -119,7 +113,7 @@ def _found(test: Sequence[LabelledScores], limit: Limit) -> dict[str, object]:
 
 
 def _crosswise(method: str, normal: Sequence[np.ndarray], dataset: str, config: ThresholdsConfig) -> np.ndarray:
-    """Alarms and frames of each normal video, int64 (V, 2), at thresholds of the others."""
+    """Alarms and frames of each normal video, int64 (V, 2), at thresholds from the other folds."""
     videos = list(normal) if len(normal) > 1 else np.array_split(normal[0], 2)
     groups = min(FOLDS, len(videos))
     counts = np.zeros((len(videos), 2), np.int64)
@@ -132,7 +126,7 @@ def _crosswise(method: str, normal: Sequence[np.ndarray], dataset: str, config: 
 
 
 def _unseen(test: Sequence[LabelledScores], limit: Limit) -> np.ndarray:
-    """Alarms and frames of the normal frames of each test video, int64 (V, 2)."""
+    """Alarms and frames among the frames labelled normal of each test video, int64 (V, 2)."""
     alarms = [int((video.scores > limit(video.scores))[video.labels == 0].sum()) for video in test]
     return np.column_stack([alarms, [int((video.labels == 0).sum()) for video in test]])
 
