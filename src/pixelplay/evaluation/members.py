@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from pixelplay.ablation.judges import judge
+from pixelplay.ablation.measure import Truth
+from pixelplay.ablation.variants import named
 from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import read_scores
@@ -157,11 +160,6 @@ def _verdicts(
     judged = [m for m in members if "pseudo" in set(streams[m]["split"])]
     if not fusion.select_members or not index.pseudo or len(judged) < 2:
         return {}
-    # They import scikit-learn, which a run without planted anomalies need not wait for.
-    from pixelplay.ablation.bench import Truth
-    from pixelplay.ablation.judges import judge
-    from pixelplay.ablation.variants import named
-
     planted = load_labels(config, index, "pseudo").labelled
     labels = np.concatenate([one.labels for one in planted if one.labels is not None])
     if labels.min() == labels.max():

@@ -28,7 +28,7 @@ from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.truth import load_labels, truth_files
 
 if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
-    from pixelplay.ablation.bench import Truth as Known
+    from pixelplay.ablation.measure import Truth as Known
     from pixelplay.ablation.tables import Ablation
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
 
     With a remark where these are all of one class, which leaves nothing to compare.
     """
-    from pixelplay.ablation.bench import Truth as Known
+    from pixelplay.ablation.measure import Truth as Known
     from pixelplay.metrics.frames import one_class
 
     kinds = kinds_of_clips(files)
