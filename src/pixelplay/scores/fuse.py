@@ -14,8 +14,7 @@ import pandas as pd
 from pixelplay.config import FUSED, FusionConfig, MemberConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.normalise import normalise, rank
-from pixelplay.scores.smooth import smooth
-from pixelplay.scores.steps import in_steps
+from pixelplay.scores.smooth import in_steps, smooth
 from pixelplay.scores.table import Splits, VideoScores, by_split, to_table
 
 # The split whose scores set the scale, for methods that learn from scores. Held-out normal footage is put on the test

@@ -39,6 +39,25 @@ def smooth(
     return result
 
 
+def in_steps(frames: np.ndarray) -> np.ndarray:
+    """Frame numbers (T,), strictly increasing, counted in their usual step: int64 (T,).
+
+    For numbers that step by more than one, such as every tenth frame, or timestamps in nanoseconds. The step is the
+    (lower) median difference of two numbers; each difference is rounded to whole steps, at least one. With a step of 1,
+    the numbers themselves.
+    """
+    frames = np.asarray(frames, dtype=np.int64)
+    differences = np.diff(frames)
+    if not differences.size:
+        return frames
+    step = np.sort(differences)[(len(differences) - 1) // 2]
+    if step <= 1:
+        return frames
+    whole, rest = np.divmod(differences, step)
+    steps = whole + (rest >= step - rest)  # and not 2 * rest, which may overflow
+    return np.concatenate([[0], np.maximum(steps, 1).cumsum()])
+
+
 def unsmoothed(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
     """`none`: the scores as they are, whatever their weights."""
     return scores.copy()
