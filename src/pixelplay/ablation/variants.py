@@ -81,15 +81,12 @@ def poolings(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
 
 def normalisations(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
     """Every member normalised as each of `changes` says; a composite as a whole, not its parts."""
-    return [
-        Variant(
-            _name(change),
-            _with_members(
-                fusion, {s: _part(m, "normalise", change, f"ablate.normalise.{i}") for s, m in fusion.members.items()}
-            ),
-        )
-        for i, change in enumerate(changes)
-    ]
+
+    def normalised(i: int, change: Mapping[str, Any]) -> FusionConfig:
+        where = f"ablate.normalise.{i}"
+        return _with_members(fusion, {s: _part(m, "normalise", change, where) for s, m in fusion.members.items()})
+
+    return [Variant(_name(change), normalised(i, change)) for i, change in enumerate(changes)]
 
 
 def smoothings(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
@@ -190,11 +187,10 @@ def _smoothed(composite: CompositeConfig, change: Mapping[str, Any], where: str)
 
 def _name(change: Mapping[str, Any]) -> str:
     """`gaussian, sigma 3` of {method: gaussian, sigma: 3.0}."""
-    told = [str(change["method"])] if "method" in change else []
-    for key, value in change.items():
-        if key != "method":
-            told.append(f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}")
-    return ", ".join(told)
+    method = [str(change["method"])] if "method" in change else []
+    others = [(key, value) for key, value in change.items() if key != "method"]
+    told = [f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in others]
+    return ", ".join([*method, *told])
 
 
 def _shares(fusion: FusionConfig, counts: Sequence[int]) -> str:

@@ -16,17 +16,8 @@ from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import damaged, read_csv
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import (
-    FrameWeights,
-    compose,
-    detector_of,
-    member_of,
-    process,
-    processed_like,
-    unsmoothed,
-)
+from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of, process_unfused, unsmoothed
 from pixelplay.scores.restored import frame_weights
-from pixelplay.scores.table import by_split, to_table
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import load_labels
@@ -37,10 +28,10 @@ COLUMNS = {"member": str, "weight": float, "left_out": str, "why": str}
 
 
 def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
-    """Raw scores of every stream of the run's detectors and of the external files: scores tables by stream.
+    """Raw scores of every stream of the run's detectors and external files: scores tables by stream.
 
-    Where the composites of `fusion`, by default the configured one, make a detector's default stream of its others, it
-    is that. Raises DataError for an external file whose rows are not exactly the test frames.
+    With the default streams that the composites of `fusion`, by default the configured one, make of others. Raises
+    DataError for an external file whose rows are not exactly the test frames.
     """
     fusion = fusion or config.fusion
     streams = {}
@@ -53,33 +44,26 @@ def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None)
 
 
 def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
-    """Every stream of the run as `fused.parquet` has it, but for the smoothing: scores tables by stream."""
+    """Every stream of the run as in `fused.parquet`, but without smoothing: scores tables by stream."""
     fusion = unsmoothed(config.fusion)
-    return {
-        stream: to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion)))
-        for stream, rows in streams_of(config, index, fusion).items()
-    }
+    return {s: process_unfused(s, rows, fusion) for s, rows in streams_of(config, index, fusion).items()}
 
 
 def weights_of(config: Config, index: Index) -> FrameWeights:
-    """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
+    """Weights of test and pseudo-anomaly frames in smoothing, by split; empty if all frames count alike.
 
-    Both are corrupted alike, so one rule holds for both, and a fusion chosen on the one fits the other. Empty where all
-    frames count alike.
+    Both are corrupted alike and weighted by one rule, so that a fusion chosen on the one fits the other.
     """
-    if not counts_frames(config.fusion):
+    if config.fusion.corrupted_frames.weight == 1:
         return {}
     files = RunFiles.of(config)
     splits = {"test": (files.restoration, index.test), "pseudo": (files.pseudo_restoration, index.pseudo)}
     weights = {}
     for split, (path, videos) in splits.items():
-        if not videos:
-            continue
-        frames = {video.id: video.numbers for video in videos}
         try:
-            weights[split] = frame_weights(
-                restoring.read_restoration(path), config.fusion.corrupted_frames, frames, path.name
-            )
+            if videos:
+                table, frames = restoring.read_restoration(path), {video.id: video.numbers for video in videos}
+                weights[split] = frame_weights(table, config.fusion.corrupted_frames, frames, path.name)
         except DataError as error:
             raise damaged(path, "prepare", error) from None
     return weights
@@ -88,11 +72,6 @@ def weights_of(config: Config, index: Index) -> FrameWeights:
 def submitted_frames(index: Index) -> list[tuple[str, int]]:
     """(video, frame number) of each row of the submission, in its order."""
     return [(video.id, int(number)) for video in index.test for number in video.numbers]
-
-
-def counts_frames(fusion: FusionConfig) -> bool:
-    """Whether corrupted frames count less than others in smoothing."""
-    return fusion.corrupted_frames.weight < 1
 
 
 def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ PROMISING = ("evt", "percentile")  # with a requested false-alarm rate
 FOLDS = 5  # groups of normal videos, at most
 
 Limit = Callable[[np.ndarray], np.ndarray | float]  # a video's scores (T,) -> its threshold or thresholds (T,)
+Rule = Callable[[Sequence[np.ndarray]], tuple[dict[str, object], Limit]]  # normal videos -> description, and limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,37 +66,25 @@ def alarm_rates(
     result: dict[str, dict[str, object]] = {}
     for method in METHODS:
         try:
-            result[method] = _worth(method, normal, test, dataset, config, bootstrap)
+            rule = partial(_rule, method, dataset=dataset, config=config)
+            about, limit = rule(normal)
+            counts = {"false_alarms": _crosswise(rule, normal), "false_alarms_unseen": _unseen(test, limit)}
+            shares = {name: _share(of) for name, of in counts.items()}
+            drawn = {name: share_interval(of, bootstrap) for name, of in counts.items()}
+            intervals = {"intervals": {**drawn, "level": bootstrap.level}}
+            result[method] = {**about, **shares, **intervals, **_found(test, limit)}
+            if method not in PROMISING:
+                highest = drawn["false_alarms"][1] if drawn["false_alarms"] else None
+                remark = unpromised(normal, config.evt.tail, highest)
+                result[method] |= {"remark": remark} if remark else {}
         except DataError as error:
             result[method] = {"reason": str(error)}
     return result
 
 
-def _worth(
-    method: str,
-    normal: Sequence[np.ndarray],
-    test: Sequence[LabelledScores],
-    dataset: str,
-    config: ThresholdsConfig,
-    bootstrap: BootstrapConfig,
-) -> dict[str, object]:
-    about, limit = _rule(method, normal, dataset, config)
-    crosswise = _crosswise(method, normal, dataset, config)
-    counts = {"false_alarms": crosswise, "false_alarms_unseen": _unseen(test, limit)}
-    shares = {name: _share(of) for name, of in counts.items()}
-    drawn = {name: share_interval(of, bootstrap) for name, of in counts.items()}
-    found = {**about, **shares, "intervals": {**drawn, "level": bootstrap.level}, **_found(test, limit)}
-    if method not in PROMISING:
-        highest = drawn["false_alarms"][1] if drawn["false_alarms"] else None
-        remark = unpromised(normal, config.evt.tail, highest)
-        found |= {"remark": remark} if remark else {}
-    return found
-
-
 def _rule(
     method: str, normal: Sequence[np.ndarray], dataset: str, config: ThresholdsConfig
 ) -> tuple[dict[str, object], Limit]:
-    """Description of a threshold, and the threshold(s) for a video's scores."""
     if method == "adaptive":
         scores = np.concatenate(list(normal))
         about = {"method": method, "parameters": config.adaptive.model_dump()}
@@ -112,14 +102,14 @@ def _found(test: Sequence[LabelledScores], limit: Limit) -> dict[str, object]:
     return found if reason is None else {**found, "precision": None, "f1": None, "no_precision": reason}
 
 
-def _crosswise(method: str, normal: Sequence[np.ndarray], dataset: str, config: ThresholdsConfig) -> np.ndarray:
+def _crosswise(rule: Rule, normal: Sequence[np.ndarray]) -> np.ndarray:
     """Alarms and frames of each normal video, int64 (V, 2), at thresholds from the other folds."""
     videos = list(normal) if len(normal) > 1 else np.array_split(normal[0], 2)
     groups = min(FOLDS, len(videos))
     counts = np.zeros((len(videos), 2), np.int64)
     for group in range(groups):
         rest = [video for i, video in enumerate(videos) if i % groups != group]
-        limit = _rule(method, rest, dataset, config)[1]
+        limit = rule(rest)[1]
         for i in range(group, len(videos), groups):
             counts[i] = int((videos[i] > limit(videos[i])).sum()), len(videos[i])
     return counts

@@ -115,11 +115,16 @@ def unsmoothed(config: FusionConfig) -> FusionConfig:
 
 
 def processed_like(stream: str, config: FusionConfig) -> str:
-    """The stream whose processing a stream outside the fusion gets: its own as a part of a composite, or its
-    detector's.
-    """
+    """The stream whose processing one outside the fusion gets: its own as a part of a composite, or its detector's."""
     parts = {part for composite in config.composites.values() for part in composite.streams}
     return stream if stream in parts else detector_of(stream)
+
+
+def process_unfused(
+    stream: str, table: pd.DataFrame, config: FusionConfig, weights: FrameWeights | None = None
+) -> pd.DataFrame:
+    """The scores table of a stream outside the fusion, processed as `processed_like` says."""
+    return to_table(stream, process(by_split(table), member_of(processed_like(stream, config), config), weights))
 
 
 def detector_of(stream: str) -> str:
