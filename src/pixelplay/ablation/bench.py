@@ -35,10 +35,7 @@ class Bench:
         self._sides: dict[str, dict[str, _Side]] = {}
 
     def scores(self, fusion: FusionConfig, split: str = "pseudo") -> np.ndarray:
-        """Fused scores, float64 (N,), of the frames of `truths[split]`; `fusion.members` are all that is fused.
-
-        Raises DataError when a member has no scores of one of these frames.
-        """
+        """Fused scores, float64 (N,), of `fusion.members` on `truths[split]`; raises DataError for missing scores."""
         side, members = self._aligned(fusion)[split], list(fusion.members.values())
         shares = np.array([member.weight for member in members])
         scores, reference = (bounded(one, members, fusion) for one in (side.scores, side.reference))
@@ -74,7 +71,7 @@ class Bench:
         return self._sides[key]
 
     def _process(self, stream: str, fusion: FusionConfig) -> tuple[str, Splits]:
-        """A member's processed scores, and the name under which they are kept."""
+        """A member's processed scores and their key in the cache."""
         member, composite = fusion.members[stream], fusion.composites.get(stream)
         source = f"{stream} {composite.model_dump_json() if composite else ''}"
         key = f"{source} {member.model_dump_json(exclude={'weight'})}"

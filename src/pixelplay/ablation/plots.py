@@ -32,7 +32,9 @@ def draw_alone(table: pd.DataFrame, metric: str) -> Figure:
     axis = figure.subplots()
     ordered = pd.concat([table.iloc[:1], table.iloc[1:].sort_values(metric, ascending=False)])
     _dots(axis, ordered, metric, f"{metric}_error", PLANTED, "planted anomalies ± standard error")
-    _labelled(axis, ordered, metric)
+    if (column := f"on_labels_{metric}") in ordered:
+        at = np.arange(len(ordered))
+        axis.plot(ordered[column], at, "D", color=TRUE, markersize=4, label="labels, for reporting only")
     axis.set_xlabel(f"{metric.upper()} of each stream alone; first row: the configured fusion")
     axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return figure
@@ -152,11 +154,3 @@ def _dots(axis: Axes, table: pd.DataFrame, value: str, error: str, color: str, l
     axis.set_ylim(len(table) - 0.5, -0.5)
     axis.grid(axis="x", color="0.9")
     axis.set_axisbelow(True)
-
-
-def _labelled(axis: Axes, table: pd.DataFrame, metric: str) -> None:
-    column = f"on_labels_{metric}"
-    if column in table:
-        axis.plot(
-            table[column], np.arange(len(table)), "D", color=TRUE, markersize=4, label="labels, for reporting only"
-        )

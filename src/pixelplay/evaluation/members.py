@@ -28,10 +28,9 @@ COLUMNS = {"member": str, "weight": float, "left_out": str, "why": str}
 
 
 def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
-    """Raw scores of every stream of the run's detectors and external files: scores tables by stream.
+    """Raw scores of the run's detectors, external files and composites of `fusion`: scores tables by stream.
 
-    With the default streams that the composites of `fusion`, by default the configured one, make of others. Raises
-    DataError for an external file whose rows are not exactly the test frames.
+    `fusion`: by default the configured one. Raises DataError for external files that don't match the test frames.
     """
     fusion = fusion or config.fusion
     streams = {}
@@ -77,8 +76,8 @@ def submitted_frames(index: Index) -> list[tuple[str, int]]:
 def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
     """The run's streams that may be fused, and the fusion without members of other runs.
 
-    A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
-    its only stream. Raises DataError for a member that is no stream of its detector, ConfigError for an unknown one.
+    Detectors take part with the streams that `fusion.members` names, or else their default one. Raises DataError for a
+    member that is no stream of its detector, ConfigError for an unknown detector.
     """
     require_known_members(config)
     fusion = _of_this_run(config)
@@ -93,10 +92,9 @@ def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
 def members_of(
     config: Config, index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
-    """The streams that are fused, the fusion of them, and the judges' table with a row per candidate.
+    """The streams that are fused, the fusion of them, and the judges' table: a row per candidate, see `COLUMNS`.
 
-    Columns are those of `COLUMNS`. Candidates without scores of planted anomalies, such as external files, are kept.
-    Raises as `candidates`.
+    Candidates without scores of pseudo-anomalies, such as external files, are kept. Raises as `candidates`.
     """
     members, fusion = candidates(config, streams)
     verdicts = _verdicts(config, index, streams, list(members), fusion, weights)
@@ -107,10 +105,7 @@ def members_of(
 def read_members(
     config: Config, streams: dict[str, pd.DataFrame]
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
-    """What `members_of` gave `fuse`, with the judges' table from disk.
-
-    Raises MissingArtifactError, or DamagedArtifactError for a table of other members.
-    """
+    """What `members_of` gave `fuse`, by its table on disk; raises MissingArtifactError or DamagedArtifactError."""
     path = RunFiles.of(config).fusion_members
     members, fusion = candidates(config, streams)
     table = read_csv(path, COLUMNS, made_by="fuse")
@@ -159,7 +154,7 @@ def require_known_members(config: Config) -> None:
 
 
 def _of_this_run(config: Config) -> FusionConfig:
-    """The fusion without members of detectors that are no part of this run; says which those are."""
+    """The fusion without members of detectors that are not part of this run, which are logged."""
     sources = {*config.detectors, *config.fusion.external_files}
     present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}
     left_out = sorted(set(config.fusion.members) - set(present))

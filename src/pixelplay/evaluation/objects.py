@@ -5,7 +5,7 @@ Masks are read once, frame by frame, for all detectors and streams together; onl
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,7 @@ def _figures(
 
     levels = {
         "pixel": lambda: _or_reason(lambda: counts.result(settings.aupro_limit).as_dict()),
-        "region": lambda: region_metrics(detections, truth, frames, settings.region).as_dict(),
+        "region": lambda: asdict(region_metrics(detections, truth, frames, settings.region)),
         "tao": tao,
     }
     return {level: measure() for level, measure in levels.items() if level in settings.metrics}

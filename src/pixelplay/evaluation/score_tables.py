@@ -23,10 +23,7 @@ OF_OBJECTS = ("split", "video", "frame", "x1", "y1", "x2", "y2", "stream", "scor
 
 
 def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
-    """A detector's raw scores: a row for every frame of every video that is scored, in each of its streams.
-
-    Raises MissingArtifactError, or DamagedArtifactError for other rows and for scores that are not finite.
-    """
+    """A detector's raw scores: a row for every scored frame in each of its streams; raises as `read_rows`."""
     files = RunFiles.of(config)
     scored = {"test": index.test, "calibration": index.held.calibration}
     real = [(split, video) for split, videos in scored.items() for video in videos]
@@ -39,16 +36,13 @@ def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
 
 
 def read_fused(config: Config, index: Index) -> pd.DataFrame:
-    """The fused scores: a row for every test frame in each stream; raises as `read_scores`."""
+    """The fused scores: a row for every test frame in each stream; raises as `read_rows`."""
     videos = [("test", video) for video in index.test]
     return read_rows(RunFiles.of(config).fused, videos, FUSED, also=("calibration", "pseudo"), made_by="fuse")
 
 
 def read_objects(config: Config, name: str, videos: Iterable[Video]) -> pd.DataFrame:
-    """A detector's scores of single objects; those of the split `test` are in frames of the test `videos`.
-
-    Raises as `read_scores`.
-    """
+    """A detector's object scores, in the split `test` of frames of the test `videos`; raises as `read_scores`."""
     path = RunFiles.of(config).object_scores(name)
     table = read_table(path, made_by="score")
     if absent := [column for column in OF_OBJECTS if column not in table]:

@@ -1,7 +1,7 @@
 """Published figures, each with its source (published.csv): shown beside ours, which are ranked if measured alike.
 
-All are over the whole test set of their data set (whole_test_sets.csv), RBDC and TBDC against the published track files
-(Ramachandra and Jones, WACV 2020; Georgescu et al., TPAMI 2021).
+All are over whole test sets (whole_test_sets.csv), RBDC and TBDC against the published track files (Ramachandra and
+Jones, WACV 2020; Georgescu et al., TPAMI 2021).
 """
 
 import csv

@@ -6,6 +6,7 @@ window follows the noise.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import correlate1d
@@ -63,34 +64,21 @@ def unsmoothed(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, conf
     return scores.copy()
 
 
-def moving_average(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Mean over a centred window of `config.window` frame numbers.
-
-    An even window reaches one frame further back than ahead, f - w/2 ... f + w/2 - 1, as scipy's uniform_filter1d.
-    """
-    before, after = _centred(config)
+def moving_average(
+    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig, causal: bool = False
+) -> np.ndarray:
+    """Mean over a window of `config.window` frame numbers, see `_reach`."""
+    before, after = _reach(config, causal)
     return _average(scores, frames, weights, lambda lag: (lag >= -before) & (lag <= after), before)
 
 
-def causal_moving_average(
-    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig
+def gaussian(
+    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig, causal: bool = False
 ) -> np.ndarray:
-    """Mean over the last `config.window` frame numbers, including the frame's own."""
-    before = config.window - 1
-    return _average(scores, frames, weights, lambda lag: (lag >= -before) & (lag <= 0), before)
-
-
-def gaussian(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Gaussian weights with `config.sigma` in frames, up to round(4 sigma) frames away."""
-    reach = TRUNCATE * config.sigma + 0.5
-    return _average(scores, frames, weights, lambda lag: np.exp(-0.5 * (lag / config.sigma) ** 2), reach)
-
-
-def causal_gaussian(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """The half of `gaussian` that looks back, including the frame itself."""
+    """Gaussian weights with `config.sigma` in frames, up to round(4 sigma) frames away; causal: of the past half."""
 
     def weight_at(lag: np.ndarray) -> np.ndarray:
-        return np.where(lag <= 0, np.exp(-0.5 * (lag / config.sigma) ** 2), 0.0)
+        return np.exp(-0.5 * (lag / config.sigma) ** 2) * ((lag <= 0) | (not causal))
 
     return _average(scores, frames, weights, weight_at, TRUNCATE * config.sigma + 0.5)
 
@@ -110,16 +98,6 @@ def ema(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: Smo
     return _within_past(result, scores)
 
 
-def median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Median of the frames in a window like `moving_average`'s; the weighted median where weights differ."""
-    return _median(scores, frames, weights, *_centred(config))
-
-
-def causal_median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Median of the last `config.window` frame numbers, including the frame's own."""
-    return _median(scores, frames, weights, config.window - 1, 0)
-
-
 def savitzky_golay(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
     """Value at the frame of the polynomial that fits its window, as `moving_average`'s, in least squares.
 
@@ -127,7 +105,7 @@ def savitzky_golay(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, 
     and can overshoot them. Savitzky and Golay, Analytical Chemistry 36 (1964).
     """
     result = np.full_like(scores, np.nan)
-    before, after = _centred(config)
+    before, after = _reach(config, causal=False)
     for rows, at, inside in _windows(frames, before, after):
         counts = np.where(inside, weights[at], 0.0)  # (n, W)
         lags = (frames[at] - frames[rows, None]) / before  # (n, W), within [-1, 1] for the numbers' sake
@@ -182,10 +160,12 @@ def _within_past(means: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.clip(means, np.minimum.accumulate(scores), np.maximum.accumulate(scores))
 
 
-def _median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Weighted median: half of the weight lies on either side; between two scores, their mean."""
+def median(
+    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig, causal: bool = False
+) -> np.ndarray:
+    """Weighted median of a window like `moving_average`'s; between two scores, their mean."""
     result = np.full_like(scores, np.nan)
-    for rows, at, inside in _windows(frames, before, after):
+    for rows, at, inside in _windows(frames, *_reach(config, causal)):
         counts = np.where(inside, weights[at], 0.0)
         order = np.argsort(np.where(counts > 0, scores[at], np.inf), axis=1)
         ordered = scores[np.take_along_axis(at, order, axis=1)]
@@ -214,9 +194,12 @@ def _windows(frames: np.ndarray, before: int, after: int) -> Iterator[tuple[np.n
         yield rows, np.minimum(at, len(frames) - 1), at < stop[rows, None]
 
 
-def _centred(config: SmoothConfig) -> tuple[int, int]:
-    """How far a centred window reaches back and ahead."""
-    before = config.window // 2
+def _reach(config: SmoothConfig, causal: bool) -> tuple[int, int]:
+    """Frame numbers that a window reaches back and ahead; a causal one ends at the frame.
+
+    A centred even window reaches one further back than ahead, f - w/2 ... f + w/2 - 1, as scipy's uniform_filter1d.
+    """
+    before = config.window - 1 if causal else config.window // 2
     return before, config.window - 1 - before
 
 
@@ -246,8 +229,8 @@ SMOOTHERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, SmoothConfig]
     "median": median,
     "savitzky_golay": savitzky_golay,
     "ema": ema,
-    "causal_moving_average": causal_moving_average,
-    "causal_gaussian": causal_gaussian,
-    "causal_median": causal_median,
+    "causal_moving_average": partial(moving_average, causal=True),
+    "causal_gaussian": partial(gaussian, causal=True),
+    "causal_median": partial(median, causal=True),
 }
-CAUSAL = {"none", "ema", "causal_moving_average", "causal_gaussian", "causal_median"}  # see no later frame
+CAUSAL = {"none", "ema", "causal_moving_average", "causal_gaussian", "causal_median"}  # they look at no later frame

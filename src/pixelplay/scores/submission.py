@@ -1,7 +1,6 @@
 """The competition's CSV: header `Id,Predicted`, one row per test frame, ids like `1_939`, in the data set's order.
 
-`build` and `to_csv_text` make it from fused scores, `validate` lists what is wrong with any CSV, and `read` turns one
-back into a scores table.
+`build` and `to_csv_text` make it from fused scores, `validate` lists what is wrong with one, and `read` reads one.
 """
 
 import csv
@@ -23,10 +22,7 @@ INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
 
 def submission_id(video: str, frame: int) -> str:
-    """`<video>_<frame>`: ("01", 939) gives `1_939`.
-
-    Only purely numeric video names lose their leading zeros; `Train_007` stays as it is.
-    """
+    """`<video>_<frame>`: ("01", 939) gives `1_939`. Only purely numeric names lose their leading zeros."""
     return f"{_unpadded(video)}_{int(frame)}"
 
 
@@ -42,8 +38,8 @@ def build(scores: pd.DataFrame, expected: list[tuple[str, int]]) -> pd.DataFrame
     """Table `Id` (str), `Predicted` (float64) with one row for each of `expected`, in that order.
 
     `scores`: columns `video, frame, score`, the rows of one stream, in any order. `expected`: the test frames as
-    (video, frame number). Raises DataError when a frame has no score or several, a score belongs to no expected frame
-    or is not finite, or two videos give the same id (`1` and `01`).
+    (video, frame number). Raises DataError if these are not exactly the frames with one finite score each, or two
+    videos give the same id (`1` and `01`).
     """
     ids = _unique_ids(expected)
     found = pd.MultiIndex.from_frame(scores[["video", "frame"]])
@@ -76,10 +72,7 @@ def expected_ids_from_sample(path: Path | str) -> list[str]:
 
 
 def validate(path: Path | str, expected_ids: list[str]) -> list[str]:
-    """What is wrong with the CSV at `path`; an empty list for a valid submission.
-
-    Raises DataError if `expected_ids` itself repeats an id.
-    """
+    """What is wrong with the CSV at `path`; [] for a valid one. Raises DataError if `expected_ids` repeats an id."""
     expected = pd.Series(expected_ids, dtype=object)
     _refuse_duplicates(expected, "expected_ids")
     rows, problems = _rows(Path(path))
@@ -95,10 +88,9 @@ def validate(path: Path | str, expected_ids: list[str]) -> list[str]:
 
 
 def read(path: Path | str, expected: list[tuple[str, int]], stream: str) -> pd.DataFrame:
-    """The scores table of a submission: split `test`, stream `stream`, rows in the order of `expected`.
+    """The scores table of a submission in any order: split `test`, rows in the order of `expected`.
 
-    `expected`: the test frames as (video, frame number). The CSV may have its rows in any order, as Kaggle takes them.
-    Raises DataError that lists missing, unknown, repeated and malformed ids, and values that are no finite numbers.
+    `expected`: the test frames as (video, frame number). Raises DataError with everything that is wrong.
     """
     ids = pd.Series(_unique_ids(expected), dtype=object)
     rows, problems = _rows(Path(path))

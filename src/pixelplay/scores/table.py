@@ -46,10 +46,9 @@ def check(table: pd.DataFrame) -> None:
 
 
 def by_split(table: pd.DataFrame) -> Splits:
-    """One stream's scores by split, for each split that has rows, then by video in order of first appearance.
+    """One stream's scores by split, then by video in order of first appearance, sorted by frame.
 
-    Rows of a video are sorted by frame number. Raises DataError if the table breaks its contract or has several
-    streams.
+    Raises DataError if the table breaks its contract or has several streams.
     """
     check(table)
     streams = table["stream"].unique()
@@ -75,12 +74,8 @@ def to_table(stream: str, splits: Splits) -> pd.DataFrame:
 
 def _check_dtypes(table: pd.DataFrame) -> None:
     # A video called "01" that was read as the number 1 would never meet its own frames again.
-    wanted = {
-        "video": (is_string_dtype, "str"),
-        "stream": (is_string_dtype, "str"),
-        "frame": (is_integer_dtype, "integer"),
-        "score": (is_float_dtype, "floating point"),
-    }
+    text, number, real = (is_string_dtype, "str"), (is_integer_dtype, "integer"), (is_float_dtype, "floating point")
+    wanted = {"video": text, "stream": text, "frame": number, "score": real}
     for name, (holds, what) in wanted.items():
         column = table[name]
         if len(column) and (column.isna().all() or not holds(column.dropna())):
