@@ -18,8 +18,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, fuse, member_of, process, processed_like
-from pixelplay.scores.table import by_split, to_table
+from pixelplay.scores.fuse import FUSED, fuse, process_unfused
 from pixelplay.stages import prepare, score
 from pixelplay.videos.index import Index, load_index
 
@@ -65,9 +64,7 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
         log.warning(f"fuse: left out {row.why} (fusion.select_members=false keeps every member)")
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
-        to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion), weights))
-        for stream, rows in streams.items()
-        if stream not in members
+        process_unfused(stream, rows, fusion, weights) for stream, rows in streams.items() if stream not in members
     ]
     write_table(files.fused, pd.concat([table, *others], ignore_index=True))
     fused = table[table["stream"] == FUSED]
