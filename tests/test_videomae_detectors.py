@@ -333,7 +333,7 @@ def test_a_profile_of_many_videos_needs_no_more_memory_than_one_of_few(tmp_path:
 
     def peak(count: int) -> int:
         footage = [colour_video(tmp_path, f"{count}-{i}", frames) for i in range(count)]
-        overrides = ["settings.stride=1", "scoring.batch_size=4"]
+        overrides = ["settings.stride=1", "settings.batch_size=4"]
         detector = VideoMAEProfile(PROFILE, config_of(PROFILE, wide, *overrides), CPU)
         tracemalloc.start()
         detector.fit(footage, Heldout(footage), run_in(tmp_path / f"of {count}"))
@@ -354,11 +354,11 @@ def test_killed_between_two_videos_a_profile_goes_on_with_the_next_and_is_the_sa
     seen: list[str] = []
     profile_of = VideoMAEProfile._profile_of
 
-    def killed_at_the_second(self: VideoMAEProfile, video: Video, model: VideoMAE):
+    def killed_at_the_second(self: VideoMAEProfile, video: Video):
         seen.append(video.id)
         if seen == ["fit0", "fit1"]:
             raise KeyboardInterrupt
-        return profile_of(self, video, model)
+        return profile_of(self, video)
 
     monkeypatch.setattr(VideoMAEProfile, "_profile_of", killed_at_the_second)
     config = config_of(PROFILE, videomae)
