@@ -98,10 +98,10 @@ class About(BaseModel):
     videomae: str | None = None  # identity of the VideoMAE that it uses
 
 
-def identity_of(config: DetectorConfig, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a saved detector must share with the configuration that loads it; `settings` in place of the config's."""
-    own = config.settings if settings is None else settings
-    return config.model_dump(mode="json", include={"algorithm", "frames"}) | {"settings": own}
+def identity_of(config: DetectorConfig, training: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a saved detector must share with the configuration that loads it; `training` in place of the config's."""
+    own = config.training if training is None else training
+    return config.model_dump(mode="json", include={"algorithm", "frames"}) | {"training": own}
 
 
 def save_about(folder: Path, about: About, identity: Mapping[str, Any]) -> None:

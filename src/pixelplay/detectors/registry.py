@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pixelplay.detectors
-from pixelplay.config import DetectorConfig, alternatives
+from pixelplay.config import Config, DetectorConfig, alternatives
 from pixelplay.detectors.base import Spec
 from pixelplay.errors import ConfigError, WeightsError
 
@@ -47,6 +47,11 @@ def spec(name: str, config: DetectorConfig) -> Spec:
         hint = alternatives(config.algorithm, sorted(known))
         raise ConfigError(f"detectors.{name}.algorithm={config.algorithm!r}: unknown algorithm; {hint}")
     return known[config.algorithm]
+
+
+def needing_boxes(config: Config) -> list[str]:
+    """The run's detectors whose videos must come with boxes of objects."""
+    return [name for name, detector in config.detectors.items() if spec(name, detector).boxes]
 
 
 def specs() -> dict[str, Spec]:

@@ -34,7 +34,7 @@ class NoiseSettings(Settings):
 
     amplitude: Share
     share: Share
-    target: Literal["fed", "clean"]  # what a noisy clip's reconstruction is compared with
+    target: Literal["noisy", "clean"]  # what a noisy clip's reconstruction is compared with
 
 
 class AutoencoderSettings(Settings):
@@ -68,7 +68,7 @@ class AutoencoderScoring(Settings):
 
 def check(name: str, config: DetectorConfig) -> tuple[AutoencoderSettings, AutoencoderScoring]:
     """The algorithm's typed settings; raises ConfigError for impossible ones."""
-    settings = validate(AutoencoderSettings, config.settings, f"detectors.{name}.settings")
+    settings = validate(AutoencoderSettings, config.training, f"detectors.{name}.training")
     scoring = validate(AutoencoderScoring, config.scoring, f"detectors.{name}.scoring")
     if config.frames is None or not config.frames.gray:
         raise ConfigError(f"detectors.{name}.frames: the autoencoder needs a size and frames.gray=true")

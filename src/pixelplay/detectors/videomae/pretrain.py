@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
-from pixelplay.code_version import code_version
 from pixelplay.config import (
     BatchSize,
     Channels,
@@ -39,6 +38,8 @@ if TYPE_CHECKING:  # slow to import
 
 log = logging.getLogger(__name__)
 
+VERSION = 1  # raised when the same footage and settings give another model
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -61,7 +62,7 @@ class PretrainingSettings(Settings):
     norm_pix_loss: bool  # each token is predicted less its mean colour, over its contrast
     mask_ratio: Share  # of the tokens that are hidden
     tube: bool  # the same places are hidden at all times
-    clips: Natural  # of an epoch, at most
+    clips_per_epoch: Natural  # of an epoch, at most
     max_epochs: Epochs
     batch_size: BatchSize  # clips
     learning_rate: Rate
@@ -101,7 +102,7 @@ def pretrained_videomae(
     """
     footage = [[(video.id, video.key, video.start, len(video)) for video in part] for part in (videos, heldout)]
     model = (settings.model_dump(), frames.model_dump(), run.config.precision, run.seed)
-    place = run.shared / f"videomae-{fingerprint(footage, *model, code_version(__name__))}"
+    place = run.shared / f"videomae-{fingerprint(footage, *model, VERSION)}"
     folder = place / "model"
     if folder.is_dir():
         log.info(f"{run.name}: uses the in-domain VideoMAE in {place}/")
@@ -148,7 +149,7 @@ def _train(
             return model(normalised(batch, LOSS_MEAN, LOSS_STD), bool_masked_pos=masks.to(batch.device)).loss
 
     clips, held = Clips(videos, frames, length, tubelet), Clips(heldout, frames, length, length)
-    batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips)
+    batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips_per_epoch)
     fit(
         Pretraining(),
         loader(clips, batches, run.device),

@@ -42,7 +42,7 @@ class ProfileScoring(Settings):
 
 def check(name: str, config: DetectorConfig) -> tuple[ProfileSettings, ProfileScoring]:
     """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not found."""
-    settings = validate(ProfileSettings, config.settings, f"detectors.{name}.settings")
+    settings = validate(ProfileSettings, config.training, f"detectors.{name}.training")
     scoring = validate(ProfileScoring, config.scoring, f"detectors.{name}.scoring")
     check_chosen(name, config, settings)
     return settings, scoring
@@ -54,7 +54,7 @@ class VideoMAEProfile:
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
         self.name = name
         self._settings, self._scoring = check(name, config)
-        strides = {"settings.stride": self._settings.stride, "scoring.stride": self._scoring.stride}
+        strides = {"training.stride": self._settings.stride, "scoring.stride": self._scoring.stride}
         self._chosen = ChosenVideoMAE(name, config, self._settings, device, strides)
         self._profile: Profile | None = None
 

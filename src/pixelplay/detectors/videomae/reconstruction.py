@@ -66,7 +66,7 @@ class ReconstructionScoring(Settings):
 
 def check(name: str, config: DetectorConfig) -> tuple[ChosenSettings, ReconstructionScoring]:
     """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not found."""
-    settings = validate(ChosenSettings, config.settings, f"detectors.{name}.settings")
+    settings = validate(ChosenSettings, config.training, f"detectors.{name}.training")
     scoring = validate(ReconstructionScoring, config.scoring, f"detectors.{name}.scoring")
     check_chosen(name, config, settings)
     return settings, scoring

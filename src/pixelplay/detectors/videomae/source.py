@@ -29,29 +29,29 @@ FOLDER = "videomae"  # of a model trained in the run, in the detector's folder
 
 class ChosenSettings(Settings):
     videomae: Annotated[str, Field(min_length=1)]  # a hub name, a folder, or in_domain
-    crop: bool  # the image processor's own short-side resize and centre crop; false: the whole frame
+    center_crop: bool  # the image processor's own short-side resize and centre crop; false: the whole frame
     pretraining: PretrainingSettings  # for in_domain
 
 
 def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) -> None:
     """Raise ConfigError for settings that don't fit each other, WeightsError for weights not found."""
     frames = config.frames
-    if frames is None or frames.gray or not (settings.crop or frames.height == frames.width):
+    if frames is None or frames.gray or not (settings.center_crop or frames.height == frames.width):
         raise ConfigError(
-            f"detectors.{name}.frames: must have gray=false and, unless settings.crop=true, equal height and width"
+            f"detectors.{name}.frames: gray must be false and, unless training.center_crop=true, height equal to width"
         )
     if settings.videomae != IN_DOMAIN:
         check_videomae(settings.videomae)
         side = side_of(settings.videomae)
         if side is not None:
             _require_size(name, frames, settings, side)
-    elif settings.crop:
+    elif settings.center_crop:
         raise ConfigError(
-            f"detectors.{name}.settings.crop=true is for pretrained models: with weights.videomae=in_domain the model "
-            "learns whole frames"
+            f"detectors.{name}.training.center_crop=true is for pretrained models: with weights.videomae=in_domain the "
+            "model learns whole frames"
         )
     else:
-        check_pretraining(settings.pretraining, frames.height, f"detectors.{name}.settings.pretraining")
+        check_pretraining(settings.pretraining, frames.height, f"detectors.{name}.training.pretraining")
 
 
 class ChosenVideoMAE:
@@ -72,7 +72,7 @@ class ChosenVideoMAE:
         self.frames = config.frames
         self._name, self._settings, self._device, self._strides = name, settings, device, strides
         # without the model's name: its weights are compared, wherever they are
-        own = {key: value for key, value in config.settings.items() if key != "videomae"}
+        own = {key: value for key, value in config.training.items() if key != "videomae"}
         self._identity = identity_of(config, own)
         self._model: VideoMAE | None = None
 
@@ -136,7 +136,7 @@ class ChosenVideoMAE:
         array = video.frames(self.frames)
         for start in range(0, len(positions), size):
             batch = positions[start : start + size]
-            yield batch, self.model.inputs(array[batch], self._settings.crop)
+            yield batch, self.model.inputs(array[batch], self._settings.center_crop)
 
     def _use(self, model: VideoMAE) -> VideoMAE:
         _require_size(self._name, self.frames, self._settings, model.side)
@@ -151,10 +151,10 @@ class ChosenVideoMAE:
 
 def _require_size(name: str, frames: FrameFormat, settings: ChosenSettings, side: int) -> None:
     """Frames are cached in the size that the model sees, so that none is resized twice; cropped ones no smaller."""
-    fits = min(frames.height, frames.width) >= side if settings.crop else frames.height == side
+    fits = min(frames.height, frames.width) >= side if settings.center_crop else frames.height == side
     if not fits:
         raise ConfigError(
             f"detectors.{name}.frames: {frames.width}x{frames.height}, but weights.videomae={settings.videomae} sees "
             f"{side}x{side}: set weights.image_size={side}, or detectors.{name}.frames.height and .width"
-            + (" (no smaller, to be cropped)" if settings.crop else "")
+            + (" (no smaller, to be cropped)" if settings.center_crop else "")
         )

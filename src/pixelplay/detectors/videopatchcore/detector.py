@@ -55,7 +55,7 @@ class Distances:
 
 def check(name: str, config: DetectorConfig) -> tuple[VideoPatchCoreSettings, VideoPatchCoreScoring]:
     """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not to be had."""
-    settings = validate(VideoPatchCoreSettings, config.settings, f"detectors.{name}.settings")
+    settings = validate(VideoPatchCoreSettings, config.training, f"detectors.{name}.training")
     scoring = validate(VideoPatchCoreScoring, config.scoring, f"detectors.{name}.scoring")
     for part, stride in (("settings", settings.stride), ("scoring", scoring.stride)):
         if stride > settings.clip:
@@ -86,7 +86,7 @@ class VideoPatchCore:
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         settings = self._settings
-        noise = Augmentation(settings.noise.amplitude, settings.noise.share, "fed", 0.0)
+        noise = Augmentation(settings.noise.amplitude, settings.noise.share, "noisy", 0.0)
         if settings.own:
             self._encoder = train_encoder(
                 videos,
@@ -287,4 +287,4 @@ class VideoPatchCore:
         they were made with, wherever those lie.
         """
         backbone = {"backbone": self._settings.weights.backbone}
-        return identity_of(self._config, self._config.settings | {"weights": backbone})
+        return identity_of(self._config, self._config.training | {"weights": backbone})
