@@ -14,7 +14,7 @@ from pixelplay.config import DetectorConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
 from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
-from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
+from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video

@@ -19,7 +19,7 @@ from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.profile import VideoMAEProfile
 from pixelplay.detectors.videomae.reconstruction import VideoMAEReconstruction
-from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
+from pixelplay.errors import ConfigError, DamagedArtifactError, WeightsError
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
