@@ -1,4 +1,4 @@
-"""VideoPatchCore without any pretrained weights: the run trains its own encoder."""
+"""VideoPatchCore without pretrained weights: the run trains an in-domain encoder."""
 
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from tests.patchcore import NAME, STREAMS, by_id, config, footage, interrupted_a
 from tests.pipeline import CPU, trainer_config
 
 from pixelplay.backbones import in_domain as own_encoder
-from pixelplay.backbones.in_domain import Cutting, EncoderSettings, load_encoder
+from pixelplay.backbones.encoder import Encoder
+from pixelplay.backbones.in_domain import Cutting
+from pixelplay.backbones.state_dict import load_network
 from pixelplay.config import Config, DetectorConfig
 from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
@@ -74,7 +76,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
             write = Cutting.write
             patch.setattr(Cutting, "write", lambda *a: killed() if a[2].stem == "00001" else write(*a))
         elif moment == "epoch":
-            from pixelplay.backbones.encoder_training import EncoderTraining as Training
+            from pixelplay.backbones.contrastive import EncoderTraining as Training
 
             patch.setattr(Training, "on_train_epoch_start", lambda module: killed() if module.current_epoch else None)
         else:
@@ -109,7 +111,7 @@ def test_more_groups_than_channels_are_refused_before_anything_is_trained(key: s
 def test_a_damaged_encoder_is_refused_with_its_file(saved: Path, tmp_path: Path):
     (tmp_path / "encoder.safetensors").write_bytes((saved / "encoder.safetensors").read_bytes()[:100])
     with pytest.raises(DamagedArtifactError, match=r"encoder\.safetensors is damaged .*python src/train\.py"):
-        load_encoder(EncoderSettings.model_validate(settings_of().settings["encoder"]), tmp_path)
+        load_network(Encoder([4, 8, 8, 16]), tmp_path / "encoder.safetensors", made_by="train")
 
 
 def test_pairs_show_objects_and_whole_frames_at_two_moments(tmp_path: Path):

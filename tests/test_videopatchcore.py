@@ -22,6 +22,7 @@ from tests.patchcore import (
     footage,
     interrupted_at,
     loaded,
+    stored,
 )
 from tests.pipeline import CPU, trainer_config
 
@@ -151,11 +152,11 @@ def test_training_that_was_killed_goes_on_with_the_next_video_and_remembers_the_
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(videopatchcore, "store", interrupted_at("00001"))
         VideoPatchCore(NAME, settings, CPU).fit(index.fit, index.held, run)
-    first = (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns
+    first = (stored(tmp_path / "training") / "spatial.npy").stat().st_mtime_ns
     detector = VideoPatchCore(NAME, settings, CPU)
     detector.fit(index.fit, index.held, run)
     detector.save(tmp_path / "saved")
-    assert (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns == first
+    assert (stored(tmp_path / "training") / "spatial.npy").stat().st_mtime_ns == first
     trained = RunFiles.of(config()).detector(NAME)
     for name in ("spatial.faiss", "temporal.faiss", "global.faiss", "detector.json", "spatial-sources.parquet"):
         assert (tmp_path / "saved" / name).read_bytes() == (trained / name).read_bytes(), name
@@ -168,7 +169,7 @@ def test_noise_changes_what_is_remembered_and_the_seed_decides_it(tmp_path: Path
         settings = config(f"detectors.{NAME}.settings.noise.share={share}").detectors[NAME]
         run = TrainingRun(NAME, trainer_config(), tmp_path / str(i), CPU, seed)
         VideoPatchCore(NAME, settings, CPU).fit(index.fit[:1], index.held, run)
-        kept.append((run.folder / "00000/spatial.npy").read_bytes())
+        kept.append((stored(run.folder) / "spatial.npy").read_bytes())
     assert kept[0] == kept[1]
     assert len(set(kept)) == 3
 
@@ -252,16 +253,39 @@ def test_a_damaged_detector_is_trained_again_when_the_message_says_so(name: str)
     assert not score.pending(changed)
 
 
+@pytest.mark.usefixtures("copied")
+def test_features_of_training_clips_are_found_again_by_a_training_with_another_coreset():
+    kept = RunFiles.of(config()).detector(NAME) / "training-kept"
+
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in kept.rglob("*") if path.is_file()}
+
+    settings, before = f"detectors.{NAME}.settings", times()
+    for change in (f"{settings}.coreset.spatial.count=20", f"{settings}.folds=0", f"{settings}.bank.index=hnsw"):
+        assert train.pending(config(change))
+        train.run(config(change))
+        assert times() == before, change
+    assert len(loaded(f"{settings}.bank.index=hnsw")._banks["spatial"]) > 20
+    train.run(config(f"{settings}.patches.channels=4"))
+    assert not set(times()) & set(before)  # features of other settings replace them
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("change", ["weights.videomae=a/b", "weights.image_size=224", "trainer.learning_rate=0.5"])
+def test_what_the_detector_does_not_use_needs_no_new_training(change: str):
+    assert not train.pending(config(change))
+
+
 def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
     index, settings = footage(), config().detectors[NAME]
     run = TrainingRun(NAME, trainer_config(), tmp_path / "training", CPU, 0)
     vectors = []
     for seed in (0, 1, 1):
         save_backbone(str(tmp_path / "weights.safetensors"), seed)
-        weights = settings.settings["weights"] | {"backbone_file": str(tmp_path / "weights.safetensors")}
-        changed = settings.model_copy(update={"settings": settings.settings | {"weights": weights}})
+        backbone = settings.settings["backbone"] | {"file": str(tmp_path / "weights.safetensors")}
+        changed = settings.model_copy(update={"settings": settings.settings | {"backbone": backbone}})
         VideoPatchCore(NAME, changed, CPU).fit(index.fit, index.held, run)
-        vectors.append(np.load(tmp_path / "training/00000/global.npy"))
+        vectors.append(np.load(stored(tmp_path / "training") / "global.npy"))
     assert not np.allclose(vectors[0], vectors[1])
     assert np.array_equal(vectors[1], vectors[2])
 

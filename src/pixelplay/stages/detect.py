@@ -52,8 +52,8 @@ def _videos(config: Config) -> list[Video]:
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> None:
-    tables = [tables.table(config, video, method) for video in videos]
-    missing = [(video, path) for video, path in zip(videos, tables, strict=True) if not boxes.is_saved(path)]
+    paths = [tables.table(config, video, method) for video in videos]
+    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not boxes.is_saved(path)]
     if missing:
         find = _finder(config, method)
         with progress_bar(sum(len(video) for video, _ in missing), "frame", f"detecting by {method}") as bar:
@@ -63,7 +63,7 @@ def _detect(config: Config, method: str, videos: list[Video]) -> None:
                         bar.update(len(video))
                     else:
                         boxes.save(find(video, bar.update), path)
-    found = [len(boxes.load(path)) for path in tables]
+    found = [len(boxes.load(path)) for path in paths]
     empty = f", none in {found.count(0)} of {len(videos)} videos" if 0 in found else ""
     log.info(f"detect: {method}, {sum(found):,} boxes in {sum(map(len, videos)):,} frames{empty}")
 

@@ -80,7 +80,8 @@ def _train(config: Config, name: str, index: Index) -> None:
     outputs: list[Path] = []
     with recorded(folder / "trained.json", key, outputs):
         shared = RunFiles.of(config).shared_models
-        training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared)
+        kept = folder / "training-kept"  # what a training with other settings may find again
+        training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared, kept)
         detector.fit(index.fit, index.held, training)
         detector.save(folder)
-        outputs += [path for path in sorted(folder.iterdir()) if path != unfinished and not path.name.startswith(".")]
+        outputs += [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "training-"))]

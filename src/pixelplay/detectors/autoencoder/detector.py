@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from safetensors.torch import save_file
 
-from pixelplay.backbones.saved import load_saved
+from pixelplay.backbones.state_dict import load_network
 from pixelplay.config import BatchSize, Channels, DetectorConfig, Pixels, Settings, Share, Window, validate
 from pixelplay.detectors.autoencoder.error_pooling import POOLINGS, pool_errors
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
@@ -165,7 +165,7 @@ class AutoencoderDetector:
     def load(self, folder: Path) -> None:
         about = read_about(folder, About, self._identity())
         model = self._new_model()
-        load_saved(model, folder / "weights.safetensors", made_by="train")
+        load_network(model, folder / "weights.safetensors", made_by="train")
         self._use(model, about.bf16)
 
     def _reconstructed(

@@ -1,4 +1,4 @@
-"""From distances to a memory to one score per clip, on the scale of distances of normal footage."""
+"""From distances to memory banks to one score per clip, scaled by the distances of normal footage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ HELDOUT, FOLDS = "heldout", "folds"
 
 @dataclass(frozen=True)
 class Calibration:
-    """Distances of normal clips to memories that have not seen them.
+    """Distances of normal clips to memory banks that have not seen them.
 
-    clips: a row per clip: `source` (`heldout` footage or training footage in `folds`), `video`, `clip` (its place
-    among the video's clips), and a distance for each of `STREAMS`, float64, NaN where no object was found.
+    clips: a row per clip: `source` (`heldout` footage or training footage in `folds`), `video`, `clip` (its index in
+    the video), and a distance for each of `STREAMS`, float64, NaN without an object.
     """
 
     clips: pd.DataFrame
@@ -45,7 +45,7 @@ class Calibration:
         table = read_table(path, made_by="train")
         try:
             if list(table.columns) != COLUMNS or np.isinf(table[list(STREAMS)].to_numpy(np.float64)).any():
-                raise DataError(f"columns {', '.join(map(str, table.columns))}, or a distance that is infinite")
+                raise DataError(f"columns {', '.join(map(str, table.columns))}, or an infinite distance")
             return cls.of(table, name)
         except (DataError, ValueError) as error:
             raise damaged(path, "train", error) from None
@@ -58,12 +58,12 @@ class Calibration:
         return self.clips[stream].dropna().to_numpy()
 
     def scale(self, stream: str, quantile: float) -> float:
-        """The distance that this share of the normal clips stays below."""
+        """This quantile of the normal distances."""
         scale = float(np.quantile(self.normal(stream), quantile))
         return scale if scale > 0 else 1.0
 
     def filled(self, distances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Distances (C,) by stream; a clip without objects has the least normal distance."""
+        """Distances (C,) by stream, with the smallest normal distance for clips without objects."""
         return {s: np.where(np.isnan(d), self.normal(s).min(), d) for s, d in distances.items()}
 
     def score(
@@ -71,9 +71,8 @@ class Calibration:
     ) -> np.ndarray:
         """One score in [0, 1] per clip, (C,): the weighted sum of each stream's `unit` distance to this power.
 
-        A normal clip is seldom above the quantile, and beyond it all distances count alike, so that one stream's
-        outliers can't outweigh the others.
+        Distances are clipped at the quantile of the normal ones, so that outliers of one stream don't outweigh the
+        others.
         """
-        return sum(
-            share * unit(self.normal(stream), quantile)(distances[stream]) ** power for stream, share in weights.items()
-        )  # type: ignore[return-value]
+        scaled = [share * unit(self.normal(s), quantile)(distances[s]) ** power for s, share in weights.items()]
+        return sum(scaled, np.zeros(1))

@@ -1,21 +1,19 @@
-"""Distances of training footage to memories that have not seen it: leave-one-out over videos, or over blocks of few.
+"""Distances of training footage to memory banks that have not seen it, by cross-validation over videos or blocks.
 
-Each fold's pieces are compared with a memory of all other training footage, chosen as the detector's own is. That gives
-distances of normal footage without holding any out (cross-validation as in Barber et al., *Predictive inference with
-the jackknife+*, Annals of Statistics 2021).
+Each fold is compared with a bank of all other training footage, built as the detector's own is. That gives distances of
+normal footage without holding any out (Barber et al., *Predictive inference with the jackknife+*, Annals of Statistics
+2021).
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.detectors.videopatchcore.feature_store import Stored, choose
-from pixelplay.memory.bank import Bank, BankConfig
-from pixelplay.memory.coreset import CoresetConfig
+from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored
 from pixelplay.progress import progress_bar
 from pixelplay.videos.video import Video
 
@@ -24,9 +22,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a training video: the positions start..stop-1."""
+    """A block of a training video: the positions start..stop-1."""
 
-    video: int  # its place among the training videos
+    video: int  # its index among the training videos
     start: int
     stop: int
 
@@ -45,68 +43,63 @@ def pieces_of(lengths: Sequence[int], folds: int) -> list[list[Piece]]:
     return [every[fold::folds] for fold in range(min(folds, len(every)))]
 
 
-@dataclass(frozen=True)
-class Memories:
-    """How a memory of one stream is made."""
-
-    coreset: CoresetConfig
-    shrinkage: float | None  # see `choose`
-    bank: BankConfig
-    seed: int
-
-
-def fold_distances(
+def fold_table(
     videos: Sequence[Video],
     positions: Sequence[np.ndarray],
     folders: Sequence[Path],
-    stream: str,
-    memories: Memories,
+    builders: Mapping[str, BankBuilder],
     folds: int,
-    name: str,
-) -> list[np.ndarray] | None:
-    """The largest distance in each clip of each video, float64 (C,) by video, to memories that have not seen it.
+) -> pd.DataFrame | None:
+    """A row per clip of each video: `video`, its index `clip` in the video, and for each stream the largest distance to
+    a bank that has not seen it, float64, NaN without an object. None where too little footage is left for some bank.
 
-    positions: of each video's clips, (C, T); folders: what `remembering.store` wrote of each. NaN where a clip has no
-    object. A memory without a block of a video is also without the clips of that video whose middle is less than two
-    clips away. None where nothing would be left of some memory.
+    positions: of each video's clips, (C, T); folders: what `store` wrote of each.
     """
-    stored = [Stored.read(folder, stream) for folder in folders]
-    middles = [clips[:, clips.shape[1] // 2] for clips in positions]
-    clip_of = [
-        np.searchsorted(video.numbers[clips[:, 0]], one.first_frames)
-        for video, clips, one in zip(videos, positions, stored, strict=True)
-    ]
+    found = {}
+    for stream, builder in builders.items():
+        stored = [Stored.read(folder, stream) for folder in folders]
+        distances = _fold_distances(videos, positions, stored, builder, folds)
+        if distances is None:
+            log.info(f"train: {builder.name}: too little footage for {folds} folds; held-out footage calibrates")
+            return None
+        found[stream] = np.concatenate(distances)
+    count = [len(clips) for clips in positions]
+    clip = np.concatenate([np.arange(n) for n in count])
+    return pd.DataFrame({"video": np.repeat([video.id for video in videos], count), "clip": clip, **found})
+
+
+def _fold_distances(
+    videos: Sequence[Video], positions: Sequence[np.ndarray], stored: Sequence[Stored], builder: BankBuilder, folds: int
+) -> list[np.ndarray] | None:
+    """Distances (C,) of each video for one stream; None where nothing would be left for some bank.
+
+    A bank without a block of a video is also without the clips of that video whose middle is less than two clips away.
+    """
     distances = [np.full(len(clips), np.nan) for clips in positions]
+    clip_of, middles = [], []  # of each source
+    for video, clips, one in zip(videos, positions, stored, strict=True):
+        first_frames = np.array([numbers[0] for numbers in one.sources["clip"]], np.int64)
+        clip_of.append(np.searchsorted(video.numbers[clips[:, 0]], first_frames))
+        middles.append(clips[clip_of[-1], clips.shape[1] // 2])
     parted = pieces_of([len(video) for video in videos], folds)
     gap = 2 * positions[0].shape[1]
-    with progress_bar(len(parted), "fold", f"{name}/{stream}: calibration") as bar:
+    with progress_bar(len(parted), "fold", f"{builder.name}: calibration") as bar:
         for pieces in parted:
-            away = [np.ones(len(one.first_frames), bool) for one in stored]
+            away = [np.ones(len(middle), bool) for middle in middles]
             for piece in pieces:
-                middle = middles[piece.video][clip_of[piece.video]]
+                middle = middles[piece.video]
                 away[piece.video] &= (middle < piece.start - gap) | (middle >= piece.stop + gap)
             rest = [one.only(mask) for one, mask in zip(stored, away, strict=True)]
-            if len(parted) < 2 or not any(len(one) for one in rest):
-                log.info(f"train: {name}/{stream}: too little footage for {folds} folds; held-out footage calibrates")
+            if len(parted) < 2 or not any(map(len, rest)):
                 return None
-            coreset = memories.coreset.at_most(sum(map(len, rest)))
-            kept = choose(rest, stream, coreset, memories.shrinkage, memories.seed, name)
-            bank = Bank.build(kept.vectors, memories.bank, {}, memories.seed, kept.whitening)
+            coreset = builder.coreset.at_most(sum(map(len, rest)))
+            bank, _ = replace(builder, coreset=coreset).build(rest, {})
             for piece in pieces:
-                middle = middles[piece.video][clip_of[piece.video]]
+                middle = middles[piece.video]
                 asked = (middle >= piece.start) & (middle < piece.stop)
                 found = stored[piece.video].only(asked)
                 if len(found):
-                    largest = bank.nearest(np.ascontiguousarray(found.vectors))[0].reshape(len(found.sources), -1)
-                    np.fmax.at(distances[piece.video], clip_of[piece.video][asked], largest.max(axis=1))
+                    largest = bank.nearest(found.vectors)[0].reshape(len(found.sources), -1).max(axis=1)
+                    np.fmax.at(distances[piece.video], clip_of[piece.video][asked], largest)
             bar.update()
     return distances
-
-
-def calibration_table(videos: Sequence[Video], distances: dict[str, list[np.ndarray]]) -> pd.DataFrame:
-    """A row per clip: `video`, its place `clip` in the video, and by stream its distance, NaN without an object."""
-    parts = [
-        pd.DataFrame({"video": video.id, "clip": np.arange(len(first)), **{s: d[i] for s, d in distances.items()}})
-        for i, (video, first) in enumerate(zip(videos, next(iter(distances.values())), strict=True))
-    ]
-    return pd.concat(parts, ignore_index=True)

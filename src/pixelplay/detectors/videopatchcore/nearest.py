@@ -1,4 +1,4 @@
-"""The memory entries nearest to what is farthest from the memory: why a clip's objects are as unusual as they are."""
+"""Explanations: the most anomalous vectors of a clip and their nearest neighbours in the memory banks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,17 @@ from pixelplay.videos.video import Video
 
 @dataclass(frozen=True)
 class Memory:
-    """What one stream of `pixelplay.detectors.videopatchcore.clip_features` is compared with."""
+    """The memory bank of one stream, with its sources."""
 
     name: str  # of the detector's stream
     bank: Bank
-    sources: pd.DataFrame  # where each entry comes from: video, clip (numbers of its frames), x1, y1, x2, y2, part
+    sources: pd.DataFrame  # of each entry: video, clip (numbers of its frames), x1, y1, x2, y2, part
     scale: float  # the distance that counts as 1
 
 
 def centred(positions: np.ndarray, length: int, frames: int) -> np.ndarray:
-    """Clips int64 (N, length) with each of the positions (N,) in their middle, which is index length // 2.
-
-    Beyond the video's ends, copies of its first and of its last frame fill them up.
+    """Clips int64 (N, length) with each of the positions (N,) at index length // 2, padded with copies of the video's
+    first and last frame.
     """
     return (np.asarray(positions)[:, None] + np.arange(length) - length // 2).clip(0, frames - 1)
 
@@ -36,10 +35,10 @@ def findings(
 ) -> list[Finding]:
     """The objects of one clip, in the order of its tubes, and last the whole frame, each with its neighbours.
 
-    memories: by stream; grid: cells a side that a tube has spatial vectors of; clip: int (T,), positions of its frames.
+    memories: by stream; grid: a tube has grid x grid spatial vectors; clip: int (T,), positions of its frames.
     """
     numbers, whole = video.numbers[clip], (0, 0, *video.size)
-    found_in = video.numbers[boxes.position[features.tubes.box]]  # not the middle frame, if that is noisy
+    found_in = video.numbers[boxes.position[features.tubes.box]]  # another frame than the middle one if that is noisy
     near = {}
     for stream, vectors in features.vectors.items():
         if stream in LOCAL:

@@ -1,17 +1,16 @@
-"""Clips of footage with noisy frames: what is seen in the clean ones stands for the whole clip.
+"""Clips with noisy frames: features of noisy frames are interpolated from those of the clean frames around them.
 
-Noise that comes and goes with the frame looks like motion, and like no texture that normal footage has. A feature of a
-noisy frame is put between those of the clean frames around it. Pure functions of arrays.
+Noise in single frames looks like motion and like unknown texture. Pure functions of arrays.
 """
 
 import numpy as np
 
 
 def key_frames(positions: np.ndarray, causal: bool, clean: np.ndarray) -> np.ndarray:
-    """The frame of each clip, int [C, T], whose objects are looked at: int64 [C].
+    """The frame of each clip, int [C, T], that its objects are taken from: int64 [C].
 
-    The middle one (causally: the last), or the nearest `clean` one, bool [frames], the earlier of two; the middle one
-    where none is clean.
+    The `clean` one, bool [frames], nearest to the middle (causally: the last); of two, the earlier. Without a clean
+    frame, the middle one itself.
     """
     middle = positions.shape[1] - 1 if causal else positions.shape[1] // 2
     away = np.abs(np.arange(positions.shape[1]) - middle)
@@ -20,10 +19,10 @@ def key_frames(positions: np.ndarray, causal: bool, clean: np.ndarray) -> np.nda
 
 
 def between(positions: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The frames of one clip, int [T], that need to be seen, int64 [U], and each frame's share of each, float32 [T, U].
+    """The frames of one clip, int [T], to extract features of, int64 [U], and weights float32 [T, U] that interpolate
+    all frames from them linearly in time; each row sums to 1.
 
-    Those are the `clean` ones, bool [frames], or all where none is clean. A frame between two of them is as near to
-    each as it is in time, one before the first or after the last is as that one. Each row sums to 1.
+    These are the `clean` frames, bool [frames], or all where none is clean.
     """
     inside = np.unique(positions)  # padding repeats a frame
     seen = inside[clean[inside]] if clean[inside].any() else inside
