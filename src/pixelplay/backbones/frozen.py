@@ -3,14 +3,13 @@
 VideoPatchCore's is CLIP's RN101 (Radford et al., ICML 2021). `pretrained` builds them with their weights.
 """
 
-import copy
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.fx.experimental.optimization import fuse
 
 STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
 
@@ -83,28 +82,17 @@ def hash_of_weights(network: nn.Module) -> str:
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """A copy with each batch norm folded into the convolution before it, where nothing else uses that convolution.
+    """A copy with batch norms folded into the convolutions before them.
 
-    The network must be in eval mode; float32 results differ by rounding. Networks that torch.fx can't trace are
-    returned unchanged: correct, but slower.
+    The network must be in eval mode; float32 results differ by rounding. Networks that torch.fx can't trace, or that
+    use a layer more than once, are returned unchanged: correct, but slower.
     """
     try:
-        graph = fx.symbolic_trace(copy.deepcopy(network))
+        graph = fx.symbolic_trace(network)
     except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError):  # control flow on tensors
         return network
-    modules = dict(graph.named_modules())
     calls = Counter(node.target for node in graph.graph.nodes if node.op == "call_module")
-    for node in graph.graph.nodes:
-        if node.op != "call_module" or type(modules[node.target]) is not nn.BatchNorm2d:
-            continue
-        source = node.args[0]
-        if source.op != "call_module" or type(modules[source.target]) is not nn.Conv2d or len(source.users) > 1:
-            continue
-        if calls[source.target] > 1 or calls[node.target] > 1:  # shared weights
-            continue
-        graph.set_submodule(str(source.target), fuse_conv_bn_eval(modules[source.target], modules[node.target]))
-        node.replace_all_uses_with(source)
-        graph.graph.erase_node(node)
-    graph.delete_all_unused_submodules()
-    graph.recompile()
-    return graph
+    shared = [graph.get_submodule(str(target)) for target, count in calls.items() if count > 1]
+    if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared):
+        return network
+    return fuse(graph, no_trace=True)

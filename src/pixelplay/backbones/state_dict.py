@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pixelplay.errors import WeightsError
@@ -28,7 +29,7 @@ def read_state_dict(path: Path) -> StateDict:
     if not path.is_file():
         raise WeightsError(f"{path} is missing or not a file: weights.backbone_file must name a file of weights")
     try:
-        value = _read(path)
+        value = load_file(path) if path.suffix == ".safetensors" else _read_pytorch(path)
     except WeightsError:
         raise
     except Exception as error:  # torch.load and safetensors raise various errors for damaged files
@@ -40,11 +41,7 @@ def read_state_dict(path: Path) -> StateDict:
     return {str(name).removeprefix("module."): tensor for name, tensor in value.items()}  # DDP adds the prefix
 
 
-def _read(path: Path) -> object:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
+def _read_pytorch(path: Path) -> object:
     if zipfile.is_zipfile(path) and any(name.endswith("constants.pkl") for name in zipfile.ZipFile(path).namelist()):
         raise WeightsError(
             f"{path} is refused: it is a TorchScript archive, which contains code, as OpenAI distributes CLIP. Use the "
@@ -54,7 +51,7 @@ def _read(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # PyTorch's own message recommends loading it unsafely
         if "GLOBAL" not in str(error):
-            raise WeightsError(f"{path} can't be read as weights (not a PyTorch file): download it again") from None
+            raise ValueError("not a PyTorch file") from None
         raise WeightsError(
             f"{path} is refused: it holds more than tensors, and loading it could run code. Use the same weights as "
             ".safetensors, or save only the network's state dict with torch.save"
@@ -63,8 +60,6 @@ def _read(path: Path) -> object:
 
 def save_network(network: nn.Module, path: Path) -> None:
     """Write a network's state as .safetensors, atomically."""
-    from safetensors.torch import save_file
-
     with atomic(path) as temporary:
         save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, temporary)
 
@@ -74,8 +69,6 @@ def load_network(network: nn.Module, path: Path, made_by: str) -> None:
 
     Raises MissingArtifactError, or DamagedArtifactError, also for values that are not finite.
     """
-    from safetensors.torch import load_file
-
     try:
         state = load_file(path)
         bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
@@ -97,7 +90,7 @@ def fill(network: nn.Module, state: StateDict, source: str, name: str) -> None:
 
 
 def misfit(error: RuntimeError, source: str, name: str) -> WeightsError:
-    """PyTorch's error of strict loading with the source of the weights and what to do."""
+    """PyTorch's error of strict loading, with the source of the weights and what to do."""
     lines = [textwrap.shorten(line, MAX_LINE, placeholder=" …") for line in str(error).splitlines()[1:]]
     return WeightsError(
         "\n".join([f"the weights in {source} do not fit weights.backbone={name}:", *(f"  {x}" for x in lines)])
@@ -108,7 +101,7 @@ def misfit(error: RuntimeError, source: str, name: str) -> WeightsError:
 def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> str | None:
     """Why none of the files `names` of a hub repository is available; None when one is. Downloads nothing.
 
-    download: whether files that are not in the cache could be downloaded later.
+    download: whether files that are not in the cache may be downloaded later.
     """
     from huggingface_hub import constants, get_hf_file_metadata, get_session, hf_hub_url, try_to_load_from_cache
 
@@ -132,19 +125,15 @@ def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> s
 
 
 def from_hub(repository: str, names: Sequence[str], download: bool = True) -> Path:
-    """The first of the files `names` that a hub repository has, from the cache or downloaded.
-
-    Raises WeightsError with the reasons.
-    """
+    """The first of the files `names` that a hub repository has, from the cache or downloaded; else WeightsError."""
     from huggingface_hub import hf_hub_download
 
-    reason = hub_lacks(repository, names, download)  # hf_hub_download would retry five times
-    if reason is not None:
+    if reason := hub_lacks(repository, names, download):  # hf_hub_download would retry five times
         raise WeightsError(reason)
     reasons = []
     for name in names:
         try:
-            return Path(hf_hub_download(repository, name, etag_timeout=HUB_TIMEOUT))
+            return Path(hf_hub_download(repository, name, etag_timeout=HUB_TIMEOUT, local_files_only=not download))
         except Exception as error:  # as above
             reasons.append(f"{name}: {_short(error)}")
     raise WeightsError("; ".join(reasons))

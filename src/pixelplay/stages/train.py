@@ -49,7 +49,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
         index.train_key,
         index.heldout.model_dump(),
         {**detector.model_dump(exclude={"scoring"}), "settings": by_contents(detector.settings, digests)},
-        config.trainer.model_dump(exclude={"loggers", "wandb"}),
+        config.trainer.model_dump(include=set(registry.spec(name, detector).trainer)),
         config.seed,
         tables.inputs(config, name),
         code_version(registry.spec(name, detector).module),

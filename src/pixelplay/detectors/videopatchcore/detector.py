@@ -23,10 +23,9 @@ from pixelplay.detectors.base import About, Scores, read_about
 from pixelplay.detectors.videopatchcore import SPECS
 from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
-from pixelplay.detectors.videopatchcore.distances import clip_distances
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored, read_sources, store
 from pixelplay.detectors.videopatchcore.folds import fold_table
-from pixelplay.detectors.videopatchcore.nearest import Memory, centred, findings
+from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_distances, findings
 from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.boxes import Boxes, boxes_of
@@ -34,6 +33,7 @@ from pixelplay.objects.explanation import Finding
 from pixelplay.objects.tubes import select
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_json, write_table
+from pixelplay.run.atomic import remove_leftovers
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
@@ -182,6 +182,7 @@ class VideoPatchCore:
             *([features.identity(stream) for stream in STREAMS], self._bf16, settings.clip, settings.stride),
             *(self._footage(videos), noise.share and (noise.share, noise.amplitude, run.seed)),
         )
+        remove_leftovers(folder)
         folders = [folder / f"{i:05d}" for i in range(len(videos))]
         augmentation = Augmentation(noise.amplitude, noise.share, "fed", 0.0)
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: features") as bar:

@@ -12,79 +12,59 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
 
-from pixelplay.detectors.videopatchcore.clip_features import LOCAL, ClipFeatures, Noise, PatchFeatures
+from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, ClipFeatures, Noise, PatchFeatures
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES, Boxes
-from pixelplay.run.artifacts import damaged, read_model, read_table, write_json, write_table
+from pixelplay.run.artifacts import damaged, read_table, write_table
+from pixelplay.run.atomic import replaced_folder
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
-
-class Done(BaseModel):
-    streams: list[str]
+SOURCE = ["video", "frame", *COORDINATES, "clip"]  # columns: `clip` has the numbers of all frames of the clip
 
 
 def store(
     features: PatchFeatures, video: Video, boxes: Boxes, positions: np.ndarray, noise: Noise, folder: Path
 ) -> None:
-    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder, unless they are there.
+    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder, unless it is there.
 
-    boxes: the selected ones. By stream: `<stream>.npy`, float32 [N, D], and `<stream>.parquet`, a row for each tube or
-    clip, as in `_sources`.
+    boxes: the selected ones. By stream: `<stream>.parquet`, a row for each tube or clip, as in `_sources`, and unless
+    there are none, `<stream>.npy`, float32 [N, D].
     """
-    if _is_stored(folder):
+    try:
+        for stream in STREAMS:
+            Stored.read(folder, stream)
         return
-    done = folder / "done.json"
-    done.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    sources: dict[str, list[pd.DataFrame]] = {}
-    with ExitStack() as stack:
+    except MissingArtifactError:
+        pass
+    except DamagedArtifactError as error:
+        log.warning(f"train: extracting features of {folder.name} again: {error}")
+    tables = {stream: [pd.DataFrame(columns=SOURCE)] for stream in STREAMS}
+    with replaced_folder(folder) as temporary, ExitStack() as stack:
         writers: dict[str, NpyWriter] = {}
         for one in features.clips(video, boxes, positions, False, noise):
             for stream, vectors in one.vectors.items():
                 size = vectors.shape[-1]
                 if stream not in writers:
-                    path = folder / f"{stream}.npy"
-                    writers[stream] = stack.enter_context(NpyWriter(path, (size,), np.float32))
+                    writers[stream] = stack.enter_context(NpyWriter(temporary / f"{stream}.npy", (size,), np.float32))
                 writers[stream].extend(vectors.reshape(-1, size))
-                sources.setdefault(stream, []).append(_sources(video, positions, one, stream))
-    for stream, tables in sources.items():
-        write_table(folder / f"{stream}.parquet", pd.concat(tables, ignore_index=True))
-    write_json(done, {"streams": list(sources)})
-
-
-def _is_stored(folder: Path) -> bool:
-    """Whether `store` has finished in a folder, and its files can still be read."""
-    if not (folder / "done.json").exists():
-        return False
-    try:
-        for stream in read_model(folder / "done.json", Done, made_by="train").streams:
-            rows, path = len(read_table(folder / f"{stream}.parquet", made_by="train")), folder / f"{stream}.npy"
-            if not rows or not is_npy(path) or len(np.load(path, "r")) % rows:
-                raise damaged(path, "train", "unreadable, or it does not match its .parquet")
-    except (DamagedArtifactError, MissingArtifactError) as error:
-        log.warning(f"train: extracting features of {folder.name} again: {error}")
-        return False
-    return True
+                tables[stream].append(_sources(video, positions, one, stream))
+        for stream, parts in tables.items():
+            write_table(temporary / f"{stream}.parquet", pd.concat(parts[1:] or parts, ignore_index=True))
 
 
 def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:
-    """Where a clip's vectors come from: a row per tube, or one for the whole frame, in the clip's middle frame.
-
-    `clip` has the numbers of all its frames.
-    """
+    """Where a clip's vectors come from: a row per tube, or one for the whole frame, in the clip's middle frame."""
     places = one.tubes.square if stream in LOCAL else np.array([[0, 0, *video.size]])
-    table = pd.DataFrame(places, columns=COORDINATES)
-    table.insert(0, "frame", video.numbers[positions[one.clip][positions.shape[1] // 2]])
-    table.insert(0, "video", video.id)
-    return table.assign(clip=[video.numbers[positions[one.clip]]] * len(table))
+    numbers = video.numbers[positions[one.clip]]
+    table = pd.DataFrame(places, columns=COORDINATES).assign(video=video.id, frame=numbers[len(numbers) // 2])
+    return table.assign(clip=[numbers] * len(table))[SOURCE]
 
 
 @dataclass(frozen=True)
@@ -98,10 +78,12 @@ class Stored:
     @classmethod
     def read(cls, folder: Path, stream: str) -> "Stored":
         """Raises MissingArtifactError or DamagedArtifactError."""
-        if stream not in read_model(folder / "done.json", Done, made_by="train").streams:
-            return cls(folder, np.empty((0, 0), np.float32), pd.DataFrame({"clip": []}))
-        sources = read_table(folder / f"{stream}.parquet", made_by="train")
-        return cls(folder, np.load(folder / f"{stream}.npy", mmap_mode="r"), sources)
+        sources, path = read_table(folder / f"{stream}.parquet", made_by="train"), folder / f"{stream}.npy"
+        if sources.empty:
+            return cls(folder, np.empty((0, 0), np.float32), sources)
+        if not is_npy(path) or len(vectors := np.load(path, mmap_mode="r")) % len(sources):
+            raise damaged(path, "train", "it can't be read, or does not match its .parquet")
+        return cls(folder, vectors, sources)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -173,7 +155,6 @@ class BankBuilder:
 def read_sources(path: Path, count: int) -> pd.DataFrame:
     """The sources of a bank's `count` entries, as from `BankBuilder.build`; raises Missing- or DamagedArtifactError."""
     table = read_table(path, made_by="train")
-    columns = ["video", "frame", *COORDINATES, "clip", "part"]
-    if list(table.columns) != columns or len(table) != count:
+    if list(table.columns) != [*SOURCE, "part"] or len(table) != count:
         raise damaged(path, "train", f"{len(table)} rows of {', '.join(map(str, table.columns))} for {count} entries")
     return table
