@@ -286,7 +286,7 @@ def test_files_that_are_no_weights_are_refused_and_nothing_in_them_is_run(tmp_pa
     ("backbone", "words"),
     [
         ("timm:resnet81", "no such model; try .*resnet18"),
-        ("timm:vit_tiny_patch16_224", r"strides \[16, 16, 16\], and needs them at strides 8 and 16"),
+        ("timm:vit_tiny_patch16_224", r"strides \[16, 16, 16\], but strides 8 and 16"),
         ("timm:swin_tiny_patch4_window7_224", "channels first"),
         ("in_domain", "allowed: clip_rn101, timm:"),
     ],

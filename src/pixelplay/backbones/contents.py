@@ -27,3 +27,13 @@ def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]
             files = sorted(path for path in folder.iterdir() if path.suffix in READ)
             found["videomae"] = list(zip([file.name for file in files], digests.of(files), strict=True))
     return found
+
+
+def files_there(settings: Mapping[str, Any]) -> bool:
+    """Whether the files and folders of weights that the settings name are on disk; a name on a hub is no file."""
+    backbone, videomae = settings.get("backbone"), settings.get("videomae")
+    file = backbone.get("file") if isinstance(backbone, Mapping) else None
+    named = [] if file is None else [Path(str(file))]
+    if isinstance(videomae, str) and Path(videomae).is_absolute():
+        named.append(Path(videomae))
+    return all(path.expanduser().exists() for path in named)

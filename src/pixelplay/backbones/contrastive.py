@@ -7,7 +7,6 @@ but not to shape and motion. Places are contrasted too, since a memory bank hold
 """
 
 import torch
-from lightning import LightningModule
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,7 +14,8 @@ from pixelplay.backbones.descriptors import local_maps
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.views import Views, as_crops, as_seen
 from pixelplay.config import TrainerConfig
-from pixelplay.training.seeds import seed_of
+from pixelplay.training.fit import TrainingModule
+from pixelplay.training.run import seed_of
 
 WIDTH = 128  # of the projected vectors (SimCLR's)
 PLACES = 8  # compared per crop: 64 crops have as many places as a batch of 512
@@ -72,33 +72,18 @@ class CropReconstruction(nn.Module):
         return F.mse_loss(self.decoder(self.encoder(as_seen(noisy))[1]), as_seen(clean))
 
 
-class EncoderTraining(LightningModule):
+class EncoderTraining(TrainingModule):
     """Trains an objective: a module that returns the loss of a batch of pairs, uint8 (B, 2, S, S, 3).
 
-    Random numbers depend on seed, epoch and step alone, so that a resumed run equals an undisturbed one; held-out crops
-    have the same views in every epoch.
+    Held-out crops have the same views in every epoch.
     """
 
     def __init__(self, objective: nn.Module, config: TrainerConfig, seed: int):
-        super().__init__()
-        self.objective = objective
-        self._config, self._seed = config, seed
+        super().__init__(config)
+        self.objective, self._seed = objective, seed
 
-    def training_step(self, batch: torch.Tensor, step: int) -> torch.Tensor:
-        loss = self._loss(batch, self.current_epoch, step)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
-        return loss
-
-    def validation_step(self, batch: torch.Tensor, step: int) -> None:
-        self.log("val/loss", self._loss(batch, -1, step), batch_size=len(batch))
-
-    def configure_optimizers(self):
-        config = self._config
-        optimizer = torch.optim.AdamW(self.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs)]
-
-    def _loss(self, batch: torch.Tensor, epoch: int, step: int) -> torch.Tensor:
-        torch.manual_seed(seed_of(self._seed, epoch, step))
+    def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
+        torch.manual_seed(seed_of(self._seed, -1 if epoch is None else epoch, step))
         return self.objective(batch)
 
 

@@ -42,12 +42,12 @@ class EncoderSettings(Settings):
     objective: Literal["contrast", "reconstruction"]  # reconstruction: an autoencoder's, as a baseline
     widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
     channels: Channels | None  # of a local descriptor; None: all of both stages
-    compared: Channels  # groups of channels in the contrastive loss
-    pairs: Natural  # of crops, of all footage, at most
-    apart: Window  # frames between the two crops of a pair
+    contrast_channels: Channels  # groups of channels in the contrastive loss
+    max_pairs: Natural  # of crops, of all footage, at most
+    frame_gap: Window  # frames between the two crops of a pair
     shift: Share  # of a view, at most, as a share of the crop's side
-    color: Share  # strength of the colour jitter
-    noise: Share  # of the views that have noise
+    color_jitter: Share  # strength of the colour jitter
+    noise_share: Share  # of the views that have noise
     temperature: Positive
     max_epochs: Epochs
     batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
@@ -57,7 +57,7 @@ class EncoderSettings(Settings):
     @model_validator(mode="after")
     def _possible(self) -> "EncoderSettings":
         there = sum(self.widths[2:])
-        for name, groups in (("channels", self.channels), ("compared", self.compared)):
+        for name, groups in (("channels", self.channels), ("contrast_channels", self.contrast_channels)):
             if groups is not None and groups > there:
                 raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
         return self
@@ -115,8 +115,8 @@ def train_encoder(
 
     size = image_size + 2 * round(settings.shift * image_size)  # with room for a view to be shifted
     wider = config.model_copy(update={"enlarge": config.enlarge * size / image_size})
-    there = sum(_pairs_in(video, wider, settings.apart) for video in [*fit_on, *heldout])
-    cutting = Cutting(wider, settings.apart, size, min(1.0, settings.pairs / max(there, 1)))
+    there = sum(_pairs_in(video, wider, settings.frame_gap) for video in [*fit_on, *heldout])
+    cutting = Cutting(wider, settings.frame_gap, size, min(1.0, settings.max_pairs / max(there, 1)))
     names = ("max_epochs", "batch_size", "learning_rate", "weight_decay")
     lengths = {name: getattr(settings, name) for name in names} | {"patience": settings.max_epochs}  # never stops early
     run = replace(run, name=f"{run.name}: encoder", config=run.config.model_copy(update=lengths))
@@ -124,9 +124,9 @@ def train_encoder(
     held = Pairs(_cut(heldout, run.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(image_size, settings.color, Augmentation(amplitude, settings.noise, "clean", 0.0))
+    views = Views(image_size, settings.color_jitter, Augmentation(amplitude, settings.noise_share, "clean", 0.0))
     if settings.objective == "contrast":
-        objective = Contrast(encoder, settings.compared, settings.temperature, views)
+        objective = Contrast(encoder, settings.contrast_channels, settings.temperature, views)
     else:
         objective = CropReconstruction(encoder, Decoder(settings.widths), views)
     fit(

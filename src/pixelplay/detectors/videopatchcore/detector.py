@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from pixelplay.backbones.in_domain import as_backbone, train_encoder
 from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.config import DetectorConfig
-from pixelplay.detectors.base import About, Scores, read_about
+from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.videopatchcore import SPECS
 from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
@@ -32,7 +33,7 @@ from pixelplay.objects.boxes import Boxes, boxes_of
 from pixelplay.objects.explanation import Finding
 from pixelplay.objects.tubes import select
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import write_json, write_table
+from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import remove_leftovers
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
@@ -116,12 +117,11 @@ class VideoPatchCore:
             bank.save(folder / f"{stream}.faiss")
             write_table(folder / f"{stream}-sources.parquet", self._sources[stream])
         parameters = sum(p.numel() for p in self._features.backbone.parameters())
-        about = {"name": self.name, "bf16": self._bf16, "parameters": parameters, **self._identity()}
         self._calibrated.save(folder)
-        write_json(folder / "detector.json", about)
+        save_about(folder, About(name=self.name, bf16=self._bf16, parameters=parameters), self._identity())
 
     def load(self, folder: Path) -> None:
-        about = read_about(folder, About, self._identity())
+        about = load_about(folder, self._identity())
         if self._settings.backbone.in_domain:
             self._encoder = Encoder(self._settings.encoder.widths)
             load_network(self._encoder, folder / ENCODER, made_by="train")
@@ -130,15 +130,9 @@ class VideoPatchCore:
         self._sources = {s: read_sources(folder / f"{s}-sources.parquet", len(self._banks[s])) for s in STREAMS}
         self._calibration = Calibration.load(folder, self.name)
 
-    def _identity(self) -> dict[str, object]:
-        """What a saved detector must share with the configuration that loads it; its banks know their backbone's
-        weights, wherever the file is now.
-        """
-        config = self._config.model_dump(mode="json")
-        return {
-            "algorithm": config["algorithm"],
-            "settings": config["settings"] | {"backbone": self._settings.backbone.name},
-        }
+    def _identity(self) -> dict[str, Any]:
+        """See `identity_of`; of the backbone only its name, since the banks know its weights, wherever they lie."""
+        return identity_of(self._config, self._config.training | {"backbone": self._settings.backbone.name})
 
     def _use(self, bf16: bool) -> PatchFeatures:
         settings, scoring = self._settings, self._scoring
@@ -184,7 +178,7 @@ class VideoPatchCore:
         )
         remove_leftovers(folder)
         folders = [folder / f"{i:05d}" for i in range(len(videos))]
-        augmentation = Augmentation(noise.amplitude, noise.share, "fed", 0.0)
+        augmentation = Augmentation(noise.amplitude, noise.share, "noisy", 0.0)
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: features") as bar:
             for i, (video, place) in enumerate(zip(videos, folders, strict=True)):
                 store(features, video, self._boxes(video), clips[i], Noise(augmentation, (run.seed, i)), place)

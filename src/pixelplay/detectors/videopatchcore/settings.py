@@ -61,25 +61,25 @@ class VideoPatchCoreScoring(Settings):
     noise_above: NonNegative | None
     quantile: Annotated[float, Field(gt=0, le=1)]  # of normal distances, from which on a scaled distance is 1
     power: Annotated[float, Field(gt=0, le=100)]  # POWER_N
-    spatial: Share  # of the local score; the rest is temporal
-    local: Share  # of the final score; the rest is global
+    spatial_weight: Share  # of the local score; the rest is temporal
+    local_weight: Share  # of the final score; the rest is global
 
     @property
     def weights(self) -> dict[str, float]:
         """Of each stream in the final score; they sum to 1."""
-        local = {"spatial": self.local * self.spatial, "temporal": self.local * (1 - self.spatial)}
-        return {**local, "global": 1 - self.local}
+        local, spatial = self.local_weight, self.spatial_weight
+        return {"spatial": local * spatial, "temporal": local * (1 - spatial), "global": 1 - local}
 
     def local_score(self, spatial: float, temporal: float) -> float:
         """Of an object from its distances in units of normal ones; unbounded, for the order in explanations."""
-        return self.spatial * spatial**self.power + (1 - self.spatial) * temporal**self.power
+        return self.spatial_weight * spatial**self.power + (1 - self.spatial_weight) * temporal**self.power
 
 
 def check(name: str, config: DetectorConfig) -> tuple[VideoPatchCoreSettings, VideoPatchCoreScoring]:
     """The algorithm's typed settings; raises ConfigError, or WeightsError for missing weights."""
-    settings = validate(VideoPatchCoreSettings, config.settings, f"detectors.{name}.settings")
+    settings = validate(VideoPatchCoreSettings, config.training, f"detectors.{name}.training")
     scoring = validate(VideoPatchCoreScoring, config.scoring, f"detectors.{name}.scoring")
-    for part, stride in (("settings", settings.stride), ("scoring", scoring.stride)):
+    for part, stride in (("training", settings.stride), ("scoring", scoring.stride)):
         if stride > settings.clip:
             key = f"detectors.{name}.{part}.stride"
             raise ConfigError(f"{key}={stride}: would skip frames between clips of {settings.clip}")
