@@ -31,8 +31,8 @@ from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
 from pixelplay.evaluation.speed import frames_per_second
-from pixelplay.run.artifacts import outputs_of, read_record
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
 from pixelplay.stages import score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
@@ -99,7 +99,7 @@ def test_training_footage_is_scored_by_memories_that_have_not_seen_it():
 def test_footage_scored_in_folds_does_not_count_as_frames_that_scoring_took_time_for():
     files, index = RunFiles.of(config()), footage()
     frames = sum(map(len, [*index.test, *index.held.calibration]))
-    seconds = read_record(files.record(f"score-{NAME}"), made_by="score").seconds
+    seconds = read_record(files.record(f"score-{NAME}")).seconds
     assert frames_per_second(config(), index) == {NAME: frames / max(seconds, 0.1)}
 
 
@@ -129,7 +129,7 @@ def test_scores_of_objects_lie_beside_those_of_frames_with_their_boxes():
     assert (objects["class"] == "motion").all()
     assert objects[["x1", "y1"]].min().min() >= 0 and (objects["x2"] <= WIDTH).all() and (objects["y2"] <= HEIGHT).all()
     assert "still" not in set(objects["video"])
-    assert files.object_scores(NAME) in outputs_of(files.record(f"score-{NAME}-pseudo"))
+    assert files.object_scores(NAME) in [one.path for one in read_record(files.record(f"score-{NAME}-pseudo")).outputs]
     strange = objects[(objects["video"] == "strange") & (objects["stream"] == STREAMS[1])]
     assert 10 <= int(strange.loc[strange["score"].idxmax(), "frame"]) <= 16
 

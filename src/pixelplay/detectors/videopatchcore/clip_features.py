@@ -12,7 +12,6 @@ from pixelplay.backbones.descriptors import local_maps
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.config import Channels, Settings, TubeConfig
 from pixelplay.detectors.videopatchcore import descriptors
-from pixelplay.detectors.videopatchcore.noisy_frames import between, key_frames
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.tubes import Tubes, tubes
@@ -42,8 +41,8 @@ class ClipFeatures:
 class PatchFeatures:
     """Extracts features of clips with a backbone, `batch` images at a time.
 
-    noise_above: noise level, in grey levels of 255, above which clean frames of the clip stand in for a frame, see
-    `noisy_frames`; None: all frames are used.
+    noise_above: noise level, in grey levels of 255, above which features of a frame are interpolated from those of the
+    clean frames around it, since noise looks like motion and like unknown texture; None: all frames are used.
     """
 
     def __init__(
@@ -135,3 +134,26 @@ class Noise:
         torch.manual_seed(int(np.random.SeedSequence([*self.seed, clip]).generate_state(1, np.uint64)[0] >> 1))
         noisy, _ = self.augmentation.apply(images[None].float().div_(255))
         return noisy[0].mul_(255).round_().to(torch.uint8)
+
+
+def key_frames(positions: np.ndarray, causal: bool, clean: np.ndarray) -> np.ndarray:
+    """The frame of each clip, int [C, T], that its objects are taken from: int64 [C].
+
+    The `clean` one, bool [frames], nearest to the middle (causally: the last); of two, the earlier. Without a clean
+    frame, the middle one itself.
+    """
+    middle = positions.shape[1] - 1 if causal else positions.shape[1] // 2
+    away = np.abs(np.arange(positions.shape[1]) - middle)
+    cost = np.where(clean[positions], away, positions.shape[1] + away)
+    return np.take_along_axis(positions, cost.argmin(axis=1)[:, None], axis=1)[:, 0]
+
+
+def between(positions: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The frames of one clip, int [T], to extract features of, int64 [U], and weights float32 [T, U] that interpolate
+    all frames from them linearly in time; each row sums to 1.
+
+    These are the `clean` frames, bool [frames], or all where none is clean.
+    """
+    inside = np.unique(positions)  # padding repeats a frame
+    seen = inside[clean[inside]] if clean[inside].any() else inside
+    return seen, np.stack([np.interp(positions, seen, row) for row in np.eye(len(seen))], axis=1).astype(np.float32)

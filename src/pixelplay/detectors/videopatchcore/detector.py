@@ -22,10 +22,9 @@ from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.config import DetectorConfig
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.videopatchcore import SPECS
-from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration
+from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration, fold_table
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored, read_sources, store
-from pixelplay.detectors.videopatchcore.folds import fold_table
 from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_distances, findings
 from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
