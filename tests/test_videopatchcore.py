@@ -129,7 +129,7 @@ def test_scores_of_objects_lie_beside_those_of_frames_with_their_boxes():
     assert (objects["class"] == "motion").all()
     assert objects[["x1", "y1"]].min().min() >= 0 and (objects["x2"] <= WIDTH).all() and (objects["y2"] <= HEIGHT).all()
     assert "still" not in set(objects["video"])
-    assert files.object_scores(NAME) in [one.path for one in read_record(files.record(f"score-{NAME}-pseudo")).outputs]
+    assert files.object_scores(NAME) in [one.path for one in read_record(files.record(f"score-{NAME}")).outputs]
     strange = objects[(objects["video"] == "strange") & (objects["stream"] == STREAMS[1])]
     assert 10 <= int(strange.loc[strange["score"].idxmax(), "frame"]) <= 16
 
