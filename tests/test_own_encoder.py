@@ -41,9 +41,9 @@ def settings_of(*overrides: str) -> DetectorConfig:
     return in_domain(*overrides).detectors[NAME]
 
 
-def trained(folder: Path) -> VideoPatchCore:
+def trained(folder: Path, *overrides: str) -> VideoPatchCore:
     index = footage()
-    detector = VideoPatchCore(NAME, settings_of(), CPU)
+    detector = VideoPatchCore(NAME, settings_of(*overrides), CPU)
     detector.fit(index.fit, index.held, TrainingRun(NAME, trainer_config(), folder, CPU, 0))
     return detector
 
@@ -85,6 +85,17 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
     trained(tmp_path / "training").save(tmp_path / "saved")
     for name in FILES:
         assert (tmp_path / "saved" / name).read_bytes() == (saved / name).read_bytes(), name
+
+
+def test_another_coreset_needs_neither_another_encoder_nor_other_features(saved: Path):
+    def times() -> dict[Path, int]:
+        kept = ("encoder-*/pairs/*", "features-*/*/*")
+        return {path: path.stat().st_mtime_ns for part in kept for path in (saved.parent / "training").glob(part)}
+
+    before = times()
+    detector = trained(saved.parent / "training", f"detectors.{NAME}.training.coreset.spatial.count=20")
+    assert len(detector._banks["spatial"]) == 20
+    assert before and times() == before
 
 
 @pytest.mark.parametrize(("channels", "size"), [("null", 24), ("6", 6)])

@@ -1,9 +1,9 @@
 """Self-supervised training of an encoder on crops: SimCLR's loss (Chen et al., ICML 2020) on whole crops and, as in
 DenseCL (Wang et al., CVPR 2021), on places in them.
 
-Two views of a crop, shifted, recoloured and with noise, are to be told from all other crops of the batch: from other
-objects, and from the same object at another moment. The encoder becomes invariant to noise, small shifts and colours,
-but not to shape and motion. Places are contrasted too, since a memory bank holds a descriptor of each.
+Two views of a crop, shifted, recoloured and with noise, are contrasted with all other crops of the batch: of other
+objects, and of the same object at another moment. The encoder becomes invariant to noise, small shifts and colours, but
+not to shape and motion. Places are contrasted too, since a memory bank holds a descriptor of each.
 """
 
 import torch

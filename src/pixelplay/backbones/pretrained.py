@@ -28,23 +28,18 @@ class BackboneConfig(Settings):
         """Whether it is an encoder that the run itself trains."""
         return self.name == "in_domain"
 
-    @property
-    def download(self) -> bool:
-        return self.source == "hub"
-
 
 def check_backbone(config: BackboneConfig) -> None:
     """Raise WeightsError if `load_backbone` would not find the weights. Quick; downloads nothing."""
     if config.in_domain:
         return
     kind, model = _kind(config.name)
-    if config.file is not None:
-        if not config.file.is_file():
-            raise _not_found(config, "no such file", kind.hub(model))
-        return
-    hub = kind.hub(model)
-    if reason := hub_lacks(*hub, config.download):
-        raise _not_found(config, reason, hub)
+    if config.file is None:
+        reason = hub_lacks(*kind.hub(model), config.source == "hub")
+    else:
+        reason = None if config.file.is_file() else "no such file"
+    if reason:
+        raise _not_found(config, reason, kind.hub(model))
 
 
 def load_backbone(config: BackboneConfig, bf16: bool) -> Backbone:
@@ -54,7 +49,7 @@ def load_backbone(config: BackboneConfig, bf16: bool) -> Backbone:
     if path is None:
         hub = kind.hub(model)
         try:
-            path = from_hub(*hub, config.download)
+            path = from_hub(*hub, config.source == "hub")
         except WeightsError as error:
             raise _not_found(config, str(error), hub) from None
     return kind.build(model, read_state_dict(path), str(path), bf16)

@@ -1,9 +1,9 @@
 """Exact greedy k-center selection (Gonzalez 1985), lazily: the vector farthest from all chosen ones is chosen next.
 
-The distance is `squared_distances` in float32, ties go to the lowest index; the result equals the naive loop's index for
-index. Distances to the nearest centre only shrink: a stale one is an upper bound, and only the farthest vectors need
-updating. A matrix product bounds their distances from below, so that exact ones are computed only for pairs that may
-lower one: rounding, tiles and threads never change the result.
+The distance is `squared_distances` in float32, ties go to the lowest index; the result equals the naive loop's, index
+for index. Distances to the nearest centre only shrink: a stale one is an upper bound, and only the farthest vectors
+need updating. A matrix product bounds their distances from below, so that exact ones are computed only for pairs that
+may lower one: rounding, tiles and threads never change the result.
 """
 
 import os

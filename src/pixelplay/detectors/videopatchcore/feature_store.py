@@ -1,6 +1,6 @@
 """From the clips of normal footage to memory banks: vectors on disk, video by video, then coresets of them.
 
-Beside each vector stands where it comes from, so that scores can be explained with the footage they were compared with.
+Each vector is stored with its source, so that scores can be explained by the footage they were compared with.
 """
 
 import logging
