@@ -5,6 +5,15 @@ from typing import Literal
 
 import torch
 
+from pixelplay.config import Settings, Share
+
+
+class NoiseSettings(Settings):
+    """Uniform noise in +-amplitude of the range [0, 1], added to this share of the training clips."""
+
+    amplitude: Share
+    share: Share
+
 
 @dataclass(frozen=True)
 class Augmentation:

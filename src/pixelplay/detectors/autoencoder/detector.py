@@ -17,7 +17,7 @@ from pixelplay.detectors.autoencoder.error_pooling import pool_errors
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, means_over_clips, save_about
 from pixelplay.errors import ConfigError
-from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.augmentation import Augmentation, NoiseSettings
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
@@ -29,11 +29,7 @@ Network = ConvAutoencoder | SpatioTemporalAutoencoder
 NETWORKS = {"conv2d": ConvAutoencoder, "conv3d": SpatioTemporalAutoencoder}
 
 
-class NoiseSettings(Settings):
-    """Uniform noise in +-amplitude of the range [0, 1], added to this share of the training clips."""
-
-    amplitude: Share
-    share: Share
+class TargetedNoise(NoiseSettings):
     target: Literal["noisy", "clean"]  # what a noisy clip's reconstruction is compared with
 
 
@@ -43,7 +39,7 @@ class AutoencoderSettings(Settings):
     stride: Window
     widths: Annotated[list[Channels], Field(min_length=1, max_length=12)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    noise: NoiseSettings
+    noise: TargetedNoise
     vertical_flip: Share  # of the training clips
 
     @model_validator(mode="after")

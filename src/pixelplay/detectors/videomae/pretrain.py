@@ -3,7 +3,6 @@ footage, with the model's own loss. All detectors of a run that ask for the same
 """
 
 import logging
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,9 +27,8 @@ from pixelplay.detectors.videomae.model import keep_quiet
 from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, clip_size, normalised
 from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import atomic_folder
-from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
-from pixelplay.training.run import TrainingRun
+from pixelplay.training.run import TrainingRun, keyed_folder
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # slow to import
@@ -101,19 +99,15 @@ def pretrained_videomae(
     second detector finds it there. A killed training goes on from the last epoch. Raises DataError without footage.
     """
     footage = [[(video.id, video.key, video.start, len(video)) for video in part] for part in (videos, heldout)]
-    model = (settings.model_dump(), frames.model_dump(), run.config.precision, run.seed)
-    place = run.shared / f"videomae-{fingerprint(footage, *model, VERSION)}"
-    folder = place / "model"
-    if folder.is_dir():
+    decisive = footage, settings.model_dump(), frames.model_dump(), run.config.precision, run.seed, VERSION
+    place = keyed_folder(run.shared, "videomae", *decisive)  # each detector keeps a copy of what it uses
+    if (place / "model").is_dir():
         log.info(f"{run.name}: uses the in-domain VideoMAE in {place}/")
-        return folder
-    for old in run.shared.glob(f"videomae-{KEYS}"):  # each detector keeps a copy of what it uses
-        if old != place:
-            shutil.rmtree(old)
-    trainer = settings.trainer(run.config)
-    own = TrainingRun(f"{run.name}: VideoMAE", trainer, place / "training", run.device, run.seed)
-    _train(videos, heldout, settings, frames, own, folder)
-    return folder
+    else:
+        trainer = settings.trainer(run.config)
+        own = TrainingRun(f"{run.name}: VideoMAE", trainer, place / "training", run.device, run.seed)
+        _train(videos, heldout, settings, frames, own, place / "model")
+    return place / "model"
 
 
 def _train(
