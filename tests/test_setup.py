@@ -89,7 +89,7 @@ def test_an_active_environment_s_own_python_is_taken_whatever_the_path_has(tmp_p
     path = python(tmp_path / "env/bin/python", "3.12.1")
     assert chosen(VIRTUAL_ENV=tmp_path / "env").stdout == f"chosen {path}\n"
     assert chosen(VIRTUAL_ENV=tmp_path / "env", CONDA_PREFIX=tmp_path / "conda").stdout == f"chosen {path}\n"
-    assert "is no Python that runs" in chosen(CONDA_PREFIX=tmp_path / "empty").stderr
+    assert "is not a Python that runs" in chosen(CONDA_PREFIX=tmp_path / "empty").stderr
 
 
 def test_the_variable_python_names_one_and_an_unsupported_one_is_an_error(tmp_path: Path):
@@ -101,7 +101,7 @@ def test_the_variable_python_names_one_and_an_unsupported_one_is_an_error(tmp_pa
 
 
 def test_supported_versions_are_those_of_pyproject(tmp_path: Path):
-    wanted = SpecifierSet(requirements._project()["requires-python"])
+    wanted = SpecifierSet(requirements.project()["requires-python"])
     for version in ("2.7.18", "3.9.1", "3.10.14", "3.11.0", "3.12.4", "3.13.9", "3.14.0", "4.0.0"):
         done = chosen(PYTHON=python(tmp_path / version, version))
         assert (done.returncode == 0) == wanted.contains(version), version
