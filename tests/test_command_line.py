@@ -152,7 +152,11 @@ def test_commas_of_paths_part_the_runs_of_a_sweep():
         "detector=[conv_ae],[st_ae]",
         "seed=range(0,3)",
     ]
-    assert read_arguments(["detector=conv_ae,st_ae", "--cfg", "job"], "train") == ["--cfg", "job", "detector=[conv_ae,st_ae]"]
+    assert read_arguments(["detector=conv_ae,st_ae", "--cfg", "job"], "train") == [
+        "--cfg",
+        "job",
+        "detector=[conv_ae,st_ae]",
+    ]
 
 
 # --- slips ----------------------------------------------------------------------------------------------------------
@@ -199,9 +203,7 @@ def test_a_slip_is_answered_with_the_command_that_works(typed: str, works: str):
 
 def test_run_all_proposes_itself(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PIXELPLAY_COMMAND", "./run_all.sh")
-    assert refusal("ped2 'dataset.root=a b'").endswith(
-        "did you mean: ./run_all.sh experiment=ped2 'dataset.root=a b'"
-    )
+    assert refusal("ped2 'dataset.root=a b'").endswith("did you mean: ./run_all.sh experiment=ped2 'dataset.root=a b'")
 
 
 def test_every_slip_is_named_at_once_and_no_command_is_made_up_for_what_nobody_knows():
@@ -222,8 +224,8 @@ def test_unknown_choices_are_told_with_those_there_are():
 
 def test_steps_are_those_of_the_command():
     assert refusal("step=banana") == (
-        "step=banana: only `python src/mine.py` has steps (manifest, score, render, distribution, select); remove step=\n"
-        "did you mean: python src/train.py"
+        "step=banana: only `python src/mine.py` has steps (manifest, score, render, distribution, select); "
+        "remove step=\ndid you mean: python src/train.py"
     )
     allowed = "allowed here: distribution, manifest, render, score, select"
     assert refusal("step=banana", "mine") == f"step=banana: no such step; {allowed}"

@@ -17,8 +17,8 @@ class _OnlyPixelplay(FileFinder):
         return super().find_spec(fullname, target) if fullname == "pixelplay" else None
 
 
-# `python src/train.py` puts src/ first on sys.path. Left alone, every library that then looks for a package called
-# evaluate or report would find the script of that name. src/ stays on the path, so that worker processes find pixelplay.
+# `python src/train.py` puts src/ first on sys.path. Without this, a library that looks for a package called evaluate
+# or report would find the script of that name. src/ stays on the path, so that worker processes find pixelplay.
 if CHECKOUT:
     for _entry in sys.path:
         if Path(_entry).resolve() == PACKAGE.parent:

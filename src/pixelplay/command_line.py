@@ -1,4 +1,4 @@
-"""A command's arguments, checked before Hydra sees them: a mistake is answered with the command that was probably meant.
+"""A command's arguments, checked before Hydra sees them: a mistake is answered with the command that was likely meant.
 
 Flags are those of HELP in `pixelplay.cli`; everything else is read by `pixelplay.overrides`.
 """
@@ -120,8 +120,9 @@ def _flag(rest: list[str]) -> Read:
         raise Slip(f"{name}: no such flag; choose a device with device={device}", [f"device={device}"])
     key = nearest(name)
     if key is None:
-        known = f"{', '.join(FLAGS)} job"
-        raise Slip(f"{typed}: no such flag; flags: {known}; everything else is written key=value: see --help", None, count)
+        flags = f"{', '.join(FLAGS)} job"
+        message = f"{typed}: no such flag; flags: {flags}; everything else is written key=value: see --help"
+        raise Slip(message, None, count)
     mended = f"{key}={value or 'VALUE'}"
     message = f"{typed}: options are written key=value, without dashes: {shown(mended)}"
     raise Slip(message, [mended] if value else None, count)
