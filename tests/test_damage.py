@@ -14,6 +14,7 @@ import pytest
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, PixelPlayError
+from pixelplay.evaluation.members import streams_of
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
 
@@ -61,9 +62,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         config = load_config(
             [
                 *("experiment=tiny", "detector=[conv_ae_tiny]", "workers=1", "device=cpu", "restore.flip=background"),
-                *("dataset.sample.min_frames=30", "dataset.sample.max_frames=36", "ablate.draws=20"),
+                *("dataset.sample.min_frames=30", "dataset.sample.max_frames=36", "ablate.n_bootstrap=20"),
                 *("trainer.precision=fp32", "trainer.max_epochs=1", "trainer.loggers=[]", "pseudo.kinds=[freeze]"),
-                "evaluate.bootstrap.draws=20",
+                "evaluate.bootstrap.n_bootstrap=20",
             ]
         )
         for stage in STAGES.values():
@@ -151,7 +152,7 @@ def test_scores_that_do_not_fit_the_index_are_refused_and_made_again(finished: C
         table = table.drop(index=5)
     table.to_parquet(path, index=False)
     with pytest.raises(DamagedArtifactError, match=r"conv_ae\.parquet is damaged .*python src/score\.py"):
-        fuse.streams_of(finished, prepare.load_index(finished))
+        streams_of(finished, prepare.load_index(finished))
     assert score.pending(finished) == "to score: conv_ae"
     for name in STAGES:
         mend(name, finished)

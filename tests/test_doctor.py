@@ -36,7 +36,7 @@ def test_a_run_that_has_all_it_needs_passes_and_nothing_is_written(
 
 
 def test_missing_data_and_weights_are_named_and_the_status_is_1(options: list[str], capsys: pytest.CaptureFixture):
-    wrong = ["dataset.root=nowhere", "detector=[videopatchcore]", "weights.detector=motion"]
+    wrong = ["dataset.root=nowhere", "detector=[videopatchcore]", "weights.yolo=motion"]
     wrong += ["weights.backbone=timm:resnet18", "weights.backbone_file=no.pt"]
     with pytest.raises(SystemExit) as end:
         doctor.run(load_config([*options[:1], *wrong, "device=cpu"]))

@@ -19,6 +19,7 @@ from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
 from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
 from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.scores.table import check
@@ -297,7 +298,7 @@ def test_changed_masks_and_settings_are_measured_again(place: Place, tmp_path: P
     assert "prepare" not in place.pending(*overrides)
     cv2.imwrite(str(mask), 255 - cv2.imread(str(mask)))
     assert place.run(*overrides) == {"prepare", "evaluate"}
-    assert place.pending(*overrides, "evaluate.bootstrap.draws=10") == {"evaluate"}
+    assert place.pending(*overrides, "evaluate.bootstrap.n_bootstrap=10") == {"evaluate"}
 
 
 @pytest.mark.parametrize("folder", ["train", "test", "test_masks", "test_labels", "test_tracks"])
@@ -323,7 +324,7 @@ def test_frames_per_second_are_those_of_the_last_scoring(place: Place):
     index, record = read_index(place), Path("outputs/tiny/stages/score-conv_ae.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": 4.0}))
     frames = sum(len(video) for video in [*index.test, *index.held.calibration])
-    assert evaluate.frames_per_second(place.config()) == {"conv_ae": frames / 4}
+    assert frames_per_second(place.config(), index) == {"conv_ae": frames / 4}
 
 
 # --- when a stage has work to do ------------------------------------------------------------------------------------
@@ -429,7 +430,7 @@ def test_a_damaged_index_is_written_again_by_prepare_as_its_reader_says(place: P
         ("fusion.default.smooth.sigma=2.0", {"fuse", "evaluate", "report"}),
         ("detectors.conv_ae.scoring.pooling=mean", {"score", "fuse", "evaluate", "report"}),
         ("trainer.max_epochs=1", {"train", "score", "fuse", "evaluate", "report"}),
-        ("detectors.conv_ae.settings.noise.share=0.5", {"train", "score", "fuse", "evaluate", "report"}),
+        ("detectors.conv_ae.training.noise.share=0.5", {"train", "score", "fuse", "evaluate", "report"}),
         ("report.gallery=3", {"report"}),
         ("seed=1", set(STAGES)),  # the network that tells flipped frames has the seed, too
         ("dataset.heldout.seed=1", set(STAGES)),

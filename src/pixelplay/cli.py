@@ -20,6 +20,7 @@ from pixelplay import requirements
 from pixelplay.command_line import as_started, program, read_arguments
 from pixelplay.commands import COMMANDS, Command
 from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
+from pixelplay.config.renamed import renamed
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.run.locks import exclusive
@@ -185,7 +186,7 @@ def _checked(raw: "DictConfig", overrides: list[str], run: str | None = None) ->
 def _refuse_composed(config: Config, overrides: list[str]) -> None:
     """Raise ConfigError for how a detector combines its streams, if a composite of the fusion does that instead."""
     for name in config.fusion.composites:
-        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial|local)="
+        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial_weight|local_weight)="
         unused = [override for override in overrides if re.match(keys, override)]
         if unused:
             key = f"fusion.composites.{name}"
@@ -227,7 +228,7 @@ def _explain(error: Exception) -> str:
     twice = re.search(r"An item is already at '([^']+)'", message)
     if twice:
         return f"+{twice[1]}=…: it already has a value; change it with ++{twice[1]}=…, once"
-    unknown = re.search(r"Could not override '([^']+)'", message)
+    unknown = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", message)
     return _unknown(unknown[1]) if unknown else message
 
 
@@ -236,6 +237,8 @@ def _unknown(key: str) -> str:
     from hydra import compose, initialize_config_dir
     from omegaconf import DictConfig, OmegaConf
 
+    if new := renamed(key):
+        return f"{key}: renamed to {new}"
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         defaults = compose("config")
     parts = key.split(".")

@@ -41,7 +41,7 @@ python src/prepare.py {PED2}""",
         "pixelplay.stages.detect:run",
         f"""Stage 2: detect objects in every frame, if a detector of the run needs them; cached per video.
 
-python src/detect.py {PED2} weights.detector=yolov8n.pt""",
+python src/detect.py {PED2} weights.yolo=yolov8n.pt""",
         writes=True,
     ),
     "train": Command(

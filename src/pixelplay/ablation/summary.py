@@ -1,17 +1,35 @@
 """An ablation in words, and its tables as Markdown."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.bench import Truth
-from pixelplay.ablation.names import TITLES, WEIGHT
 from pixelplay.ablation.search import Choice, Trial
-from pixelplay.ablation.tables import LABELLED, PSEUDO, Ablation
+from pixelplay.ablation.tables import LABELLED, PSEUDO, TITLES, WEIGHT, Ablation
 from pixelplay.config import AblateConfig
+from pixelplay.run.artifacts import damaged
+from pixelplay.run.files import RunFiles
 
 SHOWN = 15  # rows of a table, those with the highest figures, and the first one; the CSV has them all
+
+
+def summary_file(files: RunFiles) -> Path:
+    return files.ablation / "summary.md"
+
+
+def read_introduction(files: RunFiles) -> list[str]:
+    """The paragraphs of the summary on disk that stand before its first table; [] if there is no summary."""
+    path = summary_file(files)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError as error:
+        raise damaged(path, "ablate", error) from None
+    return [part.strip() for part in text.partition("\n## ")[0].split("\n\n")[1:]]
 
 
 def introduction(
@@ -23,7 +41,7 @@ def introduction(
     told = [
         f"Measured on {clips} clips of held-out normal footage in which anomalies of {kinds} kinds are planted "
         f"({len(planted):,} frames, {planted.labels.mean():.0%} of them anomalous), without any label. After ±: one "
-        f"standard error, over {config.draws} draws of whole clips. Gains are over the configured fusion.",
+        f"standard error, over {config.n_bootstrap} draws of whole clips. Gains are over the configured fusion.",
         explanation(ablation.choice, config, ablation.points),
     ]
     if ablation.twins:
@@ -41,7 +59,7 @@ def introduction(
 
 def explanation(choice: Choice, config: AblateConfig, points: int) -> str:
     """What the search chose, and why."""
-    start = "Equal weights" if "weights" in config.over else "The configured fusion"
+    start = "Equal weights" if "weights" in config.choose else "The configured fusion"
     name = config.metric.upper()
     if not choice.trials:
         return f"{start}: there is nothing to choose between."

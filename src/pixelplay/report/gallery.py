@@ -16,7 +16,6 @@ from pixelplay.detectors import registry
 from pixelplay.detectors.base import Reconstructs
 from pixelplay.drawing.annotate import Drawing, write_clip
 from pixelplay.evaluation.score_tables import read_objects
-from pixelplay.objects import tables
 from pixelplay.report.clips import annotated_frames
 from pixelplay.report.page import Gallery, GalleryItem, HeatMap, Scale
 from pixelplay.report.pictures import (
@@ -75,7 +74,7 @@ def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> lis
     found = []
     for i, one in enumerate(videos):
         walled = np.concatenate([[-np.inf], one.fused, [-np.inf]])  # so that the first and last frame can be maxima
-        tops = find_peaks(walled, distance=settings.apart + 1)[0] - 1
+        tops = find_peaks(walled, distance=settings.min_gap + 1)[0] - 1
         best = sorted(tops.tolist(), key=lambda t: (-one.fused[t], t))[: settings.per_video]
         found += [(-float(one.fused[t]), i, t) for t in best]
     return [(i, t) for _, i, t in sorted(found)[: settings.gallery]]
@@ -103,8 +102,8 @@ def scored_objects(config: Config, index: Index) -> list[Objects]:
     """Of the detectors of the run that score single objects."""
     files = RunFiles.of(config)
     found = []
-    for name in config.detectors:
-        if tables.asks(config, name) and files.object_scores(name).exists():
+    for name in registry.needing_boxes(config):
+        if files.object_scores(name).exists():
             found.append(Objects.of(name, read_objects(config, name, index.test)))
     return found
 
@@ -114,7 +113,7 @@ def write_annotated_clip(config: Config, outcome: "Outcome", video_id: str) -> N
     video, one = next(pair for pair in zip(outcome.index.test, outcome.videos, strict=True) if pair[0].id == video_id)
     drawings = _drawings(video, scored_objects(config, outcome.index))
     frames = annotated_frames(video.full_size(), drawings, one, outcome.scale)
-    write_clip(RunFiles.of(config).clip(video_id), frames, video.fps or config.report.rate)
+    write_clip(RunFiles.of(config).clip(video_id), frames, video.fps or config.report.fps)
 
 
 def full_size_at(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray]:
