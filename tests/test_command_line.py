@@ -244,7 +244,7 @@ def test_steps_are_those_of_the_command():
         ("seed.x=1", "seed.x: unknown key; seed has no keys below it"),
         ("dataset.root=???", "dataset.root=???: means that no value is given"),
         ("über=3", "über=3: not an option"),
-        ("seed=1,2", "seed=1,2: several values, where one is due"),
+        ("seed=1,2", "seed=1,2: several values for one key"),
     ],
 )
 def test_what_hydra_would_refuse_is_refused_by_its_key(override: str, message: str):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pixelplay import requirements
 from pixelplay.command_line import as_started, program, read_arguments
@@ -40,9 +40,9 @@ choices:
 Any key that `--cfg job` prints can be set: dataset.root=FOLDER, trainer.max_epochs=20, device=cpu, …
 If a key is given twice, the last value counts. Paths are taken as typed: 'dataset.root=~/my videos (2)'.
 """
-LIST = """usage: {program} COMMAND [experiment=NAME] [key=value …]
-       {program} COMMAND --help
-       {program} --version
+LIST = """usage: {command} [experiment=NAME] [key=value …]
+       {command} --help
+       {version}
 
 commands:
 {commands}
@@ -167,12 +167,11 @@ def _checked(raw: "DictConfig", overrides: list[str], run: str | None = None) ->
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     try:
-        values = OmegaConf.to_container(raw, resolve=True, throw_on_missing=True)
+        values = cast(dict[str, Any], OmegaConf.to_container(raw, resolve=True, throw_on_missing=True))
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key}=???: means that no value is given (a file of that name: ./???)") from None
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).replace("\n    object_type=dict", "")) from None
-    assert isinstance(values, dict)
     values.pop("hydra", None)
     if run and values.get("run") is None:
         values["run"] = run
@@ -258,7 +257,7 @@ def _unknown(key: str) -> str:
 
 def _list() -> str:
     rows = [f"  {name:14}{as_started(command.help.splitlines()[0])}" for name, command in COMMANDS.items()]
-    return LIST.format(program=program("").rstrip(), commands="\n".join(rows))
+    return LIST.format(command=program("COMMAND"), version=program("--version"), commands="\n".join(rows))
 
 
 def _help(name: str) -> str:

@@ -22,6 +22,7 @@ MULTIRUN = ("--multirun", "-m")
 FLAGS = ("--help", "--version", "--multirun", "--cfg")
 CFG = ("job", "hydra", "all")  # what --cfg shows
 DEVICES = ("cpu", "cuda", "mps")
+PIPELINE = {"run", *(name for name, command in COMMANDS.items() if command.writes)}  # what run_all.sh runs
 STARTED_BY = "PIXELPLAY_COMMAND"  # environment variable: what the user typed to run the whole pipeline
 PROPOSED = re.compile(r"\./run_all\.sh|\bpython src/(\w+)\.py")  # commands in messages
 
@@ -66,7 +67,7 @@ def program(command: str) -> str:
     pipeline = os.environ.get(STARTED_BY, "")
     if pipeline.endswith(" run"):
         return f"{pipeline.removesuffix('run')}{command}"
-    if pipeline and (command == "run" or COMMANDS[command].writes):  # run_all.sh runs every stage
+    if pipeline and command in PIPELINE:
         return pipeline
     script = Path(sys.argv[0])
     if script.stem == "__main__":
@@ -140,15 +141,15 @@ def _option(rest: list[str], multirun: bool, steps: tuple[str, ...]) -> Read:
 
 def _require_no_spaces(rest: list[str]) -> None:
     """Raise Slip for `key =value`, `key= value`, `key = value` and `key value`, as one argument or several."""
-    first, second, third = (*rest, None, None)[:3]
-    plain = second is not None and "=" not in second and not second.startswith("-")
+    first, second, third = (*rest, "", "")[:3]
+    plain = len(rest) > 1 and "=" not in second and not second.startswith("-")
     inside = re.fullmatch(r"([\w.]+)\s+=\s*(.*)", first, re.DOTALL)
     key, value, count = first.rstrip(":="), second, 2
     if inside:
         key, value, count = inside[1], inside[2], 1
-    elif second == "=" and third is not None:
+    elif second == "=" and len(rest) > 2:
         value, count = third, 3
-    elif second is not None and second.startswith("=") and "=" not in first:
+    elif second.startswith("=") and "=" not in first:
         value = second[1:]
     elif not (plain and (first in (f"{key}=", key, f"{key}:")) and (key in fields() or key in groups())):
         return
