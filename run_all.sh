@@ -30,4 +30,5 @@ elif [ "$work" -ne 0 ]; then
 fi
 stage evaluate "$@"   # metrics of frames, boxes and thresholds where labels are on disk
 stage ablate "$@"     # what each part of the fusion is worth on planted anomalies; needs no labels
+stage explain "$@"    # pictures of where scores come from: error maps, nearest neighbours, boxes
 stage report "$@"     # one HTML page of it all; says where it is

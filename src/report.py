@@ -1,7 +1,6 @@
-"""Stage 8: one HTML page of the run, to open in a browser; and annotated MP4s of chosen test videos.
+"""Stage 9: one HTML page of the run, to open in a browser.
 
 python src/report.py experiment=ped2 dataset.root=data/ped2
-python src/report.py experiment=ped2 dataset.root=data/ped2 'report.clips=[Test001,Test004]'
 """
 
 from pixelplay.cli import stage_command

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pixelplay.report.charts import Chart
+from pixelplay.report.manifest import Scale
 from pixelplay.report.tables import Table, heading, number_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -29,13 +30,6 @@ class VideoPanel:
 
 
 @dataclass(frozen=True)
-class HeatMap:
-    detector: str
-    picture: str  # data URI
-    text: str
-
-
-@dataclass(frozen=True)
 class GalleryItem:
     """A frame where the fused score peaks."""
 
@@ -49,23 +43,7 @@ class GalleryItem:
     streams: Mapping[str, float]  # processed score by detector
     picture: str  # data URI
     boxes: str  # what the boxes are; '' where there are none
-    heat: Sequence[HeatMap]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A bar that explains the colours of pictures."""
-
-    text: str
-    low: str
-    high: str
-    colors: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Gallery:
-    items: Sequence[GalleryItem]
-    scales: Sequence[Scale]
+    heat: Sequence[tuple[str, str]]  # error maps: (detector, data URI)
 
 
 @dataclass(frozen=True)
@@ -126,7 +104,8 @@ class Report:
     videos: Sequence[VideoPanel]
     streams: Sequence[tuple[str, str]]  # (name, CSS classes) of the lines in the videos' charts
     one_scale: bool  # for all of them
-    gallery: Gallery
+    gallery: Sequence[GalleryItem]
+    color_scales: Sequence[Scale]  # of its pictures
     curves: Curves | None
     histograms: Sequence[Histogram]
     ablation: Ablation | None
@@ -155,11 +134,6 @@ def render(report: Report) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
-
-
-def png_uri(data: bytes) -> str:
-    """The bytes of a PNG as the text of an <img>'s src."""
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
 def duration(seconds: float) -> str:

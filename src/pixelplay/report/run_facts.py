@@ -1,114 +1,41 @@
-"""What the report says about the run itself: its settings, the machine, versions, and the time that stages took."""
+"""What the report says about the run itself: its settings, what it was made with, and the time that stages took."""
 
-import os
-import platform
-import subprocess
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-import torch
 from omegaconf import OmegaConf
 
-from pixelplay.code_version import PACKAGE
 from pixelplay.config import Config
 from pixelplay.errors import PixelPlayError
+from pixelplay.report.manifest import Manifest
 from pixelplay.report.page import RunFacts, StageTime
 from pixelplay.run.artifacts import read_record
 from pixelplay.run.files import RunFiles
-from pixelplay.training.device import find_device
-
-LIBRARIES = (
-    "torch",
-    "lightning",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "opencv-python",
-    "faiss-cpu",
-    "timm",
-    "open_clip_torch",
-    "transformers",
-    "ultralytics",
-)
 
 
-def run_facts(config: Config) -> RunFacts:
-    """Facts of the run that `config` describes, found on this machine."""
-    name = f"{config.experiment}/{config.run}" if config.run else config.experiment
+def run_facts(config: Config, manifest: Manifest) -> RunFacts:
     run = [
-        ("experiment", name),
+        ("experiment", f"{config.experiment}/{config.run}" if config.run else config.experiment),
         ("data set", config.dataset.name),
         ("detectors", ", ".join(config.detectors)),
         ("seed", str(config.seed)),
-        ("git commit", git_commit(PACKAGE) or "none: not a git repository"),
+        ("git commit", manifest.commit),
     ]
-    return RunFacts(
-        run=run,
-        machine=_machine(config),
-        versions=[("Python", platform.python_version()), *_versions()],
-        stages=stage_times(config),
-        config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json"))),
-    )
-
-
-def git_commit(folder: Path) -> str | None:
-    """Commit of the repository around `folder`, `(changed)` where files differ from it; None where there is none."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        return f"{commit} (changed)" if git("status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.SubprocessError):  # no git, no repository, or one of another user
-        return None
+    yaml = OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json")))
+    return RunFacts(run, manifest.machine, manifest.versions, stage_times(config), yaml)
 
 
 def stage_times(config: Config) -> list[StageTime]:
-    """How long each stage took when it last ran to its end, in the order of the flow."""
+    """How long each stage took when it last finished, in the order of the run."""
     files, names = RunFiles.of(config), config.detectors
     records = {"prepare": files.record("prepare")}
     records |= {f"train {name}": files.detector(name) / "trained.json" for name in names}
     for name in names:
         records[f"score {name}"] = files.record(f"score-{name}")
         records[f"score {name}, pseudo-anomalies"] = files.record(f"score-{name}-pseudo")
-    records |= {name: files.record(name) for name in ("fuse", "evaluate", "ablate")}
+    records |= {name: files.record(name) for name in ("fuse", "evaluate", "ablate", "explain")}
     times = []
     for stage, path in records.items():
-        with suppress(PixelPlayError):  # no record of a finished stage: nothing to tell
+        with suppress(PixelPlayError):  # no record: it has not finished
             value = read_record(path, made_by=stage)
             times.append(StageTime(stage, value.seconds, value.finished))
     return times
-
-
-def _machine(config: Config) -> list[tuple[str, str]]:
-    device = find_device(config.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    facts = [("processor", f"{_processor()}, {cores} cores"), ("device", str(device))]
-    if device.type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory
-        facts.append(("GPU", f"{torch.cuda.get_device_name(device)}, {memory / 2**30:.0f} GB"))
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        facts.append(("memory", f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GB"))
-    return [*facts, ("system", f"{platform.system()} {platform.release()}, {platform.machine()}")]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _versions() -> list[tuple[str, str]]:
-    found = []
-    for name in LIBRARIES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:  # not every run needs every one of them
-            continue
-    return found

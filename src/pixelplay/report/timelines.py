@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, Tick, blocks, curve, line_style, spread, widened
+from pixelplay.report.outcome import ScoredVideo
 
 WIDTH, PLOT_HEIGHT = 1040.0, 132.0  # pixels
 LEFT, RIGHT, TOP, BELOW = 46.0, 166.0, 10.0, 24.0  # margins; at the right stand the lines' labels
@@ -13,26 +14,6 @@ STRIP_HEIGHT = 11.0
 UNLIKE = 6.0  # times
 FUSED = "fused"
 HIDDEN = 99.5  # percentile of the detectors' scores: what only single frames exceed need not fit on the axis
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredVideo:
-    """What is known of one test video of T frames."""
-
-    video: str
-    anchor: str  # id of its chart on the page
-    numbers: np.ndarray  # int64 [T], frame numbers
-    fused: np.ndarray  # float64 [T]
-    streams: Mapping[str, np.ndarray]  # float64 [T], processed as they enter the fusion, by name
-    labels: np.ndarray | None  # 1 = anomalous [T]
-    turned: np.ndarray  # bool [T], frames that were turned back
-    noisy: np.ndarray  # bool [T]
-    seconds: np.ndarray | None = None  # float64 [T], times of the frames, where they are known
-
-    def moment(self, position: int) -> str:
-        """`frame 512`, or `frame 512 at 20.48 s`."""
-        time = "" if self.seconds is None else f" at {self.seconds[position]:.2f} s"
-        return f"frame {self.numbers[position]}{time}"
 
 
 @dataclass(frozen=True)
@@ -119,8 +100,7 @@ def _frame_ticks(x: Axis, one: ScoredVideo) -> list[Tick]:
 
 
 def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:
-    marks = [("turned", "turned back", one.turned), ("noisy", "noisy", one.noisy)]
-    present = [mark for mark in marks if mark[2].any()]
+    present = [mark for mark in one.marks if mark[2].any()]
     return [
         Strip(style, f"{text}: {int(mask.sum())}", TOP + PLOT_HEIGHT + 4 + STRIP_HEIGHT * i, found)
         for i, (style, text, mask) in enumerate(present)

@@ -12,11 +12,13 @@ import pandas as pd
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import csv_text, damaged, is_current, read_csv, recorded, write_text
+from pixelplay.run.artifacts import csv_text, is_current, recorded, write_text
 from pixelplay.run.atomic import atomic, remove_files
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import COLUMNS as COLUMNS
+from pixelplay.videos.restoration_table import read_restoration as read_restoration
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
@@ -25,14 +27,6 @@ if TYPE_CHECKING:  # importing them imports torch, which commands with nothing t
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {  # of restoration.csv
-    "video": str,
-    "frame": int,
-    "flip_probability": float,
-    "noise_level": float,
-    "flipped": int,
-    "denoised": str,
-}
 DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
 
 
@@ -66,14 +60,6 @@ def write_found(config: Config, path: Path, results: "Sequence[Restoration]") ->
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
     table["noise_level"] = table["noise_level"].astype(float).round(2)
     write_text(path, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
-    return table
-
-
-def read_restoration(path: Path) -> pd.DataFrame:
-    """What `write_found` wrote: a row per frame; raises MissingArtifactError or DamagedArtifactError."""
-    table = read_csv(path, COLUMNS, made_by="prepare")
-    if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
-        raise damaged(path, "prepare", "a frame more than once, or neither flipped (1) nor upright (0)")
     return table
 
 
