@@ -77,13 +77,13 @@ def tables(folder: str | Path = "cache") -> dict[str, bytes]:
 # --- who asks -------------------------------------------------------------------------------------------------------
 
 
-def test_a_detector_asks_by_a_line_of_its_module_that_is_read_without_running_it(options: list[str]):
+def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: list[str]):
     script = (
         "import sys, pixelplay.detectors, pixelplay.stages.status as s; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
-        "from pixelplay.cli import load_config; from pixelplay.stages import detecting; "
+        "from pixelplay.cli import load_config; from pixelplay.objects import tables as detecting; "
         "print(detecting.methods(load_config(sys.argv[1:])), "
-        "sorted({'torch', 'ultralytics', 'pixelplay.detectors.counting'} & set(sys.modules)))"
+        "sorted({'torch', 'ultralytics'} & set(sys.modules)))"
     )
     for arguments, expected in ((options, "('motion',) []"), ([*options, "detector=[conv_ae]"], "('motion',) []")):
         done = subprocess.run(
@@ -107,7 +107,7 @@ def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: li
 def test_an_unknown_algorithm_is_refused_as_ever(options: list[str]):
     config = load_config([*options, "detectors.counting.algorithm=conting"])
     with pytest.raises(ConfigError, match=r"unknown algorithm; did you mean 'counting'"):
-        registry.asks_for_objects("counting", config.detectors["counting"])
+        registry.spec("counting", config.detectors["counting"])
 
 
 # --- methods --------------------------------------------------------------------------------------------------------

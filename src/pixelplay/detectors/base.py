@@ -3,20 +3,40 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pandas as pd
-import torch
 from pydantic import BaseModel, ConfigDict
 
 from pixelplay.config import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.explanation import Finding
 from pixelplay.run.artifacts import read_model
-from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:  # importing them imports torch
+    import torch
+
+    from pixelplay.training.run import TrainingRun
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known of an algorithm without importing torch.
+
+    name: as `detectors.*.algorithm` names it. version: raised when the same settings give other results. module: where
+    its functions `check` and `build` are. boxes: whether its videos must come with boxes of objects. trainer: the keys
+    of `trainer` that decide what it learns. extra: the optional dependencies of pyproject.toml that it needs.
+    """
+
+    name: str
+    version: int
+    module: str
+    boxes: bool = False
+    trainer: tuple[str, ...] = ("precision",)
+    extra: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +96,10 @@ def read_about(folder: Path, model: type[AnyAbout], identity: Mapping[str, Any])
 class Detector(Protocol):
     """Deterministic for a seed; scoring one video never changes the score of another."""
 
-    def __init__(self, name: str, config: DetectorConfig, device: torch.device):
+    def __init__(self, name: str, config: DetectorConfig, device: "torch.device"):
         """Raises ConfigError for settings that the algorithm refuses."""
 
-    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+    def fit(self, videos: list[Video], heldout: Heldout, run: "TrainingRun") -> None:
         """Learn what is usual. `heldout.validation` may stop training early and `heldout.calibration` set scales;
         nothing else is learnt from them, and nothing at all from `heldout.planting`.
         """

@@ -1,6 +1,6 @@
 """What stages know about object detection: who asks for it, by which methods, where its tables lie.
 
-A detector asks with `OBJECTS = True` in its module. Tables lie beside a video's cached frames, one per method, named
+A detector asks with `boxes=True` in its `Spec`. Tables lie beside a video's cached frames, one per method, named
 by a key of all that they depend on, so that runs share them.
 """
 
@@ -21,7 +21,7 @@ from pixelplay.videos.video import Video
 
 def asks(config: Config, name: str) -> bool:
     """Whether detector `name` asks for objects."""
-    return registry.asks_for_objects(name, config.detectors[name])
+    return registry.spec(name, config.detectors[name]).boxes
 
 
 def methods(config: Config) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def inputs(config: Config, name: str, index: Index) -> str:
         config.trainer.model_dump(exclude={"loggers", "wandb"}),
         config.seed,
         tables.inputs(config, name),
-        code_version(registry.module_name(detector)),
+        code_version(registry.spec(name, detector).module),
     )
 
 

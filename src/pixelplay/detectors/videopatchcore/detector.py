@@ -43,8 +43,6 @@ from pixelplay.videos.windows import FrameScores, causal_windows, frames_of_clip
 
 log = logging.getLogger(__name__)
 
-OBJECTS = True  # its videos come with boxes
-
 
 @dataclass(frozen=True)
 class Distances:
