@@ -15,7 +15,6 @@ from pixelplay.run.artifacts import damaged, read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
 from pixelplay.scores.table import SPLITS
-from pixelplay.stages import score
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -27,8 +26,9 @@ def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
 
     Raises MissingArtifactError, or DamagedArtifactError for other rows and for scores that are not finite.
     """
-    todo = score.steps(config, name, index)
-    videos, folds = ([one for step in todo for one in getattr(step, part)] for part in ("videos", "folds"))
+    scored = {"test": index.test, "calibration": index.held.calibration, "pseudo": index.pseudo}
+    videos = [(split, video) for split, of_split in scored.items() for video in of_split]
+    folds = [("calibration", video) for video in index.fit]  # see `Calibrates`
     return read_rows(RunFiles.of(config).scores(name), videos, name, optional=folds)
 
 

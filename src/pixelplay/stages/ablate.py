@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelplay.ablation.names import PICTURES, TITLES
+from pixelplay.ablation.summary import read_introduction, summary_file
+from pixelplay.ablation.tables import PICTURES, TITLES
 from pixelplay.code_version import code_version
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.evaluation.members import members_of
-from pixelplay.run.artifacts import append_json, csv_text, damaged, is_current, recorded, write_text
+from pixelplay.evaluation.members import members_of, streams_of, weights_of
+from pixelplay.run.artifacts import append_json, csv_text, is_current, recorded, write_text
 from pixelplay.run.atomic import atomic, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
@@ -57,21 +58,10 @@ def run(config: Config) -> None:
         outputs: list[Path] = []
         with recorded(files.record("ablate"), key, outputs):
             _ablate(config, files, index, outputs)
-    log.info("\n\n".join(introduction(files)))
-    log.info(f"ablate: {_summary(files)}")
+    log.info("\n\n".join(read_introduction(files)))
+    log.info(f"ablate: {summary_file(files)}")
     if config.ablate.search:
         log.info(f"ablate: {files.chosen_fusion}: use it with fusion_file={files.chosen_fusion}")
-
-
-def introduction(files: RunFiles) -> list[str]:
-    """What the summary on disk says before its first table, a paragraph each; [] where there is none."""
-    try:
-        text = _summary(files).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError as error:
-        raise damaged(_summary(files), "ablate", error) from None
-    return [part.strip() for part in text.partition("\n## ")[0].split("\n\n")[1:]]
 
 
 def _inputs(config: Config, index: Index) -> str:
@@ -104,13 +94,13 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
     from pixelplay.ablation.summary import introduction, markdown
     from pixelplay.ablation.tables import ablate
 
-    streams = fuse.streams_of(config, index)
-    members, fusion, judged = members_of(config, index, streams, fuse.weights_of(config, index))
+    streams, weights = streams_of(config, index), weights_of(config, index)
+    members, fusion, judged = members_of(config, index, streams, weights)
     external = [stream for stream in members if stream in fusion.external_files]
     planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
     compared = _compared(config, fusion, [stream for stream in members if stream not in external])
     truths, remarks = _truths(config, files, index)
-    result = ablate(Bench(planted, truths, fuse.weights_of(config, index)), compared, list(planted), config.ablate)
+    result = ablate(Bench(planted, truths, weights), compared, list(planted), config.ablate)
     left_out = [f"Left out of the fusion: {why}." for why in judged["why"][judged["left_out"]]]
     told = [*introduction(result, truths, config.ablate, external), *left_out, *remarks]
     _clear(files)
@@ -122,8 +112,8 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
         with atomic(outputs[-1]) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
     run_name = f"{config.experiment}/{config.run}" if config.run else config.experiment
-    outputs.append(_summary(files))
-    write_text(_summary(files), markdown(f"Ablation of {run_name}", told, result.tables, config.ablate.metric))
+    outputs.append(summary_file(files))
+    write_text(summary_file(files), markdown(f"Ablation of {run_name}", told, result.tables, config.ablate.metric))
     if config.ablate.search:
         outputs.append(files.chosen_fusion)
         write_text(files.chosen_fusion, _as_file(result.choice.fusion, fusion, external))
@@ -171,10 +161,6 @@ def _as_file(chosen: FusionConfig, fusion: FusionConfig, external: list[str]) ->
     kept = {stream: member_of(stream, fusion) for stream in external}
     members = {**chosen.members, **kept}  # which are chosen already
     return fusion_file.to_text(chosen.model_copy(update={"members": members, "judges": False}))
-
-
-def _summary(files: RunFiles) -> Path:
-    return files.ablation / "summary.md"
 
 
 def _clear(files: RunFiles) -> None:

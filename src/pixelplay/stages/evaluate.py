@@ -15,7 +15,9 @@ import pandas as pd
 
 from pixelplay.code_version import code_version
 from pixelplay.config import Config
+from pixelplay.evaluation.members import unsmoothed_of
 from pixelplay.evaluation.score_tables import read_fused
+from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.restoration import dataset as restoring
@@ -26,14 +28,13 @@ from pixelplay.run.artifacts import (
     outputs_of,
     parse_json,
     read_json,
-    read_record,
     recorded,
     write_json,
 )
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import fuse, prepare, score
+from pixelplay.stages import fuse, prepare
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import Truth, VideoTruth, truth_files
 
@@ -83,7 +84,7 @@ def run(config: Config) -> None:
             write_json(files.metrics, metrics)
             _log_evaluation(files, config, metrics)
     metrics = read_json(files.metrics, made_by="evaluate")
-    text = metrics_text(metrics, frames_per_second(config))
+    text = metrics_text(metrics, frames_per_second(config, index))
     log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
 
 
@@ -98,21 +99,6 @@ def _clear(config: Config, files: RunFiles) -> None:
         path.unlink(missing_ok=True)
     if files.thresholds.is_dir() and not any(files.thresholds.iterdir()):
         files.thresholds.rmdir()
-
-
-def frames_per_second(config: Config) -> dict[str, float]:
-    """How many test and held-out frames a second `score` dealt with, by detector, its loading included.
-
-    Of its last run, that is: one that went on where a killed one had stopped looks faster than it is. Not a part of
-    metrics.json, whose bytes depend on scores and truth alone.
-    """
-    files, index, speeds = RunFiles.of(config), prepare.load_index(config), {}
-    for name in config.detectors:
-        real, *_ = score.steps(config, name, index)  # pseudo-anomalies have their own record
-        frames = sum(len(video) for _, video in real.videos)
-        seconds = read_record(files.record(f"score-{name}"), made_by="score").seconds
-        speeds[name] = frames / max(seconds, 0.1)
-    return speeds
 
 
 def _inputs(config: Config, index: Index) -> str:
@@ -131,9 +117,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     processed = _by_stream(table[table["split"] == "test"])
     fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
-    unsmoothed = {
-        s: _by_stream(rows[rows["split"] == "test"])[s] for s, rows in fuse.unsmoothed_of(config, index).items()
-    }
+    unsmoothed = {s: _by_stream(rows[rows["split"] == "test"])[s] for s, rows in unsmoothed_of(config, index).items()}
     for name in config.detectors:
         own = [stream for stream in unsmoothed if detector_of(stream) == name]
         streams = {stream: _figures(processed[stream], videos, config) for stream in own}

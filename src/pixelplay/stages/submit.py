@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.evaluation.members import submitted_frames
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.submission import expected_ids_from_sample, submission_id, validate
 from pixelplay.stages import fuse, prepare
@@ -30,9 +31,7 @@ def run(config: Config) -> None:
             "run `./run_all.sh` with the same options"
         )
     sample = config.submit.sample or _sample(config)
-    expected = (
-        expected_ids_from_sample(sample) if sample else [submission_id(*key) for key in fuse.submitted_frames(index)]
-    )
+    expected = expected_ids_from_sample(sample) if sample else [submission_id(*key) for key in submitted_frames(index)]
     problems = validate(files.submission, expected)
     if problems:
         raise DataError("\n".join(f"{files.submission}: {problem}" for problem in problems))
