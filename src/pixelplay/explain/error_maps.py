@@ -67,4 +67,3 @@ def errors_at(
         for i, at in positions.items()
         for t, errors in zip(at, detector.reconstruct(videos[i], at)[1], strict=True)
     }
-

@@ -94,7 +94,7 @@ def _write_frames(
 
 
 def _write_heat_maps(config: Config, index: Index, frames: Frames) -> tuple[dict[str, list[Path]], list[Scale]]:
-    """Write error maps over the frames; returns paths by detector that reconstructs, and the scales of their colours."""
+    """Write error maps over the frames; returns paths by detector that reconstructs, and their colour scales."""
     heat, scales = {}, []
     positions = {i: sorted(t for of, t in frames if of == i) for i, _ in sorted(frames)}
     for name in config.detectors if frames else ():
