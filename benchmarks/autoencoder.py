@@ -43,7 +43,7 @@ def main() -> None:
         rows,
         ["torch", "lightning"],
         f"Batches of {BATCH} windows (16 x 128 x 128); one step, one inference: median of {STEP_REPEATS}, each line "
-        "with those above it. With bf16 alone st_ae's gradients are wrong (see conv3d.py). "
+        "with those above it. With bf16 alone st_ae's gradients are wrong (see detectors/autoencoder/conv3d.py). "
         f"Whole training of conv_ae: {EPOCHS} epochs on the sample's normal frames, median of {REPEATS}; validation "
         "loss in fp32 on held-out frames.",
     )
@@ -126,7 +126,7 @@ def _whole_runs() -> list[list[str]]:
     config = load_config(["experiment=sample", f"trainer.max_epochs={EPOCHS}", "device=cpu", "trainer.loggers=[]"])
     index = Index.load(RunFiles.of(config).index)
     detector = config.detectors["conv_ae"]
-    window, stride, noise = (detector.settings[key] for key in ("window", "stride", "noise"))
+    window, stride, noise = (detector.training[key] for key in ("window", "stride", "noise"))
     assert detector.frames is not None
     clips = Clips(index.fit, detector.frames, window, stride)
     held = Clips(index.held.validation, detector.frames, window, stride)
@@ -145,7 +145,7 @@ def _whole_runs() -> list[list[str]]:
         torch.manual_seed(seed)
         model = NETWORKS["conv_ae"]()
         module = Reconstruction(
-            model, Augmentation(noise["amplitude"], noise["share"], "fed", 0.0), config.trainer, seed
+            model, Augmentation(noise["amplitude"], noise["share"], "noisy", 0.0), config.trainer, seed
         )
         with tempfile.TemporaryDirectory() as folder:
             run = TrainingRun("conv_ae", config.trainer, Path(folder), CPU, seed)

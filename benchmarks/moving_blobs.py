@@ -1,6 +1,6 @@
 """Moving blobs beside what a network finds: on normal footage, the boxes of YOLOv8n.
 
-Groups of people are cut apart at their waists (`objects.motion.parts`), or left as one blob. Uses training videos of
+Groups of people are cut apart at their waists (`objects.motion.split`), or left as one blob. Uses training videos of
 data/ped2 and of the sample (`./run_all.sh` once), where they are there; YOLOv8n's weights are downloaded to
 cache/weights/ if they are not there. Run: `python -m benchmarks moving_blobs`.
 """
@@ -51,7 +51,7 @@ def compared(experiment: str, root: Path) -> list[list[str]]:
     weights = get_weights(WEIGHTS, config.paths.cache / "weights", download=True)
     network = Yolo(weights, config.objects.yolo, torch.device("cpu"), False, config.paths.cache)
     settings = config.objects.motion
-    whole = settings.model_copy(update={"parts": settings.parts.model_copy(update={"valley": 0.0})})
+    whole = settings.model_copy(update={"split": settings.split.model_copy(update={"valley": 0.0})})
     ways = {"cut apart": settings, "one blob": whole}
     raws = [raw for raw in read_dataset(config.dataset) if raw.split == "train"][:VIDEOS]
     counts = {way: np.zeros(3, np.int64) for way in ways}  # found together, blobs, YOLO's

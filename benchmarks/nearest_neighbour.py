@@ -13,8 +13,8 @@ from pixelplay.memory.bank import Bank, BankConfig
 
 BANK, DIMENSIONS, QUERIES, REPEATS = 3_000, 32, 1_000_000, 3
 SETTINGS = {
-    "ivf": {"lists": 54, "probes": 8},  # the square root of the bank's size; one cell in seven
-    "hnsw": {"links": 32, "construction": 200, "search": 64},
+    "ivf": {"nlist": 54, "nprobe": 8},  # the square root of the bank's size; one cell in seven
+    "hnsw": {"M": 32, "ef_construction": 200, "ef_search": 64},
 }
 OURS = {"ours, flat (exact)": "flat", "ours, ivf": "ivf", "ours, hnsw": "hnsw"}
 PEER = "scikit-learn, brute force"

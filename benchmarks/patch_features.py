@@ -57,7 +57,7 @@ class Scene:
 def main() -> None:
     device = find_device("auto")
     config = load_config(["experiment=pixelplay26", "detector=[videopatchcore]", "objects.tubes.enlarge=1"])
-    settings, scoring = (getattr(config.detectors["videopatchcore"], part) for part in ("settings", "scoring"))
+    settings, scoring = (getattr(config.detectors["videopatchcore"], part) for part in ("training", "scoring"))
     length, stride = settings["clip"], scoring["stride"]
     bf16 = autocast_bf16("auto", device)
     full, stages = _networks(bf16)
@@ -123,9 +123,9 @@ def _gflop(network: nn.Module) -> float:
 
 def _ours(backbone: Backbone, config: Config, scene: Scene) -> Callable[[bool], list[float]]:
     detector = config.detectors["videopatchcore"]
-    patches = validate(PatchSettings, detector.settings["patches"])
+    patches = validate(PatchSettings, detector.training["patches"])
     features = PatchFeatures(backbone, patches, config.objects.tubes, detector.scoring["batch_size"])
-    bank_config = validate(BankConfig, detector.settings["bank"])
+    bank_config = validate(BankConfig, detector.training["bank"])
     banks = {stream: Bank.build(vectors, bank_config, {}, seed=0) for stream, vectors in scene.memory.items()}
 
     def distances(kept: bool) -> list[float]:

@@ -1,6 +1,6 @@
 """Stage 2: find objects in every frame, where some detector of the run asks for them; cached per video.
 
-python src/detect.py experiment=ped2 dataset.root=data/ped2 weights.detector=yolov8n.pt
+python src/detect.py experiment=ped2 dataset.root=data/ped2 weights.yolo=yolov8n.pt
 """
 
 from pixelplay.cli import stage_command

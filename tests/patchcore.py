@@ -65,7 +65,7 @@ def options(*overrides: str) -> list[str]:
     small = ["objects.motion.frames.width=96", "objects.motion.frames.height=64", "trainer=tiny", "device=cpu"]
     run = ["experiment=folder", "dataset.root=data", "restore.flip=none", f"detector=[{NAME}]", "workers=1"]
     weights = ["weights.backbone=timm:test_resnet", "weights.backbone_file=backbone.safetensors"]
-    settings = f"detectors.{NAME}.settings"
+    settings = f"detectors.{NAME}.training"
     sizes = [f"{settings}.clip={CLIP}", f"{settings}.stride=2", f"{settings}.patches.image_size=64"]
     more = [f"{settings}.patches.channels=8", f"{settings}.noise.share=0", f"detectors.{NAME}.scoring.stride=2"]
     held = ["dataset.heldout.share=0.1", "dataset.heldout.gap=4"]
@@ -77,7 +77,7 @@ def config(*overrides: str) -> Config:
 
 
 def footage(*overrides: str) -> Index:
-    return detecting.with_objects(config(), NAME, prepare.load_index(config(*overrides)))
+    return detecting.with_objects(config(), NAME, prepare.load_index(config(*overrides)), [NAME])
 
 
 def fresh(*overrides: str) -> VideoPatchCore:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 GRAY = FrameFormat(height=16, width=16, gray=True)
 WINDOW, STRIDE, BATCH = 4, 2, 4
 CPU = torch.device("cpu")
-SOURCE = Augmentation(noise_amplitude=0.1373, noise_share=0.4, target="fed", vertical_flip=0.0)  # conv_ae's
+SOURCE = Augmentation(noise_amplitude=0.1373, noise_share=0.4, target="noisy", vertical_flip=0.0)  # conv_ae's
 DENOISING = Augmentation(noise_amplitude=0.157, noise_share=1.0, target="clean", vertical_flip=0.0)
 
 torch.set_num_threads(1)  # the tests share their cores; sums over another number of threads round differently

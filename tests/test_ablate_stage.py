@@ -32,7 +32,7 @@ from pixelplay.videos.video import Video
 FRAMES = 12  # of a clip; 4 to 7 are anomalous
 CLIPS = ("freeze-0", "reversal-0", "freeze-1", "reversal-1")
 LABELS = ((np.arange(FRAMES) >= 4) & (np.arange(FRAMES) < 8)).astype(np.uint8)
-PLAIN = ["fusion.default.smooth.method=none", "fusion.default.normalise.method=minmax", "ablate.draws=20"]
+PLAIN = ["fusion.default.smooth.method=none", "fusion.default.normalise.method=minmax", "ablate.n_bootstrap=20"]
 
 Run = Callable[..., Config]
 
@@ -64,7 +64,7 @@ def write_planted_scores(config: Config, index: Index, streams: dict[str, dict[s
 def run(small_run: list[str]) -> Run:
     """Configuration, with further overrides, of a run with known raw scores; one of its two test videos has labels."""
     overrides = [*small_run, "detector=[conv_ae_tiny,st_ae_tiny]"]
-    window = ["detectors.st_ae.settings.window=8"]
+    window = ["detectors.st_ae.training.window=8"]
     config, index = prepared([*overrides, *window])
     clips = [Video(c, "pseudo", np.arange(FRAMES), (32, 24), Path("none")) for c in CLIPS]
     index = replace(index, pseudo=clips, pseudo_key="planted")
@@ -134,7 +134,7 @@ AVERAGED = ["fusion.default.smooth.method=moving_average", "fusion.default.smoot
 
 def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run):
     noisy = np.arange(FRAMES) % 3 == 2
-    config = run(*AVERAGED, "fusion.restored.weight=0.0", "ablate.search=true")
+    config = run(*AVERAGED, "fusion.corrupted_frames.weight=0.0", "ablate.search=true")
     files = RunFiles.of(config)
     rows = pd.DataFrame({"video": np.repeat(CLIPS, FRAMES), "frame": np.tile(np.arange(FRAMES), len(CLIPS))})
     rows = rows.assign(noise_level=np.tile(np.where(noisy, 30.0, 0.0), len(CLIPS)), flipped=0)
@@ -156,7 +156,7 @@ def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run
 
 def test_clips_without_the_table_of_their_corruption_are_told_with_what_to_do(run: Run):
     with pytest.raises(MissingArtifactError, match=r"pseudo_restoration\.csv is missing: run `python src/prepare\.py`"):
-        ablate.run(run(*AVERAGED, "fusion.restored.weight=0.0"))
+        ablate.run(run(*AVERAGED, "fusion.corrupted_frames.weight=0.0"))
 
 
 def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run: Run, caplog: pytest.LogCaptureFixture):
@@ -195,7 +195,7 @@ def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Ru
 
 def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_any(run: Run):
     labels = [0, 1, 1, 0, 0]
-    over = "ablate.over=[pooling,smooth,weights]"
+    over = "ablate.choose=[pooling,smooth,weights]"
     for options in (["ablate.search=true"], ["ablate.search=true", over, "ablate.margin=0.0"]):
         config, written, figures = run(*options), [], []
         for changed in (labels, [1 - label for label in labels], None):
@@ -367,7 +367,7 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(
     monkeypatch.chdir(tmp_path)
     for stage in (prepare, detect, train, score, fuse, evaluate):
         stage.run(tiny())
-    config = tiny("ablate.search=true", "ablate.over=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
+    config = tiny("ablate.search=true", "ablate.choose=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
     ablate.run(config)
     files = RunFiles.of(config)
     explain.run(config)
@@ -400,7 +400,7 @@ def test_the_command_is_documented_and_named_in_the_pipeline():
 
 
 def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(run: Run, caplog):
-    config = run("fusion.judges=true")
+    config = run("fusion.select_members=true")
     files, index = RunFiles.of(config), prepare.load_index(config)
     index = replace(index, train=[*index.train, replace(index.train[0], id="04")])
     index.save(files.index)
@@ -420,5 +420,5 @@ def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(
     np.testing.assert_allclose(fused[fused["stream"] == "fused"]["score"], alone)
     ablate.run(config)
     assert "Left out of the fusion: st_ae: without it" in (files.ablation / "summary.md").read_text()
-    fuse.run(run("fusion.judges=false"))
+    fuse.run(run("fusion.select_members=false"))
     assert not pd.read_csv(files.fusion_members)["left_out"].any()

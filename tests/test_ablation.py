@@ -292,9 +292,9 @@ def test_a_composite_is_composed_anew_where_its_parts_are_processed_in_another_w
         ("ablate.smooth=[{method: savitzky_golay, window: 2}]", r"ablate\.smooth\.0.*smooths nothing"),
         ("ablate.method=[{weight: 2.0}]", r"ablate\.method\.0\.weight: unknown key; allowed here: method, power"),
         ("ablate.method=[{method: mean}]", r"ablate\.method\.0\.method='mean': Input should be 'weighted_mean'"),
-        ("ablate.over=[weights,weights]", r"ablate\.over=.*weights is there more than once"),
-        ("ablate.over=[]", r"ablate\.over=\[\]: List should have at least 1 item"),
-        ("ablate.draws=1", r"ablate\.draws=1: Input should be greater than or equal to 2"),
+        ("ablate.choose=[weights,weights]", r"ablate\.choose=.*weights is there more than once"),
+        ("ablate.choose=[]", r"ablate\.choose=\[\]: List should have at least 1 item"),
+        ("ablate.n_bootstrap=1", r"ablate\.n_bootstrap=1: Input should be greater than or equal to 2"),
         ("ablate.metric=f1", r"ablate\.metric='f1': Input should be 'ap' or 'auc'"),
     ],
 )
@@ -310,7 +310,9 @@ def run_of(truth: Truth, fusion: FusionConfig | None = None, **scores: np.ndarra
     bench = bench_of(truth, **scores)
     streams = [name.replace("__", "/") for name in scores]
     members = [stream for stream in streams if "/" not in stream]
-    return ablate(bench, named(fusion or fusion_of(*PLAIN), members), streams, ablate_config(draws=20, points=30))
+    return ablate(
+        bench, named(fusion or fusion_of(*PLAIN), members), streams, ablate_config(n_bootstrap=20, max_points=30)
+    )
 
 
 def test_the_tables_hold_the_figures_of_the_fusions_that_their_rows_name():
@@ -366,7 +368,7 @@ def test_figures_on_labels_stand_beside_the_others_and_the_best_by_them_is_marke
         planted = table_of(stream, truth, scores[stream]).query("split != 'test'")
         tables[stream] = pd.concat([planted, table_of(stream, labelled, on_labels[stream], "test")], ignore_index=True)
     bench = Bench(tables, {"pseudo": truth, "test": labelled}, {})
-    config = ablate_config(draws=20, points=30)
+    config = ablate_config(n_bootstrap=20, max_points=30)
     found = ablate(bench, named(fusion_of(*PLAIN), ["a", "b"]), ["a", "b"], config).tables
     ap = average_precision_score(labelled.labels, np.float32(on_labels["b"]))
     assert found["alone"].loc["b", "on_labels_ap"] == pytest.approx(ap)

@@ -20,7 +20,7 @@ def chosen(truth, members=("a", "b"), fusion: FusionConfig | None = None, config
     bench = bench_of(truth, **scores)
     fusion = named(fusion or fusion_of(*PLAIN), members)
     streams = [name.replace("__", "/") for name in scores]
-    return search(bench, fusion, streams, config or ablate_config(draws=50, points=30))
+    return search(bench, fusion, streams, config or ablate_config(n_bootstrap=50, max_points=30))
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_of_members_that_are_alike_but_for_noise_equal_weights_stay_and_the_nois
     assert shares_of(choice.fusion).tolist() == [0.5, 0.5]
     (trial,) = choice.trials
     assert trial.taken is None and 0 <= trial.gain <= trial.error
-    config = ablate_config(draws=50)
+    config = ablate_config(n_bootstrap=50)
     assert "which is not beyond the noise" in explanation(choice, config, 21) or trial.gain == 0
     assert explanation(choice, config, 21).startswith("Equal weights are kept.")
 
@@ -86,7 +86,7 @@ def test_of_members_that_are_alike_but_for_noise_equal_weights_stay_and_the_nois
 def test_without_a_margin_the_best_is_taken_and_with_one_nothing_farther_from_equal_weights():
     truth = truth_of(12)
     scores = {"a": noisy(truth, 1.2, 0), "b": noisy(truth, 0.9, 1)}
-    careful, bold = (chosen(truth, config=ablate_config(draws=50, margin=m), **scores) for m in (1.0, 0.0))
+    careful, bold = (chosen(truth, config=ablate_config(n_bootstrap=50, margin=m), **scores) for m in (1.0, 0.0))
     (trial,) = bold.trials
     assert trial.taken == trial.best
     far, farther = (abs(shares_of(one.fusion)[0] - 0.5) for one in (careful, bold))
@@ -99,7 +99,7 @@ def test_a_gain_on_one_kind_that_costs_on_kinds_not_seen_is_refused():
     a = noisy(truth, 1.5, 0, kinds=("reversal", "speed_up"))
     b = noisy(truth, 30, 1, kinds=("freeze",)) * 0.5
     b[np.isin(truth.kinds, ("reversal", "speed_up"))] *= 4
-    choice = chosen(truth, a=a, b=b, config=ablate_config(draws=50, points=30, margin=0.0))
+    choice = chosen(truth, a=a, b=b, config=ablate_config(n_bootstrap=50, max_points=30, margin=0.0))
     assert any(trial.taken for trial in choice.trials)
     assert choice.unseen_gain <= 0
     assert not choice.changed and choice.fusion == choice.start
@@ -132,7 +132,7 @@ def test_the_search_starts_from_equal_weights_whatever_is_configured():
 def test_without_weights_to_choose_it_starts_from_what_is_configured():
     truth = truth_of(6)
     fusion = fusion_of(*PLAIN, "+fusion.members={a:{weight:9.0},b:{weight:1.0}}")
-    config = ablate_config(draws=50, over=["smooth"])
+    config = ablate_config(n_bootstrap=50, choose=["smooth"])
     choice = chosen(truth, fusion=fusion, config=config, a=noisy(truth, 1, 0), b=noisy(truth, 1, 1))
     assert [member.weight for member in choice.start.members.values()] == [9, 1]
 
@@ -141,7 +141,7 @@ def test_steps_build_on_each_other_in_their_order_and_each_must_win():
     """Anomalies last eight frames, so smoothing lifts them out of the noise; a/x is its detector's better stream."""
     truth = truth_of(12)
     scores = {"a": noisy(truth, 0.3, 0), "a__x": noisy(truth, 2, 1), "b": noisy(truth, 1, 2)}
-    config = ablate_config(draws=50, points=30, over=["pooling", "smooth", "weights"])
+    config = ablate_config(n_bootstrap=50, max_points=30, choose=["pooling", "smooth", "weights"])
     choice = chosen(truth, config=config, **scores)
     assert [trial.step for trial in choice.trials] == ["pooling", "smooth", "weights"]
     assert choice.trials[0].taken == "a/x for a"
@@ -158,7 +158,7 @@ def test_another_stream_that_wins_by_less_than_the_margin_is_not_taken():
     truth = truth_of(6)
     scores = {"a": noisy(truth, 0.3, 0), "a__x": noisy(truth, 2, 1)}
     for margin, taken in ((0.0, "a/x for a"), (1000.0, None)):
-        config = ablate_config(draws=50, over=["pooling"], margin=margin)
+        config = ablate_config(n_bootstrap=50, choose=["pooling"], margin=margin)
         (trial,) = chosen(truth, members=("a",), config=config, **scores).trials
         assert trial.best == "a/x for a" and trial.gain > 0
         assert trial.taken == taken
@@ -172,7 +172,7 @@ def test_it_chooses_by_the_metric_that_is_asked_for():
     a, b = (np.float32(one).astype(float) for one in (a, b))
     best = {}
     for metric, measure in (("ap", average_precision_score), ("auc", roc_auc_score)):
-        (trial,) = chosen(truth, config=ablate_config(draws=50, points=30, metric=metric), a=a, b=b).trials
+        (trial,) = chosen(truth, config=ablate_config(n_bootstrap=50, max_points=30, metric=metric), a=a, b=b).trials
         by_hand = max(range(21), key=lambda k: measure(truth.labels, k * a + (20 - k) * b))
         assert trial.best == f"{by_hand} a + {20 - by_hand} b"
         best[metric] = by_hand
@@ -204,7 +204,7 @@ def test_what_was_taken_and_why_is_told_with_the_kinds_not_seen():
 
 def test_the_summary_says_what_was_measured_on_and_shows_every_table_long_ones_in_part():
     truth = truth_of(6)
-    bench, config = bench_of(truth, a=noisy(truth, 2, 0), b=noisy(truth, 0, 1)), ablate_config(draws=20)
+    bench, config = bench_of(truth, a=noisy(truth, 2, 0), b=noisy(truth, 0, 1)), ablate_config(n_bootstrap=20)
     result = ablate(bench, named(fusion_of(*PLAIN), ["a", "b"]), ["a", "b"], config)
     told = introduction(result, bench.truths, config, ["old"])
     assert told[0].startswith(

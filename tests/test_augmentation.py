@@ -79,7 +79,7 @@ def test_the_target_clean_is_the_clip_without_and_every_clip_is_noisy():
     assert loss == pytest.approx(0.157**2 / 3, rel=0.02)  # the variance of that noise
 
 
-@pytest.mark.parametrize("target", ["fed", "clean"])
+@pytest.mark.parametrize("target", ["noisy", "clean"])
 def test_flipped_clips_are_flipped_top_to_bottom_with_their_target(target):
     clips = torch.arange(CLIPS * 2 * 3 * 4).reshape(CLIPS, 2, 3, 4) / (CLIPS * 24)
     torch.manual_seed(0)
@@ -92,7 +92,7 @@ def test_flipped_clips_are_flipped_top_to_bottom_with_their_target(target):
 
 def test_nothing_is_flipped_unless_asked_for():
     clips = torch.rand(50, 2, 3, 4)
-    fed, _ = Augmentation(0.0, 1.0, "fed", 0.0).apply(clips.clone())
+    fed, _ = Augmentation(0.0, 1.0, "noisy", 0.0).apply(clips.clone())
     assert torch.equal(fed, clips)
 
 

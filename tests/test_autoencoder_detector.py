@@ -26,9 +26,9 @@ VALUES = np.array([0.2, 0.5, 0.6, 0.9], np.float32)  # what the known network gi
 def detector_config(name: str = "conv_ae", **scoring: object) -> DetectorConfig:
     """The tiny experiment's detector on 16x16 frames, with windows of four frames and these changes in its scoring."""
     config = load_config(["experiment=tiny"]).detectors[name]
-    settings = config.settings | {"window": WINDOW, "stride": STRIDE, "widths": [8, 16]}
+    settings = config.training | {"window": WINDOW, "stride": STRIDE, "widths": [8, 16]}
     changed = config.scoring | {"patch": 4, "batch_size": 5} | scoring
-    return config.model_copy(update={"frames": GRAY, "settings": settings, "scoring": changed})
+    return config.model_copy(update={"frames": GRAY, "training": settings, "scoring": changed})
 
 
 def loaded(folder: Path, **scoring: object) -> AutoencoderDetector:
@@ -182,7 +182,7 @@ def test_a_saved_detector_gives_the_very_same_scores_when_it_is_loaded(trained: 
 def test_other_scoring_needs_no_new_training_but_other_settings_do(trained: Path):
     loaded(trained, pooling="mean", patch=2)
     config = detector_config()
-    changed = config.model_copy(update={"settings": config.settings | {"stride": 1}})
+    changed = config.model_copy(update={"training": config.training | {"stride": 1}})
     with pytest.raises(ConfigError, match=r"stride.*train again"):
         AutoencoderDetector("conv_ae", changed, CPU).load(trained)
 
@@ -248,7 +248,7 @@ def test_the_others_of_the_family_find_it_too_and_are_the_same_when_loaded(tmp_p
 
 def test_a_network_in_space_and_time_needs_windows_that_it_can_halve():
     def overrides(window: int) -> list[str]:
-        return ["experiment=tiny", f"detectors.st_ae.settings.window={window}"]
+        return ["experiment=tiny", f"detectors.st_ae.training.window={window}"]
 
     registry.check_settings(load_config(overrides(24)).detectors)
     with pytest.raises(ConfigError, match=r"window=12: must be divisible by 8, since each of the 4 widths"):
@@ -258,16 +258,16 @@ def test_a_network_in_space_and_time_needs_windows_that_it_can_halve():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["settings.network=conv4d"], r"settings\.network='conv4d'.*'conv2d' or 'conv3d'"),
-        (["settings.noise.target=other"], r"settings\.noise\.target='other'"),
+        (["training.network=conv4d"], r"training\.network='conv4d'.*'conv2d' or 'conv3d'"),
+        (["training.noise.target=other"], r"training\.noise\.target='other'"),
         (["scoring.pooling=median"], r"detectors\.conv_ae\.scoring\.pooling='median'.*'patch_max'"),
         (["scoring.topk=0"], r"scoring\.topk=0"),
         (["scoring.patch=0"], r"scoring\.patch=0"),
-        (["settings.stride=17"], r"stride=17 would skip frames between windows of 16"),
-        (["settings.dropout=1.0"], r"settings\.dropout=1\.0"),
-        (["settings.noise.share=1.5"], r"settings\.noise\.share=1\.5"),
-        (["settings.widths=[]"], r"settings\.widths"),
-        (["+settings.depth=3"], r"settings\.depth: unknown key"),
+        (["training.stride=17"], r"stride=17 would skip frames between windows of 16"),
+        (["training.dropout=1.0"], r"training\.dropout=1\.0"),
+        (["training.noise.share=1.5"], r"training\.noise\.share=1\.5"),
+        (["training.widths=[]"], r"training\.widths"),
+        (["+training.depth=3"], r"training\.depth: unknown key"),
         (["frames.width=24"], r"frames\.width=24: must be divisible by 16"),
         (["frames.height=100"], r"frames\.height=100: must be divisible by 16"),
         (["frames.gray=false"], r"frames: .*gray=true"),

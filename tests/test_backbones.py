@@ -26,7 +26,7 @@ RESNET18 = ROOT.parent / "shared/weights/resnet18_layers1to3.safetensors"
 
 def weights(backbone: str, file: Path | None = None) -> WeightsConfig:
     own = {"backbone": backbone, "backbone_file": file, "image_size": 224}
-    return WeightsConfig(source="hub", detector="motion", videomae="in_domain", **own)
+    return WeightsConfig(source="hub", yolo="motion", videomae="in_domain", **own)
 
 
 def with_random_norms(network: nn.Module, forward: Callable[[torch.Tensor], object], size: int = 224) -> nn.Module:

@@ -17,9 +17,9 @@ from pixelplay.memory.bank import Bank, BankConfig
 FEATURES = {"backbone": "clip_rn101", "channels": 32, "stages": (2, 3)}
 
 
-def config(index: str, lists: int = 8, probes: int = 8) -> BankConfig:
-    hnsw = {"links": 16, "construction": 200, "search": 200}
-    return validate(BankConfig, {"index": index, "ivf": {"lists": lists, "probes": probes}, "hnsw": hnsw})
+def config(index: str, nlist: int = 8, nprobe: int = 8) -> BankConfig:
+    hnsw = {"M": 16, "ef_construction": 200, "ef_search": 200}
+    return validate(BankConfig, {"index": index, "ivf": {"nlist": nlist, "nprobe": nprobe}, "hnsw": hnsw})
 
 
 def vectors(count: int, d: int, seed: int) -> np.ndarray:
@@ -71,10 +71,10 @@ def test_a_vector_of_the_bank_is_at_distance_0_from_itself(index: str):
 def test_all_cells_searched_is_exact_and_few_are_not():
     kept, queries = vectors(1000, 16, seed=2), vectors(300, 16, seed=3)
     expected, numbers = brute_force(queries, kept)
-    distances, ids = Bank.build(kept, config("ivf", lists=20, probes=20), {}, seed=0).nearest(queries)
+    distances, ids = Bank.build(kept, config("ivf", nlist=20, nprobe=20), {}, seed=0).nearest(queries)
     assert ids.tolist() == numbers.tolist()
     np.testing.assert_allclose(distances, expected, rtol=1e-5)
-    few = Bank.build(kept, config("ivf", lists=20, probes=1), {}, seed=0).nearest(queries)[0]
+    few = Bank.build(kept, config("ivf", nlist=20, nprobe=1), {}, seed=0).nearest(queries)[0]
     assert (few >= distances).all() and (few > distances).any()
 
 
@@ -91,7 +91,7 @@ def test_what_is_saved_is_loaded_and_the_same_arguments_give_the_same_bytes(inde
     kept, queries = vectors(400, 12, seed=6), vectors(90, 12, seed=7)
     for name, threads in (("a", 1), ("b", 2)):
         faiss.omp_set_num_threads(threads)
-        bank = Bank.build(kept, config(index, probes=2), FEATURES, seed=3)
+        bank = Bank.build(kept, config(index, nprobe=2), FEATURES, seed=3)
         bank.save(tmp_path / f"{name}.faiss")
         assert faiss.omp_get_max_threads() == threads
     assert (tmp_path / "a.faiss").read_bytes() == (tmp_path / "b.faiss").read_bytes()
@@ -193,7 +193,7 @@ def test_values_that_are_not_finite_are_refused_with_their_row():
 def test_no_vectors_more_cells_than_vectors_and_wrong_arrays_are_refused():
     with pytest.raises(DataError, match="nothing was detected"):
         Bank.build(np.zeros((0, 4), np.float32), config("flat"), {}, seed=0)
-    with pytest.raises(ConfigError, match=r"ivf\.lists=8: the bank has 5 vectors"):
+    with pytest.raises(ConfigError, match=r"ivf\.nlist=8: the bank has 5 vectors"):
         Bank.build(vectors(5, 4, seed=12), config("ivf"), {}, seed=0)
     bank = Bank.build(vectors(5, 4, seed=12), config("flat"), {}, seed=0)
     for wrong in (np.zeros((2, 3), np.float32), np.zeros((2, 4)), np.zeros(4, np.float32)):

@@ -10,8 +10,8 @@ from pixelplay.metrics import bootstrap
 from pixelplay.metrics.bootstrap import intervals, share_interval
 
 
-def config(draws: int = 200, level: float = 0.9, seed: int = 3) -> BootstrapConfig:
-    return BootstrapConfig(draws=draws, level=level, seed=seed)
+def config(n_bootstrap: int = 200, level: float = 0.9, seed: int = 3) -> BootstrapConfig:
+    return BootstrapConfig(n_bootstrap=n_bootstrap, level=level, seed=seed)
 
 
 def footage(videos: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def drawn_directly(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, s
     """Frames of the drawn videos set side by side, scikit-learn's figures of each draw, percentiles of those."""
     names = list(dict.fromkeys(videos.tolist()))
     draws = np.random.default_rng(settings.seed).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), size=settings.draws
+        len(names), np.full(len(names), 1 / len(names)), size=settings.n_bootstrap
     )
     aucs, aps = [], []
     for times in draws:
@@ -74,7 +74,7 @@ def test_there_is_no_interval_where_there_is_nothing_to_draw():
     separate = np.array([0, 0, 1, 1])  # both draws of seed 3 take one video twice
     draws = np.random.default_rng(3).multinomial(2, [0.5, 0.5], size=2)
     assert (draws.max(axis=1) == 2).all()
-    assert intervals(scores, separate, separate, config(draws=2, seed=3)) is None
+    assert intervals(scores, separate, separate, config(n_bootstrap=2, seed=3)) is None
 
 
 def test_bad_scores_are_refused():
@@ -96,7 +96,7 @@ def test_labels_of_one_class_have_no_interval():
 
 def test_the_interval_of_a_share_is_that_of_videos_drawn_one_by_one():
     counts = np.array([[5, 10], [0, 20], [3, 30], [0, 0]])  # the last has no frames to count
-    settings = config(draws=4000)
+    settings = config(n_bootstrap=4000)
     rng = np.random.default_rng(1)
     drawn = [counts[:3][rng.integers(0, 3, 3)].sum(axis=0) for _ in range(4000)]
     expected = np.percentile([counted / frames for counted, frames in drawn], [5, 95])

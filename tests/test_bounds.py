@@ -79,7 +79,7 @@ FIELDS = [
 def test_the_fields_are_those_of_the_whole_configuration() -> None:
     ids = {param.id for param in FIELDS}
     assert len(ids) > 150
-    assert {"Config.seed", "TrainerConfig.learning_rate", "HnswConfig.links", "MineConfig.batch_size"} <= ids
+    assert {"Config.seed", "TrainerConfig.learning_rate", "HnswConfig.M", "MineConfig.batch_size"} <= ids
     assert {"PseudoConfig.seeds", "SelectConfig.count", "EncoderSettings.widths", "ThresholdsConfig.fixed"} <= ids
 
 
@@ -108,7 +108,7 @@ def test_no_number_is_nan_or_infinite(cls: type[Settings], name: str, number: fl
         ("trainer.max_epochs=10000000000", "less than or equal to 100000"),
         ("trainer.batch_size=10000000000", "less than or equal to 65536"),
         ("trainer.learning_rate=nan", "finite number"),
-        ("evaluate.bootstrap.draws=10000000000", "less than or equal to 100000"),
+        ("evaluate.bootstrap.n_bootstrap=10000000000", "less than or equal to 100000"),
         ("fusion.default.smooth.window=10000000000", "less than or equal to 10000"),
         ("mine.stride=10000000000", "less than or equal to 10000"),
         ("report.gallery=10000000000", "less than or equal to 200"),
@@ -128,12 +128,12 @@ def test_a_message_does_not_repeat_a_value_of_thousands_of_characters() -> None:
 
 
 def test_a_detector_s_own_settings_are_bounded_by_their_keys() -> None:
-    config = load_config(["detectors.conv_ae.settings.window=10000000000", "detectors.conv_ae.settings.dropout=nan"])
+    config = load_config(["detectors.conv_ae.training.window=10000000000", "detectors.conv_ae.training.dropout=nan"])
     with pytest.raises(ConfigError) as refused:
         registry.check_settings(config.detectors)
     window, dropout = str(refused.value).splitlines()
-    assert window.startswith("detectors.conv_ae.settings.window=10000000000: ") and window.endswith("equal to 10000")
-    assert dropout.startswith("detectors.conv_ae.settings.dropout=nan: ") and "finite" in dropout
+    assert window.startswith("detectors.conv_ae.training.window=10000000000: ") and window.endswith("equal to 10000")
+    assert dropout.startswith("detectors.conv_ae.training.dropout=nan: ") and "finite" in dropout
 
 
 def test_the_largest_seed_serves_every_generator() -> None:

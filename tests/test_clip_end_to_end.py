@@ -51,7 +51,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory):
 def settings(clip: Clip, *overrides: str) -> Config:
     """`tiny` with fewer frames, and small crops of half as many clips."""
     frames = ["train_videos=3", "test_videos=2", "min_frames=20", "max_frames=24"]
-    cheap = ["settings.patches.image_size=64", "scoring.stride=10"]
+    cheap = ["training.patches.image_size=64", "scoring.stride=10"]
     return load_config(
         [
             *("experiment=tiny", f"detector=[{NAME}]", "device=cpu", "workers=1", "trainer.precision=fp32"),
@@ -98,8 +98,8 @@ def saved_video(folder: Path, size: tuple[int, int]) -> tuple[Video, list[Image.
 
 
 def ours(clip: Clip, video: Video, boxes: Boxes) -> dict[str, torch.Tensor]:
-    config = settings(clip, f"detectors.{NAME}.settings.patches.image_size={SIDE}", "objects.tubes.enlarge=1.0")
-    patches = PatchSettings(**config.detectors[NAME].settings["patches"])
+    config = settings(clip, f"detectors.{NAME}.training.patches.image_size={SIDE}", "objects.tubes.enlarge=1.0")
+    patches = PatchSettings(**config.detectors[NAME].training["patches"])
     features = PatchFeatures(load_backbone(config.weights, bf16=False), patches, config.objects.tubes, batch=8)
     (one,) = features.clips(video, boxes, np.arange(CLIP)[None], False)
     return {stream: torch.from_numpy(vectors) for stream, vectors in one.vectors.items()}

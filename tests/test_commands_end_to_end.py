@@ -24,7 +24,7 @@ TINY = (
     "trainer.max_epochs=20",
     "trainer.patience=20",
     "trainer.batch_size=8",
-    "detectors.conv_ae.settings.stride=1",
+    "detectors.conv_ae.training.stride=1",
     "detectors.conv_ae.scoring.batch_size=1",
 )
 

@@ -74,7 +74,7 @@ def test_command_line_values_win_over_files():
         ("trainer.max_epoch=3", "max_epochs", "batch_size"),
         ("dataset.heldout.shares=0.1", "share", "min_videos"),
         ("paths.output=x", "outputs", "submissions"),
-        ("detectors.conv_ae.setings.window=8", "settings", "algorithm"),
+        ("detectors.conv_ae.trainin.window=8", "training", "algorithm"),
         ("fusion.default.smooth.sigmas=1", "sigma", "window"),
         ("experimemt=ped2", "experiment", "dataset"),
     ],
@@ -122,7 +122,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_key(override: str, complain
         (["fusion.default.normalise.low=99.5"], "low=99.5 must be below high=99.0"),
         (["weights.backbone=resnet18"], "weights.backbone='resnet18': allowed: clip_rn101, in_domain, or timm:<"),
         (["weights.backbone='timm:'"], "weights.backbone='timm:': allowed"),
-        (["weights.detector=person"], "weights.detector='person': allowed: motion, or a YOLO name or file"),
+        (["weights.yolo=person"], "weights.yolo='person': allowed: motion, or a YOLO name or file"),
     ],
 )
 def test_an_impossible_value_is_refused_by_its_key_with_what_is_possible(overrides: list[str], complaint: str):

@@ -65,9 +65,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         config = load_config(
             [
                 *("experiment=tiny", "detector=[conv_ae_tiny]", "workers=1", "device=cpu", "restore.flip=background"),
-                *("dataset.sample.min_frames=30", "dataset.sample.max_frames=36", "ablate.draws=20"),
+                *("dataset.sample.min_frames=30", "dataset.sample.max_frames=36", "ablate.n_bootstrap=20"),
                 *("trainer.precision=fp32", "trainer.max_epochs=1", "trainer.loggers=[]", "pseudo.kinds=[freeze]"),
-                "evaluate.bootstrap.draws=20",
+                "evaluate.bootstrap.n_bootstrap=20",
             ]
         )
         for stage in STAGES.values():

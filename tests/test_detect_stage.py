@@ -31,7 +31,7 @@ from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, s
 __all__ = ["unplugged"]  # a fixture
 
 ASKING = ROOT / "tests" / "asking"
-COUNTING = "{algorithm:counting,frames:null,settings:{tubes:${objects.tubes}},scoring:{}}"
+COUNTING = "{algorithm:counting,frames:null,training:{tubes:${objects.tubes}},scoring:{}}"
 FRAMES, WIDTH, HEIGHT = 24, 96, 64
 VIDEOS = ("train/a", "train/b", "test/c", "test/still")
 
@@ -81,8 +81,9 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
     script = (
         "import sys, pixelplay.detectors, pixelplay.stages.status as s; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
-        "from pixelplay.cli import load_config; from pixelplay.objects import tables as detecting; "
-        "print(detecting.methods(load_config(sys.argv[1:])), "
+        "from pixelplay.cli import load_config; from pixelplay.detectors import registry; "
+        "from pixelplay.objects import tables as detecting; "
+        "config = load_config(sys.argv[1:]); print(detecting.methods(config, registry.needing_boxes(config)), "
         "sorted({'torch', 'ultralytics'} & set(sys.modules)))"
     )
     for arguments, expected in ((options, "('motion',) []"), ([*options, "detector=[conv_ae]"], "('motion',) []")):
@@ -94,9 +95,9 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
 
 def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: list[str], caplog):
     caplog.set_level("INFO")
-    config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.settings.window=2"])
-    assert not detecting.asks(config, "conv_ae")
-    assert detecting.inputs(config, "conv_ae") is None
+    config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.training.window=2"])
+    assert registry.needing_boxes(config) == []
+    assert detecting.inputs(config, "conv_ae", []) is None
     assert detect.pending(config) is None
     detect.run(config)
     assert "no detector of this run asks for objects" in caplog.text
@@ -125,19 +126,19 @@ def test_an_unknown_algorithm_is_refused_as_ever(options: list[str]):
     ],
 )
 def test_the_methods_follow_the_method_and_the_weights(options: list[str], weights, method, expected):
-    config = load_config([*options, f"weights.detector={weights}", f"objects.method={method}"])
-    assert detecting.methods(config) == expected
+    config = load_config([*options, f"weights.yolo={weights}", f"objects.method={method}"])
+    assert detecting.methods(config, ["counting"]) == expected
     assert (config.objects.motion.frames in prepare.formats(config)) == ("motion" in expected)
 
 
 @pytest.mark.parametrize("method", ["yolo", "both"])
 def test_yolo_without_weights_is_a_contradiction_that_is_told(options: list[str], method: str):
     with pytest.raises(ConfigError, match=rf"objects\.method={method} needs weights, and weights\.detector=motion"):
-        detecting.methods(load_config([*options, f"objects.method={method}"]))
+        detecting.methods(load_config([*options, f"objects.method={method}"]), ["counting"])
 
 
 def test_each_method_has_a_table_per_video_and_both_shares_theirs(options: list[str], yolo_weights: Path):
-    yolo = [*options, f"weights.detector={yolo_weights}"]
+    yolo = [*options, f"weights.yolo={yolo_weights}"]
     detect.run(prepared(options))
     by_motion = tables()
     assert len(by_motion) == 4
@@ -201,7 +202,7 @@ def test_a_finished_stage_has_nothing_to_do_and_runs_share_its_tables(options: l
 def test_what_decides_the_boxes_has_them_found_again_and_detectors_trained_again(
     options: list[str], yolo_weights: Path, change: str
 ):
-    more = [f"weights.detector={yolo_weights}"] if change == "objects.method=yolo" else []
+    more = [f"weights.yolo={yolo_weights}"] if change == "objects.method=yolo" else []
     config = prepared(options)
     for stage in (detect, train, score):
         stage.run(config)
@@ -218,13 +219,13 @@ def test_what_decides_the_boxes_has_them_found_again_and_detectors_trained_again
 
 
 def test_restored_frames_have_tables_of_their_own(options: list[str], yolo_weights: Path):
-    config = prepared(options, f"weights.detector={yolo_weights}", "objects.method=both")
+    config = prepared(options, f"weights.yolo={yolo_weights}", "objects.method=both")
     detect.run(config)
     before = tables()
     for t in (3, 7, 11):
         path = f"data/test/c/{t:03d}.png"
         cv2.imwrite(path, cv2.imread(path)[::-1])
-    changed = prepared(options, f"weights.detector={yolo_weights}", "objects.method=both", "restore.flip=background")
+    changed = prepared(options, f"weights.yolo={yolo_weights}", "objects.method=both", "restore.flip=background")
     detect.run(changed)
     [video] = [video for video in prepare.load_index(changed).test if video.id == "c"]
     assert video.restored is not None
@@ -239,7 +240,7 @@ def test_restored_frames_have_tables_of_their_own(options: list[str], yolo_weigh
 
 def test_other_weights_of_the_same_name_are_noticed(options: list[str], tmp_path: Path, yolo_weights: Path):
     (tmp_path / "mine.pt").write_bytes(yolo_weights.read_bytes())
-    config = prepared(options, "weights.detector=mine.pt")
+    config = prepared(options, "weights.yolo=mine.pt")
     detect.run(config)
     random_weights(tmp_path / "mine.pt", bias=-2.0)
     assert detect.pending(config)
@@ -281,30 +282,30 @@ def test_an_index_of_an_older_version_is_made_again(options: list[str]):
 
 
 def test_weights_that_are_not_to_be_had_stop_prepare_before_it_does_anything(options: list[str], unplugged, tmp_path):
-    config = load_config([*options, "weights.detector=yolov5lu.pt"])
-    with pytest.raises(WeightsError, match=r"weights\.detector=yolov5lu\.pt: YOLO weights not found"):
+    config = load_config([*options, "weights.yolo=yolov5lu.pt"])
+    with pytest.raises(WeightsError, match=r"weights\.yolo=yolov5lu\.pt: YOLO weights not found"):
         prepare.run(config)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 
 def test_weights_that_have_gone_are_work_to_do_and_an_error_to_who_does_it(options: list[str], yolo_weights, tmp_path):
     (tmp_path / "mine.pt").write_bytes(yolo_weights.read_bytes())
-    config = prepared(options, "weights.detector=mine.pt")
+    config = prepared(options, "weights.yolo=mine.pt")
     (tmp_path / "mine.pt").unlink()
     assert detect.pending(config) == "the weights mine.pt are not here"
-    with pytest.raises(WeightsError, match=r"weights\.detector=mine\.pt"):
+    with pytest.raises(WeightsError, match=r"weights\.yolo=mine\.pt"):
         detect.run(config)
 
 
 def test_a_run_that_asks_for_no_objects_needs_no_weights(options: list[str], unplugged: None):
-    prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.settings.window=2", "weights=hub"])
+    prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.training.window=2", "weights=hub"])
 
 
 # --- kills ----------------------------------------------------------------------------------------------------------
 
 
 def test_killed_it_goes_on_with_the_next_video_and_ends_with_the_same_bytes(options: list[str], yolo_weights: Path):
-    more = [f"weights.detector={yolo_weights}", "objects.method=both", "workers=1"]
+    more = [f"weights.yolo={yolo_weights}", "objects.method=both", "workers=1"]
     config = prepared(options, *more)
     script = (
         "import sys, pixelplay.detectors; "

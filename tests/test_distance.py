@@ -11,7 +11,7 @@ from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.memory.distance import whitening
 
 FLAT = BankConfig.model_validate(
-    load_config(["detector=[videopatchcore]"]).detectors["videopatchcore"].settings["bank"]
+    load_config(["detector=[videopatchcore]"]).detectors["videopatchcore"].training["bank"]
 )
 
 

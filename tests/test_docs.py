@@ -50,7 +50,7 @@ def test_what_the_readme_downloads_is_what_the_code_would_and_is_called_as_the_r
     url = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
     assert f"curl -fL -o resnet18.safetensors {url}\n" in text
     assert all(f"{part}\n" in text.replace(" && ", "\n") + "\n" for part in ped2.DOWNLOAD.split(" && "))
-    assert "weights.detector=yolov8n.pt" in text and "weights.backbone_file=resnet18.safetensors" in text
+    assert "weights.yolo=yolov8n.pt" in text and "weights.backbone_file=resnet18.safetensors" in text
     assert "experiment=ped2 dataset.root=data/ped2" in text
 
 

@@ -201,7 +201,7 @@ def test_no_frame_is_read_that_is_not_needed(tmp_path: Path, monkeypatch: pytest
     for kind in ("train/1", "test/a"):
         write_video(tmp_path / "data" / kind, seed=1)
     run = ["experiment=folder", "dataset.root=data", "restore.flip=none", "detector=[conv_ae_tiny]"]
-    settings = load_config([*run, "detectors.conv_ae.settings.window=2", "dataset.heldout.gap=2"])
+    settings = load_config([*run, "detectors.conv_ae.training.window=2", "dataset.heldout.gap=2"])
     prepare.run(settings)
     videos = prepare.load_index(settings).train
     for t in (*range(9), *range(12, FRAMES)):

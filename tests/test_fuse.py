@@ -13,10 +13,10 @@ from scipy.stats import gmean, pmean, rankdata
 
 from pixelplay.config import (
     CompositeConfig,
+    CorruptedFramesConfig,
     FusionConfig,
     MemberConfig,
     NormaliseConfig,
-    RestoredConfig,
     SmoothConfig,
 )
 from pixelplay.errors import ConfigError, DataError
@@ -26,7 +26,7 @@ from pixelplay.scores.table import by_split
 Row = tuple[str, str, int, float]  # split, video, frame, score
 
 
-UNUSED = {"quantile": 0.999, "rarest": 0.001}  # by the methods of these tests
+UNUSED = {"quantile": 0.999, "min_p": 0.001}  # by the methods of these tests
 
 
 def member(
@@ -35,7 +35,7 @@ def member(
     return MemberConfig(
         weight=weight,
         normalise=NormaliseConfig(method=normalise, low=0.0, high=100.0, scope=scope, clip=None, **UNUSED),
-        smooth=SmoothConfig(method=smooth, window=window, sigma=1.0, decay=0.5, polynomial=0),
+        smooth=SmoothConfig(method=smooth, window=window, sigma=1.0, decay=0.5, polyorder=0),
     )
 
 
@@ -45,9 +45,9 @@ def fusion(
     return FusionConfig(
         method=method,
         bounds=None,
-        judges=False,
+        select_members=False,
         power=power,
-        restored=RestoredConfig(noise_above=8.0, weight=1.0),
+        corrupted_frames=CorruptedFramesConfig(noise_above=8.0, weight=1.0),
         external=[],
         default=default,
         external_default=default,

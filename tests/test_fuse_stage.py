@@ -127,7 +127,7 @@ def test_only_changed_contents_of_external_files_make_the_stage_run_again(run: R
 
 
 def test_planted_anomalies_are_fused_and_new_ones_make_the_stage_run_again_but_change_nothing_else(run: Run):
-    config = run(*PLAIN, *MINMAX, "fusion.judges=false")
+    config = run(*PLAIN, *MINMAX, "fusion.select_members=false")
     fuse.run(config)
     index, before = prepare.load_index(config), fused_table(config)
     inputs = fuse.inputs(config, index)
@@ -173,7 +173,7 @@ AVERAGED = [
 
 @pytest.mark.parametrize(("noise", "flipped"), [(30.0, 0), (0.0, 1)])
 def test_a_corrupted_frame_is_filled_from_its_neighbours(run: Run, noise: float, flipped: int):
-    config = run(*AVERAGED, "fusion.restored.weight=0.0")
+    config = run(*AVERAGED, "fusion.corrupted_frames.weight=0.0")
     corrupt(config, "01", 9, noise, flipped)
     fuse.run(config)
     # Frames 5 6 8 9 12: 8 has 9 beside it, which no longer counts, and 9 is what 8 is; 12 is alone.
@@ -193,7 +193,7 @@ def test_corrupted_frames_count_fully_by_default_and_their_table_is_not_even_rea
 
 
 def test_another_table_of_corrupted_frames_makes_the_stage_run_again(run: Run):
-    config = run(*AVERAGED, "fusion.restored.weight=0.0")
+    config = run(*AVERAGED, "fusion.corrupted_frames.weight=0.0")
     fuse.run(config)
     assert fuse.pending(config) is None
     corrupt(config, "01", 9, 30.0, 0)
@@ -204,14 +204,14 @@ def test_another_table_of_corrupted_frames_makes_the_stage_run_again(run: Run):
     ("content", "message"), [(b"", "is damaged"), (b"video,frame\n", "is damaged .its columns are video, frame")]
 )
 def test_a_damaged_table_of_corrupted_frames_is_told_with_what_to_do(run: Run, content: bytes, message: str):
-    config = run("fusion.restored.weight=0.5")
+    config = run("fusion.corrupted_frames.weight=0.5")
     RunFiles.of(config).restoration.write_bytes(content)
     with pytest.raises(DamagedArtifactError, match=rf"restoration\.csv {message}.*run .*prepare\.py"):
         fuse.run(config)
 
 
 def test_a_missing_table_of_corrupted_frames_is_told_with_what_to_do(run: Run):
-    config = run("fusion.restored.weight=0.5")
+    config = run("fusion.corrupted_frames.weight=0.5")
     RunFiles.of(config).restoration.unlink()
     with pytest.raises(MissingArtifactError, match=r"restoration\.csv is missing: run `python src/prepare\.py`"):
         fuse.run(config)

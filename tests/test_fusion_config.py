@@ -102,7 +102,10 @@ def test_the_source_document_s_fusion_puts_every_member_between_0_and_1(old: Pat
         (["fusion.default.smooth.method=savitzky_golay", "fusion.default.smooth.window=3"], "window must be above 3"),
         (["fusion.method=sum"], "'weighted_mean', 'power_mean', 'maximum', 'product' or 'rank_mean'"),
         (["fusion.power=0.0"], "fusion.power=0.0: Input should be greater than 0"),
-        (["fusion.restored.weight=1.5"], "fusion.restored.weight=1.5: Input should be less than or equal to 1"),
+        (
+            ["fusion.corrupted_frames.weight=1.5"],
+            "fusion.corrupted_frames.weight=1.5: Input should be less than or equal to 1",
+        ),
     ],
 )
 def test_impossible_settings_are_refused_by_their_key(overrides: list[str], complaint: str) -> None:

@@ -94,7 +94,7 @@ def test_prepare_lists_videos_numbers_labels_and_holds_footage_out(small_run: li
 def test_a_video_shorter_than_a_window_is_prepared_and_padded(small_run: list[str]):
     config = load_config(small_run)
     short = prepared(small_run).test[1]
-    length = config.detectors["conv_ae"].settings["window"]
+    length = config.detectors["conv_ae"].training["window"]
     assert len(short) == 3 < length
     clip = short.frames(prepare.formats(config)[0])[windows(len(short), length, 2)[0]]
     assert len(clip) == length
@@ -239,5 +239,5 @@ def test_a_data_set_that_is_not_there_is_refused_before_anything_is_written(smal
 
 def test_impossible_detector_settings_are_refused_before_any_frame_is_decoded(small_run: list[str], tmp_path: Path):
     with pytest.raises(ConfigError, match="stride"):
-        prepared([*small_run, "detectors.conv_ae.settings.stride=99"])
+        prepared([*small_run, "detectors.conv_ae.training.stride=99"])
     assert not (tmp_path / "cache").exists()

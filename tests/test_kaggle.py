@@ -138,7 +138,7 @@ def test_the_notebook_finds_the_repository_the_competition_wheels_and_weights(
         f"dataset.root={data}",
         "paths.cache=/tmp/pixelplay-cache",
         "weights=in_domain",
-        f"weights.detector={weights}/yolov8n.pt",
+        f"weights.yolo={weights}/yolov8n.pt",
         "weights.backbone=timm:resnet18",
         f"weights.backbone_file={weights}/resnet18.safetensors",
     ]

@@ -68,13 +68,13 @@ def test_key_frames_alone_are_those_of_samples(driving: NuScenes, tmp_path: Path
 
 
 def test_scenes_and_cameras_can_be_chosen_and_short_scenes_skipped(driving: NuScenes, tmp_path: Path):
-    options = [f"mine.source={driving.root}", "mine.cameras=[CAM_FRONT]", "mine.short=skip", "mine.stride=8"]
+    options = [f"mine.source={driving.root}", "mine.cameras=[CAM_FRONT]", "mine.short_scenes=skip", "mine.stride=8"]
     clips = listed(tmp_path / "out", *options, "mine.scenes=[scene-0?03,scene-0553]")
     assert by_scene(clips) == {("scene-0103", "CAM_FRONT"): 3}  # from 0, 8 and, up to the last frame, 12
     with pytest.raises(DataError, match=r"mine\.cameras: nothing is called 'CAM_TOP'; there are CAM_BACK, CAM_FRONT"):
         listed(tmp_path / "out", f"mine.source={driving.root}", "mine.cameras=[CAM_TOP]")
-    with pytest.raises(DataError, match=r"all 2 scenes are shorter than a clip; mine\.short=pad keeps them"):
-        listed(tmp_path / "out", f"mine.source={driving.root}", "mine.scenes=[*553]", "mine.short=skip")
+    with pytest.raises(DataError, match=r"all 2 scenes are shorter than a clip; mine\.short_scenes=pad keeps them"):
+        listed(tmp_path / "out", f"mine.source={driving.root}", "mine.scenes=[*553]", "mine.short_scenes=skip")
 
 
 def test_the_folder_of_tables_can_be_named_itself_and_several_versions_are_asked_about(
@@ -148,7 +148,7 @@ def footage(tmp_path: Path) -> Path:
 
 
 def test_every_folder_of_frames_and_every_video_is_a_scene(footage: Path, tmp_path: Path):
-    clips = listed(tmp_path / "out", f"mine.source={footage}", "mine.rate=10")
+    clips = listed(tmp_path / "out", f"mine.source={footage}", "mine.fps=10")
     assert by_scene(clips) == {("street/left", ""): 2, ("street/right", ""): 1, ("yard", ""): 3}
     assert clips[0]["frames"][0] == str(footage / "street/left/010.png")
     assert clips[0]["timestamps"][:3] == [1_000_000, 1_100_000, 1_200_000]  # frame 10 at 10 a second, and on
@@ -160,7 +160,7 @@ def test_the_last_folder_can_be_the_camera_and_one_video_the_source(footage: Pat
     clips = listed(tmp_path / "out", f"mine.source={footage}", "mine.layout=cameras", "mine.cameras=[right]")
     assert by_scene(clips) == {("street", "right"): 1}
     clips = listed(
-        tmp_path / "out", f"mine.source={footage}/yard.avi", "mine.every=4", "mine.frames=4", "mine.stride=4"
+        tmp_path / "out", f"mine.source={footage}/yard.avi", "mine.frame_step=4", "mine.frames=4", "mine.stride=4"
     )
     assert by_scene(clips) == {("yard", ""): 3}
     assert [frame.rpartition("#")[2] for frame in clips[0]["frames"]] == ["0", "4", "8", "12"]
@@ -204,7 +204,7 @@ def test_a_source_that_is_not_there_or_empty_is_told(tmp_path: Path):
 def test_a_step_or_a_stride_that_there_is_not_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"step=scores: no such step of mine\.py; did you mean 'score'\?"):
         steps.run(load_config(["step=scores", f"mine.folder={tmp_path}"]))
-    with pytest.raises(ConfigError, match=r"stride=40 would leave frames out.*every=3 covers as much"):
+    with pytest.raises(ConfigError, match=r"stride=40 would leave frames out.*frame_step=3 covers as much"):
         load_config(["mine.stride=40"])
 
 

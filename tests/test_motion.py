@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.pipeline import cached_video
 
 from pixelplay.cli import load_config
-from pixelplay.config import FrameFormat, MotionConfig, PartsConfig
+from pixelplay.config import FrameFormat, MotionConfig, SplitConfig
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, iou
 from pixelplay.objects.motion import Background, blobs, detect, parts
@@ -116,7 +116,7 @@ def test_a_camera_that_shakes_by_a_pixel_is_no_motion(tmp_path: Path):
     shifts = np.random.default_rng(1).integers(-1, 2, (60, 2))
     shaken = np.stack([np.roll(frame, shift, (0, 1)) for frame, shift in zip(still, shifts, strict=True)])
     assert len(found(tmp_path, as_frames(shaken[:, 2:-2, 2:-2], noise=1), small(-4))) == 0
-    unaware = found(tmp_path, as_frames(shaken[:, 2:-2, 2:-2], noise=1), small(-4).model_copy(update={"shake": 0}))
+    unaware = found(tmp_path, as_frames(shaken[:, 2:-2, 2:-2], noise=1), small(-4).model_copy(update={"jitter_px": 0}))
     assert len(unaware) > 10
 
 
@@ -160,7 +160,7 @@ def pair(gap: int, waist: int) -> np.ndarray:
 
 
 def test_people_side_by_side_are_cut_apart_where_they_touch():
-    found = parts(pair(3, 6), CONFIG.parts)
+    found = parts(pair(3, 6), CONFIG.split)
     assert [(rows.start, rows.stop) for rows, _ in found] == [(0, 40)] * 2
     (_, first), (_, second) = found
     assert first.start == 0 and first.stop == second.start in range(12, 16) and second.stop == 27
@@ -169,14 +169,14 @@ def test_people_side_by_side_are_cut_apart_where_they_touch():
 def test_each_part_has_the_rows_that_it_fills():
     blob = pair(3, 6)
     blob[:10, 15:] = False  # the one on the right is smaller
-    assert [(rows.start, rows.stop) for rows, _ in parts(blob, CONFIG.parts)] == [(0, 40), (10, 40)]
+    assert [(rows.start, rows.stop) for rows, _ in parts(blob, CONFIG.split)] == [(0, 40), (10, 40)]
 
 
 def test_what_has_no_waist_is_one_object_however_wide():
-    assert parts(np.ones((20, 90), bool), CONFIG.parts) == [(slice(0, 20), slice(0, 90))]
-    assert len(parts(pair(3, 38), CONFIG.parts)) == 1, "38 of 40 rows is no waist"
-    assert len(parts(pair(3, 6), CONFIG.parts.model_copy(update={"valley": 0.0}))) == 1, "0: nothing is cut"
-    assert len(parts(pair(3, 6), CONFIG.parts.model_copy(update={"wide": 1.0}))) == 1, "narrower than it is high"
+    assert parts(np.ones((20, 90), bool), CONFIG.split) == [(slice(0, 20), slice(0, 90))]
+    assert len(parts(pair(3, 38), CONFIG.split)) == 1, "38 of 40 rows is no waist"
+    assert len(parts(pair(3, 6), CONFIG.split.model_copy(update={"valley": 0.0}))) == 1, "0: nothing is cut"
+    assert len(parts(pair(3, 6), CONFIG.split.model_copy(update={"min_aspect": 1.0}))) == 1, "narrower than it is high"
 
 
 @settings(deadline=None, max_examples=60)
@@ -189,7 +189,7 @@ def test_what_has_no_waist_is_one_object_however_wide():
 def test_parts_share_the_whole_blob_and_are_as_wide_as_asked_for(
     seed: int, wide: float, valley: float, narrowest: float
 ):
-    config = PartsConfig(wide=wide, valley=valley, narrowest=narrowest)
+    config = SplitConfig(min_aspect=wide, valley=valley, min_width=narrowest)
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 40, 2)
     tops = rng.integers(0, height, width)

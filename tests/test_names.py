@@ -78,7 +78,13 @@ def test_videos_called_like_missing_values_go_through_every_stage(tmp_path: Path
         (root / "test_labels" / f"{name}.csv").write_text("frame,label\n" + rows)
     paths = [f"paths.{name}={tmp_path / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
     run = ["experiment=folder", f"dataset.root={root}", "detector=[conv_ae_tiny]", "device=cpu", "workers=1", *paths]
-    odd = ["pseudo=tiny", "restore=tiny", "fusion.restored.weight=0.5", "trainer.max_epochs=1", "report.clips=['NA']"]
+    odd = [
+        "pseudo=tiny",
+        "restore=tiny",
+        "fusion.corrupted_frames.weight=0.5",
+        "trainer.max_epochs=1",
+        "report.clips=['NA']",
+    ]
     config = load_config([*run, *odd])
     for stage in (prepare, train, score, fuse, evaluate, ablate, explain, report):
         stage.run(config)

@@ -21,7 +21,7 @@ SHIFTS = st.floats(-1e3, 1e3)
 
 
 def config(method: str, low: float = 0.0, high: float = 100.0, clip: list[float] | None = None) -> NormaliseConfig:
-    others = {"scope": "all", "quantile": 0.9, "rarest": 0.01}
+    others = {"scope": "all", "quantile": 0.9, "min_p": 0.01}
     return NormaliseConfig(method=method, low=low, high=high, clip=clip, **others)
 
 
@@ -99,7 +99,7 @@ def test_calibrated_minmax_by_hand() -> None:
 
 
 def test_calibrated_tail_by_hand() -> None:
-    # Of nine references, p is (1 + those at or above) / 10; `rarest` is 0.01, which is the square of the least p.
+    # Of nine references, p is (1 + those at or above) / 10; `min_p` is 0.01, which is the square of the least p.
     result = normalise(np.array([0.0, 1.0, 5.0, 9.0, 50.0]), np.arange(1.0, 10.0), config("calibrated_tail"))
     np.testing.assert_allclose(result, np.log10([1, 1, 0.6, 0.2, 0.1]) / -2, atol=1e-15)
     many = normalise(np.array([5000.0]), np.arange(1000.0), config("calibrated_tail"))

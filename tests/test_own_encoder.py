@@ -25,12 +25,12 @@ FILES = ("encoder.safetensors", "spatial.faiss", "temporal.faiss", "global.faiss
 
 
 def in_domain(*overrides: str) -> Config:
-    encoder = f"detectors.{NAME}.settings.encoder"
+    encoder = f"detectors.{NAME}.training.encoder"
     small = [
         f"{encoder}.widths=[4,8,8,16]",
         f"{encoder}.max_epochs=2",
         f"{encoder}.batch_size=8",
-        f"{encoder}.compared=8",
+        f"{encoder}.contrast_channels=8",
     ]
     return config("weights.backbone=in_domain", "weights.backbone_file=null", *small, *overrides)
 
@@ -87,7 +87,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
 
 @pytest.mark.parametrize(("channels", "size"), [("null", 24), ("6", 6)])
 def test_descriptors_have_all_channels_or_as_many_groups_as_asked_for(channels: str, size: int):
-    settings = videopatchcore.check(NAME, settings_of(f"detectors.{NAME}.settings.encoder.channels={channels}"))[0]
+    settings = videopatchcore.check(NAME, settings_of(f"detectors.{NAME}.training.encoder.channels={channels}"))[0]
     assert settings.described.channels == size
     pretrained = videopatchcore.check(NAME, config().detectors[NAME])[0]
     assert pretrained.described == pretrained.patches
@@ -100,16 +100,16 @@ def test_its_distances_are_mahalanobis_and_those_of_a_pretrained_backbone_are_no
     assert own.d == 24 and pretrained.d == 8
 
 
-@pytest.mark.parametrize("key", ["channels", "compared"])
+@pytest.mark.parametrize("key", ["channels", "contrast_channels"])
 def test_more_groups_than_channels_are_refused_before_anything_is_trained(key: str):
     with pytest.raises(ConfigError, match=f"{key}=25 is more than the 24 channels"):
-        VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.settings.encoder.{key}=25"), CPU)
+        VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.training.encoder.{key}=25"), CPU)
 
 
 def test_a_damaged_encoder_is_refused_with_its_file(saved: Path, tmp_path: Path):
     (tmp_path / "encoder.safetensors").write_bytes((saved / "encoder.safetensors").read_bytes()[:100])
     with pytest.raises(DamagedArtifactError, match=r"encoder\.safetensors is damaged .*python src/train\.py"):
-        load_encoder(EncoderSettings.model_validate(settings_of().settings["encoder"]), tmp_path)
+        load_encoder(EncoderSettings.model_validate(settings_of().training["encoder"]), tmp_path)
 
 
 def test_pairs_show_objects_and_whole_frames_at_two_moments(tmp_path: Path):
@@ -135,7 +135,7 @@ def test_no_more_pairs_are_cut_than_asked_for(tmp_path: Path, monkeypatch):
     index, shares = footage(), []
     monkeypatch.setattr(own_encoder, "_cut", lambda videos, folder, cutting, run: shares.append(cutting.share) or [])
     for pairs in (10, 10**6):
-        detector = VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.settings.encoder.pairs={pairs}"), CPU)
+        detector = VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.training.encoder.max_pairs={pairs}"), CPU)
         with pytest.raises(DataError, match="no crop of normal footage"):
             detector.fit(index.fit, index.held, TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0))
     assert 0 < shares[0] < 0.5 and shares[1] == 1.0

@@ -28,8 +28,8 @@ FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 
 
 def settings(**changes: object) -> PretrainingSettings:
-    own = {"frames": 4, "patch": 8, "clips": 24, "max_epochs": 3}
-    values = load_config(["experiment=tiny", TINY]).detectors[BOTH[0]].settings["pretraining"]
+    own = {"frames": 4, "patch": 8, "clips_per_epoch": 24, "max_epochs": 3}
+    values = load_config(["experiment=tiny", TINY]).detectors[BOTH[0]].training["pretraining"]
     return PretrainingSettings.model_validate(values | own | changes)
 
 
@@ -97,19 +97,21 @@ def test_each_epoch_hides_other_tokens_and_held_out_clips_always_the_same(tmp_pa
     asked: list[list[str]] = []
     masks = own_videomae_module.random_masks
     monkeypatch.setattr(own_videomae_module, "random_masks", lambda *a: asked.append(a[1]) or masks(*a))
-    trained(tmp_path, tmp_path / "shared", settings(max_epochs=2, clips=16))  # two steps of eight clips an epoch
+    trained(
+        tmp_path, tmp_path / "shared", settings(max_epochs=2, clips_per_epoch=16)
+    )  # two steps of eight clips an epoch
     steps, heldout = ([names for names in asked if names[0].startswith("held-out") is of] for of in (False, True))
     assert len({name for names in steps for name in names}) == 2 * 16
     assert len(heldout) == 2 and heldout[0] == heldout[1] and len(set(heldout[0])) == 4
 
 
 def test_who_asks_second_finds_it_and_other_settings_take_its_place(tmp_path: Path, monkeypatch):
-    short = settings(max_epochs=1, clips=8)
+    short = settings(max_epochs=1, clips_per_epoch=8)
     first = trained(tmp_path, tmp_path / "shared", short)
     with monkeypatch.context() as patch:
         patch.setattr("pixelplay.detectors.videomae.pretrain._train", None)  # a second training would fail
         assert trained(tmp_path, tmp_path / "shared", short, name="two") == first
-    second = trained(tmp_path, tmp_path / "shared", settings(max_epochs=1, clips=8, mask_ratio=0.5))
+    second = trained(tmp_path, tmp_path / "shared", settings(max_epochs=1, clips_per_epoch=8, mask_ratio=0.5))
     assert second != first and second.is_dir() and not first.parent.exists()
 
 
@@ -141,21 +143,21 @@ def test_an_epoch_takes_no_more_clips_than_asked_for_and_others_in_the_next():
         ("patch=20", r"pretraining\.patch=20: must divide the frames' side of 48 pixels"),
         ("mask_ratio=0.999", r"pretraining\.mask_ratio=0\.999: .*hides 72 of 72 tokens"),
         ("mask_ratio=1.0", r"pretraining\.mask_ratio=1\.0"),
-        ("clips=0", r"pretraining\.clips=0"),
+        ("clips_per_epoch=0", r"pretraining\.clips_per_epoch=0"),
         ("depth=3", r"pretraining\.depth: unknown key"),
     ],
 )
 @pytest.mark.parametrize("name", BOTH)
 def test_impossible_sizes_are_refused_before_any_work(name: str, change: str, message: str):
     added = "+" if change.startswith("depth") else ""
-    overrides = ["experiment=tiny", TINY, f"{added}detectors.{name}.settings.pretraining.{change}"]
-    with pytest.raises(ConfigError, match=rf"detectors\.{name}\.settings\.{message}"):
+    overrides = ["experiment=tiny", TINY, f"{added}detectors.{name}.training.pretraining.{change}"]
+    with pytest.raises(ConfigError, match=rf"detectors\.{name}\.training\.{message}"):
         registry.check_settings(load_config(overrides).detectors)
 
 
 def test_its_own_model_sees_whole_frames_only():
-    overrides = ["experiment=tiny", TINY, "detectors.videomae_profile.settings.crop=true"]
-    with pytest.raises(ConfigError, match=r"crop=true is for pretrained models"):
+    overrides = ["experiment=tiny", TINY, "detectors.videomae_profile.training.center_crop=true"]
+    with pytest.raises(ConfigError, match=r"center_crop=true is for pretrained models"):
         registry.check_settings(load_config(overrides).detectors)
 
 

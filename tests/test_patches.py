@@ -154,7 +154,7 @@ def test_vectors_agree_to_rounding_whatever_the_batch_size_and_no_batch_is_large
 
 
 def test_clips_with_noise_of_their_own_share_no_frame(backbone, video):
-    noise = Noise(Augmentation(noise_amplitude=0.3, noise_share=1.0, target="fed", vertical_flip=0.0), (5, 0))
+    noise = Noise(Augmentation(noise_amplitude=0.3, noise_share=1.0, target="noisy", vertical_flip=0.0), (5, 0))
     positions = windows(FRAMES, CLIP, 2)
     for one in features(backbone).clips(video, TWO, positions, False, noise):
         noised = noise.add(clip_of(video, positions[one.clip]), one.clip)

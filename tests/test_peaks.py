@@ -11,7 +11,7 @@ from pixelplay.metrics.peaks import extremal_index, peaks_above
 from pixelplay.metrics.tails import fit_tail
 from pixelplay.metrics.thresholds import evt, percentile
 
-EVT = EvtConfig(tail=0.1, risk=0.01)
+EVT = EvtConfig(tail=0.1, false_alarm_rate=0.01)
 
 
 def series(videos: int, frames: int, memory: float, drift: float, seed: int) -> list[np.ndarray]:
@@ -151,7 +151,7 @@ def test_equal_scores_have_the_greatest_as_their_threshold():
 
 
 def test_confidence_is_more_than_a_coins():
-    settings = {"evt": {"tail": 0.1, "risk": 0.01}, "percentile": 95.0, "fixed": {}}
+    settings = {"evt": {"tail": 0.1, "false_alarm_rate": 0.01}, "percentile": 95.0, "fixed": {}}
     with pytest.raises(ConfigError, match="confidence"):
         validate(ThresholdsConfig, {**settings, "adaptive": {"window": 4, "deviations": 2.0}, "confidence": 0.5})
 
@@ -162,7 +162,7 @@ def test_confidence_is_more_than_a_coins():
 SETTINGS = ThresholdsConfig.model_validate(
     {"confidence": 0.95, "evt": EVT, "percentile": 95.0, "fixed": {}, "adaptive": {"window": 4, "deviations": 2.0}}
 )
-BOOTSTRAP = BootstrapConfig(draws=500, level=0.95, seed=0)
+BOOTSTRAP = BootstrapConfig(n_bootstrap=500, level=0.95, seed=0)
 
 
 def test_the_rate_on_unseen_normal_frames_is_counted_on_those_alone():

@@ -49,7 +49,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def options(footage: Path, cache: Path) -> list[str]:
     run = ["experiment=folder", f"dataset.root={footage}", f"paths.cache={cache}", "device=cpu", "workers=1"]
     tiny = ["restore=tiny", "detector=[conv_ae_tiny]", "trainer=tiny", "trainer.max_epochs=1", "trainer.precision=fp32"]
-    return [*run, *tiny, "pseudo.seeds=[0]", "pseudo.frames=40", "pseudo.around=20"]
+    return [*run, *tiny, "pseudo.seeds=[0]", "pseudo.frames=40", "pseudo.context_frames=20"]
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_footage_too_short_for_any_clip_is_said_and_the_run_goes_on(
     monkeypatch.chdir(tmp_path)
     for name in ("train/1", "train/2", "test/1"):
         video_of(tmp_path / "data" / name, walk(36))  # of each three frames are held out for them
-    short = ["dataset.heldout.gap=4", "detectors.conv_ae.settings.window=4"]
+    short = ["dataset.heldout.gap=4", "detectors.conv_ae.training.window=4"]
     config = load_config([*options(tmp_path / "data", tmp_path / "cache"), *short])
     prepare.run(config)
     assert prepare.load_index(config).pseudo == []
@@ -348,10 +348,10 @@ def test_objects_are_looked_for_in_clips_too_and_reach_the_detector(
         ("pseudo.kinds=[freeze,freeze]", r"pseudo\.kinds=.*freeze is in it more than once"),
         ("pseudo.seeds=[1,1]", "1 is in it more than once"),
         ("pseudo.seeds=[-1]", r"pseudo\.seeds\.0=-1"),
-        ("pseudo.share=0.5", r"pseudo\.share=0\.5.*less than 0\.5"),
+        ("pseudo.anomalous_share=0.5", r"pseudo\.anomalous_share=0\.5.*less than 0\.5"),
         ("pseudo.frames=3", r"pseudo\.frames=3"),
-        ("pseudo.speed=1", r"pseudo\.speed=1"),
-        ("pseudo.enlarge=1.0", r"pseudo\.enlarge=1\.0"),
+        ("pseudo.speed_factor=1", r"pseudo\.speed_factor=1"),
+        ("pseudo.size_factor=1.0", r"pseudo\.size_factor=1\.0"),
         ("pseudo.patch.size=[0.3,0.2]", "the first of the two, 0.3, must not be above the second, 0.2"),
         ("pseudo.patch.size=[0.3,1.0]", "must be smaller than the frame"),
         ("pseudo.patch.speed=[0.3]", r"pseudo\.patch\.speed"),

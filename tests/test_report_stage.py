@@ -115,7 +115,7 @@ def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(place
     assert table["flipped"].sum() > 0
     for video in index.test:
         rows = table[table["video"] == video.id]
-        above = int((rows["noise_level"] > tiny().restore.denoise.above).sum())
+        above = int((rows["noise_level"] > tiny().restore.noise_above).sum())
         chart = found[found.index(f'aria-label="Scores of video {video.id},') :].partition("</svg>")[0]
         assert f">flipped (corrected): {int(rows['flipped'].sum())}<" in chart
         assert f">noisy: {above}<" in chart
@@ -242,7 +242,7 @@ def test_a_damaged_ablation_is_named_with_what_to_do(place: Path, name: str, con
 
 
 def settings(**changes: object) -> ReportConfig:
-    return tiny().report.model_copy(update={"gallery": 9, "per_video": 9, "apart": 1, **changes})
+    return tiny().report.model_copy(update={"gallery": 9, "per_video": 9, "min_gap": 1, **changes})
 
 
 def test_the_gallery_has_the_local_maxima_highest_first():
@@ -256,8 +256,8 @@ def test_the_gallery_has_the_local_maxima_highest_first():
 
 def test_of_two_peaks_that_are_near_the_higher_is_shown():
     one = scored(list(range(8)), [0, 3, 0, 4, 0, 0, 2, 0])
-    assert gallery_frames([one], settings(apart=1)) == [(0, 3), (0, 1), (0, 6)]
-    assert gallery_frames([one], settings(apart=2)) == [(0, 3), (0, 6)]  # 1 and 3 have but one between them
+    assert gallery_frames([one], settings(min_gap=1)) == [(0, 3), (0, 1), (0, 6)]
+    assert gallery_frames([one], settings(min_gap=2)) == [(0, 3), (0, 6)]  # 1 and 3 have but one between them
 
 
 def test_constant_scores_and_a_single_frame_have_a_peak():
@@ -296,9 +296,9 @@ def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Pa
     monkeypatch.setattr(
         pixelplay.detectors, "__path__", [*pixelplay.detectors.__path__, str(ROOT / "tests" / "asking")]
     )
-    counting = "{algorithm:counting,frames:null,settings:{tubes:${objects.tubes}},scoring:{}}"
+    counting = "{algorithm:counting,frames:null,training:{tubes:${objects.tubes}},scoring:{}}"
     options = [*small_run[:2], "detector=[]", f"+detectors.counting={counting}", *small_run[4:]]
-    config = load_config([*options, "restore.flip=none", "workers=1", 'report.clips=["01"]', "report.rate=5.0"])
+    config = load_config([*options, "restore.flip=none", "workers=1", 'report.clips=["01"]', "report.fps=5.0"])
     for stage in (prepare, detect, train, score, fuse):
         stage.run(config)
     files = RunFiles.of(config)
@@ -395,7 +395,7 @@ def test_nothing_slow_is_imported_where_there_is_nothing_to_do(place: Path):
     assert done.stdout.strip() == "None []", done.stderr
 
 
-@pytest.mark.parametrize("override", ["report.gallery=2", "report.apart=2", "report.picture_width=200"])
+@pytest.mark.parametrize("override", ["report.gallery=2", "report.min_gap=2", "report.picture_width=200"])
 def test_a_changed_setting_draws_it_anew(place: Path, override: str):
     before = Path("outputs/tiny/report/index.html").read_bytes()
     assert report.pending(tiny(override))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.config import RestoredConfig
+from pixelplay.config import CorruptedFramesConfig
 from pixelplay.errors import DataError
 from pixelplay.scores.restored import frame_weights
 
@@ -18,7 +18,7 @@ TABLE = """video,frame,flip_probability,noise_level,flipped,denoised
 02,7,0.9,30.0,1,
 """
 FRAMES = {"02": np.array([5, 6, 7]), "01": np.array([939, 941])}
-CONFIG = RestoredConfig(noise_above=8.0, weight=0.25)
+CONFIG = CorruptedFramesConfig(noise_above=8.0, weight=0.25)
 
 
 def restoration(text: str = TABLE) -> pd.DataFrame:

@@ -136,7 +136,7 @@ WITHOUT = """
 from pixelplay.cli import load_config
 from pixelplay.errors import PixelPlayError
 from pixelplay.mining import steps
-from pixelplay.stages import preconditions
+from pixelplay import preconditions
 from pixelplay.stages.status import STAGES
 
 quick = ["experiment=tiny", "trainer=tiny", "workers=1", "trainer.loggers=[csv]"]
@@ -188,4 +188,4 @@ def test_a_run_of_autoencoders_needs_no_optional_package_and_others_name_theirs_
         *("faiss-cpu", "torchvision", "huggingface_hub", "transformers", "wandb")
     }
     assert f"{sys.executable} -m pip install {shlex.join(named[1])}\n" in hub
-    assert "weights.detector=yolov5lu.pt: YOLO weights not found" in hub
+    assert "weights.yolo=yolov5lu.pt: YOLO weights not found" in hub

@@ -100,7 +100,7 @@ def test_two_runs_prepare_and_detect_on_one_cold_cache_with_the_same_result(
     small = ["objects.motion.frames.width=96", "objects.motion.frames.height=64", "pseudo=tiny"]
     noisy = ["restore.flip=none", "restore.denoise.method=median"]
     options = ["experiment=folder", "dataset.root=data", "detector=[videopatchcore]", "weights=in_domain"]
-    clips = [f"detectors.videopatchcore.{name}=2" for name in ("settings.clip", "settings.stride", "scoring.stride")]
+    clips = [f"detectors.videopatchcore.{name}=2" for name in ("training.clip", "training.stride", "scoring.stride")]
     options += [*small, *noisy, *clips, "dataset.heldout.gap=2"]
     stages = {"prepare.py": prepare, "detect.py": detect}
     for script in stages:

@@ -17,8 +17,8 @@ from pixelplay.errors import DataError
 from pixelplay.scores.smooth import CAUSAL, SMOOTHERS, smooth
 
 
-def config(method: str, window: int = 5, sigma: float = 1.0, decay: float = 0.5, polynomial: int = 2) -> SmoothConfig:
-    return SmoothConfig(method=method, window=window, sigma=sigma, decay=decay, polynomial=polynomial)
+def config(method: str, window: int = 5, sigma: float = 1.0, decay: float = 0.5, polyorder: int = 2) -> SmoothConfig:
+    return SmoothConfig(method=method, window=window, sigma=sigma, decay=decay, polyorder=polyorder)
 
 
 def direct(scores: np.ndarray, frames: np.ndarray, how: SmoothConfig, counts: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def direct(scores: np.ndarray, frames: np.ndarray, how: SmoothConfig, counts: np
             result.append(weighted_median(scores, weights))
         elif how.method == "savitzky_golay":
             seen = weights > 0
-            degree = min(how.polynomial, seen.sum() - 1)
+            degree = min(how.polyorder, seen.sum() - 1)
             unit = lag[seen] / before  # polyfit squares the condition of its terms
             roots = np.sqrt(weights[seen])
             result.append(np.polyfit(unit, scores[seen] - scores[at], degree, w=roots)[-1] + scores[at])
@@ -76,13 +76,13 @@ PARTS = {
     "window": st.integers(1, 30),
     "sigma": st.floats(0.05, 12),
     "decay": st.floats(0.01, 0.99),
-    "polynomial": st.integers(0, 3),
+    "polyorder": st.integers(0, 3),
 }
 
 
 def configs(methods: list[str] = ALL) -> st.SearchStrategy[SmoothConfig]:
     parts = st.fixed_dictionaries({"method": st.sampled_from(methods), **PARTS})
-    possible = parts.filter(lambda p: p["method"] != "savitzky_golay" or p["window"] > p["polynomial"] + 1)
+    possible = parts.filter(lambda p: p["method"] != "savitzky_golay" or p["window"] > p["polyorder"] + 1)
     return possible.map(lambda p: config(**p))
 
 
@@ -155,13 +155,13 @@ def test_causal_moving_average_by_hand() -> None:
 def test_savitzky_golay_gives_a_parabola_back_across_gaps_and_ends() -> None:
     frames = np.array([3, 4, 5, 6, 8, 9, 10, 14, 15, 16, 17])
     parabola = 0.5 * frames**2 - 4 * frames + 1.0
-    result = smooth(parabola, frames, config("savitzky_golay", window=7, polynomial=2))
+    result = smooth(parabola, frames, config("savitzky_golay", window=7, polyorder=2))
     np.testing.assert_allclose(result, parabola, atol=1e-9)
 
 
 def test_savitzky_golay_can_overshoot_where_a_mean_can_not() -> None:
     scores = np.array([0.0, 0, 0, 1, 1, 1, 0, 0, 0])
-    assert smooth(scores, np.arange(9), config("savitzky_golay", window=5, polynomial=2)).max() > 1.05
+    assert smooth(scores, np.arange(9), config("savitzky_golay", window=5, polyorder=2)).max() > 1.05
 
 
 def test_none_changes_nothing() -> None:
@@ -283,11 +283,11 @@ def test_median_equals_scipy_where_no_border_is_near(window: int) -> None:
     assert (result[10:-10] == median_filter(scores, window)[10:-10]).all()
 
 
-@pytest.mark.parametrize(("window", "polynomial"), [(5, 2), (11, 3), (9, 0), (15, 5)])
-def test_savitzky_golay_equals_scipy_where_no_border_is_near(window: int, polynomial: int) -> None:
+@pytest.mark.parametrize(("window", "polyorder"), [(5, 2), (11, 3), (9, 0), (15, 5)])
+def test_savitzky_golay_equals_scipy_where_no_border_is_near(window: int, polyorder: int) -> None:
     scores = np.random.default_rng(0).normal(size=200)
-    result = smooth(scores, np.arange(200), config("savitzky_golay", window=window, polynomial=polynomial))
-    np.testing.assert_allclose(result[10:-10], savgol_filter(scores, window, polynomial)[10:-10], atol=1e-10)
+    result = smooth(scores, np.arange(200), config("savitzky_golay", window=window, polyorder=polyorder))
+    np.testing.assert_allclose(result[10:-10], savgol_filter(scores, window, polyorder)[10:-10], atol=1e-10)
 
 
 @pytest.mark.parametrize("decay", [0.1, 0.9, 0.999])

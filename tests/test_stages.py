@@ -300,7 +300,7 @@ def test_changed_masks_and_settings_are_measured_again(place: Place, tmp_path: P
     assert "prepare" not in place.pending(*overrides)
     cv2.imwrite(str(mask), 255 - cv2.imread(str(mask)))
     assert place.run(*overrides) == {"prepare", "evaluate"}
-    assert place.pending(*overrides, "evaluate.bootstrap.draws=10") == {"evaluate"}
+    assert place.pending(*overrides, "evaluate.bootstrap.n_bootstrap=10") == {"evaluate"}
 
 
 @pytest.mark.parametrize("folder", ["train", "test", "test_masks", "test_labels", "test_tracks"])
@@ -432,7 +432,7 @@ def test_a_damaged_index_is_written_again_by_prepare_as_its_reader_says(place: P
         ("fusion.default.smooth.sigma=2.0", {"fuse", "evaluate", "explain", "report"}),
         ("detectors.conv_ae.scoring.pooling=mean", {"score", "fuse", "evaluate", "explain", "report"}),
         ("trainer.max_epochs=1", {"train", "score", "fuse", "evaluate", "explain", "report"}),
-        ("detectors.conv_ae.settings.noise.share=0.5", {"train", "score", "fuse", "evaluate", "explain", "report"}),
+        ("detectors.conv_ae.training.noise.share=0.5", {"train", "score", "fuse", "evaluate", "explain", "report"}),
         ("report.gallery=3", {"explain", "report"}),
         ("seed=1", set(STAGES)),  # the network that tells flipped frames has the seed, too
         ("dataset.heldout.seed=1", set(STAGES)),

@@ -54,7 +54,7 @@ def smoothed(frames: np.ndarray, scores: np.ndarray, method: str) -> np.ndarray:
     member = member.model_copy(
         update={
             "normalise": member.normalise.model_copy(update={"method": "none", "clip": None}),
-            "smooth": config(method, window=5, sigma=2.0, decay=0.8, polynomial=1),
+            "smooth": config(method, window=5, sigma=2.0, decay=0.8, polyorder=1),
         }
     )
     return process({"test": {"a": VideoScores(frames, scores)}}, member)["test"]["a"].scores

@@ -17,10 +17,10 @@ from pixelplay.metrics.thresholds import Threshold, adaptive, fixed, percentile
 from pixelplay.report.thresholds import fitted_tail, write_threshold_fit
 from pixelplay.scores.normalise import normalise
 
-EVT = EvtConfig(tail=0.1, risk=0.01)
-ADAPTIVE = AdaptiveConfig(window=4, deviations=2.0)
+EVT = EvtConfig(tail=0.1, false_alarm_rate=0.01)
+ADAPTIVE = AdaptiveConfig(window=4, n_sigma=2.0)
 SETTINGS = ThresholdsConfig(confidence=0.95, evt=EVT, percentile=95.0, fixed={"ped2": 1.5}, adaptive=ADAPTIVE)
-BOOTSTRAP = BootstrapConfig(draws=500, level=0.95, seed=0)
+BOOTSTRAP = BootstrapConfig(n_bootstrap=500, level=0.95, seed=0)
 
 
 def alarm_rates(normal: list, test: list, dataset: str, config: ThresholdsConfig) -> dict:
@@ -69,7 +69,7 @@ def test_the_fit_is_the_likeliest_and_the_estimate_its_quantile():
 
 def test_a_threshold_can_lie_beyond_all_scores_that_were_seen():
     normal = np.random.default_rng(0).exponential(size=500)
-    assert evt(normal, EvtConfig(tail=0.1, risk=1e-6)).value > normal.max() + 1
+    assert evt(normal, EvtConfig(tail=0.1, false_alarm_rate=1e-6)).value > normal.max() + 1
 
 
 def test_scaled_and_shifted_scores_have_a_scaled_and_shifted_threshold():
@@ -97,8 +97,8 @@ def test_no_scores_and_scores_that_are_not_finite_are_refused(normal: np.ndarray
 
 
 def test_a_risk_outside_the_tail_is_refused():
-    with pytest.raises(ConfigError, match=r"risk=0\.2 is above tail=0\.1"):
-        validate(EvtConfig, {"tail": 0.1, "risk": 0.2})
+    with pytest.raises(ConfigError, match=r"false_alarm_rate=0\.2 is above tail=0\.1"):
+        validate(EvtConfig, {"tail": 0.1, "false_alarm_rate": 0.2})
 
 
 # --- percentile, fixed, adaptive ------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_percentile_is_linear_between_scores():
 def test_fixed_is_a_number_of_deviations_of_calibrated_scores():
     normal = np.random.default_rng(1).gamma(2.0, size=300)
     found = fixed(normal, 1.5)
-    others = {"scope": "all", "clip": None, "quantile": 0.999, "rarest": 0.001}
+    others = {"scope": "all", "clip": None, "quantile": 0.999, "min_p": 0.001}
     settings = NormaliseConfig(method="calibrated", low=1.0, high=99.0, **others)
     assert normalise(np.array([found.value]), normal, settings)[0] == pytest.approx(1.5, abs=1e-12)
     by_hand = fixed(np.array([1.0, 2.0, 3.0, 4.0, 9.0]), 2.0)  # median 3, MAD 1
@@ -136,7 +136,7 @@ def test_adaptive_by_hand():
 
 def test_adaptive_follows_a_slow_drift_and_keeps_up_a_long_alarm():
     normal = np.random.default_rng(0).normal(size=500)
-    slow = AdaptiveConfig(window=50, deviations=3.0)
+    slow = AdaptiveConfig(window=50, n_sigma=3.0)
     drift = np.random.default_rng(1).normal(size=600) + np.linspace(0, 6, 600)
     assert (drift > adaptive(drift, normal, slow)).mean() < 0.02
     jump = np.concatenate([np.zeros(20), np.full(400, 20.0)])

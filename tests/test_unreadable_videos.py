@@ -113,7 +113,7 @@ def test_a_clip_has_the_footage_s_own_rate_and_the_setting_s_where_that_is_unkno
     options: list[str], small_folder: Path, name: str, fps: float
 ):
     write_avi(small_folder / "test/film.avi", jpegs(8))
-    config = load_config([*options, "report.rate=7"])
+    config = load_config([*options, "report.fps=7"])
     prepare.run(config)
     index = prepare.load_index(config)
     videos = [

@@ -66,7 +66,7 @@ def test_a_clip_without_objects_has_the_least_distance_of_held_out_footage():
 def test_the_final_score_is_the_weighted_power_of_calibrated_distances():
     """Clips that do not overlap: each frame's score is its clip's."""
     apart = [f"detectors.{NAME}.scoring.{one}" for one in (f"stride={CLIP}", "power=3", "quantile=0.9")]
-    weights = [f"detectors.{NAME}.scoring.spatial=0.6", f"detectors.{NAME}.scoring.local=0.9"]
+    weights = [f"detectors.{NAME}.scoring.spatial_weight=0.6", f"detectors.{NAME}.scoring.local_weight=0.9"]
     detector = loaded(*apart, *weights)
     streams = detector.score(by_id(footage().test, "strange")).streams
     normal = {stream: detector._calibrated.normal(stream) for stream in ("spatial", "temporal", "global")}
@@ -82,7 +82,7 @@ def test_the_final_score_is_the_weighted_power_of_calibrated_distances():
 def test_training_footage_is_scored_by_memories_that_have_not_seen_it():
     """With as many folds as videos, each is compared with a memory of the other ones."""
     detector, videos = loaded(), footage().fit
-    assert len(videos) < config().detectors[NAME].settings["folds"]  # so that videos are cut into blocks
+    assert len(videos) < config().detectors[NAME].training["folds"]  # so that videos are cut into blocks
     scored = detector.calibrate(videos)
     assert [len(one.streams[NAME]) for one in scored] == [len(video) for video in videos]
     seen = np.concatenate([detector.score(video).streams[STREAMS[1]] for video in videos])
@@ -103,7 +103,7 @@ def test_footage_scored_in_folds_does_not_count_as_frames_that_scoring_took_time
 
 
 def test_without_folds_held_out_footage_alone_calibrates(tmp_path: Path):
-    made, run = config(f"detectors.{NAME}.settings.folds=0"), TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0)
+    made, run = config(f"detectors.{NAME}.training.folds=0"), TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0)
     detector = VideoPatchCore(NAME, made.detectors[NAME], CPU)
     index = footage()
     detector.fit(index.fit, index.held, run)
@@ -166,7 +166,7 @@ def test_noise_changes_what_is_remembered_and_the_seed_decides_it(tmp_path: Path
     index = footage()
     kept = []
     for i, (share, seed) in enumerate(((1.0, 0), (1.0, 0), (1.0, 1), (0.0, 0))):
-        settings = config(f"detectors.{NAME}.settings.noise.share={share}").detectors[NAME]
+        settings = config(f"detectors.{NAME}.training.noise.share={share}").detectors[NAME]
         run = TrainingRun(NAME, trainer_config(), tmp_path / str(i), CPU, seed)
         VideoPatchCore(NAME, settings, CPU).fit(index.fit[:1], index.held, run)
         kept.append((run.folder / "00000/spatial.npy").read_bytes())
@@ -259,8 +259,8 @@ def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
     vectors = []
     for seed in (0, 1, 1):
         save_backbone(str(tmp_path / "weights.safetensors"), seed)
-        weights = settings.settings["weights"] | {"backbone_file": str(tmp_path / "weights.safetensors")}
-        changed = settings.model_copy(update={"settings": settings.settings | {"weights": weights}})
+        weights = settings.training["weights"] | {"backbone_file": str(tmp_path / "weights.safetensors")}
+        changed = settings.model_copy(update={"training": settings.training | {"weights": weights}})
         VideoPatchCore(NAME, changed, CPU).fit(index.fit, index.held, run)
         vectors.append(np.load(tmp_path / "training/00000/global.npy"))
     assert not np.allclose(vectors[0], vectors[1])
@@ -270,12 +270,12 @@ def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
 @pytest.mark.parametrize(
     ("override", "error", "message"),
     [
-        (f"detectors.{NAME}.settings.encoder.widths=[8,8,8]", ConfigError, "encoder.widths.*at least 4"),
+        (f"detectors.{NAME}.training.encoder.widths=[8,8,8]", ConfigError, "encoder.widths.*at least 4"),
         ("weights.backbone_file=nowhere.pt", WeightsError, "nowhere.pt: no weights found"),
-        (f"detectors.{NAME}.settings.stride=5", ConfigError, "settings.stride=5: would skip frames between clips of 4"),
+        (f"detectors.{NAME}.training.stride=5", ConfigError, "training.stride=5: would skip frames between clips of 4"),
         (f"detectors.{NAME}.scoring.stride=5", ConfigError, "scoring.stride=5: would skip frames"),
         (f"detectors.{NAME}.scoring.quantile=0", ConfigError, "scoring.quantile=0"),
-        (f"~detectors.{NAME}.settings.coreset.global", ConfigError, "must be for spatial, temporal, global"),
+        (f"~detectors.{NAME}.training.coreset.global", ConfigError, "must be for spatial, temporal, global"),
     ],
 )
 def test_impossible_settings_are_refused_before_any_work(override: str, error: type[Exception], message: str):

@@ -44,7 +44,7 @@ from pixelplay.videos.index import Index
 from pixelplay.videos.windows import windows
 
 SMALL, TALL = (40, 26), (50, 80)  # width and height: the first is smaller than the crop of 64 each way
-SETTINGS = f"detectors.{NAME}.settings"
+SETTINGS = f"detectors.{NAME}.training"
 
 
 def resize(folder: Path, size: tuple[int, int]) -> None:

@@ -35,9 +35,7 @@ def test_a_backbone_s_file_is_its_contents(tmp_path: Path, monkeypatch: pytest.M
 def test_other_weights_of_the_group_are_no_part_of_a_backbone(tmp_path: Path):
     (tmp_path / "a.pt").write_text("1")
     one = found(tmp_path, with_backbone(tmp_path / "a.pt"))
-    assert (
-        found(tmp_path, with_backbone(tmp_path / "a.pt", source="in_domain", detector="motion", videomae="c/d")) == one
-    )
+    assert found(tmp_path, with_backbone(tmp_path / "a.pt", source="in_domain", yolo="motion", videomae="c/d")) == one
     assert found(tmp_path, with_backbone(tmp_path / "a.pt", backbone="timm:resnet50")) != one
     assert found(tmp_path, with_backbone(None)) != one
     own = [found(tmp_path, with_backbone(file, backbone="in_domain")) for file in (tmp_path / "a.pt", None)]

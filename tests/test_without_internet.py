@@ -19,7 +19,7 @@ from pixelplay.stages import prepare
 PLUGGED_OUT = "http://127.0.0.1:9"  # nothing listens there
 BACKBONE = r"weights\.backbone=clip_rn101: no weights found"
 VIDEOMAE = r"weights\.videomae=MCG-NJU/videomae-base: no weights found"
-DETECTOR = r"weights\.detector=yolov5lu\.pt: YOLO weights not found"
+DETECTOR = r"weights\.yolo=yolov5lu\.pt: YOLO weights not found"
 ALL_MODELS = "detector=[videopatchcore,videomae_profile,videomae_reconstruction]"
 
 
@@ -92,7 +92,7 @@ def test_what_the_message_advises_is_accepted_and_enough(footage: Path, unplugge
     assert advised == [f"weights.backbone_file={backbone}", f"weights.videomae={videomae}"]
     preconditions.require_all(load_config([*options, *advised]))
     preconditions.require_all(load_config([*options, "weights=in_domain"]))  # the last line's
-    preconditions.require_all(load_config([*options, *advised, "weights.detector=motion"]))
+    preconditions.require_all(load_config([*options, *advised, "weights.yolo=motion"]))
 
 
 def test_a_hub_out_of_reach_is_asked_once_and_nothing_is_said_of_retries(
@@ -126,13 +126,13 @@ def test_mining_with_weights_of_the_hub_stops_with_one_message(footage: Path):
 def test_with_one_of_the_two_at_hand_the_other_alone_is_named(footage: Path, unplugged: Path):
     options = ["experiment=folder", "dataset.root=data", "weights=hub", "detector=[videopatchcore]"]
     with pytest.raises(WeightsError, match=BACKBONE) as error:
-        prepare.run(load_config([*options, "weights.detector=motion"]))
+        prepare.run(load_config([*options, "weights.yolo=motion"]))
     assert "yolov5lu" not in str(error.value)
 
 
 def test_autoencoders_need_no_weights_and_no_internet(footage: Path):
     options = ["experiment=folder", "dataset.root=data", "weights=hub", "detector=[conv_ae_tiny]", "restore.flip=none"]
-    options += ["dataset.heldout.gap=2", "detectors.conv_ae.settings.window=2"]
+    options += ["dataset.heldout.gap=2", "detectors.conv_ae.training.window=2"]
     done = run_python("prepare.py", *options, cwd=footage, env=offline(footage, HF_HUB_OFFLINE="1"))
     assert done.returncode == 0, done.stderr
     assert (footage / "outputs/folder/index.json").is_file()

@@ -164,7 +164,7 @@ def test_what_is_no_weights_of_a_detector_is_refused_by_its_key(weights: Path, t
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ConfigError, match=rf"weights\.detector=.*{name}: cannot be loaded"):
+        with pytest.raises(ConfigError, match=rf"weights\.yolo=.*{name}: cannot be loaded"):
             detector(tmp_path / name, tmp_path)
     random_weights(tmp_path / "classes.pt", 0.0, "yolov8n-cls.yaml")
     with pytest.raises(ConfigError, match=r"classes\.pt: weights to classify; they must be weights to detect"):

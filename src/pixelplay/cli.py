@@ -17,6 +17,7 @@ from typing import Any
 
 from pixelplay.command_line import called, read_arguments, version
 from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
+from pixelplay.config.renamed import renamed
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.run.atomic import remove_leftovers
@@ -156,7 +157,7 @@ def _checked(raw: Any, overrides: list[str], run: str | None = None) -> Config:
 def _refuse_composed(config: Config, overrides: list[str]) -> None:
     """Raise ConfigError for how a detector puts its streams together where a composite does that in its place."""
     for name in config.fusion.composites:
-        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial|local)="
+        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial_weight|local_weight)="
         unheard = [override for override in overrides if re.match(keys, override)]
         if unheard:
             key = f"fusion.composites.{name}"
@@ -198,7 +199,7 @@ def _explain(error: Exception) -> str:
     twice = re.search(r"An item is already at '([^']+)'", message)
     if twice:
         return f"+{twice[1]}=…: it has a value already; give it one with ++{twice[1]}=…, and once"
-    unknown = re.search(r"Could not override '([^']+)'", message)
+    unknown = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", message)
     return _unknown(unknown[1]) if unknown else message
 
 
@@ -207,6 +208,8 @@ def _unknown(key: str) -> str:
     from hydra import compose, initialize_config_dir
     from omegaconf import DictConfig, OmegaConf
 
+    if new := renamed(key):
+        return f"{key}: renamed to {new}"
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         defaults = compose("config")
     for parent, name in _prefixes(key):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pixelplay.config import CONFIG_DIR, Config
+from pixelplay.config.renamed import renamed
 from pixelplay.config.settings import LONGEST, Settings, alternatives
 from pixelplay.errors import ConfigError
 
@@ -22,6 +23,7 @@ QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 ITEM = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,", re.DOTALL)
 FUNCTION = re.compile(r"[a-z]+\(.*\)", re.DOTALL)  # choice(…), range(…), glob(…): what Hydra's sweeps have
 LITERAL_DOLLAR = re.compile(r"(\\*)\$\{(?![^{}]+\})")  # begins no ${key} and no ${oc.env:NAME}
+OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # keys of a detector that may be somebody's own
 DETECTORS = "detector"  # the group of which several are chosen
 
 # What other projects call these, where no key has that name itself.
@@ -98,6 +100,7 @@ def read_override(override: str, multirun: bool = False) -> str:
 
     Raises Slip for what is no override, a choice that no file of configs/ offers, and several values without a sweep.
     """
+    _refuse_old(override)
     if DELETION.fullmatch(override):
         return override
     found = OPTION.fullmatch(override)
@@ -117,6 +120,14 @@ def read_override(override: str, multirun: bool = False) -> str:
     if field.many:
         return f"{marks}{key}={_texts(value, multirun)}"
     return f"{marks}{key}={','.join(map(_text, _items(value))) if multirun else _text(value)}"
+
+
+def _refuse_old(override: str) -> None:
+    """Raise Slip for a key of an earlier version; those that a detector checks itself are left to it."""
+    key = override.lstrip("~+").partition("=")[0]
+    new = None if OWN.match(key) else renamed(key)
+    if new:
+        raise Slip(f"{key}: renamed to {new}", [override.replace(key, new, 1)])
 
 
 def shown(text: str) -> str:

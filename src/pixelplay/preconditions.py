@@ -39,7 +39,7 @@ def extras(config: Config) -> list[str]:
     found = {extra for detector in config.detectors.values() for extra in _extras_of(detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
-    if "yolo" in tables.methods(config):
+    if "yolo" in tables.methods(config, registry.needing_boxes(config)):
         found.add("yolo")
     return sorted(found)
 
@@ -47,9 +47,9 @@ def extras(config: Config) -> list[str]:
 def _extras_of(detector: DetectorConfig) -> Iterator[str]:
     if detector.algorithm in requirements.extras():
         yield detector.algorithm
-    if "videomae" in detector.settings:
+    if "videomae" in detector.training:
         yield "videomae"
-    weights = detector.settings.get("weights")
+    weights = detector.training.get("weights")
     backbone = str(weights.get("backbone")) if isinstance(weights, Mapping) else ""
     if backbone == "clip_rn101":
         yield "clip"
@@ -59,7 +59,7 @@ def _extras_of(detector: DetectorConfig) -> Iterator[str]:
 
 def _missing(config: Config) -> list[PixelPlayError]:
     checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
-    checks.append(lambda: tables.require_weights(config))
+    checks.append(lambda: tables.require_weights(config, registry.needing_boxes(config)))
     checks.append(lambda: requirements.require(extras(config)))
     return _problems(checks)
 
@@ -70,7 +70,7 @@ def _checks(name: str, detector: DetectorConfig) -> list[Check]:
     if not lacking:
         return [lambda: registry.check_settings({name: detector})]
     checks: list[Check] = []
-    weights, videomae = detector.settings.get("weights"), detector.settings.get("videomae")
+    weights, videomae = detector.training.get("weights"), detector.training.get("videomae")
     if isinstance(weights, Mapping) and not lacking & {"clip", "timm"}:
         from pixelplay.backbones.pretrained import check_backbone
 

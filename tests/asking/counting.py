@@ -37,4 +37,4 @@ build = Counting
 
 
 def check(name, config):
-    return validate(TubeConfig, config.settings["tubes"], f"detectors.{name}.settings.tubes")
+    return validate(TubeConfig, config.training["tubes"], f"detectors.{name}.training.tubes")

@@ -99,7 +99,7 @@ def _gains(bench: Bench, fusion: FusionConfig, config: AblateConfig) -> dict[str
         return dict.fromkeys(members, (float("nan"), float("nan")))
 
     def measure(one: FusionConfig) -> Measured:
-        return measured(bench.scores(one, SPLIT), bench.truths[SPLIT], config.draws, config.seed)
+        return measured(bench.scores(one, SPLIT), bench.truths[SPLIT], config.n_bootstrap, config.seed)
 
     whole = measure(fusion)
     found = {s: measure(_without(fusion, s)).gain_over(whole) for s in members}

@@ -66,7 +66,7 @@ class Choice:
 def search(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> Choice:
     """The fusion that planted anomalies recommend. `fusion`: every member named; `streams`: those to pool by."""
     truth = bench.truths[SPLIT]
-    start = equal_weights(fusion) if "weights" in config.over else fusion
+    start = equal_weights(fusion) if "weights" in config.choose else fusion
     everything = np.ones(len(truth), bool)
     found, trials = _climb(bench, start, streams, config, everything)
     if not any(trial.taken for trial in trials):
@@ -100,7 +100,7 @@ def _climb(
 ) -> tuple[FusionConfig, list[Trial]]:
     """Step by step from `start`, judged by the frames of `rows` (N,) bool alone."""
     current, trials = start, []
-    for step in config.over:
+    for step in config.choose:
         variants = _variants(step, current, streams, config)
         if not variants:
             continue
@@ -121,7 +121,7 @@ def _step(
 
     @cache  # drawing takes time: only for the few that are compared
     def drawn(i: int) -> Measured:
-        return measured(bench.scores(fusions[i], SPLIT), truth, config.draws, config.seed, rows)
+        return measured(bench.scores(fusions[i], SPLIT), truth, config.n_bootstrap, config.seed, rows)
 
     def error(i: int, j: int) -> float:
         return float(drawn(i).gain_over(drawn(j))[1][metric])
@@ -156,7 +156,7 @@ def _variants(step: str, current: FusionConfig, streams: Sequence[str], config: 
         return smoothings(current, config.smooth)
     if step == "method":
         return methods(current, config.method)
-    return weighings(current, config.steps, config.points)
+    return weighings(current, config.weight_steps, config.max_points)
 
 
 def _folds(kinds: np.ndarray, videos: np.ndarray) -> list[tuple[str, np.ndarray]]:

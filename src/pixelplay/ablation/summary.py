@@ -41,7 +41,7 @@ def introduction(
     told = [
         f"Measured on {clips} clips of held-out normal footage in which anomalies of {kinds} kinds are planted "
         f"({len(planted):,} frames, {planted.labels.mean():.0%} of them anomalous), without any label. After ±: one "
-        f"standard error, over {config.draws} draws of whole clips. Gains are over the configured fusion.",
+        f"standard error, over {config.n_bootstrap} draws of whole clips. Gains are over the configured fusion.",
         explanation(ablation.choice, config, ablation.points),
     ]
     if ablation.twins:
@@ -59,7 +59,7 @@ def introduction(
 
 def explanation(choice: Choice, config: AblateConfig, points: int) -> str:
     """What the search chose, and why."""
-    start = "Equal weights" if "weights" in config.over else "The configured fusion"
+    start = "Equal weights" if "weights" in config.choose else "The configured fusion"
     name = config.metric.upper()
     if not choice.trials:
         return f"{start}: there is nothing to choose between."

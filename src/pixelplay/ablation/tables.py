@@ -77,7 +77,7 @@ def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: A
         "normalise": normalisations(fusion, config.normalise),
         "smooth": smoothings(fusion, config.smooth),
         "method": methods(fusion, config.method),
-        "weights": weighings(fusion, config.steps, config.points),
+        "weights": weighings(fusion, config.weight_steps, config.max_points),
     }
     configured = Variant(CONFIGURED, fusion)
     judge = _Judge(bench, config, fusion)
@@ -107,7 +107,7 @@ class _Judge:
 
     def measure(self, fusion: FusionConfig, split: str) -> Measured:
         truth = self.bench.truths[split]
-        return measured(self.bench.scores(fusion, split), truth, self.config.draws, self.config.seed)
+        return measured(self.bench.scores(fusion, split), truth, self.config.n_bootstrap, self.config.seed)
 
     def table(self, variants: Sequence[Variant]) -> pd.DataFrame:
         """A row for each: figures and gains over the configured fusion with standard errors; figures on labels."""

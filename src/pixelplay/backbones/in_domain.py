@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import save_file
 
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
-from pixelplay.backbones.saved import load_saved
+from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.backbones.views import Pairs, Views
 from pixelplay.config import (
     Channels,
@@ -46,12 +45,12 @@ class EncoderSettings(Settings):
     objective: Literal["contrast", "reconstruction"]  # reconstruction: of an autoencoder, to compare with
     widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
     channels: Channels | None  # of a local descriptor; None: all of both stages
-    compared: Channels  # groups of channels that contrast tells crops apart by
-    pairs: Natural  # of crops, of all footage, at most
-    apart: Window  # frames between the two crops of a pair
+    contrast_channels: Channels  # groups of channels that contrast tells crops apart by
+    max_pairs: Natural  # of crops, of all footage, at most
+    frame_gap: Window  # frames between the two crops of a pair
     shift: Share  # of a crop's side that a view is shifted by, at most
-    color: Share  # by which a view's colours differ from the crop's
-    noise: Share  # of the views that have noise
+    color_jitter: Share  # by which a view's colours differ from the crop's
+    noise_share: Share  # of the views that have noise
     temperature: Positive
     max_epochs: Epochs
     batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
@@ -60,7 +59,7 @@ class EncoderSettings(Settings):
     @model_validator(mode="after")
     def _possible(self) -> "EncoderSettings":
         there = sum(self.widths[2:])
-        for name, groups in (("channels", self.channels), ("compared", self.compared)):
+        for name, groups in (("channels", self.channels), ("contrast_channels", self.contrast_channels)):
             if groups is not None and groups > there:
                 raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
         return self
@@ -122,16 +121,16 @@ def train_encoder(
     room = 2 * round(settings.shift * image_size)  # for a view to be shifted
     size = image_size + room
     wider = config.model_copy(update={"enlarge": config.enlarge * size / image_size})
-    there = sum(_pairs_in(video, wider, settings.apart) for video in [*fit_on, *heldout])
-    cutting = Cutting(wider, settings.apart, size, min(1.0, settings.pairs / max(there, 1)))
+    there = sum(_pairs_in(video, wider, settings.frame_gap) for video in [*fit_on, *heldout])
+    cutting = Cutting(wider, settings.frame_gap, size, min(1.0, settings.max_pairs / max(there, 1)))
     own = TrainingRun(f"{run.name}: encoder", _trainer(settings, run), run.folder / "encoder", run.device, run.seed)
     train = Pairs(_cut(fit_on, own.folder / "pairs", cutting, run))
     held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(image_size, settings.color, Augmentation(amplitude, settings.noise, "clean", 0.0))
+    views = Views(image_size, settings.color_jitter, Augmentation(amplitude, settings.noise_share, "clean", 0.0))
     if settings.objective == "contrast":
-        objective = Contrast(encoder, settings.compared, settings.temperature, views)
+        objective = Contrast(encoder, settings.contrast_channels, settings.temperature, views)
     else:
         objective = CropReconstruction(encoder, Decoder(settings.widths), views)
     fit(
@@ -149,14 +148,13 @@ def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
-    with atomic(folder / FILE) as temporary:
-        save_file(encoder.state_dict(), temporary)
+    save_network(encoder, folder / FILE)
 
 
 def load_encoder(settings: EncoderSettings, folder: Path) -> Encoder:
     """What `save_encoder` wrote; raises MissingArtifactError or DamagedArtifactError."""
     encoder = Encoder(settings.widths)
-    load_saved(encoder, folder / FILE, made_by="train")
+    load_network(encoder, folder / FILE, made_by="train")
     return encoder
 
 

@@ -33,14 +33,14 @@ from pixelplay.config.evaluation import (
 from pixelplay.config.fusion import (
     FUSED,
     CompositeConfig,
+    CorruptedFramesConfig,
     FusionConfig,
     MemberConfig,
     NormaliseConfig,
-    RestoredConfig,
     SmoothConfig,
 )
 from pixelplay.config.mining import DistributionConfig, MineConfig
-from pixelplay.config.objects import MotionConfig, ObjectsConfig, PartsConfig, TubeConfig, YoloConfig
+from pixelplay.config.objects import MotionConfig, ObjectsConfig, SplitConfig, TubeConfig, YoloConfig
 from pixelplay.config.pseudo import MovingConfig, PseudoConfig, PseudoKind
 from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
 from pixelplay.config.settings import (

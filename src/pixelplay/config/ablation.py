@@ -25,13 +25,13 @@ class AblateConfig(Settings):
     """What is compared on pseudo-anomalies: see `pixelplay.ablation`."""
 
     search: bool  # write the chosen fusion to a file
-    over: Annotated[list[Step], Field(min_length=1), AfterValidator(_distinct)]  # what may be chosen, in this order
+    choose: Annotated[list[Step], Field(min_length=1), AfterValidator(_distinct)]  # what may be chosen, in this order
     metric: Literal["ap", "auc"]  # by which is chosen
     margin: NonNegative  # standard errors by which a change must win
-    draws: Draws  # of whole clips, for the standard errors
+    n_bootstrap: Draws  # of whole clips, for the standard errors
     seed: Seed
-    steps: Annotated[int, Field(ge=1, le=10_000)]  # of a weight from 0 to 1, at most
-    points: Annotated[int, Field(ge=2, le=10_000)]  # of the sweep over weights, at most
+    weight_steps: Annotated[int, Field(ge=1, le=10_000)]  # of a weight from 0 to 1, at most
+    max_points: Annotated[int, Field(ge=2, le=10_000)]  # of the sweep over weights, at most
     labels: bool  # show figures on test labels, too, where there are any
     normalise: Changes  # in place of every member's own
     smooth: Changes

@@ -109,7 +109,6 @@ class FlipNetworkConfig(Settings):
 
 class DenoiseConfig(Settings):
     method: Literal["none", "median", "bilateral", "nlmeans"]
-    above: NonNegative  # noise level, grey levels of 255, of the frames that are denoised
 
 
 class RestoreConfig(Settings):
@@ -120,5 +119,6 @@ class RestoreConfig(Settings):
     frames: FrameFormat  # working size in which frames are judged
     corruption: CorruptionConfig  # the noise that the network is trained with
     network: FlipNetworkConfig
+    noise_above: NonNegative  # noise level, grey levels of 255, above which a frame counts as noisy everywhere
     denoise: DenoiseConfig
     save_images: bool  # write every restored frame as an image, too

@@ -9,13 +9,13 @@ from pixelplay.config.settings import BatchSize, Epochs, FileName, FilePath, Non
 
 
 class DetectorConfig(Settings):
-    """What every detector's configuration has. `settings` and `scoring` are its algorithm's own and validated by it:
+    """What every detector's configuration has. `training` and `scoring` are its algorithm's own and validated by it:
     the first decide what is learnt, the second only how it is scored, so a change in them needs no new training.
     """
 
     algorithm: FileName
     frames: FrameFormat | None  # working size in the frame cache
-    settings: dict[str, Any]
+    training: dict[str, Any]
     scoring: dict[str, Any]
 
 
@@ -35,7 +35,7 @@ class WeightsConfig(Settings):
     """Where pretrained weights come from (autoencoders use none)."""
 
     source: Literal["hub", "in_domain"]
-    detector: Annotated[str, AfterValidator(_detector_weights)]
+    yolo: Annotated[str, AfterValidator(_detector_weights)]
     backbone: Annotated[str, AfterValidator(_backbone)]
     backbone_file: FilePath | None
     image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]  # pixels of the square images that networks see

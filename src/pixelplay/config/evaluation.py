@@ -10,7 +10,7 @@ from pixelplay.config.settings import Draws, Natural, Positive, Seed, Settings
 class BootstrapConfig(Settings):
     """Intervals over resampled videos: see `pixelplay.metrics.bootstrap`."""
 
-    draws: Draws
+    n_bootstrap: Draws
     level: Annotated[float, Field(gt=0, lt=1)]  # share of the draws that lie within
     seed: Seed
 
@@ -19,7 +19,7 @@ class LinkConfig(Settings):
     """How boxes become tracks where nobody says which belong together: see `pixelplay.metrics.truth.link`."""
 
     iou: Annotated[float, Field(gt=0, le=1)]
-    gap: Annotated[int, Field(ge=0, le=10_000)]  # frames that a track may be missing
+    max_gap: Annotated[int, Field(ge=0, le=10_000)]  # frames that a track may be missing
 
 
 class RegionConfig(Settings):
@@ -45,18 +45,20 @@ class TaoConfig(Settings):
 
 class EvtConfig(Settings):
     tail: Annotated[float, Field(gt=0, lt=1)]  # share of the normal scores that the tail is fitted to
-    risk: Annotated[float, Field(gt=0, lt=1)]  # of a false alarm, per normal score
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)]  # of a false alarm, per normal score
 
     @model_validator(mode="after")
     def _in_the_tail(self) -> "EvtConfig":
-        if self.risk > self.tail:
-            raise ValueError(f"risk={self.risk} is above tail={self.tail}: the threshold must lie in the tail")
+        if self.false_alarm_rate > self.tail:
+            raise ValueError(
+                f"false_alarm_rate={self.false_alarm_rate} is above tail={self.tail}: the threshold lies in the tail"
+            )
         return self
 
 
 class AdaptiveConfig(Settings):
     window: Annotated[int, Field(ge=2, le=1_000_000)]  # frames
-    deviations: Positive  # standard deviations above their mean
+    n_sigma: Positive  # standard deviations above their mean
 
 
 class ThresholdsConfig(Settings):

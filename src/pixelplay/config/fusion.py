@@ -32,7 +32,7 @@ class NormaliseConfig(Settings):
     low: Annotated[float, Field(ge=0, le=100)]  # percentiles, for `percentile`
     high: Annotated[float, Field(ge=0, le=100)]
     quantile: Quantile  # of held-out normal scores, which `calibrated_minmax` brings to 1
-    rarest: Annotated[float, Field(gt=0, lt=1)]  # share of normal scores: `calibrated_tail` is 1 there
+    min_p: Annotated[float, Field(gt=0, lt=1)]  # share of normal scores: `calibrated_tail` is 1 there
     scope: Literal["all", "video"]  # learn from all videos at once, or from each for itself
     clip: Bounds | None  # bounds of the normalised scores, whatever the method
 
@@ -62,14 +62,14 @@ class SmoothConfig(Settings):
     window: Window  # frames, for the moving averages, the medians and `savitzky_golay`
     sigma: Positive  # frames, for the Gaussians
     decay: Annotated[float, Field(gt=0, lt=1)]  # what a frame's weight is multiplied by from frame to frame, for `ema`
-    polynomial: Annotated[int, Field(ge=0, le=5)]  # degree, for `savitzky_golay`
+    polyorder: Annotated[int, Field(ge=0, le=5)]  # degree, for `savitzky_golay`
 
     @model_validator(mode="after")
     def _smooths(self) -> "SmoothConfig":
-        if self.method == "savitzky_golay" and self.polynomial + 1 >= self.window:
+        if self.method == "savitzky_golay" and self.polyorder + 1 >= self.window:
             raise ValueError(
-                f"window={self.window}: a polynomial of degree {self.polynomial} goes through that many points and "
-                f"smooths nothing; the window must be above {self.polynomial + 1}"
+                f"window={self.window}: a polynomial of degree {self.polyorder} goes through that many points and "
+                f"smooths nothing; the window must be above {self.polyorder + 1}"
             )
         return self
 
@@ -94,7 +94,7 @@ class CompositeConfig(Settings):
     streams: Annotated[dict[str, MemberConfig], Field(min_length=1)]  # by name, for instance `videopatchcore/spatial`
 
 
-class RestoredConfig(Settings):
+class CorruptedFramesConfig(Settings):
     """How much corrupted frames count where scores are smoothed: see `pixelplay.scores.restored`."""
 
     noise_above: NonNegative  # noise level, grey levels of 255, of the frames that count less
@@ -112,8 +112,8 @@ class FusionConfig(Settings):
     method: FusionMethod
     power: Power
     bounds: Bounds | None  # of members that are normalised to a z, where several are combined
-    judges: bool  # leave out members that `pixelplay.ablation.judges` rejects
-    restored: RestoredConfig
+    select_members: bool  # leave out members that `pixelplay.ablation.judges` rejects
+    corrupted_frames: CorruptedFramesConfig
     external: list[ExistingFile]  # CSVs in submission format; each joins as the stream called like the file's stem
     default: MemberConfig  # for a detector that `members` does not name
     external_default: MemberConfig  # for an external file that `members` does not name

@@ -94,11 +94,11 @@ class MineConfig(Settings):
     scenes: list[str]
     cameras: list[str]
     nuscenes: NuScenesConfig
-    rate: Fps
+    fps: Fps
     frames: Window
-    every: Window
+    frame_step: Window
     stride: Window
-    short: Literal["pad", "skip"]
+    short_scenes: Literal["pad", "skip"]
     manifest: FilePath | None
     root: FilePath | None
     scores: Annotated[FilePath | None, BeforeValidator(_named)]
@@ -124,6 +124,6 @@ class MineConfig(Settings):
         if self.stride > self.frames:
             raise ValueError(
                 f"stride={self.stride} would leave frames out between clips of frames={self.frames}: at most "
-                f"{self.frames}; every={-(-self.stride // self.frames)} covers as much time with as many clips"
+                f"{self.frames}; frame_step={-(-self.stride // self.frames)} covers as much time with as many clips"
             )
         return self

@@ -9,7 +9,7 @@ from pixelplay.config.settings import BatchSize, Natural, NonNegative, Pixels, P
 
 
 class YoloConfig(Settings):
-    """How YOLO looks for objects, see `pixelplay.objects.yolo`; with which weights says `weights.detector`."""
+    """How YOLO looks for objects, see `pixelplay.objects.yolo`; with which weights says `weights.yolo`."""
 
     image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)]  # pixels of the longer side of its input
     confidence: Annotated[float, Field(gt=0, lt=1)]  # boxes below are not even stored
@@ -19,26 +19,26 @@ class YoloConfig(Settings):
     precision: Literal["auto", "fp32", "bf16"]
 
 
-class PartsConfig(Settings):
+class SplitConfig(Settings):
     """Where a moving blob is cut into the people of a group: see `pixelplay.objects.motion.parts`."""
 
-    wide: Positive  # widths of a blob, in its heights, from which on it may be a group
+    min_aspect: Positive  # widths of a blob, in its heights, from which on it may be a group
     valley: Share  # of the thickness on both sides: a thinner column is a cut; 0: none is
-    narrowest: Share  # width of a part, in heights of what it is cut from, at least
+    min_width: Share  # width of a part, in heights of what it is cut from, at least
 
 
 class MotionConfig(Settings):
     """How moving blobs are found: see `pixelplay.objects.motion`."""
 
     frames: FrameFormat  # working size in the frame cache
-    block: Window  # frames that share a background
-    samples: Annotated[int, Field(ge=1, le=1000)]  # of them that it is the median of
+    background_frames: Window  # frames that share a background
+    background_samples: Annotated[int, Field(ge=1, le=1000)]  # of them that it is the median of
     blur: Annotated[float, Field(gt=0, le=100)]  # pixels of the working size, sigma
     threshold: Positive  # grey levels away from the background, at least
-    noise: NonNegative  # standard deviations of the frame's noise away from it, at least
-    shake: Annotated[int, Field(ge=0, le=100)]  # pixels of the working size that the camera may move
-    join: Pixels  # pixels of the working size: gaps up and down that are narrower are closed
-    parts: PartsConfig
+    n_sigma: NonNegative  # standard deviations of the frame's noise away from it, at least
+    jitter_px: Annotated[int, Field(ge=0, le=100)]  # pixels of the working size that the camera may move
+    close_px: Pixels  # pixels of the working size: gaps up and down that are narrower are closed
+    split: SplitConfig
     min_area: Natural  # pixels of the working size
 
     @model_validator(mode="after")
@@ -54,14 +54,14 @@ class TubeConfig(Settings):
     classes: Annotated[list[str], Field(min_length=1)]  # by the names of the weights; `motion` for moving blobs
     confidence: Share
     min_size: NonNegative  # pixels of the longer side
-    overlap: Annotated[float, Field(gt=0, le=1)]  # IoU from which on a moving blob is a detected object
+    iou: Annotated[float, Field(gt=0, le=1)]  # IoU from which on a moving blob is a detected object
     enlarge: Annotated[float, Field(gt=0, le=100)]  # factor on the longer side
 
 
 class ObjectsConfig(Settings):
     """How objects are detected, for the detectors that ask for them; `tubes` is for those who use the boxes."""
 
-    method: Literal["auto", "yolo", "motion", "both"]  # auto: yolo where weights.detector names weights, else motion
+    method: Literal["auto", "yolo", "motion", "both"]  # auto: yolo where weights.yolo names weights, else motion
     yolo: YoloConfig
     motion: MotionConfig
     tubes: TubeConfig

@@ -26,10 +26,10 @@ def _distinct(values: list[Any]) -> list[Any]:
 class MovingConfig(Settings):
     """What moves in full-size footage: see `pixelplay.synthetic.pseudo.motion_mask`."""
 
-    samples: Annotated[int, Field(ge=1, le=1000)]  # frames that the background is the median of
+    background_samples: Annotated[int, Field(ge=1, le=1000)]  # frames that the background is the median of
     threshold: Positive  # grey levels away from the background, at least
-    noise: NonNegative  # and this many standard deviations of what stands still
-    join: Share  # gaps up to this wide are closed; of the frame's shorter side
+    n_sigma: NonNegative  # and this many standard deviations of what stands still
+    close_share: Share  # gaps up to this wide are closed; of the frame's shorter side
     min_area: Annotated[float, Field(gt=0, lt=1)]  # of the frame, as is the next
     max_area: Annotated[float, Field(gt=0, le=1)]  # of a thing that is cut out
 
@@ -62,10 +62,10 @@ class PseudoConfig(Settings):
     kinds: Annotated[list[PseudoKind], AfterValidator(_distinct)]
     seeds: Annotated[list[Seed], Field(max_length=1000), AfterValidator(_distinct)]  # a clip of every kind for each
     frames: Annotated[int, Field(ge=4, le=10_000)]  # of a clip, at most
-    share: Annotated[float, Field(gt=0, lt=0.5)]  # of a clip that is anomalous
+    anomalous_share: Annotated[float, Field(gt=0, lt=0.5)]  # of a clip that is anomalous
     corrupted: bool  # like the test footage
-    speed: Annotated[int, Field(ge=2, le=1000)]  # of speed_up
-    enlarge: Annotated[float, Field(gt=1, le=100)]  # of wrong_size
+    speed_factor: Annotated[int, Field(ge=2, le=1000)]  # of speed_up
+    size_factor: Annotated[float, Field(gt=1, le=100)]  # of wrong_size
     patch: PatchConfig
     moving: MovingConfig
-    around: Annotated[int, Field(ge=0, le=1_000_000)]  # nearest training frames: where things usually move
+    context_frames: Annotated[int, Field(ge=0, le=1_000_000)]  # nearest training frames: where things usually move

@@ -16,7 +16,7 @@ class ShowConfig(Settings):
     frames: list[FrameNumber]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
     count: Annotated[int, Field(ge=1, le=1000)]  # frames, where `frames` names none, and objects of each
     clip: bool  # boxes: an MP4 of the whole video, too
-    rate: Fps  # frames per second of the clip, where the footage's own are not known
+    fps: Fps  # frames per second of the clip, where the footage's own are not known
 
     @property
     def asked(self) -> bool:
@@ -44,7 +44,7 @@ class ReportConfig(Settings):
 
     gallery: Annotated[int, Field(ge=0, le=200)]  # frames: those where the fused score peaks
     per_video: Natural  # of them, at most
-    apart: Natural  # frames between two of one video, at least
+    min_gap: Natural  # frames between two of one video, at least
     picture_width: Annotated[int, Field(ge=64, le=1920)]  # pixels
     clips: list[VideoId]  # test videos that are written as annotated MP4s, by their ids
-    rate: Fps  # frames per second of the clips, where the footage's own are not known
+    fps: Fps  # frames per second of the clips, where the footage's own are not known

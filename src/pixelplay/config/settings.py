@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pixelplay.config.renamed import renamed
 from pixelplay.errors import ConfigError
 
 LONGEST = 200  # characters of a refused value that a message shows
@@ -87,15 +88,22 @@ def validate(cls: type[SettingsT], values: dict[str, Any], where: str = "") -> S
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(cls, problem, where) for problem in error.errors(include_url=False)]
-        raise ConfigError("\n".join(lines)) from None
+        problems = [(_key(cls, problem["loc"], where), problem) for problem in error.errors(include_url=False)]
+        old = {renamed(key) for key, problem in problems if problem["type"] == "extra_forbidden"}
+        told = [(key, problem) for key, problem in problems if problem["type"] != "missing" or key not in old]
+        raise ConfigError("\n".join(_explain(cls, problem, key) for key, problem in told)) from None
 
 
-def _explain(cls: type[Settings], problem: Any, where: str) -> str:
+def _key(cls: type[Settings], path: tuple[int | str, ...], where: str) -> str:
+    return ".".join(map(str, [where, *path] if where else path)) or cls.__name__
+
+
+def _explain(cls: type[Settings], problem: Any, key: str) -> str:
     path = [str(part) for part in problem["loc"]]
-    key = ".".join([where, *path] if where else path) or cls.__name__
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
+        if new := renamed(key):
+            return f"{key}: renamed to {new}"
         return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: missing; it has no default, so a config file or the command line must set it"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pixelplay.detectors
-from pixelplay.config import DetectorConfig, alternatives
+from pixelplay.config import Config, DetectorConfig, alternatives
 from pixelplay.detectors.base import Spec
 from pixelplay.errors import ConfigError, WeightsError
 
@@ -46,6 +46,11 @@ def spec(name: str, config: DetectorConfig) -> Spec:
         hint = alternatives(config.algorithm, sorted(specs))
         raise ConfigError(f"detectors.{name}.algorithm={config.algorithm!r}: unknown algorithm; {hint}")
     return specs[config.algorithm]
+
+
+def needing_boxes(config: Config) -> list[str]:
+    """The run's detectors whose videos must come with boxes of objects."""
+    return [name for name, detector in config.detectors.items() if spec(name, detector).boxes]
 
 
 def _specs() -> dict[str, Spec]:

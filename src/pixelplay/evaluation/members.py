@@ -26,7 +26,7 @@ from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.table import by_split, to_table
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import load_truth
+from pixelplay.videos.truth import load_labels
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,9 @@ def weights_of(config: Config, index: Index) -> FrameWeights:
             continue
         frames = {video.id: video.numbers for video in videos}
         try:
-            weights[split] = frame_weights(restoring.read_restoration(path), config.fusion.restored, frames, path.name)
+            weights[split] = frame_weights(
+                restoring.read_restoration(path), config.fusion.corrupted_frames, frames, path.name
+            )
         except DataError as error:
             raise damaged(path, "prepare", error) from None
     return weights
@@ -87,7 +89,7 @@ def submitted_frames(index: Index) -> list[tuple[str, int]]:
 
 def counts_frames(fusion: FusionConfig) -> bool:
     """Whether corrupted frames count less than others in smoothing."""
-    return fusion.restored.weight < 1
+    return fusion.corrupted_frames.weight < 1
 
 
 def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
@@ -132,14 +134,14 @@ def _verdicts(
 ) -> dict[str, tuple[bool, str]]:
     """By member: whether it is left out, and why."""
     judged = [m for m in members if "pseudo" in set(streams[m]["split"])]
-    if not fusion.judges or not index.pseudo or len(judged) < 2:
+    if not fusion.select_members or not index.pseudo or len(judged) < 2:
         return {}
     # They import scikit-learn, which a run without planted anomalies need not wait for.
     from pixelplay.ablation.bench import Truth
     from pixelplay.ablation.judges import judge
     from pixelplay.ablation.variants import named
 
-    planted = load_truth(RunFiles.of(config).truth, "pseudo", index.pseudo).labelled
+    planted = load_labels(config, index, "pseudo").labelled
     labels = np.concatenate([one.labels for one in planted if one.labels is not None])
     if labels.min() == labels.max():
         return {}

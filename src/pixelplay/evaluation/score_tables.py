@@ -26,10 +26,15 @@ def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
 
     Raises MissingArtifactError, or DamagedArtifactError for other rows and for scores that are not finite.
     """
-    scored = {"test": index.test, "calibration": index.held.calibration, "pseudo": index.pseudo}
-    videos = [(split, video) for split, of_split in scored.items() for video in of_split]
+    files = RunFiles.of(config)
+    scored = {"test": index.test, "calibration": index.held.calibration}
+    real = [(split, video) for split, videos in scored.items() for video in videos]
     folds = [("calibration", video) for video in index.fit]  # see `Calibrates`
-    return read_rows(RunFiles.of(config).scores(name), videos, name, optional=folds)
+    table = read_rows(files.scores(name), real, name, optional=folds)
+    if not index.pseudo:
+        return table
+    planted = read_rows(files.scores(name, pseudo=True), [("pseudo", video) for video in index.pseudo], name)
+    return pd.concat([table, planted], ignore_index=True)
 
 
 def read_fused(config: Config, index: Index) -> pd.DataFrame:

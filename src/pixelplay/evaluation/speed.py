@@ -1,8 +1,9 @@
 """How fast each detector scored footage."""
 
 from pixelplay.config import Config
-from pixelplay.run.artifacts import read_record
+from pixelplay.run.artifacts import missing
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
 from pixelplay.videos.index import Index
 
 
@@ -13,5 +14,10 @@ def frames_per_second(config: Config, index: Index) -> dict[str, float]:
     """
     files = RunFiles.of(config)
     frames = sum(len(video) for video in [*index.test, *index.held.calibration])  # pseudo-anomalies: another record
-    seconds = {name: read_record(files.record(f"score-{name}"), made_by="score").seconds for name in config.detectors}
-    return {name: frames / max(of_detector, 0.1) for name, of_detector in seconds.items()}
+    speeds = {}
+    for name in config.detectors:
+        record = read_record(files.record(f"score-{name}"))
+        if record is None:
+            raise missing(files.record(f"score-{name}"), "score")
+        speeds[name] = frames / max(record.seconds, 0.1)
+    return speeds

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay.config import Config
+from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import GREY, PALETTE, Drawing, annotated, write_clip, write_sheet
 from pixelplay.explain.frames import positions_of, video_called
 from pixelplay.objects import tables
@@ -21,10 +22,10 @@ from pixelplay.videos.video import Video
 
 def write_boxes(config: Config, index: Index) -> list[Path]:
     """Write the sheet and, if asked for, the clip; returns their paths, [] where no detector uses objects."""
-    users = [name for name in config.detectors if tables.asks(config, name)]
+    users = registry.needing_boxes(config)
     if not users:
         return []
-    show, index = config.show, tables.with_objects(config, users[0], index)
+    show, index = config.show, tables.with_objects(config, users[0], index, users)
     videos = index.test if show.split == "test" else index.train
     video = videos[0] if show.video is None else video_called(show.video, videos)
     even = np.linspace(0, len(video) - 1, min(len(video), show.count)).round().astype(int).tolist()
@@ -34,7 +35,7 @@ def write_boxes(config: Config, index: Index) -> list[Path]:
     if not show.clip:
         return [sheet]
     clip = sheet.with_suffix(".mp4")
-    write_clip(clip, _images(config, video), video.fps or show.rate)
+    write_clip(clip, _images(config, video), video.fps or show.fps)
     return [sheet, clip]
 
 

@@ -45,7 +45,7 @@ def write_annotated_clip(config: Config, outcome: Outcome, objects: Sequence[Obj
     video, one = next(pair for pair in zip(outcome.index.test, outcome.videos, strict=True) if pair[0].id == video_id)
     drawings = (joined([of.of_frame(video.id, int(number)) for of in objects]) for number in video.numbers)
     frames = annotated_frames(video.full_size(), drawings, one, Scale.of(outcome.videos))
-    write_clip(RunFiles.of(config).clip(video_id), frames, video.fps or config.report.rate)
+    write_clip(RunFiles.of(config).clip(video_id), frames, video.fps or config.report.fps)
 
 
 def annotated_frames(

@@ -11,7 +11,7 @@ from pixelplay.detectors.base import Reconstructs
 from pixelplay.explain.frames import chosen_frames, label_of, scores_of, trained
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import load_truth
+from pixelplay.videos.truth import load_labels
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing it imports matplotlib
@@ -38,7 +38,7 @@ def error_maps(config: Config, index: Index, name: str) -> "list[list[View]]":
     detector, frames = trained(config, name, Reconstructs), config.detectors[name].frames
     if detector is None or frames is None:
         return []
-    truth = load_truth(RunFiles.of(config).truth, "test", index.test)
+    truth = load_labels(config, index)
     chosen = chosen_frames(config, index, scores_of(config, name, index))
     made = [detector.reconstruct(video, [t]) for video, t, _ in chosen]
     largest = max(float(errors.max()) for _, errors in made)  # one scale, so that rows can be compared

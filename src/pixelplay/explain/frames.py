@@ -66,16 +66,16 @@ def chosen_frames(config: Config, index: Index, scores: dict[str, np.ndarray]) -
         videos, count = index.test, 1
     else:
         videos, count = [video_called(show.video, index.test)], show.count
-    peaks = [(video, t) for video in videos for t in peaks_of(scores[video.id], count, config.report.apart)]
+    peaks = [(video, t) for video in videos for t in peaks_of(scores[video.id], count, config.report.min_gap)]
     lowest = min(((video, int(scores[video.id].argmin())) for video in videos), key=lambda at: scores[at[0].id][at[1]])
     highest = sorted(peaks, key=lambda at: -scores[at[0].id][at[1]])[: show.count]
     return [(video, t, float(scores[video.id][t])) for video, t in [*highest, lowest]]
 
 
-def peaks_of(scores: np.ndarray, count: int, apart: int) -> list[int]:
-    """Positions of the highest local maxima of scores (T,), highest first, more than `apart` frames from each other."""
+def peaks_of(scores: np.ndarray, count: int, min_gap: int) -> list[int]:
+    """Positions of the highest local maxima of scores (T,), highest first, more than `min_gap` frames apart."""
     padded = np.concatenate([[-np.inf], scores, [-np.inf]])  # so that the first and the last frame can be maxima
-    maxima = find_peaks(padded, distance=apart + 1)[0] - 1
+    maxima = find_peaks(padded, distance=min_gap + 1)[0] - 1
     return sorted(maxima.tolist(), key=lambda t: (-scores[t], t))[:count]
 
 

@@ -73,7 +73,7 @@ def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> lis
     found = [
         (-float(one.fused[t]), i, t)
         for i, one in enumerate(videos)
-        for t in peaks_of(one.fused, settings.per_video, settings.apart)
+        for t in peaks_of(one.fused, settings.per_video, settings.min_gap)
     ]
     return [(i, t) for _, i, t in sorted(found)[: settings.gallery]]
 

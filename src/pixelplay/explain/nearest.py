@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pixelplay.config import Config
+from pixelplay.detectors import registry
 from pixelplay.detectors.base import Explains
 from pixelplay.drawing.panels import View
 from pixelplay.errors import MissingArtifactError
@@ -21,7 +22,7 @@ from pixelplay.objects.explanation import Finding, Neighbour, Place
 from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import load_truth
+from pixelplay.videos.truth import load_labels
 from pixelplay.videos.video import Video
 
 Crops = dict[Place, list[np.ndarray]]  # pixels of a place in each of its frames, uint8 (h, w, 3) RGB
@@ -84,7 +85,10 @@ def explanations(
     detector = trained(config, name, Explains)
     if detector is None:
         return None
-    index, scores = tables.with_objects(config, name, index), scores_of(config, name, index)
+    index, scores = (
+        tables.with_objects(config, name, index, registry.needing_boxes(config)),
+        scores_of(config, name, index),
+    )
     videos = {video.id: video for video in index.test}
     chosen: list[Chosen]
     if at is None:
@@ -95,7 +99,7 @@ def explanations(
     for video in {video.id: video for video, _, _ in chosen}.values():  # read once, for all of its frames
         positions = [t for of, t, _ in chosen if of.id == video.id]
         found |= zip([(video.id, t) for t in positions], detector.explain(video, positions), strict=True)
-    truth = load_truth(RunFiles.of(config).truth, "test", index.test)
+    truth = load_labels(config, index)
     return detector.legend, [
         Explained(video, t, score, found[video.id, t], label_of(truth[video.id], t)) for video, t, score in chosen
     ]

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.config import Config
+from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import Drawing
 from pixelplay.evaluation.score_tables import read_objects
-from pixelplay.objects import tables
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
 
@@ -54,8 +54,8 @@ class Objects:
 
 def scored_objects(config: Config, index: Index) -> list[Objects]:
     """Those of the run's detectors that score single objects."""
-    names = [name for name in config.detectors if tables.asks(config, name)]
-    names = [name for name in names if RunFiles.of(config).object_scores(name).exists()]
+    users = registry.needing_boxes(config)
+    names = [name for name in users if RunFiles.of(config).object_scores(name).exists()]
     return [Objects.of(name, read_objects(config, name, index.test)) for name in names]
 
 

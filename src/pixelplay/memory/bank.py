@@ -27,16 +27,16 @@ TRAIN = "run `python src/train.py`"
 class IvfConfig(Settings):
     """Inverted file: vectors sorted into cells by k-means, a few of which are searched. Approximate."""
 
-    lists: Natural  # cells
-    probes: Natural  # cells searched per query; all of them is exact
+    nlist: Natural  # cells
+    nprobe: Natural  # cells searched per query; all of them is exact
 
 
 class HnswConfig(Settings):
     """Graph of near neighbours (Malkov & Yashunin, TPAMI 2020), walked greedily. Approximate."""
 
-    links: Annotated[int, Field(ge=2, le=1024)]  # per vector and layer: M in the paper
-    construction: Natural  # candidates kept while building: efConstruction
-    search: Natural  # candidates kept while searching: ef
+    M: Annotated[int, Field(ge=2, le=1024)]  # links per vector and layer
+    ef_construction: Natural  # candidates kept while building
+    ef_search: Natural  # candidates kept while searching: ef
 
 
 class BankConfig(Settings):
@@ -115,7 +115,7 @@ class Bank:
         if not np.isfinite(distances).all():
             raise DataError(f"query {_first_bad(distances[:, None])} of {len(queries)} is not finite, or out of range")
         if (ids < 0).any():
-            raise ConfigError(f"ivf.probes={self.config.ivf.probes}: the cells searched for a query are empty")
+            raise ConfigError(f"ivf.nprobe={self.config.ivf.nprobe}: the cells searched for a query are empty")
         return distances, ids
 
     def save(self, path: Path) -> None:
@@ -151,14 +151,14 @@ def _empty_index(count: int, d: int, config: BankConfig, seed: int) -> faiss.Ind
     if config.index == "flat":
         return faiss.IndexFlatL2(d)
     if config.index == "hnsw":
-        index = faiss.IndexHNSWFlat(d, config.hnsw.links)
-        index.hnsw.efConstruction, index.hnsw.efSearch = config.hnsw.construction, config.hnsw.search
+        index = faiss.IndexHNSWFlat(d, config.hnsw.M)
+        index.hnsw.efConstruction, index.hnsw.efSearch = config.hnsw.ef_construction, config.hnsw.ef_search
         index.hnsw.rng = faiss.RandomGenerator(seed)
         return index
-    if config.ivf.lists > count:
-        raise ConfigError(f"ivf.lists={config.ivf.lists}: the bank has {count} vectors, and a cell needs one at least")
-    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, config.ivf.lists)
-    index.nprobe, index.cp.seed = config.ivf.probes, seed
+    if config.ivf.nlist > count:
+        raise ConfigError(f"ivf.nlist={config.ivf.nlist}: the bank has {count} vectors, and a cell needs one at least")
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, config.ivf.nlist)
+    index.nprobe, index.cp.seed = config.ivf.nprobe, seed
     index.cp.min_points_per_centroid = 1  # a coreset is thinned out already: few to a cell are no cause for a warning
     return index
 

@@ -32,14 +32,14 @@ class Intervals:
 def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config: BootstrapConfig) -> Intervals | None:
     """Intervals of micro ROC-AUC and AP for inputs (N,) as `frame_metrics` takes them.
 
-    Each of `config.draws` draws takes as many videos as there are, with replacement, by `config.seed` alone. None with
-    fewer than two videos, which leave nothing to draw, and where no draw has both classes, as with labels of one class.
+    Each of `config.n_bootstrap` draws takes as many videos as there are, with replacement, by `config.seed` alone. None
+    with fewer than two videos, and where no draw has both classes.
     Raises DataError as `frame_metrics` does.
     """
     scores, labels, videos = checked(scores, labels, videos)
     if len(pd.unique(videos)) < 2:
         return None
-    auc, ap = drawn_figures(scores, labels, videos, config.draws, config.seed)
+    auc, ap = drawn_figures(scores, labels, videos, config.n_bootstrap, config.seed)
     counted = ~np.isnan(auc)
     if not counted.any():
         return None
@@ -66,7 +66,7 @@ def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, 
         return 0.0, beyond
     if (counts[:, 0] == counts[:, 1]).all():
         return 1 - beyond, 1.0
-    drawn = np.random.default_rng(config.seed).multinomial(videos, np.full(videos, 1 / videos), size=config.draws)
+    drawn = np.random.default_rng(config.seed).multinomial(videos, np.full(videos, 1 / videos), size=config.n_bootstrap)
     counted, frames = (drawn @ counts).T
     low, high = np.percentile(counted / frames, [50 * (1 - config.level), 50 * (1 + config.level)])
     return float(low), float(high)

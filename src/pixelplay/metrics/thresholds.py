@@ -35,7 +35,7 @@ class Threshold:
 
 
 def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> Threshold:
-    """The score that a normal one exceeds with probability `config.risk`, at the upper end of its interval.
+    """The score that a normal one exceeds with probability `config.false_alarm_rate`, at the upper end of its interval.
 
     normal: finite scores (T,) of each held-out video, by ascending frame. Those above their (1 - `config.tail`)
     quantile, `start`, are fitted by a generalised Pareto tail, and count as much as there are independent peaks among
@@ -51,14 +51,18 @@ def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> T
     peaks = peaks_above(start, videos)
     enough = peaks.independent >= FEWEST
     tail = fit_tail(start, peaks.share, scores[scores > start] - start) if enough else None
-    parameters = {"start": start, "tail": peaks.share, "risk": config.risk, "confidence": confidence}
+    parameters = {"start": start, "tail": peaks.share, "risk": config.false_alarm_rate, "confidence": confidence}
     parameters |= _about(peaks)
     if tail is not None:
-        parameters |= {"shape": tail.shape, "scale": tail.scale, "estimate": tail.exceeded_by(config.risk)}
-        value = tail.upper_limit(config.risk, peaks.independent, confidence)
-        return Threshold("evt", value, parameters, config.risk, _one_video(peaks))
+        parameters |= {"shape": tail.shape, "scale": tail.scale, "estimate": tail.exceeded_by(config.false_alarm_rate)}
+        value = tail.upper_limit(config.false_alarm_rate, peaks.independent, confidence)
+        return Threshold("evt", value, parameters, config.false_alarm_rate, _one_video(peaks))
     expected = 1 - (1 - confidence) ** (1 / peaks.effective_frames)
-    remark = _too_short(peaks, config.risk, expected) if expected > config.risk else _one_video(peaks)
+    remark = (
+        _too_short(peaks, config.false_alarm_rate, expected)
+        if expected > config.false_alarm_rate
+        else _one_video(peaks)
+    )
     return Threshold("evt", float(scores.max()), parameters, expected, remark)
 
 
@@ -118,7 +122,7 @@ def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> 
     limits = np.empty(len(scores))
     oldest = 0  # the quantiles leave from the lowest up: the first thresholds are rather high than low
     for frame, score in enumerate(np.asarray(scores, np.float64)):
-        limits[frame] = window.mean() + config.deviations * window.std()
+        limits[frame] = window.mean() + config.n_sigma * window.std()
         if score <= limits[frame]:
             window[oldest] = score
             oldest = (oldest + 1) % config.window

@@ -12,7 +12,7 @@ from pixelplay.config import NormaliseConfig
 from pixelplay.memory.coreset import greedy_k_center
 from pixelplay.scores.normalise import robust_z
 
-ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, rarest=0.001)
+ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
 
 
 def calibrated(table: pd.DataFrame, reference: pd.DataFrame, by: str, min_group: int) -> np.ndarray:

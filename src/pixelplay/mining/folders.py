@@ -76,7 +76,7 @@ def _of_images(folder: Path, name: str, camera: str, config: MineConfig) -> Clip
     images = ImageFolder.scan(folder)
     if images.pages:
         raise DataError("TIFFs of several pages: write each page to a file of its own")
-    times = [round(SECOND * number / config.rate) for number in images.numbers]
+    times = [round(SECOND * number / config.fps) for number in images.numbers]
     return Clip(name, camera, tuple(str(path) for path in images.files()), tuple(times))
 
 

@@ -26,11 +26,11 @@ def run(config: Config, files: MiningFiles) -> None:
     short = sum(is_short(scene, mine) for scene in read_clips(files.scenes, None))
     clips = write_clips(files.made_clips, (c for scene in read_clips(files.scenes, None) for c in cut(scene, mine)))
     if short:
-        done = "padded with their last frame" if mine.short == "pad" else "left out"
+        done = "padded with their last frame" if mine.short_scenes == "pad" else "left out"
         log.info(f"manifest: {short} of {scenes} scenes are shorter than a clip of {mine.frames} frames: {done}")
     if not clips:
         raise DataError(
-            f"mine.source={mine.source}: all {scenes} scenes are shorter than a clip; mine.short=pad keeps them"
+            f"mine.source={mine.source}: all {scenes} scenes are shorter than a clip; mine.short_scenes=pad keeps them"
         )
     log.info(f"manifest: {clips} clips of {scenes} scenes and cameras: {files.made_clips}, {files.scenes}")
 

@@ -10,14 +10,14 @@ from pixelplay.videos.windows import windows
 
 
 def cut(scene: Clip, config: MineConfig) -> Iterator[Clip]:
-    """Clips of every `config.every`-th frame, one each `config.stride` of them; the last one ends where the scene does.
+    """Clips of every `frame_step`-th frame, one each `stride` of them; the last one ends where the scene does.
 
-    Of a scene that is shorter than a clip: one clip with its last frame repeated, or none, as `config.short` says.
+    A scene shorter than a clip gives one clip with its last frame repeated, or none, as `config.short_scenes` says.
     """
-    if is_short(scene, config) and config.short == "skip":
+    if is_short(scene, config) and config.short_scenes == "skip":
         return
-    frames = scene.frames[:: config.every]
-    times = None if scene.timestamps is None else scene.timestamps[:: config.every]
+    frames = scene.frames[:: config.frame_step]
+    times = None if scene.timestamps is None else scene.timestamps[:: config.frame_step]
     for at in windows(len(frames), config.frames, config.stride).tolist():
         of_clip = None if times is None else tuple(times[t] for t in at)
         yield Clip(scene.scene, scene.camera, tuple(frames[t] for t in at), of_clip)
@@ -25,7 +25,7 @@ def cut(scene: Clip, config: MineConfig) -> Iterator[Clip]:
 
 def is_short(scene: Clip, config: MineConfig) -> bool:
     """Whether it has fewer used frames than a clip."""
-    return len(scene.frames[:: config.every]) < config.frames
+    return len(scene.frames[:: config.frame_step]) < config.frames
 
 
 def wanted(name: str, patterns: Sequence[str]) -> bool:

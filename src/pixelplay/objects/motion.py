@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pixelplay.config import MotionConfig, PartsConfig
+from pixelplay.config import MotionConfig, SplitConfig
 from pixelplay.objects.boxes import Boxes, clip
+from pixelplay.videos.background import median_frame
 from pixelplay.videos.video import Video
 
 MOTION = "motion"  # the class of every blob
@@ -37,7 +38,7 @@ def detect(video: Video, config: MotionConfig, advance: Callable[[int], Any] = l
     """
     frames = video.frames(config.frames)  # uint8 [T, H, W], memory-mapped
     positions, boxes, confidence = [], [], []
-    for block in np.array_split(np.arange(len(frames)), max(1, round(len(frames) / config.block))):
+    for block in np.array_split(np.arange(len(frames)), max(1, round(len(frames) / config.background_frames))):
         background = Background.of(frames[block[0] : block[-1] + 1], config)
         for t in block:
             found, sure = blobs(frames[t], background, config)
@@ -62,12 +63,11 @@ class Background:
     @classmethod
     def of(cls, frames: np.ndarray, config: MotionConfig) -> "Background":
         """Median of evenly spaced ones of grey frames, uint8 [T, H, W]."""
-        chosen = np.linspace(0, len(frames) - 1, min(len(frames), config.samples)).round().astype(int)
-        image = _blurred(np.median(np.asarray(frames[chosen]), axis=0), config)
+        image = _blurred(median_frame(frames, config.background_samples), config)
         low, high = np.quantile(image, [1 / 3, 2 / 3])
         compared = np.zeros(image.shape, bool)
         compared[::STEP, ::STEP] = True
-        near = np.ones((2 * config.shake + 1,) * 2, np.uint8)
+        near = np.ones((2 * config.jitter_px + 1,) * 2, np.uint8)
         dark, bright = compared & (image <= low), compared & (image >= high)
         return cls(image, cv2.erode(image, near), cv2.dilate(image, near), dark, bright)
 
@@ -90,9 +90,9 @@ def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tu
     image = background.lit(_blurred(frame, config))
     difference = np.maximum(image - background.brightest, background.darkest - image)
     noise = float(np.median(np.abs(image - background.image)[::STEP, ::STEP])) / MAD
-    threshold = max(config.threshold, config.noise * noise)
+    threshold = max(config.threshold, config.n_sigma * noise)
     mask = (difference > threshold).astype(np.uint8)
-    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((config.join, 1), np.uint8))
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((config.close_px, 1), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=4)
     large = 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= config.min_area)  # 0 is what does not move
     boxes, means = [], []
@@ -100,7 +100,7 @@ def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tu
         x, y, width, height = stats[blob, :4]
         window = slice(y, y + height), slice(x, x + width)
         shape = labels[window] == blob
-        for part in parts(shape, config.parts):
+        for part in parts(shape, config.split):
             if np.count_nonzero(shape[part]) < config.min_area:
                 continue
             rows, columns = part
@@ -110,18 +110,18 @@ def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tu
     return np.array(boxes, np.float32).reshape(-1, 4), mean / (mean + np.float32(threshold))
 
 
-def parts(blob: np.ndarray, config: PartsConfig) -> list[tuple[slice, slice]]:
+def parts(blob: np.ndarray, config: SplitConfig) -> list[tuple[slice, slice]]:
     """Rows and columns of the parts of one blob, bool (H, W), from left to right; of itself where it is no group.
 
-    A part that is wider than `config.wide` times its height is cut at the column that is thinnest, compared with the
+    A part wider than `config.min_aspect` times its height is cut at the column that is thinnest, compared with the
     thickest on its left and the thickest on its right, if it is less than `config.valley` of both. No part is narrower
-    than `config.narrowest` times the height of what it was cut from.
+    than `config.min_width` times the height of what it was cut from.
     """
     rows, columns = (np.flatnonzero(blob.any(axis=axis)) for axis in (1, 0))
     y, x = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     height, width = y.stop - y.start, x.stop - x.start
-    margin = max(2, round(config.narrowest * height))
-    if width <= max(config.wide * height, 2 * margin):
+    margin = max(2, round(config.min_width * height))
+    if width <= max(config.min_aspect * height, 2 * margin):
         return [(y, x)]
     thickness = gaussian_filter1d(blob[y, x].sum(axis=0, dtype=np.float64), SMOOTH)  # (width,) rows
     left, right = np.maximum.accumulate(thickness), np.maximum.accumulate(thickness[::-1])[::-1]

@@ -42,9 +42,9 @@ class Yolo:
             self._model = YOLO(file)
             task = self._model.task
         except Exception as error:  # Ultralytics raises many kinds: TypeError, AttributeError, UnpicklingError, …
-            raise ConfigError(f"weights.detector={weights}: cannot be loaded as weights of a YOLO ({error})") from None
+            raise ConfigError(f"weights.yolo={weights}: cannot be loaded as weights of a YOLO ({error})") from None
         if task != "detect":
-            raise ConfigError(f"weights.detector={weights}: weights to {task}; they must be weights to detect")
+            raise ConfigError(f"weights.yolo={weights}: weights to {task}; they must be weights to detect")
         self._config, self._device, self._bf16 = config, device, bf16
 
     def detect(self, video: Video, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:

@@ -9,12 +9,12 @@ import numpy as np
 from pixelplay.ablation.tables import PICTURES, TITLES
 from pixelplay.config import Config
 from pixelplay.evaluation.score_tables import read_fused
-from pixelplay.run.artifacts import outputs_of
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
 from pixelplay.scores.fuse import FUSED
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import read_restoration
-from pixelplay.videos.truth import load_truth
+from pixelplay.videos.truth import load_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
     shown = table[table["stream"].isin([*streams, FUSED])]
     scores = {(str(v), str(s)): rows.set_index("frame")["score"] for (v, s), rows in shown.groupby(["video", "stream"])}
     restoration = {str(v): rows.set_index("frame") for v, rows in read_restoration(files.restoration).groupby("video")}
-    truth = load_truth(files.truth, "test", index.test)
+    truth = load_labels(config, index)
     videos = []
     for i, video in enumerate(index.test):
         of_stream = {s: scores[video.id, s].loc[video.numbers].to_numpy(np.float64) for s in [*streams, FUSED]}
@@ -74,7 +74,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
                 streams=of_stream,
                 labels=truth[video.id].labels,
                 flipped=found["flipped"].to_numpy() > 0,
-                noisy=found["noise_level"].to_numpy(np.float64) > config.restore.denoise.above,
+                noisy=found["noise_level"].to_numpy(np.float64) > config.restore.noise_above,
                 seconds=video.seconds,
             )
         )
@@ -90,7 +90,8 @@ def ablation_files(files: RunFiles) -> list[Path]:
 
 def threshold_files(files: RunFiles) -> list[Path]:
     """Plots of the thresholds from held-out normal scores, where `evaluate` has drawn any."""
-    written = outputs_of(files.record("evaluate"))  # the user may have put others there
+    record = read_record(files.record("evaluate"))  # the user may have put others there
+    written = [output.path for output in record.outputs] if record else []
     return sorted(path for path in written if path.parent == files.thresholds and path.is_file())
 
 

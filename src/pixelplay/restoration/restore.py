@@ -64,10 +64,10 @@ def restore(
     judgement = judge(video, network, references, config)
     denoised = np.zeros(len(video), bool)
     if config.denoise.method != "none":
-        denoised = video.noise > config.denoise.above
+        denoised = video.noise > config.noise_above
     after = video
     if judgement.flipped.any() or denoised.any():
-        key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.model_dump())
+        key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.method)
         noise = np.where(denoised, video.noise, 0).astype(np.float32)
         folder = video.folder / f"restored-{key}"
         with turn(folder, f"restored video {video.id}"):

@@ -32,9 +32,9 @@ def read(path: Path) -> FusionConfig:
     if not isinstance(values, dict):
         raise ConfigError(f"fusion_file={path}: must have the keys of fusion: {', '.join(FusionConfig.model_fields)}")
     try:
-        return validate(FusionConfig, {str(key): value for key, value in values.items()})
+        return validate(FusionConfig, {str(key): value for key, value in values.items()}, "fusion")
     except ConfigError as error:
-        lines = (f"fusion_file={path}: {line}" for line in str(error).splitlines())
+        lines = (f"fusion_file={path}: {line.removeprefix('fusion.')}" for line in str(error).splitlines())
         raise ConfigError("\n".join(lines)) from None
 
 

@@ -118,16 +118,16 @@ def unit(reference: np.ndarray, quantile: float) -> Map:
 
 
 def calibrated_tail(reference: np.ndarray, config: NormaliseConfig) -> Map:
-    """How rare a score is among R normal ones, in [0, 1]: log p / log `config.rarest`, at most 1.
+    """How rare a score is among R normal ones, in [0, 1]: log p / log `config.min_p`, at most 1.
 
     p = (1 + references at or above the score) / (R + 1) is its conformal p-value; with few references it stays above
-    `config.rarest`, and no score reaches 1. Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005.
+    `config.min_p`, and no score reaches 1. Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005.
     """
     ordered, count = np.sort(reference), len(reference)
 
     def tail(scores: np.ndarray) -> np.ndarray:
         p = (1 + count - np.searchsorted(ordered, scores, side="left")) / (count + 1)
-        return np.minimum(np.log(p) / np.log(config.rarest), 1.0)
+        return np.minimum(np.log(p) / np.log(config.min_p), 1.0)
 
     return tail
 

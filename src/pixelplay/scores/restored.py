@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import RestoredConfig
+from pixelplay.config import CorruptedFramesConfig
 from pixelplay.errors import DataError
 
 COLUMNS = ("video", "frame", "noise_level", "flipped")
@@ -16,7 +16,7 @@ COLUMNS = ("video", "frame", "noise_level", "flipped")
 
 def frame_weights(
     restoration: pd.DataFrame,
-    config: RestoredConfig,
+    config: CorruptedFramesConfig,
     frames: Mapping[str, np.ndarray],
     name: str = "restoration.csv",
 ) -> dict[str, np.ndarray]:

@@ -109,7 +109,7 @@ def causal_median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, c
 def savitzky_golay(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
     """Value at the frame of the polynomial that fits its window, as `moving_average`'s, in least squares.
 
-    Its degree is `config.polynomial`, and less where the window holds fewer frames than that needs. It follows peaks
+    Its degree is `config.polyorder`, and less where the window holds fewer frames than that needs. It follows peaks
     better than means do, and can overshoot them. Savitzky and Golay, Analytical Chemistry 36 (1964).
     """
     result = np.full_like(scores, np.nan)
@@ -118,7 +118,7 @@ def savitzky_golay(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, 
         counts = np.where(inside, weights[at], 0.0)  # (n, W)
         lags = (frames[at] - frames[rows, None]) / before  # (n, W), within [-1, 1] for the numbers' sake
         rise = scores[at] - scores[rows, None]  # from the frame's own score, so that a constant stays exact
-        degrees = np.minimum(config.polynomial, (counts > 0).sum(axis=1) - 1)  # (n,)
+        degrees = np.minimum(config.polyorder, (counts > 0).sum(axis=1) - 1)  # (n,)
         for degree in np.unique(degrees[degrees >= 0]):
             fit = degrees == degree
             roots = np.sqrt(counts[fit])

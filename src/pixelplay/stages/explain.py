@@ -4,20 +4,21 @@ It is the last stage that needs frames, boxes and networks: what comes after it 
 """
 
 import logging
+from pathlib import Path
 
-from pixelplay.code_version import code_version
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError
-from pixelplay.run.artifacts import is_current, not_made, recorded
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
-from pixelplay.run.fingerprints import fingerprint
-from pixelplay.stages import fuse, prepare, score
-from pixelplay.videos.index import Index
+from pixelplay.run.fingerprints import file_digests
+from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.stages import detect, fuse, prepare, score, train
+from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.truth import truth_files
 
 log = logging.getLogger(__name__)
 
-MODULES = ("clips", "error_maps", "frames", "gallery", "nearest", "nearest_figure", "scored_boxes")
+VERSION = 1  # raised when the same run gives other pictures for the report
 NOTHING = {  # by `show.what`: why there is nothing to show
     "errors": "reconstructs frames: detector=[conv_ae], for instance",
     "neighbours": "compares frames with normal footage that it remembers: detector=[videopatchcore], for instance",
@@ -25,40 +26,43 @@ NOTHING = {  # by `show.what`: why there is nothing to show
 }
 
 
-def pending(config: Config) -> str | None:
-    index = prepare.load_index(config)
-    current = is_current(RunFiles.of(config).record("explain"), inputs(config, index))
-    return None if current else "what it pictures has changed"
+def tasks(config: Config) -> list[Task]:
+    index, files = load_index(config), RunFiles.of(config)
+    settings = {"report": config.report.model_dump(), "objects": config.show.count}
+    task = Task(
+        stage="explain",
+        name="explain",
+        record_path=files.record("explain"),
+        version=VERSION,
+        settings={**settings, "noise_above": config.restore.noise_above},
+        contents=lambda: file_digests(truth_files(files.truth, "test")),
+        work=lambda: _explain(config, index),
+        digests=digests_of(config),
+        reads=[*fuse.tasks(config), *score.tasks(config)],
+        after=[prepare.task(config), *detect.tasks(config), *train.tasks(config)],
+    )
+    return [task]
+
+
+STAGE = Stage("explain", tasks)
+pending = STAGE.pending
 
 
 def run(config: Config) -> None:
     """Write the report's pictures, and those that `show` asks for; raises ConfigError for what can't be shown."""
-    files, index = RunFiles.of(config), prepare.load_index(config)
+    files, index = RunFiles.of(config), load_index(config)
     _check_clips(config, index)
-    key = inputs(config, index)
-    current = is_current(files.record("explain"), key)
-    if not current or config.show.asked:
-        require_writable(files.explain, "paths.outputs")
-        score.require_scored(config, index)
-    if not current:
-        if not fuse.is_fused(config, index):
-            raise not_made(files.fused, "fusion", "fuse")
-        from pixelplay.explain.gallery import write_gallery  # slow to import
-
-        outputs = []
-        with recorded(files.record("explain"), key, outputs):
-            outputs += write_gallery(config, index)
+    require_writable(files.explain, "paths.outputs")
+    STAGE.run(config)
     log.info(f"explain: {files.manifest}")
     if config.show.asked:
         _show(config, index)
 
 
-def inputs(config: Config, index: Index) -> str:
-    """Fingerprint of all that the report's pictures depend on."""
-    labels = prepare.load_labels(config, index).labels
-    code = [code_version(f"pixelplay.explain.{module}", follow=False) for module in MODULES]
-    code += [code_version(f"pixelplay.{module}") for module in ("drawing.annotate", "report.manifest")]
-    return fingerprint(fuse.inputs(config, index), config.report.model_dump(), config.show.count, labels, code)
+def _explain(config: Config, index: Index) -> list[Path]:
+    from pixelplay.explain.gallery import write_gallery  # slow to import
+
+    return write_gallery(config, index)
 
 
 def _show(config: Config, index: Index) -> None:
@@ -66,6 +70,8 @@ def _show(config: Config, index: Index) -> None:
     from pixelplay.explain.error_maps import write_error_maps
     from pixelplay.explain.nearest import write_neighbours
 
+    for task in score.tasks(config):
+        task.verified()
     writers = {"errors": write_error_maps, "neighbours": write_neighbours, "boxes": write_boxes}
     every = ["boxes"] if config.show.split == "train" else list(writers)
     written = {what: writers[what](config, index) for what in config.show.what or every}

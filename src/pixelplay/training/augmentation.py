@@ -11,13 +11,13 @@ class Augmentation:
     """Random noise and flips, drawn from torch's global generators.
 
     noise_amplitude: uniform noise in +- this, in units of the range [0, 1]; noise_share: of the clips that get it.
-    target: `fed`, the clip with its noise, or `clean`, the clip without. vertical_flip: share of the clips that are
+    target: `noisy`, the clip with its noise, or `clean`, the clip without. vertical_flip: share of the clips that are
     turned top to bottom, their target too.
     """
 
     noise_amplitude: float
     noise_share: float
-    target: Literal["fed", "clean"]
+    target: Literal["noisy", "clean"]
     vertical_flip: float
 
     def apply(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
-from pixelplay.code_version import code_version
 from pixelplay.config import (
     BatchSize,
     Channels,
@@ -39,6 +38,8 @@ if TYPE_CHECKING:  # importing transformers takes seconds
 
 log = logging.getLogger(__name__)
 
+VERSION = 1  # raised when the same footage and settings give another model
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -61,7 +62,7 @@ class PretrainingSettings(Settings):
     norm_pix_loss: bool  # each token is predicted less its mean colour, over its contrast
     mask_ratio: Share  # of the tokens that are hidden
     tube: bool  # the same places are hidden at all times
-    clips: Natural  # of an epoch, at most
+    clips_per_epoch: Natural  # of an epoch, at most
     max_epochs: Epochs
     batch_size: BatchSize  # clips
     learning_rate: Rate
@@ -96,7 +97,7 @@ def own_videomae(
     footage = [[(video.id, video.key, video.start, len(video)) for video in part] for part in (videos, heldout)]
     trainer = _trainer(settings, run)
     learns = trainer.model_dump(exclude={"loggers", "wandb"})
-    key = fingerprint(footage, settings.model_dump(), frames.model_dump(), learns, run.seed, code_version(__name__))
+    key = fingerprint(footage, settings.model_dump(), frames.model_dump(), learns, run.seed, VERSION)
     place = run.shared / f"videomae-{key}"
     if (place / "model").is_dir():
         log.info(f"{run.name}: takes the run's own VideoMAE from {place}/")
@@ -141,7 +142,7 @@ def _train(
         run.config,
     )
     clips, held = Clips(videos, frames, length, tubelet), Clips(heldout, frames, length, length)
-    batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips)
+    batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips_per_epoch)
     fit(
         module,
         loader(clips, batches, run.device),

@@ -4,13 +4,14 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from pixelplay.config import DetectorConfig, FrameFormat, Settings
+from pixelplay.detectors.base import About, identity_of, load_about, save_about
 from pixelplay.detectors.videomae.hub import check_videomae, side_of
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.pretrain import PretrainingSettings, check_own, own_videomae
@@ -28,16 +29,16 @@ FOLDER = "videomae"  # of a model of the run's own, in the folder of a trained d
 
 class ChosenSettings(Settings):
     videomae: Annotated[str, Field(min_length=1)]  # a hub name, a folder, or in_domain
-    crop: bool  # the image processor's own short-side resize and centre crop; false: the whole frame
+    center_crop: bool  # the image processor's own short-side resize and centre crop; false: the whole frame
     pretraining: PretrainingSettings  # for in_domain
 
 
 def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) -> None:
     """Raise ConfigError for settings of a detector that don't fit, WeightsError for weights that are not to be had."""
     frames = config.frames
-    if frames is None or frames.gray or not (settings.crop or frames.height == frames.width):
+    if frames is None or frames.gray or not (settings.center_crop or frames.height == frames.width):
         raise ConfigError(
-            f"detectors.{name}.frames: must have gray=false and, unless settings.crop=true, equal height and width"
+            f"detectors.{name}.frames: gray must be false and, unless training.center_crop=true, height equal to width"
         )
     if settings.videomae != IN_DOMAIN:
         check_videomae(settings.videomae)
@@ -45,12 +46,12 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
         if side is not None:
             _require_size(name, frames, settings, side)
         return
-    if settings.crop:
+    if settings.center_crop:
         raise ConfigError(
-            f"detectors.{name}.settings.crop=true is for pretrained models: with weights.videomae=in_domain the model "
-            "learns whole frames"
+            f"detectors.{name}.training.center_crop=true is for pretrained models: with weights.videomae=in_domain the "
+            "model learns whole frames"
         )
-    check_own(settings.pretraining, frames.height, f"detectors.{name}.settings.pretraining")
+    check_own(settings.pretraining, frames.height, f"detectors.{name}.training.pretraining")
 
 
 def first_videomae(
@@ -75,47 +76,48 @@ def first_videomae(
     return model
 
 
-def save_videomae(model: VideoMAE, settings: ChosenSettings, folder: Path) -> None:
-    """Keep a model of the run's own with a trained detector; others stay where they are."""
-    if settings.videomae == IN_DOMAIN:
+def save_videomae(name: str, model: VideoMAE, used: torch.nn.Module, config: DetectorConfig, folder: Path) -> None:
+    """Write detector.json, and the model itself where the run trained it. used: the part that the detector needs."""
+    if config.training["videomae"] == IN_DOMAIN:
         model.save(folder / FOLDER)
+    parameters = sum(p.numel() for p in used.parameters())
+    about = About(name=name, bf16=model.bf16, parameters=parameters, videomae=model.identity)
+    save_about(folder, about, _identity(config))
 
 
-def identity_of(config: DetectorConfig) -> dict[str, object]:
-    """What a saved detector must agree in with the configuration that loads it; for the model's part see
-    `same_videomae`, whichever folder that lies in.
-    """
-    whole = config.model_dump()
-    settings = {key: value for key, value in whole["settings"].items() if key != "videomae"}
-    return {"algorithm": whole["algorithm"], "frames": whole["frames"], "settings": settings}
-
-
-def same_videomae(settings: ChosenSettings, folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:
+def load_videomae(settings: ChosenSettings, config: DetectorConfig, folder: Path, device: torch.device) -> VideoMAE:
     """The model that a detector saved in `folder` was trained with.
 
-    Raises ConfigError when it is another by now, MissingArtifactError when the run's own is gone.
+    Raises ConfigError for a detector of other settings or another VideoMAE, and MissingArtifactError or
+    DamagedArtifactError for files of the run.
     """
-    if settings.videomae == IN_DOMAIN:
-        return _own(folder / FOLDER, device, bf16, identity)
+    about = load_about(folder, _identity(config))
     source = settings.videomae
-    model = VideoMAE.load(source, device, bf16=bf16)
-    if model.identity != identity:
+    if source == IN_DOMAIN:
+        return _own(folder / FOLDER, device, about)
+    model = VideoMAE.load(source, device, bf16=about.bf16)
+    if model.identity != about.videomae:
         raise ConfigError(
-            f"{folder} holds a detector trained with another VideoMAE ({identity}) than {source} holds now "
+            f"{folder} holds a detector trained with another VideoMAE ({about.videomae}) than {source} holds now "
             f"({model.identity}): train again"
         )
     return model
 
 
-def _own(folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:
+def _identity(config: DetectorConfig) -> dict[str, Any]:
+    """Without the VideoMAE's name: `load_videomae` compares the weights, wherever they lie."""
+    return identity_of(config, {key: value for key, value in config.training.items() if key != "videomae"})
+
+
+def _own(folder: Path, device: torch.device, about: About) -> VideoMAE:
     """A model of the run's own; raises MissingArtifactError, or DamagedArtifactError."""
     if not folder.is_dir():
         raise missing(folder, "train")
     try:
-        model = VideoMAE.load(folder, device, bf16=bf16)
+        model = VideoMAE.load(folder, device, bf16=about.bf16)
     except Exception as error:  # transformers raises all kinds for damaged settings
         raise damaged(folder, "train", error) from None
-    if model.identity != identity:
+    if model.identity != about.videomae:
         raise damaged(folder, "train", "it is not the model that the detector was trained with")
     return model
 
@@ -137,10 +139,10 @@ def require_stride(name: str, part: str, stride: int, model: VideoMAE) -> None:
 
 def _require_size(name: str, frames: FrameFormat, settings: ChosenSettings, side: int) -> None:
     """Frames are cached in the size that the model sees, so that none is resized twice; cropped ones no smaller."""
-    fits = min(frames.height, frames.width) >= side if settings.crop else frames.height == side
+    fits = min(frames.height, frames.width) >= side if settings.center_crop else frames.height == side
     if not fits:
         raise ConfigError(
             f"detectors.{name}.frames: {frames.width}x{frames.height}, but weights.videomae={settings.videomae} sees "
             f"{side}x{side}: set weights.image_size={side}, or detectors.{name}.frames.height and .width"
-            + (" (no smaller, to be cropped)" if settings.crop else "")
+            + (" (no smaller, to be cropped)" if settings.center_crop else "")
         )

@@ -63,11 +63,14 @@ class VideoPatchCoreScoring(Settings):
     noise_above: NonNegative | None
     quantile: Annotated[float, Field(gt=0, le=1)]  # of normal distances; that distance becomes 1, and more does, too
     power: Annotated[float, Field(gt=0, le=100)]  # POWER_N
-    spatial: Share  # of the local score; the rest is temporal
-    local: Share  # of the final score; the rest is global
+    spatial_weight: Share  # of the local score; the rest is temporal
+    local_weight: Share  # of the final score; the rest is global
 
     @property
     def weights(self) -> dict[str, float]:
         """Of each stream in the final score; they sum to 1."""
-        local = {"spatial": self.local * self.spatial, "temporal": self.local * (1 - self.spatial)}
-        return {**local, "global": 1 - self.local}
+        local = {
+            "spatial": self.local_weight * self.spatial_weight,
+            "temporal": self.local_weight * (1 - self.spatial_weight),
+        }
+        return {**local, "global": 1 - self.local_weight}

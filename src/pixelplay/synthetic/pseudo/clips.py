@@ -220,11 +220,11 @@ def _decoded(video: Video, path: Path) -> np.ndarray:
 def _usual(training: Sequence[Video], block: Video, config: PseudoConfig) -> np.ndarray:
     """Share of the frames in which something moves at a place, float32 (H, W), in training footage of the same scene.
 
-    Looked at are `config.around` frames: those around the block in its own video, then videos listed next to it.
+    Looks at `config.context_frames` frames: those around the block in its own video, then videos listed next to it.
     """
     width, height = block.size
     own = next((i for i, video in enumerate(training) if video.id == block.id), 0)
-    moved, count, left = np.zeros((height, width), np.float32), 0, config.around
+    moved, count, left = np.zeros((height, width), np.float32), 0, config.context_frames
     here: np.ndarray | None = None  # the background of the block's own video
     for i in sorted(range(len(training)), key=lambda i: abs(i - own)):
         if left <= 0:

@@ -68,7 +68,7 @@ class Kind:
 def length_in(available: int, kind: str, config: PseudoConfig) -> Length | None:
     """The longest clip of a kind that so many frames of footage make; None where they are too few."""
     for frames in range(min(config.frames, available), LEAST - 1, -1):
-        length = Length(frames, min(max(1, round(config.share * frames)), frames // 2 - 1))
+        length = Length(frames, min(max(1, round(config.anomalous_share * frames)), frames // 2 - 1))
         if needed(length, kind, config) <= available:
             return length
     return None
@@ -118,8 +118,8 @@ def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.rando
     moved = []
     for thing in _things(piece, length, rng):
         tallest, widest = (max(cut.alpha.shape[axis] for cut in thing) for axis in (0, 1))
-        has_room = config.enlarge * max(tallest / height, widest / width) < 1
-        sized = [cut.scaled(config.enlarge if has_room else 1 / config.enlarge) for cut in thing]
+        has_room = config.size_factor * max(tallest / height, widest / width) < 1
+        sized = [cut.scaled(config.size_factor if has_room else 1 / config.size_factor) for cut in thing]
         left, top, right, bottom = _extent(sized)
         moved.append([cut.moved(_inwards(left, right, width), _inwards(top, bottom, height)) for cut in sized])
     return _at_any_time(length, _laid_over(_most_visible(moved, piece)), rng)
@@ -204,7 +204,7 @@ def _reflected(place: float, room: int) -> int:
 
 def speed_up(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """For a while only every `speed`-th frame is shown."""
-    return _where_most_happens(piece, length, config.speed, _edge(length), rng)
+    return _where_most_happens(piece, length, config.speed_factor, _edge(length), rng)
 
 
 def reversal(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
@@ -259,7 +259,7 @@ def _edge(length: Length) -> int:
 
 KINDS: dict[str, Kind] = {
     "foreign_patch": Kind(foreign),
-    "speed_up": Kind(speed_up, skipped=lambda config: config.speed - 1),
+    "speed_up": Kind(speed_up, skipped=lambda config: config.speed_factor - 1),
     "reversal": Kind(reversal),
     "freeze": Kind(freeze),
     "wrong_place": Kind(wrong_place),

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from pixelplay.config import MovingConfig
+from pixelplay.videos.background import median_frame
 
 BLUR = 1.0  # pixels, sigma: against the sensor's noise
 MAD = 0.6745  # median absolute deviation of a standard normal variable
@@ -39,11 +40,7 @@ class Scene:
 
         Of an even number, the lower of the two middle values.
         """
-        chosen = np.linspace(0, len(frames) - 1, min(len(frames), config.samples)).round().astype(int)
-        middle = (len(chosen) - 1) // 2
-        some = np.asarray(frames[chosen])
-        some.partition(middle, axis=0)
-        return cls(blurred(some[middle]), config)
+        return cls(blurred(median_frame(frames, config.background_samples, method="lower")), config)
 
     def moving(self, frame: np.ndarray) -> np.ndarray:
         """Pixels of a frame that belong to something that moves, bool (H, W)."""
@@ -53,9 +50,9 @@ class Scene:
         """The moving regions of a blurred frame: int32 (H, W), 0 where nothing moves, i + 1 in blob i of the list."""
         away = difference(blurred, self.background)
         noise = float(np.median(away[::STEP, ::STEP])) / MAD
-        limit = max(self.config.threshold, self.config.noise * noise)
+        limit = max(self.config.threshold, self.config.n_sigma * noise)
         mask = (away > limit).astype(np.uint8)
-        gap = max(1, round(self.config.join * min(mask.shape)))
+        gap = max(1, round(self.config.close_share * min(mask.shape)))
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
         _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
         large = stats[:, cv2.CC_STAT_AREA] >= self.config.min_area * mask.size
