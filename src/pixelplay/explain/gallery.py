@@ -7,6 +7,7 @@ import cv2
 import matplotlib
 import numpy as np
 
+from pixelplay import PACKAGE
 from pixelplay.config import Config, ReportConfig
 from pixelplay.drawing.annotate import Drawing, annotated, resized, write_image
 from pixelplay.explain.clips import write_annotated_clip
@@ -58,7 +59,7 @@ def write_gallery(config: Config, index: Index) -> list[Path]:
         gallery=moments,
         scales=scales,
         clips=config.report.clips,
-        commit=git_commit(Path(__file__).parent) or "none: not a git repository",
+        commit=git_commit(PACKAGE) or "none: not a git repository",
         machine=machine(config.device),
         versions=library_versions(),
     )

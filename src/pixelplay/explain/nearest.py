@@ -85,10 +85,8 @@ def explanations(
     detector = trained(config, name, Explains)
     if detector is None:
         return None
-    index, scores = (
-        tables.with_objects(config, name, index, registry.needing_boxes(config)),
-        scores_of(config, name, index),
-    )
+    scores = scores_of(config, name, index)
+    index = tables.with_objects(config, name, index, registry.needing_boxes(config))
     videos = {video.id: video for video in index.test}
     chosen: list[Chosen]
     if at is None:
