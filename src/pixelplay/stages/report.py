@@ -31,7 +31,8 @@ def tasks(config: Config) -> list[Task]:
         contents=lambda: _contents(config, files),
         work=lambda: _report(config, index, files),
         digests=digests_of(config),
-        reads=[*fuse.tasks(config), *evaluate.tasks(config), *explain.tasks(config)],
+        reads=[*evaluate.tasks(config), *explain.tasks(config)],
+        after=fuse.tasks(config),  # whose key is part of theirs; the submission need not be there
     )
     return [task]
 
