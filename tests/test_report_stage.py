@@ -27,7 +27,6 @@ from pixelplay.explain.frames import full_size_at
 from pixelplay.explain.gallery import gallery_frames
 from pixelplay.explain.scored_boxes import Objects
 from pixelplay.report import gather as reporting
-from pixelplay.report import run_facts
 from pixelplay.report.outcome import load_outcome
 from pixelplay.report.timelines import Scale
 from pixelplay.run.files import RunFiles
@@ -450,7 +449,7 @@ def test_the_command_says_where_the_page_is(place: Path):
 
 
 def test_the_time_of_every_stage_is_told_in_their_order(place: Path):
-    times = run_facts.stage_times(tiny())
+    times = reporting.stage_times(tiny())
     assert [one.stage for one in times] == [
         *("prepare", "train conv_ae", "train st_ae"),
         *("score conv_ae", "score conv_ae, pseudo-anomalies", "score st_ae", "score st_ae, pseudo-anomalies"),
@@ -459,7 +458,7 @@ def test_the_time_of_every_stage_is_told_in_their_order(place: Path):
     record = json.loads(Path("outputs/tiny/stages/fuse.json").read_text())
     assert next(one.seconds for one in times if one.stage == "fuse") == record["seconds"]
     Path("outputs/tiny/stages/fuse.json").write_text("{")
-    assert "fuse" not in {one.stage for one in run_facts.stage_times(tiny())}
+    assert "fuse" not in {one.stage for one in reporting.stage_times(tiny())}
 
 
 def test_the_page_has_seed_versions_machine_and_the_resolved_configuration(place: Path):

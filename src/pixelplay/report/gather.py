@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
@@ -22,12 +23,22 @@ from pixelplay.report.distributions import (
 )
 from pixelplay.report.manifest import Manifest, Moment, image_uri, read_manifest
 from pixelplay.report.outcome import Outcome, ScoredVideo, ablation_files, load_outcome, threshold_files
-from pixelplay.report.page import Ablation, Curves, GalleryItem, Histogram, Report, StreamFigure, VideoPanel
-from pixelplay.report.run_facts import run_facts
+from pixelplay.report.page import (
+    Ablation,
+    Curves,
+    GalleryItem,
+    Histogram,
+    Report,
+    RunFacts,
+    StageTime,
+    StreamFigure,
+    VideoPanel,
+)
 from pixelplay.report.tables import NONE, csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Peak, Scale, timeline
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
 from pixelplay.scores.fuse import FUSED
 from pixelplay.videos.index import Index
 
@@ -61,7 +72,7 @@ def gather(config: Config, index: Index, speeds: Mapping[str, float], ablation_i
             for i, one in enumerate(_distributions(config, outcome))
         ],
         ablation=_ablation(files, ablation_is_current),
-        facts=run_facts(config, manifest),
+        facts=_run_facts(config, manifest),
     )
 
 
@@ -190,3 +201,27 @@ def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str] | No
     """Names and contents of pictures; raises DamagedArtifactError for a file that is none."""
     names = [(captions or {}).get(path.stem, path.stem.replace("_", " ")) for path in paths]
     return [(name, image_uri(path, made_by)) for name, path in zip(names, paths, strict=True)]
+
+
+def stage_times(config: Config) -> list[StageTime]:
+    """How long each stage took when it last finished, in the order of the run."""
+    files, records = RunFiles.of(config), {"prepare": "prepare", "detect": "detect"}
+    records |= {f"train {name}": f"train-{name}" for name in config.detectors}
+    for name in config.detectors:
+        records[f"score {name}"] = f"score-{name}"
+        records[f"score {name}, pseudo-anomalies"] = f"score-{name}-pseudo"
+    records |= {name: name for name in ("fuse", "evaluate", "ablate", "explain")}
+    found = {stage: read_record(files.record(record)) for stage, record in records.items()}
+    return [StageTime(stage, record.seconds, record.finished) for stage, record in found.items() if record]
+
+
+def _run_facts(config: Config, manifest: Manifest) -> RunFacts:
+    run = [
+        ("experiment", f"{config.experiment}/{config.run}" if config.run else config.experiment),
+        ("data set", config.dataset.name),
+        ("detectors", ", ".join(config.detectors)),
+        ("seed", str(config.seed)),
+        ("git commit", manifest.commit),
+    ]
+    yaml = OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json")))
+    return RunFacts(run, manifest.machine, manifest.versions, stage_times(config), yaml)

@@ -135,7 +135,8 @@ def _of_streams(key: str, value: Figures) -> list[Table]:
         rows = [row for s, of in streams.items() if isinstance(of.get(kind), Mapping) for row in _leaves(of[kind], [s])]
         title = f"{heading(key)}: {heading(kind)}"
         tables.append(_table(f"{title} ({POOLING[kind]})" if kind in POOLING else title, rows))
-    about = [(heading(k), _text(one)) for k, one in _flat({**value, "detectors": {}}).items()]
+    (rest,) = pd.json_normalize({k: one for k, one in value.items() if k != "detectors"}, sep=" ").to_dict("records")
+    about = [(heading(str(k)), _text(one)) for k, one in rest.items()]
     return [replace(one, alike=[*about, *one.alike]) if one is tables[0] else one for one in tables]
 
 
@@ -157,14 +158,6 @@ def _listed(values: Sequence[Figures]) -> Iterator[tuple[str, Figures, str]]:
     for number, one in enumerate(values, 1):
         shown = {key: heading(str(value)) if key == "metric" else value for key, value in one.items() if key != name}
         yield str(one[name]) if name else str(number), shown, ""
-
-
-def _flat(value: Figures, path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, one in value.items():
-        name = f"{path} {key}".strip()
-        flat |= _flat(one, name) if isinstance(one, Mapping) else {name: one}
-    return flat
 
 
 def _without_groups(value: Figures) -> dict[str, Any]:
