@@ -24,6 +24,7 @@ from pixelplay.run.files import RunFiles, plain_name
 from pixelplay.videos.index import Index
 
 HEAT = matplotlib.colormaps["inferno"]
+NEIGHBOURS = 2  # objects of a frame in its nearest-neighbour picture, beside the whole frame: more are slow to draw
 FADED = 0.5  # brightness of the frame behind a heat map
 SATURATED = 99.9  # percentile of a detector's errors that gets the brightest colour: single pixels are outliers
 
@@ -64,7 +65,7 @@ def write_gallery(config: Config, index: Index) -> list[Path]:
         versions=library_versions(),
     )
     write_json(files.manifest, manifest.model_dump(mode="json"))
-    shown = [*pictures, *(path for paths in (heat | neighbours).values() for path in paths)]
+    shown = [*pictures, *(path for paths in (*heat.values(), *neighbours.values()) for path in paths)]
     tables = [path.with_suffix(".csv") for paths in neighbours.values() for path in paths]
     return [files.manifest, *shown, *tables, *map(files.clip, config.report.clips)]
 
@@ -101,7 +102,7 @@ def _write_heat_maps(config: Config, index: Index, frames: Frames) -> tuple[dict
     for name in config.detectors if frames else ():
         if maps := errors_at(config, index.test, name, positions):
             full = float(np.percentile(list(maps.values()), SATURATED))
-            heat[name] = [_path(config, k, name) for k in range(len(frames))]
+            heat[name] = [_path(config, k, f"{name}-errors") for k in range(len(frames))]
             for path, at in zip(heat[name], frames, strict=True):
                 write_image(path, heat_picture(frames[at], maps[at], full, config.report.picture_width // 2))
             high = f"{number_text(full)} and more"
@@ -115,8 +116,8 @@ def _write_neighbours(config: Config, index: Index, chosen: Places) -> dict[str,
     at = [(index.test[i].id, t) for i, t in chosen]
     for name in config.detectors if chosen else ():
         if found := explanations(config, index, name, at):
-            written[name] = [_path(config, k, name, ".png") for k in range(len(at))]
-            write_pictures(written[name], name, *found, index, config.show.count)
+            written[name] = [_path(config, k, f"{name}-nearest") for k in range(len(at))]
+            write_pictures(written[name], name, *found, index, NEIGHBOURS)
     return written
 
 
@@ -150,6 +151,6 @@ def _frames(index: Index, chosen: Places) -> Frames:
     return {(i, t): found[i][t] for i, t in chosen}
 
 
-def _path(config: Config, number: int, detector: str = "", suffix: str = ".jpg") -> Path:
-    of_detector = f"-{plain_name(detector)}" if detector else ""
-    return RunFiles.of(config).explain / f"moment-{number + 1:02d}{of_detector}{suffix}"
+def _path(config: Config, number: int, what: str = "") -> Path:
+    suffix = f"-{plain_name(what)}" if what else ""
+    return RunFiles.of(config).explain / f"moment-{number + 1:02d}{suffix}.jpg"

@@ -51,11 +51,11 @@ def squared(image: np.ndarray) -> np.ndarray:
 
 
 def write_rows(path: Path, rows: Sequence[Sequence[View]], heading: str) -> None:
-    """Write `draw_rows` to a PNG, atomically."""
+    """Write `draw_rows` as a PNG or JPEG, by the suffix, atomically."""
     figure = draw_rows(rows, heading)
     try:
         with atomic(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI)
+            figure.savefig(temporary, format=path.suffix[1:], dpi=DPI)
     finally:
         plt.close(figure)
 

@@ -28,13 +28,12 @@ NOTHING = {  # by `show.what`: why there is nothing to show
 
 def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
-    settings = {"report": config.report.model_dump(), "objects": config.show.count}
     task = Task(
         stage="explain",
         name="explain",
         record_path=files.record("explain"),
         version=VERSION,
-        settings={**settings, "noise_above": config.restore.noise_above},
+        settings={"report": config.report.model_dump(), "noise_above": config.restore.noise_above},
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _explain(config, index),
         digests=digests_of(config),
