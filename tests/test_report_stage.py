@@ -27,6 +27,7 @@ from pixelplay.explain.frames import full_size_at
 from pixelplay.explain.gallery import gallery_frames
 from pixelplay.explain.scored_boxes import Objects
 from pixelplay.report import gather as reporting
+from pixelplay.report.manifest import image_uri, read_manifest
 from pixelplay.report.outcome import load_outcome
 from pixelplay.report.timelines import Scale
 from pixelplay.run.files import RunFiles
@@ -433,6 +434,42 @@ def test_the_page_is_the_same_when_it_is_drawn_again(place: Path):
     Path("outputs/tiny/report/index.html").unlink()
     report.run(tiny())
     assert Path("outputs/tiny/report/index.html").read_bytes() == before
+
+
+def test_the_page_is_drawn_from_the_outputs_alone(place: Path):
+    before = Path("outputs/tiny/report/index.html").read_bytes()
+    for folder in ("data", "cache", "checkpoints", "submissions"):
+        shutil.rmtree(folder)
+    Path("outputs/tiny/report/index.html").unlink()
+    report.run(tiny())
+    assert Path("outputs/tiny/report/index.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"video": "', '"video": "other', r"video 'other\d+' has no frame"),
+        ('"frame": ', '"frame": 99', r"has no frame 99\d+"),
+        ('"picture": "', '"picture": "../', r"gallery\.0\.picture"),
+        ('"#', '"red;#', r"scales\.0\.colors\.0"),
+        ('"clips"', '"videos"', r"clips: Field required"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_the_run_is_refused(place: Path, old: str, new: str, message: str):
+    files, index = RunFiles.of(tiny()), prepare.load_index(tiny())
+    assert len(read_manifest(files, index).gallery) == 4
+    files.manifest.write_text(files.manifest.read_text().replace(old, new, 1))
+    with pytest.raises(
+        DamagedArtifactError, match=rf"manifest\.json is damaged .*{message}.*run `python src/explain\.py`"
+    ):
+        read_manifest(files, index)
+
+
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
+    (tmp_path / "a.jpg").write_text(SCRIPT)
+    for name in ("a.jpg", "missing.jpg"):
+        with pytest.raises(DamagedArtifactError, match=rf"{name} is damaged .*run `python src/explain\.py`"):
+            image_uri(tmp_path / name, made_by="explain")
 
 
 def test_the_command_says_where_the_page_is(place: Path):

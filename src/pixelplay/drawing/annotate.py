@@ -1,5 +1,6 @@
 """Frames with boxes drawn on them: single pictures, contact sheets and MP4 clips. Boxes are drawn by supervision."""
 
+import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,11 @@ def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:
     """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG or, with `suffix=".png"`, of a PNG."""
     data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return data.tobytes()
+
+
+def data_uri(data: bytes, kind: str = "jpeg") -> str:
+    """The bytes of a picture as the text of an <img>'s src."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -51,8 +51,8 @@ def write_gallery(config: Config, index: Index) -> list[Path]:
             frame=int(outcome.videos[i].numbers[t]),
             picture=pictures[k].name,
             boxes=boxes[k],
-            heat=[OfDetector(detector=name, picture=paths[k].name) for name, paths in heat.items()],
-            neighbours=[OfDetector(detector=name, picture=paths[k].name) for name, paths in neighbours.items()],
+            heat=_listed(heat, k),
+            neighbours=_listed(neighbours, k),
         )
         for k, (i, t) in enumerate(chosen)
     ]
@@ -65,9 +65,10 @@ def write_gallery(config: Config, index: Index) -> list[Path]:
         versions=library_versions(),
     )
     write_json(files.manifest, manifest.model_dump(mode="json"))
-    shown = [*pictures, *(path for paths in (*heat.values(), *neighbours.values()) for path in paths)]
-    tables = [path.with_suffix(".csv") for paths in neighbours.values() for path in paths]
-    return [files.manifest, *shown, *tables, *map(files.clip, config.report.clips)]
+    nearest = [path for paths in neighbours.values() for path in paths]
+    written = [*pictures, *(path for paths in heat.values() for path in paths), *nearest]
+    tables = [path.with_suffix(".csv") for path in nearest]
+    return [files.manifest, *written, *tables, *map(files.clip, config.report.clips)]
 
 
 def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> list[tuple[int, int]]:
@@ -149,6 +150,10 @@ def _frames(index: Index, chosen: Places) -> Frames:
     by_video = {i: [t for of, t in chosen if of == i] for i, _ in chosen}
     found = {i: full_size_at(index.test[i], at) for i, at in by_video.items()}
     return {(i, t): found[i][t] for i, t in chosen}
+
+
+def _listed(paths: Mapping[str, Sequence[Path]], number: int) -> list[OfDetector]:
+    return [OfDetector(detector=name, picture=of_detector[number].name) for name, of_detector in paths.items()]
 
 
 def _path(config: Config, number: int, what: str = "") -> Path:

@@ -1,12 +1,12 @@
 """What stage `explain` pictured for the report: manifest.json, and the image files beside it that it lists."""
 
-import base64
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from pixelplay.drawing.annotate import data_uri
 from pixelplay.run.artifacts import damaged, read_model
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
@@ -77,4 +77,4 @@ def image_uri(path: Path, made_by: str) -> str:
     kind = next((kind for start, kind in FORMATS.items() if data.startswith(start)), None)
     if kind is None:
         raise damaged(path, made_by, "neither a PNG nor a JPEG")
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
+    return data_uri(data, kind)
