@@ -366,6 +366,16 @@ def test_a_video_without_objects_and_a_training_video_can_be_shown(options: list
     assert names == ["test-still.png", "train-a.png"]
 
 
+def test_the_command_shows_boxes_before_anything_is_trained(options: list[str], caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    config = prepared(options, "show.what=[boxes]")
+    detect.run(config)
+    explain.run(config)
+    assert caplog.messages[-1] == f"explain: {SHEETS / 'test-c.png'}"
+    with pytest.raises(ConfigError, match="none of conv_ae uses detected objects"):
+        explain.run(load_config([*options[:-2], "detector=[conv_ae_tiny]", "show.what=[boxes]"]))
+
+
 def test_what_cannot_be_shown_is_told(options: list[str]):
     config = prepared(options)
     with pytest.raises(MissingArtifactError, match=r"run `python src/detect\.py` with the same options"):

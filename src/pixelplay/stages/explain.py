@@ -48,14 +48,19 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    """Write the report's pictures, and those that `show` asks for; raises ConfigError for what can't be shown."""
+    """Write the report's pictures, and those that `show` asks for; raises ConfigError for what can't be shown.
+
+    Detected boxes can be shown before anything is trained or scored: the report's pictures then come later.
+    """
     files, index = RunFiles.of(config), load_index(config)
     _check_clips(config, index)
     require_writable(files.explain, "paths.outputs")
-    STAGE.run(config)
-    log.info(f"explain: {files.manifest}")
     if config.show.asked:
         _show(config, index)
+        if fuse.pending(config):
+            return
+    STAGE.run(config)
+    log.info(f"explain: {files.manifest}")
 
 
 def _explain(config: Config, index: Index) -> list[Path]:
@@ -69,11 +74,11 @@ def _show(config: Config, index: Index) -> None:
     from pixelplay.explain.error_maps import write_error_maps
     from pixelplay.explain.nearest import write_neighbours
 
-    for task in score.tasks(config):
-        task.verified()
     writers = {"errors": write_error_maps, "neighbours": write_neighbours, "boxes": write_boxes}
-    every = ["boxes"] if config.show.split == "train" else list(writers)
-    written = {what: writers[what](config, index) for what in config.show.what or every}
+    wanted = config.show.what or (["boxes"] if config.show.split == "train" else list(writers))
+    for task in score.tasks(config) if wanted != ["boxes"] else ():
+        task.verified()
+    written = {what: writers[what](config, index) for what in wanted}
     for path in (path for paths in written.values() for path in paths):
         log.info(f"explain: {path}")
     for what, paths in written.items():

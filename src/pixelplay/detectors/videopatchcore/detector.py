@@ -234,7 +234,7 @@ class VideoPatchCore:
     def _local(self, spatial: np.ndarray, temporal: np.ndarray) -> np.ndarray:
         """How unusual objects are, from their distances in units of normal ones: the order in which they are shown."""
         scoring = self._scoring
-        return scoring.spatial * spatial**scoring.power + (1 - scoring.spatial) * temporal**scoring.power
+        return scoring.spatial_weight * spatial**scoring.power + (1 - scoring.spatial_weight) * temporal**scoring.power
 
     def _boxes(self, video: Video) -> Boxes:
         return select(boxes_of(video), self._settings.tubes)
