@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.test_report_charts import scored
 
-from pixelplay.drawing.annotate import Drawing, write_clip, write_image
+from pixelplay.drawing.annotate import Drawing, annotated, write_clip, write_image
 from pixelplay.explain.clips import ANOMALOUS, CURVE_HEIGHT, FLIPPED, NOISY, annotated_frames, make_footer, title
 from pixelplay.explain.gallery import HEAT, colors_of, frame_picture, heat_picture
 from pixelplay.explain.scored_boxes import COLORS, Span, object_drawing, object_spans
@@ -44,6 +44,17 @@ def test_a_frame_keeps_its_shape_and_its_boxes_their_places():
     assert picture[40, 80].tolist() == [100, 100, 100]  # inside
     assert (picture[:16, :30] == 100).all()  # no title is written
     assert (frame_picture(GRAY, 40) == 100).all()
+
+
+def test_captions_are_in_their_boxes_colours_on_black_and_stay_in_the_picture():
+    boxes = np.array([[2, 1, 30, 20], [40, 30, 75, 38]])
+    picture = annotated(GRAY, Drawing(boxes, ["person 1.5", ""], [(255, 0, 0), (0, 255, 0)]), "", 640)
+    red, green = ((picture == color).all(axis=2) for color in ((255, 0, 0), (0, 255, 0)))
+    assert not red[:, 400:].any() and not green[:, :300].any()
+    text = (picture[..., 0] > 110) & (picture[..., 1] < 60) & ~red  # antialiased letters
+    assert text.sum() > 20
+    rows, columns = np.nonzero((picture == 0).all(axis=2))
+    assert len(rows) > 300 and rows.max() < 160 and columns.max() < 240
 
 
 def test_a_heat_map_is_dark_without_error_and_brightest_at_the_full_one():

@@ -415,9 +415,7 @@ def test_changed_figures_are_measured_again(place: Path):
 
 def test_it_waits_for_fuse_and_for_evaluate(place: Path):
     other = tiny("fusion.default.smooth.sigma=2.0")
-    with pytest.raises(
-        MissingArtifactError, match=r"fuse: fusion\.default\.smooth\.sigma changed.*src/fuse\.py`"
-    ):
+    with pytest.raises(MissingArtifactError, match=r"fuse: fusion\.default\.smooth\.sigma changed.*src/fuse\.py`"):
         report.run(other)
     fuse.run(other)
     with pytest.raises(MissingArtifactError, match=r"evaluate: .*run `python src/evaluate\.py`"):
@@ -479,9 +477,8 @@ def test_the_command_says_where_the_page_is(place: Path):
         *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40"),
         cwd=place,
     )
-    assert (done.returncode, done.stdout) == (0, "report: up to date\nreport: outputs/tiny/report/index.html\n"), (
-        done.stderr
-    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "report: up to date\nreport: outputs/tiny/report/index.html\n"
 
 
 # --- facts of the run -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ WIDTH = 640  # pixels: smaller frames are enlarged to about this width, so that 
 TALLEST = 4  # a picture's height is at most this many widths: very tall frames are drawn narrower
 FONT, TEXT = cv2.FONT_HERSHEY_SIMPLEX, 0.35  # scale of the font
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)  # RGB
+LABEL_TOP = 29  # pixels from the top that labels of boxes may reach down to, at least: below the title
 JPEG_QUALITY = 82
 PALETTE = (
     (0, 220, 90),
@@ -79,8 +80,10 @@ def _draw_boxes(image: np.ndarray, xyxy: np.ndarray, drawing: Drawing) -> None:
     boxes = sv.Detections(xyxy, class_id=np.arange(len(xyxy)))
     sv.BoxAnnotator(palette, thickness=1).annotate(image, boxes)
     named = np.flatnonzero([bool(caption) for caption in drawing.captions])
-    labels = sv.LabelAnnotator(sv.Color(*BLACK), palette, text_scale=TEXT, text_padding=2, smart_position=True)
-    labels.annotate(image, boxes[named], [drawing.captions[i] for i in named])
+    style = {"text_scale": TEXT, "text_padding": 2, "smart_position": True}  # within the picture, one beside another
+    labels = sv.LabelAnnotator(sv.Color(*BLACK), text_color=palette, **style)
+    below_title = sv.Detections(np.maximum(xyxy, (0, LABEL_TOP, 0, 0))[named], class_id=named)
+    labels.annotate(image, below_title, [drawing.captions[i] for i in named])
 
 
 def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:
