@@ -1,10 +1,9 @@
-"""Look at what `detect` found: annotated frames of a video as a contact sheet and, with show.clip=true, as an MP4.
+"""Show the detected objects: annotated frames as a contact sheet and, with show.clip=true, as MP4.
 
-python src/show_objects.py experiment=ped2 dataset.root=data/ped2 show.video=Test001 show.clip=true
+See `python src/show_objects.py --help`.
 """
 
-from pixelplay.cli import command
-from pixelplay.explain import boxes
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    command(boxes.run)
+    main("show_objects")

@@ -18,6 +18,7 @@ from pixelplay.errors import DataError
 from pixelplay.report import gallery as picturing
 from pixelplay.report.gather import Outcome
 from pixelplay.report.timelines import Scale, ScoredVideo
+from pixelplay.restoration.dataset import read_restoration
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare
 
@@ -107,6 +108,7 @@ def test_the_index_and_the_table_of_restored_frames_have_seconds_where_they_are_
     assert table.columns.tolist()[:2] == ["video", "frame"] and "seconds" in table.columns
     assert table[table.video == "film"].seconds.tolist() == [time / 1000 for time in TIMES]
     assert table[table.video == "01"].seconds.isna().all()
+    assert read_restoration(RunFiles.of(config).restoration)["frame"].tolist() == table.frame.tolist()
 
 
 @pytest.mark.parametrize(("name", "fps"), [("film", 25), ("01", 7)])

@@ -115,4 +115,4 @@ def read_figures(text: str) -> list[tuple[str, PublishedFigure]]:
 
 
 def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("pixelplay.metrics").joinpath(name).read_text(encoding="utf-8")

@@ -29,15 +29,14 @@ VERSION = 1  # raised when the same scores and settings give another fusion, jud
 
 def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
-    judging = (
-        (config.ablate.metric, config.ablate.n_bootstrap, config.ablate.seed) if config.fusion.select_members else None
-    )
+    judging = config.ablate.model_dump(include={"metric", "n_bootstrap", "seed"})
+    fusion = config.fusion.model_dump(exclude={"external"}) | {"external": list(config.fusion.external_files)}
     task = Task(
         stage="fuse",
         name="fuse",
         record_path=files.record("fuse"),
         version=VERSION,
-        settings={"fusion": config.fusion.model_dump(), "judging": judging if config.fusion.select_members else None},
+        settings={"fusion": fusion, "judging": judging if config.fusion.select_members else None},
         contents=lambda: file_digests(config.fusion.external),
         work=lambda: _fuse(config, files, index),
         digests=digests_of(config),

@@ -10,10 +10,10 @@ from tests.small_videomae import COLOUR, SIDE, colour_video, walking_square
 
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
-from pixelplay.detectors.videomae import pretrain as own_videomae_module
+from pixelplay.detectors.videomae import pretrain
 from pixelplay.detectors.videomae.masks import rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
-from pixelplay.detectors.videomae.pretrain import PretrainingSettings, own_videomae
+from pixelplay.detectors.videomae.pretrain import PretrainingSettings, pretrained_videomae
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.run.artifacts import read_table
 from pixelplay.run.files import RunFiles
@@ -38,9 +38,11 @@ def footage(folder: Path) -> tuple[list[Video], list[Video]]:
     return fit, [colour_video(folder, "heldout", walking_square(16, seed=9))]
 
 
-def trained(folder: Path, shared: Path, asked: PretrainingSettings | None = None, name: str = "one") -> Path:
-    run = TrainingRun(name, trainer_config(loggers=[]), shared / name, CPU, 0, shared)
-    return own_videomae(*footage(folder), asked or settings(), COLOUR, run)
+def trained(
+    folder: Path, shared: Path, asked: PretrainingSettings | None = None, name: str = "one", **trainer: object
+) -> Path:
+    run = TrainingRun(name, trainer_config(loggers=[], **trainer), shared / name, CPU, 0, shared)
+    return pretrained_videomae(*footage(folder), asked or settings(), COLOUR, run)
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +77,17 @@ def test_what_it_has_learnt_it_predicts_better_than_one_that_has_not(tmp_path: P
 
 
 def test_killed_in_the_middle_of_an_epoch_it_ends_with_the_same_bytes(once: Path, tmp_path: Path, monkeypatch):
-    from pixelplay.detectors.videomae.masked_pretraining import MaskedPretraining
+    from pixelplay.training.fit import TrainingModule
 
-    step = MaskedPretraining.training_step
+    step = TrainingModule.training_step
 
-    def killed(self: MaskedPretraining, batch: torch.Tensor, number: int) -> torch.Tensor:
+    def killed(self: TrainingModule, batch: torch.Tensor, number: int) -> torch.Tensor:
         if (self.current_epoch, number) == (1, 1):
             raise KeyboardInterrupt
         return step(self, batch, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(MaskedPretraining, "training_step", killed)
+        patch.setattr(TrainingModule, "training_step", killed)
         trained(tmp_path, tmp_path / "shared")
     resumed = trained(tmp_path, tmp_path / "shared")
     assert resumed.parent.name == once.parent.name  # its name depends on no folder
@@ -95,8 +97,8 @@ def test_killed_in_the_middle_of_an_epoch_it_ends_with_the_same_bytes(once: Path
 
 def test_each_epoch_hides_other_tokens_and_held_out_clips_always_the_same(tmp_path: Path, monkeypatch):
     asked: list[list[str]] = []
-    masks = own_videomae_module.random_masks
-    monkeypatch.setattr(own_videomae_module, "random_masks", lambda *a: asked.append(a[1]) or masks(*a))
+    masks = pretrain.random_masks
+    monkeypatch.setattr(pretrain, "random_masks", lambda *a: asked.append(a[1]) or masks(*a))
     trained(
         tmp_path, tmp_path / "shared", settings(max_epochs=2, clips_per_epoch=16)
     )  # two steps of eight clips an epoch
@@ -111,6 +113,8 @@ def test_who_asks_second_finds_it_and_other_settings_take_its_place(tmp_path: Pa
     with monkeypatch.context() as patch:
         patch.setattr("pixelplay.detectors.videomae.pretrain._train", None)  # a second training would fail
         assert trained(tmp_path, tmp_path / "shared", short, name="two") == first
+        other = {"max_epochs": 9, "patience": 1, "batch_size": 3, "learning_rate": 0.1, "weight_decay": 0.5}
+        assert trained(tmp_path, tmp_path / "shared", short, **other) == first  # the detectors' trainer
     second = trained(tmp_path, tmp_path / "shared", settings(max_epochs=1, clips_per_epoch=8, mask_ratio=0.5))
     assert second != first and second.is_dir() and not first.parent.exists()
 
@@ -118,7 +122,7 @@ def test_who_asks_second_finds_it_and_other_settings_take_its_place(tmp_path: Pa
 def test_no_footage_is_refused(tmp_path: Path):
     run = TrainingRun("one", trainer_config(loggers=[]), tmp_path / "run", CPU, 0)
     with pytest.raises(DataError, match="no normal footage to cut clips from"):
-        own_videomae([], [], settings(), COLOUR, run)
+        pretrained_videomae([], [], settings(), COLOUR, run)
 
 
 def test_an_epoch_takes_no_more_clips_than_asked_for_and_others_in_the_next():

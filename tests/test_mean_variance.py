@@ -54,7 +54,7 @@ def test_a_saved_profile_is_the_same_when_it_is_loaded(tmp_path: Path):
 
 def test_the_profile_of_another_model_is_refused(tmp_path: Path):
     profile(np.ones((2, 3))).save(tmp_path / "profile.safetensors")
-    with pytest.raises(DamagedArtifactError, match=r"made by another model \(m\) than is at hand \(other\)"):
+    with pytest.raises(DamagedArtifactError, match=r"made by another model \(m\) than is used now \(other\)"):
         Profile.load(tmp_path / "profile.safetensors", "other")
     with pytest.raises(ConfigError, match="another model"):
         joined([profile(np.ones((2, 3))), profile(np.ones((2, 3)), "other")])
