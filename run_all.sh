@@ -14,6 +14,7 @@
 #   fuse       calibrate, smooth, weigh; write the submission
 #   evaluate   metrics of frames, boxes and thresholds, if there are labels
 #   ablate     what each part of the fusion contributes on pseudo-anomalies; needs no labels
+#   explain    pictures of where scores come from
 #   report     one HTML page about all of it
 #
 # Stages that are up to date are skipped; killed at any moment, the same command resumes.

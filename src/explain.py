@@ -1,4 +1,4 @@
-"""Show why a frame has its score: its objects beside the most similar training footage, as PNG.
+"""Stage 8: pictures of where scores come from, for the report and of any frames and videos.
 
 See `python src/explain.py --help`.
 """

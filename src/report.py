@@ -1,4 +1,4 @@
-"""Stage 8: one HTML page about the run, and annotated MP4s of chosen test videos.
+"""Stage 9: one HTML page about the run.
 
 See `python src/report.py --help`.
 """

@@ -23,7 +23,7 @@ from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
-from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
 from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth, save_truth
@@ -378,6 +378,7 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(
     config = tiny("ablate.search=true", "ablate.choose=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
     ablated(config)
     files = RunFiles.of(config)
+    explain.run(config)
     report.run(config)
     status.run(config)
     assert "ablate    up to date" in capsys.readouterr().out
@@ -396,13 +397,14 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(
         labels = np.concatenate([one.labels for one in known])
         assert row[column] == pytest.approx(average_precision_score(labels, fused.loc[places])), split
     evaluate.run(with_file)
+    explain.run(with_file)
     report.run(with_file)
-    assert "Made with other settings than those of this page" in Elements(files.report.read_text()).text
+    assert "Made with other settings than this page" in Elements(files.report.read_text()).text
 
 
 def test_the_command_is_documented_and_named_in_the_pipeline():
     assert 'stage ablate "$@"' in (ROOT / "run_all.sh").read_text()
-    assert list(status.STAGES)[-2:] == ["ablate", "report"]
+    assert list(status.STAGES)[-3:] == ["ablate", "explain", "report"]
 
 
 def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(run: Run, caplog):

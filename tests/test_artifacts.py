@@ -224,7 +224,7 @@ def test_a_run_s_files_lie_below_its_experiment_and_its_name():
 def test_pictures_of_two_videos_never_share_a_name():
     files = RunFiles.of(load_config(["experiment=ped2", "dataset.root=x"]))
     videos = ["a b", "a_b", "a/b", "ä", "Ä"]
-    for name in (lambda v: files.error_maps("d", v), lambda v: files.explanation("d", v, 3), files.clip):
+    for name in (lambda v: files.error_maps("d", v), lambda v: files.neighbours("d", v, 3), files.clip):
         assert len({name(video) for video in videos}) == len(videos)
     assert files.error_maps("d", "a_b").name == "d-a_b.png"
 

@@ -86,7 +86,7 @@ def test_a_second_run_says_that_all_is_up_to_date_and_does_nothing(undisturbed):
     lines = again.stdout.splitlines()
     assert [line.split(maxsplit=1) for line in lines[:8]] == [
         [stage, "up to date"]
-        for stage in ("prepare", "detect", "train", "score", "fuse", "evaluate", "ablate", "report")
+        for stage in ("prepare", "detect", "train", "score", "fuse", "evaluate", "ablate", "explain", "report")
     ]
     assert again.stdout.splitlines()[8:] == first[first.index("\n\n") :].splitlines()[1:]  # the table, nothing else
     assert {path: path.stat().st_mtime_ns for path in files_below(folder)} == before

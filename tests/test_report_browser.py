@@ -17,6 +17,7 @@ from tests.test_report_page import EVIL, report
 from tests.test_report_stage import SCRIPT, finished, place, tiny
 
 from pixelplay.report.page import render
+from pixelplay.stages import explain
 from pixelplay.stages import report as stage
 
 __all__ = ["finished", "place"]  # fixtures
@@ -148,7 +149,8 @@ def test_the_page_prints(place: Path, tmp_path: Path):
 
 
 def test_a_report_without_a_gallery_opens_too(place: Path):
-    stage.run(tiny("report.gallery=0"))
+    for made in (explain, stage):
+        made.run(tiny("report.gallery=0"))
     page = place / "outputs/tiny/report/index.html"
     assert complaints(browse(page, "--dump-dom")) == []
     assert len(probed(page)["images"]) == len(list((place / "outputs/tiny/thresholds").glob("*.png")))

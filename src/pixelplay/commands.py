@@ -80,33 +80,23 @@ python src/ablate.py {PED2}                       tables and plots
 python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py""",
         writes=True,
     ),
-    "report": Command(
-        "pixelplay.stages.report:run",
-        f"""Stage 8: one HTML page about the run, and annotated MP4s of chosen test videos.
-
-python src/report.py {PED2}
-python src/report.py {PED2} 'report.clips=[Test001,Test004]'""",
-        writes=True,
-    ),
     "explain": Command(
         "pixelplay.stages.explain:run",
-        f"""Show why a frame has its score: its objects beside the most similar training footage, as PNG.
+        f"""Stage 8: pictures of where scores come from, for the report; with show.*, also of any frames and videos.
 
-python src/explain.py {PED2} 'detector=[videopatchcore]'      where the scores peak
-python src/explain.py … show.video=Test001 'show.frames=[60,90]'                              these frames""",
+python src/explain.py {PED2}                       the report's pictures
+python src/explain.py … 'show.what=[errors]'                         error maps of the frames that score highest
+python src/explain.py … show.video=Test001 'show.frames=[60,90]'     these frames: error maps, neighbours and boxes
+python src/explain.py … show.video=Test001 show.clip=true            boxes of a whole video, too, as an MP4""",
+        writes=True,
     ),
-    "show_errors": Command(
-        "pixelplay.explain.error_maps:run",
-        f"""Show where the autoencoders' scores come from: frame, reconstruction and error heat map, as PNG.
+    "report": Command(
+        "pixelplay.stages.report:run",
+        f"""Stage 9: one HTML page about the run, to open in a browser.
 
-python src/show_errors.py {PED2}                     the frames that score highest
-python src/show_errors.py … show.video=Test001 'show.frames=[20,61,150]'             these frames""",
-    ),
-    "show_objects": Command(
-        "pixelplay.explain.boxes:run",
-        f"""Show the detected objects: annotated frames as a contact sheet and, with show.clip=true, as MP4.
-
-python src/show_objects.py {PED2} show.video=Test001 show.clip=true""",
+python src/report.py {PED2}
+python src/report.py {PED2} 'report.clips=[Test001,Test004]'      with annotated MP4s""",
+        writes=True,
     ),
     "status": Command(
         "pixelplay.stages.status:run",

@@ -4,7 +4,7 @@ from types import ModuleType
 
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError
-from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, train
+from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, train
 
 STAGES = {
     "prepare": prepare,
@@ -14,6 +14,7 @@ STAGES = {
     "fuse": fuse,
     "evaluate": evaluate,
     "ablate": ablate,
+    "explain": explain,
     "report": report,
 }
 WORK_TO_DO = 3  # exit status
