@@ -39,6 +39,7 @@ from pixelplay.memory.bank import Bank
 from pixelplay.objects import boxes
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.explanation import Finding, Neighbour, Place
+from pixelplay.report.manifest import read_manifest
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import explain, prepare
 from pixelplay.videos.index import Index
@@ -367,6 +368,19 @@ def test_the_table_has_what_the_detector_found(index: Index):
         assert (row["source_video"], int(row["source_frame"])) == (one.there.video, one.there.frames[0])
         assert [int(row[f"source_{edge}"]) for edge in ("x1", "y1", "x2", "y2")] == list(one.there.box)
     assert [float(rows[0][edge]) for edge in ("x1", "y1", "x2", "y2")] == pytest.approx(found[0].box, abs=0.01)
+
+
+def test_each_moment_of_the_report_has_a_neighbour_picture_and_a_table(index: Index):
+    explain.run(config())
+    files = RunFiles.of(config())
+    moments = read_manifest(files, index).gallery
+    assert moments
+    for one in moments:
+        (near,) = one.neighbours
+        assert near.detector == NAME and one.boxes == [NAME] * len(one.boxes) and one.heat == []
+        assert cv2.imread(str(files.explain / near.picture)).shape[1] > 300
+        table = pd.read_csv((files.explain / near.picture).with_suffix(".csv"))
+        assert table.columns.tolist() == COLUMNS and set(table["frame"]) == {one.frame}
 
 
 def test_where_nothing_was_detected_the_whole_frame_is_alone_and_that_is_said(index: Index):
