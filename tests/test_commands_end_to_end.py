@@ -129,7 +129,7 @@ def test_ctrl_c_ends_training_with_a_word_and_status_130(undisturbed, tmp_path: 
         sign=signal.SIGINT,
     )
     assert status == 130, text
-    assert "error: interrupted: the same command goes on from here" in text
+    assert "error: interrupted: the same command resumes from here" in text
     assert "Traceback" not in text
 
 
@@ -200,7 +200,7 @@ class TestValidate:
     def test_help_shows_how_it_is_used(self, tmp_path: Path):
         done = run_python("validate.py", "--help", cwd=tmp_path)
         assert done.returncode == 0
-        assert "python src/validate.py submissions/" in done.stdout
+        assert f"python {ROOT}/src/validate.py submissions/" in done.stdout
 
 
 class TestEnvironment:

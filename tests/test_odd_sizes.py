@@ -14,7 +14,7 @@ from pixelplay.drawing.annotate import TALLEST, Drawing, annotated, enlargement,
 from pixelplay.drawing.panels import PICTURE_WIDTH, WIDTH, View, draw_panels, in_shape_of
 from pixelplay.explain.gallery import frame_picture
 from pixelplay.explain.nearest_figure import draw_rows
-from pixelplay.synthetic.pseudo.paste import foreign_patch
+from pixelplay.synthetic.pseudo.cutouts import foreign_patch
 
 NO_BOXES = Drawing(np.empty((0, 4)), [], [])
 GIB = 2**30

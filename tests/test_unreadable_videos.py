@@ -19,6 +19,7 @@ from pixelplay.explain.clips import write_annotated_clip
 from pixelplay.report.outcome import Outcome, ScoredVideo
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare
+from pixelplay.videos.restoration_table import read_restoration
 
 
 @pytest.fixture
@@ -106,6 +107,7 @@ def test_the_index_and_the_table_of_restored_frames_have_seconds_where_they_are_
     assert table.columns.tolist()[:2] == ["video", "frame"] and "seconds" in table.columns
     assert table[table.video == "film"].seconds.tolist() == [time / 1000 for time in TIMES]
     assert table[table.video == "01"].seconds.isna().all()
+    assert read_restoration(RunFiles.of(config).restoration)["frame"].tolist() == table.frame.tolist()
 
 
 @pytest.mark.parametrize(("name", "fps"), [("film", 25), ("01", 7)])
