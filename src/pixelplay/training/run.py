@@ -27,15 +27,19 @@ class TrainingRun:
         return self.among or self.folder
 
     def intermediate(self, name: str, *decisive: Any) -> Path:
-        """Folder for an intermediate result that depends on these values alone: a later training for which they are the
-        same finds it there, and one for which they differ replaces it.
-        """
-        parent = self.kept or self.folder
-        folder = parent / f"{name}-{fingerprint(*decisive)}"
-        for old in parent.glob(f"{name}-{KEYS}"):
-            if old != folder:
-                shutil.rmtree(old)
-        return folder
+        """See `keyed_folder`; for results of this detector."""
+        return keyed_folder(self.kept or self.folder, name, *decisive)
+
+
+def keyed_folder(parent: Path, name: str, *decisive: Any) -> Path:
+    """Folder for a result that depends on these values alone: a later training with the same values finds it there, one
+    with other values replaces it.
+    """
+    folder = parent / f"{name}-{fingerprint(*decisive)}"
+    for old in parent.glob(f"{name}-{KEYS}"):
+        if old != folder:
+            shutil.rmtree(old)
+    return folder
 
 
 def seed_of(*values: int) -> int:

@@ -46,10 +46,6 @@ log = logging.getLogger(__name__)
 ENCODER = "encoder.safetensors"
 
 
-def build(name: str, config: DetectorConfig, device: torch.device) -> "VideoPatchCore":
-    return VideoPatchCore(name, config, device)
-
-
 class VideoPatchCore:
     """See `Detector` for the contract. Streams: `<name>`, and the raw distances, `<name>/spatial` and so on."""
 
@@ -69,7 +65,8 @@ class VideoPatchCore:
         settings = self._settings
         if settings.backbone.in_domain:
             self._encoder = self._trained_encoder(videos, heldout.validation, run)
-        features = self._use(autocast_bf16(run.config.precision, self._device))
+        backbone = self._use(autocast_bf16(run.config.precision, self._device)).backbone
+        features = PatchFeatures(backbone, settings.described, settings.tubes, settings.batch_size)
         clips = [windows(len(video), settings.clip, settings.stride) for video in videos]
         folders = self._store(features, videos, clips, run)
         builders = {
@@ -81,7 +78,7 @@ class VideoPatchCore:
         for stream, builder in builders.items():
             stored = [Stored.read(folder, stream) for folder in folders]
             self._banks[stream], self._sources[stream] = builder.build(stored, features.identity(stream))
-        normal = [self._heldout(heldout.calibration).assign(source=HELDOUT)]
+        normal = [self._heldout(features, heldout.calibration).assign(source=HELDOUT)]
         if settings.folds and settings.backbone.in_domain:
             log.info(f"train: {self.name}: no folds, the encoder has seen all footage; held-out footage calibrates")
         elif settings.folds:
@@ -90,9 +87,10 @@ class VideoPatchCore:
         self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), self.name)
 
     def score(self, video: Video, causal: bool = False) -> Scores:
-        scoring = self._scoring
+        assert self._features is not None, "fit or load the detector before it scores"
+        scoring, boxes = self._scoring, self._boxes(video)
         positions = (causal_windows if causal else windows)(len(video), self._settings.clip, scoring.stride)
-        distances, objects = self._distances(video, positions, causal)
+        distances, objects = clip_distances(self.name, self._features, self._banks, video, boxes, positions, causal)
         streams = self._streams(video, positions, scoring.stride, causal, distances)
         return Scores(streams, objects).check(video, self.name)
 
@@ -172,7 +170,8 @@ class VideoPatchCore:
         folder = run.intermediate(
             "features",
             SPECS[0].version,
-            *([features.identity(stream) for stream in STREAMS], self._bf16, settings.clip, settings.stride),
+            [features.identity(stream) for stream in STREAMS],
+            (self._bf16, settings.clip, settings.stride, settings.batch_size),
             *(self._footage(videos), noise.share and (noise.share, noise.amplitude, run.seed)),
         )
         remove_leftovers(folder)
@@ -186,13 +185,14 @@ class VideoPatchCore:
         log.info(f"train: {self.name}: features of the training clips are kept in {folder}/ ({size / 1e9:.2f} GB)")
         return folders
 
-    def _heldout(self, videos: list[Video]) -> pd.DataFrame:
+    def _heldout(self, features: PatchFeatures, videos: list[Video]) -> pd.DataFrame:
         """Distances of the clips of held-out normal footage."""
         parts = []
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: held-out footage") as bar:
             for video in videos:
                 positions = windows(len(video), self._settings.clip, self._settings.stride)
-                clips, _ = self._distances(video, positions, False)
+                boxes = self._boxes(video)
+                clips, _ = clip_distances(self.name, features, self._banks, video, boxes, positions, False)
                 parts.append(pd.DataFrame({"video": video.id, "clip": np.arange(len(positions)), **clips}))
                 bar.update(len(video))
         return pd.concat(parts, ignore_index=True)
@@ -218,13 +218,6 @@ class VideoPatchCore:
             streams[name] = scores.result()
         return streams
 
-    def _distances(
-        self, video: Video, positions: np.ndarray, causal: bool
-    ) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-        """See `clip_distances`."""
-        assert self._features is not None, "fit or load the detector before it scores"
-        return clip_distances(self.name, self._features, self._banks, video, self._boxes(video), positions, causal)
-
     # --- explanation ------------------------------------------------------------------------------------------------
 
     @property
@@ -248,3 +241,6 @@ class VideoPatchCore:
             objects.sort(key=lambda finding: -scoring.local_score(*(near.relative for near in finding.neighbours)))
             found[int(asked[one.clip])] = [*objects, whole]
         return [found[int(position)] for position in positions]
+
+
+build = VideoPatchCore

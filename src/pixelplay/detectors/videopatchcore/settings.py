@@ -12,13 +12,7 @@ from pixelplay.errors import ConfigError
 from pixelplay.memory.bank import BankConfig
 from pixelplay.memory.coreset import CoresetConfig
 from pixelplay.memory.distance import DistanceConfig
-
-
-class NoiseSettings(Settings):
-    """Uniform noise in +-amplitude of the range [0, 1], added to this share of the training clips."""
-
-    amplitude: Share
-    share: Share
+from pixelplay.training.augmentation import NoiseSettings
 
 
 class VideoPatchCoreSettings(Settings):
@@ -26,6 +20,7 @@ class VideoPatchCoreSettings(Settings):
     tubes: TubeConfig
     clip: Annotated[int, Field(ge=2, le=10_000)]  # frames
     stride: Window  # frames between the starts of two training clips
+    batch_size: BatchSize  # images per call of the backbone; not scoring's, since rounding depends on it
     patches: PatchSettings
     noise: NoiseSettings
     encoder: EncoderSettings  # for weights.backbone=in_domain
