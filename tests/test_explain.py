@@ -243,7 +243,7 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
     made, video = loaded(), by_id(index.test, "strange")
     (found,) = made.explain(video, [13])
     (clip,) = made._features.clips(video, made._boxes(video), centred(np.array([13]), CLIP, FRAMES), False)
-    folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-*/0*"))
+    folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-kept/features-*/0*"))
     assert len(folders) == len(index.fit) and len(found) == len(clip.tubes) + 1 == 2
     for near in (near for finding in found for near in finding.neighbours):
         stream = near.stream.removeprefix(f"{NAME}/")
