@@ -19,7 +19,7 @@ from pixelplay.config import DatasetConfig, RestoreConfig
 from pixelplay.restoration.background import backgrounds
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flip_training import train
-from pixelplay.restoration.flips import judge
+from pixelplay.restoration.restore import judge
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.heldout import hold_out

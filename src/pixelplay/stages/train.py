@@ -80,8 +80,9 @@ def _with_weights(config: Config, name: str) -> Any:
     settings = config.detectors[name].training
     found = by_contents(settings, digests_of(config))
     record = read_record(RunFiles.of(config).record(f"train-{name}"))
-    as_trained = record is not None and record.about["training"] == as_json(settings)
-    return record.settings["training"] if as_trained and not files_there(settings) else found
+    if record is not None and record.about["training"] == as_json(settings) and not files_there(settings):
+        return record.settings["training"]
+    return found
 
 
 def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:

@@ -123,7 +123,7 @@ class BankBuilder:
         if not filled:
             raise DataError(
                 f"{self.name}: no object was detected in any normal footage: lower objects.tubes.confidence, "
-                "or set objects.method=both; `python src/show_objects.py` shows what was found"
+                "or set objects.method=both; `python src/explain.py show.what=[boxes]` shows them"
             )
         groups = [one.vectors for one in filled]
         matrix = None if self.shrinkage is None else whitening(groups, self.shrinkage)
