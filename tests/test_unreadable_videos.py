@@ -15,12 +15,11 @@ from tests.video_writers import jpegs, write_avi, write_coded
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DataError
-from pixelplay.report import gallery as picturing
-from pixelplay.report.gather import Outcome
-from pixelplay.report.timelines import Scale, ScoredVideo
-from pixelplay.restoration.dataset import read_restoration
+from pixelplay.explain.clips import write_annotated_clip
+from pixelplay.report.outcome import Outcome, ScoredVideo
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare
+from pixelplay.videos.restoration_table import read_restoration
 
 
 @pytest.fixture
@@ -127,13 +126,13 @@ def test_a_clip_has_the_footage_s_own_rate_and_the_setting_s_where_that_is_unkno
             fused=np.arange(len(video), dtype=np.float64),
             streams={},
             labels=None,
-            turned=np.zeros(len(video), bool),
+            flipped=np.zeros(len(video), bool),
             noisy=np.zeros(len(video), bool),
             seconds=video.seconds,
         )
         for video in index.test
     ]
-    picturing.write_annotated_clip(config, Outcome(index, videos, [], Scale.of(videos)), name)
+    write_annotated_clip(config, Outcome(index, videos, []), [], name)
     capture = cv2.VideoCapture(str(RunFiles.of(config).clip(name)))
     assert capture.get(cv2.CAP_PROP_FPS) == fps
     capture.release()

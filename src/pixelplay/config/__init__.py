@@ -4,11 +4,11 @@ Hydra composes the files and the command line's overrides; pydantic refuses unkn
 impossible values before any work starts. Default values stand in the YAML files alone, never here.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from pixelplay import ROOT
 from pixelplay.config.ablation import AblateConfig
 from pixelplay.config.dataset import (
     CorruptionConfig,
@@ -65,7 +65,7 @@ from pixelplay.config.settings import (
 )
 from pixelplay.errors import ConfigError
 
-CONFIG_DIR = Path(__file__).resolve().parents[3] / "configs"
+CONFIG_DIR = ROOT / "configs"
 
 
 class PathsConfig(Settings):

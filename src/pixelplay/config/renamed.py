@@ -5,6 +5,9 @@ import re
 RENAMED = {  # old -> new; *: any name, **: one name or several. Keys below an old one move with it
     "weights.detector": "weights.yolo",
     "detectors.*.settings": "detectors.*.training",
+    "detectors.*.training.weights.backbone_file": "detectors.*.training.backbone.file",
+    "detectors.*.training.weights.backbone": "detectors.*.training.backbone.name",
+    "detectors.*.training.weights": "detectors.*.training.backbone",
     "detectors.*.training.bank.ivf.lists": "detectors.*.training.bank.ivf.nlist",
     "detectors.*.training.bank.ivf.probes": "detectors.*.training.bank.ivf.nprobe",
     "detectors.*.training.bank.hnsw.links": "detectors.*.training.bank.hnsw.M",

@@ -8,14 +8,20 @@ from pixelplay.config.settings import ExistingFile, Fps, FrameNumber, Natural, S
 
 
 class ShowConfig(Settings):
-    """What the commands that draw pictures show."""
+    """Which frames `explain` pictures beside those of the report: none, unless any of these is set."""
 
+    what: list[Literal["errors", "neighbours", "boxes"]] | None  # null: all that the run's detectors offer
     split: Literal["train", "test"]
     video: str | None  # its id; null: the first, or where scores decide, all of them
     frames: list[FrameNumber]  # numbers of its frames; empty: evenly spaced ones, or where scores decide, their peaks
-    count: Annotated[int, Field(ge=1, le=1000)]  # where `frames` names none; explain: and objects of each
-    clip: bool  # an MP4 of the whole video, too
+    count: Annotated[int, Field(ge=1, le=1000)]  # frames, where `frames` names none, and objects of each
+    clip: bool  # boxes: an MP4 of the whole video, too
     fps: Fps  # frames per second of the clip, where the footage's own are not known
+
+    @property
+    def asked(self) -> bool:
+        """Whether any frame is to be shown."""
+        return self.video is not None or self.what is not None or self.clip or self.split == "train"
 
     @model_validator(mode="after")
     def _frames_of_a_video(self) -> "ShowConfig":

@@ -23,11 +23,12 @@ from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseE
 from pixelplay.synthetic.pseudo.motion_mask import Survey, usual_motion
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
-from pixelplay.videos.denoise import GRAY_SHARE
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.mask_files import MaskFiles
+from pixelplay.videos.noise import GRAY_SHARE
 from pixelplay.videos.npy_writer import NpyWriter
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile
 from pixelplay.videos.video import Video
 
 SPLIT = "pseudo"
@@ -72,7 +73,7 @@ class Clip(Planted):
             SPLIT,
             ImageFolder.scan(self.folder / "frames"),
             LabelFile(self.folder / "clip.json", self._labels),
-            PixelMasks("images", str(self.folder / "masks"), {t: NAME.format(t) for t in range(self.first, self.stop)}),
+            MaskFiles("images", str(self.folder / "masks"), {t: NAME.format(t) for t in range(self.first, self.stop)}),
         )
 
     def _labels(self) -> FrameLabels:
