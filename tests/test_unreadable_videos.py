@@ -19,6 +19,7 @@ from pixelplay.explain.clips import write_annotated_clip
 from pixelplay.report.outcome import Outcome, ScoredVideo
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare
+from pixelplay.videos.restoration_table import read_restoration
 
 
 @pytest.fixture
