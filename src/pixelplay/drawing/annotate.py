@@ -83,7 +83,7 @@ def _draw_boxes(image: np.ndarray, xyxy: np.ndarray, drawing: Drawing) -> None:
     style = {"text_scale": TEXT, "text_padding": 2, "smart_position": True}  # within the picture, one beside another
     labels = sv.LabelAnnotator(sv.Color(*BLACK), text_color=palette, **style)
     below_title = sv.Detections(np.maximum(xyxy, (0, LABEL_TOP, 0, 0))[named], class_id=named)
-    labels.annotate(image, below_title, [drawing.captions[i] for i in named])
+    labels.annotate(image, below_title, [drawing.captions[i] for i in named.tolist()])
 
 
 def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:

@@ -60,7 +60,7 @@ class Scene:
         numbers = np.where(large, np.cumsum(large), 0).astype(np.int32)
         rows = stats[large].tolist()  # left, top, width, height, area
         blobs = [Blob((x, y, x + width, y + height), area) for x, y, width, height, area in rows]
-        return numbers[np.asarray(labels)], blobs
+        return numbers[np.asarray(labels, np.int32)], blobs
 
 
 @dataclass(frozen=True, eq=False)
