@@ -12,7 +12,6 @@ from pixelplay.ablation.variants import named
 from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import read_scores
-from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import damaged, read_csv
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
@@ -20,6 +19,7 @@ from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of,
 from pixelplay.scores.restored import frame_weights
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import load_labels
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def weights_of(config: Config, index: Index) -> FrameWeights:
     for split, (path, videos) in splits.items():
         try:
             if videos:
-                table, frames = restoring.read_restoration(path), {video.id: video.numbers for video in videos}
+                table, frames = read_restoration(path), {video.id: video.numbers for video in videos}
                 weights[split] = frame_weights(table, config.fusion.corrupted_frames, frames, path.name)
         except DataError as error:
             raise damaged(path, "prepare", error) from None

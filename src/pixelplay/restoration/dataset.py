@@ -17,7 +17,6 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Task, digests_of
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import COLUMNS as COLUMNS
-from pixelplay.videos.restoration_table import read_restoration as read_restoration
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for

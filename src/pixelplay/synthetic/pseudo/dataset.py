@@ -21,6 +21,7 @@ from pixelplay.synthetic.pseudo.clips import Clip, render_clips
 from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
 from pixelplay.videos.video import Video
 
@@ -94,7 +95,7 @@ def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
     """As the test footage of this run was found to be."""
     if not config.pseudo.corrupted:
         return CLEAN
-    found = restoring.read_restoration(files.restoration)
+    found = read_restoration(files.restoration)
     return estimate_corruption(found, config.restore.noise_above)
 
 
