@@ -25,6 +25,7 @@ def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels:
         both = zip((first, second), weights.split([first.shape[1], second.shape[1]], dim=1), strict=True)
         grouped = [torch.einsum("gc,nchw->nghw", weight, stage) for stage, weight in both]  # a group may span both
         maps = sum(_pooled(x, size) for x in grouped)
+        assert isinstance(maps, torch.Tensor)
     return maps.unflatten(1, size).unflatten(0, (-1, frames)).permute(0, 4, 1, 2, 3)  # of (K * T, H * W, channels)
 
 

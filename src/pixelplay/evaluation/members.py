@@ -138,7 +138,8 @@ def _verdicts(
     labels = np.concatenate([one.labels for one in planted if one.labels is not None])
     if labels.min() == labels.max():
         return {}
-    truth = Truth.of([(one.video, one.numbers, one.labels) for one in planted], kinds_of_clips(RunFiles.of(config)))
+    rows = [(one.video, one.numbers, one.labels) for one in planted if one.labels is not None]
+    truth = Truth.of(rows, kinds_of_clips(RunFiles.of(config)))
     found = judge(streams, truth, named(fusion, judged), config.ablate, weights)
     return {one.member: (one.left_out, one.told(config.ablate.metric)) for one in found}
 

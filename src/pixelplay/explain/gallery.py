@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import matplotlib
+import matplotlib.colors
 import numpy as np
 
 from pixelplay import PACKAGE

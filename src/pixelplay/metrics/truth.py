@@ -48,7 +48,8 @@ def _best_first(end: np.ndarray, start: np.ndarray, iou: np.ndarray) -> tuple[np
     pairs = [(end[:0], start[:0])]
     while len(end):
         best = np.zeros(len(end), bool)
-        best[np.intersect1d(*(np.unique(rows, return_index=True)[1] for rows in (end, start)))] = True
+        first, second = (np.unique(rows, return_index=True)[1] for rows in (end, start))
+        best[np.intersect1d(first, second)] = True
         pairs.append((end[best], start[best]))
         left = ~np.isin(end, end[best]) & ~np.isin(start, start[best])
         end, start = end[left], start[left]

@@ -59,7 +59,7 @@ def write_histogram(path: Path, table: pd.DataFrame, bins: int) -> None:
     edges = np.histogram_bin_edges(scores, bins)
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axis = figure.subplots()
-    axis.hist(scores, edges, color="#c3d3e2", edgecolor="white", linewidth=0.6, zorder=2)
+    axis.hist(scores, edges.tolist(), color="#c3d3e2", edgecolor="white", linewidth=0.6, zorder=2)
     cameras = list(scored.groupby("camera", sort=True)["score"])
     if 1 < len(cameras) <= OUTLINED:
         for camera, part in cameras:

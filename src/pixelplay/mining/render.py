@@ -54,7 +54,7 @@ def panels(made: "Reconstructed") -> "list[View]":
     original = in_shape_of(size, made.frame)
     filled = in_shape_of(size, np.rint(255 * made.filled).astype(np.uint8))
     scale = (
-        max(float(np.percentile(made.errors[made.hidden], EXTREME)), np.finfo(np.float32).tiny)
+        max(float(np.percentile(made.errors[made.hidden], EXTREME)), float(np.finfo(np.float32).tiny))
         if made.hidden.any()
         else 1.0
     )

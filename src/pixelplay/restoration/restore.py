@@ -108,13 +108,14 @@ def restore(
     Arguments as for `judge`. The same judgement is stored only once.
     """
     judgement = judge(video, network, references, config)
+    levels = np.zeros(len(video)) if video.noise is None else video.noise
     denoised = np.zeros(len(video), bool)
     if config.denoise.method != "none":
-        denoised = video.noise > config.noise_above
+        denoised = levels > config.noise_above
     after = video
     if judgement.flipped.any() or denoised.any():
         key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.method)
-        noise = np.where(denoised, video.noise, 0).astype(np.float32)
+        noise = np.where(denoised, levels, 0).astype(np.float32)
         folder = video.folder / f"restored-{key}"
         with turn(folder, f"restored video {video.id}"):
             missing = [f for f in formats if frames_in(folder / f"{format_name(f)}.npy", f) != len(video)]

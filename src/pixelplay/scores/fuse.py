@@ -187,7 +187,8 @@ def bounded(scores: np.ndarray, members: Sequence[MemberConfig], config: FusionC
     if config.bounds is None or sum(member.weight > 0 for member in members) < 2:
         return scores
     z = np.array([member.normalise.method in Z_SCORES for member in members])
-    return np.where(z[:, None], np.clip(scores, *config.bounds), scores)
+    low, high = config.bounds
+    return np.where(z[:, None], np.clip(scores, low, high), scores)
 
 
 def combine(

@@ -33,7 +33,7 @@ def normalise(
         return scores.copy()
     with np.errstate(over="ignore", invalid="ignore"):  # an error below says what to do
         result = _fitted(config, reference, heldout)(scores)
-        result = result if config.clip is None else np.clip(result, *config.clip)
+        result = result if config.clip is None else np.clip(result, config.clip[0], config.clip[1])
     if not np.isfinite(result).all():
         raise DataError(
             f"normalising by {config.method!r} overflows: scores span {scores.min():.3g} to {scores.max():.3g}; "

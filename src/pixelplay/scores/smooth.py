@@ -138,7 +138,7 @@ def _average(
     kernel = weight_at(np.arange(-reach, reach + 1)).astype(np.float64)  # (2 reach + 1,)
     cuts = np.flatnonzero(np.diff(frames) > reach) + 1
     pieces = zip(*(np.split(values, cuts) for values in (scores, frames, weights)), strict=True)
-    return np.concatenate([_average_dense(*piece, kernel) for piece in pieces])
+    return np.concatenate([_average_dense(values, at, weight, kernel) for values, at, weight in pieces])
 
 
 def _average_dense(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -150,7 +150,11 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
 
     kinds = kinds_of_clips(files)
     planted, labelled = (
-        [(one.video, one.numbers, one.labels) for one in load_labels(config, index, split).labelled]
+        [
+            (one.video, one.numbers, one.labels)
+            for one in load_labels(config, index, split).labelled
+            if one.labels is not None
+        ]
         for split in ("pseudo", "test")
     )
     truths = {"pseudo": Known.of(planted, kinds)}

@@ -270,7 +270,7 @@ def _render(config: Config) -> None:
 
 
 def _write_problems(path: Path, problems: list[Problem]) -> None:
-    write_text(path, csv_text([[field.name for field in fields(Problem)], *map(astuple, problems)]))
+    write_text(path, csv_text([[field.name for field in fields(Problem)], *(astuple(problem) for problem in problems)]))
 
 
 def _tell_shares(index: Index) -> None:

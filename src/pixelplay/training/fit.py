@@ -181,7 +181,7 @@ class _Progress(Callback):
             self._estimate_start = time.monotonic()
         if not self._estimated and i == ESTIMATE_STEPS:
             step = (time.monotonic() - self._estimate_start) / ESTIMATE_STEPS
-            left = (trainer.max_epochs - trainer.current_epoch) * trainer.num_training_batches * step
+            left = ((trainer.max_epochs or 0) - trainer.current_epoch) * trainer.num_training_batches * step
             log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {_duration(left)}")
             self._estimated = True
 

@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class NpyWriter:
         self._path, self._shape, self._dtype = path, shape, np.dtype(dtype)
         self._count = 0
 
-    def __enter__(self) -> "NpyWriter":
+    def __enter__(self) -> Self:
         self._file: IO[bytes] = open(self._path, "wb")
         self._write_header()
         return self

@@ -139,8 +139,8 @@ def _of_rows(video: Video, rows: pd.DataFrame, boxes: pd.DataFrame | None) -> Vi
     tracks = None
     if rows["tracked"].iloc[0]:
         found = pd.DataFrame(columns=["track", "frame", *CORNERS]) if boxes is None else boxes
-        numbers = (found[name].to_numpy(np.int64) for name in ("track", "frame"))
-        tracks = TrackBoxes(*numbers, found[CORNERS].to_numpy(np.float64).reshape(-1, 4))
+        track, frame = (found[name].to_numpy(np.int64) for name in ("track", "frame"))
+        tracks = TrackBoxes(track, frame, found[CORNERS].to_numpy(np.float64).reshape(-1, 4))
     return VideoTruth(
         video=video.id,
         numbers=video.numbers,

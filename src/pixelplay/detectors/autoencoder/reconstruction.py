@@ -1,10 +1,10 @@
 """Training of a reconstruction network: augmented clips, MSE, AdamW with one cosine."""
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from pixelplay.config import TrainerConfig
+from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import as_input
 from pixelplay.training.fit import TrainingModule
@@ -19,7 +19,13 @@ class Reconstruction(TrainingModule):
 
     fused = True
 
-    def __init__(self, model: nn.Module, augmentation: Augmentation, config: TrainerConfig, seed: int):
+    def __init__(
+        self,
+        model: ConvAutoencoder | SpatioTemporalAutoencoder,
+        augmentation: Augmentation,
+        config: TrainerConfig,
+        seed: int,
+    ):
         super().__init__(config)
         self.model = model
         self._augmentation, self._seed = augmentation, seed

@@ -87,8 +87,11 @@ def _start_worker() -> None:
     """One thread per process, which ends with its parent: else it would write into the next run's folder."""
     cv2.setNumThreads(1)
 
+    parent = parent_process()
+    assert parent is not None
+
     def follow() -> None:
-        parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
