@@ -24,7 +24,7 @@ from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 
 FRAMES, CLIP, SIZE, CHANNELS, GRID = 11, 4, 48, 3, 2
-EVERY = {"classes": ["person"], "confidence": 0.0, "min_size": 0, "overlap": 1.0, "enlarge": 1.0}
+EVERY = {"classes": ["person"], "confidence": 0.0, "min_size": 0, "iou": 1.0, "enlarge": 1.0}
 
 
 class Stages(nn.Module):

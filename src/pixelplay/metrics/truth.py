@@ -27,11 +27,11 @@ def link(frame: np.ndarray, xyxy: np.ndarray, config: LinkConfig) -> np.ndarray:
     """Tracks of the boxes of one video, frame int64 [N] and xyxy [N, 4]: int64 [N], 0..K-1 by their first rows.
 
     A box goes on as the box of the next frame that it overlaps most, the pair with the highest IoU first, each box once
-    and none below `config.iou`; what is left over may go on up to `config.gap` frames later. Ties go to the lower rows.
+    and none below `config.iou`; what is left over may go on up to `config.max_gap` frames later. Ties go to the lower rows.
     """
     after = np.full(len(frame), -1)  # the row in which each box goes on
     headless = np.ones(len(frame), bool)
-    for step in range(1, config.gap + 2):
+    for step in range(1, config.max_gap + 2):
         ends, starts = np.flatnonzero(after < 0), np.flatnonzero(headless)
         end, start, iou = overlapping(frame[ends] + step, xyxy[ends], frame[starts], xyxy[starts], config.iou)
         end, start = _best_first(ends[end], starts[start], iou)

@@ -45,7 +45,7 @@ def is_selected(boxes: Boxes, config: TubeConfig) -> np.ndarray:
     for frame in np.intersect1d(boxes.position[moving], boxes.position[still]):
         first, last = np.searchsorted(boxes.position, [frame, frame + 1])
         blobs, others = (first + np.flatnonzero(mask[first:last]) for mask in (moving, still))
-        chosen[blobs] = iou(boxes.xyxy[blobs], boxes.xyxy[others]).max(axis=1) < config.overlap
+        chosen[blobs] = iou(boxes.xyxy[blobs], boxes.xyxy[others]).max(axis=1) < config.iou
     return chosen
 
 

@@ -193,4 +193,4 @@ class AutoencoderDetector:
     def _identity(self) -> dict[str, object]:
         """What a saved detector must agree in with the configuration that loads it."""
         config = self._config.model_dump()
-        return {key: config[key] for key in ("algorithm", "frames", "settings")}
+        return {key: config[key] for key in ("algorithm", "frames", "training")}

@@ -154,6 +154,6 @@ class VideoMAEProfile:
         return self._model
 
     def _use(self, model: VideoMAE) -> None:
-        for part, stride in (("settings", self._settings.stride), ("scoring", self._scoring.stride)):
+        for part, stride in (("training", self._settings.stride), ("scoring", self._scoring.stride)):
             require_stride(self.name, part, stride, model)
         self._model = model

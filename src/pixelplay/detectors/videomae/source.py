@@ -86,8 +86,8 @@ def identity_of(config: DetectorConfig) -> dict[str, object]:
     `same_videomae`, whichever folder that lies in.
     """
     whole = config.model_dump()
-    settings = {key: value for key, value in whole["settings"].items() if key != "videomae"}
-    return {"algorithm": whole["algorithm"], "frames": whole["frames"], "settings": settings}
+    settings = {key: value for key, value in whole["training"].items() if key != "videomae"}
+    return {"algorithm": whole["algorithm"], "frames": whole["frames"], "training": settings}
 
 
 def same_videomae(settings: ChosenSettings, folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:

@@ -58,7 +58,7 @@ def check(name: str, config: DetectorConfig) -> tuple[VideoPatchCoreSettings, Vi
     """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not to be had."""
     settings = validate(VideoPatchCoreSettings, config.training, f"detectors.{name}.training")
     scoring = validate(VideoPatchCoreScoring, config.scoring, f"detectors.{name}.scoring")
-    for part, stride in (("settings", settings.stride), ("scoring", scoring.stride)):
+    for part, stride in (("training", settings.stride), ("scoring", scoring.stride)):
         if stride > settings.clip:
             key = f"detectors.{name}.{part}.stride"
             raise ConfigError(f"{key}={stride}: would skip frames between clips of {settings.clip}")
@@ -236,7 +236,7 @@ class VideoPatchCore:
     def _local(self, spatial: np.ndarray, temporal: np.ndarray) -> np.ndarray:
         """How unusual objects are, from their distances in units of normal ones: the order in which they are shown."""
         scoring = self._scoring
-        return scoring.spatial * spatial**scoring.power + (1 - scoring.spatial) * temporal**scoring.power
+        return scoring.spatial_weight * spatial**scoring.power + (1 - scoring.spatial_weight) * temporal**scoring.power
 
     def _boxes(self, video: Video) -> Boxes:
         return select(boxes_of(video), self._settings.tubes)
@@ -289,5 +289,5 @@ class VideoPatchCore:
         they were made with, wherever those lie.
         """
         config = self._config.model_dump(mode="json")
-        settings = config["settings"] | {"weights": {"backbone": self._settings.weights.backbone}}
-        return {"algorithm": config["algorithm"], "settings": settings}
+        settings = config["training"] | {"weights": {"backbone": self._settings.weights.backbone}}
+        return {"algorithm": config["algorithm"], "training": settings}
