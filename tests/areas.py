@@ -1,4 +1,4 @@
-"""The area under a curve up to a limit, segment by segment: what tests hold `pixelplay.metrics.curves` against."""
+"""The area under a curve up to a limit, segment by segment: the reference for `pixelplay.metrics.regions.area_to`."""
 
 from itertools import pairwise
 

@@ -77,7 +77,7 @@ def config(*overrides: str) -> Config:
 
 
 def footage(*overrides: str) -> Index:
-    return detecting.with_objects(config(), NAME, prepare.load_index(config(*overrides)))
+    return detecting.with_objects(config(), NAME, prepare.load_index(config(*overrides)), [NAME])
 
 
 def fresh(*overrides: str) -> VideoPatchCore:

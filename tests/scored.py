@@ -1,15 +1,16 @@
 """A run that is prepared and has raw scores of chosen values: what follows scoring is tested without training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.run.artifacts import recorded, write_table
+from pixelplay.run.artifacts import write_table
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import prepare, score
+from pixelplay.stages import prepare, score, train
 from pixelplay.videos.index import Index
 
 
@@ -37,7 +38,12 @@ def write_scores(config: Config, index: Index, streams: Mapping[str, Sequence[fl
 
 
 def record_scores(config: Config, index: Index, name: str) -> None:
-    """Let the table of raw scores that a detector has now pass for what `score` wrote."""
-    for step in score.steps(config, name, index):
-        with recorded(step.record, step.inputs, [RunFiles.of(config).scores(name)]):
-            pass
+    """Let the tables of raw scores that a detector has now pass for what `score` wrote."""
+    files = RunFiles.of(config)
+    trained = train.task(config, name, index)
+    trained.record_path.unlink(missing_ok=True)
+    about = {"training": config.detectors[name].training, "parameters": None}
+    replace(trained, work=lambda: [], about=lambda: about).run()
+    for pseudo, task in enumerate(score.tasks_of(config, name, index)):
+        task.record_path.unlink(missing_ok=True)
+        replace(task, work=lambda pseudo=bool(pseudo): [files.scores(name, pseudo)]).run()

@@ -18,7 +18,7 @@ from tests.test_report_page import Elements
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
-from pixelplay.evaluation.members import members_of
+from pixelplay.evaluation.members import members_of, streams_of, submitted_frames
 from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
@@ -268,7 +268,7 @@ def test_what_it_wrote_with_other_settings_is_removed_but_a_chosen_fusion_stays(
 
 def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_written_fusion(run: Run, tmp_path: Path):
     index = prepare.load_index(run())
-    rows = [f"{int(v)}_{n},{i / 10}" for i, (v, n) in enumerate(fuse.submitted_frames(index))]
+    rows = [f"{int(v)}_{n},{i / 10}" for i, (v, n) in enumerate(submitted_frames(index))]
     (tmp_path / "old.csv").write_text("\n".join(["Id,Predicted", *rows]) + "\n")
     config = run(f"fusion.external=[{tmp_path}/old.csv]", "+fusion.members.old.weight=3.0", "ablate.search=true")
     ablate.run(config)
@@ -278,7 +278,7 @@ def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_writt
     assert chosen.members["old"].weight == 3.0
     assert chosen.members["conv_ae"].weight + chosen.members["st_ae"].weight == pytest.approx(2)
     fuse.run(config.model_copy(update={"fusion": chosen, "fusion_file": RunFiles.of(config).chosen_fusion}))
-    assert set(members_of(config, index, fuse.streams_of(config, index), {})[0]) == {"conv_ae", "st_ae", "old"}
+    assert set(members_of(config, index, streams_of(config, index), {})[0]) == {"conv_ae", "st_ae", "old"}
 
 
 def test_a_fusion_of_one_member_has_tables_but_no_weights_to_search(run: Run):

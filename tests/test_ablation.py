@@ -12,8 +12,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pixelplay.ablation.bench import Bench, Truth
-from pixelplay.ablation.correlation import rank_correlations
-from pixelplay.ablation.measure import METRICS, Measured, figures, measured
+from pixelplay.ablation.measure import METRICS, Measured, figures, measured, rank_correlations
 from pixelplay.ablation.tables import CONFIGURED, ablate
 from pixelplay.ablation.variants import (
     alone,

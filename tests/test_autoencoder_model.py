@@ -82,7 +82,7 @@ def test_output_is_full_float32_under_bf16_autocast(network):
     ("network", "frames"), [(ConvAutoencoder, 16), (SpatioTemporalAutoencoder, 16), (SpatioTemporalAutoencoder, 8)]
 )
 def test_gradients_under_bf16_autocast_are_those_of_fp32(network, frames):
-    """They were not: see detectors/autoencoder/conv3d.py. In eval mode, where batch norm does not blow up rounding."""
+    """They were not: see conv3d.py. In eval mode, where batch norm does not blow up rounding."""
     torch.manual_seed(0)
     model = network(frames, [4, 8, 8, 16], dropout=0.0).eval()
     x = clips(8, frames, 32, 32).contiguous(memory_format=model.memory_format)

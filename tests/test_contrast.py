@@ -96,10 +96,10 @@ def test_a_place_s_descriptor_is_that_of_its_cell():
 def test_a_step_s_views_depend_on_seed_epoch_and_step_alone():
     training = EncoderTraining(contrast_of(NOISY), trainer_config(), seed=0).eval()
     batch = (crops(4).unflatten(0, (2, 2)).permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)
-    first = training._loss(batch, 1, 2)
+    first = training.loss(batch, 1, 2)
     torch.rand(7)
-    assert torch.equal(training._loss(batch, 1, 2), first)
-    assert not torch.equal(training._loss(batch, 1, 3), first) and not torch.equal(training._loss(batch, 2, 2), first)
+    assert torch.equal(training.loss(batch, 1, 2), first)
+    assert not torch.equal(training.loss(batch, 1, 3), first) and not torch.equal(training.loss(batch, 2, 2), first)
 
 
 def test_pairs_of_several_videos_are_numbered_through():

@@ -14,6 +14,7 @@ import pytest
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, PixelPlayError
+from pixelplay.evaluation.members import streams_of
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
 
@@ -151,7 +152,7 @@ def test_scores_that_do_not_fit_the_index_are_refused_and_made_again(finished: C
         table = table.drop(index=5)
     table.to_parquet(path, index=False)
     with pytest.raises(DamagedArtifactError, match=r"conv_ae\.parquet is damaged .*python src/score\.py"):
-        fuse.streams_of(finished, prepare.load_index(finished))
+        streams_of(finished, prepare.load_index(finished))
     assert score.pending(finished) == "to score: conv_ae"
     for name in STAGES:
         mend(name, finished)

@@ -77,13 +77,14 @@ def tables(folder: str | Path = "cache") -> dict[str, bytes]:
 # --- who asks -------------------------------------------------------------------------------------------------------
 
 
-def test_a_detector_asks_by_a_line_of_its_module_that_is_read_without_running_it(options: list[str]):
+def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: list[str]):
     script = (
         "import sys, pixelplay.detectors, pixelplay.stages.status as s; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
-        "from pixelplay.cli import load_config; from pixelplay.stages import detecting; "
-        "print(detecting.methods(load_config(sys.argv[1:])), "
-        "sorted({'torch', 'ultralytics', 'pixelplay.detectors.counting'} & set(sys.modules)))"
+        "from pixelplay.cli import load_config; from pixelplay.detectors import registry; "
+        "from pixelplay.objects import tables as detecting; "
+        "config = load_config(sys.argv[1:]); print(detecting.methods(config, registry.needing_boxes(config)), "
+        "sorted({'torch', 'ultralytics'} & set(sys.modules)))"
     )
     for arguments, expected in ((options, "('motion',) []"), ([*options, "detector=[conv_ae]"], "('motion',) []")):
         done = subprocess.run(
@@ -95,8 +96,8 @@ def test_a_detector_asks_by_a_line_of_its_module_that_is_read_without_running_it
 def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: list[str], caplog):
     caplog.set_level("INFO")
     config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.training.window=2"])
-    assert not detecting.asks(config, "conv_ae")
-    assert detecting.inputs(config, "conv_ae") is None
+    assert registry.needing_boxes(config) == []
+    assert detecting.inputs(config, "conv_ae", []) is None
     assert detect.pending(config) is None
     detect.run(config)
     assert "no detector of this run asks for objects" in caplog.text
@@ -107,7 +108,7 @@ def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: li
 def test_an_unknown_algorithm_is_refused_as_ever(options: list[str]):
     config = load_config([*options, "detectors.counting.algorithm=conting"])
     with pytest.raises(ConfigError, match=r"unknown algorithm; did you mean 'counting'"):
-        registry.asks_for_objects("counting", config.detectors["counting"])
+        registry.spec("counting", config.detectors["counting"])
 
 
 # --- methods --------------------------------------------------------------------------------------------------------
@@ -126,14 +127,14 @@ def test_an_unknown_algorithm_is_refused_as_ever(options: list[str]):
 )
 def test_the_methods_follow_the_method_and_the_weights(options: list[str], weights, method, expected):
     config = load_config([*options, f"weights.yolo={weights}", f"objects.method={method}"])
-    assert detecting.methods(config) == expected
+    assert detecting.methods(config, ["counting"]) == expected
     assert (config.objects.motion.frames in prepare.formats(config)) == ("motion" in expected)
 
 
 @pytest.mark.parametrize("method", ["yolo", "both"])
 def test_yolo_without_weights_is_a_contradiction_that_is_told(options: list[str], method: str):
-    with pytest.raises(ConfigError, match=rf"objects\.method={method} needs weights, and weights\.yolo=motion"):
-        detecting.methods(load_config([*options, f"objects.method={method}"]))
+    with pytest.raises(ConfigError, match=rf"objects\.method={method} needs weights, and weights\.detector=motion"):
+        detecting.methods(load_config([*options, f"objects.method={method}"]), ["counting"])
 
 
 def test_each_method_has_a_table_per_video_and_both_shares_theirs(options: list[str], yolo_weights: Path):

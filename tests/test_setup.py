@@ -136,7 +136,7 @@ WITHOUT = """
 from pixelplay.cli import load_config
 from pixelplay.errors import PixelPlayError
 from pixelplay.mining import steps
-from pixelplay.stages import preconditions
+from pixelplay import preconditions
 from pixelplay.stages.status import STAGES
 
 quick = ["experiment=tiny", "trainer=tiny", "workers=1", "trainer.loggers=[csv]"]

@@ -19,6 +19,7 @@ from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
 from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
 from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.scores.table import check
@@ -323,7 +324,7 @@ def test_frames_per_second_are_those_of_the_last_scoring(place: Place):
     index, record = read_index(place), Path("outputs/tiny/stages/score-conv_ae.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": 4.0}))
     frames = sum(len(video) for video in [*index.test, *index.held.calibration])
-    assert evaluate.frames_per_second(place.config()) == {"conv_ae": frames / 4}
+    assert frames_per_second(place.config(), index) == {"conv_ae": frames / 4}
 
 
 # --- when a stage has work to do ------------------------------------------------------------------------------------

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from pixelplay.config import TaoConfig, validate
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
-from pixelplay.metrics.rates import Rates, rates
-from pixelplay.metrics.tao import tao_metrics
+from pixelplay.metrics.tao import Rates, rates, tao_metrics
 
 SOURCE = TaoConfig(iou=0.2, matches=3, window=5)
 

@@ -29,9 +29,10 @@ from pixelplay.detectors import registry
 from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
+from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.run.artifacts import outputs_of, read_record
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import evaluate, score, train
+from pixelplay.stages import score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 
@@ -98,7 +99,7 @@ def test_footage_scored_in_folds_does_not_count_as_frames_that_scoring_took_time
     files, index = RunFiles.of(config()), footage()
     frames = sum(map(len, [*index.test, *index.held.calibration]))
     seconds = read_record(files.record(f"score-{NAME}"), made_by="score").seconds
-    assert evaluate.frames_per_second(config()) == {NAME: frames / max(seconds, 0.1)}
+    assert frames_per_second(config(), index) == {NAME: frames / max(seconds, 0.1)}
 
 
 def test_without_folds_held_out_footage_alone_calibrates(tmp_path: Path):

@@ -1,16 +1,16 @@
-"""Where YOLO's weights come from, and what is said when they are not to be had."""
+"""Where YOLO's weights come from, and the error when they are not found."""
 
 import http.server
 import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from pixelplay.errors import WeightsError
 from pixelplay.objects import yolo_weights as weights
-from pixelplay.objects.yolo_weights import at_hand, get_weights
+from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
 
 
 @pytest.fixture
@@ -19,12 +19,15 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[bytes, 
     files: dict[str, tuple[bytes, int]] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_HEAD(self) -> bytes:
             content, length = files.get(self.path.strip("/"), (b"", -1))
             self.send_response(404 if length < 0 else 200)
             self.send_header("Content-Length", str(max(length, 0)))
             self.end_headers()
-            self.wfile.write(content)
+            return content
+
+        def do_GET(self) -> None:
+            self.wfile.write(self.do_HEAD())
 
         def log_message(self, *_: object) -> None: ...
 
@@ -41,7 +44,7 @@ def unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nobody asked for the network")
 
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(requests.Session, "request", refuse)
 
 
 def test_a_file_is_taken_as_it_is_and_a_name_from_the_weights_folder(unplugged: None, tmp_path: Path, monkeypatch):
@@ -50,6 +53,7 @@ def test_a_file_is_taken_as_it_is_and_a_name_from_the_weights_folder(unplugged: 
         path.parent.mkdir()
         path.write_bytes(b"weights")
     for download in (False, True):
+        check_weights("b.pt", Path("cache"), download)
         assert get_weights("mine/a.pt", Path("cache"), download) == Path("mine/a.pt")
         assert get_weights("b.pt", Path("cache"), download) == Path("cache/b.pt")
     assert at_hand("c.pt", Path("cache")) is None
@@ -58,6 +62,8 @@ def test_a_file_is_taken_as_it_is_and_a_name_from_the_weights_folder(unplugged: 
 def test_a_name_is_downloaded_once_and_that_is_said(release, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
     release["yolov5lu.pt"] = (b"w" * 1000, 1000)
+    check_weights("yolov5lu.pt", tmp_path / "weights", download=True)
+    assert not (tmp_path / "weights").exists() and not caplog.text  # asked for, but not downloaded
     path = get_weights("yolov5lu.pt", tmp_path / "weights", download=True)
     assert (path, path.read_bytes()) == (tmp_path / "weights/yolov5lu.pt", b"w" * 1000)
     assert "weights: downloading http://127.0.0.1" in caplog.text
@@ -65,7 +71,7 @@ def test_a_name_is_downloaded_once_and_that_is_said(release, tmp_path: Path, cap
     assert get_weights("yolov5lu.pt", tmp_path / "weights", download=True) == path
 
 
-@pytest.mark.parametrize("problem", ["no such file", "cut short", "no network"])
+@pytest.mark.parametrize("problem", ["no such file", "cut short", "no network", "other contents"])
 def test_a_download_that_fails_leaves_nothing_and_has_the_command_that_gets_the_file_where_it_is_looked_for(
     release, tmp_path: Path, monkeypatch, problem: str
 ):
@@ -73,9 +79,15 @@ def test_a_download_that_fails_leaves_nothing_and_has_the_command_that_gets_the_
         release["yolov5lu.pt"] = (b"w" * 500, 1000)
     if problem == "no network":
         monkeypatch.setattr(weights, "RELEASE", "http://127.0.0.1:9")
+    if problem == "other contents":
+        release["yolov5lu.pt"] = (b"w" * 1000, 1000)
+        monkeypatch.setitem(weights.SHA256, "yolov5lu.pt", "0" * 64)
     with pytest.raises(WeightsError) as error:
         get_weights("yolov5lu.pt", tmp_path / "weights", download=True)
     message = str(error.value)
+    if problem in ("no such file", "no network"):
+        with pytest.raises(WeightsError, match="YOLO weights not found"):
+            check_weights("yolov5lu.pt", tmp_path / "weights", download=True)
     assert message.startswith("weights.yolo=yolov5lu.pt: YOLO weights not found (not in ")
     fetch = f"curl -fL --create-dirs -o {tmp_path}/weights/yolov5lu.pt {weights.RELEASE}/yolov5lu.pt"
     assert fetch in message and message.endswith("the same command; weights.yolo=motion needs no weights")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pixelplay import requirements
-from pixelplay.config import CONFIG_DIR, Config, DetectorConfig, WeightsConfig, alternatives, validate
+from pixelplay.config import Config, DetectorConfig, WeightsConfig, validate
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, PixelPlayError, WeightsError
+from pixelplay.errors import PixelPlayError, WeightsError
+from pixelplay.evaluation.members import require_known_members
 from pixelplay.objects import tables
-from pixelplay.scores.fuse import detector_of
 from pixelplay.videos.layouts import read_dataset
 
 WITHOUT = "or without any pretrained weights: weights=in_domain, and no other option weights.…"
@@ -28,16 +28,6 @@ def require_all(config: Config) -> None:
     _raise([*([] if rendered else _problems([lambda: read_dataset(config.dataset)])), *_missing(config)])
 
 
-def require_known_members(config: Config) -> None:
-    """Raise ConfigError for a member of the fusion that is neither a detector of configs/ nor an external file."""
-    here = [*config.detectors, *config.fusion.external_files]
-    known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
-    for stream in config.fusion.members:
-        if (name := detector_of(stream)) not in known:
-            hint = alternatives(name, here)
-            raise ConfigError(f"fusion.members.{stream}: no detector or external file is called {name!r}; {hint}")
-
-
 def require_models(config: Config, names: Iterable[str]) -> None:
     """The same of these detectors without the data set: for stages that work on frames which `prepare` has decoded."""
     detectors = {name: config.detectors[name] for name in names}
@@ -49,7 +39,7 @@ def extras(config: Config) -> list[str]:
     found = {extra for detector in config.detectors.values() for extra in _extras_of(detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
-    if "yolo" in tables.methods(config):
+    if "yolo" in tables.methods(config, registry.needing_boxes(config)):
         found.add("yolo")
     return sorted(found)
 
@@ -69,7 +59,7 @@ def _extras_of(detector: DetectorConfig) -> Iterator[str]:
 
 def _missing(config: Config) -> list[PixelPlayError]:
     checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
-    checks.append(lambda: tables.require_weights(config))
+    checks.append(lambda: tables.require_weights(config, registry.needing_boxes(config)))
     checks.append(lambda: requirements.require(extras(config)))
     return _problems(checks)
 

@@ -3,12 +3,12 @@
 import numpy as np
 
 from pixelplay.config import TubeConfig, validate
-from pixelplay.detectors.base import Scores
+from pixelplay.detectors.base import Scores, Spec
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.tubes import select
 from pixelplay.run.artifacts import read_json, write_json
 
-OBJECTS = True
+SPECS = [Spec("counting", 1, __name__, boxes=True)]
 
 
 class Counting:

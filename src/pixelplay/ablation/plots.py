@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pixelplay.ablation.names import CHANGES, TITLES, WEIGHT
+from pixelplay.ablation.tables import CHANGES, TITLES, WEIGHT
 
 RANKED = ("alone", *CHANGES, "weights")
 ROW, WIDTH = 0.22, 6.6  # inches

@@ -1,17 +1,35 @@
 """An ablation in words, and its tables as Markdown."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.bench import Truth
-from pixelplay.ablation.names import TITLES, WEIGHT
 from pixelplay.ablation.search import Choice, Trial
-from pixelplay.ablation.tables import LABELLED, PSEUDO, Ablation
+from pixelplay.ablation.tables import LABELLED, PSEUDO, TITLES, WEIGHT, Ablation
 from pixelplay.config import AblateConfig
+from pixelplay.run.artifacts import damaged
+from pixelplay.run.files import RunFiles
 
 SHOWN = 15  # rows of a table, those with the highest figures, and the first one; the CSV has them all
+
+
+def summary_file(files: RunFiles) -> Path:
+    return files.ablation / "summary.md"
+
+
+def read_introduction(files: RunFiles) -> list[str]:
+    """The paragraphs of the summary on disk that stand before its first table; [] if there is no summary."""
+    path = summary_file(files)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError as error:
+        raise damaged(path, "ablate", error) from None
+    return [part.strip() for part in text.partition("\n## ")[0].split("\n\n")[1:]]
 
 
 def introduction(

@@ -29,3 +29,13 @@ def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]
             files = sorted(path for path in folder.iterdir() if path.suffix in READ)
             found["videomae"] = list(zip([file.name for file in files], digests.of(files), strict=True))
     return found
+
+
+def files_there(settings: Mapping[str, Any]) -> bool:
+    """Whether the files and folders of weights that the settings name are on disk; a name on a hub is no file."""
+    weights, videomae = settings.get("weights"), settings.get("videomae")
+    file = weights.get("backbone_file") if isinstance(weights, Mapping) else None
+    named = [] if file is None else [Path(str(file))]
+    if isinstance(videomae, str) and Path(videomae).is_absolute():
+        named.append(Path(videomae))
+    return all(path.expanduser().exists() for path in named)

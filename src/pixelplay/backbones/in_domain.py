@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import save_file
 
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
-from pixelplay.backbones.saved import load_saved
+from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.backbones.views import Pairs, Views
 from pixelplay.config import (
     Channels,
@@ -149,14 +148,13 @@ def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
-    with atomic(folder / FILE) as temporary:
-        save_file(encoder.state_dict(), temporary)
+    save_network(encoder, folder / FILE)
 
 
 def load_encoder(settings: EncoderSettings, folder: Path) -> Encoder:
     """What `save_encoder` wrote; raises MissingArtifactError or DamagedArtifactError."""
     encoder = Encoder(settings.widths)
-    load_saved(encoder, folder / FILE, made_by="train")
+    load_network(encoder, folder / FILE, made_by="train")
     return encoder
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from pixelplay.errors import WeightsError
+from pixelplay.run.artifacts import damaged, missing
+from pixelplay.run.atomic import atomic
 
 HUB_TIMEOUT = 10  # seconds to wait for an answer of the hub before it counts as out of reach
 MAX_LINE = 400  # characters of each line of PyTorch's list of keys that do not fit
@@ -59,6 +61,33 @@ def _read(path: Path) -> object:
             f"{path} is refused: it holds more than tensors, and loading it could run code. Take the same weights as "
             ".safetensors, or save the network's state dict alone with torch.save"
         ) from None
+
+
+def save_network(network: nn.Module, path: Path) -> None:
+    """Write a network's state as .safetensors, atomically."""
+    from safetensors.torch import save_file
+
+    with atomic(path) as temporary:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, temporary)
+
+
+def load_network(network: nn.Module, path: Path, made_by: str) -> None:
+    """Fill `network` with exactly the tensors that stage `made_by` wrote with `save_network`.
+
+    Raises MissingArtifactError, or DamagedArtifactError, also for values that are not finite.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path)
+        bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+        if bad:
+            raise ValueError(f"{bad[0]} is not finite")
+        network.load_state_dict(state)
+    except FileNotFoundError:
+        raise missing(path, made_by) from None
+    except Exception as error:  # safetensors raises plain Exceptions, PyTorch RuntimeErrors
+        raise damaged(path, made_by, error) from None
 
 
 def fill(network: nn.Module, state: StateDict, source: str, name: str) -> None:

@@ -3,20 +3,40 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-import torch
 from pydantic import BaseModel, ConfigDict
 
 from pixelplay.config import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.explanation import Finding
-from pixelplay.run.artifacts import read_model
-from pixelplay.training.run import TrainingRun
+from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:  # importing them imports torch
+    import torch
+
+    from pixelplay.training.run import TrainingRun
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known of an algorithm without importing torch.
+
+    name: as `detectors.*.algorithm` names it. version: raised when the same settings give other results. module: where
+    its functions `check` and `build` are. boxes: whether its videos must come with boxes of objects. trainer: the keys
+    of `trainer` that decide what it learns. extra: the optional dependencies of pyproject.toml that it needs.
+    """
+
+    name: str
+    version: int
+    module: str
+    boxes: bool = False
+    trainer: tuple[str, ...] = ("precision",)
+    extra: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,28 +65,33 @@ class Scores:
 
 
 class About(BaseModel):
-    """What every trained detector's detector.json holds, beside what it must agree in with the configuration."""
+    """A trained detector's detector.json, beside its identity."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     name: str
     bf16: bool
     parameters: int
+    videomae: str | None = None  # identity of the VideoMAE that it uses
 
 
-class AboutVideoMAE(About):
-    videomae: str  # identity of the VideoMAE
+def identity_of(config: DetectorConfig, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a saved detector must share with the configuration that loads it; `settings` in place of the config's."""
+    own = config.training if settings is None else settings
+    return config.model_dump(mode="json", include={"algorithm", "frames"}) | {"settings": own}
 
 
-AnyAbout = TypeVar("AnyAbout", bound=About)
+def save_about(folder: Path, about: About, identity: Mapping[str, Any]) -> None:
+    """Write detector.json, atomically."""
+    write_json(folder / "detector.json", {**about.model_dump(exclude_none=True), **identity})
 
 
-def read_about(folder: Path, model: type[AnyAbout], identity: Mapping[str, Any]) -> AnyAbout:
-    """The detector.json of a trained detector.
+def load_about(folder: Path, identity: Mapping[str, Any]) -> About:
+    """What `save_about` wrote.
 
-    Raises MissingArtifactError, DamagedArtifactError, and ConfigError where it does not agree with `identity`.
+    Raises MissingArtifactError, DamagedArtifactError, and ConfigError where it differs from `identity`.
     """
-    about = read_model(folder / "detector.json", model, made_by="train")
+    about = read_model(folder / "detector.json", About, made_by="train")
     saved = {key: (about.model_extra or {}).get(key) for key in identity}
     if saved != identity:
         raise ConfigError(f"{folder} holds a detector trained with {saved}, not {dict(identity)}: train again")
@@ -76,10 +101,10 @@ def read_about(folder: Path, model: type[AnyAbout], identity: Mapping[str, Any])
 class Detector(Protocol):
     """Deterministic for a seed; scoring one video never changes the score of another."""
 
-    def __init__(self, name: str, config: DetectorConfig, device: torch.device):
+    def __init__(self, name: str, config: DetectorConfig, device: "torch.device"):
         """Raises ConfigError for settings that the algorithm refuses."""
 
-    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+    def fit(self, videos: list[Video], heldout: Heldout, run: "TrainingRun") -> None:
         """Learn what is usual. `heldout.validation` may stop training early and `heldout.calibration` set scales;
         nothing else is learnt from them, and nothing at all from `heldout.planting`.
         """

@@ -1,29 +1,22 @@
-"""Detectors by the name of their module: a new detector is a file in this folder and an entry in configs/detector/."""
+"""Detectors by the name of their algorithm.
 
-import ast
-import importlib.util
+A new detector is a module or a package in this folder that lists its `SPECS`, and an entry in configs/detector/.
+"""
+
+import importlib
 import pkgutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pixelplay.detectors
-from pixelplay.config import DetectorConfig, alternatives
+from pixelplay.config import Config, DetectorConfig, alternatives
+from pixelplay.detectors.base import Spec
 from pixelplay.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:  # importing it would import torch, which commands with nothing to do must not wait for
     import torch
 
     from pixelplay.detectors.base import Detector
-
-CONTRACT_MODULES = {"base", "registry"}
-FAMILIES = {  # algorithms that are a module of a family's folder
-    "autoencoder": "autoencoder.detector",
-    "videomae_profile": "videomae.profile",
-    "videomae_reconstruction": "videomae.reconstruction",
-    "videopatchcore": "videopatchcore.detector",
-}
-FOLDERS = {"autoencoder", "videomae", "videopatchcore"}
 
 
 def create(name: str, config: DetectorConfig, device: "torch.device") -> "Detector":
@@ -32,43 +25,39 @@ def create(name: str, config: DetectorConfig, device: "torch.device") -> "Detect
 
 
 def check_settings(detectors: Mapping[str, DetectorConfig]) -> None:
-    """Refuse impossible settings before any work starts: raises ConfigError, or one WeightsError for all weights that
-    detectors lack.
+    """Refuse impossible settings before any work starts.
+
+    Raises ConfigError, or one WeightsError that names all missing weights.
     """
-    lacking: dict[str, None] = {}  # two detectors may lack the same
+    missing: dict[str, None] = {}  # two detectors may need the same
     for name, config in detectors.items():
         try:
             _module(name, config).check(name, config)
         except WeightsError as error:
-            lacking[str(error)] = None
-    if lacking:
-        raise WeightsError("\n".join(lacking))
+            missing[str(error)] = None
+    if missing:
+        raise WeightsError("\n".join(missing))
 
 
-def asks_for_objects(name: str, config: DetectorConfig) -> bool:
-    """Whether the algorithm's module says `OBJECTS = True`: then its videos come with boxes (`objects.boxes_of`).
-
-    Read from the module's text, since importing it would import torch. Raises ConfigError for an unknown algorithm.
-    """
-    found = importlib.util.find_spec(_known_module(name, config))
-    assert found is not None and found.origin is not None
-    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
-    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
-    return any(ast.unparse(node) == "OBJECTS = True" for node in assigned)
+def spec(name: str, config: DetectorConfig) -> Spec:
+    """What is known of a detector's algorithm without importing torch; raises ConfigError for an unknown one."""
+    specs = _specs()
+    if config.algorithm not in specs:
+        hint = alternatives(config.algorithm, sorted(specs))
+        raise ConfigError(f"detectors.{name}.algorithm={config.algorithm!r}: unknown algorithm; {hint}")
+    return specs[config.algorithm]
 
 
-def module_name(config: DetectorConfig) -> str:
-    return f"{pixelplay.detectors.__name__}.{FAMILIES.get(config.algorithm, config.algorithm)}"
+def needing_boxes(config: Config) -> list[str]:
+    """The run's detectors whose videos must come with boxes of objects."""
+    return [name for name, detector in config.detectors.items() if spec(name, detector).boxes]
+
+
+def _specs() -> dict[str, Spec]:
+    package = pixelplay.detectors
+    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    return {one.name: one for module in modules for one in getattr(module, "SPECS", [])}
 
 
 def _module(name: str, config: DetectorConfig) -> Any:
-    return importlib.import_module(_known_module(name, config))
-
-
-def _known_module(name: str, config: DetectorConfig) -> str:
-    found = {m.name for m in pkgutil.iter_modules(pixelplay.detectors.__path__)}
-    names = sorted({*FAMILIES, *(found - CONTRACT_MODULES - FOLDERS)})
-    if config.algorithm not in names:
-        hint = alternatives(config.algorithm, names)
-        raise ConfigError(f"detectors.{name}.algorithm={config.algorithm!r}: unknown algorithm; {hint}")
-    return module_name(config)
+    return importlib.import_module(spec(name, config).module)

@@ -6,18 +6,90 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config, FusionConfig
-from pixelplay.errors import DataError
-from pixelplay.preconditions import require_known_members
+from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.evaluation.score_tables import read_scores
+from pixelplay.restoration import dataset as restoring
+from pixelplay.run.artifacts import damaged
 from pixelplay.run.files import RunFiles
-from pixelplay.scores.fuse import FrameWeights, detector_of, member_of
-from pixelplay.stages import prepare
+from pixelplay.scores import submission
+from pixelplay.scores.fuse import (
+    FrameWeights,
+    compose,
+    detector_of,
+    member_of,
+    process,
+    processed_like,
+    unsmoothed,
+)
+from pixelplay.scores.restored import frame_weights
+from pixelplay.scores.table import by_split, to_table
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
+from pixelplay.videos.truth import load_labels
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("member", "weight", "left_out", "why")
+
+
+def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
+    """Raw scores of every stream of the run's detectors and of the external files: scores tables by stream.
+
+    Where the composites of `fusion`, by default the configured one, make a detector's default stream of its others, it
+    is that. Raises DataError for an external file whose rows are not exactly the test frames.
+    """
+    fusion = fusion or config.fusion
+    streams = {}
+    for name in config.detectors:
+        table = read_scores(config, name, index)
+        streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
+    for name, path in config.fusion.external_files.items():
+        streams[name] = submission.read(path, submitted_frames(index), name)
+    return streams | compose(streams, fusion, weights_of(config, index))
+
+
+def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
+    """Every stream of the run as `fused.parquet` has it, but for the smoothing: scores tables by stream."""
+    fusion = unsmoothed(config.fusion)
+    return {
+        stream: to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion)))
+        for stream, rows in streams_of(config, index, fusion).items()
+    }
+
+
+def weights_of(config: Config, index: Index) -> FrameWeights:
+    """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
+
+    Both are corrupted alike, so one rule holds for both, and a fusion chosen on the one fits the other. Empty where all
+    frames count alike.
+    """
+    if not counts_frames(config.fusion):
+        return {}
+    files = RunFiles.of(config)
+    splits = {"test": (files.restoration, index.test), "pseudo": (files.pseudo_restoration, index.pseudo)}
+    weights = {}
+    for split, (path, videos) in splits.items():
+        if not videos:
+            continue
+        frames = {video.id: video.numbers for video in videos}
+        try:
+            weights[split] = frame_weights(
+                restoring.read_restoration(path), config.fusion.corrupted_frames, frames, path.name
+            )
+        except DataError as error:
+            raise damaged(path, "prepare", error) from None
+    return weights
+
+
+def submitted_frames(index: Index) -> list[tuple[str, int]]:
+    """(video, frame number) of each row of the submission, in its order."""
+    return [(video.id, int(number)) for video in index.test for number in video.numbers]
+
+
+def counts_frames(fusion: FusionConfig) -> bool:
+    """Whether corrupted frames count less than others in smoothing."""
+    return fusion.corrupted_frames.weight < 1
 
 
 def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
@@ -69,13 +141,23 @@ def _verdicts(
     from pixelplay.ablation.judges import judge
     from pixelplay.ablation.variants import named
 
-    planted = prepare.load_labels(config, index, "pseudo").labelled
+    planted = load_labels(config, index, "pseudo").labelled
     labels = np.concatenate([one.labels for one in planted if one.labels is not None])
     if labels.min() == labels.max():
         return {}
     truth = Truth.of([(one.video, one.numbers, one.labels) for one in planted], kinds_of_clips(RunFiles.of(config)))
     found = judge(streams, truth, named(fusion, judged), config.ablate, weights)
     return {one.member: (one.left_out, one.told(config.ablate.metric)) for one in found}
+
+
+def require_known_members(config: Config) -> None:
+    """Raise ConfigError for a member of the fusion that is neither a detector of configs/ nor an external file."""
+    here = [*config.detectors, *config.fusion.external_files]
+    known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
+    for stream in config.fusion.members:
+        if (name := detector_of(stream)) not in known:
+            hint = alternatives(name, here)
+            raise ConfigError(f"fusion.members.{stream}: no detector or external file is called {name!r}; {hint}")
 
 
 def _of_this_run(config: Config) -> FusionConfig:

@@ -15,7 +15,6 @@ from pixelplay.run.artifacts import damaged, read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
 from pixelplay.scores.table import SPLITS
-from pixelplay.stages import score
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -27,9 +26,15 @@ def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
 
     Raises MissingArtifactError, or DamagedArtifactError for other rows and for scores that are not finite.
     """
-    todo = score.steps(config, name, index)
-    videos, folds = ([one for step in todo for one in getattr(step, part)] for part in ("videos", "folds"))
-    return read_rows(RunFiles.of(config).scores(name), videos, name, optional=folds)
+    files = RunFiles.of(config)
+    scored = {"test": index.test, "calibration": index.held.calibration}
+    real = [(split, video) for split, videos in scored.items() for video in videos]
+    folds = [("calibration", video) for video in index.fit]  # see `Calibrates`
+    table = read_rows(files.scores(name), real, name, optional=folds)
+    if not index.pseudo:
+        return table
+    planted = read_rows(files.scores(name, pseudo=True), [("pseudo", video) for video in index.pseudo], name)
+    return pd.concat([table, planted], ignore_index=True)
 
 
 def read_fused(config: Config, index: Index) -> pd.DataFrame:

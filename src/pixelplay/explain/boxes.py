@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pixelplay.config import Config
+from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import GREY, PALETTE, Drawing, annotated, write_clip, write_sheet
 from pixelplay.errors import ConfigError
 from pixelplay.explain.frames import positions_of, video_called
@@ -17,7 +18,7 @@ from pixelplay.objects.boxes import Boxes, boxes_of
 from pixelplay.objects.tubes import is_selected
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, plain_name
-from pixelplay.stages import prepare
+from pixelplay.videos.index import load_index
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,10 @@ log = logging.getLogger(__name__)
 
 def run(config: Config) -> None:
     """Write the contact sheet and, if asked for, the clip. Raises ConfigError where no detector asks for objects."""
-    asking = [name for name in config.detectors if tables.asks(config, name)]
+    asking = registry.needing_boxes(config)
     if not asking:
         raise ConfigError(f"detector=[{','.join(config.detectors)}]: none of them asks for objects: nothing to show")
-    index = tables.with_objects(config, asking[0], prepare.load_index(config))
+    index = tables.with_objects(config, asking[0], load_index(config), asking)
     videos = index.test if config.show.split == "test" else index.train
     video = videos[0] if config.show.video is None else video_called(config.show.video, videos)
     wanted = _positions(config, video)

@@ -8,8 +8,8 @@ from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
 from pixelplay.explain.frames import Chosen, chosen_frames, label_of, scores_of
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import prepare
-from pixelplay.videos.truth import Truth
+from pixelplay.videos.index import load_index
+from pixelplay.videos.truth import Truth, load_labels
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
     from pixelplay.detectors.base import Reconstructs
@@ -46,13 +46,13 @@ def error_maps(config: Config, name: str) -> "list[list[View]]":
     from pixelplay.detectors.base import Reconstructs
     from pixelplay.training.device import find_device
 
-    index = prepare.load_index(config)
+    index = load_index(config)
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     if not isinstance(detector, Reconstructs):
         return []
     scores = scores_of(config, name, index)
     detector.load(RunFiles.of(config).detector(name))
-    return _views(detector, config, name, chosen_frames(config, index, scores), prepare.load_labels(config, index))
+    return _views(detector, config, name, chosen_frames(config, index, scores), load_labels(config, index))
 
 
 def _views(

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.config import Config, alternatives
-from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.errors import ConfigError
 from pixelplay.evaluation.score_tables import read_scores
-from pixelplay.run.files import RunFiles
 from pixelplay.stages import score
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth
@@ -41,11 +40,8 @@ def scores_of(config: Config, name: str, index: Index) -> pd.DataFrame:
 
     Raises MissingArtifactError when it has not scored with these settings.
     """
-    path = RunFiles.of(config).scores(name)
-    if not score.is_scored(config, name, index):
-        raise MissingArtifactError(
-            f"{path}: no scores made with these settings: run `./run_all.sh` with the same options"
-        )
+    for task in score.tasks_of(config, name, index):
+        task.verified()
     table = read_scores(config, name, index)
     return table[(table["split"] == "test") & (table["stream"] == name)]
 

@@ -10,7 +10,7 @@ from pixelplay.config import BootstrapConfig, ThresholdsConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.bootstrap import share_interval
 from pixelplay.metrics.frames import one_class
-from pixelplay.metrics.rates import rates
+from pixelplay.metrics.tao import rates
 from pixelplay.metrics.thresholds import Threshold, adaptive, evt, fixed, percentile, unpromised
 
 CONSTANT = ("evt", "percentile", "fixed")

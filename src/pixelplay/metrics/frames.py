@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from pixelplay.errors import DataError
 
@@ -42,6 +41,9 @@ def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) ->
     frames and a reason. Raises DataError when lengths differ, there are no frames, a score is not finite, or a label is
     neither 0 nor 1.
     """
+    # scikit-learn is slow to import: whoever only needs the names of tables need not wait for it.
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
+
     scores, labels, videos = checked(scores, labels, videos)
     prevalence, frames = float(labels.mean()), len(labels)
     if reason := one_class(labels):
@@ -75,6 +77,8 @@ def macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tup
 
     Inputs (N,) as `frame_metrics` takes them, already checked.
     """
+    from sklearn.metrics import roc_auc_score
+
     aucs = [roc_auc_score(labels[at], scores[at]) for at in _of_videos(videos) if 0 < labels[at].sum() < len(at)]
     return (float(np.mean(aucs)) if aucs else None), len(aucs)
 
@@ -87,6 +91,8 @@ def anchored_macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarra
     way, and every video's is drawn up: compare it only with figures made likewise.
     Inputs (N,) as `frame_metrics` takes them, already checked.
     """
+    from sklearn.metrics import roc_auc_score
+
     aucs = []
     for at in _of_videos(videos):
         low, high = scores[at].min(), scores[at].max()
@@ -100,6 +106,8 @@ def equal_error_rate(scores: np.ndarray, labels: np.ndarray) -> float:
 
     Inputs (N,) as `frame_metrics` takes them, already checked and of both classes.
     """
+    from sklearn.metrics import roc_curve
+
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     excess = (1.0 - tpr) - fpr  # FNR - FPR: falls from 1 at the strictest threshold to -1 at the loosest
     after = int(np.argmax(excess <= 0))

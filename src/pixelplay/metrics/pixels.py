@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from pixelplay.errors import DataError
-from pixelplay.metrics.curves import area_to
 from pixelplay.metrics.frame_averages import FrameAverages
 from pixelplay.metrics.frames import best_f1
+from pixelplay.metrics.regions import area_to
 
 COMPACT = 2**18  # rows of counts from which on equal scores are put together
 MANTISSA = 23  # bits of float32

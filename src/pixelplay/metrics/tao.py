@@ -3,7 +3,7 @@
 They are not the RBDC and TBDC of papers (`regions.py`), and named `tao_*` wherever they are shown.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -11,7 +11,19 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from pixelplay.config import TaoConfig
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
-from pixelplay.metrics.rates import Rates, rates
+
+
+@dataclass(frozen=True)
+class Rates:
+    """All in [0, 1]; None where there is nothing to divide by, so that no figure stands for an empty set."""
+
+    precision: float | None  # None: nothing was reported
+    recall: float | None  # None: there was nothing to find
+    f1: float | None  # harmonic mean of the two; 0 where nothing right was reported, None where both are None
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Field names and values, ready for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,19 @@ def tao_metrics(detections: Detections, truth: Regions, config: TaoConfig) -> Ta
             len(np.unique(one)), len(np.unique(detections.track)), len(np.unique(other)), len(np.unique(truth.track))
         ),
     )
+
+
+def rates(right: int, reported: int, found: int, present: int) -> Rates:
+    """Of `reported` things `right` are right, of `present` things `found` were found: P = right / reported and so on.
+
+    `right` and `found` are one number where reports and things are paired one to one.
+    """
+    precision = right / reported if reported else None
+    recall = found / present if present else None
+    if precision is None and recall is None:
+        return Rates(None, None, None)
+    both = (precision or 0.0) + (recall or 0.0)
+    return Rates(precision, recall, 2 * (precision or 0.0) * (recall or 0.0) / both if both else 0.0)
 
 
 def _matching_tracks(

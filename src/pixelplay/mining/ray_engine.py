@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.code_version import PACKAGE
+from pixelplay import PACKAGE
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
 from pixelplay.mining.clips import Clip, parse_clip

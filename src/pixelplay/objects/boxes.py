@@ -128,10 +128,10 @@ def load(path: Path) -> Boxes:
 def boxes_of(video: Video) -> Boxes:
     """All that was found in a video, or in a block of time of it, by every method of the run.
 
-    Raises MissingArtifactError where nothing was looked for: the detector's module must say `OBJECTS = True`.
+    Raises MissingArtifactError where nothing was looked for: the detector's `Spec` must say `boxes=True`.
     """
     if not video.objects:
         raise MissingArtifactError(
-            f"video {video.id}: no objects were looked for: a detector asks for them with OBJECTS = True in its module"
+            f"video {video.id}: no objects were looked for: a detector asks for them with boxes=True in its Spec"
         )
     return join(load(path) for path in video.objects).block(video.start, video.start + len(video))

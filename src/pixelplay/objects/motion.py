@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from pixelplay.config import MotionConfig, SplitConfig
 from pixelplay.objects.boxes import Boxes, clip
+from pixelplay.videos.background import median_frame
 from pixelplay.videos.video import Video
 
 MOTION = "motion"  # the class of every blob
@@ -62,8 +63,7 @@ class Background:
     @classmethod
     def of(cls, frames: np.ndarray, config: MotionConfig) -> "Background":
         """Median of evenly spaced ones of grey frames, uint8 [T, H, W]."""
-        chosen = np.linspace(0, len(frames) - 1, min(len(frames), config.background_samples)).round().astype(int)
-        image = _blurred(np.median(np.asarray(frames[chosen]), axis=0), config)
+        image = _blurred(median_frame(frames, config.background_samples), config)
         low, high = np.quantile(image, [1 / 3, 2 / 3])
         compared = np.zeros(image.shape, bool)
         compared[::STEP, ::STEP] = True

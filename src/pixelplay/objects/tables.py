@@ -1,35 +1,32 @@
-"""What stages know about object detection: who asks for it, by which methods, where its tables lie.
+"""What stages know about object detection: which methods a run uses, and where their tables of boxes are.
 
-A detector asks with `OBJECTS = True` in its module. Tables lie beside a video's cached frames, one per method, named
-by a key of all that they depend on, so that runs share them.
+A table lies beside a video's cached frames, one per method, named by a key of everything that it depends on, so that
+runs share it. `asking` is always the names of the run's detectors that need boxes.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pixelplay.config import Config, FrameFormat
-from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import motion, yolo
 from pixelplay.objects.boxes import is_saved
-from pixelplay.objects.yolo_weights import at_hand, get_weights
-from pixelplay.run.digests import Digests
+from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
+from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.stage import digests_of, read_record
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
 
-def asks(config: Config, name: str) -> bool:
-    """Whether detector `name` asks for objects."""
-    return registry.asks_for_objects(name, config.detectors[name])
-
-
-def methods(config: Config) -> tuple[str, ...]:
-    """How the run looks for objects: by `yolo`, `motion`, or both; () where no detector asks for objects.
+def methods(config: Config, asking: Collection[str]) -> tuple[str, ...]:
+    """How the run finds objects: by `yolo`, `motion`, or both; () where no detector needs boxes.
 
     Raises ConfigError where `objects.method` and `weights.yolo` contradict each other.
     """
-    if not any(asks(config, name) for name in config.detectors):
+    if not asking:
         return ()
     without_weights = config.weights.yolo == motion.MOTION
     method = config.objects.method
@@ -43,48 +40,56 @@ def methods(config: Config) -> tuple[str, ...]:
     return ("yolo", "motion") if method == "both" else (method,)
 
 
-def formats(config: Config) -> list[FrameFormat]:
+def formats(config: Config, asking: Collection[str]) -> list[FrameFormat]:
     """The working sizes in the frame cache that detection needs."""
-    return [config.objects.motion.frames] if "motion" in methods(config) else []
+    return [config.objects.motion.frames] if "motion" in methods(config, asking) else []
 
 
-def require_weights(config: Config) -> None:
-    """Get the weights that detection needs; raises WeightsError where they cannot be had, before any work is done."""
-    if "yolo" in methods(config):
-        weights(config)
-
-
-def weights_lacking(config: Config) -> bool:
-    """Whether weights must be downloaded first, or are not to be had."""
-    return "yolo" in methods(config) and at_hand(config.weights.yolo, _weights_folder(config)) is None
+def require_weights(config: Config, asking: Collection[str]) -> None:
+    """Raise WeightsError if detection needs weights that are neither on disk nor downloadable; downloads nothing."""
+    if "yolo" in methods(config, asking):
+        check_weights(*_weights(config))
 
 
 def weights(config: Config) -> Path:
     """The file that `weights.yolo` names, downloaded if need be and allowed; else WeightsError."""
-    return get_weights(config.weights.yolo, _weights_folder(config), download=config.weights.source == "hub")
+    return get_weights(*_weights(config))
 
 
-def inputs(config: Config, name: str) -> str | None:
-    """Fingerprint of how the objects were found that detector `name` uses; None where it asks for none."""
-    if not asks(config, name):
+def settings(config: Config, asking: Collection[str]) -> dict[str, Any]:
+    """What decides which boxes are found, except for weights; the batch size only decides the speed."""
+    every = {
+        "motion": {"version": motion.VERSION, **config.objects.motion.model_dump()},
+        "yolo": {"version": yolo.VERSION, **config.objects.yolo.model_dump(exclude={"batch_size"})},
+    }
+    return {method: every[method] for method in methods(config, asking)}
+
+
+def weights_digest(config: Config, used: Collection[str]) -> str | None:
+    """SHA-256 of YOLO's weights where `yolo` is among the methods; once the file is gone, that of those used last."""
+    if "yolo" not in used:
         return None
-    return fingerprint([_method_key(config, method) for method in methods(config)])
+    name, folder, _ = _weights(config)
+    if path := at_hand(name, folder):
+        return digests_of(config).of([path])[0]
+    record = read_record(RunFiles.of(config).record("detect"))
+    return record.contents if record else None
 
 
 def table(config: Config, video: Video, method: str) -> Path:
-    """The file of all boxes that `method` finds in a video."""
+    """The file of all boxes that `method` finds in a video; raises WeightsError if YOLO's weights are not on disk."""
     key = fingerprint(video.key, video.size, _method_key(config, method))
     return video.folder / f"objects-{method}-{key}.parquet"
 
 
-def with_objects(config: Config, name: str, index: Index) -> Index:
-    """The index as detector `name` takes it: if it asks for objects, its videos know their tables of boxes.
+def with_objects(config: Config, name: str, index: Index, asking: Collection[str]) -> Index:
+    """The index as detector `name` takes it: if it needs boxes, with the tables of boxes of every video.
 
-    Raises MissingArtifactError where `detect` has not looked for them.
+    Raises MissingArtifactError where `detect` has not made them.
     """
-    if not asks(config, name):
+    if name not in asking:
         return index
-    chosen = methods(config)
+    chosen = methods(config, asking)
 
     def add(video: Video) -> Video:
         paths = tuple(table(config, video, method) for method in chosen)
@@ -99,13 +104,14 @@ def with_objects(config: Config, name: str, index: Index) -> Index:
     return replace(index, train=train, test=test, pseudo=pseudo)
 
 
-def _weights_folder(config: Config) -> Path:
-    return config.paths.cache / "weights"
+def _weights(config: Config) -> tuple[str, Path, bool]:
+    """Name, folder of downloads, and whether downloading is allowed."""
+    return config.weights.yolo, config.paths.cache / "weights", config.weights.source == "hub"
 
 
 def _method_key(config: Config, method: str) -> str:
-    """Of all but the footage; the batch size only decides how fast it goes."""
+    """Of everything except the footage."""
     if method == "motion":
         return fingerprint(motion.VERSION, config.objects.motion.model_dump())
     settings = config.objects.yolo.model_dump(exclude={"batch_size"})
-    return fingerprint(yolo.VERSION, settings, Digests(config.paths.cache / "digests").of([weights(config)]))
+    return fingerprint(yolo.VERSION, settings, weights_digest(config, (method,)))

@@ -16,7 +16,6 @@ from pixelplay.detectors import registry
 from pixelplay.detectors.base import Reconstructs
 from pixelplay.drawing.annotate import Drawing, write_clip
 from pixelplay.evaluation.score_tables import read_objects
-from pixelplay.objects import tables
 from pixelplay.report.clips import annotated_frames
 from pixelplay.report.page import Gallery, GalleryItem, HeatMap, Scale
 from pixelplay.report.pictures import (
@@ -103,8 +102,8 @@ def scored_objects(config: Config, index: Index) -> list[Objects]:
     """Of the detectors of the run that score single objects."""
     files = RunFiles.of(config)
     found = []
-    for name in config.detectors:
-        if tables.asks(config, name) and files.object_scores(name).exists():
+    for name in registry.needing_boxes(config):
+        if files.object_scores(name).exists():
             found.append(Objects.of(name, read_objects(config, name, index.test)))
     return found
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pixelplay.ablation.names import PICTURES, TITLES
+from pixelplay.ablation.summary import read_introduction
+from pixelplay.ablation.tables import PICTURES, TITLES
 from pixelplay.config import Config
 from pixelplay.evaluation.score_tables import read_fused
+from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.report import gallery
 from pixelplay.report.distributions import (
     Curve,
@@ -37,10 +39,9 @@ from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import damaged, read_json
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
-from pixelplay.stages import ablate, prepare
-from pixelplay.stages.evaluate import frames_per_second
 from pixelplay.stages.report import ablation_files, ablation_is_of, threshold_files
 from pixelplay.videos.index import Index
+from pixelplay.videos.truth import load_labels
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -66,7 +67,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
         str(video): rows.set_index("frame")
         for video, rows in restoring.read_restoration(files.restoration).groupby("video")
     }
-    videos, truth = [], prepare.load_labels(config, index)
+    videos, truth = [], load_labels(config, index)
     for i, video in enumerate(index.test):
         of_stream = {s: scores[video.id, s].loc[video.numbers].to_numpy(np.float64) for s in [*streams, FUSED]}
         found = restoration[video.id].loc[video.numbers]
@@ -97,7 +98,7 @@ def gather(config: Config, outcome: Outcome) -> Report:
         title=f"PixelPlay: {name}",
         subtitle=_subtitle(config, outcome, len(labelled)),
         headline=_headline(outcome, metrics),
-        scores=score_tables(_with_speeds(config, metrics)) if metrics else [],
+        scores=score_tables(_with_speeds(config, outcome.index, metrics)) if metrics else [],
         other_figures=other_tables(metrics) if metrics else [],
         thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
         videos=list(_panels(config, outcome, chosen)),
@@ -197,9 +198,9 @@ def _of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
     return table[table["split"] == split]
 
 
-def _with_speeds(config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
+def _with_speeds(config: Config, index: Index, metrics: dict[str, Any]) -> dict[str, Any]:
     """The metrics with each detector's frames per second when it last scored, loading included."""
-    speeds = frames_per_second(config)
+    speeds = frames_per_second(config, index)
     measured = {name: {"frames/s": speed} for name, speed in speeds.items()}
     detectors = {name: figures | measured.get(name, {}) for name, figures in metrics["detectors"].items()}
     return {**metrics, "detectors": detectors}
@@ -209,7 +210,7 @@ def _ablation(config: Config, files: RunFiles) -> Ablation | None:
     found = ablation_files(files)
     if not found:
         return None
-    told = ablate.introduction(files)
+    told = read_introduction(files)
     if not ablation_is_of(config, files):
         told = [
             "Made with other settings than those of this page: `python src/ablate.py` with the same options.",

@@ -3,19 +3,17 @@
 import os
 import platform
 import subprocess
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
 
-from pixelplay.code_version import PACKAGE
+from pixelplay import PACKAGE
 from pixelplay.config import Config
-from pixelplay.errors import PixelPlayError
 from pixelplay.report.page import RunFacts, StageTime
-from pixelplay.run.artifacts import read_record
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
 from pixelplay.training.device import find_device
 
 LIBRARIES = (
@@ -69,19 +67,14 @@ def git_commit(folder: Path) -> str | None:
 
 def stage_times(config: Config) -> list[StageTime]:
     """How long each stage took when it last ran to its end, in the order of the flow."""
-    files, names = RunFiles.of(config), config.detectors
-    records = {"prepare": files.record("prepare")}
-    records |= {f"train {name}": files.detector(name) / "trained.json" for name in names}
-    for name in names:
-        records[f"score {name}"] = files.record(f"score-{name}")
-        records[f"score {name}, pseudo-anomalies"] = files.record(f"score-{name}-pseudo")
-    records |= {name: files.record(name) for name in ("fuse", "evaluate", "ablate")}
-    times = []
-    for stage, path in records.items():
-        with suppress(PixelPlayError):  # no record of a finished stage: nothing to tell
-            value = read_record(path, made_by=stage)
-            times.append(StageTime(stage, value.seconds, value.finished))
-    return times
+    files, records = RunFiles.of(config), {"prepare": "prepare", "detect": "detect"}
+    records |= {f"train {name}": f"train-{name}" for name in config.detectors}
+    for name in config.detectors:
+        records[f"score {name}"] = f"score-{name}"
+        records[f"score {name}, pseudo-anomalies"] = f"score-{name}-pseudo"
+    records |= {name: name for name in ("fuse", "evaluate", "ablate")}
+    found = {stage: read_record(files.record(record)) for stage, record in records.items()}
+    return [StageTime(stage, record.seconds, record.finished) for stage, record in found.items() if record]
 
 
 def _machine(config: Config) -> list[tuple[str, str]]:

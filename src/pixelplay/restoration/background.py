@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pixelplay.config import FrameFormat
+from pixelplay.videos.background import evenly_spaced, median_frame
 from pixelplay.videos.video import Video
 
 MEDIAN_FRAMES = 200  # evenly spaced, that a background is the median of: bounds the memory
@@ -61,7 +62,7 @@ def evidence(frames: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 def _same_scene(frames: np.ndarray, references: Sequence[np.ndarray]) -> np.ndarray | None:
     """The reference that the frames, whichever way up, agree with most, if they agree enough."""
-    probes = frames[_spread(len(frames), PROBES)]
+    probes = frames[evenly_spaced(len(frames), PROBES)]
     agreement = [float(np.median(np.abs(evidence(probes, reference)))) for reference in references]
     if not agreement or max(agreement) < SAME_SCENE:
         return None
@@ -69,12 +70,8 @@ def _same_scene(frames: np.ndarray, references: Sequence[np.ndarray]) -> np.ndar
 
 
 def _median(frames: np.ndarray, flipped: np.ndarray | None = None) -> np.ndarray:
-    """Median of evenly spaced frames, float32 (H, W), those that are marked turned back."""
-    chosen = _spread(len(frames), MEDIAN_FRAMES)
-    some = np.asarray(frames[chosen])
-    if flipped is not None:
-        some = np.where(flipped[chosen, None, None], some[:, ::-1], some)
-    return np.median(some, axis=0).astype(np.float32)
+    """Median background, float32 (H, W), of frames of which those marked are turned upright."""
+    return median_frame(frames, MEDIAN_FRAMES, flipped).astype(np.float32)
 
 
 def _distances(frames: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -86,7 +83,3 @@ def _distances(frames: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _chunks(frames: np.ndarray) -> Iterator[np.ndarray]:
     return (frames[i : i + CHUNK].astype(np.float32) for i in range(0, len(frames), CHUNK))
-
-
-def _spread(count: int, limit: int) -> np.ndarray:
-    return np.linspace(0, count - 1, min(count, limit)).round().astype(int)

@@ -4,18 +4,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import pandas as pd
 
-from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import csv_text, damaged, is_current, read_csv, recorded, write_text
+from pixelplay.run.artifacts import csv_text, damaged, read_csv, write_text
 from pixelplay.run.atomic import atomic, remove_files
 from pixelplay.run.files import RunFiles
-from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.stage import Task, digests_of
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -33,13 +32,13 @@ COLUMNS = {  # of restoration.csv
     "flipped": int,
     "denoised": str,
 }
+VERSION = 1  # raised when the same settings give other restored frames
 DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
 
 
-def inputs(config: Config) -> str:
-    """Fingerprint of the settings and the code that decide what restored frames are."""
-    modules = ("pixelplay.restoration.restore", "pixelplay.restoration.flip_training")
-    return fingerprint(config.restore.model_dump(exclude={"save_images"}), config.seed, *map(code_version, modules))
+def decisive(config: Config) -> dict[str, Any]:
+    """The settings that decide what restored frames are."""
+    return {**config.restore.model_dump(exclude={"save_images"}), "seed": config.seed, "version": VERSION}
 
 
 def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) -> Index:
@@ -95,22 +94,28 @@ def restore_videos(
 
 
 def _flip_network(config: Config, index: Index) -> "FlipNetwork":
+    """The trained network; it is trained once for the same footage and settings."""
     from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.flip_training import train
 
     folder = RunFiles.of(config).flip_network
-    key = fingerprint(
-        index.train_key,
-        index.heldout.model_dump(),
-        config.restore.model_dump(include={"frames", "corruption", "network", "threshold"}),
-        config.seed,
-        code_version("pixelplay.restoration.flip_training"),
-    )
-    if not is_current(folder / "trained.json", key):
-        log.info("prepare: training the network that tells flipped frames")
-        outputs = [folder / "flip_network.json", folder / "flip_network.safetensors"]
-        with recorded(folder / "trained.json", key, outputs):
-            train(index.fit, index.held.validation, config.restore, folder, config.seed)
+
+    def work() -> list[Path]:
+        log.info("prepare: training the network that detects flipped frames")
+        train(index.fit, index.held.validation, config.restore, folder, config.seed)
+        return [folder / "flip_network.json", folder / "flip_network.safetensors"]
+
+    settings = config.restore.model_dump(include={"frames", "corruption", "network", "threshold"})
+    footage = {"train": index.train_key, "heldout": index.heldout.model_dump()}
+    Task(
+        stage="prepare",
+        name="flip network",
+        record_path=RunFiles.of(config).record("flip_network"),
+        version=VERSION,
+        settings={**footage, **settings, "seed": config.seed},
+        work=work,
+        digests=digests_of(config),
+    ).run()
     return FlipNetwork.load(folder)
 
 

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import BaseModel
-from safetensors.torch import save_file
 
-from pixelplay.backbones.saved import load_saved
+from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.config import FlipNetworkConfig, FrameFormat
 from pixelplay.errors import DataError
 from pixelplay.restoration.flip_classifier import FlipClassifier
 from pixelplay.run.artifacts import read_model, write_json
-from pixelplay.run.atomic import atomic
 
 CHUNK = 512  # frames judged at a time
 
@@ -59,8 +57,7 @@ class FlipNetwork:
         return probability(self.model, frames)
 
     def save(self, folder: Path) -> None:
-        with atomic(folder / "flip_network.safetensors") as temporary:
-            save_file(self.model.state_dict(), temporary)
+        save_network(self.model, folder / "flip_network.safetensors")
         about = About(frames=self.frames, network=self.config, heldout_balanced_accuracy=self.heldout)
         write_json(folder / "flip_network.json", about.model_dump())
 
@@ -69,7 +66,7 @@ class FlipNetwork:
         """What `save` wrote. Raises MissingArtifactError where nothing is, DamagedArtifactError where it is damaged."""
         about = read_model(folder / "flip_network.json", About, made_by="prepare")
         model = FlipClassifier(about.network.widths, about.network.pool)
-        load_saved(model, folder / "flip_network.safetensors", made_by="prepare")
+        load_network(model, folder / "flip_network.safetensors", made_by="prepare")
         return cls(model, about.frames, about.network, about.heldout_balanced_accuracy)
 
 

@@ -1,39 +1,26 @@
-"""What stages hand on as files: JSON, tables and CSVs, checked when they are read; and how a stage knows that it has
-nothing to do.
-
-A stage that has finished leaves a record with the fingerprint of what it read. What is found damaged loses its record,
-so that the command which an error names writes it again.
-"""
+"""The files that stages pass on: JSON, tables and CSVs, checked when they are read."""
 
 import csv
-import hashlib
 import io
 import json
 import math
 import re
 import textwrap
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.run.atomic import atomic
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a cell of a CSV starts with that is more than text
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-DIGESTED = {".csv", ".json", ".md", ".yaml"}  # small outputs, whose bytes are compared
-RECORDS_ABOVE = 3  # folders above an output in which its record may lie
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-# --- reading and writing --------------------------------------------------------------------------------------------
 
 
 def write_text(path: Path, text: str) -> None:
@@ -158,124 +145,18 @@ def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> pd.DataFr
 
 
 def missing(path: Path, made_by: str) -> MissingArtifactError:
-    return MissingArtifactError(f"{path} is missing: run `python src/{made_by}.py` with the same options")
+    return MissingArtifactError(f"{path} is missing: {rerun(made_by)}")
 
 
 def damaged(path: Path, made_by: str, why: Exception | str) -> DamagedArtifactError:
     """The error for a file that stage `made_by` wrote and that can't be used.
 
-    The records which list the file are removed, so that the stage is not up to date and writes it again.
+    The stage makes it again, since the file is no longer as the stage's record says.
     """
-    for record in list(_records_of(path)):
-        record.unlink(missing_ok=True)
     reason = textwrap.shorten(str(why), 200, placeholder=" …")
-    return DamagedArtifactError(f"{path} is damaged ({reason}): run `python src/{made_by}.py` with the same options")
+    return DamagedArtifactError(f"{path} is damaged ({reason}): {rerun(made_by)}")
 
 
-def not_made(path: Path, what: str, made_by: str) -> PixelPlayError:
-    """The error for a file or folder that is not there as stage `made_by` makes it with these settings."""
-    wanted = path.absolute()
-    for output in [output for record in _records_of(path) for output in _parse_record(record).outputs]:
-        ours = wanted == output.path.absolute() or wanted in output.path.absolute().parents
-        if ours and not output.is_there() and output.path.exists():
-            return damaged(output.path, made_by, "it is not as it was written")
-    return MissingArtifactError(
-        f"{path}: no {what} made with these settings: run `python src/{made_by}.py` with the same options"
-    )
-
-
-# --- records of finished stages -------------------------------------------------------------------------------------
-
-
-class Output(BaseModel):
-    """A file that a stage wrote, as it was then."""
-
-    path: Path
-    size: Annotated[int, Field(ge=0)] | None  # bytes; None for a file that later steps add to
-    sha256: str | None = None  # of small files
-
-    @classmethod
-    def of(cls, path: Path) -> "Output":
-        digest = _digest(path) if path.suffix in DIGESTED else None
-        return cls(path=path, size=path.stat().st_size, sha256=digest)
-
-    def is_there(self) -> bool:
-        """Whether the file is there, and as it was."""
-        if not self.path.is_file():
-            return False
-        same_size = self.size in (None, self.path.stat().st_size)
-        return same_size and self.sha256 in (None, _digest(self.path))
-
-
-class Record(BaseModel):
-    """What a finished stage read, wrote, and how long it took."""
-
-    fingerprint: str
-    outputs: list[Output]
-    finished: str
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-def is_current(record: Path, inputs: str) -> bool:
-    """True when the stage finished with these `inputs` (a fingerprint) and all that it wrote is there as it was."""
-    try:
-        value = _parse_record(record)
-        return value.fingerprint == inputs and all(output.is_there() for output in value.outputs)
-    except (OSError, ValueError):
-        return False
-
-
-def read_record(record: Path, made_by: str) -> Record:
-    """Raises MissingArtifactError, or DamagedArtifactError, with the command that writes it."""
-    return read_model(record, Record, made_by)
-
-
-def outputs_of(record: Path) -> list[Path]:
-    """What the stage wrote, going by its record; [] without one that can be read."""
-    try:
-        return [output.path for output in _parse_record(record).outputs]
-    except (OSError, ValueError):
-        return []
-
-
-def _parse_record(record: Path) -> Record:
-    return Record.model_validate(parse_json(record.read_bytes()))
-
-
-def _records_of(path: Path) -> Iterator[Path]:
-    """The records, in the folders above a file or folder, that list it, or what is in it, among their outputs."""
-    wanted = path.absolute()
-    for folder in [wanted, *wanted.parents][: RECORDS_ABOVE + 1]:
-        for record in [*folder.glob("stages/*.json"), folder / "trained.json"]:
-            outputs = map(Path.absolute, outputs_of(record))
-            if any(wanted == output or wanted in output.parents for output in outputs):
-                yield record
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def recorded(record: Path, inputs: str, outputs: Iterable[Path], growing: Iterable[Path] = ()) -> Iterator[None]:
-    """Write `record` when the block has ended well: what it read, what it wrote, how long it took.
-
-    Of a folder among the outputs, all files count. `growing`: outputs that later steps add to, with records of their
-    own, so that nothing but their presence can be checked.
-    """
-    record.unlink(missing_ok=True)
-    start = time.monotonic()
-    yield
-    files = [file for path in outputs for file in (_files_below(path) if path.is_dir() else [path])]
-    value = Record(
-        fingerprint=inputs,
-        outputs=[Output.of(path) for path in files] + [Output(path=path, size=None) for path in growing],
-        finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        seconds=round(time.monotonic() - start, 1),
-    )
-    write_json(record, value.model_dump(mode="json"))
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def rerun(stage: str) -> str:
+    """What an error proposes to do."""
+    return f"run `python src/{stage}.py` with the same options"

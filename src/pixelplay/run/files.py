@@ -118,13 +118,13 @@ class RunFiles:
         """Folder of models that several detectors of the run learnt from the same footage, once."""
         return self.checkpoints / "shared"
 
-    def scores(self, name: str) -> Path:
-        """Raw scores of a detector, a table as in `pixelplay.scores.table`."""
-        return self.outputs / "scores" / f"{name}.parquet"
+    def scores(self, name: str, pseudo: bool = False) -> Path:
+        """Raw scores of a detector, a table as in `pixelplay.scores.table`; pseudo-anomalies have their own."""
+        return self.outputs / "scores" / f"{name}{'-pseudo' if pseudo else ''}.parquet"
 
-    def object_scores(self, name: str) -> Path:
+    def object_scores(self, name: str, pseudo: bool = False) -> Path:
         """Raw scores of single objects: video and split beside the columns of `Scores.objects`."""
-        return self.outputs / "scores" / f"{name}-objects.parquet"
+        return self.outputs / "scores" / f"{name}{'-pseudo' if pseudo else ''}-objects.parquet"
 
     def error_maps(self, detector: str, video: str | None) -> Path:
         of_video = f"-{plain_name(video)}" if video else ""

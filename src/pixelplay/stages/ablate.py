@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.code_version import code_version
+from pixelplay.ablation.summary import read_introduction, summary_file
 from pixelplay.config import Config, FusionConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.evaluation.members import members_of
-from pixelplay.run.artifacts import append_json, csv_text, damaged, is_current, recorded, write_text
+from pixelplay.evaluation.members import members_of, streams_of, weights_of
+from pixelplay.run.artifacts import append_json, csv_text, write_text
 from pixelplay.run.atomic import atomic, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
+from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
-from pixelplay.stages import fuse, prepare, score
+from pixelplay.stages import fuse
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.truth import load_labels, truth_files
 
 if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
     from pixelplay.ablation.bench import Truth as Known
@@ -32,57 +33,50 @@ if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
 
 log = logging.getLogger(__name__)
 
-MODULES = ("plots", "summary", "tables")  # of pixelplay.ablation: they import the others
+VERSION = 1  # raised when the same scores and truth give other tables, plots or words
 LOGGED = ("ap", "auc")
 
 
-def pending(config: Config) -> str | None:
-    index = prepare.load_index(config)
-    if not index.pseudo:
-        return None
-    return None if is_current(RunFiles.of(config).record("ablate"), _inputs(config, index)) else "scores have changed"
+def tasks(config: Config) -> list[Task]:
+    """One task, or none where nothing was planted."""
+    index, files = load_index(config), RunFiles.of(config)
+    task = Task(
+        stage="ablate",
+        name="ablate",
+        record_path=files.record("ablate"),
+        version=VERSION,
+        settings={"ablate": config.ablate.model_dump()},
+        contents=lambda: file_digests(_truth_files(config, files)),
+        work=lambda: _ablate(config, files, index),
+        digests=digests_of(config),
+        reads=fuse.tasks(config),
+        kept=[files.chosen_fusion],  # it may be in use
+    )
+    return [task] if index.pseudo else []
+
+
+STAGE = Stage("ablate", tasks)
+pending = STAGE.pending
 
 
 def run(config: Config) -> None:
     """Write tables, plots and the summary, and print what the summary starts with."""
     files = RunFiles.of(config)
-    index = prepare.load_index(config)
-    if not index.pseudo:
+    if not load_index(config).pseudo:
         _nothing(config, files)
         return
-    score.require_scored(config, index)
-    key = _inputs(config, index)
-    if not is_current(files.record("ablate"), key):
-        require_writable(files.ablation, "paths.outputs")
-        outputs: list[Path] = []
-        with recorded(files.record("ablate"), key, outputs):
-            _ablate(config, files, index, outputs)
-    log.info("\n\n".join(introduction(files)))
-    log.info(f"ablate: {_summary(files)}")
+    require_writable(files.ablation, "paths.outputs")
+    STAGE.run(config)
+    log.info("\n\n".join(read_introduction(files)))
+    log.info(f"ablate: {summary_file(files)}")
     if config.ablate.search:
         log.info(f"ablate: {files.chosen_fusion}: use it with fusion_file={files.chosen_fusion}")
 
 
-def introduction(files: RunFiles) -> list[str]:
-    """What the summary on disk says before its first table, a paragraph each; [] where there is none."""
-    try:
-        text = _summary(files).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError as error:
-        raise damaged(_summary(files), "ablate", error) from None
-    return [part.strip() for part in text.partition("\n## ")[0].split("\n\n")[1:]]
-
-
-def _inputs(config: Config, index: Index) -> str:
-    """Fingerprint of all that the tables depend on."""
-    files = RunFiles.of(config)
-    read = [files.pseudo_clips, files.pseudo_restoration, *(files.scores(name) for name in config.detectors)]
-    contents = file_digests(path for path in read if path.is_file())
-    planted = prepare.load_labels(config, index, "pseudo").labels
-    labels = prepare.load_labels(config, index).labels if config.ablate.labels else {}
-    code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.ablation.{one}") for one in MODULES)]
-    return fingerprint(fuse.inputs(config, index), contents, planted, labels, config.ablate.model_dump(), code)
+def _truth_files(config: Config, files: RunFiles) -> list[Path]:
+    """What is known of planted anomalies, and of test frames where their labels may be shown."""
+    shown = truth_files(files.truth, "test") if config.ablate.labels else []
+    return [files.pseudo_clips, *truth_files(files.truth, "pseudo"), *shown]
 
 
 def _nothing(config: Config, files: RunFiles) -> None:
@@ -92,28 +86,28 @@ def _nothing(config: Config, files: RunFiles) -> None:
         raise MissingArtifactError(
             f"{files.index}: no pseudo-anomalies were planted in this run, so there is nothing to search on: {remedy}"
         )
-    _clear(files)
+    forget(files.record("ablate"), [files.chosen_fusion])
     log.info(
         f"ablate: no pseudo-anomalies were planted in this run, so nothing can be compared without labels: {remedy}"
     )
 
 
-def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) -> None:
+def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
     from pixelplay.ablation.bench import Bench
     from pixelplay.ablation.plots import draw_all
     from pixelplay.ablation.summary import introduction, markdown
     from pixelplay.ablation.tables import ablate
 
-    streams = fuse.streams_of(config, index)
-    members, fusion, judged = members_of(config, index, streams, fuse.weights_of(config, index))
+    streams, weights = streams_of(config, index), weights_of(config, index)
+    members, fusion, judged = members_of(config, index, streams, weights)
     external = [stream for stream in members if stream in fusion.external_files]
     planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
     compared = _compared(config, fusion, [stream for stream in members if stream not in external])
     truths, remarks = _truths(config, files, index)
-    result = ablate(Bench(planted, truths, fuse.weights_of(config, index)), compared, list(planted), config.ablate)
+    result = ablate(Bench(planted, truths, weights), compared, list(planted), config.ablate)
     left_out = [f"Left out of the fusion: {why}." for why in judged["why"][judged["left_out"]]]
     told = [*introduction(result, truths, config.ablate, external), *left_out, *remarks]
-    _clear(files)
+    outputs: list[Path] = []
     for name, table in result.tables.items():
         outputs.append(files.ablation / f"{name}.csv")
         write_text(outputs[-1], csv_text([[table.index.name, *table.columns], *table.astype(object).itertuples()]))
@@ -122,13 +116,14 @@ def _ablate(config: Config, files: RunFiles, index: Index, outputs: list[Path]) 
         with atomic(outputs[-1]) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
     run_name = f"{config.experiment}/{config.run}" if config.run else config.experiment
-    outputs.append(_summary(files))
-    write_text(_summary(files), markdown(f"Ablation of {run_name}", told, result.tables, config.ablate.metric))
+    outputs.append(summary_file(files))
+    write_text(summary_file(files), markdown(f"Ablation of {run_name}", told, result.tables, config.ablate.metric))
     if config.ablate.search:
         outputs.append(files.chosen_fusion)
         write_text(files.chosen_fusion, _as_file(result.choice.fusion, fusion, external))
     if "test" in truths:
         _log_evaluation(config, files, result, truths["test"])
+    return outputs
 
 
 def _compared(config: Config, fusion: FusionConfig, members: list[str]) -> FusionConfig:
@@ -155,7 +150,7 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
 
     kinds = kinds_of_clips(files)
     planted, labelled = (
-        [(one.video, one.numbers, one.labels) for one in prepare.load_labels(config, index, split).labelled]
+        [(one.video, one.numbers, one.labels) for one in load_labels(config, index, split).labelled]
         for split in ("pseudo", "test")
     )
     truths = {"pseudo": Known.of(planted, kinds)}
@@ -171,16 +166,6 @@ def _as_file(chosen: FusionConfig, fusion: FusionConfig, external: list[str]) ->
     kept = {stream: member_of(stream, fusion) for stream in external}
     members = {**chosen.members, **kept}  # which are chosen already
     return fusion_file.to_text(chosen.model_copy(update={"members": members, "select_members": False}))
-
-
-def _summary(files: RunFiles) -> Path:
-    return files.ablation / "summary.md"
-
-
-def _clear(files: RunFiles) -> None:
-    """Remove what an ablation wrote with other settings; not a chosen fusion, which may be in use."""
-    for name in ("summary.md", *(f"{table}.csv" for table in TITLES), *(f"{picture}.png" for picture in PICTURES)):
-        (files.ablation / name).unlink(missing_ok=True)
 
 
 def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Known") -> None:

@@ -13,115 +13,86 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pixelplay.code_version import code_version
 from pixelplay.config import Config
+from pixelplay.evaluation.members import unsmoothed_of
 from pixelplay.evaluation.score_tables import read_fused
+from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.restoration import dataset as restoring
-from pixelplay.run.artifacts import (
-    append_json,
-    is_current,
-    not_made,
-    outputs_of,
-    parse_json,
-    read_json,
-    read_record,
-    recorded,
-    write_json,
-)
+from pixelplay.run.artifacts import append_json, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
+from pixelplay.run.stage import Stage, Task, digests_of, forget, read_record
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import fuse, prepare, score
-from pixelplay.videos.index import Index
-from pixelplay.videos.truth import Truth, VideoTruth, truth_files
+from pixelplay.stages import fuse
+from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
 
 log = logging.getLogger(__name__)
 
+VERSION = 1  # raised when the same scores and truth give other metrics or pictures
 CORRUPTED = 0.01  # share of flipped or noisy test frames from which on they are not those of the published data
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
-MODULES = ("metrics.frames", "metrics.bootstrap", "metrics.alarms", "metrics.published")
-MODULES = (*MODULES, "evaluation.objects", "report.thresholds")
 
 
-def pending(config: Config) -> str | None:
-    files = RunFiles.of(config)
-    index = prepare.load_index(config)
-    if not prepare.load_labels(config, index).labelled:
-        return None
-    return None if is_current(files.record("evaluate"), _inputs(config, index)) else "the scores have changed"
+def tasks(config: Config) -> list[Task]:
+    """One task, or none where no test video has labels."""
+    index, files = load_index(config), RunFiles.of(config)
+    truth = load_labels(config, index)
+    published = [asdict(figure) for figure in published_figures(config.dataset.name)]
+    odd = {"noise_share": config.dataset.noise_share, "noisy_above": config.restore.noise_above}
+    task = Task(
+        stage="evaluate",
+        name="evaluate",
+        record_path=files.record("evaluate"),
+        version=VERSION,
+        settings={"evaluate": config.evaluate.model_dump(), "corrupted": odd, "published": fingerprint(published)},
+        contents=lambda: file_digests(truth_files(files.truth, "test")),
+        work=lambda: _evaluate(config, files, index, truth),
+        digests=digests_of(config),
+        reads=fuse.tasks(config),
+    )
+    return [task] if truth.labelled else []
+
+
+STAGE = Stage("evaluate", tasks)
+pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    files = RunFiles.of(config)
-    index = prepare.load_index(config)
-    truth = prepare.load_labels(config, index)
+    files, index = RunFiles.of(config), load_index(config)
+    truth = load_labels(config, index)
     if not truth.labelled:
-        files.metrics.unlink(missing_ok=True)
-        _clear(config, files)
-        log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
-        if any(one.has_regions for one in truth.values()):
-            log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
-        published = published_figures(config.dataset.name)
-        if published:
-            log.info(published_text([asdict(figure) for figure in published]))
+        _without_labels(config, files, index, truth)
         return
     if len(truth.labelled) < len(index.test):
         log.info(
             f"evaluate: {len(truth.labelled)} of {len(index.test)} test videos have labels; the others do not count"
         )
-    if not fuse.is_fused(config, index):
-        raise not_made(files.fused, "fusion", "fuse")
-    key = _inputs(config, index)
-    if not is_current(files.record("evaluate"), key):
-        outputs = [files.metrics]
-        _clear(config, files)
-        with recorded(files.record("evaluate"), key, outputs):
-            metrics = _measure(config, files, index, truth)
-            outputs += [path for path in _threshold_pictures(config, files) if path.exists()]
-            write_json(files.metrics, metrics)
-            _log_evaluation(files, config, metrics)
+    STAGE.run(config)
     metrics = read_json(files.metrics, made_by="evaluate")
-    text = metrics_text(metrics, frames_per_second(config))
+    text = metrics_text(metrics, frames_per_second(config, index))
     log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
 
 
-def _threshold_pictures(config: Config, files: RunFiles) -> list[Path]:
-    return [files.thresholds / f"{name}.png" for name in (*config.detectors, FUSED)]
+def _without_labels(config: Config, files: RunFiles, index: Index, truth: Truth) -> None:
+    """Say so; metrics and pictures of a run with labels must not pass for this one's."""
+    forget(files.record("evaluate"))
+    log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
+    if any(one.has_regions for one in truth.values()):
+        log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
+    if published := published_figures(config.dataset.name):
+        log.info(published_text([asdict(figure) for figure in published]))
 
 
-def _clear(config: Config, files: RunFiles) -> None:
-    """Remove the pictures that an evaluation with these or with other settings wrote."""
-    written = [path for path in outputs_of(files.record("evaluate")) if path.parent == files.thresholds]
-    for path in {*_threshold_pictures(config, files), *written}:
-        path.unlink(missing_ok=True)
-    if files.thresholds.is_dir() and not any(files.thresholds.iterdir()):
-        files.thresholds.rmdir()
-
-
-def frames_per_second(config: Config) -> dict[str, float]:
-    """How many test and held-out frames a second `score` dealt with, by detector, its loading included.
-
-    Of its last run, that is: one that went on where a killed one had stopped looks faster than it is. Not a part of
-    metrics.json, whose bytes depend on scores and truth alone.
-    """
-    files, index, speeds = RunFiles.of(config), prepare.load_index(config), {}
-    for name in config.detectors:
-        real, *_ = score.steps(config, name, index)  # pseudo-anomalies have their own record
-        frames = sum(len(video) for _, video in real.videos)
-        seconds = read_record(files.record(f"score-{name}"), made_by="score").seconds
-        speeds[name] = frames / max(seconds, 0.1)
-    return speeds
-
-
-def _inputs(config: Config, index: Index) -> str:
-    files = RunFiles.of(config)
-    truth = file_digests(truth_files(files.truth, "test"))
-    boxes = [files.object_scores(name).exists() for name in config.detectors]
-    published = [asdict(figure) for figure in published_figures(config.dataset.name)]
-    code = [code_version(__name__, follow=False), *(code_version(f"pixelplay.{module}") for module in MODULES)]
-    return fingerprint(fuse.inputs(config, index), truth, boxes, published, config.evaluate.model_dump(), code)
+def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> list[Path]:
+    metrics = _measure(config, files, index, truth)
+    write_json(files.metrics, metrics)
+    _log_evaluation(files, config, metrics)
+    pictures = [files.thresholds / f"{name}.png" for name in (*config.detectors, FUSED)]
+    drawn = [name for name, rates in metrics["thresholds"].items() if rates]
+    return [files.metrics, *(path for path in pictures if path.stem in drawn and path.exists())]
 
 
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
@@ -131,9 +102,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     processed = _by_stream(table[table["split"] == "test"])
     fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
-    unsmoothed = {
-        s: _by_stream(rows[rows["split"] == "test"])[s] for s, rows in fuse.unsmoothed_of(config, index).items()
-    }
+    unsmoothed = {s: _by_stream(rows[rows["split"] == "test"])[s] for s, rows in unsmoothed_of(config, index).items()}
     for name in config.detectors:
         own = [stream for stream in unsmoothed if detector_of(stream) == name]
         streams = {stream: _figures(processed[stream], videos, config) for stream in own}
@@ -141,7 +110,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
             figures["unsmoothed"] = _figures(unsmoothed[stream], videos)
         result["detectors"][name] = {
             **streams.pop(name),
-            "parameters": _parameters(files.detector(name) / "detector.json"),
+            "parameters": _parameters(files, name),
             "streams": streams,
         }
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
@@ -216,13 +185,10 @@ def _alarms(
     return found
 
 
-def _parameters(path: Path) -> int | None:
-    """How many parameters a trained detector's detector.json says that it has; None where it does not say."""
-    try:
-        count = parse_json(path.read_bytes()).get("parameters")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return count if isinstance(count, int) else None
+def _parameters(files: RunFiles, name: str) -> int | None:
+    """How many parameters a trained detector has; None where that is not known."""
+    record = read_record(files.record(f"train-{name}"))
+    return record.about["parameters"] if record else None
 
 
 def _by_stream(table: pd.DataFrame) -> dict[str, pd.Series]:

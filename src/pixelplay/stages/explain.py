@@ -98,7 +98,8 @@ def explanations(config: Config, name: str, index: Index) -> tuple[str, list[Exp
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     if not isinstance(detector, Explains):
         return None
-    chosen = chosen_frames(config, tables.with_objects(config, name, index), scores_of(config, name, index))
+    with_boxes = tables.with_objects(config, name, index, registry.needing_boxes(config))
+    chosen = chosen_frames(config, with_boxes, scores_of(config, name, index))
     detector.load(RunFiles.of(config).detector(name))
     positions: dict[str, list[int]] = {}
     for video, t, _ in chosen:

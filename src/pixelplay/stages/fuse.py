@@ -4,151 +4,60 @@
 anomalies (split=pseudo), where every member has scores for them.
 """
 
-import hashlib
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from pixelplay.code_version import code_version
-from pixelplay.config import Config, FusionConfig
+from pixelplay.config import Config
 from pixelplay.errors import DataError
-from pixelplay.evaluation.members import members_of
-from pixelplay.evaluation.score_tables import read_scores
-from pixelplay.restoration import dataset as restoring
-from pixelplay.run.artifacts import csv_text, damaged, is_current, recorded, write_table, write_text
+from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
+from pixelplay.run.artifacts import csv_text, write_table, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
-from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.fingerprints import file_digests
+from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import (
-    FUSED,
-    FrameWeights,
-    compose,
-    fuse,
-    member_of,
-    process,
-    processed_like,
-    unsmoothed,
-)
-from pixelplay.scores.restored import frame_weights
+from pixelplay.scores.fuse import FUSED, fuse, member_of, process, processed_like
 from pixelplay.scores.table import by_split, to_table
 from pixelplay.stages import prepare, score
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
+VERSION = 1  # raised when the same scores and settings give another fusion, judgement or submission
 
-def pending(config: Config) -> str | None:
-    index = prepare.load_index(config)
-    return None if is_fused(config, index) else "scores or the fusion's settings have changed"
+
+def tasks(config: Config) -> list[Task]:
+    index, files = load_index(config), RunFiles.of(config)
+    judging = (
+        (config.ablate.metric, config.ablate.n_bootstrap, config.ablate.seed) if config.fusion.select_members else None
+    )
+    task = Task(
+        stage="fuse",
+        name="fuse",
+        record_path=files.record("fuse"),
+        version=VERSION,
+        settings={"fusion": config.fusion.model_dump(), "judging": judging if config.fusion.select_members else None},
+        contents=lambda: file_digests(config.fusion.external),
+        work=lambda: _fuse(config, files, index),
+        digests=digests_of(config),
+        reads=[task for name in config.detectors for task in score.tasks_of(config, name, index)],
+        after=[prepare.task(config)],
+    )
+    return [task]
+
+
+STAGE = Stage("fuse", tasks)
+pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    files = RunFiles.of(config)
-    index = prepare.load_index(config)
-    if is_fused(config, index):
-        log.info("fuse: up to date")
-        return
-    score.require_scored(config, index)
-    require_writable(files.submission.parent, "paths.submissions")
-    outputs = [files.fused, files.submission, files.fusion_members]
-    with recorded(files.record("fuse"), _key(config, index), outputs):
-        _fuse(config, files, index)
+    require_writable(RunFiles.of(config).submission.parent, "paths.submissions")
+    STAGE.run(config)
 
 
-def inputs(config: Config, index: Index) -> str:
-    """Fingerprint of all that the fused scores of test and held-out footage depend on."""
-    files = RunFiles.of(config)
-    scores = {name: score.inputs(config, name, index) for name in config.detectors}
-    read = list(config.fusion.external)
-    if _counts_frames(config.fusion) and files.restoration.is_file():
-        read.append(files.restoration)
-    judged = (index.pseudo_key, config.ablate.metric, config.ablate.n_bootstrap, config.ablate.seed)
-    modules = (
-        "pixelplay.scores.fuse",
-        "pixelplay.scores.submission",
-        "pixelplay.scores.restored",
-        "pixelplay.ablation.judges",
-    )
-    code = [code_version(__name__, follow=False), *map(code_version, modules)]
-    fusion = (config.fusion.model_dump(), judged if config.fusion.select_members else None)
-    return fingerprint(scores, fusion, _contents(read), str(files.submission), code)
-
-
-def is_fused(config: Config, index: Index) -> bool:
-    return is_current(RunFiles.of(config).record("fuse"), _key(config, index))
-
-
-def _key(config: Config, index: Index) -> str:
-    """`inputs`, and the tables themselves: planted anomalies are scored anew without a change in the others' inputs."""
-    files = RunFiles.of(config)
-    tables = [files.scores(name) for name in config.detectors]
-    if _counts_frames(config.fusion):
-        tables.append(files.pseudo_restoration)
-    return fingerprint(inputs(config, index), _contents(path for path in tables if path.is_file()))
-
-
-def _contents(paths: Iterable[Path]) -> list[str]:
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-
-
-def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
-    """Raw scores of every stream of the run's detectors and of the external files: scores tables by stream.
-
-    Where the composites of `fusion`, by default the configured one, make a detector's default stream of its others, it
-    is that. Raises DataError for an external file whose rows are not exactly the test frames.
-    """
-    fusion = fusion or config.fusion
-    streams = {}
-    for name in config.detectors:
-        table = read_scores(config, name, index)
-        streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
-    for name, path in config.fusion.external_files.items():
-        streams[name] = submission.read(path, submitted_frames(index), name)
-    return streams | compose(streams, fusion, weights_of(config, index))
-
-
-def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
-    """Every stream of the run as `fused.parquet` has it, but for the smoothing: scores tables by stream."""
-    fusion = unsmoothed(config.fusion)
-    return {
-        stream: to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion)))
-        for stream, rows in streams_of(config, index, fusion).items()
-    }
-
-
-def weights_of(config: Config, index: Index) -> FrameWeights:
-    """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
-
-    Both are corrupted alike, so one rule holds for both, and a fusion chosen on the one fits the other. Empty where all
-    frames count alike.
-    """
-    if not _counts_frames(config.fusion):
-        return {}
-    files = RunFiles.of(config)
-    splits = {"test": (files.restoration, index.test), "pseudo": (files.pseudo_restoration, index.pseudo)}
-    weights = {}
-    for split, (path, videos) in splits.items():
-        if not videos:
-            continue
-        frames = {video.id: video.numbers for video in videos}
-        try:
-            weights[split] = frame_weights(
-                restoring.read_restoration(path), config.fusion.corrupted_frames, frames, path.name
-            )
-        except DataError as error:
-            raise damaged(path, "prepare", error) from None
-    return weights
-
-
-def submitted_frames(index: Index) -> list[tuple[str, int]]:
-    """(video, frame number) of each row of the submission, in its order."""
-    return [(video.id, int(number)) for video in index.test for number in video.numbers]
-
-
-def _fuse(config: Config, files: RunFiles, index: Index) -> None:
+def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
     streams = streams_of(config, index)
     weights = weights_of(config, index)
     members, fusion, judged = members_of(config, index, streams, weights)
@@ -170,6 +79,7 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> None:
         raise DataError(f"{files.submission}: {'; '.join(problems)}")
     log.info(f"fuse: {', '.join(members)} -> {files.submission} ({len(rows):,} rows)")
     _tell_unfused(members, fused)
+    return [files.fused, files.submission, files.fusion_members]
 
 
 def _tell_unfused(members: dict[str, pd.DataFrame], fused: pd.DataFrame) -> None:
@@ -178,7 +88,3 @@ def _tell_unfused(members: dict[str, pd.DataFrame], fused: pd.DataFrame) -> None
         without = [stream for stream, rows in members.items() if split not in set(rows["split"])]
         if split not in set(fused["split"]) and len(without) < len(members):
             log.info(f"fuse: no fused scores of split={split}, which {', '.join(without)} has not")
-
-
-def _counts_frames(fusion: FusionConfig) -> bool:
-    return fusion.corrupted_frames.weight < 1

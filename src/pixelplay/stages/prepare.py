@@ -4,21 +4,24 @@ clips of held-out footage with pseudo-anomalies.
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import astuple, fields
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from pixelplay import preconditions
-from pixelplay.code_version import code_version
 from pixelplay.config import Config, FrameFormat
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.detectors import registry
+from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
-from pixelplay.run.artifacts import csv_text, is_current, recorded, write_text
+from pixelplay.run.artifacts import csv_text, read_json, write_json, write_text
 from pixelplay.run.atomic import remove_leftovers, replaced_folder, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.stage import Task, digests_of
 from pixelplay.scores import submission
 from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.cache import (
@@ -36,30 +39,33 @@ from pixelplay.videos.deep_footage import with_value_range
 from pixelplay.videos.heldout import ROLES
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
+from pixelplay.videos.index import load_index as load_index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.truth import Truth, load_truth, read_label_files, read_truth, save_truth, truth_files
+from pixelplay.videos.truth import load_labels as load_labels
+from pixelplay.videos.truth import read_label_files, read_truth, save_truth, truth_files
 from pixelplay.videos.value_range import ValueRange
 from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)
 
+VERSION = 1  # raised when the same settings and footage give other frames, clips or truth
+RENDERING = 1  # raised when the sample data set is rendered differently
+RENDERED = ".rendered.json"  # in a rendered data set: the settings that it was rendered with
 SPLITS = {"train", "test"}
 LARGEST_NUMBER = 2**63 - 1
 
 
 def pending(config: Config) -> str | None:
-    record = RunFiles.of(config).record("prepare")
-    if not record.is_file() or not _is_rendered(config):
-        return "the data set has not been decoded"
-    current = _is_current(config, _inputs(config, read_dataset(config.dataset)))
-    return None if current else "the data set or its settings have changed"
+    if not _is_rendered(config):
+        return "the data set has not been rendered with these settings"
+    return task(config).pending()
 
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     _require_gap(config)
-    if not files.record("prepare").is_file():  # there is work for certain: told at once
+    if not files.record("prepare").is_file():  # there is work for certain: refused at once
         _require_device(config)
     preconditions.require_all(config)
     if not _is_rendered(config):
@@ -68,89 +74,88 @@ def run(config: Config) -> None:
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
     require_submittable(files, videos)
-    inputs = _inputs(config, videos)
-    if _is_current(config, inputs):
-        log.info("prepare: up to date")
-        return
+    task(config).run()
+
+
+def task(config: Config) -> Task:
+    """The one task of this stage; later ones depend on parts of its result, by the keys in the index."""
+    shown = config.dataset.model_dump(exclude={"root", "candidates"})  # places decide nothing, contents do
+    settings = {"dataset": shown, "pseudo": config.pseudo.model_dump(), "restore": restoring.decisive(config)}
+    return Task(
+        stage="prepare",
+        name="prepare",
+        record_path=RunFiles.of(config).record("prepare"),
+        version=VERSION,
+        settings=settings,
+        contents=lambda: _contents(config),
+        work=lambda: _prepare(config),
+        digests=digests_of(config),
+    )
+
+
+def _contents(config: Config) -> dict[str, Any]:
+    """The files of the data set, where they lie, and in which sizes their frames are wanted."""
+    videos, digests = read_dataset(config.dataset), FrameCache(_cache_folder(config)).digests
+    read_contents(videos, digests)
+    keys = [(source_key(raw, digests), truth_key(raw, digests)) for raw in videos]
+    sizes = [one.model_dump() for one in formats(config)]
+    cache = str(_cache_folder(config).resolve())
+    return {"footage": fingerprint(keys), "formats": sizes, "cache": cache, "images": config.restore.save_images}
+
+
+def _prepare(config: Config) -> list[Path]:
+    """Decode, restore and plant; returns the files written."""
+    files, sizes = RunFiles.of(config), formats(config)
     _require_device(config)
-    outputs = [
-        files.index,
-        files.problems,
-        files.restoration,
-        *truth_files(files.truth, "test"),
-        *truth_files(files.truth, "pseudo"),
-    ]
+    videos = read_dataset(config.dataset)
     labels = read_label_files(videos)  # before the long decode: a damaged file is better known now
-    with recorded(files.record("prepare"), inputs, outputs):
-        videos, levels = with_value_range(videos, config.dataset.value_range)
-        cached, left_out = _decode(config, videos)
-        readable = {(one.video.split, one.video.id) for one in cached}
-        problems = [*_of_the_data_set(videos, levels), *left_out, *(p for one in cached for p in one.problems)]
-        videos = [raw for raw in videos if (raw.split, raw.id) in readable]
-        digests = FrameCache(_cache_folder(config)).digests
-        index = Index(
-            dataset=config.dataset.name,
-            train_key=fingerprint([source_key(raw, digests) for raw in videos if raw.split == "train"]),
-            test_key=fingerprint(
-                [source_key(raw, digests) for raw in videos if raw.split == "test"], restoring.inputs(config)
-            ),
-            heldout=config.dataset.heldout,
-            train=[one.video for one in cached if one.video.split == "train"],
-            test=[one.video for one in cached if one.video.split == "test"],
-        )
-        _tell_shares(index)
-        tests = [raw for raw in videos if raw.split == "test"]
-        truth = []
-        for raw, video in zip(tests, index.test, strict=True):
-            known, remarks = read_truth(raw, video, labels.get(raw.id))
-            truth.append(known)
-            problems += [Problem(raw.split, raw.id, -1, *remark) for remark in remarks]
-        _write_problems(files.problems, problems)
-        index = restoring.restore_index(config, index, formats(config))
-        index, planted = pseudo.add_clips(config, index, formats(config), _cache_folder(config))
-        save_truth(files.truth, "test", truth)
-        save_truth(files.truth, "pseudo", planted)
-        index.save(files.index)
-        videos_there = [*index.train, *index.test, *index.pseudo]
-        folders = {folder for video in videos_there for folder in (video.folder, video.restored) if folder}
-        outputs += [folder / f"{format_name(f)}.npy" for folder in sorted(folders) for f in formats(config)]
-        outputs += pseudo.outputs(config, index)
+    videos, levels = with_value_range(videos, config.dataset.value_range)
+    cached, left_out = _decode(config, videos)
+    readable = {(one.video.split, one.video.id) for one in cached}
+    problems = [*_of_the_data_set(videos, levels), *left_out, *(p for one in cached for p in one.problems)]
+    videos = [raw for raw in videos if (raw.split, raw.id) in readable]
+    index = _index(config, videos, cached)
+    _tell_shares(index)
+    tests = [raw for raw in videos if raw.split == "test"]
+    truth = []
+    for raw, video in zip(tests, index.test, strict=True):
+        known, remarks = read_truth(raw, video, labels.get(raw.id))
+        truth.append(known)
+        problems += [Problem(raw.split, raw.id, -1, *remark) for remark in remarks]
+    _write_problems(files.problems, problems)
+    index = restoring.restore_index(config, index, sizes)
+    index, planted = pseudo.add_clips(config, index, sizes, _cache_folder(config))
+    save_truth(files.truth, "test", truth)
+    save_truth(files.truth, "pseudo", planted)
+    index.save(files.index)
     _summarise(problems, files)
+    everything = [*index.train, *index.test, *index.pseudo]
+    folders = {folder for video in everything for folder in (video.folder, video.restored) if folder}
+    arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in sizes]
+    tables = [files.index, files.problems, files.restoration, *pseudo.outputs(config, index)]
+    return [*tables, *truth_files(files.truth, "test"), *truth_files(files.truth, "pseudo"), *arrays]
 
 
-def load_index(config: Config) -> Index:
-    """The index that `run` wrote; raises MissingArtifactError where there is none, or one made with other settings."""
-    path = RunFiles.of(config).index
-    index = Index.load(path)
-    if (index.dataset, index.heldout) != (config.dataset.name, config.dataset.heldout):
-        raise MissingArtifactError(f"{path} was made with other settings: run `python src/prepare.py` with these")
-    return index
-
-
-def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
-    """What is known of the videos of a split; for those that measure and report, and nobody else."""
-    return load_truth(RunFiles.of(config).truth, split, getattr(index, split))
+def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) -> Index:
+    digests = FrameCache(_cache_folder(config)).digests
+    keys = {split: [source_key(raw, digests) for raw in videos if raw.split == split] for split in SPLITS}
+    return Index(
+        dataset=config.dataset.name,
+        train_key=fingerprint(keys["train"]),
+        test_key=fingerprint(keys["test"], restoring.decisive(config)),
+        heldout=config.dataset.heldout,
+        train=[one.video for one in cached if one.video.split == "train"],
+        test=[one.video for one in cached if one.video.split == "test"],
+    )
 
 
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
-    wanted += tables.formats(config)
+    wanted += tables.formats(config, registry.needing_boxes(config))
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]
-
-
-def _is_current(config: Config, inputs: str) -> bool:
-    """Whether nothing has changed since `run` has ended, and what it wrote can still be read."""
-    files = RunFiles.of(config)
-    if not is_current(files.record("prepare"), inputs):
-        return False
-    try:
-        index = Index.load(files.index)
-    except PixelPlayError:  # a stage that needs it says that `prepare` must run again
-        return False
-    return all(video.has_frames(formats(config)) for video in [*index.train, *index.test, *index.pseudo])
 
 
 def _require_device(config: Config) -> None:
@@ -183,18 +188,6 @@ def require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
                 "that tables hold; rename its files"
             )
     require_writable(files.submission.parent, "paths.submissions")
-
-
-def _inputs(config: Config, videos: list[RawVideo]) -> str:
-    wanted = [f.model_dump() for f in formats(config)]
-    digests = FrameCache(_cache_folder(config)).digests
-    read_contents(videos, digests)
-    keys = [(source_key(raw, digests), truth_key(raw, digests)) for raw in videos]
-    folder = str(config.paths.cache.resolve())
-    restore = restoring.inputs(config), config.restore.save_images
-    layout = code_version(f"pixelplay.videos.layouts.{config.dataset.layout}")  # imported by its name
-    settings = config.dataset.model_dump(), config.pseudo.model_dump()
-    return fingerprint(settings, wanted, keys, folder, restore, code_version(__name__), layout)
 
 
 def _cache_folder(config: Config) -> Path:
@@ -248,8 +241,17 @@ def _of_the_data_set(videos: list[RawVideo], levels: ValueRange | None) -> list[
 
 def _is_rendered(config: Config) -> bool:
     """False where the data set is the project's own and is missing, or was rendered with other settings."""
-    sample, root = config.dataset.sample, config.dataset.root
-    return sample is None or root is None or is_current(_render_record(root), _render_key(config))
+    root = config.dataset.root
+    if config.dataset.sample is None or root is None:
+        return True
+    with suppress(PixelPlayError):
+        return read_json(root / RENDERED, made_by="prepare") == _rendered_as(config)
+    return False
+
+
+def _rendered_as(config: Config) -> dict[str, Any]:
+    assert config.dataset.sample is not None
+    return {"version": RENDERING, **config.dataset.sample.model_dump(mode="json")}
 
 
 def _render(config: Config) -> None:
@@ -258,21 +260,13 @@ def _render(config: Config) -> None:
     from pixelplay.synthetic.sample import render_sample
 
     require_writable(root.parent, "dataset.root")
-    if root.is_dir() and any(root.iterdir()) and not _render_record(root).is_file():
+    if root.is_dir() and any(root.iterdir()) and not (root / RENDERED).is_file():
         raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")
     log.info(f"prepare: rendering the sample data set into {root}/")
     remove_leftovers(root.parent, f".*{escape(root.name)}*")
-    with replaced_folder(root) as new, recorded(_render_record(new), _render_key(config), []):
+    with replaced_folder(root) as new:
         render_sample(new, sample, config.workers)
-
-
-def _render_record(root: Path) -> Path:
-    return root / ".rendered.json"
-
-
-def _render_key(config: Config) -> str:
-    assert config.dataset.sample is not None
-    return fingerprint(config.dataset.sample.model_dump(), code_version("pixelplay.synthetic.sample"))
+        write_json(new / RENDERED, _rendered_as(config))
 
 
 def _write_problems(path: Path, problems: list[Problem]) -> None:

@@ -3,77 +3,75 @@
 What is on the page is gathered by `reporting`, drawn by `pixelplay.report`.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from pixelplay.ablation.names import PICTURES, TITLES
-from pixelplay.code_version import PACKAGE, code_version
+from pixelplay.ablation.tables import PICTURES, TITLES
 from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError
-from pixelplay.run.artifacts import is_current, not_made, outputs_of, recorded, write_text
+from pixelplay.run.artifacts import write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
-from pixelplay.run.fingerprints import fingerprint
-from pixelplay.stages import ablate, evaluate, fuse, prepare
-from pixelplay.videos.index import Index
+from pixelplay.run.fingerprints import file_digests
+from pixelplay.run.stage import Stage, Task, digests_of, read_record
+from pixelplay.stages import ablate, evaluate, fuse
+from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-DRAWING = ("charts", "clips", "distributions", "page", "pictures", "tables", "timelines")  # of pixelplay.report
+VERSION = 1  # raised when the page of the same run looks different
 
 
-def pending(config: Config) -> str | None:
-    index = prepare.load_index(config)
-    current = is_current(RunFiles.of(config).record("report"), inputs(config, index))
-    return None if current else "what it shows has changed"
+def tasks(config: Config) -> list[Task]:
+    index, files = load_index(config), RunFiles.of(config)
+    task = Task(
+        stage="report",
+        name="report",
+        record_path=files.record("report"),
+        version=VERSION,
+        settings={"report": config.report.model_dump()},
+        contents=lambda: _contents(config, files),
+        work=lambda: _report(config, index, files),
+        digests=digests_of(config),
+        reads=[*fuse.tasks(config), *evaluate.tasks(config)],
+    )
+    return [task]
+
+
+STAGE = Stage("report", tasks)
+pending = STAGE.pending
 
 
 def run(config: Config) -> None:
     """Write the page and the clips; raises ConfigError for a clip of a video that is none of the test's."""
     files = RunFiles.of(config)
-    index = prepare.load_index(config)
-    _check_clips(config, index)
-    if not fuse.is_fused(config, index):
-        raise not_made(files.fused, "fusion", "fuse")
-    if evaluate.pending(config):
-        raise not_made(files.metrics, "metrics", "evaluate")
-    key = inputs(config, index)
-    if not is_current(files.record("report"), key):
-        from pixelplay.report import gather
-        from pixelplay.report.gallery import write_annotated_clip
-        from pixelplay.report.page import render  # what only drawing needs is slow to import
-
-        require_writable(files.report.parent, "paths.outputs")
-        clips = [files.clip(video) for video in config.report.clips]
-        with recorded(files.record("report"), key, [files.report, *clips]):
-            outcome = gather.load_outcome(config, index)
-            for video in config.report.clips:
-                write_annotated_clip(config, outcome, video)
-            write_text(files.report, render(gather.gather(config, outcome)))
+    _check_clips(config, load_index(config))
+    require_writable(files.report.parent, "paths.outputs")
+    STAGE.run(config)
     log.info(f"report: {files.report}")
     for video in config.report.clips:
         log.info(f"report: {files.clip(video)}")
 
 
-def inputs(config: Config, index: Index) -> str:
-    """Fingerprint of all that the page shows, but for times, versions and the machine."""
-    files = RunFiles.of(config)
-    labels = prepare.load_labels(config, index).labels
-    shown = [
-        files.metrics,
-        *threshold_files(files),
-        *ablation_files(files),
-        *sorted((PACKAGE / "report" / "templates").iterdir()),
-    ]
-    contents = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in shown if path.is_file()]
-    code = [
-        *(code_version(f"pixelplay.report.{module}", follow=False) for module in ("gather", "gallery", "run_facts")),
-        *(code_version(f"pixelplay.report.{module}") for module in DRAWING),
-    ]
-    settings = [config.report.model_dump(), ablation_is_of(config, files)]
-    return fingerprint(fuse.inputs(config, index), settings, labels, contents, code)
+def _contents(config: Config, files: RunFiles) -> dict[str, Any]:
+    """The ablation, which need not be there, and whether it is that of this configuration."""
+    shown = ablation_files(files)
+    names = [path.name for path in shown]
+    return {"ablation": dict(zip(names, file_digests(shown), strict=True)), "current": ablation_is_of(config, files)}
+
+
+def _report(config: Config, index: Index, files: RunFiles) -> list[Path]:
+    from pixelplay.report import gather
+    from pixelplay.report.gallery import write_annotated_clip
+    from pixelplay.report.page import render  # what only drawing needs is slow to import
+
+    outcome = gather.load_outcome(config, index)
+    for video in config.report.clips:
+        write_annotated_clip(config, outcome, video)
+    write_text(files.report, render(gather.gather(config, outcome)))
+    return [files.report, *map(files.clip, config.report.clips)]
 
 
 def ablation_files(files: RunFiles) -> list[Path]:
@@ -90,7 +88,8 @@ def ablation_is_of(config: Config, files: RunFiles) -> bool:
 
 def threshold_files(files: RunFiles) -> list[Path]:
     """Plots of the thresholds that held-out normal scores give, where `evaluate` has drawn any."""
-    written = outputs_of(files.record("evaluate"))  # the user may have put others there
+    record = read_record(files.record("evaluate"))  # the user may have put others there
+    written = [output.path for output in record.outputs] if record else []
     return sorted(path for path in written if path.parent == files.thresholds and path.is_file())
 
 

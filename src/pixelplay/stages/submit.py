@@ -7,11 +7,13 @@ import subprocess
 from pathlib import Path
 
 from pixelplay.config import Config
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import ConfigError, DataError, PixelPlayError
+from pixelplay.evaluation.members import submitted_frames
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import Task
 from pixelplay.scores.submission import expected_ids_from_sample, submission_id, validate
-from pixelplay.stages import fuse, prepare
-from pixelplay.videos.index import Index
+from pixelplay.stages import fuse
+from pixelplay.videos.index import load_index
 from pixelplay.videos.layouts import find_root
 
 log = logging.getLogger(__name__)
@@ -23,22 +25,17 @@ CONFIRMED = "successfully submitted"  # what Kaggle answers; its command ends wi
 
 def run(config: Config) -> None:
     files = RunFiles.of(config)
-    index = prepare.load_index(config)
-    if not fuse.is_fused(config, index):
-        raise MissingArtifactError(
-            f"{files.submission}: none made with these settings, or changed since it was written: "
-            "run `./run_all.sh` with the same options"
-        )
+    index = load_index(config)
+    [task] = fuse.tasks(config)
+    task.verified()
     sample = config.submit.sample or _sample(config)
-    expected = (
-        expected_ids_from_sample(sample) if sample else [submission_id(*key) for key in fuse.submitted_frames(index)]
-    )
+    expected = expected_ids_from_sample(sample) if sample else [submission_id(*key) for key in submitted_frames(index)]
     problems = validate(files.submission, expected)
     if problems:
         raise DataError("\n".join(f"{files.submission}: {problem}" for problem in problems))
     log.info(f"submit: {files.submission} is valid: {len(expected):,} rows, as {sample or files.index} wants them")
     if config.submit.send:
-        _send(config, files.submission, config.submit.message or _message(config, index))
+        _send(config, files.submission, config.submit.message or _message(config, task))
     else:
         log.info("submit: not sent; submit.send=true sends it to Kaggle")
 
@@ -95,7 +92,7 @@ def _sample(config: Config) -> Path | None:
     return next((sample for sample in samples if sample.is_file()), None)
 
 
-def _message(config: Config, index: Index) -> str:
-    """The run's name, and the fingerprint of all that decided its scores."""
+def _message(config: Config, fused: Task) -> str:
+    """The run's name, and the key of what decided its scores."""
     name = "/".join(filter(None, (config.experiment, config.run)))
-    return f"{name} {fuse.inputs(config, index)}"
+    return f"{name} {fused.require().key}"

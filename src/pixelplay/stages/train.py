@@ -1,75 +1,100 @@
-"""Stage `train`: fit each detector of the run on normal footage, one after the other; killed, it goes on."""
+"""Stage `train`: fit each detector on normal footage, one after the other; a killed run goes on where it stopped."""
 
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 from pixelplay import preconditions
-from pixelplay.backbones.contents import by_contents
-from pixelplay.code_version import code_version
+from pixelplay.backbones.contents import by_contents, files_there
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import tables
-from pixelplay.run.artifacts import is_current, recorded
+from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
-from pixelplay.run.digests import Digests
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.stages import prepare
-from pixelplay.videos.index import Index
+from pixelplay.run.stage import Stage, Task, as_json, digests_of, read_record
+from pixelplay.stages import detect, prepare
+from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
+VERSION = 1  # raised when every detector learns something else; one detector's is in its `Spec`
 
-def pending(config: Config) -> str | None:
-    index = prepare.load_index(config)
-    names = [name for name in config.detectors if not is_trained(config, name, index)]
-    return f"to train: {', '.join(names)}" if names else None
+
+def tasks(config: Config) -> list[Task]:
+    index = load_index(config)
+    return [task(config, name, index) for name in config.detectors]
+
+
+STAGE = Stage("train", tasks)
+pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    files = RunFiles.of(config)
-    index = prepare.load_index(config)
-    waiting = [name for name in config.detectors if not is_trained(config, name, index)]
+    waiting = [one for one in tasks(config) if one.pending()]
     if waiting:
-        preconditions.require_models(config, waiting)
-    for name in config.detectors:
-        if name not in waiting:
-            log.info(f"train: {name} is up to date")
-        else:
-            require_writable(files.detector(name), "paths.checkpoints")
-            _train(config, name, tables.with_objects(config, name, index))
+        preconditions.require_models(config, [one.name.removeprefix("train-") for one in waiting])
+        require_writable(config.paths.checkpoints, "paths.checkpoints")
+    STAGE.run(config)
 
 
-def inputs(config: Config, name: str, index: Index) -> str:
-    """Fingerprint of all that a detector's training depends on."""
-    detector = config.detectors[name]
-    digests = Digests(config.paths.cache / "digests")
-    return fingerprint(
-        index.train_key,
-        index.heldout.model_dump(),
-        {**detector.model_dump(exclude={"scoring"}), "training": by_contents(detector.training, digests)},
-        config.trainer.model_dump(exclude={"loggers", "wandb"}),
-        config.seed,
-        tables.inputs(config, name),
-        code_version(registry.module_name(detector)),
+def task(config: Config, name: str, index: Index) -> Task:
+    settings = _settings(config, name, index)
+    return Task(
+        stage="train",
+        name=f"train-{name}",
+        record_path=RunFiles.of(config).record(f"train-{name}"),
+        version=VERSION,
+        settings=settings,
+        work=lambda: _train(config, name, index, fingerprint(VERSION, settings)),
+        digests=digests_of(config),
+        after=[prepare.task(config), *(detect.tasks(config) if settings["boxes"] else [])],
+        about=lambda: {"training": config.detectors[name].training, "parameters": _parameters(config, name)},
     )
 
 
-def is_trained(config: Config, name: str, index: Index) -> bool:
-    return is_current(RunFiles.of(config).detector(name) / "trained.json", inputs(config, name, index))
+def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
+    """Exactly what a detector's training depends on."""
+    detector, spec = config.detectors[name], registry.spec(name, config.detectors[name])
+    asking = registry.needing_boxes(config)
+    digest = tables.weights_digest(config, tables.methods(config, asking))
+    return {
+        "footage": index.train_key,
+        "heldout": index.heldout.model_dump(),
+        "detector": detector.model_dump(exclude={"scoring", "training"}),
+        "training": _with_weights(config, name),
+        "trainer": config.trainer.model_dump(include=set(spec.trainer)),
+        "seed": config.seed,
+        "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
+        "version": spec.version,
+    }
 
 
-def _train(config: Config, name: str, index: Index) -> None:
+def _with_weights(config: Config, name: str) -> Any:
+    """A detector's settings, files of pretrained weights named by their contents.
+
+    Once such a file is gone, they are those that the detector was trained with: later stages need no weights.
+    """
+    settings = config.detectors[name].training
+    found = by_contents(settings, digests_of(config))
+    record = read_record(RunFiles.of(config).record(f"train-{name}"))
+    as_trained = record is not None and record.about["training"] == as_json(settings)
+    return record.settings["training"] if as_trained and not files_there(settings) else found
+
+
+def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
     from pixelplay.training.device import find_device, keep_freed_memory
     from pixelplay.training.run import TrainingRun
 
     folder = RunFiles.of(config).detector(name)
-    key = inputs(config, name, index)
-    unfinished = folder / f"training-{key}"  # a run with other inputs must not go on from this one's checkpoint
+    require_writable(folder, "paths.checkpoints")
+    unfinished = folder / f"training-{key}"  # a run with other settings must not go on from this one's checkpoint
     for old in folder.glob(f"training-{KEYS}"):
         if old != unfinished:
             shutil.rmtree(old)
+    index = tables.with_objects(config, name, index, registry.needing_boxes(config))
     device = find_device(config.device)
     keep_freed_memory()
     log.info(
@@ -77,10 +102,14 @@ def _train(config: Config, name: str, index: Index) -> None:
         f"{sum(map(len, index.held.validation)):,} others, on {device}"
     )
     detector = registry.create(name, config.detectors[name], device)
-    outputs: list[Path] = []
-    with recorded(folder / "trained.json", key, outputs):
-        shared = RunFiles.of(config).shared_models
-        training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared)
-        detector.fit(index.fit, index.held, training)
-        detector.save(folder)
-        outputs += [path for path in sorted(folder.iterdir()) if path != unfinished and not path.name.startswith(".")]
+    shared = RunFiles.of(config).shared_models
+    detector.fit(index.fit, index.held, TrainingRun(name, config.trainer, unfinished, device, config.seed, shared))
+    detector.save(folder)
+    saved = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path for path in saved if not any(part.startswith((".", "training-")) for part in path.parts)]
+
+
+def _parameters(config: Config, name: str) -> int | None:
+    """How many parameters the trained detector has, by its detector.json; None where it does not say."""
+    count = read_json(RunFiles.of(config).detector(name) / "detector.json", made_by="train").get("parameters")
+    return count if isinstance(count, int) else None

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from pixelplay.config import TrainerConfig
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.training.device import autocast_bf16, trainer_devices
@@ -26,6 +27,39 @@ log = logging.getLogger(__name__)
 
 RESUMED = {"epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers"}  # in a checkpoint
 ESTIMATE_STEPS = 5  # timed before the whole time is estimated
+
+
+class TrainingModule(LightningModule):
+    """What all trainings share: two logged losses, and AdamW with one cosine over `max_epochs`."""
+
+    fused: bool | None = None  # AdamW's fused kernel: faster for large networks, rounds differently
+
+    def __init__(self, config: TrainerConfig):
+        super().__init__()
+        self._config = config
+
+    def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
+        """The scalar loss of a batch; `epoch` is None for held-out ones.
+
+        Random numbers must depend on seed, epoch and step alone, so that a resumed run computes what an undisturbed
+        one does.
+        """
+        raise NotImplementedError
+
+    def training_step(self, batch: torch.Tensor, step: int) -> torch.Tensor:
+        loss = self.loss(batch, self.current_epoch, step)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: torch.Tensor, step: int) -> None:
+        self.log("val/loss", self.loss(batch, None, step), batch_size=len(batch))
+
+    def configure_optimizers(self) -> Any:
+        config = self._config
+        optimizer = torch.optim.AdamW(
+            self.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=self.fused
+        )
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs)]
 
 
 def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:

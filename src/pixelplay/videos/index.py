@@ -5,8 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pixelplay.config import HeldoutConfig
+from pixelplay.config import Config, HeldoutConfig
+from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import damaged, read_json, write_json
+from pixelplay.run.files import RunFiles
 from pixelplay.videos.heldout import Heldout, hold_out
 from pixelplay.videos.video import Video
 
@@ -65,3 +67,12 @@ class Index:
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             raise damaged(path, "prepare", f"or of another version of this project: {error!r}") from None
+
+
+def load_index(config: Config) -> Index:
+    """The index that `prepare` wrote; raises MissingArtifactError where there is none, or one of other settings."""
+    path = RunFiles.of(config).index
+    index = Index.load(path)
+    if (index.dataset, index.heldout) != (config.dataset.name, config.dataset.heldout):
+        raise MissingArtifactError(f"{path} was made with other settings: run `python src/prepare.py` with these")
+    return index

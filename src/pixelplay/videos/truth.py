@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import read_table, write_table
+from pixelplay.run.files import RunFiles
+from pixelplay.videos.index import Index
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.numbering import Remark
 from pixelplay.videos.truth_files import FrameLabels, TrackBoxes
@@ -138,6 +141,11 @@ def load_truth(folder: Path, split: str, videos: Sequence[Video]) -> Truth:
             f"{folder}: not the ground truth of this run's {split} videos ({error!r}): delete it and run "
             "`python src/prepare.py` again with the same options"
         ) from None
+
+
+def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
+    """Truth of the videos of a split, for those that measure and report only; raises as `load_truth`."""
+    return load_truth(RunFiles.of(config).truth, split, getattr(index, split))
 
 
 def truth_files(folder: Path, split: str) -> list[Path]:

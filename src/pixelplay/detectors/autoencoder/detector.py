@@ -10,16 +10,13 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import save_file
 
-from pixelplay.backbones.saved import load_saved
+from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.config import BatchSize, Channels, DetectorConfig, Pixels, Settings, Share, Window, validate
 from pixelplay.detectors.autoencoder.error_pooling import POOLINGS, pool_errors
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
-from pixelplay.detectors.base import About, Scores, read_about
+from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.errors import ConfigError
-from pixelplay.run.artifacts import write_json
-from pixelplay.run.atomic import atomic
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16
@@ -155,17 +152,14 @@ class AutoencoderDetector:
     def save(self, folder: Path) -> None:
         assert self._model is not None, "fit or load the detector before it is saved"
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in self._model.state_dict().items()}
-        with atomic(folder / "weights.safetensors") as temporary:
-            save_file(tensors, temporary)
-        parameters = sum(p.numel() for p in self._model.parameters())
-        about = {"name": self.name, "bf16": self._bf16, "parameters": parameters, **self._identity()}
-        write_json(folder / "detector.json", about)
+        save_network(self._model, folder / "weights.safetensors")
+        about = About(name=self.name, bf16=self._bf16, parameters=sum(p.numel() for p in self._model.parameters()))
+        save_about(folder, about, identity_of(self._config))
 
     def load(self, folder: Path) -> None:
-        about = read_about(folder, About, self._identity())
+        about = load_about(folder, identity_of(self._config))
         model = self._new_model()
-        load_saved(model, folder / "weights.safetensors", made_by="train")
+        load_network(model, folder / "weights.safetensors", made_by="train")
         self._use(model, about.bf16)
 
     def _reconstructed(
@@ -189,8 +183,3 @@ class AutoencoderDetector:
     def _use(self, model: Network, bf16: bool) -> None:
         self._model = model.to(self._device).eval()
         self._bf16 = bf16
-
-    def _identity(self) -> dict[str, object]:
-        """What a saved detector must agree in with the configuration that loads it."""
-        config = self._config.model_dump()
-        return {key: config[key] for key in ("algorithm", "frames", "training")}

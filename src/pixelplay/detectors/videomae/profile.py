@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pixelplay.config import BatchSize, DetectorConfig, NonNegative, Settings, Window, validate
-from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
+from pixelplay.detectors.base import Scores
 from pixelplay.detectors.videomae.mean_variance import Profile, joined
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.source import (
@@ -20,14 +20,12 @@ from pixelplay.detectors.videomae.source import (
     check_chosen,
     clip_batches,
     first_videomae,
-    identity_of,
+    load_videomae,
     require_stride,
-    same_videomae,
     save_videomae,
 )
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import write_json
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
@@ -102,15 +100,11 @@ class VideoMAEProfile:
         model = self._usable()
         assert self._profile is not None, "fit or load the detector before it is saved"
         folder.mkdir(parents=True, exist_ok=True)
-        save_videomae(model, self._settings, folder)
         self._profile.save(folder / FILE)
-        parameters = sum(p.numel() for p in model.model.videomae.parameters())
-        about = {"name": self.name, "bf16": model.bf16, "parameters": parameters, "videomae": model.identity}
-        write_json(folder / "detector.json", {**about, **identity_of(self._config)})
+        save_videomae(self.name, model, model.model.videomae, self._config, folder)
 
     def load(self, folder: Path) -> None:
-        about = read_about(folder, AboutVideoMAE, identity_of(self._config))
-        model = same_videomae(self._settings, folder, self._device, about.bf16, about.videomae)
+        model = load_videomae(self._settings, self._config, folder, self._device)
         self._use(model)
         self._profile = Profile.load(folder / FILE, model.identity)
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 
 from pixelplay.config import BatchSize, DetectorConfig, Seed, Settings, Window, validate
-from pixelplay.detectors.base import AboutVideoMAE, Scores, read_about
+from pixelplay.detectors.base import Scores
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.source import (
@@ -22,14 +22,12 @@ from pixelplay.detectors.videomae.source import (
     check_chosen,
     clip_batches,
     first_videomae,
-    identity_of,
+    load_videomae,
     require_stride,
-    same_videomae,
     save_videomae,
 )
 from pixelplay.detectors.videomae.tokens import POOLINGS, pool_tokens
 from pixelplay.errors import DataError
-from pixelplay.run.artifacts import write_json
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
@@ -132,14 +130,10 @@ class VideoMAEReconstruction:
     def save(self, folder: Path) -> None:
         model = self._usable()
         folder.mkdir(parents=True, exist_ok=True)
-        save_videomae(model, self._settings, folder)
-        parameters = sum(p.numel() for p in model.model.parameters())
-        about = {"name": self.name, "bf16": model.bf16, "parameters": parameters, "videomae": model.identity}
-        write_json(folder / "detector.json", {**about, **identity_of(self._config)})
+        save_videomae(self.name, model, model.model, self._config, folder)
 
     def load(self, folder: Path) -> None:
-        about = read_about(folder, AboutVideoMAE, identity_of(self._config))
-        self._use(same_videomae(self._settings, folder, self._device, about.bf16, about.videomae))
+        self._use(load_videomae(self._settings, self._config, folder, self._device))
 
     def _compare_with_the_models_loss(self, heldout: list[Video]) -> None:
         """Log what the first held-out clips score beside the model's own loss; DataError where the two disagree."""

@@ -4,13 +4,14 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from pixelplay.config import DetectorConfig, FrameFormat, Settings
+from pixelplay.detectors.base import About, identity_of, load_about, save_about
 from pixelplay.detectors.videomae.hub import check_videomae, side_of
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.pretrain import PretrainingSettings, check_own, own_videomae
@@ -75,47 +76,48 @@ def first_videomae(
     return model
 
 
-def save_videomae(model: VideoMAE, settings: ChosenSettings, folder: Path) -> None:
-    """Keep a model of the run's own with a trained detector; others stay where they are."""
-    if settings.videomae == IN_DOMAIN:
+def save_videomae(name: str, model: VideoMAE, used: torch.nn.Module, config: DetectorConfig, folder: Path) -> None:
+    """Write detector.json, and the model itself where the run trained it. used: the part that the detector needs."""
+    if config.training["videomae"] == IN_DOMAIN:
         model.save(folder / FOLDER)
+    parameters = sum(p.numel() for p in used.parameters())
+    about = About(name=name, bf16=model.bf16, parameters=parameters, videomae=model.identity)
+    save_about(folder, about, _identity(config))
 
 
-def identity_of(config: DetectorConfig) -> dict[str, object]:
-    """What a saved detector must agree in with the configuration that loads it; for the model's part see
-    `same_videomae`, whichever folder that lies in.
-    """
-    whole = config.model_dump()
-    settings = {key: value for key, value in whole["training"].items() if key != "videomae"}
-    return {"algorithm": whole["algorithm"], "frames": whole["frames"], "training": settings}
-
-
-def same_videomae(settings: ChosenSettings, folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:
+def load_videomae(settings: ChosenSettings, config: DetectorConfig, folder: Path, device: torch.device) -> VideoMAE:
     """The model that a detector saved in `folder` was trained with.
 
-    Raises ConfigError when it is another by now, MissingArtifactError when the run's own is gone.
+    Raises ConfigError for a detector of other settings or another VideoMAE, and MissingArtifactError or
+    DamagedArtifactError for files of the run.
     """
-    if settings.videomae == IN_DOMAIN:
-        return _own(folder / FOLDER, device, bf16, identity)
+    about = load_about(folder, _identity(config))
     source = settings.videomae
-    model = VideoMAE.load(source, device, bf16=bf16)
-    if model.identity != identity:
+    if source == IN_DOMAIN:
+        return _own(folder / FOLDER, device, about)
+    model = VideoMAE.load(source, device, bf16=about.bf16)
+    if model.identity != about.videomae:
         raise ConfigError(
-            f"{folder} holds a detector trained with another VideoMAE ({identity}) than {source} holds now "
+            f"{folder} holds a detector trained with another VideoMAE ({about.videomae}) than {source} holds now "
             f"({model.identity}): train again"
         )
     return model
 
 
-def _own(folder: Path, device: torch.device, bf16: bool, identity: str) -> VideoMAE:
+def _identity(config: DetectorConfig) -> dict[str, Any]:
+    """Without the VideoMAE's name: `load_videomae` compares the weights, wherever they lie."""
+    return identity_of(config, {key: value for key, value in config.training.items() if key != "videomae"})
+
+
+def _own(folder: Path, device: torch.device, about: About) -> VideoMAE:
     """A model of the run's own; raises MissingArtifactError, or DamagedArtifactError."""
     if not folder.is_dir():
         raise missing(folder, "train")
     try:
-        model = VideoMAE.load(folder, device, bf16=bf16)
+        model = VideoMAE.load(folder, device, bf16=about.bf16)
     except Exception as error:  # transformers raises all kinds for damaged settings
         raise damaged(folder, "train", error) from None
-    if model.identity != identity:
+    if model.identity != about.videomae:
         raise damaged(folder, "train", "it is not the model that the detector was trained with")
     return model
 

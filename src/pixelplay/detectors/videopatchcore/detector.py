@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from pixelplay.config import (
     DetectorConfig,
     validate,
 )
-from pixelplay.detectors.base import About, Scores, read_about
+from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration
 from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, Noise, PatchFeatures
 from pixelplay.detectors.videopatchcore.feature_store import Stored, choose, read_sources, store
@@ -33,7 +34,7 @@ from pixelplay.objects.boxes import COORDINATES, Boxes, boxes_of
 from pixelplay.objects.explanation import Finding
 from pixelplay.objects.tubes import select
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import write_json, write_table
+from pixelplay.run.artifacts import write_table
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
@@ -42,8 +43,6 @@ from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, frames_of_clips, windows
 
 log = logging.getLogger(__name__)
-
-OBJECTS = True  # its videos come with boxes
 
 
 @dataclass(frozen=True)
@@ -156,12 +155,11 @@ class VideoPatchCore:
             bank.save(folder / f"{stream}.faiss")
             write_table(folder / f"{stream}-sources.parquet", self._sources[stream])
         parameters = sum(p.numel() for p in self._features.backbone.parameters())
-        about = {"name": self.name, "bf16": self._bf16, "parameters": parameters, **self._identity()}
         self._calibrated.save(folder)
-        write_json(folder / "detector.json", about)
+        save_about(folder, About(name=self.name, bf16=self._bf16, parameters=parameters), self._identity())
 
     def load(self, folder: Path) -> None:
-        about = read_about(folder, About, self._identity())
+        about = load_about(folder, self._identity())
         if self._settings.own:
             self._encoder = load_encoder(self._settings.encoder, folder)
         features = self._use(about.bf16)
@@ -284,10 +282,9 @@ class VideoPatchCore:
             found[int(asked[one.clip])] = [*objects, whole]
         return [found[int(position)] for position in positions]
 
-    def _identity(self) -> dict[str, object]:
+    def _identity(self) -> dict[str, Any]:
         """What a saved detector must agree in with the configuration that loads it; its banks know the weights that
         they were made with, wherever those lie.
         """
-        config = self._config.model_dump(mode="json")
-        settings = config["training"] | {"weights": {"backbone": self._settings.weights.backbone}}
-        return {"algorithm": config["algorithm"], "training": settings}
+        backbone = {"backbone": self._settings.weights.backbone}
+        return identity_of(self._config, self._config.training | {"weights": backbone})

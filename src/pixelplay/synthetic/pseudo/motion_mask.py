@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from pixelplay.config import MovingConfig
+from pixelplay.videos.background import median_frame
 
 BLUR = 1.0  # pixels, sigma: against the sensor's noise
 MAD = 0.6745  # median absolute deviation of a standard normal variable
@@ -39,11 +40,7 @@ class Scene:
 
         Of an even number, the lower of the two middle values.
         """
-        chosen = np.linspace(0, len(frames) - 1, min(len(frames), config.background_samples)).round().astype(int)
-        middle = (len(chosen) - 1) // 2
-        some = np.asarray(frames[chosen])
-        some.partition(middle, axis=0)
-        return cls(blurred(some[middle]), config)
+        return cls(blurred(median_frame(frames, config.background_samples, method="lower")), config)
 
     def moving(self, frame: np.ndarray) -> np.ndarray:
         """Pixels of a frame that belong to something that moves, bool (H, W)."""

@@ -1,0 +1,254 @@
+"""The one contract of all stages: what decides a result, what was written, and whether there is anything to do.
+
+A stage is a list of tasks: `score` has one per detector, for instance. Each task declares the settings that decide its
+result, the tasks whose results it reads, and its work. When the work is done a record is written with the task's key
+and its outputs. Keys chain through records: a task looks at the keys that the records of earlier tasks hold, never at
+what those depended on, so later stages need nothing but the run's outputs folder.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from pixelplay.config import Config
+from pixelplay.errors import MissingArtifactError
+from pixelplay.run.artifacts import damaged, missing, parse_json, rerun, write_json
+from pixelplay.run.digests import Digests
+from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
+
+log = logging.getLogger(__name__)
+
+
+class Output(BaseModel):
+    """A file that a task wrote, as it was then."""
+
+    path: Path
+    size: Annotated[int, Field(ge=0)]  # bytes
+    sha256: str
+
+
+class Record(BaseModel):
+    """What a finished task depended on, what it wrote, and how long it took."""
+
+    key: str
+    version: int
+    settings: dict[str, Any]
+    contents: Any
+    about: Any  # kept, not compared
+    reads: dict[str, str]  # keys of the records that it read, by the names of their tasks
+    outputs: list[Output]
+    finished: str
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A part of a stage that is done, and known to be current, on its own.
+
+    stage: the command that does it. record_path: where its record lies. version: raised with the code beside it
+    when results change. settings: exactly the part of the configuration that decides the result, as JSON. work: returns
+    the files that it wrote, and writes nothing else that is read later. reads: tasks whose keys are part of this one's.
+    after: tasks that must be done with the configured settings, while only parts of their results, which `settings`
+    names, decide this one's. contents: the state of files that the user brings, such as the data set and weights; only
+    the task's own stage asks for it. about: for the record, asked for after the work and not compared.
+    kept: former outputs that stay when they are not written again.
+    """
+
+    stage: str
+    name: str
+    record_path: Path
+    version: int
+    settings: Mapping[str, Any]
+    work: Callable[[], Iterable[Path]]
+    digests: Digests
+    reads: Sequence["Task"] = ()
+    after: Sequence["Task"] = ()
+    contents: Callable[[], Any] = lambda: None
+    about: Callable[[], Any] = lambda: None
+    kept: Collection[Path] = ()
+
+    def record(self) -> Record | None:
+        """The record of the finished task; None where there is none that can be read."""
+        return read_record(self.record_path)
+
+    def pending(self) -> str | None:
+        """Why there is work to do; None when the task is current and its outputs are as it wrote them."""
+        if reason := self._changed():
+            return reason
+        record = self._recorded()
+        if difference := _difference(record.contents, self._contents):
+            return f"{difference} changed on disk"
+        return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
+
+    def require(self) -> Record:
+        """The record of the task, done with the configured settings.
+
+        Raises MissingArtifactError, which names the first command to run, where it was not.
+        """
+        for task in (*self.after, *self.reads):
+            task.require()
+        if reason := self._changed():
+            raise MissingArtifactError(f"{self.name}: {reason}; not done with these settings: {rerun(self.stage)}")
+        return self._recorded()
+
+    def verified(self) -> "Task":
+        """Itself, where its outputs are there as it wrote them; else raises Missing- or DamagedArtifactError."""
+        self._verify(self.require().outputs)
+        return self
+
+    def outputs(self) -> list[Path]:
+        """The files that the task wrote when it was last done, whatever the settings were."""
+        record = self.record()
+        return [output.path for output in record.outputs] if record else []
+
+    def run(self) -> bool:
+        """Do the work, unless the task is current; returns whether it was done."""
+        if not self.pending():
+            log.info(f"{self.name}: up to date")
+            return False
+        for task in self.after:
+            task._verify([output for output in task.require().outputs if self._of_the_run(output.path)])
+        reads = {task.name: task.verified()._recorded().key for task in self.reads}
+        contents, before = self._contents, self.outputs()
+        self.record_path.unlink(missing_ok=True)
+        start = time.monotonic()
+        outputs = sorted(set(self.work()))
+        for path in {*before} - {*outputs, *self.kept}:
+            if self._of_the_run(path):
+                path.unlink(missing_ok=True)
+        record = Record(
+            key=fingerprint(self.version, self._settings, contents, reads),
+            version=self.version,
+            settings=self._settings,
+            contents=contents,
+            about=as_json(self.about()),
+            reads=reads,
+            outputs=self._written(outputs),
+            finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            seconds=round(time.monotonic() - start, 1),
+        )
+        write_json(self.record_path, record.model_dump(mode="json"))
+        return True
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return as_json(self.settings)
+
+    @cached_property
+    def _contents(self) -> Any:
+        return as_json(self.contents())
+
+    def _changed(self) -> str | None:
+        """Why the record, if any, is not that of the configured settings; files are not looked at."""
+        record = self.record()
+        if record is None:
+            return "not done yet"
+        if record.version != self.version:
+            return "made by another version of this project"
+        if difference := _difference(record.settings, self._settings):
+            return f"{difference} changed"
+        for task in (*self.reads, *self.after):
+            if reason := task._changed():
+                return f"{task.name}: {reason}"
+        for task in self.reads:
+            if record.reads.get(task.name) != task._recorded().key:
+                return f"{task.name} was done again"
+        return None
+
+    def _recorded(self) -> Record:
+        record = self.record()
+        assert record is not None, self.name
+        return record
+
+    def _written(self, paths: list[Path]) -> list[Output]:
+        digests = zip(paths, self.digests.of(paths), strict=True)
+        return [Output(path=path, size=path.stat().st_size, sha256=digest) for path, digest in digests]
+
+    def _verify(self, outputs: Sequence[Output]) -> None:
+        for path, problem in self._damaged(outputs):
+            raise damaged(path, self.stage, problem) if path.exists() else missing(path, self.stage)
+
+    def _of_the_run(self, path: Path) -> bool:
+        """Whether a file lies in the folder of the run's outputs, and not where several runs share files."""
+        return path.is_relative_to(self.record_path.parent.parent)
+
+    def _damaged(self, outputs: Sequence[Output]) -> Iterator[tuple[Path, str]]:
+        """Outputs that are not as they were written, with what is wrong with them."""
+        for output, digest in zip(outputs, self.digests.of(output.path for output in outputs), strict=True):
+            if not output.path.is_file():
+                yield output.path, "is missing"
+            elif digest != output.sha256:
+                yield output.path, "has other contents than were written"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a command does: its tasks, in order."""
+
+    name: str
+    tasks: Callable[[Config], Iterable[Task]]
+
+    def pending(self, config: Config) -> str | None:
+        """Why there is work to do, found without heavy imports; None where all is up to date.
+
+        Raises MissingArtifactError where an earlier stage has not run.
+        """
+        reasons = [f"{task.name}: {reason}" for task in self.tasks(config) if (reason := task.pending())]
+        return "; ".join(reasons) or None
+
+    def run(self, config: Config) -> None:
+        for task in self.tasks(config):
+            task.run()
+
+
+def read_record(path: Path) -> Record | None:
+    """The record at `path`; None where there is none that can be read."""
+    try:
+        found = path.stat()
+        return _parsed(path, found.st_mtime_ns, found.st_ino)
+    except (OSError, ValueError):
+        return None
+
+
+def forget(path: Path, kept: Collection[Path] = ()) -> None:
+    """Remove the record at `path` and the outputs that it lists, except for `kept`."""
+    record = read_record(path)
+    for output in record.outputs if record else []:
+        if output.path not in kept:
+            output.path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=256)  # each of a run's commands looks at the same records many times
+def _parsed(path: Path, modified: int, inode: int) -> Record:
+    return Record.model_validate(parse_json(path.read_bytes()))
+
+
+def digests_of(config: Config) -> Digests:
+    """Checksums of files that have been read already."""
+    return Digests(RunFiles.of(config).cache / "digests")
+
+
+def as_json(value: Any) -> Any:
+    """The value as it comes back from JSON, so that it can be compared with a record's."""
+    return json.loads(json.dumps(value, sort_keys=True, default=str))
+
+
+def _difference(old: Any, new: Any, name: str = "") -> str | None:
+    """The dotted name of the first difference between two values of JSON; None where they are equal."""
+    if old == new and type(old) is type(new):
+        return None
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            found = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+            if found or (key in old) != (key in new):
+                return found or f"{name}.{key}"
+    return name or "settings"
