@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from benchmarks.results import record
-from pixelplay.config.mining import MaskConfig
 from pixelplay.mining import local_engine, ray_engine
 from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.frames import ClipReader
+from pixelplay.mining.settings import MaskConfig
 
 CLIPS, FRAMES, SIZE, BATCH = 24, 16, (1600, 900), 8
 LAYERS = 12  # of the encoder: VideoMAE-base

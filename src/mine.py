@@ -9,8 +9,8 @@ python src/mine.py step=select mine.select.count=50 mine.select.baseline=usual/s
 """
 
 from pixelplay.cli import command
-from pixelplay.config.mining import MINING_STEPS
 from pixelplay.mining import steps
+from pixelplay.mining.settings import MINING_STEPS
 
 if __name__ == "__main__":
     command(steps.run, MINING_STEPS)

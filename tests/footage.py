@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pixelplay.config import DatasetConfig, FrameFormat, HeldoutConfig
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.settings import DatasetConfig, FrameFormat, HeldoutConfig
 from pixelplay.videos.sources import Frame
 
 WIDTH, HEIGHT = 64, 48

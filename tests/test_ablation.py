@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pixelplay.ablation.bench import Bench, Truth
 from pixelplay.ablation.measure import METRICS, Measured, figures, measured, rank_correlations
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.tables import CONFIGURED, ablate
 from pixelplay.ablation.variants import (
     alone,
@@ -28,9 +29,9 @@ from pixelplay.ablation.variants import (
     weighings,
 )
 from pixelplay.cli import load_config
-from pixelplay.config import AblateConfig, FusionConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.fuse import FUSED, fuse
+from pixelplay.scores.settings import FusionConfig
 
 AUC, AP = (METRICS.index(name) for name in ("auc", "ap"))
 KINDS = ("freeze", "reversal", "speed_up")

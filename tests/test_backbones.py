@@ -17,7 +17,7 @@ from torch import nn
 
 from pixelplay.backbones.frozen import Backbone, fold_batch_norms
 from pixelplay.backbones.pretrained import check_backbone, load_backbone
-from pixelplay.config import WeightsConfig
+from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.errors import ConfigError, WeightsError
 
 SMALL = "timm:test_resnet"  # timm's own small network for tests

@@ -17,8 +17,8 @@ from tests.pipeline import ROOT, run, run_python
 from pixelplay.cli import load_config
 from pixelplay.command_line import read_arguments
 from pixelplay.config import Config
-from pixelplay.config.mining import MINING_STEPS
 from pixelplay.errors import ConfigError
+from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.overrides import QUOTED, fields, read_override
 from pixelplay.stages import prepare
 

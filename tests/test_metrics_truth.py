@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelplay.config import LinkConfig
 from pixelplay.metrics.boxes import overlapping
+from pixelplay.metrics.settings import LinkConfig
 from pixelplay.metrics.truth import boxes_of, components, link
 
 

@@ -11,13 +11,13 @@ import torch
 from tests.footage import encoded, picture, write_frames, write_video
 from tests.mining import FRAMES, lines, mine, write_videomae
 
-from pixelplay.config.mining import MaskConfig
 from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
 from pixelplay.mining.clips import Clip, read_clips
 from pixelplay.mining.frames import ClipReader
 from pixelplay.mining.local_engine import in_order
 from pixelplay.mining.score_file import read_scores
+from pixelplay.mining.settings import MaskConfig
 
 ROTATING = ["mine.mask.kind=rotating", "mine.mask.count=4"]
 

@@ -11,7 +11,8 @@ from tests.pipeline import CPU, trainer_config
 
 from pixelplay.backbones import in_domain as own_encoder
 from pixelplay.backbones.in_domain import Cutting, EncoderSettings, load_encoder
-from pixelplay.config import Config, DetectorConfig
+from pixelplay.config import Config
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError

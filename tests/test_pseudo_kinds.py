@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.plaza import HEIGHT, SPEED, TALL, TOP, WIDE, WIDTH, ground, left_of, piece, settings, walk, walker_mask
 
-from pixelplay.config import PseudoKind
 from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, to_and_fro
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
 from pixelplay.synthetic.pseudo.paste import foreign_patch, irregular_shape, paste
+from pixelplay.synthetic.pseudo.settings import PseudoKind
 
 CONFIG = settings()
 IN_TIME, IN_SPACE = ("speed_up", "reversal", "freeze"), ("foreign_patch", "wrong_place", "wrong_size")

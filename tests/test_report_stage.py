@@ -20,11 +20,12 @@ from tests.test_report_pictures import objects
 
 import pixelplay.detectors
 from pixelplay.cli import load_config
-from pixelplay.config import Config, ReportConfig
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.report import gallery as picturing
 from pixelplay.report import gather as reporting
 from pixelplay.report import run_facts
+from pixelplay.report.settings import ReportConfig
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, evaluate, fuse, prepare, report, score, train
 

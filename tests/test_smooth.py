@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d, median_filter, uniform_filter1d
 from scipy.signal import savgol_filter
 
-from pixelplay.config import SmoothConfig
 from pixelplay.errors import DataError
+from pixelplay.scores.settings import SmoothConfig
 from pixelplay.scores.smooth import CAUSAL, SMOOTHERS, smooth
 
 

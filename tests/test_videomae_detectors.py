@@ -12,9 +12,9 @@ from tests.pipeline import CPU, trainer_config
 from tests.small_videomae import COLOUR, FRAMES, SIDE, colour_video, saved_videomae, walking_square
 
 from pixelplay.cli import load_config
-from pixelplay.config import DetectorConfig, FrameFormat
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Detector, Reconstructs
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.profile import VideoMAEProfile
@@ -22,6 +22,7 @@ from pixelplay.detectors.videomae.reconstruction import VideoMAEReconstruction
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 

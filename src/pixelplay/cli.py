@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay.command_line import called, read_arguments, version
-from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
-from pixelplay.config.renamed import renamed
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
+from pixelplay.renamed_keys import renamed
 from pixelplay.run.atomic import remove_leftovers
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import lock
+from pixelplay.scores.settings import FusionConfig
+from pixelplay.settings import CONFIG_DIR, alternatives, validate
 
 HELP = """
 usage: {command} [experiment=NAME] [key=value …]     one run

@@ -12,11 +12,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from pixelplay.config import CONFIG_DIR
-from pixelplay.config.mining import MINING_STEPS
-from pixelplay.config.settings import alternatives
 from pixelplay.errors import ConfigError
+from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.overrides import DELETION, OPTION, Slip, choices, fields, groups, nearest, read_override, shown
+from pixelplay.settings import CONFIG_DIR, alternatives
 
 MULTIRUN = ("--multirun", "-m")
 FLAGS = ("--help", "--version", "--multirun", "--cfg")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import FusionConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.frames import checked, one_class
 from pixelplay.scores.fuse import (
@@ -20,6 +19,7 @@ from pixelplay.scores.fuse import (
     detector_of,
     process,
 )
+from pixelplay.scores.settings import FusionConfig
 from pixelplay.scores.table import Splits, by_split
 
 

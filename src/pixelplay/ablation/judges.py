@@ -15,8 +15,9 @@ import pandas as pd
 
 from pixelplay.ablation.bench import Bench, Truth
 from pixelplay.ablation.measure import METRICS, Measured, measured
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.scores.fuse import FrameWeights, process
+from pixelplay.scores.settings import FusionConfig
 from pixelplay.scores.table import VideoScores, by_split
 
 SPLIT = "pseudo"

@@ -14,6 +14,7 @@ import numpy as np
 
 from pixelplay.ablation.bench import Bench
 from pixelplay.ablation.measure import METRICS, Measured, figures, measured
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.variants import (
     Variant,
     equal_weights,
@@ -24,7 +25,7 @@ from pixelplay.ablation.variants import (
     smoothings,
     weighings,
 )
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.scores.settings import FusionConfig
 
 SPLIT = "pseudo"
 

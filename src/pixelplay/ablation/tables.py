@@ -13,6 +13,7 @@ import pandas as pd
 from pixelplay.ablation.bench import Bench
 from pixelplay.ablation.measure import METRICS, Measured, figures, measured, rank_correlations
 from pixelplay.ablation.search import Choice, search
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.variants import (
     Variant,
     alone,
@@ -24,7 +25,7 @@ from pixelplay.ablation.variants import (
     smoothings,
     weighings,
 )
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.scores.settings import FusionConfig
 
 CONFIGURED = "configured fusion"
 PSEUDO, LABELLED = "pseudo", "test"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.config import CompositeConfig, FusionConfig, MemberConfig
-from pixelplay.config.ablation import changed, changed_method
+from pixelplay.ablation.settings import changed, changed_method
 from pixelplay.scores.fuse import detector_of, member_of, processed_like
+from pixelplay.scores.settings import CompositeConfig, FusionConfig, MemberConfig
 
 
 @dataclass(frozen=True)

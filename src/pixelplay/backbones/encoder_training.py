@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from pixelplay.config import TrainerConfig
 from pixelplay.training.fit import TrainingModule
 from pixelplay.training.run import seed_of
+from pixelplay.training.settings import TrainerConfig
 
 
 class EncoderTraining(TrainingModule):

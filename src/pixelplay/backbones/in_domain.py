@@ -12,26 +12,17 @@ from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.backbones.views import Pairs, Views
-from pixelplay.config import (
-    Channels,
-    Epochs,
-    Natural,
-    Positive,
-    Rate,
-    Settings,
-    Share,
-    TrainerConfig,
-    TubeConfig,
-    Window,
-)
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
+from pixelplay.settings import Channels, Epochs, Natural, Positive, Rate, Settings, Share, Window
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
+from pixelplay.training.settings import TrainerConfig
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
+from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.backbones.state_dict import StateDict, fetching, fill, from_hub, hub_lacks, misfit, read_state_dict
-from pixelplay.config import WeightsConfig
 from pixelplay.errors import ConfigError, WeightsError
 
 

@@ -4,68 +4,25 @@ Hydra composes the files and the command line's overrides; pydantic refuses unkn
 impossible values before any work starts. Default values stand in the YAML files alone, never here.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pixelplay.config.ablation import AblateConfig
-from pixelplay.config.dataset import (
-    CorruptionConfig,
-    DatasetConfig,
-    FlipNetworkConfig,
-    FrameFormat,
-    HeldoutConfig,
-    RestoreConfig,
-    SampleConfig,
-)
-from pixelplay.config.detectors import DetectorConfig, TrainerConfig, WeightsConfig
-from pixelplay.config.evaluation import (
-    AdaptiveConfig,
-    BootstrapConfig,
-    EvaluateConfig,
-    EvtConfig,
-    LinkConfig,
-    RegionConfig,
-    TaoConfig,
-    ThresholdsConfig,
-)
-from pixelplay.config.fusion import (
-    FUSED,
-    CompositeConfig,
-    CorruptedFramesConfig,
-    FusionConfig,
-    MemberConfig,
-    NormaliseConfig,
-    SmoothConfig,
-)
-from pixelplay.config.mining import DistributionConfig, MineConfig
-from pixelplay.config.objects import MotionConfig, ObjectsConfig, SplitConfig, TubeConfig, YoloConfig
-from pixelplay.config.pseudo import MovingConfig, PseudoConfig, PseudoKind
-from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
-from pixelplay.config.settings import (
-    BatchSize,
-    Channels,
-    DeviceName,
-    Epochs,
-    FileName,
-    FilePath,
-    Natural,
-    NonNegative,
-    Pixels,
-    Positive,
-    Rate,
-    Seed,
-    Settings,
-    Share,
-    Window,
-    Workers,
-    alternatives,
-    validate,
-)
+from pixelplay.ablation.settings import AblateConfig
+from pixelplay.backbones.settings import WeightsConfig
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
-
-CONFIG_DIR = Path(__file__).resolve().parents[3] / "configs"
+from pixelplay.explain.settings import ShowConfig
+from pixelplay.metrics.settings import EvaluateConfig
+from pixelplay.mining.settings import DistributionConfig, MineConfig
+from pixelplay.objects.settings import ObjectsConfig
+from pixelplay.report.settings import ReportConfig
+from pixelplay.restoration.settings import RestoreConfig
+from pixelplay.scores.settings import FUSED, FusionConfig
+from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Workers
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
+from pixelplay.training.settings import TrainerConfig
+from pixelplay.videos.settings import DatasetConfig
 
 
 class PathsConfig(Settings):
@@ -75,6 +32,15 @@ class PathsConfig(Settings):
     checkpoints: FilePath
     submissions: FilePath
     cache: FilePath
+
+
+class SubmitConfig(Settings):
+    """What `submit` does with the run's submission once it is valid."""
+
+    send: bool  # to Kaggle; without it nothing leaves this machine
+    message: Annotated[str, Field(min_length=1)] | None  # null: the run's name and the fingerprint of its fusion
+    competition: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None  # as in its address on kaggle.com
+    sample: ExistingFile | None  # sample_submission.csv; null: the data set's, where it has one
 
 
 class Config(Settings):

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import read_scores
 from pixelplay.restoration import dataset as restoring
@@ -23,17 +23,22 @@ from pixelplay.scores.fuse import (
     unsmoothed,
 )
 from pixelplay.scores.restored import frame_weights
+from pixelplay.scores.settings import FusionConfig
 from pixelplay.scores.table import by_split, to_table
+from pixelplay.settings import CONFIG_DIR, alternatives
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import load_labels
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("member", "weight", "left_out", "why")
 
 
-def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
+def streams_of(config: "Config", index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
     """Raw scores of every stream of the run's detectors and of the external files: scores tables by stream.
 
     Where the composites of `fusion`, by default the configured one, make a detector's default stream of its others, it
@@ -49,7 +54,7 @@ def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None)
     return streams | compose(streams, fusion, weights_of(config, index))
 
 
-def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
+def unsmoothed_of(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
     """Every stream of the run as `fused.parquet` has it, but for the smoothing: scores tables by stream."""
     fusion = unsmoothed(config.fusion)
     return {
@@ -58,7 +63,7 @@ def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
     }
 
 
-def weights_of(config: Config, index: Index) -> FrameWeights:
+def weights_of(config: "Config", index: Index) -> FrameWeights:
     """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
 
     Both are corrupted alike, so one rule holds for both, and a fusion chosen on the one fits the other. Empty where all
@@ -92,7 +97,7 @@ def counts_frames(fusion: FusionConfig) -> bool:
     return fusion.corrupted_frames.weight < 1
 
 
-def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
+def candidates(config: "Config", streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
     """Those of the run's streams that may be fused, and the fusion without members of other runs.
 
     A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
@@ -109,7 +114,7 @@ def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
 
 
 def members_of(
-    config: Config, index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
+    config: "Config", index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
     """The streams that are fused, the fusion of them, and the judges' table: a row per candidate, as `COLUMNS`.
 
@@ -125,7 +130,7 @@ def members_of(
 
 
 def _verdicts(
-    config: Config,
+    config: "Config",
     index: Index,
     streams: dict[str, pd.DataFrame],
     members: Sequence[str],
@@ -150,7 +155,7 @@ def _verdicts(
     return {one.member: (one.left_out, one.told(config.ablate.metric)) for one in found}
 
 
-def require_known_members(config: Config) -> None:
+def require_known_members(config: "Config") -> None:
     """Raise ConfigError for a member of the fusion that is neither a detector of configs/ nor an external file."""
     here = [*config.detectors, *config.fusion.external_files]
     known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
@@ -160,7 +165,7 @@ def require_known_members(config: Config) -> None:
             raise ConfigError(f"fusion.members.{stream}: no detector or external file is called {name!r}; {hint}")
 
 
-def _of_this_run(config: Config) -> FusionConfig:
+def _of_this_run(config: "Config") -> FusionConfig:
     """The fusion without members of detectors that are no part of this run; says which those are."""
     sources = {*config.detectors, *config.fusion.external_files}
     present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}

@@ -5,11 +5,10 @@ Masks are read once, frame by frame, for all detectors and streams together; not
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.config import Config, EvaluateConfig
 from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
 from pixelplay.evaluation.score_tables import read_objects
@@ -17,6 +16,7 @@ from pixelplay.metrics.alarms import CONSTANT, constant_threshold
 from pixelplay.metrics.boxes import Detections, Regions
 from pixelplay.metrics.pixels import PixelCounts
 from pixelplay.metrics.regions import region_metrics
+from pixelplay.metrics.settings import EvaluateConfig
 from pixelplay.metrics.tao import tao_metrics
 from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
@@ -25,13 +25,16 @@ from pixelplay.videos.truth import Truth, VideoTruth
 from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
 log = logging.getLogger(__name__)
 
 LEVELS = {"pixel", "region", "tao"}
 SOURCES = ("tracks", "masks", "normal")  # what says where a video's anomalies are
 
 
-def measure_objects(config: Config, files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
+def measure_objects(config: "Config", files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
     """Metrics of each stream of each object table, and what they were measured on, ready for metrics.json.
 
     Each stream of a table is measured by itself; a detector that fuses its streams object by object writes that as a
@@ -115,7 +118,7 @@ def _of_tracks(video: Video, tracks: TrackBoxes) -> Regions:
 
 
 def _figures(
-    config: Config, stream: ObjectStream, videos: list[Video], truth: Regions, counts: PixelCounts
+    config: "Config", stream: ObjectStream, videos: list[Video], truth: Regions, counts: PixelCounts
 ) -> dict[str, Any]:
     """What `evaluate.metrics` asks for, by level; what can't be measured has a `reason` instead."""
     settings, detections = config.evaluate, _detections(stream, videos, config.evaluate)
@@ -147,7 +150,7 @@ def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfi
     return Detections(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("frame", "xyxy", "score", "track")))
 
 
-def _tao(method: str, config: Config, stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
+def _tao(method: str, config: "Config", stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
     """Rates at a threshold of the stream's held-out normal objects; raises DataError where they give none."""
     threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
     above = detections[detections.score > threshold.value]

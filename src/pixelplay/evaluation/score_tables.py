@@ -4,11 +4,11 @@ What does not fit the run's videos is damaged: the stage that wrote it is up to 
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.evaluation.score_rows import PLACE, places, read_rows, require_rows
 from pixelplay.run.artifacts import damaged, read_table
@@ -18,10 +18,13 @@ from pixelplay.scores.table import SPLITS
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
 OF_OBJECTS = ("split", "video", "frame", "x1", "y1", "x2", "y2", "stream", "score")
 
 
-def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
+def read_scores(config: "Config", name: str, index: Index) -> pd.DataFrame:
     """A detector's raw scores: a row for every frame of every video that is scored, in each of its streams.
 
     Raises MissingArtifactError, or DamagedArtifactError for other rows and for scores that are not finite.
@@ -37,7 +40,7 @@ def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
     return pd.concat([table, planted], ignore_index=True)
 
 
-def read_fused(config: Config, index: Index) -> pd.DataFrame:
+def read_fused(config: "Config", index: Index) -> pd.DataFrame:
     """What `fuse` made of them: a row for every test frame in each stream; raises as `read_scores`."""
     path = RunFiles.of(config).fused
     table = read_table(path, made_by="fuse")
@@ -48,7 +51,7 @@ def read_fused(config: Config, index: Index) -> pd.DataFrame:
     return table
 
 
-def read_objects(config: Config, name: str, videos: Iterable[Video]) -> pd.DataFrame:
+def read_objects(config: "Config", name: str, videos: Iterable[Video]) -> pd.DataFrame:
     """A detector's scores of single objects; those of the split `test` are in frames of the test `videos`.
 
     Raises as `read_scores`.

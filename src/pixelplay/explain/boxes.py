@@ -5,10 +5,10 @@ Boxes that `objects.tubes` selects are coloured by class, the others grey.
 
 import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import GREY, PALETTE, Drawing, annotated, write_clip, write_sheet
 from pixelplay.errors import ConfigError
@@ -21,10 +21,13 @@ from pixelplay.run.files import RunFiles, plain_name
 from pixelplay.videos.index import load_index
 from pixelplay.videos.video import Video
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
 log = logging.getLogger(__name__)
 
 
-def run(config: Config) -> None:
+def run(config: "Config") -> None:
     """Write the contact sheet and, if asked for, the clip. Raises ConfigError where no detector asks for objects."""
     asking = registry.needing_boxes(config)
     if not asking:
@@ -43,13 +46,13 @@ def run(config: Config) -> None:
         log.info(f"show_objects: {sheet.with_suffix('.mp4')}")
 
 
-def _positions(config: Config, video: Video) -> list[int]:
+def _positions(config: "Config", video: Video) -> list[int]:
     if config.show.frames:
         return positions_of(video, config.show.frames)
     return np.linspace(0, len(video) - 1, min(len(video), config.show.count)).round().astype(int).tolist()
 
 
-def _images(config: Config, video: Video) -> Iterator[np.ndarray]:
+def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
     boxes = boxes_of(video)
     selected = is_selected(boxes, config.objects.tubes)
     for t, frame in enumerate(video.full_size()):

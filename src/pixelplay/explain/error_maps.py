@@ -3,7 +3,6 @@
 import logging
 from typing import TYPE_CHECKING
 
-from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
 from pixelplay.explain.frames import Chosen, chosen_frames, label_of, scores_of
@@ -12,13 +11,14 @@ from pixelplay.videos.index import load_index
 from pixelplay.videos.truth import Truth, load_labels
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.config import Config
     from pixelplay.detectors.base import Reconstructs
     from pixelplay.drawing.panels import View
 
 log = logging.getLogger(__name__)
 
 
-def run(config: Config) -> None:
+def run(config: "Config") -> None:
     """Write a picture for each detector of the run that reconstructs."""
     from pixelplay.drawing.panels import write_panels
 
@@ -38,7 +38,7 @@ def run(config: Config) -> None:
         )
 
 
-def error_maps(config: Config, name: str) -> "list[list[View]]":
+def error_maps(config: "Config", name: str) -> "list[list[View]]":
     """A row of views for each chosen frame; none for a detector that does not reconstruct.
 
     Raises MissingArtifactError when the detector has not scored with these settings.
@@ -56,7 +56,7 @@ def error_maps(config: Config, name: str) -> "list[list[View]]":
 
 
 def _views(
-    detector: "Reconstructs", config: Config, name: str, chosen: list[Chosen], truth: Truth
+    detector: "Reconstructs", config: "Config", name: str, chosen: list[Chosen], truth: Truth
 ) -> "list[list[View]]":
     from pixelplay.drawing.panels import View, in_shape_of
 

@@ -1,17 +1,21 @@
 """What the commands that draw pictures share: the video and the frames that `show` names, or where scores peak."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config, alternatives
 from pixelplay.errors import ConfigError
 from pixelplay.evaluation.score_tables import read_scores
+from pixelplay.settings import alternatives
 from pixelplay.stages import score
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 APART = 16  # frames between two peaks of one video
 Chosen = tuple[Video, int, float]  # a frame: its video, its position there, its score
@@ -35,7 +39,7 @@ def positions_of(video: Video, numbers: Sequence[int]) -> list[int]:
     return [int(np.searchsorted(video.numbers, number)) for number in numbers]
 
 
-def scores_of(config: Config, name: str, index: Index) -> pd.DataFrame:
+def scores_of(config: "Config", name: str, index: Index) -> pd.DataFrame:
     """A detector's raw scores of the test videos, its default stream alone: columns split, video, frame, stream, score.
 
     Raises MissingArtifactError when it has not scored with these settings.
@@ -46,7 +50,7 @@ def scores_of(config: Config, name: str, index: Index) -> pd.DataFrame:
     return table[(table["split"] == "test") & (table["stream"] == name)]
 
 
-def chosen_frames(config: Config, index: Index, scores: pd.DataFrame) -> list[Chosen]:
+def chosen_frames(config: "Config", index: Index, scores: pd.DataFrame) -> list[Chosen]:
     """The frames to show: as asked for, or where the `scores` peak and one where they are lowest."""
     by_video = {str(video): rows["score"].to_numpy() for video, rows in scores.groupby("video", sort=False)}
     show = config.show

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import torch
 
-from pixelplay.config.mining import MaskConfig
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.frames import ClipReader
+from pixelplay.mining.settings import MaskConfig
 from pixelplay.training.device import find_device
 
 DECIMALS = 6  # of a score, about 0.01 to 2: what float32 sums leave certain

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy.signal import find_peaks
 
-from pixelplay.config import Config, ReportConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Reconstructs
 from pixelplay.drawing.annotate import Drawing, write_clip
@@ -30,6 +29,7 @@ from pixelplay.report.pictures import (
     object_drawing,
     object_spans,
 )
+from pixelplay.report.settings import ReportConfig
 from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import ScoredVideo
 from pixelplay.run.files import RunFiles
@@ -39,6 +39,7 @@ from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
+    from pixelplay.config import Config
     from pixelplay.report.gather import Outcome
 
 SATURATED = 99.9  # percentile of a detector's errors that has the brightest colour: single pixels stand out too far
@@ -80,7 +81,9 @@ def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> lis
     return [(i, t) for _, i, t in sorted(found)[: settings.gallery]]
 
 
-def gallery(config: Config, index: Index, videos: Sequence[ScoredVideo], chosen: Sequence[tuple[int, int]]) -> Gallery:
+def gallery(
+    config: "Config", index: Index, videos: Sequence[ScoredVideo], chosen: Sequence[tuple[int, int]]
+) -> Gallery:
     """Pictures of the `chosen` frames, (video, position) each."""
     width = config.report.picture_width
     by_video = {i: sorted(t for of, t in chosen if of == i) for i in sorted({i for i, _ in chosen})}
@@ -98,7 +101,7 @@ def gallery(config: Config, index: Index, videos: Sequence[ScoredVideo], chosen:
     return Gallery(items, _scales(full, objects))
 
 
-def scored_objects(config: Config, index: Index) -> list[Objects]:
+def scored_objects(config: "Config", index: Index) -> list[Objects]:
     """Of the detectors of the run that score single objects."""
     files = RunFiles.of(config)
     found = []
@@ -108,7 +111,7 @@ def scored_objects(config: Config, index: Index) -> list[Objects]:
     return found
 
 
-def write_annotated_clip(config: Config, outcome: "Outcome", video_id: str) -> None:
+def write_annotated_clip(config: "Config", outcome: "Outcome", video_id: str) -> None:
     """The MP4 of one test video."""
     video, one = next(pair for pair in zip(outcome.index.test, outcome.videos, strict=True) if pair[0].id == video_id)
     drawings = _drawings(video, scored_objects(config, outcome.index))
@@ -144,7 +147,7 @@ def _joined(drawings: Sequence[Drawing]) -> Drawing:
 
 
 def _error_maps(
-    config: Config, index: Index, name: str, positions: Mapping[int, list[int]]
+    config: "Config", index: Index, name: str, positions: Mapping[int, list[int]]
 ) -> dict[tuple[int, int], np.ndarray]:
     """Squared error maps of a detector that reconstructs, float32 (h, w), by video and position; else none."""
     detector = registry.create(name, config.detectors[name], find_device(config.device))

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
-from pixelplay.config import Config
 from pixelplay.evaluation.score_tables import read_fused
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.report import gallery
@@ -43,6 +42,9 @@ from pixelplay.stages.report import ablation_files, ablation_is_of, threshold_fi
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import load_labels
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -56,7 +58,7 @@ class Outcome:
     scale: Scale
 
 
-def load_outcome(config: Config, index: Index) -> Outcome:
+def load_outcome(config: "Config", index: Index) -> Outcome:
     """Read fused.parquet and restoration.csv; raises MissingArtifactError or PixelPlayError where one can't be read."""
     files = RunFiles.of(config)
     table = _of_split(read_fused(config, index), "test")
@@ -87,7 +89,7 @@ def load_outcome(config: Config, index: Index) -> Outcome:
     return Outcome(index, videos, streams, Scale.of(videos))
 
 
-def gather(config: Config, outcome: Outcome) -> Report:
+def gather(config: "Config", outcome: Outcome) -> Report:
     """All that the page of the run shows."""
     files = RunFiles.of(config)
     labelled = [one for one in outcome.videos if one.labels is not None]
@@ -115,7 +117,7 @@ def gather(config: Config, outcome: Outcome) -> Report:
     )
 
 
-def _subtitle(config: Config, outcome: Outcome, labelled: int) -> str:
+def _subtitle(config: "Config", outcome: Outcome, labelled: int) -> str:
     if labelled == len(outcome.videos):
         return f"Data set {config.dataset.name}, with labels for every test video"
     if labelled:
@@ -137,7 +139,7 @@ def _headline(outcome: Outcome, metrics: dict[str, Any] | None) -> list[tuple[st
     return [*figures, *missing, (number_text(metrics["prevalence"]), anomalous), *size]
 
 
-def _panels(config: Config, outcome: Outcome, chosen: Sequence[tuple[int, int]]) -> Iterator[VideoPanel]:
+def _panels(config: "Config", outcome: Outcome, chosen: Sequence[tuple[int, int]]) -> Iterator[VideoPanel]:
     files = RunFiles.of(config)
     for i, one in enumerate(outcome.videos):
         peaks = [Peak(t, rank, f"peak-{rank}") for rank, (of, t) in enumerate(chosen, 1) if of == i]
@@ -174,7 +176,7 @@ def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
     return detector.get("streams", {}).get(stream, {}) if "/" in stream else detector
 
 
-def _distributions(config: Config, outcome: Outcome) -> Iterator[Distribution]:
+def _distributions(config: "Config", outcome: Outcome) -> Iterator[Distribution]:
     """Scores of each detector's default stream and of the fusion, as the metrics measure them."""
     fused = read_fused(config, outcome.index)
     for name in [*config.detectors, FUSED]:
@@ -198,7 +200,7 @@ def _of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
     return table[table["split"] == split]
 
 
-def _with_speeds(config: Config, index: Index, metrics: dict[str, Any]) -> dict[str, Any]:
+def _with_speeds(config: "Config", index: Index, metrics: dict[str, Any]) -> dict[str, Any]:
     """The metrics with each detector's frames per second when it last scored, loading included."""
     speeds = frames_per_second(config, index)
     measured = {name: {"frames/s": speed} for name, speed in speeds.items()}
@@ -206,7 +208,7 @@ def _with_speeds(config: Config, index: Index, metrics: dict[str, Any]) -> dict[
     return {**metrics, "detectors": detectors}
 
 
-def _ablation(config: Config, files: RunFiles) -> Ablation | None:
+def _ablation(config: "Config", files: RunFiles) -> Ablation | None:
     found = ablation_files(files)
     if not found:
         return None

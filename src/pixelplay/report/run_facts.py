@@ -5,16 +5,19 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import OmegaConf
 
 from pixelplay import PACKAGE
-from pixelplay.config import Config
 from pixelplay.report.page import RunFacts, StageTime
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.training.device import find_device
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 LIBRARIES = (
     "torch",
@@ -32,7 +35,7 @@ LIBRARIES = (
 )
 
 
-def run_facts(config: Config) -> RunFacts:
+def run_facts(config: "Config") -> RunFacts:
     """Facts of the run that `config` describes, found on this machine."""
     name = f"{config.experiment}/{config.run}" if config.run else config.experiment
     run = [
@@ -65,7 +68,7 @@ def git_commit(folder: Path) -> str | None:
         return None
 
 
-def stage_times(config: Config) -> list[StageTime]:
+def stage_times(config: "Config") -> list[StageTime]:
     """How long each stage took when it last ran to its end, in the order of the flow."""
     files, records = RunFiles.of(config), {"prepare": "prepare", "detect": "detect"}
     records |= {f"train {name}": f"train-{name}" for name in config.detectors}
@@ -77,7 +80,7 @@ def stage_times(config: Config) -> list[StageTime]:
     return [StageTime(stage, record.seconds, record.finished) for stage, record in found.items() if record]
 
 
-def _machine(config: Config) -> list[tuple[str, str]]:
+def _machine(config: "Config") -> list[tuple[str, str]]:
     device = find_device(config.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts = [("processor", f"{_processor()}, {cores} cores"), ("device", str(device))]

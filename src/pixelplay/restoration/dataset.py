@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import pandas as pd
 
-from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import csv_text, damaged, read_csv, write_text
 from pixelplay.run.atomic import atomic, remove_files
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Task, digests_of
 from pixelplay.videos.index import Index
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
+    from pixelplay.config import Config
     from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.restore import Restoration
 
@@ -36,12 +37,12 @@ VERSION = 1  # raised when the same settings give other restored frames
 DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
 
 
-def decisive(config: Config) -> dict[str, Any]:
+def decisive(config: "Config") -> dict[str, Any]:
     """The settings that decide what restored frames are."""
     return {**config.restore.model_dump(exclude={"save_images"}), "seed": config.seed, "version": VERSION}
 
 
-def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) -> Index:
+def restore_index(config: "Config", index: Index, formats: Sequence[FrameFormat]) -> Index:
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
     files = RunFiles.of(config)
     results = restore_videos(config, index, index.test, formats)
@@ -60,7 +61,7 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
     return replace(index, test=[one.after for one in results])
 
 
-def write_found(config: Config, path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
+def write_found(config: "Config", path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
     """Write a row per frame of all the videos, as `Restoration.table` has them; returns the table."""
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
     table["noise_level"] = table["noise_level"].astype(float).round(2)
@@ -77,7 +78,7 @@ def read_restoration(path: Path) -> pd.DataFrame:
 
 
 def restore_videos(
-    config: Config, index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
+    config: "Config", index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
 ) -> "list[Restoration]":
     """What is found in each of the videos and done about it, judged by what the footage to fit on looks like."""
     from pixelplay.restoration.background import backgrounds
@@ -93,7 +94,7 @@ def restore_videos(
     return results
 
 
-def _flip_network(config: Config, index: Index) -> "FlipNetwork":
+def _flip_network(config: "Config", index: Index) -> "FlipNetwork":
     """The trained network; it is trained once for the same footage and settings."""
     from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.flip_training import train
@@ -120,7 +121,7 @@ def _flip_network(config: Config, index: Index) -> "FlipNetwork":
 
 
 def _show_doubtful(
-    config: Config, path: Path, results: "Sequence[Restoration]", formats: Sequence[FrameFormat]
+    config: "Config", path: Path, results: "Sequence[Restoration]", formats: Sequence[FrameFormat]
 ) -> None:
     """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
     from pixelplay.drawing.panels import View, in_shape_of, write_panels

@@ -10,10 +10,11 @@ import torch
 from pydantic import BaseModel
 
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.config import FlipNetworkConfig, FrameFormat
 from pixelplay.errors import DataError
 from pixelplay.restoration.flip_classifier import FlipClassifier
+from pixelplay.restoration.settings import FlipNetworkConfig
 from pixelplay.run.artifacts import read_model, write_json
+from pixelplay.videos.settings import FrameFormat
 
 CHUNK = 512  # frames judged at a time
 

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pixelplay.config import CorruptionConfig, RestoreConfig
 from pixelplay.errors import DataError
 from pixelplay.restoration.flip_classifier import FlipClassifier
 from pixelplay.restoration.flip_network import Accuracy, FlipNetwork, as_input, one_thread, probability
+from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.noise import noise_after_resize
+from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)

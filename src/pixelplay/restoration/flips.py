@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelplay.config import RestoreConfig
 from pixelplay.restoration.background import flip_evidence
 from pixelplay.restoration.flip_network import FlipNetwork
+from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.videos.video import Video
 
 MOST_TRUST = 0.98  # of 1; the network is as sure of itself in a scene that it was never trained on

@@ -12,12 +12,13 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import FUSED, FusionConfig, MemberConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.normalise import normalise, rank
+from pixelplay.scores.settings import FUSED, FusionConfig, MemberConfig
 from pixelplay.scores.smooth import smooth
 from pixelplay.scores.steps import in_steps
 from pixelplay.scores.table import Splits, VideoScores, by_split, to_table
+from pixelplay.settings import alternatives
 
 # The scores of which split set the scale, where a method learns from scores. Held-out normal footage stands beside the
 # test set, so that a threshold set on it holds there; planted anomalies are a test set of their own.

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay.ablation.tables import PICTURES, TITLES
-from pixelplay.config import Config, alternatives
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.run.artifacts import write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, read_record
+from pixelplay.settings import alternatives
 from pixelplay.stages import ablate, evaluate, fuse
 from pixelplay.videos.index import Index, load_index
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pixelplay.config import TrainerConfig
+from pixelplay.training.settings import TrainerConfig
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ The rates and standard deviations come from `CorruptionConfig`; they were estima
 
 import numpy as np
 
-from pixelplay.config import CorruptionConfig
+from pixelplay.videos.settings import CorruptionConfig
 
 KINDS = ("none", "flip", "heavy", "light", "missing")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from pixelplay.config import alternatives
 from pixelplay.errors import ConfigError
+from pixelplay.settings import alternatives
 
 GRAY_SHARE = math.hypot(0.299, 0.587, 0.114)  # of each channel's noise that is left in the grey frame (BT.601 weights)
 STRONG = 20.0  # noise level from which on a median of 5x5 is better than one of 3x3

@@ -3,14 +3,17 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pixelplay.config import Config, HeldoutConfig
 from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import damaged, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.heldout import Heldout, hold_out
+from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Index:
             raise damaged(path, "prepare", f"or of another version of this project: {error!r}") from None
 
 
-def load_index(config: Config) -> Index:
+def load_index(config: "Config") -> Index:
     """The index that `prepare` wrote; raises MissingArtifactError where there is none, or one of other settings."""
     path = RunFiles.of(config).index
     index = Index.load(path)

@@ -7,7 +7,7 @@ not see the edges that are left. Cheap enough for the decode pass (under 0.1 ms 
 import cv2
 import numpy as np
 
-from pixelplay.config import FrameFormat
+from pixelplay.videos.settings import FrameFormat
 
 KERNEL = np.array([1.0, -2.0, 1.0], np.float32)  # times its transpose: [[1, -2, 1], [-2, 4, -2], [1, -2, 1]]
 GAIN = 6.0  # standard deviation of the filter's response to white noise of 1: the root of the sum of squares, 36

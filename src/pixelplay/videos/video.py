@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.full_size import Originals
 from pixelplay.videos.npy_writer import frames_in
+from pixelplay.videos.settings import FrameFormat
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,12 @@ import torch
 from pydantic import Field, model_validator
 
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.config import BatchSize, Channels, DetectorConfig, Pixels, Settings, Share, Window, validate
 from pixelplay.detectors.autoencoder.error_pooling import POOLINGS, pool_errors
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
+from pixelplay.settings import BatchSize, Channels, Pixels, Settings, Share, Window, validate
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16

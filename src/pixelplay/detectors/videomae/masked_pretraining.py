@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pixelplay.config import TrainerConfig
 from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, normalised
 from pixelplay.training.fit import TrainingModule
+from pixelplay.training.settings import TrainerConfig
 
 if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import VideoMAEForPreTraining

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from pixelplay.config import BatchSize, DetectorConfig, Seed, Settings, Window, validate
 from pixelplay.detectors.base import Scores
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.source import (
@@ -28,6 +28,7 @@ from pixelplay.detectors.videomae.source import (
 )
 from pixelplay.detectors.videomae.tokens import POOLINGS, pool_tokens
 from pixelplay.errors import DataError
+from pixelplay.settings import BatchSize, Seed, Settings, Window, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video

@@ -17,11 +17,8 @@ import torch
 from pixelplay.backbones.encoder import Encoder
 from pixelplay.backbones.in_domain import as_backbone, load_encoder, save_encoder, train_encoder
 from pixelplay.backbones.pretrained import check_backbone, load_backbone
-from pixelplay.config import (
-    DetectorConfig,
-    validate,
-)
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration
 from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, Noise, PatchFeatures
 from pixelplay.detectors.videopatchcore.feature_store import Stored, choose, read_sources, store
@@ -35,6 +32,7 @@ from pixelplay.objects.explanation import Finding
 from pixelplay.objects.tubes import select
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
+from pixelplay.settings import validate
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun

@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pixelplay.backbones.in_domain import EncoderSettings
-from pixelplay.config import BatchSize, NonNegative, Settings, Share, TubeConfig, WeightsConfig, Window
+from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, PatchSettings
 from pixelplay.memory.bank import BankConfig
 from pixelplay.memory.coreset import CoresetConfig
 from pixelplay.memory.distance import DistanceConfig
+from pixelplay.objects.settings import TubeConfig
+from pixelplay.settings import BatchSize, NonNegative, Settings, Share, Window
 
 
 class NoiseSettings(Settings):

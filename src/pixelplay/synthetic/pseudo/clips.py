@@ -16,19 +16,20 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, model_validator
 
-from pixelplay.config import CorruptionConfig, PseudoConfig, PseudoKind
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.run.atomic import atomic_folder
 from pixelplay.run.locks import turn
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
+from pixelplay.synthetic.pseudo.settings import PseudoConfig, PseudoKind
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.denoise import GRAY_SHARE
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.npy_writer import NpyWriter
+from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks
 from pixelplay.videos.video import Video
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import CorruptionConfig
+from pixelplay.videos.settings import CorruptionConfig
 
 
 def estimate_corruption(found: pd.DataFrame, above: float) -> CorruptionConfig:

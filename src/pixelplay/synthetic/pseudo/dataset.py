@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.config import Config, CorruptionConfig, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import csv_text, read_csv, write_text
@@ -21,10 +20,12 @@ from pixelplay.synthetic.pseudo.corruption_estimate import estimate_corruption
 from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.index import Index
+from pixelplay.videos.settings import CorruptionConfig, FrameFormat
 from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.config import Config
     from pixelplay.drawing.panels import View
     from pixelplay.restoration.restore import Restoration
 
@@ -38,7 +39,7 @@ COLUMNS = ("video", "kind", "seed", "frames", "first", "last", "source", "source
 
 
 def add_clips(
-    config: Config, index: Index, formats: Sequence[FrameFormat], folder: Path
+    config: "Config", index: Index, formats: Sequence[FrameFormat], folder: Path
 ) -> tuple[Index, list[VideoTruth]]:
     """The index with its clips, made in `folder`, and their truth; writes the tables and the picture of them."""
     files = RunFiles.of(config)
@@ -70,14 +71,14 @@ def add_clips(
     return replace(index, pseudo=videos, pseudo_key=key), truth
 
 
-def outputs(config: Config, index: Index) -> list[Path]:
+def outputs(config: "Config", index: Index) -> list[Path]:
     """The files beside the index and the frames that must be there after `add_clips`."""
     files = RunFiles.of(config)
     listed = [files.pseudo_clips] if config.pseudo.kinds and config.pseudo.seeds else []
     return [*listed, files.pseudo_restoration, files.pseudo_sheet] if index.pseudo else listed
 
 
-def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
+def _corruption(config: "Config", files: RunFiles) -> CorruptionConfig:
     """As the test footage was found to be, in this run."""
     if not config.pseudo.corrupted:
         return CLEAN
@@ -85,7 +86,7 @@ def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
     return estimate_corruption(found, config.restore.noise_above)
 
 
-def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
+def _key(config: "Config", index: Index, corruption: CorruptionConfig) -> str:
     """Changes with the held-out footage, and with all that decides what is made of it; not with the detectors."""
     heldout = [(video.id, video.key, video.start, len(video), video.size) for video in index.held.planting]
     around = [(video.id, video.key) for video in index.train]
@@ -93,7 +94,7 @@ def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
 
 
 def _render(
-    config: Config, index: Index, corruption: CorruptionConfig, folder: Path, formats: Sequence[FrameFormat]
+    config: "Config", index: Index, corruption: CorruptionConfig, folder: Path, formats: Sequence[FrameFormat]
 ) -> list[Clip]:
     settings = config.pseudo
     count = len(settings.kinds) * len(settings.seeds)

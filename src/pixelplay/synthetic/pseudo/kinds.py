@@ -10,10 +10,10 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from pixelplay.config import PseudoConfig
 from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, to_and_fro
 from pixelplay.synthetic.pseudo.motion_mask import Survey
 from pixelplay.synthetic.pseudo.paste import foreign_patch, irregular_shape, paste
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
 
 LEAST = 4  # frames of a clip: one moment can be shown backwards between two normal ones
 EDGE = 0.1  # of a clip's frames that are normal before the event, and after it, at least

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pixelplay.config import MovingConfig
+from pixelplay.synthetic.pseudo.settings import MovingConfig
 from pixelplay.videos.background import median_frame
 
 BLUR = 1.0  # pixels, sigma: against the sensor's noise

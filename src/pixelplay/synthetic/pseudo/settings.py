@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pixelplay.config.settings import NonNegative, Positive, Seed, Settings, Share
+from pixelplay.settings import NonNegative, Positive, Seed, Settings, Share
 
 
 def _increasing(values: list[float]) -> list[float]:

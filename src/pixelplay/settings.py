@@ -6,9 +6,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pixelplay.config.renamed import renamed
 from pixelplay.errors import ConfigError
+from pixelplay.renamed_keys import renamed
 
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 LONGEST = 200  # characters of a refused value that a message shows
 
 # Upper bounds lie far above what anybody needs; a slip of the keyboard is refused before it fills memory or disk.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pixelplay.config.settings import ExistingFile, NonNegative, Positive, Settings, Share, Window
+from pixelplay.settings import ExistingFile, NonNegative, Positive, Settings, Share, Window
 
 FUSED = "fused"  # the stream that holds the fused scores
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pixelplay.config.dataset import FrameFormat
-from pixelplay.config.settings import BatchSize, Natural, NonNegative, Pixels, Positive, Settings, Share, Window
+from pixelplay.settings import BatchSize, Natural, NonNegative, Pixels, Positive, Settings, Share, Window
+from pixelplay.videos.settings import FrameFormat
 
 
 class YoloConfig(Settings):

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pixelplay.config.settings import (
+from pixelplay.errors import ConfigError
+from pixelplay.settings import (
     BatchSize,
     ExistingFile,
     FileName,
@@ -18,7 +19,6 @@ from pixelplay.config.settings import (
     Window,
     Workers,
 )
-from pixelplay.errors import ConfigError
 
 MINING_STEPS = ("manifest", "score", "render", "distribution", "select")
 

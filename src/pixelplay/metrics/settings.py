@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pixelplay.config.settings import Draws, Natural, Positive, Seed, Settings
+from pixelplay.settings import Draws, Natural, Positive, Seed, Settings
 
 
 class BootstrapConfig(Settings):

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from pixelplay.config.fusion import FusionConfig, NormaliseConfig, SmoothConfig
-from pixelplay.config.settings import Draws, NonNegative, Seed, Settings, alternatives, validate
 from pixelplay.errors import ConfigError
+from pixelplay.scores.settings import FusionConfig, NormaliseConfig, SmoothConfig
+from pixelplay.settings import Draws, NonNegative, Seed, Settings, alternatives, validate
 
 Step = Literal["pooling", "normalise", "smooth", "method", "weights"]
 
