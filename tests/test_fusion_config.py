@@ -91,7 +91,7 @@ def test_the_source_document_s_fusion_puts_every_member_between_0_and_1(old: Pat
         (["+fusion.members.a.weight=inf"], "fusion.members.a.weight=inf: Input should be a finite number"),
         (["+fusion.members.a=3"], "fusion.members.a=3: Input should be a valid dictionary"),
         (["fusion.members.a.weight=1.0"], "(to add one: +fusion.members.a.weight=…)"),
-        (["fusion.default.normalise.clip=[4.0,-1.0]"], "the first bound must be below the second"),
+        (["fusion.default.normalise.clip=[4.0,-1.0]"], "the first value, 4, must be below the second, -1"),
         (
             ["fusion.default.normalise.clip=[-1.0,inf]"],
             "clip.1=inf: Input should be a finite number",

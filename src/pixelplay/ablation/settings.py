@@ -1,44 +1,33 @@
-"""Settings of the comparison without labels: which changes of the fusion are tried, and what the search may choose."""
+"""Settings of the comparison on pseudo-anomalies. What each key does is told in `configs/ablate/`."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pixelplay.errors import ConfigError
 from pixelplay.scores.settings import FusionConfig, NormaliseConfig, SmoothConfig
-from pixelplay.settings import Draws, NonNegative, Seed, Settings, alternatives, validate
+from pixelplay.settings import Draws, NonNegative, Seed, Settings, Unique, alternatives, validate
 
 Step = Literal["pooling", "normalise", "smooth", "method", "weights"]
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    twice = [value for i, value in enumerate(values) if value in values[:i]]
-    if twice:
-        raise ValueError(f"{twice[0]} is there more than once")
-    return values
-
-
-Changes = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], AfterValidator(_distinct)]
+Changes = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], Unique]
 
 
 class AblateConfig(Settings):
-    """What is compared on pseudo-anomalies: see `pixelplay.ablation`."""
-
-    search: bool  # write the chosen fusion to a file
-    choose: Annotated[list[Step], Field(min_length=1), AfterValidator(_distinct)]  # what may be chosen, in this order
-    metric: Literal["ap", "auc"]  # by which is chosen
-    margin: NonNegative  # standard errors by which a change must win
-    n_bootstrap: Draws  # of whole clips, for the standard errors
+    search: bool
+    choose: Annotated[list[Step], Field(min_length=1), Unique]
+    metric: Literal["ap", "auc"]
+    margin: NonNegative
+    n_bootstrap: Draws
     seed: Seed
-    weight_steps: Annotated[int, Field(ge=1, le=10_000)]  # of a weight from 0 to 1, at most
-    max_points: Annotated[int, Field(ge=2, le=10_000)]  # of the sweep over weights, at most
-    labels: bool  # show figures on test labels, too, where there are any
-    normalise: Changes  # in place of every member's own
+    weight_steps: Annotated[int, Field(ge=1, le=10_000)]
+    max_points: Annotated[int, Field(ge=2, le=10_000)]
+    labels: bool
+    normalise: Changes
     smooth: Changes
-    method: Changes  # of the fusion, with its power
+    method: Changes
 
-    def check_over(self, fusion: FusionConfig) -> None:
-        """Raise ConfigError for a change that no fusion can take, seen on its default member."""
+    def check_changes(self, fusion: FusionConfig) -> None:
+        """Raise ConfigError for a change that is impossible for the fusion's default member."""
         for i, change in enumerate(self.normalise):
             changed(fusion.default.normalise, change, f"ablate.normalise.{i}")
         for i, change in enumerate(self.smooth):
@@ -48,7 +37,7 @@ class AblateConfig(Settings):
 
 
 def changed(base: NormaliseConfig | SmoothConfig, change: dict[str, Any], where: str) -> Any:
-    """`base` with what `change` says in its place; raises ConfigError that names every bad key below `where`."""
+    """`base` with the keys of `change` replaced; raises ConfigError that names every bad key below `where`."""
     return validate(type(base), {**base.model_dump(), **change}, where)
 
 

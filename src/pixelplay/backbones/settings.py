@@ -1,4 +1,4 @@
-"""Settings of pretrained weights."""
+"""Settings of pretrained weights. What each key does is told in `configs/weights/`."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pixelplay.settings import FilePath, Settings
 
 
-def _detector_weights(value: str) -> str:
+def _yolo(value: str) -> str:
     if value != "motion" and not value.endswith(".pt"):
         raise ValueError("allowed: motion, or a YOLO name or file that ends in .pt, such as yolov5lu.pt")
     return value
@@ -20,11 +20,9 @@ def _backbone(value: str) -> str:
 
 
 class WeightsConfig(Settings):
-    """Where pretrained weights come from (autoencoders use none)."""
-
     source: Literal["hub", "in_domain"]
-    yolo: Annotated[str, AfterValidator(_detector_weights)]
+    yolo: Annotated[str, AfterValidator(_yolo)]
     backbone: Annotated[str, AfterValidator(_backbone)]
     backbone_file: FilePath | None
-    image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]  # pixels of the square images that networks see
-    videomae: Annotated[str, Field(min_length=1)]  # a hub name, a folder, or in_domain
+    image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]
+    videomae: Annotated[str, Field(min_length=1)]

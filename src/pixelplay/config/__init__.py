@@ -1,7 +1,7 @@
-"""Typed, validated configuration: what the YAML files under `configs/` may say.
+"""The root schema of the configuration; the schema of each part is `settings.py` of the package that it configures.
 
-Hydra composes the files and the command line's overrides; pydantic refuses unknown keys, wrong types and
-impossible values before any work starts. Default values stand in the YAML files alone, never here.
+Hydra composes the YAML files of `configs/` and the command line's overrides; pydantic rejects unknown keys, wrong types
+and impossible values before any work starts. Defaults, units and explanations are in the YAML files only.
 """
 
 from typing import Annotated
@@ -26,8 +26,6 @@ from pixelplay.videos.settings import DatasetConfig
 
 
 class PathsConfig(Settings):
-    """Top folders of what runs write, relative to the working directory."""
-
     outputs: FilePath
     checkpoints: FilePath
     submissions: FilePath
@@ -35,12 +33,10 @@ class PathsConfig(Settings):
 
 
 class SubmitConfig(Settings):
-    """What `submit` does with the run's submission once it is valid."""
-
-    send: bool  # to Kaggle; without it nothing leaves this machine
-    message: Annotated[str, Field(min_length=1)] | None  # null: the run's name and the fingerprint of its fusion
-    competition: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None  # as in its address on kaggle.com
-    sample: ExistingFile | None  # sample_submission.csv; null: the data set's, where it has one
+    send: bool
+    message: Annotated[str, Field(min_length=1)] | None
+    competition: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None
+    sample: ExistingFile | None
 
 
 class Config(Settings):
@@ -48,7 +44,7 @@ class Config(Settings):
     run: FileName | None
     seed: Seed
     device: DeviceName
-    workers: Workers  # threads that decode; 0 is one per core
+    workers: Workers
     paths: PathsConfig
     dataset: DatasetConfig
     weights: WeightsConfig
@@ -56,7 +52,7 @@ class Config(Settings):
     detectors: Annotated[dict[FileName, DetectorConfig], Field(min_length=1)]
     trainer: TrainerConfig
     fusion: FusionConfig
-    fusion_file: FilePath | None  # where `fusion` was read from, if not from configs/
+    fusion_file: FilePath | None
     restore: RestoreConfig
     evaluate: EvaluateConfig
     pseudo: PseudoConfig
@@ -64,7 +60,7 @@ class Config(Settings):
     show: ShowConfig
     submit: SubmitConfig
     report: ReportConfig
-    step: str | None  # of a command that has several
+    step: str | None
     mine: MineConfig
     distribution: DistributionConfig
 
@@ -81,5 +77,5 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _changes_possible(self) -> "Config":
-        self.ablate.check_over(self.fusion)
+        self.ablate.check_changes(self.fusion)
         return self

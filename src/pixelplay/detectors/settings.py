@@ -7,11 +7,11 @@ from pixelplay.videos.settings import FrameFormat
 
 
 class DetectorConfig(Settings):
-    """What every detector's configuration has. `training` and `scoring` are its algorithm's own and validated by it:
-    the first decide what is learnt, the second only how it is scored, so a change in them needs no new training.
+    """`training` and `scoring` belong to the algorithm, which validates them: `training` decides what is learned,
+    `scoring` only how it scores, so that a change there needs no new training.
     """
 
     algorithm: FileName
-    frames: FrameFormat | None  # working size in the frame cache
+    frames: FrameFormat | None  # null: none from the cache
     training: dict[str, Any]
     scoring: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Settings of the report."""
+"""Settings of the report. What each key does is told in `configs/config.yaml`."""
 
 from typing import Annotated
 
@@ -8,11 +8,9 @@ from pixelplay.settings import Fps, Natural, Settings, VideoId
 
 
 class ReportConfig(Settings):
-    """What the report shows, beside figures and curves: see `pixelplay.stages.report`."""
-
-    gallery: Annotated[int, Field(ge=0, le=200)]  # frames: those where the fused score peaks
-    per_video: Natural  # of them, at most
-    min_gap: Natural  # frames between two of one video, at least
-    picture_width: Annotated[int, Field(ge=64, le=1920)]  # pixels
-    clips: list[VideoId]  # test videos that are written as annotated MP4s, by their ids
-    fps: Fps  # frames per second of the clips, where the footage's own are not known
+    gallery: Annotated[int, Field(ge=0, le=200)]
+    per_video: Natural
+    min_gap: Natural
+    picture_width: Annotated[int, Field(ge=64, le=1920)]
+    clips: list[VideoId]
+    fps: Fps

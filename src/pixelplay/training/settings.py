@@ -1,4 +1,4 @@
-"""Settings of training."""
+"""Settings of training. What each key does is told in `configs/trainer/`."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ class WandbConfig(Settings):
 
 class TrainerConfig(Settings):
     max_epochs: Epochs
-    patience: Epochs  # epochs without a better validation loss before training stops
+    patience: Epochs
     batch_size: BatchSize
     learning_rate: Rate
     weight_decay: NonNegative

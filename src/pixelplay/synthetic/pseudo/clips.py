@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from pixelplay.run.atomic import atomic_folder
 from pixelplay.run.locks import turn
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
-from pixelplay.synthetic.pseudo.settings import PseudoConfig, PseudoKind
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.denoise import GRAY_SHARE
@@ -205,7 +205,7 @@ def _pieces(
 
 def _generators(kind: str, seed: int) -> list[np.random.Generator]:
     """For where a clip is taken from, for what happens in it, and for its corruption."""
-    return np.random.default_rng([seed, get_args(PseudoKind).index(kind)]).spawn(3)
+    return np.random.default_rng([seed, list(KINDS).index(kind)]).spawn(3)
 
 
 def _decoded(video: Video, path: Path) -> np.ndarray:

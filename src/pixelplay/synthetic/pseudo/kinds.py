@@ -1,6 +1,6 @@
 """The kinds of pseudo-anomaly. Each plants one event in a piece of normal footage, or says why the piece has no use.
 
-A new kind is a function here, its entry in `KINDS`, and its name in `PseudoKind` of the configuration.
+A new kind is a function here and an entry at the end of `KINDS`, whose order seeds depend on.
 """
 
 from collections.abc import Callable, Sequence
