@@ -1,6 +1,5 @@
 """What each kind of pseudo-anomaly changes, and nothing else: on a walker whose place in every frame is known."""
 
-from typing import get_args
 
 import cv2
 import numpy as np
@@ -13,7 +12,6 @@ from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, to_and_fr
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
 from pixelplay.synthetic.pseudo.paste import foreign_patch, irregular_shape, paste
-from pixelplay.synthetic.pseudo.settings import PseudoKind
 
 CONFIG = settings()
 IN_TIME, IN_SPACE = ("speed_up", "reversal", "freeze"), ("foreign_patch", "wrong_place", "wrong_size")
@@ -41,7 +39,7 @@ def box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def test_every_kind_of_the_configuration_can_be_planted():
-    assert set(KINDS) == set(get_args(PseudoKind)) == set(IN_TIME) | set(IN_SPACE)
+    assert set(KINDS) == set(IN_TIME) | set(IN_SPACE)
 
 
 @pytest.mark.parametrize(
