@@ -269,7 +269,7 @@ def test_nothing_but_the_clip_is_left_in_its_folder(tmp_path: Path, heldout: lis
 
 
 def usual(training: list[Video], block: Video, around: int = 1000) -> np.ndarray:
-    return module._usual(training, block, CONFIG.model_copy(update={"around": around}))
+    return module._usual(training, block, CONFIG.model_copy(update={"context_frames": around}))
 
 
 def test_places_are_usual_where_somebody_walks_in_footage_of_the_same_scene(tmp_path: Path):
@@ -299,7 +299,7 @@ def test_a_shown_share_is_one_of_frames(tmp_path: Path):
 def test_frames_of_a_clip_are_not_held_in_memory(tmp_path: Path):
     def peak(count: int) -> int:
         video = video_of(tmp_path / f"train/{count}", np.concatenate([walk(50)] * (count // 50)))
-        options = {"frames": count, "around": 100, "kinds": ["freeze", "wrong_place"]}
+        options = {"frames": count, "context_frames": 100, "kinds": ["freeze", "wrong_place"]}
         tracemalloc.start()
         clips = rendered(tmp_path / f"clips-{count}", [video], **options)
         most = tracemalloc.get_traced_memory()[1]

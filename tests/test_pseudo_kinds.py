@@ -1,6 +1,5 @@
 """What each kind of pseudo-anomaly changes, and nothing else: on a walker whose place in every frame is known."""
 
-
 import cv2
 import numpy as np
 import pytest
@@ -71,7 +70,7 @@ def test_a_clip_is_as_long_as_asked_for_or_as_the_footage_allows(kind: str, avai
 def test_events_in_time_lie_inside_their_clip_and_show_frames_in_steps_without_a_cut(
     available: int, share: float, speed: int, kind: str, seed: int
 ):
-    config = CONFIG.model_copy(update={"share": share, "speed": speed})
+    config = CONFIG.model_copy(update={"anomalous_share": share, "speed_factor": speed})
     length = length_in(available, kind, config)
     if length is None:
         return
@@ -207,7 +206,7 @@ def test_what_would_not_be_seen_is_not_pasted(kind: str):
     frames = walk(80, wide=20)
     frames[frames < 100] = 40
     frames[:, : TOP - 2] = frames[:, TOP + TALL + 2 :] = (40, 40, 40)
-    config = settings(enlarge=3.0)
+    config = settings(size_factor=3.0)
     with pytest.raises(NoUseError, match="stand out from the ground"):
         KINDS[kind].plant(piece(frames, config), LENGTH, config, np.random.default_rng(0))
 
