@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from benchmarks.results import record
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.mining import local_engine, ray_engine
 from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.frames import ClipReader
-from pixelplay.mining.settings import MaskConfig
 
 CLIPS, FRAMES, SIZE, BATCH = 24, 16, (1600, 900), 8
 LAYERS = 12  # of the encoder: VideoMAE-base
@@ -31,7 +31,7 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
     with tempfile.TemporaryDirectory() as folder:
         given = list(_footage(Path(folder), clips))
         _write_weights(Path(folder, "weights"), layers)
-        mask = MaskConfig(kind="tube", ratio=0.9, count=1)
+        mask = MaskConfig(kind="random", ratio=0.9, count=1, tube=True)
         settings = ModelSettings(str(Path(folder, "weights")), "cpu", False, mask, 42, None)
         model = ClipModel(settings, FRAMES)
         contenders = {

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.errors import ConfigError
 from pixelplay.settings import (
     BatchSize,
@@ -14,7 +15,6 @@ from pixelplay.settings import (
     FilePath,
     Fps,
     Natural,
-    PartialShare,
     Percentile,
     Seed,
     Settings,
@@ -41,20 +41,6 @@ def _named(value: Any) -> Any:
 class NuScenesConfig(Settings):
     version: FileName | None
     frames: Literal["all", "key_frames"]
-
-
-class MaskConfig(Settings):
-    """Which tokens are hidden from VideoMAE: see `pixelplay.detectors.videomae.masks`."""
-
-    kind: Literal["tube", "random", "rotating"]
-    ratio: PartialShare
-    count: Annotated[int, Field(ge=1, le=1000)]
-
-    @model_validator(mode="after")
-    def _parts(self) -> "MaskConfig":
-        if self.kind == "rotating" and self.count < 2:
-            raise ValueError(f"kind=rotating with count={self.count}: tokens are shown in at least 2 parts; 10, say")
-        return self
 
 
 class RenderConfig(Settings):

@@ -17,6 +17,7 @@ from pixelplay.detectors.base import Scores
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import (
     ChosenSettings,
     check_chosen,
@@ -39,29 +40,19 @@ log = logging.getLogger(__name__)
 AGREEMENT = 1e-3  # relative: float32 rounding is far below it, another loss in another transformers far above
 
 
-class MaskSettings(Settings):
-    """Which tokens are hidden: `count` masks, each of which hides `ratio` of the tokens, and a forward pass for each.
+class MaskSettings(MaskConfig):
+    """With rotating masks, nothing depends on which tokens were drawn; `ratio` is then (count - 1) / count."""
 
-    rotating: what they leave visible partitions the tokens, so that the ratio is (count - 1) / count, and nothing
-    depends on which tokens a draw hid; random: drawn for each clip.
-    """
-
-    kind: Literal["rotating", "random"]
-    count: Annotated[int, Field(ge=1, le=1000)]
-    ratio: Annotated[float, Field(gt=0, lt=1)]
-    tube: bool  # the same places are hidden at all times
     seed: Seed
 
     @model_validator(mode="after")
     def _partition(self) -> "MaskSettings":
-        if self.kind == "rotating":
-            if self.count < 2:
-                raise ValueError(f"count={self.count}: rotating masks are 2 or more")
-            if abs(self.ratio - (self.count - 1) / self.count) > 1e-6:
-                raise ValueError(
-                    f"ratio={self.ratio}: {self.count} rotating masks hide (count - 1) / count of the tokens, "
-                    f"{(self.count - 1) / self.count:.6g}; set both, or kind=random"
-                )
+        ratio = (self.count - 1) / self.count
+        if self.kind == "rotating" and abs(self.ratio - ratio) > 1e-6:
+            raise ValueError(
+                f"ratio={self.ratio}: {self.count} rotating masks hide (count - 1) / count of the tokens, {ratio:.6g}; "
+                "set both, or kind=random"
+            )
         return self
 
 
