@@ -10,7 +10,7 @@ import pkgutil
 
 import benchmarks
 
-NOT_BENCHMARKS = {"__main__", "allocation", "results"}
+NOT_BENCHMARKS = {"__main__", "allocation", "results", "runs"}
 
 
 def main() -> None:

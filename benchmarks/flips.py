@@ -18,7 +18,7 @@ from pixelplay.cli import load_config
 from pixelplay.restoration.background import backgrounds
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flip_training import train
-from pixelplay.restoration.flips import judge
+from pixelplay.restoration.restore import judge
 from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.corruption import corrupt, draw_kinds

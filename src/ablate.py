@@ -1,11 +1,9 @@
-"""Stage 7: what each part of the fusion is worth, measured on planted anomalies, without labels.
+"""Stage 7: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
 
-python src/ablate.py experiment=ped2 dataset.root=data/ped2                        tables and plots
-python src/ablate.py experiment=ped2 dataset.root=data/ped2 ablate.search=true     and a fusion file for fuse.py
+See `python src/ablate.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import ablate
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(ablate.run)
+    main("ablate")

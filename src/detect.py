@@ -1,10 +1,9 @@
-"""Stage 2: find objects in every frame, where some detector of the run asks for them; cached per video.
+"""Stage 2: detect objects in every frame, if a detector of the run needs them; cached per video.
 
-python src/detect.py experiment=ped2 dataset.root=data/ped2 weights.yolo=yolov8n.pt
+See `python src/detect.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import detect
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(detect.run)
+    main("detect")

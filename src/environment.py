@@ -1,20 +1,19 @@
-"""Names what the active environment lacks to run this project, with the command that installs it; installs nothing.
+"""Lists the packages that the active environment lacks, with the command that installs them; installs nothing.
 
     python src/environment.py [requirement files]
 
-Runs on a bare Python: it reads pyproject.toml's ranges, since exact pins are for the .venv that the project makes.
-It asks for what every run needs. What only some detectors need is named by the command that runs them, before it
-starts; the tests need all of it.
+Runs on a bare Python and checks pyproject.toml's ranges: exact pins are for the .venv that the project makes. What only
+some detectors need is checked by the command that runs them, before it starts; the tests need all of it.
 """
 
 import sys
 
 try:
     from pixelplay import requirements
-except ImportError:  # of the package packaging: the rest is the standard library's
+except ImportError:  # of the package packaging
     sys.exit(
         f"error: the active environment ({sys.prefix}) has neither pip nor the package packaging: run "
-        "`python -m ensurepip` (or, made by uv, `uv pip install packaging`), then the same command again"
+        "`python -m ensurepip` (in an environment made by uv: `uv pip install packaging`), then the same command again"
     )
 
 
@@ -25,12 +24,11 @@ def main(files: list[str]) -> int:
     lacking = requirements.lacking(wanted)
     if not lacking:
         return 0
-    print(f"error: the active environment ({sys.prefix}) lacks packages that PixelPlay needs:", file=sys.stderr)
-    for text, found in lacking.items():
-        print(f"  {text:40} {found}", file=sys.stderr)
+    listed = "".join(f"  {text:40} {found}\n" for text, found in lacking.items())
     print(
-        f"""
-Install them yourself (nothing is installed into an environment of yours unasked):
+        f"""error: packages that PixelPlay needs are missing in the active environment ({sys.prefix}):
+{listed}
+Install them yourself (nothing is installed into your own environment):
 {requirements.how_to_install(lacking)}
 Or leave the environment (deactivate) and let the project make its own .venv.""",
         file=sys.stderr,

@@ -1,12 +1,12 @@
-# Sourced by run_all.sh and tests/run.sh. Sets $python to a Python with the packages that the project needs.
+# Sourced by run_all.sh and tests/run.sh. Sets $python to a Python that has the packages of the project.
 #
-# An active environment (virtual environment, conda, Kaggle) is used as it is: what it lacks is named, and nothing is
-# installed into it. Without one, a .venv beside this folder is made once and kept.
+# An active environment (virtual environment, conda, Kaggle) is used as it is: missing packages are listed, and nothing
+# is installed into it. Without one, a .venv in the repository is made once and kept.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 supported="Python 3.11, 3.12 or 3.13" # requires-python in pyproject.toml
 
-version_of() { # the version of a Python; nothing where it does not run
+version_of() { # the version of a Python; nothing if it does not run
   "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || true
 }
 
@@ -14,28 +14,27 @@ is_supported() { # whether that version is
   case "$1" in 3.11.* | 3.12.* | 3.13.*) ;; *) return 1 ;; esac
 }
 
-# require_supported PYTHON WHAT REMEDY: an error where a Python that the user chose does not run or is unsupported.
+# require_supported PYTHON WHAT REMEDY: an error if a Python that the user chose does not run or is unsupported.
 require_supported() {
   local version
   version="$(version_of "$1")"
+  if is_supported "$version"; then return; fi
   if [ -z "$version" ]; then
-    echo "error: $2: $1 is no Python that runs; $3" >&2
-    return 1
+    echo "error: $2: $1 is not a Python that runs; $3" >&2
+  else
+    echo "error: $2: $1 is Python $version, but PixelPlay needs $supported; $3" >&2
   fi
-  if ! is_supported "$version"; then
-    echo "error: $2: $1 is Python $version, and PixelPlay needs $supported; $3" >&2
-    return 1
-  fi
+  return 1
 }
 
-# The Python that PYTHON= names, or that of the active environment; unsupported, it is an error: another one found on the
-# PATH would have other packages than the user sees. $python stays empty where the user chose none.
+# Sets $python to the Python that PYTHON= names, or the active environment's; empty if there is none. An unsupported one
+# is an error: another one on the PATH would have other packages than the user sees.
 find_chosen_python() {
   local again="and run the same command again"
   python=""
   if [ -n "${PYTHON:-}" ]; then
     python="$PYTHON"
-    require_supported "$python" "PYTHON=$PYTHON" "name another: PYTHON=/path/to/python $0"
+    require_supported "$python" "PYTHON=$PYTHON" "choose another: PYTHON=/path/to/python $0"
   elif [ -n "${VIRTUAL_ENV:-}" ]; then
     python="$VIRTUAL_ENV/bin/python"
     require_supported "$python" "the active virtual environment $VIRTUAL_ENV" "leave it (deactivate), $again"
@@ -49,7 +48,7 @@ find_chosen_python() {
   fi
 }
 
-find_base_python() { # the first supported Python on the PATH, to make .venv with
+find_base_python() { # the first supported Python on the PATH
   local candidate
   for candidate in python3 python3.13 python3.12 python3.11 python; do
     if is_supported "$(version_of "$candidate")"; then
@@ -61,7 +60,7 @@ find_base_python() { # the first supported Python on the PATH, to make .venv wit
   return 1
 }
 
-# use_environment FILE...: $python, with the pinned packages of these requirement files (below $root) when it is a .venv.
+# use_environment FILE...: sets $python; a .venv gets the pinned packages of these requirement files (below $root).
 use_environment() {
   find_chosen_python || exit 1
   if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}${KAGGLE_KERNEL_RUN_TYPE:-}" ]; then
@@ -80,9 +79,9 @@ use_environment() {
     echo "error: could not make $venv with $base -m venv; on Debian and Ubuntu: apt-get install python3-venv" >&2
     exit 1
   fi
-  local file files=()
+  local file files=() pip=("$python" -m pip install --quiet --disable-pip-version-check)
   for file in "$@"; do files+=(-r "$root/$file"); done
-  "$python" -m pip install --quiet --disable-pip-version-check "${files[@]}"
-  "$python" -m pip install --quiet --disable-pip-version-check --no-deps --editable "$root"
+  "${pip[@]}" --require-hashes "${files[@]}"
+  "${pip[@]}" --no-deps --editable "$root"
   echo "$* $wanted" >>"$installed"
 }

@@ -1,10 +1,9 @@
-"""Stage 6: metrics of frames, pixels, regions and tracks where the truth is on disk: tables and metrics.json.
+"""Stage 6: metrics of frames, pixels, regions and tracks, if the data set has labels.
 
-python src/evaluate.py experiment=ped2 dataset.root=data/ped2
+See `python src/evaluate.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import evaluate
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(evaluate.run)
+    main("evaluate")

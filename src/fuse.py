@@ -1,10 +1,9 @@
 """Stage 5: calibrate, smooth and weigh the raw scores; write the submission.
 
-python src/fuse.py experiment=ped2 dataset.root=data/ped2
+See `python src/fuse.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import fuse
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(fuse.run)
+    main("fuse")

@@ -1,10 +1,9 @@
 """Stage 1: list a data set's videos, decode every frame once, hold out normal footage.
 
-python src/prepare.py experiment=ped2 dataset.root=data/ped2
+See `python src/prepare.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import prepare
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(prepare.run)
+    main("prepare")

@@ -1,11 +1,9 @@
-"""Stage 8: one HTML page of the run, to open in a browser; and annotated MP4s of chosen test videos.
+"""Stage 9: one HTML page about the run.
 
-python src/report.py experiment=ped2 dataset.root=data/ped2
-python src/report.py experiment=ped2 dataset.root=data/ped2 'report.clips=[Test001,Test004]'
+See `python src/report.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import report
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(report.run)
+    main("report")

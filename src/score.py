@@ -1,10 +1,9 @@
-"""Stage 4: raw scores of every detector for the test videos and for held-out normal footage.
+"""Stage 4: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
 
-python src/score.py experiment=ped2 dataset.root=data/ped2
+See `python src/score.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import score
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(score.run)
+    main("score")

@@ -1,10 +1,9 @@
-"""Which stages have something to do; `./run_all.sh` with the same options runs them.
+"""List which stages have work to do; `./run_all.sh` with the same options runs them.
 
-python src/status.py experiment=ped2 dataset.root=data/ped2     exit status 0: nothing to do, 3: work to do
+See `python src/status.py --help`.
 """
 
-from pixelplay.cli import command
-from pixelplay.stages import status
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    command(status.run)
+    main("status")

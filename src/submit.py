@@ -1,11 +1,9 @@
-"""Checks the run's submission against the data set's sample_submission.csv, and sends it to Kaggle when told to.
+"""Check the run's submission against the data set's sample_submission.csv; send it to Kaggle if told to.
 
-python src/submit.py experiment=pixelplay26 weights=in_domain                                         checks, no more
-python src/submit.py … submit.send=true 'submit.message=st_ae alone, sigma 7'                         and sends it
+See `python src/submit.py --help`.
 """
 
-from pixelplay.cli import command
-from pixelplay.stages import submit
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    command(submit.run)
+    main("submit")

@@ -1,10 +1,9 @@
 """Stage 3: fit each detector on normal footage.
 
-python src/train.py experiment=ped2 dataset.root=data/ped2
+See `python src/train.py --help`.
 """
 
-from pixelplay.cli import stage_command
-from pixelplay.stages import train
+from pixelplay.cli import main
 
 if __name__ == "__main__":
-    stage_command(train.run)
+    main("train")

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from pydantic import TypeAdapter
 
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.settings import DatasetConfig, FrameFormat, HeldoutConfig
 from pixelplay.videos.sources import Frame
+from pixelplay.videos.video import Video
 
 WIDTH, HEIGHT = 64, 48
 GRAY = FrameFormat(height=12, width=16, gray=True)
@@ -101,9 +103,6 @@ class GeneratedSource:
     def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
         return []
 
-    def as_json(self) -> dict[str, object]:
-        raise NotImplementedError
-
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         for number, image in islice(enumerate(levels(self.count, self.height, self.width)), start, None):
             if number in self.unreadable:
@@ -112,6 +111,11 @@ class GeneratedSource:
                 yield Frame(
                     number, f"#{number}", image if gray else None, np.dstack([image] * 3) if color else None, None
                 )
+
+
+def through_json(video: Video) -> Video:
+    """The video as an index gives it back."""
+    return TypeAdapter(Video).validate_json(TypeAdapter(Video).dump_json(video))
 
 
 def generated(folder: Path, count: int, **options: object) -> RawVideo:

@@ -15,7 +15,7 @@ from tests.pipeline import CPU
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.detectors.videopatchcore import feature_store as remembering
+from pixelplay.detectors.videopatchcore import feature_store
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.objects import tables as detecting
 from pixelplay.run.files import RunFiles
@@ -98,9 +98,15 @@ def interrupted_at(name: str) -> Callable[..., None]:
     def store(*arguments: Any) -> None:
         if arguments[-1].name == name:
             raise KeyboardInterrupt
-        remembering.store(*arguments)
+        feature_store.store(*arguments)
 
     return store
+
+
+def stored(folder: Path) -> Path:
+    """Features of the first video of the training that kept its intermediate results in a folder."""
+    (found,) = folder.glob("features-*/00000")
+    return found
 
 
 def by_id(videos: list[Video], name: str) -> Video:

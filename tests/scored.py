@@ -10,6 +10,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import Task
 from pixelplay.stages import prepare, score, train
 from pixelplay.videos.index import Index
 
@@ -35,6 +36,13 @@ def write_scores(config: Config, index: Index, streams: Mapping[str, Sequence[fl
     ]
     write_table(files.scores("conv_ae"), pd.concat(tables, ignore_index=True))
     record_scores(config, index, "conv_ae")
+
+
+def record_again(task: Task) -> None:
+    """Let the outputs that a task has now pass for what it wrote."""
+    written = task.outputs()
+    task.record_path.unlink()
+    replace(task, work=lambda: written, about=lambda: None).run()
 
 
 def record_scores(config: Config, index: Index, name: str) -> None:

@@ -23,7 +23,7 @@ from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
-from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
 from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth, save_truth
@@ -84,6 +84,12 @@ def run(small_run: list[str]) -> Run:
     return configured
 
 
+def ablated(config: Config) -> None:
+    """The ablation, after the fusion that says which members it has."""
+    fuse.run(config)
+    ablate.run(config)
+
+
 def write_restoration(path: Path, rows: pd.DataFrame) -> None:
     rows.reindex(columns=list(restoring.COLUMNS), fill_value=0).to_csv(path, index=False)
 
@@ -116,7 +122,7 @@ def change_labels(config: Config, labels: list[int] | None) -> None:
 
 def test_figures_are_those_of_the_planted_frames_and_labelled_ones_stand_beside_them(run: Run):
     config = run()
-    ablate.run(config)
+    ablated(config)
     raw = pd.read_parquet(RunFiles.of(config).scores("conv_ae")).query("stream == 'conv_ae'")
     own = raw.query("split == 'pseudo'")["score"].to_numpy()
     row = table(config, "alone").loc["conv_ae"]
@@ -145,24 +151,24 @@ def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run
         values, counted = raw[raw["video"] == clip]["score"].to_numpy(np.float64), ~noisy
         reach = [slice(max(t - 1, 0), t + 2) for t in range(FRAMES)]
         smoothed += [values[at][counted[at]].mean() for at in reach]  # each has a neighbour that counts
-    ablate.run(config)
+    ablated(config)
     expected = average_precision_score(np.tile(LABELS, len(CLIPS)), smoothed)
     assert table(config, "alone").loc["conv_ae", "ap"] == pytest.approx(expected)
     write_restoration(files.pseudo_restoration, rows.assign(noise_level=0.0))
     assert ablate.pending(config)  # the table decides what is chosen
-    ablate.run(config)
+    ablated(config)
     assert table(config, "alone").loc["conv_ae", "ap"] != pytest.approx(expected)
 
 
 def test_clips_without_the_table_of_their_corruption_are_told_with_what_to_do(run: Run):
     with pytest.raises(MissingArtifactError, match=r"pseudo_restoration\.csv is missing: run `python src/prepare\.py`"):
-        ablate.run(run(*AVERAGED, "fusion.corrupted_frames.weight=0.0"))
+        ablated(run(*AVERAGED, "fusion.corrupted_frames.weight=0.0"))
 
 
 def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run: Run, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     config = run()
-    ablate.run(config)
+    ablated(config)
     written = set(files_of(config))
     names = ("comparison", "alone", "leave_one_out", "pooling", "normalise", "smooth", "method", "weights")
     tables = {f"{name}.csv" for name in (*names, "kinds_ap", "kinds_auc", "rank_correlation")}
@@ -180,13 +186,13 @@ def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run:
 
 def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Run):
     config = run("ablate.labels=false")
-    ablate.run(config)
+    ablated(config)
     files = RunFiles.of(config)
     assert not files.evaluations.exists()
     assert not any("on_labels" in column for column in table(config, "alone"))
     assert not (files.ablation / "rank_correlation.csv").exists()
-    ablate.run(run())
-    ablate.run(run())
+    ablated(run())
+    ablated(run())
     (line,) = (json.loads(line) for line in files.evaluations.read_text().splitlines())
     assert (line["stage"], line["frames"]) == ("ablate", 5)
     shown = table(config, "comparison")["on_labels_ap"].to_dict()
@@ -200,7 +206,7 @@ def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_an
         config, written, figures = run(*options), [], []
         for changed in (labels, [1 - label for label in labels], None):
             change_labels(config, changed)
-            ablate.run(config)
+            ablated(config)
             written.append(RunFiles.of(config).chosen_fusion.read_bytes())
             figures.append(table(config, "alone").get("on_labels_ap"))
         assert written[0] == written[1] == written[2]
@@ -210,7 +216,7 @@ def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_an
 
 def test_the_chosen_fusion_is_taken_by_fuse_and_scores_as_the_table_says(run: Run):
     config = run("ablate.search=true")
-    ablate.run(config)
+    ablated(config)
     path = RunFiles.of(config).chosen_fusion
     chosen = fusion_file.read(path)
     assert list(chosen.members) == ["conv_ae", "st_ae"]
@@ -225,6 +231,8 @@ def test_the_chosen_fusion_is_taken_by_fuse_and_scores_as_the_table_says(run: Ru
 def test_a_second_run_does_nothing_and_says_the_same(run: Run, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     config = run()
+    fuse.run(config)
+    caplog.clear()
     assert ablate.pending(config) == "scores have changed"
     ablate.run(config)
     first, before = caplog.text, {p: p.stat().st_mtime_ns for p in files_below(RunFiles.of(config).outputs)}
@@ -237,16 +245,16 @@ def test_a_second_run_does_nothing_and_says_the_same(run: Run, caplog: pytest.Lo
 
 def test_made_again_it_is_the_same_to_the_byte(run: Run):
     config = run("ablate.search=true")
-    ablate.run(config)
+    ablated(config)
     before = files_of(config)
     shutil.rmtree(RunFiles.of(config).ablation)
-    ablate.run(config)
+    ablated(config)
     assert files_of(config) == before
 
 
 @pytest.mark.parametrize("override", ["ablate.metric=auc", "fusion.power=2.0", "ablate.smooth=[{method: none}]"])
 def test_changed_settings_make_it_run_again_and_other_scores_do_too(run: Run, override: str):
-    ablate.run(run())
+    ablated(run())
     assert ablate.pending(run(override))
     config = run()
     path = RunFiles.of(config).scores("st_ae")
@@ -255,10 +263,10 @@ def test_changed_settings_make_it_run_again_and_other_scores_do_too(run: Run, ov
 
 
 def test_what_it_wrote_with_other_settings_is_removed_but_a_chosen_fusion_stays(run: Run):
-    ablate.run(run("ablate.search=true"))
+    ablated(run("ablate.search=true"))
     folder = RunFiles.of(run()).ablation
     (folder / "kinds_auc.png").write_bytes(b"of another metric")
-    ablate.run(run("ablate.labels=false"))
+    ablated(run("ablate.labels=false"))
     assert not (folder / "kinds_auc.png").exists() and not (folder / "rank_correlation.csv").exists()
     assert (folder / "fusion.yaml").exists()
 
@@ -271,7 +279,7 @@ def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_writt
     rows = [f"{int(v)}_{n},{i / 10}" for i, (v, n) in enumerate(submitted_frames(index))]
     (tmp_path / "old.csv").write_text("\n".join(["Id,Predicted", *rows]) + "\n")
     config = run(f"fusion.external=[{tmp_path}/old.csv]", "+fusion.members.old.weight=3.0", "ablate.search=true")
-    ablate.run(config)
+    ablated(config)
     assert "old" not in table(config, "alone").index
     assert "Left out: old: an external file" in (RunFiles.of(config).ablation / "summary.md").read_text()
     chosen = fusion_file.read(RunFiles.of(config).chosen_fusion)
@@ -283,10 +291,10 @@ def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_writt
 
 def test_a_fusion_of_one_member_has_tables_but_no_weights_to_search(run: Run):
     config = run("+fusion.members={conv_ae:{weight:1.0}}", "detector=[conv_ae_tiny]")
-    ablate.run(config)
+    ablated(config)
     assert "weights.csv" not in files_of(config) and "alone.csv" in files_of(config)
     with pytest.raises(ConfigError, match=r"a fusion of conv_ae alone has no weights to choose: add detectors"):
-        ablate.run(run("detector=[conv_ae_tiny]", "ablate.search=true"))
+        ablated(run("detector=[conv_ae_tiny]", "ablate.search=true"))
 
 
 # --- what it refuses ------------------------------------------------------------------------------------------------
@@ -297,7 +305,7 @@ def test_a_run_without_planted_anomalies_ends_well_but_for_a_search_and_leaves_n
 ):
     caplog.set_level(logging.INFO)
     config = run()
-    ablate.run(config)
+    ablated(config)
     change_index(config, lambda index: index.update(pseudo=[], pseudo_key=""))
     assert ablate.pending(config) is None
     caplog.clear()
@@ -314,13 +322,13 @@ def test_planted_anomalies_that_are_not_scored_yet_are_told_with_the_command(run
     with pytest.raises(
         MissingArtifactError, match=r"conv_ae\.parquet: no scores made with .*run `python src/score\.py`"
     ):
-        ablate.run(config)
+        ablated(config)
 
 
 def test_labels_of_one_class_are_left_out_with_a_remark(run: Run):
     config = run()
     change_labels(config, [0] * 5)
-    ablate.run(config)
+    ablated(config)
     summary = (RunFiles.of(config).ablation / "summary.md").read_text()
     assert "Test labels are left out: all 5 labels are 0 (normal): AP" in summary
     assert "on_labels" not in summary and "on labels" not in summary
@@ -334,7 +342,7 @@ def test_scores_that_are_not_finite_are_told_with_their_place(run: Run):
     rows.to_parquet(path)
     record_scores(config, prepare.load_index(config), "st_ae")
     with pytest.raises(DamagedArtifactError, match=r"stream 'st_ae', video 'freeze-0', frame 0 .*not finite"):
-        ablate.run(config)
+        ablated(config)
     assert ablate.pending(config)  # not passed off as done
 
 
@@ -349,7 +357,7 @@ def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damag
     config = run()
     damage(RunFiles.of(config).pseudo_clips)
     with pytest.raises(error, match=message):
-        ablate.run(config)
+        ablated(config)
 
 
 # --- a whole run ----------------------------------------------------------------------------------------------------
@@ -368,8 +376,9 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(
     for stage in (prepare, detect, train, score, fuse, evaluate):
         stage.run(tiny())
     config = tiny("ablate.search=true", "ablate.choose=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
-    ablate.run(config)
+    ablated(config)
     files = RunFiles.of(config)
+    explain.run(config)
     report.run(config)
     status.run(config)
     assert "ablate    up to date" in capsys.readouterr().out
@@ -388,13 +397,14 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(
         labels = np.concatenate([one.labels for one in known])
         assert row[column] == pytest.approx(average_precision_score(labels, fused.loc[places])), split
     evaluate.run(with_file)
+    explain.run(with_file)
     report.run(with_file)
-    assert "Made with other settings than those of this page" in Elements(files.report.read_text()).text
+    assert "Made with other settings than this page" in Elements(files.report.read_text()).text
 
 
 def test_the_command_is_documented_and_named_in_the_pipeline():
     assert 'stage ablate "$@"' in (ROOT / "run_all.sh").read_text()
-    assert list(status.STAGES)[-2:] == ["ablate", "report"]
+    assert list(status.STAGES)[-3:] == ["ablate", "explain", "report"]
 
 
 def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(run: Run, caplog):
@@ -416,7 +426,7 @@ def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(
     fused = pd.read_parquet(files.fused).query("split == 'test'")
     alone = fused[fused["stream"] == "conv_ae"]["score"].to_numpy()
     np.testing.assert_allclose(fused[fused["stream"] == "fused"]["score"], alone)
-    ablate.run(config)
+    ablated(config)
     assert "Left out of the fusion: st_ae: without it" in (files.ablation / "summary.md").read_text()
     fuse.run(run("fusion.select_members=false"))
     assert not pd.read_csv(files.fusion_members)["left_out"].any()

@@ -1,4 +1,4 @@
-"""Artefacts: written whole or not at all, code versions that ignore comments, records of finished stages."""
+"""Artefacts: written whole or not at all, and checked when they are read."""
 
 import os
 import signal
@@ -14,13 +14,9 @@ from pixelplay.cli import load_config
 from pixelplay.errors import DamagedArtifactError, InUseError, MissingArtifactError, PixelPlayError
 from pixelplay.run.artifacts import (
     csv_text,
-    damaged,
-    is_current,
     read_csv,
     read_json,
     read_model,
-    read_table,
-    recorded,
     write_json,
     write_text,
 )
@@ -151,27 +147,6 @@ def test_json_of_another_form_is_damaged_and_the_message_says_where(tmp_path: Pa
     assert read_model(tmp_path / "a.json", Sizes, "train").sizes == {"a": 3}
 
 
-def test_what_is_damaged_loses_the_records_that_list_it_and_no_others(tmp_path: Path):
-    outputs, records = tmp_path / "outputs/run", {}
-    table, folder = outputs / "scores/a.parquet", outputs / "model"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    for name, files in {"score": [table], "score-later": [table], "fuse": [outputs / "b"], "train": [folder]}.items():
-        records[name] = outputs / f"stages/{name}.json"
-        with recorded(records[name], "abc", files):
-            for path in files:
-                if path != folder:
-                    write_text(path, "x")
-    assert all(is_current(record, "abc") for record in records.values())
-    with pytest.raises(DamagedArtifactError, match=r"a\.parquet is damaged .*python src/score\.py"):
-        read_table(table, "score")
-    assert [name for name, record in records.items() if is_current(record, "abc")] == ["fuse", "train"]
-    damaged(folder, "train", "it does not load")
-    assert [name for name, record in records.items() if is_current(record, "abc")] == ["fuse"]
-    damaged(tmp_path / "elsewhere", "train", "no record lists it")
-    assert is_current(records["fuse"], "abc")
-
-
 # --- CSV ------------------------------------------------------------------------------------------------------------
 
 TEXTS = ["NA", "nan", "", "01", "=1+1", "+a", "-a", "@a", "'a", "'=a", "\ta", 'a"b', "a,b", "ä\n", "-0.5", "a'"]
@@ -249,7 +224,7 @@ def test_a_run_s_files_lie_below_its_experiment_and_its_name():
 def test_pictures_of_two_videos_never_share_a_name():
     files = RunFiles.of(load_config(["experiment=ped2", "dataset.root=x"]))
     videos = ["a b", "a_b", "a/b", "ä", "Ä"]
-    for name in (lambda v: files.error_maps("d", v), lambda v: files.explanation("d", v, 3), files.clip):
+    for name in (lambda v: files.error_maps("d", v), lambda v: files.neighbours("d", v, 3), files.clip):
         assert len({name(video) for video in videos}) == len(videos)
     assert files.error_maps("d", "a_b").name == "d-a_b.png"
 
@@ -345,74 +320,3 @@ def test_a_fingerprint_depends_on_the_values_and_not_on_the_order_of_keys():
     values = [{"a": 1, "b": [2]}, {"a": 1, "b": [3]}, {"a": "1", "b": [2]}, [1, 2], [2, 1], "12", None]
     assert len({fingerprint(value) for value in values}) == len(values)
     assert fingerprint(1, 2) != fingerprint([1, 2], None)
-
-
-# --- records of finished stages -------------------------------------------------------------------------------------
-
-
-def test_a_finished_stage_is_current_until_its_inputs_change_or_an_output_goes(tmp_path: Path):
-    record, output = tmp_path / "stages/train.json", tmp_path / "model.bin"
-    assert not is_current(record, "abc")
-    with recorded(record, "abc", [output]):
-        assert not is_current(record, "abc")
-        output.touch()
-    assert is_current(record, "abc")
-    assert not is_current(record, "abd")
-    output.unlink()
-    assert not is_current(record, "abc")
-
-
-def test_a_stage_that_fails_is_not_current_even_if_it_was_before(tmp_path: Path):
-    record = tmp_path / "train.json"
-    with recorded(record, "abc", []):
-        pass
-    with pytest.raises(RuntimeError, match="died"), recorded(record, "abc", []):
-        raise RuntimeError("died")
-    assert not is_current(record, "abc")
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_a_stage_is_not_current_when_an_output_has_another_size(tmp_path: Path, name: str):
-    with recorded(tmp_path / "fuse.json", "abc", [tmp_path / name]):
-        (tmp_path / name).write_text("whole")
-    assert is_current(tmp_path / "fuse.json", "abc")
-    for text in ("who", "", "whole of it"):
-        (tmp_path / name).write_text(text)
-        assert not is_current(tmp_path / "fuse.json", "abc")
-    (tmp_path / name).write_text("whole")
-    assert is_current(tmp_path / "fuse.json", "abc")
-
-
-def test_a_small_text_output_is_compared_byte_by_byte(tmp_path: Path):
-    with recorded(tmp_path / "fuse.json", "abc", [tmp_path / "a.csv"]):
-        (tmp_path / "a.csv").write_text("0.125")
-    (tmp_path / "a.csv").write_text("0.525")
-    assert not is_current(tmp_path / "fuse.json", "abc")
-
-
-def test_an_output_that_later_steps_add_to_may_grow_but_not_go(tmp_path: Path):
-    with recorded(tmp_path / "score.json", "abc", [], growing=[tmp_path / "a.parquet"]):
-        (tmp_path / "a.parquet").write_text("a")
-    (tmp_path / "a.parquet").write_text("ab")
-    assert is_current(tmp_path / "score.json", "abc")
-    (tmp_path / "a.parquet").unlink()
-    assert not is_current(tmp_path / "score.json", "abc")
-
-
-def test_of_a_folder_among_the_outputs_every_file_counts(tmp_path: Path):
-    with recorded(tmp_path / "train.json", "abc", [tmp_path / "model"]):
-        write_text(tmp_path / "model/a/weights", "1234")
-    write_text(tmp_path / "model/a/weights", "123")
-    assert not is_current(tmp_path / "train.json", "abc")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "{", '{"fingerprint": "ab', "[]", "null", "\x00", "[" * 100_000),
-        *(f'{{"fingerprint": "abc", "outputs": {outputs}}}' for outputs in ("null", "3", '["a"]')),
-    ],
-)
-def test_a_damaged_record_is_not_current(tmp_path: Path, text: str):
-    (tmp_path / "train.json").write_text(text)
-    assert not is_current(tmp_path / "train.json", "abc")

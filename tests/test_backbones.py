@@ -16,17 +16,15 @@ from tests.pipeline import ROOT
 from torch import nn
 
 from pixelplay.backbones.frozen import Backbone, fold_batch_norms
-from pixelplay.backbones.pretrained import check_backbone, load_backbone
-from pixelplay.backbones.settings import WeightsConfig
+from pixelplay.backbones.pretrained import BackboneConfig, check_backbone, load_backbone
 from pixelplay.errors import ConfigError, WeightsError
 
 SMALL = "timm:test_resnet"  # timm's own small network for tests
 RESNET18 = ROOT.parent / "shared/weights/resnet18_layers1to3.safetensors"
 
 
-def weights(backbone: str, file: Path | None = None) -> WeightsConfig:
-    own = {"backbone": backbone, "backbone_file": file, "image_size": 224}
-    return WeightsConfig(source="hub", yolo="motion", videomae="in_domain", **own)
+def weights(backbone: str, file: Path | None = None, source: str = "hub") -> BackboneConfig:
+    return BackboneConfig(name=backbone, file=file, source=source)
 
 
 def with_random_norms(network: nn.Module, forward: Callable[[torch.Tensor], object], size: int = 224) -> nn.Module:
@@ -288,7 +286,7 @@ def test_files_that_are_no_weights_are_refused_and_nothing_in_them_is_run(tmp_pa
     ("backbone", "words"),
     [
         ("timm:resnet81", "no such model; try .*resnet18"),
-        ("timm:vit_tiny_patch16_224", r"strides \[16, 16, 16\], and needs them at strides 8 and 16"),
+        ("timm:vit_tiny_patch16_224", r"strides \[16, 16, 16\], but strides 8 and 16"),
         ("timm:swin_tiny_patch4_window7_224", "channels first"),
         ("in_domain", "allowed: clip_rn101, timm:"),
     ],
@@ -323,16 +321,24 @@ def test_without_internet_and_file_the_error_has_the_command_that_gets_them_and_
     assert then.split() == ["then:", f"weights.backbone_file=weights/{repository}.safetensors"]
 
 
-def test_weights_in_the_hub_s_cache_need_no_internet(no_internet):
+@pytest.mark.parametrize("look", [check_backbone, lambda w: load_backbone(w, bf16=False)], ids=["check", "load"])
+def test_without_weights_source_hub_nothing_is_downloaded(look, no_internet, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_session", lambda: pytest.fail("asked the hub"))
+    with pytest.raises(WeightsError, match=r"weights\.source=in_domain downloads nothing"):
+        look(weights(SMALL, source="in_domain"))
+
+
+@pytest.mark.parametrize("source", ["hub", "in_domain"])
+def test_weights_in_the_hub_s_cache_need_no_internet(source, no_internet):
     network = small_network()
     folder = no_internet / "models--timm--test_resnet.r160_in1k"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs/main").write_text("0" * 40)
     (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
     save(network.state_dict(), folder / "snapshots" / ("0" * 40) / "model.safetensors")
-    check_backbone(weights(SMALL))
+    check_backbone(weights(SMALL, source=source))
     images = as_input(photo())
-    found = load_backbone(weights(SMALL), bf16=False)(images)
+    found = load_backbone(weights(SMALL, source=source), bf16=False)(images)
     torch.testing.assert_close(found[1], stages_of(network, images)[1], rtol=1e-3, atol=1e-4)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.detectors.videopatchcore.noisy_frames import between, key_frames
+from pixelplay.detectors.videopatchcore.clip_features import between, key_frames
 from pixelplay.videos.windows import causal_windows, windows
 
 

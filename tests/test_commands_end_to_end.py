@@ -86,7 +86,7 @@ def test_a_second_run_says_that_all_is_up_to_date_and_does_nothing(undisturbed):
     lines = again.stdout.splitlines()
     assert [line.split(maxsplit=1) for line in lines[:8]] == [
         [stage, "up to date"]
-        for stage in ("prepare", "detect", "train", "score", "fuse", "evaluate", "ablate", "report")
+        for stage in ("prepare", "detect", "train", "score", "fuse", "evaluate", "ablate", "explain", "report")
     ]
     assert again.stdout.splitlines()[8:] == first[first.index("\n\n") :].splitlines()[1:]  # the table, nothing else
     assert {path: path.stat().st_mtime_ns for path in files_below(folder)} == before
@@ -129,7 +129,7 @@ def test_ctrl_c_ends_training_with_a_word_and_status_130(undisturbed, tmp_path: 
         sign=signal.SIGINT,
     )
     assert status == 130, text
-    assert "error: interrupted: the same command goes on from here" in text
+    assert "error: interrupted: the same command resumes from here" in text
     assert "Traceback" not in text
 
 
@@ -200,7 +200,7 @@ class TestValidate:
     def test_help_shows_how_it_is_used(self, tmp_path: Path):
         done = run_python("validate.py", "--help", cwd=tmp_path)
         assert done.returncode == 0
-        assert "python src/validate.py submissions/" in done.stdout
+        assert f"python {ROOT}/src/validate.py submissions/" in done.stdout
 
 
 class TestEnvironment:

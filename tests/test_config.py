@@ -206,7 +206,7 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_decoded_or_listed
 def test_help_shows_how_to_run_the_choices_and_keys_and_runs_nothing(tmp_path: Path):
     done = prepare("--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    for text in ("Stage 1", "usage: python src/prepare.py", *EXPERIMENTS, "conv_ae", "dataset.root=FOLDER"):
+    for text in ("Stage 1", f"usage: python {ROOT}/src/prepare.py", *EXPERIMENTS, "conv_ae", "dataset.root=FOLDER"):
         assert text in done.stdout
     assert not list(tmp_path.iterdir())
 

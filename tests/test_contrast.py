@@ -1,4 +1,4 @@
-"""The contrastive training of an encoder of the run's own."""
+"""The contrastive training of an in-domain encoder."""
 
 import math
 
@@ -7,10 +7,8 @@ import pytest
 import torch
 from tests.pipeline import trainer_config
 
-from pixelplay.backbones.contrastive import Contrast, at_places, contrast
-from pixelplay.backbones.crop_reconstruction import CropReconstruction
+from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining, at_places, contrast
 from pixelplay.backbones.encoder import Decoder, Encoder
-from pixelplay.backbones.encoder_training import EncoderTraining
 from pixelplay.backbones.views import Pairs, Views
 from pixelplay.errors import DataError
 from pixelplay.training.augmentation import Augmentation

@@ -16,7 +16,7 @@ from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, PixelPlayError
 from pixelplay.evaluation.members import streams_of
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
 
 STAGES = {
     "prepare": prepare,
@@ -26,6 +26,7 @@ STAGES = {
     "fuse": fuse,
     "evaluate": evaluate,
     "ablate": ablate,
+    "explain": explain,
     "report": report,
 }
 DAMAGED = (  # of a run, as patterns: the first file of each that there is
@@ -38,6 +39,8 @@ DAMAGED = (  # of a run, as patterns: the first file of each that there is
     "outputs/tiny/metrics.json",
     "outputs/tiny/ablation/comparison.csv",
     "outputs/tiny/ablation/summary.md",
+    "outputs/tiny/explain/manifest.json",
+    "outputs/tiny/explain/moment-01.jpg",
     "outputs/tiny/stages/prepare.json",
     "outputs/tiny/stages/score-conv_ae.json",
     "outputs/tiny/stages/fuse.json",

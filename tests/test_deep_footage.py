@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -15,12 +16,12 @@ from pixelplay.errors import ConfigError, DataError
 from pixelplay.run.digests import Digests
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, source_key
-from pixelplay.videos.deep_footage import with_value_range
-from pixelplay.videos.full_size import source_from_json
+from pixelplay.videos.deep_footage import estimate, with_value_range
+from pixelplay.videos.footage import source_from_json
+from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.value_range import ValueRange, estimate
 
 
 def ramp(low: float, high: float, dtype: type = np.uint16) -> np.ndarray:
@@ -157,7 +158,7 @@ def test_the_range_travels_with_the_source_and_is_part_of_the_key_of_cached_arra
     for levels in (ValueRange(7000, 9000), ValueRange(7000, 9001)):
         raw = in_a_range(tmp_path / "01", levels)
         keys.add(source_key(raw, Digests(tmp_path / "digests")))
-        again = source_from_json(raw.source.as_json())
+        again = source_from_json(asdict(raw.source))
         assert again.levels == levels
         [one] = FrameCache(tmp_path / "cache").fill([raw], [GRAY], 0.0, 1)
         expected = levels.shown(ramp(7000, 9000))

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from pixelplay.errors import ConfigError
-from pixelplay.videos.denoise import GRAY_SHARE, METHODS, denoise
-from pixelplay.videos.noise import noise_level
+from pixelplay.videos.noise import GRAY_SHARE, METHODS, denoise, noise_level
 
 
 def clean(channels: int) -> np.ndarray:

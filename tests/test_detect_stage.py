@@ -21,12 +21,12 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
-from pixelplay.explain import boxes as show_objects
+from pixelplay.explain.boxes import write_boxes
 from pixelplay.objects import motion
 from pixelplay.objects import tables as detecting
 from pixelplay.objects.boxes import load
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, fuse, prepare, report, score, status, train
+from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, status, train
 
 __all__ = ["unplugged"]  # a fixture
 
@@ -168,7 +168,7 @@ def test_the_walker_is_found_in_every_frame_and_a_still_video_has_an_empty_table
 def test_a_detector_gets_the_boxes_of_its_videos_and_blocks_in_training_and_scoring(options: list[str]):
     """Two training videos: blocks of both are held out. One object in each frame is usual, none is one less."""
     config = prepared(options)
-    for stage in (detect, train, score, fuse, evaluate, report):
+    for stage in (detect, train, score, fuse, evaluate, explain, report):
         stage.run(config)
     import pandas as pd
 
@@ -336,12 +336,14 @@ def test_killed_it_goes_on_with_the_next_video_and_ends_with_the_same_bytes(opti
 
 # --- pictures -------------------------------------------------------------------------------------------------------
 
+SHEETS = Path("outputs/folder/explain/boxes")
+
 
 def test_what_was_found_is_shown_as_a_sheet_and_as_a_clip(options: list[str]):
     config = prepared(options, "show.video=c", "show.count=5", "show.clip=true")
     detect.run(config)
-    show_objects.run(config)
-    sheet = cv2.imread("outputs/folder/objects/test-c.png")
+    assert write_boxes(config, prepare.load_index(config)) == [SHEETS / "test-c.png", SHEETS / "test-c.mp4"]
+    sheet = cv2.imread(str(SHEETS / "test-c.png"))
     factor = round(640 / WIDTH)
     assert sheet.shape == (2 * HEIGHT * factor, 3 * WIDTH * factor, 3)
     first = sheet[: HEIGHT * factor, : WIDTH * factor].astype(int)
@@ -349,34 +351,44 @@ def test_what_was_found_is_shown_as_a_sheet_and_as_a_clip(options: list[str]):
     outline = first[(y1 + y2) // 2, x1]
     assert outline.max() - outline.min() > 100  # a colour in a grey picture
     assert (first[y1 + 3, (x1 + x2) // 2] == first[y1 + 3, (x1 + x2) // 2][0]).all()
-    capture = cv2.VideoCapture("outputs/folder/objects/test-c.mp4")
+    capture = cv2.VideoCapture(str(SHEETS / "test-c.mp4"))
     assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == FRAMES
     capture.release()
-    assert sorted(path.name for path in Path("outputs/folder/objects").iterdir()) == ["test-c.mp4", "test-c.png"]
+    assert sorted(path.name for path in SHEETS.iterdir()) == ["test-c.mp4", "test-c.png"]
 
 
 def test_a_video_without_objects_and_a_training_video_can_be_shown(options: list[str]):
     detect.run(prepared(options))
     for more in (["show.video=still"], ["show.split=train"]):
-        show_objects.run(load_config([*options, *more]))
-    names = sorted(path.name for path in Path("outputs/folder/objects").iterdir())
+        made = load_config([*options, *more])
+        write_boxes(made, prepare.load_index(made))
+    names = sorted(path.name for path in SHEETS.iterdir())
     assert names == ["test-still.png", "train-a.png"]
+
+
+def test_the_command_shows_boxes_before_anything_is_trained(options: list[str], caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    config = prepared(options, "show.what=[boxes]")
+    detect.run(config)
+    explain.run(config)
+    assert caplog.messages[-1] == f"explain: {SHEETS / 'test-c.png'}"
+    with pytest.raises(ConfigError, match="none of conv_ae uses detected objects"):
+        explain.run(load_config([*options[:-2], "detector=[conv_ae_tiny]", "show.what=[boxes]"]))
 
 
 def test_what_cannot_be_shown_is_told(options: list[str]):
     config = prepared(options)
     with pytest.raises(MissingArtifactError, match=r"run `python src/detect\.py` with the same options"):
-        show_objects.run(config)
+        write_boxes(config, prepare.load_index(config))
     detect.run(config)
     with pytest.raises(ConfigError, match=r"show\.video='d': no such test video;.*allowed here: c, still"):
-        show_objects.run(load_config([*options, "show.video=d"]))
-    with pytest.raises(ConfigError, match="none of them asks for objects"):
-        show_objects.run(load_config([*options[:-2], "detector=[conv_ae_tiny]"]))
+        write_boxes(load_config([*options, "show.video=d"]), prepare.load_index(config))
+    assert write_boxes(load_config([*options[:-2], "detector=[conv_ae_tiny]"]), prepare.load_index(config)) == []
 
 
 def test_the_command_is_there_and_says_how_it_is_used():
     done = subprocess.run(
-        [sys.executable, ROOT / "src/show_objects.py", "--help"], capture_output=True, text=True, env=user_environment()
+        [sys.executable, ROOT / "src/explain.py", "--help"], capture_output=True, text=True, env=user_environment()
     )
     assert done.returncode == 0
     assert "show.video=Test001" in done.stdout

@@ -32,6 +32,8 @@ from pixelplay.cli import load_config
 from pixelplay.detectors.videopatchcore.nearest import Memory, centred, neighbours, part_of_clip
 from pixelplay.drawing.panels import View, draw_panels
 from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.explain import nearest
+from pixelplay.explain.nearest import COLUMNS, Explained, cut_out, explanations
 from pixelplay.explain.nearest_figure import CROP, FRAME, MARK, change, draw_rows, enlarged, framed, squared
 from pixelplay.memory.bank import Bank
 from pixelplay.objects import boxes
@@ -39,7 +41,6 @@ from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.explanation import Finding, Neighbour, Place
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import explain, prepare
-from pixelplay.stages.explain import COLUMNS, Explained, cut_out
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
@@ -333,19 +334,19 @@ def test_the_legend_says_which_share_of_normal_footage_the_unit_is(index: Index)
 
 
 def facts(name: str) -> list[dict[str, str]]:
-    with open(f"outputs/folder/explanations/{name}.csv", newline="", encoding="utf-8") as file:
+    with open(f"outputs/folder/explain/neighbours/{name}.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def test_the_command_writes_a_picture_and_a_table_for_each_video_s_peak_and_for_the_lowest_score(remembered: Path):
-    done = run_python("explain.py", *options("show.count=1"), cwd=remembered)
+    done = run_python("explain.py", *options("show.count=1", "show.what=[neighbours]"), cwd=remembered)
     assert done.returncode == 0, done.stderr
     scores = pd.read_parquet(remembered / f"outputs/folder/scores/{NAME}.parquet").query(
         "split == 'test' and stream == @NAME"
     )
     expected = [scores.loc[scores["score"].idxmax()], scores.loc[scores["score"].idxmin()]]
     for row in expected:
-        path = f"outputs/folder/explanations/{NAME}-{row['video']}-{row['frame']:03d}"
+        path = f"outputs/folder/explain/neighbours/{NAME}-{row['video']}-{row['frame']:03d}"
         assert f"explain: {path}.png" in done.stdout
         assert cv2.imread(str(remembered / f"{path}.png")) is not None
         assert (remembered / f"{path}.csv").read_text().startswith(",".join(COLUMNS))
@@ -373,11 +374,11 @@ def test_where_nothing_was_detected_the_whole_frame_is_alone_and_that_is_said(in
     explain.run(settings)
     assert [row["class"] for row in facts(f"{NAME}-still-004")] == ["whole frame"]
     still, strange = (
-        cv2.imread(f"outputs/folder/explanations/{NAME}-{name}.png") for name in ("still-004", "strange-013")
+        cv2.imread(f"outputs/folder/explain/neighbours/{NAME}-{name}.png") for name in ("still-004", "strange-013")
     )
     assert still.shape[0] < strange.shape[0]
-    legend, (one,) = explain.explanations(settings, NAME, index)
-    assert "No object was detected: the whole frame alone was compared." in explain.heading(NAME, legend, one, 6)
+    legend, (one,) = explanations(settings, index, NAME)
+    assert "No object was detected: only the whole frame was compared." in nearest.heading(NAME, legend, one, 6)
 
 
 def test_no_more_objects_are_shown_than_asked_for_and_all_are_in_the_table(index: Index):
@@ -401,23 +402,23 @@ def test_no_more_objects_are_shown_than_asked_for_and_all_are_in_the_table(index
     one = Explained(video, 7, 0.5, [*found, whole])
     assert one.shown(2) == [found[0], found[1], whole]
     assert one.shown(9) == [*found, whole]
-    assert "The 2 most unusual of 3 objects." in explain.heading("d", "", one, 2)
-    assert "3 objects, the most unusual first." in explain.heading("d", "", one, 3)
-    assert ". 1 object.\n" in explain.heading("d", "", replace(one, findings=one.findings[2:]), 3)
-    assert len(explain.table(one).splitlines()) == 5
+    assert "The 2 most unusual of 3 objects." in nearest.heading("d", "", one, 2)
+    assert "3 objects, the most unusual first." in nearest.heading("d", "", one, 3)
+    assert ". 1 object.\n" in nearest.heading("d", "", replace(one, findings=one.findings[2:]), 3)
+    assert len(nearest.table(one).splitlines()) == 5
     near = [near for finding in one.shown(2) for near in finding.neighbours]
     here = cut_out([one.whole, *(n.here for n in near)], index.test)
-    rows = explain.rows(one, 2, here, cut_out([n.there for n in near], index.train))
+    rows = nearest.rows(one, 2, here, cut_out([n.there for n in near], index.train))
     assert [row[0].title for row in rows] == ["1. person 0.90", "2. person 0.90", "the whole frame"]
     assert rows[0][1].title == "spatial: 1.00 x, distance 3\nframe 7"
     assert rows[0][2].title == "nearest training footage\n1, frame 3"
 
 
 def test_a_row_has_the_frame_the_crop_with_its_cell_and_the_change_here_and_in_training(index: Index):
-    _, (one,) = explain.explanations(config("show.video=strange", "show.frames=[13]"), NAME, index)
+    _, (one,) = explanations(config("show.video=strange", "show.frames=[13]"), index, NAME)
     near = [near for finding in one.findings for near in finding.neighbours]
     here = cut_out([one.whole, *(n.here for n in near)], index.test)
-    (first, *_, whole) = explain.rows(one, 1, here, cut_out([n.there for n in near], index.train))
+    (first, *_, whole) = nearest.rows(one, 1, here, cut_out([n.there for n in near], index.train))
     assert (len(first), len(whole)) == (5, 3)
     frames = {
         "here": list(by_id(index.test, "strange").full_size()),
@@ -439,11 +440,11 @@ def test_a_row_has_the_frame_the_crop_with_its_cell_and_the_change_here_and_in_t
 
 def test_names_of_videos_do_not_lead_out_of_the_folder_and_stay_one_cell(index: Index):
     files = RunFiles.of(config())
-    name = files.explanation(NAME, "../../a b", 7).relative_to(files.explanations).name
+    name = files.neighbours(NAME, "../../a b", 7).relative_to(files.explain / "neighbours").name
     assert name.startswith(f"{NAME}-_._.._a_b-") and name.endswith("-007.png")
     odd = replace(by_id(index.test, "still"), id='a,"b"')
     (found,) = loaded().explain(odd, [0])
-    lines = list(csv.reader(explain.table(Explained(odd, 0, 0.0, found)).splitlines()))
+    lines = list(csv.reader(nearest.table(Explained(odd, 0, 0.0, found)).splitlines()))
     assert [len(line) for line in lines] == [len(COLUMNS)] * 2 and lines[1][0] == 'a,"b"'
 
 
@@ -452,7 +453,7 @@ def test_what_cannot_be_explained_is_told(index: Index):
         explain.run(config("show.video=strange", "show.frames=[24]"))
     with pytest.raises(ConfigError, match=r"show\.video='nowhere': no such test video;.*allowed here: still, strange"):
         explain.run(config("show.video=nowhere"))
-    with pytest.raises(MissingArtifactError, match=r"no scores made with these settings: run `\./run_all\.sh`"):
+    with pytest.raises(MissingArtifactError, match=r"no scores made with these settings: run `python src/score\.py`"):
         explain.run(config("seed=3"))
     run = ["experiment=folder", "dataset.root=data", "detector=[conv_ae_tiny]", "device=cpu"]
     alone = load_config([*run, *(option for option in options() if option.startswith("dataset.heldout"))])

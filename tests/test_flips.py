@@ -10,7 +10,7 @@ from tests.street import drawn, ground, restore_config, street, turned
 from pixelplay.restoration.background import flip_evidence
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.flip_training import train
-from pixelplay.restoration.flips import judge, vote
+from pixelplay.restoration.restore import judge, vote
 
 
 def odds(probability: float) -> float:

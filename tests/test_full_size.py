@@ -1,7 +1,7 @@
 """Full-size frames as a stream: the same frames, treated in the same way, as those of the cache."""
 
 import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -18,16 +18,18 @@ from tests.footage import (
     folder_video,
     generated,
     picture,
+    through_json,
     write_frames,
     write_video,
 )
 
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.cache import FrameCache
-from pixelplay.videos.denoise import GRAY_SHARE
-from pixelplay.videos.full_size import Originals, nearest, put_right, source_from_json
+from pixelplay.videos.footage import source_from_json
+from pixelplay.videos.full_size import Originals, nearest, put_right
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.noise import GRAY_SHARE
 from pixelplay.videos.video import Video
 from pixelplay.videos.video_file import VideoFile
 
@@ -123,7 +125,7 @@ def test_flipped_frames_are_turned_back_and_noisy_ones_denoised(tmp_path: Path):
         cv2.medianBlur(np.ascontiguousarray(picture(3)[::-1]), 3),  # 3 / 0.67 is not
     ]
     assert pytest.approx(0.668, abs=0.001) == GRAY_SHARE
-    for part in (video, video.block(1, 4), Video.from_json(video.as_json())):
+    for part in (video, video.block(1, 4), through_json(video)):
         assert np.array_equal(full_size(part), expected[part.start :])
 
 
@@ -133,10 +135,10 @@ def test_a_video_read_from_its_index_streams_the_same_frames(tmp_path: Path):
     write_video(tmp_path / "a.avi", 4)
     for raw in (folder_video(tmp_path / "01"), RawVideo("a", "train", VideoFile(tmp_path / "a.avi"))):
         video = cached(tmp_path / "cache", raw)
-        again = Video.from_json(video.as_json())
+        again = through_json(video)
         assert np.array_equal(full_size(again), full_size(video))
         assert again.key == video.key != ""
-        source = source_from_json(raw.source.as_json())
+        source = source_from_json(asdict(raw.source))
         assert source.files() == raw.source.files()
 
 
@@ -189,7 +191,7 @@ def test_an_image_that_is_gone_since_is_told_with_what_to_do(tmp_path: Path):
 
 
 def test_a_video_without_files_has_no_full_size_frames(tmp_path: Path):
-    with pytest.raises(DataError, match="video x: no files"):
+    with pytest.raises(DataError, match="video x: it has cached frames only"):
         Video("x", "test", np.arange(3), (8, 8), tmp_path).full_size()
 
 

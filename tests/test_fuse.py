@@ -143,7 +143,7 @@ def test_a_member_of_weight_zero_takes_no_part(method: str) -> None:
 def test_impossible_weights_are_an_error(method: str) -> None:
     for weights, message in (
         ([0.0, 0.0], "all fusion weights are 0"),
-        ([1.0], "2 fused streams have as many weights"),
+        ([1.0], "2 fused streams need as many weights"),
         *(([1.0, bad], "finite and at least 0") for bad in (-1.0, np.inf, np.nan)),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -327,8 +327,8 @@ def test_combining_aligned_members_gives_what_fuse_gives() -> None:
     streams = {"a": A, "b": B}
     config = fusion(member(normalise="minmax", smooth="moving_average", window=3), "power_mean", power=3.0)
     members = align({stream: process(by_split(rows), config.default) for stream, rows in streams.items()})["test"]
-    assert (members.streams, members.videos) == (["a", "b"], ["02", "01"])
-    assert (members.frames.tolist(), members.starts.tolist()) == ([4, 5, 9], [0, 2])
+    assert members.streams == ["a", "b"]
+    assert members.index.tolist() == [("02", 4), ("02", 5), ("01", 9)]
     scores = combine(members.scores, np.array([1.0, 1.0]), config)
     assert scores.tolist() == [score for *_, score in rows_of(fuse(streams, config), "fused")]
     cut = {video: (one.frames.tolist(), one.scores.tolist()) for video, one in members.by_video(scores).items()}

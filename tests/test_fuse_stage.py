@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.scored import prepared, record_scores, write_scores
+from tests.scored import prepared, record_again, record_scores, write_scores
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
@@ -121,32 +121,34 @@ def test_only_changed_contents_of_external_files_make_the_stage_run_again(run: R
     path.touch()
     assert fuse.pending(config) is None
     external(tmp_path, RAW[::-1])
-    assert fuse.pending(config) == "scores or the fusion's settings have changed"
+    assert fuse.pending(config) == "fuse: files changed on disk"
     fuse.run(config)
     assert submitted(config) != before
+    (tmp_path / "elsewhere").mkdir()
+    moved = path.rename(tmp_path / "elsewhere/old.csv")
+    assert fuse.pending(run(*PLAIN, *MINMAX, f"fusion.external=[{moved}]")) is None
 
 
 def test_planted_anomalies_are_fused_and_new_ones_make_the_stage_run_again_but_change_nothing_else(run: Run):
     config = run(*PLAIN, *MINMAX, "fusion.select_members=false")
     fuse.run(config)
     index, before = prepare.load_index(config), fused_table(config)
-    inputs = fuse.inputs(config, index)
-    path = RunFiles.of(config).scores("conv_ae")
-    raw = pd.read_parquet(path)
+    files = RunFiles.of(config)
+    raw = pd.read_parquet(files.scores("conv_ae"))
     clips = [
         pd.DataFrame({"split": "pseudo", "video": "01", "frame": range(3), "stream": stream}).assign(
             score=np.array([1.0, 2.0, 5.0], np.float32)
         )
         for stream in raw["stream"].unique()
     ]
-    pd.concat([raw, *clips], ignore_index=True).to_parquet(path, index=False)
+    pd.concat(clips, ignore_index=True).to_parquet(files.scores("conv_ae", pseudo=True), index=False)
     clip = Video("01", "pseudo", np.arange(3), index.test[0].size, Path("none"))
     index = replace(index, pseudo=[clip], pseudo_key="planted")
-    index.save(RunFiles.of(config).index)
+    index.save(files.index)
+    record_again(prepare.task(config))
+    assert fuse.pending(config) == "fuse: score-conv_ae-pseudo: not done yet"
     record_scores(config, index, "conv_ae")
-    assert fuse.pending(config) and fuse.inputs(config, index) == inputs
-    judged = run(*PLAIN, *MINMAX)  # whose choice of members they decide
-    assert fuse.inputs(judged, index) != fuse.inputs(judged, replace(index, pseudo_key="other"))
+    assert fuse.pending(config) == "fuse: score-conv_ae-pseudo was done again"
     fuse.run(config)
     after = fused_table(config)
     assert after.query("split == 'pseudo' and stream == 'fused'")["score"].tolist() == [0.0, 0.25, 1.0]
@@ -162,6 +164,7 @@ def corrupt(config: Config, video: str, frame: int, noise: float, flipped: int) 
     table = pd.read_csv(path, dtype={"video": str}).assign(noise_level=0.0)
     table.loc[(table["video"] == video) & (table["frame"] == frame), ["noise_level", "flipped"]] = noise, flipped
     table.to_csv(path, index=False)
+    record_again(prepare.task(config))
 
 
 AVERAGED = [
@@ -182,22 +185,11 @@ def test_a_corrupted_frame_is_filled_from_its_neighbours(run: Run, noise: float,
     assert held.iloc[0] == 0.5  # the mean of 0 and 1, as ever
 
 
-def test_corrupted_frames_count_fully_by_default_and_their_table_is_not_even_read(run: Run):
+def test_corrupted_frames_count_fully_by_default(run: Run):
     config = run(*AVERAGED)
     corrupt(config, "01", 9, 30.0, 1)
     fuse.run(config)
     assert submitted(config) == [0.5, 0.5, 2.5, 2.5, 8.0, 4.0, 4.0, 4.0]
-    RunFiles.of(config).restoration.unlink()
-    assert fuse.pending(config) is None
-    fuse.run(run(*AVERAGED, "fusion.power=2.0"))
-
-
-def test_another_table_of_corrupted_frames_makes_the_stage_run_again(run: Run):
-    config = run(*AVERAGED, "fusion.corrupted_frames.weight=0.0")
-    fuse.run(config)
-    assert fuse.pending(config) is None
-    corrupt(config, "01", 9, 30.0, 0)
-    assert fuse.pending(config)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +198,9 @@ def test_another_table_of_corrupted_frames_makes_the_stage_run_again(run: Run):
 def test_a_damaged_table_of_corrupted_frames_is_told_with_what_to_do(run: Run, content: bytes, message: str):
     config = run("fusion.corrupted_frames.weight=0.5")
     RunFiles.of(config).restoration.write_bytes(content)
+    with pytest.raises(DamagedArtifactError, match=r"restoration\.csv is damaged .has other contents.*prepare\.py"):
+        fuse.run(config)
+    record_again(prepare.task(config))  # as if `prepare` had written it so
     with pytest.raises(DamagedArtifactError, match=rf"restoration\.csv {message}.*run .*prepare\.py"):
         fuse.run(config)
 

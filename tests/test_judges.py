@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.ablation.bench import Truth
 from pixelplay.ablation.judges import Verdict, between_videos, judge
+from pixelplay.ablation.measure import Truth
 from pixelplay.ablation.variants import named
 from pixelplay.cli import load_config
 from pixelplay.scores.table import VideoScores as Of

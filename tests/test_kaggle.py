@@ -186,13 +186,13 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
         (ROOT / "pyproject.toml").read_text().replace("\ndependencies = [", '\ndependencies = ["absent-one>=2",')
     )
     monkeypatch.setattr(requirements, "PYPROJECT", project)
-    requirements._project.cache_clear()
+    requirements.project.cache_clear()
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "site"))  # not into the environment that runs the tests
     (tmp_path / "site").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.chdir(tmp_path)
     yield {"WHEELS": None, "WORK": tmp_path, "sys": sys}
-    requirements._project.cache_clear()
+    requirements.project.cache_clear()
 
 
 def check_packages(names: dict[str, Any]) -> None:

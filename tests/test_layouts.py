@@ -124,8 +124,8 @@ def test_ped2_reads_tif_frames_masks_and_the_matlab_frame_labels_which_win(tmp_p
     assert first.source.files()[0] == tmp_path / "Test/Test001/001.tif"
     assert labels(first, [1, 2, 3, 4, 5, 6]) == [0, 1, 1, 1, 0, 0]
     assert labels(second, [1, 2, 3, 4, 5, 6]) == [1, 1, 0, 0, 1, 1]
-    assert np.array_equal(first.masks.read(3, (WIDTH, HEIGHT)), mask(3) > 0)
-    assert not first.masks.read(4, (WIDTH, HEIGHT)).any()
+    assert np.array_equal(first.masks.read([3], (WIDTH, HEIGHT)).at(0), mask(3) > 0)
+    assert not first.masks.read([4], (WIDTH, HEIGHT)).at(0).any()
 
 
 def test_ped2_takes_frame_labels_from_the_masks_where_there_is_no_matlab_file(tmp_path: Path):
@@ -166,8 +166,8 @@ def test_avenue_reads_avi_videos_in_natural_order_and_matlab_cell_arrays(tmp_pat
     first = pick(videos, "01")
     assert isinstance(first.source, VideoFile)
     assert labels(first, [0, 1, 2, 3, 4, 5]) == [1, 0, 0, 0, 1, 1]
-    assert np.array_equal(first.masks.read(4, (WIDTH, HEIGHT)), mask(4) > 0)
-    assert not first.masks.read(3, (WIDTH, HEIGHT)).any()
+    assert np.array_equal(first.masks.read([4], (WIDTH, HEIGHT)).at(0), mask(4) > 0)
+    assert not first.masks.read([3], (WIDTH, HEIGHT)).at(0).any()
     assert pick(videos, "02").labels is None
 
 
@@ -177,7 +177,7 @@ def test_avenue_labels_follow_frame_folders_that_count_from_one(tmp_path: Path):
     write_avenue_labels(tmp_path / "ground_truth_demo/testing_label_mask/1_label.mat", [0, 4], 6)
     video = pick(read_dataset(dataset("avenue", tmp_path)), "01")
     assert labels(video, [1, 2, 3, 4, 5, 6]) == [1, 0, 0, 0, 1, 0]
-    assert np.array_equal(video.masks.read(5, (WIDTH, HEIGHT)), mask(4) > 0)
+    assert np.array_equal(video.masks.read([5], (WIDTH, HEIGHT)).at(0), mask(4) > 0)
 
 
 def test_shanghaitech_reads_training_avis_test_frames_and_numpy_truth(tmp_path: Path):
@@ -187,7 +187,7 @@ def test_shanghaitech_reads_training_avis_test_frames_and_numpy_truth(tmp_path: 
     assert ids(videos, "test") == ["01_0014", "01_0015"]
     first = pick(videos, "01_0014")
     assert labels(first, [0, 1, 2, 3, 4]) == [0, 0, 1, 1, 0]
-    assert np.array_equal(first.masks.read(3, (WIDTH, HEIGHT)), mask(3) > 0)
+    assert np.array_equal(first.masks.read([3], (WIDTH, HEIGHT)).at(0), mask(3) > 0)
     assert pick(videos, "01_0015").labels is None
 
 
@@ -219,7 +219,7 @@ def test_pixelplay26_takes_avenues_own_labels_by_frame_number(tmp_path: Path):
     write_avenue_labels(home / "testing_label_mask/1_label.mat", [939, 941, 943], 1000)
     video = pick(read_dataset(dataset("pixelplay26", tmp_path)), "01")
     assert labels(video, [939, 940, 943, 944]) == [1, 0, 1, 0]
-    assert video.masks.read(943, (WIDTH, HEIGHT)).any()
+    assert video.masks.read([943], (WIDTH, HEIGHT)).at(0).any()
     with pytest.raises(DataError, match="frame 1000 has no label"):
         labels(video, [939, 1000])
 
@@ -235,8 +235,8 @@ def test_a_folder_may_mix_frame_folders_of_every_type_and_video_files(tmp_path: 
         assert len(frames) == 3 and all(frame.gray is not None for frame in frames), video.id
     lobby = pick(videos, "lobby")
     assert labels(lobby, [10, 11, 13]) == [0, 1, 1]
-    assert np.array_equal(lobby.masks.read(11, (WIDTH, HEIGHT)), mask(11) > 0)
-    assert not lobby.masks.read(13, (WIDTH, HEIGHT)).any()
+    assert np.array_equal(lobby.masks.read([11], (WIDTH, HEIGHT)).at(0), mask(11) > 0)
+    assert not lobby.masks.read([13], (WIDTH, HEIGHT)).at(0).any()
     assert lobby.tracks.path == tmp_path / "test_tracks/lobby.csv"
     assert lobby.tracks.read(np.array([10, 11, 13])).number.tolist() == [11]
 

@@ -13,8 +13,7 @@ from PIL import Image
 from tests.footage import encoded
 
 from pixelplay.errors import DataError
-from pixelplay.videos.mask_files import load_avenue_masks, read_mask_image
-from pixelplay.videos.truth_files import PixelMasks
+from pixelplay.videos.mask_files import MaskFiles, load_avenue_masks, read_mask_image
 
 VALUES = np.array([[0, 1, 0], [2, 0, 200]])
 EXPECTED = VALUES > 0
@@ -84,8 +83,8 @@ def test_a_palettes_transparent_index_is_normal(tmp_path: Path, transparency: in
 
 def test_a_palette_whose_index_0_is_not_black_gives_a_remark(tmp_path: Path):
     (tmp_path / "1.png").write_bytes(palette_image(".png", [255, 255, 255, 255, 0, 0], VALUES.clip(max=1)))
-    masks = PixelMasks("images", str(tmp_path), {1: "1.png"})
-    assert np.array_equal(masks.read(1, (3, 2)), EXPECTED)
+    masks = MaskFiles("images", str(tmp_path), {1: "1.png"})
+    assert np.array_equal(masks.read([1], (3, 2)).at(0), EXPECTED)
     assert masks.remarks == [
         ("1.png", "index 0 of its palette is not black", "index 0 is taken as normal all the same")
     ]
@@ -100,9 +99,9 @@ def test_a_jpeg_is_thresholded_with_a_remark_that_is_given_once(tmp_path: Path, 
     image = np.dstack([np.zeros_like(ringing), np.zeros_like(ringing), ringing]) if color else ringing
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111])
     (tmp_path / "7.jpg").write_bytes(data.tobytes())
-    masks = PixelMasks("images", str(tmp_path), {7: "7.jpg"})
+    masks = MaskFiles("images", str(tmp_path), {7: "7.jpg"})
     for _ in range(2):
-        assert np.array_equal(masks.read(7, (32, 32)), pixels > 0)
+        assert np.array_equal(masks.read([7], (32, 32)).at(0), pixels > 0)
     assert masks.remarks == [
         ("7.jpg", "a mask with lossy compression", "values above 127 of 255 are taken as anomalous")
     ]

@@ -14,7 +14,8 @@ from pixelplay.evaluation.object_streams import COLUMNS
 from pixelplay.evaluation.objects import measure_objects
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.files import RunFiles
-from pixelplay.videos.truth import Masks, Truth, VideoTruth, encode
+from pixelplay.videos.mask_files import Masks, encode
+from pixelplay.videos.truth import Truth, VideoTruth
 from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video
 

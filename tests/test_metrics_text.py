@@ -23,7 +23,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
 def test_frames_have_a_line_for_each_detector_stream_and_the_fusion():
     above, table = metrics_text(metrics(), {"conv_ae": 12.34}).split("\n\n")
     assert above.startswith("1,234 labelled test frames, 0.2500 of them anomalous (the AP of random scores); AUC macro")
-    assert above.endswith("over 3 videos; in brackets, 90% of 500 draws of whole videos")
+    assert above.endswith("over 3 videos; in brackets, 90% intervals from 500 resamplings of whole videos")
     head, *rows = table.splitlines()
     assert head.split("  ")[-1].split() == ["frames/s", "parameters"] or head.endswith("frames/s parameters")
     positions = [head.index(name) for name in HEADS]
@@ -74,14 +74,14 @@ def test_boxes_have_a_line_for_each_stream_and_a_mark_for_what_could_not_be_meas
     }
     *_, above, table = metrics_text(metrics(objects=objects), {}).split("\n\n")
     assert above == (
-        "boxes against 2,411 regions and 22 tracks in 2,010 frames, by the track files of 12 videos and the masks "
+        "boxes against 2,411 regions and 22 tracks in 2,010 frames, from the track files of 12 videos and the masks "
         "of 0; "
-        "pixel figures over the pixels of all frames pooled, but 'by frame': means over single frames, as in papers; "
+        "pixel metrics pool the pixels of all frames, except 'by frame': means over single frames, as in papers; "
         "tao_* at the evt threshold"
     )
     objects["videos"] = {"tracks": 0, "masks": 12}  # regions and tracks are then the project's own
     *_, above, table = metrics_text(metrics(objects=objects), {}).split("\n\n")
-    assert "the masks of 12, so not to be compared with published RBDC and TBDC; pixel" in above
+    assert "the masks of 12, so not comparable with published RBDC and TBDC; pixel" in above
     head, first, second = table.splitlines()
     assert head.split("pixel AUPRO_0.3")[0].split() == ["RBDC", "TBDC", "pixel", "AUROC", "pixel", "AP"]
     assert first.split() == [
@@ -125,7 +125,7 @@ def test_footage_that_is_too_short_is_the_first_thing_that_is_said_and_once():
     found = {"value": 1.5, "false_alarms": 0.0, "precision": None, "recall": None, "f1": None}
     thresholds = {name: {"evt": {**found, "remark": remark}, "percentile": found} for name in ("conv_ae", "fused")}
     assert metrics_text(metrics(thresholds=thresholds), {}).split("\n\n")[0].splitlines() == [
-        "thresholds that can't be relied on:",
+        "unreliable thresholds:",
         f"conv_ae, evt; fused, evt: {remark}",
     ]
 

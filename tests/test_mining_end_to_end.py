@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.mining import lines, mine, write_videomae
 from tests.nuscenes import NuScenes
-from tests.pipeline import run_python
+from tests.pipeline import ROOT, run_python
 
 from pixelplay.errors import ConfigError
 from pixelplay.mining import ray_engine
@@ -58,7 +58,7 @@ def test_nuscenes_goes_through_all_steps_and_what_cannot_be_read_is_told(driving
 def test_a_step_that_cannot_begin_says_so_without_a_traceback(tmp_path: Path):
     done = run_python("mine.py", "step=select", cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "outputs/mining/scores.jsonl is missing: run `python src/mine.py step=score`" in done.stderr
+    assert f"outputs/mining/scores.jsonl is missing: run `python {ROOT}/src/mine.py step=score`" in done.stderr
 
 
 # --- mine.engine=ray -------------------------------------------------------------------------------------------------

@@ -87,5 +87,5 @@ def test_a_manifest_s_addresses_are_not_asked(
 @pytest.mark.parametrize("name", ["a.jpg", "a.mp4#0"])
 def test_a_fifo_in_a_manifest_is_refused(tmp_path: Path, name: str):
     os.mkfifo(tmp_path / name.partition("#")[0])
-    with pytest.raises(DataError, match="not a file but a FIFO"):
+    with pytest.raises(DataError, match="not a regular file but a FIFO"):
         ClipReader(tmp_path).read(Clip("a", "", (name,), None))

@@ -34,7 +34,7 @@ def test_streams_are_apart_and_frame_numbers_become_positions():
     time, space = read_streams("d", rows, [video("a", 5), video("b", 3, first=100)])
     assert (time.name, time.detector, space.name) == ("d/time", "d", "d/space")
     of_b = time.of_video(video("b", 3))
-    assert (of_b.position.tolist(), of_b.score.tolist()) == ([0, 1, 2], [2.0, 4.0, 1.0])
+    assert (of_b.frame.tolist(), of_b.score.tolist()) == ([0, 1, 2], [2.0, 4.0, 1.0])
     assert of_b.xyxy.tolist() == [[2, 0, 7, 5], [4, 0, 9, 5], [1, 0, 6, 5]]
     assert space.of_video(video("b", 3)).score.tolist() == [3.0]
     assert len(time.of_video(video("a", 5))) == 0
@@ -44,7 +44,7 @@ def test_streams_are_apart_and_frame_numbers_become_positions():
 def test_frames_without_rows_stay_without_boxes():
     rows = [("test", "a", frame, "d/x", 1.0) for frame in (2, 5, 8)]
     [stream] = read_streams("d", table(*rows), [video("a", 11)])
-    assert stream.of_video(video("a", 11)).position.tolist() == [2, 5, 8]
+    assert stream.of_video(video("a", 11)).frame.tolist() == [2, 5, 8]
 
 
 def test_a_table_that_is_none_is_refused():

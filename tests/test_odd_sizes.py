@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from tests.pipeline import user_environment
 
-from pixelplay.drawing.annotate import TALLEST, Drawing, annotated, enlargement, picture_size, write_clip
+from pixelplay.drawing.annotate import TALLEST, Drawing, annotated, enlargement, picture_size, resized, write_clip
 from pixelplay.drawing.panels import PICTURE_WIDTH, WIDTH, View, draw_panels, in_shape_of
+from pixelplay.explain.gallery import frame_picture
 from pixelplay.explain.nearest_figure import draw_rows
-from pixelplay.report.pictures import frame_picture, resized
-from pixelplay.synthetic.pseudo.paste import foreign_patch
+from pixelplay.synthetic.pseudo.cutouts import foreign_patch
 
 NO_BOXES = Drawing(np.empty((0, 4)), [], [])
 GIB = 2**30

@@ -12,6 +12,7 @@ from tests.patchcore import FRAMES, NAME, config
 
 from pixelplay.config import Config
 from pixelplay.report import gather as reporting
+from pixelplay.report.outcome import load_outcome
 from pixelplay.run.artifacts import read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, evaluate, fuse, prepare, score, train
@@ -63,7 +64,7 @@ def test_thresholds_and_histograms_are_of_the_scores_that_the_metrics_measure(la
     assert metrics["detectors"][NAME]["ap"] == pytest.approx(average_precision_score(labels, scores))
     normal = table.query("split == 'calibration'")["score"].to_numpy()
     assert metrics["thresholds"][NAME]["percentile"]["value"] == pytest.approx(np.percentile(normal, 95))
-    outcome = reporting.load_outcome(labelled, prepare.load_index(labelled))
+    outcome = load_outcome(labelled, prepare.load_index(labelled))
     shown = {one.stream: one.scores for one in reporting._distributions(labelled, outcome)}[NAME]
     assert sorted(shown["held-out normal"]) == pytest.approx(sorted(normal))
     assert sorted(np.concatenate([shown["test, normal"], shown["test, anomalous"]])) == pytest.approx(sorted(scores))

@@ -1,4 +1,4 @@
-"""VideoPatchCore without any pretrained weights: the run trains its own encoder."""
+"""VideoPatchCore without pretrained weights: the run trains an in-domain encoder."""
 
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from tests.patchcore import NAME, STREAMS, by_id, config, footage, interrupted_a
 from tests.pipeline import CPU, trainer_config
 
 from pixelplay.backbones import in_domain as own_encoder
-from pixelplay.backbones.in_domain import Cutting, EncoderSettings, load_encoder
+from pixelplay.backbones.encoder import Encoder
+from pixelplay.backbones.in_domain import Cutting
+from pixelplay.backbones.state_dict import load_network
 from pixelplay.config import Config
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore import detector as videopatchcore
@@ -40,9 +42,9 @@ def settings_of(*overrides: str) -> DetectorConfig:
     return in_domain(*overrides).detectors[NAME]
 
 
-def trained(folder: Path) -> VideoPatchCore:
+def trained(folder: Path, *overrides: str) -> VideoPatchCore:
     index = footage()
-    detector = VideoPatchCore(NAME, settings_of(), CPU)
+    detector = VideoPatchCore(NAME, settings_of(*overrides), CPU)
     detector.fit(index.fit, index.held, TrainingRun(NAME, trainer_config(), folder, CPU, 0))
     return detector
 
@@ -75,7 +77,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
             write = Cutting.write
             patch.setattr(Cutting, "write", lambda *a: killed() if a[2].stem == "00001" else write(*a))
         elif moment == "epoch":
-            from pixelplay.backbones.encoder_training import EncoderTraining as Training
+            from pixelplay.backbones.contrastive import EncoderTraining as Training
 
             patch.setattr(Training, "on_train_epoch_start", lambda module: killed() if module.current_epoch else None)
         else:
@@ -84,6 +86,17 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
     trained(tmp_path / "training").save(tmp_path / "saved")
     for name in FILES:
         assert (tmp_path / "saved" / name).read_bytes() == (saved / name).read_bytes(), name
+
+
+def test_another_coreset_needs_neither_another_encoder_nor_other_features(saved: Path):
+    def times() -> dict[Path, int]:
+        kept = ("encoder-*/pairs/*", "features-*/*/*")
+        return {path: path.stat().st_mtime_ns for part in kept for path in (saved.parent / "training").glob(part)}
+
+    before = times()
+    detector = trained(saved.parent / "training", f"detectors.{NAME}.training.coreset.spatial.count=20")
+    assert len(detector._banks["spatial"]) == 20
+    assert before and times() == before
 
 
 @pytest.mark.parametrize(("channels", "size"), [("null", 24), ("6", 6)])
@@ -110,7 +123,7 @@ def test_more_groups_than_channels_are_refused_before_anything_is_trained(key: s
 def test_a_damaged_encoder_is_refused_with_its_file(saved: Path, tmp_path: Path):
     (tmp_path / "encoder.safetensors").write_bytes((saved / "encoder.safetensors").read_bytes()[:100])
     with pytest.raises(DamagedArtifactError, match=r"encoder\.safetensors is damaged .*python src/train\.py"):
-        load_encoder(EncoderSettings.model_validate(settings_of().training["encoder"]), tmp_path)
+        load_network(Encoder([4, 8, 8, 16]), tmp_path / "encoder.safetensors", made_by="train")
 
 
 def test_pairs_show_objects_and_whole_frames_at_two_moments(tmp_path: Path):

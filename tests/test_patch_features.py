@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from pixelplay.backbones.descriptors import channel_groups, local_maps
 from pixelplay.detectors.videopatchcore.descriptors import (
-    channel_groups,
     frame_vectors,
-    local_maps,
     require_finite,
     spatial_vectors,
     temporal_pyramid,

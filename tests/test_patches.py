@@ -10,6 +10,7 @@ from tests.footage import HEIGHT, WIDTH, write_frames
 from torch import nn
 from torch.nn import functional as F
 
+from pixelplay.backbones.descriptors import local_maps
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.detectors.videopatchcore import descriptors as patch_features
 from pixelplay.detectors.videopatchcore.clip_features import ClipFeatures, Noise, PatchFeatures, PatchSettings
@@ -90,7 +91,7 @@ def by_definition(backbone: Backbone, images: torch.Tensor, squares: np.ndarray)
         return backbone(next(crop_batches(images, *rows, SIZE, len(images))))
 
     whole = patch_features.frame_vectors(*stages(np.array([0, 0, WIDTH, HEIGHT])))
-    maps = [patch_features.local_maps(*stages(square), len(images), CHANNELS) for square in squares]
+    maps = [local_maps(*stages(square), len(images), CHANNELS) for square in squares]
     vectors = {"global": patch_features.temporal_pyramid(whole[None])[0]}
     if maps:
         vectors["spatial"] = patch_features.spatial_vectors(torch.cat(maps), GRID)

@@ -154,14 +154,14 @@ def test_equal_scores_have_the_greatest_as_their_threshold():
 def test_confidence_is_more_than_a_coins():
     settings = {"evt": {"tail": 0.1, "false_alarm_rate": 0.01}, "percentile": 95.0, "fixed": {}}
     with pytest.raises(ConfigError, match="confidence"):
-        validate(ThresholdsConfig, {**settings, "adaptive": {"window": 4, "deviations": 2.0}, "confidence": 0.5})
+        validate(ThresholdsConfig, {**settings, "adaptive": {"window": 4, "n_sigma": 2.0}, "confidence": 0.5})
 
 
 # --- alarms -----------------------------------------------------------------------------------------------------------
 
 
 SETTINGS = ThresholdsConfig.model_validate(
-    {"confidence": 0.95, "evt": EVT, "percentile": 95.0, "fixed": {}, "adaptive": {"window": 4, "deviations": 2.0}}
+    {"confidence": 0.95, "evt": EVT, "percentile": 95.0, "fixed": {}, "adaptive": {"window": 4, "n_sigma": 2.0}}
 )
 BOOTSTRAP = BootstrapConfig(n_bootstrap=500, level=0.95, seed=0)
 

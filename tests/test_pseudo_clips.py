@@ -16,7 +16,7 @@ from tests.pipeline import ROOT, user_environment
 from tests.plaza import CLEAN, HEIGHT, TALL, TOP, WIDTH, ground, settings, video_of, walk
 
 from pixelplay.run.atomic import HOST, remove_leftovers
-from pixelplay.synthetic.pseudo import clips as module
+from pixelplay.synthetic.pseudo import motion_mask
 from pixelplay.synthetic.pseudo.clips import Clip, render_clips
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.noise import noise_level
@@ -269,7 +269,7 @@ def test_nothing_but_the_clip_is_left_in_its_folder(tmp_path: Path, heldout: lis
 
 
 def usual(training: list[Video], block: Video, around: int = 1000) -> np.ndarray:
-    return module._usual(training, block, CONFIG.model_copy(update={"context_frames": around}))
+    return motion_mask.usual_motion(training, block, CONFIG.model_copy(update={"context_frames": around}))
 
 
 def test_places_are_usual_where_somebody_walks_in_footage_of_the_same_scene(tmp_path: Path):

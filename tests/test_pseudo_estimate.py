@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.synthetic.pseudo.corruption_estimate import estimate_corruption, two_levels
+from pixelplay.synthetic.pseudo.dataset import estimate_corruption, two_levels
 
 
 def found(flipped: list[int], levels: list[float]) -> pd.DataFrame:

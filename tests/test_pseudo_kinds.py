@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.plaza import HEIGHT, SPEED, TALL, TOP, WIDE, WIDTH, ground, left_of, piece, settings, walk, walker_mask
 
-from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, to_and_fro
+from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, to_and_fro
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
-from pixelplay.synthetic.pseudo.paste import foreign_patch, irregular_shape, paste
 
 CONFIG = settings()
 IN_TIME, IN_SPACE = ("speed_up", "reversal", "freeze"), ("foreign_patch", "wrong_place", "wrong_size")
@@ -19,7 +18,7 @@ LENGTH = Length(60, 18)
 
 def planted(kind: str, footage: Piece | np.ndarray, length: Length = LENGTH, seed: int = 0) -> Event:
     one = footage if isinstance(footage, Piece) else piece(footage, CONFIG)
-    return KINDS[kind].plant(one, length, CONFIG, np.random.default_rng(seed))
+    return KINDS[kind](one, length, CONFIG, np.random.default_rng(seed))
 
 
 def changed(event: Event, frames: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -79,7 +78,7 @@ def test_events_in_time_lie_inside_their_clip_and_show_frames_in_steps_without_a
     scene = Scene(np.zeros((4, 4), np.uint8), config.moving)
     survey = Survey(scene, [], np.zeros((4, 4)), np.random.default_rng(seed).uniform(0.1, 1, count))
     footage = Piece(np.zeros((count, 4, 4, 3), np.uint8), survey, lambda: np.zeros((4, 4)))
-    event = KINDS[kind].plant(footage, length, config, np.random.default_rng(seed))
+    event = KINDS[kind](footage, length, config, np.random.default_rng(seed))
     assert 1 <= event.first < event.stop <= length.frames - 1
     assert event.stop - event.first == length.anomalous
     steps = np.diff(event.shown, prepend=-1)
@@ -208,7 +207,7 @@ def test_what_would_not_be_seen_is_not_pasted(kind: str):
     frames[:, : TOP - 2] = frames[:, TOP + TALL + 2 :] = (40, 40, 40)
     config = settings(size_factor=3.0)
     with pytest.raises(NoUseError, match="stand out from the ground"):
-        KINDS[kind].plant(piece(frames, config), LENGTH, config, np.random.default_rng(0))
+        KINDS[kind](piece(frames, config), LENGTH, config, np.random.default_rng(0))
 
 
 def test_a_patch_has_the_size_and_the_speed_asked_for_and_stays_in_the_frame():
@@ -376,7 +375,8 @@ def test_a_survey_tells_where_and_when_things_move():
     assert (survey.activity[10:60] > 0).all() and (survey.activity[70:] == 0).all()
     assert [len(blobs) for blobs in survey.blobs[10:60]] == [1] * 50
     [blob] = survey.blobs[30]
-    assert abs(blob.x - left_of(30)) <= 2 and abs(blob.width - WIDE) <= 4 and abs(blob.height - TALL) <= 4
+    x1, y1, x2, y2 = blob.xyxy
+    assert abs(x1 - left_of(30)) <= 2 and abs(x2 - x1 - WIDE) <= 4 and abs(y2 - y1 - TALL) <= 4
 
 
 def test_regions_smaller_than_asked_for_do_not_move():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pixelplay.report.charts import Axis, blocks, curve, line_style, path, runs, spread, thin, widened
 from pixelplay.report.distributions import BINS, Curve, Distribution, histogram, precision_recall_chart, roc_chart
-from pixelplay.report.timelines import Peak, Scale, ScoredVideo, timeline
+from pixelplay.report.outcome import ScoredVideo
+from pixelplay.report.timelines import Peak, Scale, timeline
 
 finite = st.floats(-1e6, 1e6)
 
@@ -24,11 +25,11 @@ def scored(
     numbers: list[int],
     fused: list[float],
     labels: list[int] | None = None,
-    turned: tuple[int, ...] = (),
+    flipped: tuple[int, ...] = (),
     noisy: tuple[int, ...] = (),
     **streams: list[float],
 ) -> ScoredVideo:
-    """A video whose frames at the positions `turned` and `noisy` are marked so."""
+    """A video whose frames at the positions `flipped` and `noisy` are marked so."""
     at = np.arange(len(numbers))
     return ScoredVideo(
         video="a",
@@ -37,7 +38,7 @@ def scored(
         fused=np.array(fused, np.float64),
         streams={name: np.array(scores, np.float64) for name, scores in streams.items()},
         labels=None if labels is None else np.array(labels, np.uint8),
-        turned=np.isin(at, turned),
+        flipped=np.isin(at, flipped),
         noisy=np.isin(at, noisy),
     )
 
@@ -196,11 +197,11 @@ def test_a_timeline_has_seconds_beside_frame_numbers_where_they_are_known():
 
 
 def test_labels_are_shaded_and_corrupted_frames_marked_with_their_number():
-    one = scored([1, 2, 3, 4], [0, 1, 2, 3], labels=[0, 1, 1, 0], turned=(0,), noisy=(1, 3))
+    one = scored([1, 2, 3, 4], [0, 1, 2, 3], labels=[0, 1, 1, 0], flipped=(0,), noisy=(1, 3))
     chart = timeline(one, Scale.of([one]), [])
     assert [block.title for block in chart.shaded] == ["labelled anomalous: frames 2 to 3"]
     assert [(strip.style, strip.label) for strip in chart.strips] == [
-        ("turned", "turned back: 1"),
+        ("flipped", "flipped (corrected): 1"),
         ("noisy", "noisy: 2"),
     ]
     assert [len(strip.blocks) for strip in chart.strips] == [1, 2]

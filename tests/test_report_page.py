@@ -10,29 +10,26 @@ import numpy as np
 import pytest
 from tests.test_report_charts import scored
 
+from pixelplay.drawing.annotate import encoded
 from pixelplay.report.distributions import Curve, Distribution, histogram, precision_recall_chart, roc_chart
+from pixelplay.report.manifest import Scale as Ramp
 from pixelplay.report.page import (
     Ablation,
     Curves,
-    Gallery,
     GalleryItem,
-    HeatMap,
     Histogram,
     Report,
     RunFacts,
     StageTime,
     StreamFigure,
     VideoPanel,
-    png_uri,
     render,
 )
-from pixelplay.report.page import Scale as Ramp
-from pixelplay.report.pictures import data_uri
 from pixelplay.report.tables import other_tables, score_tables
 from pixelplay.report.timelines import Peak, Scale, timeline
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;</style>"
-PICTURE = data_uri(np.zeros((9, 16, 3), np.uint8))
+PICTURE = "data:image/jpeg;base64," + base64.b64encode(encoded(np.zeros((9, 16, 3), np.uint8))).decode()
 VOID = {"meta", "link", "img"}
 
 
@@ -68,7 +65,7 @@ class Elements(HTMLParser):
 def report(text: str) -> Report:
     """A report with everything in it; every text from data is `text`."""
     one = replace(
-        scored([1, 2, 3], [0, 1, 2], labels=[0, 1, 1], turned=(0,), noisy=(2,), **{text: [1, 1, 0]}), video=text
+        scored([1, 2, 3], [0, 1, 2], labels=[0, 1, 1], flipped=(0,), noisy=(2,), **{text: [1, 1, 0]}), video=text
     )
     figures = {
         "ap": 0.5,
@@ -89,7 +86,7 @@ def report(text: str) -> Report:
         streams={text: 1.0},
         picture=PICTURE,
         boxes=text,
-        heat=[HeatMap(text, PICTURE, text)],
+        heat=[(text, PICTURE)],
     )
     line = Curve(text, np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     table = score_tables(metrics)[0]
@@ -99,14 +96,15 @@ def report(text: str) -> Report:
         headline=[(text, text)],
         scores=score_tables(metrics),
         other_figures=other_tables(metrics),
-        thresholds=[(text, png_uri(b""))],
+        thresholds=[(text, "data:image/png;base64,")],
         videos=[VideoPanel(text, [text], timeline(one, Scale.of([one]), [Peak(2, 1, "peak-1")]), "clips/a.mp4")],
         streams=[(text, "s0")],
         one_scale=True,
-        gallery=Gallery([item], [Ramp(text, text, text, ["#000000", "#ffffff"])]),
+        gallery=[item],
+        color_scales=[Ramp(text=text, low=text, high=text, colors=["#000000", "#ffffff"])],
         curves=Curves([roc_chart([line]), precision_recall_chart([line], 0.5)], [StreamFigure(text, "s0", text, text)]),
         histograms=[Histogram(text, histogram(Distribution(text, {"test": np.arange(9.0)}), "histogram-0"))],
-        ablation=Ablation([text], [table, replace(table, title=text)], [(text, png_uri(b""))]),
+        ablation=Ablation([text], [table, replace(table, title=text)], [(text, "data:image/png;base64,")]),
         facts=RunFacts([(text, text)], [(text, text)], [(text, text)], [StageTime(text, 3.0, text)], text),
     )
 
@@ -178,7 +176,7 @@ def test_what_there_is_nothing_of_is_left_out():
         scores=[],
         other_figures=[],
         thresholds=[],
-        gallery=Gallery([], []),
+        gallery=[],
         curves=None,
         histograms=[],
         ablation=None,

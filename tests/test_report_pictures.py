@@ -10,23 +10,15 @@ import pandas as pd
 import pytest
 from tests.test_report_charts import scored
 
-from pixelplay.drawing.annotate import Drawing, write_clip
-from pixelplay.report.clips import ANOMALOUS, CURVE_HEIGHT, NOISY, TURNED, annotated_frames, make_footer, title
-from pixelplay.report.pictures import (
-    BOXES,
-    HEAT,
-    Span,
-    colors_of,
-    data_uri,
-    frame_picture,
-    heat_picture,
-    object_drawing,
-    object_spans,
-)
+from pixelplay.drawing.annotate import Drawing, annotated, write_clip, write_image
+from pixelplay.explain.clips import ANOMALOUS, CURVE_HEIGHT, FLIPPED, NOISY, annotated_frames, make_footer, title
+from pixelplay.explain.gallery import HEAT, colors_of, frame_picture, heat_picture
+from pixelplay.explain.scored_boxes import COLORS, Span, object_drawing, object_spans
+from pixelplay.report.manifest import image_uri
 from pixelplay.report.timelines import Scale
 
 GRAY = np.full((40, 80, 3), 100, np.uint8)
-HIGHEST = tuple(round(255 * c) for c in BOXES(1.0)[:3])
+HIGHEST = tuple(round(255 * c) for c in COLORS(1.0)[:3])
 
 
 def objects(*rows: tuple) -> pd.DataFrame:
@@ -54,6 +46,17 @@ def test_a_frame_keeps_its_shape_and_its_boxes_their_places():
     assert (frame_picture(GRAY, 40) == 100).all()
 
 
+def test_captions_are_in_their_boxes_colours_on_black_and_stay_in_the_picture():
+    boxes = np.array([[2, 1, 30, 20], [40, 30, 75, 38]])
+    picture = annotated(GRAY, Drawing(boxes, ["person 1.5", ""], [(255, 0, 0), (0, 255, 0)]), "", 640)
+    red, green = ((picture == color).all(axis=2) for color in ((255, 0, 0), (0, 255, 0)))
+    assert not red[:, 400:].any() and not green[:, :300].any()
+    text = (picture[..., 0] > 110) & (picture[..., 1] < 60) & ~red  # antialiased letters
+    assert text.sum() > 20
+    rows, columns = np.nonzero((picture == 0).all(axis=2))
+    assert len(rows) > 300 and rows.max() < 160 and columns.max() < 240
+
+
 def test_a_heat_map_is_dark_without_error_and_brightest_at_the_full_one():
     errors = np.zeros((4, 8), np.float32)
     errors[:2, :4], errors[2:, :4] = 0.5, 7.0
@@ -68,10 +71,11 @@ def test_a_heat_map_without_any_error_is_the_faded_frame():
     assert (heat_picture(GRAY, np.zeros((4, 8), np.float32), 0.0, 80) == 50).all()
 
 
-def test_a_data_uri_is_the_picture_itself():
+def test_a_data_uri_is_the_picture_itself(tmp_path: Path):
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.integers(0, 256, (60, 90, 3), np.uint8), (0, 0), 6)
-    head, _, data = data_uri(image).partition(",")
+    write_image(tmp_path / "a.jpg", image)
+    head, _, data = image_uri(tmp_path / "a.jpg", "explain").partition(",")
     assert head == "data:image/jpeg;base64"
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data, validate=True), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert np.abs(decoded.astype(int) - image).mean() < 3
@@ -79,7 +83,7 @@ def test_a_data_uri_is_the_picture_itself():
 
 def test_the_bar_of_colours_goes_from_the_place_asked_for_to_the_end():
     assert colors_of(HEAT, count=3)[0] == "#000004"
-    colors = colors_of(BOXES, 0.5, 3)
+    colors = colors_of(COLORS, 0.5, 3)
     assert len(colors) == 3
     assert tuple(int(colors[-1][i : i + 2], 16) for i in (1, 3, 5)) == HIGHEST
 
@@ -107,7 +111,7 @@ def test_a_box_has_the_colour_of_its_highest_stream_and_the_highest_is_drawn_las
     assert drawing.xyxy.tolist() == [[0, 5, 10, 15], [30, 5, 40, 15]]  # 0.5 of s, then 1.0 of t
     assert drawing.colors[1] == HIGHEST
     assert drawing.captions == ["person 4", "person 10"]
-    middle = tuple(round(255 * c) for c in BOXES(0.6)[:3])  # half way from 0.2 to 1
+    middle = tuple(round(255 * c) for c in COLORS(0.6)[:3])  # half way from 0.2 to 1
     assert drawing.colors[0] == middle
 
 
@@ -119,17 +123,17 @@ def test_only_the_highest_boxes_say_what_they_are():
 @pytest.mark.parametrize("span", [{}, {"v": Span(3, 3)}, {"v": Span(0, np.inf)}])
 def test_scores_without_a_usable_span_are_drawn_as_normal_ones(span: dict):
     drawing = object_drawing(objects(("test", 1, 0, "v", 3)), span)
-    assert drawing.colors == [tuple(round(255 * c) for c in BOXES(0.2)[:3])]
+    assert drawing.colors == [tuple(round(255 * c) for c in COLORS(0.2)[:3])]
 
 
 # --- clips ----------------------------------------------------------------------------------------------------------
 
-VIDEO = scored([1, 2, 3, 4, 9], [0, 1, 4, 1, 0], labels=[0, 0, 1, 0, 0], turned=(0,), noisy=(4,))
+VIDEO = scored([1, 2, 3, 4, 9], [0, 1, 4, 1, 0], labels=[0, 0, 1, 0, 0], flipped=(0,), noisy=(4,))
 SCALE = Scale.of([VIDEO])
 
 
 def test_the_title_says_what_is_known_of_the_frame():
-    assert title(VIDEO, 0) == "a frame 1: 0.000, labelled normal, turned back"
+    assert title(VIDEO, 0) == "a frame 1: 0.000, labelled normal, flipped (corrected)"
     assert title(VIDEO, 2) == "a frame 3: 4.000, labelled anomalous"
     assert title(scored([7], [1.5], noisy=(0,)), 0) == "a frame 7: 1.500, noisy"
     assert title(replace(VIDEO, seconds=np.array([0, 0.04, 0.08, 0.12, 0.32])), 4).startswith("a frame 9 at 0.32 s: ")
@@ -141,9 +145,9 @@ def test_the_footer_has_the_curve_over_frame_numbers_and_a_strip_for_each_mark()
     assert footer.rows[2] < footer.rows[1] < footer.rows[0]
     assert footer.rows[0] == footer.rows[4] == CURVE_HEIGHT - 4
     assert footer.image[CURVE_HEIGHT + 2, 27].tolist() == list(ANOMALOUS)
-    assert footer.image[CURVE_HEIGHT + 8, 4].tolist() == list(TURNED)
+    assert footer.image[CURVE_HEIGHT + 8, 4].tolist() == list(FLIPPED)
     assert footer.image[CURVE_HEIGHT + 14, 96].tolist() == list(NOISY)
-    assert footer.image[CURVE_HEIGHT + 2, 16].tolist() not in (list(ANOMALOUS), list(TURNED), list(NOISY))
+    assert footer.image[CURVE_HEIGHT + 2, 16].tolist() not in (list(ANOMALOUS), list(FLIPPED), list(NOISY))
 
 
 def test_the_cursor_stands_at_the_frame_and_only_what_has_passed_is_bright():

@@ -22,12 +22,17 @@ import pixelplay.detectors
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
-from pixelplay.report import gallery as picturing
+from pixelplay.explain import machine
+from pixelplay.explain.frames import full_size_at
+from pixelplay.explain.gallery import gallery_frames
+from pixelplay.explain.scored_boxes import Objects
 from pixelplay.report import gather as reporting
-from pixelplay.report import run_facts
+from pixelplay.report.manifest import image_uri, read_manifest
+from pixelplay.report.outcome import load_outcome
 from pixelplay.report.settings import ReportConfig
+from pixelplay.report.timelines import Scale
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, fuse, prepare, report, score, train
+from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, train
 
 FAMILY = ["conv_ae", "st_ae"]
 SCRIPT = "<img src=x onerror=document.title=1>"  # a name that a folder of frames may have
@@ -41,7 +46,7 @@ def tiny(*overrides: str) -> Config:
 
 
 def run_all(config: Config) -> None:
-    for stage in (prepare, detect, train, score, fuse, evaluate, report):
+    for stage in (prepare, detect, train, score, fuse, evaluate, explain, report):
         stage.run(config)
 
 
@@ -113,7 +118,7 @@ def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(place
         rows = table[table["video"] == video.id]
         above = int((rows["noise_level"] > tiny().restore.noise_above).sum())
         chart = found[found.index(f'aria-label="Scores of video {video.id},') :].partition("</svg>")[0]
-        assert f">turned back: {int(rows['flipped'].sum())}<" in chart
+        assert f">flipped (corrected): {int(rows['flipped'].sum())}<" in chart
         assert f">noisy: {above}<" in chart
         edges = re.findall(r"labelled anomalous: frames (\d+) to (\d+)|labelled anomalous: frame (\d+)", chart)
         marked = {n for a, b, c in edges for n in range(int(a or c), int(b or c) + 1)}
@@ -123,8 +128,8 @@ def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(place
 
 def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_from_each_autoencoder(place: Path):
     config = tiny()
-    outcome = reporting.load_outcome(config, prepare.load_index(config))
-    chosen = picturing.gallery_frames(outcome.videos, config.report)
+    outcome = load_outcome(config, prepare.load_index(config))
+    chosen = gallery_frames(outcome.videos, config.report)
     every = [picture(image["src"]) for image in page(config).named("img")]
     thresholds = len(list(Path("outputs/tiny/thresholds").glob("*.png")))
     pictures = every[thresholds:]  # which come before the gallery
@@ -139,7 +144,7 @@ def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_fro
 def test_a_flipped_frame_is_shown_upright(place: Path):
     video = next(v for v in prepare.load_index(tiny()).test if v.originals.flipped.any())
     t = int(np.flatnonzero(video.originals.flipped)[0])
-    shown = picturing.full_size_at(video, [t])[t]
+    shown = full_size_at(video, [t])[t]
     stored = cv2.imread(str(video.originals.source.files()[video.originals.shown[t]]), cv2.IMREAD_COLOR_RGB)
     assert (shown == stored[::-1]).all()
 
@@ -147,12 +152,12 @@ def test_a_flipped_frame_is_shown_upright(place: Path):
 def test_nothing_is_drawn_of_rows_that_are_not_of_the_test(place: Path):
     """A fusion that was made for held-out footage, too, has a column `split`, and a histogram."""
     config = tiny()
-    before = reporting.load_outcome(config, prepare.load_index(config))
+    before = load_outcome(config, prepare.load_index(config))
     table = pd.read_parquet("outputs/tiny/fused.parquet").query("split == 'test'")
     other = table.assign(split="calibration", score=99.0)
     pd.concat([other, table], ignore_index=True).to_parquet("outputs/tiny/fused.parquet")
-    after = reporting.load_outcome(config, prepare.load_index(config))
-    assert after.scale == before.scale
+    after = load_outcome(config, prepare.load_index(config))
+    assert Scale.of(after.videos) == Scale.of(before.videos)
     for a, b in zip(before.videos, after.videos, strict=True):
         assert (a.fused == b.fused).all()
     shown = list(reporting._distributions(config, after))
@@ -162,7 +167,7 @@ def test_nothing_is_drawn_of_rows_that_are_not_of_the_test(place: Path):
 
 def test_histograms_tell_held_out_normal_and_anomalous_frames_apart(place: Path):
     config, index = tiny(), prepare.load_index(tiny())
-    one = next(reporting._distributions(config, reporting.load_outcome(config, index)))
+    one = next(reporting._distributions(config, load_outcome(config, index)))
     own = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'conv_ae'")  # what the metrics measure
     test = own.query("split == 'test'").set_index(["video", "frame"])["score"]
     truth = prepare.load_labels(config, index).values()
@@ -215,7 +220,7 @@ def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(place: 
     folder.mkdir()
     (folder / "ablation.csv").write_text(f'name,kind,ap\n"{SCRIPT}",alone,0.123456\n')
     (folder / "weight_sweep.png").write_bytes(PNG)
-    assert report.pending(tiny()) == "what it shows has changed"
+    assert report.pending(tiny()) == "report: ablation.ablation.csv changed on disk"
     report.run(tiny())
     found = page(tiny())
     assert "ablation" in sections(found)
@@ -244,21 +249,21 @@ def settings(**changes: object) -> ReportConfig:
 def test_the_gallery_has_the_local_maxima_highest_first():
     first = scored(list(range(7)), [5, 1, 3, 1, 1, 2, 0])
     second = scored(list(range(4)), [0, 0, 1, 4])
-    assert picturing.gallery_frames([first, second], settings()) == [(0, 0), (1, 3), (0, 2), (0, 5)]
-    assert picturing.gallery_frames([first, second], settings(gallery=2)) == [(0, 0), (1, 3)]
-    assert picturing.gallery_frames([first, second], settings(per_video=1)) == [(0, 0), (1, 3)]
-    assert picturing.gallery_frames([first, second], settings(gallery=0)) == []
+    assert gallery_frames([first, second], settings()) == [(0, 0), (1, 3), (0, 2), (0, 5)]
+    assert gallery_frames([first, second], settings(gallery=2)) == [(0, 0), (1, 3)]
+    assert gallery_frames([first, second], settings(per_video=1)) == [(0, 0), (1, 3)]
+    assert gallery_frames([first, second], settings(gallery=0)) == []
 
 
 def test_of_two_peaks_that_are_near_the_higher_is_shown():
     one = scored(list(range(8)), [0, 3, 0, 4, 0, 0, 2, 0])
-    assert picturing.gallery_frames([one], settings(min_gap=1)) == [(0, 3), (0, 1), (0, 6)]
-    assert picturing.gallery_frames([one], settings(min_gap=2)) == [(0, 3), (0, 6)]  # 1 and 3 have but one between them
+    assert gallery_frames([one], settings(min_gap=1)) == [(0, 3), (0, 1), (0, 6)]
+    assert gallery_frames([one], settings(min_gap=2)) == [(0, 3), (0, 6)]  # 1 and 3 have but one between them
 
 
 def test_constant_scores_and_a_single_frame_have_a_peak():
-    assert picturing.gallery_frames([scored(list(range(5)), [1] * 5)], settings()) == [(0, 2)]
-    assert picturing.gallery_frames([scored([3], [1])], settings()) == [(0, 0)]
+    assert gallery_frames([scored(list(range(5)), [1] * 5)], settings()) == [(0, 2)]
+    assert gallery_frames([scored([3], [1])], settings()) == [(0, 0)]
 
 
 @pytest.mark.parametrize("kind", ["images", "video file"])
@@ -271,7 +276,7 @@ def test_single_frames_are_those_of_the_whole_stream(tmp_path: Path, small_run: 
     video = next(v for v in prepare.load_index(config).test if v.id == "02")
     every = list(video.full_size())
     wanted = [1, len(video) - 1]
-    found = picturing.full_size_at(video, wanted)
+    found = full_size_at(video, wanted)
     assert sorted(found) == wanted
     assert all((found[t] == every[t]).all() for t in wanted)
 
@@ -281,7 +286,7 @@ def test_single_frames_are_those_of_the_whole_stream(tmp_path: Path, small_run: 
 
 def test_boxes_are_those_of_the_rows_that_name_the_frame():
     rows = [("test", frame, 10.0 * frame, "v", 1) for frame in (40, 41, 10, 15, 20)]
-    found = picturing.Objects.of("v", objects(*rows, ("calibration", 17, 0.0, "v", 1), ("test", 40, 7.0, "v", 0)))
+    found = Objects.of("v", objects(*rows, ("calibration", 17, 0.0, "v", 1), ("test", 40, 7.0, "v", 0)))
     assert found.of_frame("a", 20).xyxy[:, 0].tolist() == [200]
     assert sorted(found.of_frame("a", 40).xyxy[:, 0].tolist()) == [7, 400]
     assert len(found.of_frame("a", 17).xyxy) == len(found.of_frame("other", 15).xyxy) == 0
@@ -300,8 +305,8 @@ def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Pa
     files = RunFiles.of(config)
     rows = [("calibration", 0, 0.0, "counting", 1), *(("test", n, 20.0, "counting", 5 + n) for n in (5, 6, 8, 9, 12))]
     objects(*rows).assign(video="01").to_parquet(files.object_scores("counting"))
-    evaluate.run(config)
-    report.run(config)
+    for stage in (evaluate, explain, report):
+        stage.run(config)
     found = page(config)
     assert "boxes: counting" in found.text
     assert "score of a box" in found.text
@@ -318,13 +323,14 @@ def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Pa
 def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(place: Path):
     assert not Path("outputs/tiny/report/clips").exists()
     config = tiny("report.clips=[02]")
-    report.run(config)
+    for stage in (explain, report):
+        stage.run(config)
     capture = cv2.VideoCapture("outputs/tiny/report/clips/02.mp4")
     assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == len(prepare.load_index(config).test[1])
     capture.release()
-    assert report.pending(config) is None
+    assert explain.pending(config) is None
     Path("outputs/tiny/report/clips/02.mp4").unlink()
-    assert report.pending(config)
+    assert explain.pending(config)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +342,7 @@ def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(place: Path
 )
 def test_a_clip_of_a_video_that_is_not_there_is_refused(place: Path, clips: str, message: str):
     with pytest.raises(ConfigError, match=message):
-        report.run(tiny(f"report.clips={clips}"))
+        explain.run(tiny(f"report.clips={clips}"))
 
 
 def test_the_names_of_clips_stay_in_their_folder_and_apart():
@@ -367,11 +373,12 @@ def test_a_video_whose_name_is_markup_is_shown_by_its_name(small_folder: Path, s
 
 def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(place: Path, caplog):
     caplog.set_level("INFO")
-    before = {path: path.stat().st_mtime_ns for path in files_below(place)}
+    before = {path: path.stat().st_mtime_ns for path in files_below(place) if path.name != "digests"}
     assert report.pending(tiny()) is None
     report.run(tiny())
-    assert {path: path.stat().st_mtime_ns for path in files_below(place)} == before
-    assert caplog.messages == ["report: outputs/tiny/report/index.html"]
+    after = {path: path.stat().st_mtime_ns for path in files_below(place) if path.name != "digests"}
+    assert after == before
+    assert caplog.messages == ["report: up to date", "report: outputs/tiny/report/index.html"]
 
 
 def test_nothing_slow_is_imported_where_there_is_nothing_to_do(place: Path):
@@ -395,33 +402,29 @@ def test_nothing_slow_is_imported_where_there_is_nothing_to_do(place: Path):
 def test_a_changed_setting_draws_it_anew(place: Path, override: str):
     before = Path("outputs/tiny/report/index.html").read_bytes()
     assert report.pending(tiny(override))
-    report.run(tiny(override))
+    for stage in (explain, report):
+        stage.run(tiny(override))
     assert report.pending(tiny(override)) is None
     assert Path("outputs/tiny/report/index.html").read_bytes() != before
 
 
-def test_changed_figures_draw_it_anew(place: Path):
+def test_changed_figures_are_measured_again(place: Path):
     path = RunFiles.of(tiny()).metrics
     path.write_text(path.read_text().replace('"ap": 0.', '"ap": 0.9', 1))
-    assert report.pending(tiny())
-
-
-def test_a_changed_template_draws_it_anew(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    shutil.copytree(report.PACKAGE / "report/templates", tmp_path / "package/report/templates")
-    monkeypatch.setattr(report, "PACKAGE", tmp_path / "package")
-    assert report.pending(tiny()) is None
-    (tmp_path / "package/report/templates/page.css").write_text("body {}")
-    assert report.pending(tiny())
+    assert evaluate.pending(tiny())
 
 
 def test_it_waits_for_fuse_and_for_evaluate(place: Path):
     other = tiny("fusion.default.smooth.sigma=2.0")
-    with pytest.raises(MissingArtifactError, match=r"fused\.parquet: .*run `python src/fuse\.py`"):
+    with pytest.raises(MissingArtifactError, match=r"fuse: fusion\.default\.smooth\.sigma changed.*src/fuse\.py`"):
         report.run(other)
     fuse.run(other)
-    with pytest.raises(MissingArtifactError, match=r"metrics\.json: .*run `python src/evaluate\.py`"):
+    with pytest.raises(MissingArtifactError, match=r"evaluate: .*run `python src/evaluate\.py`"):
         report.run(other)
     evaluate.run(other)
+    with pytest.raises(MissingArtifactError, match=r"explain: .*run `python src/explain\.py`"):
+        report.run(other)
+    explain.run(other)
     report.run(other)
 
 
@@ -432,6 +435,42 @@ def test_the_page_is_the_same_when_it_is_drawn_again(place: Path):
     assert Path("outputs/tiny/report/index.html").read_bytes() == before
 
 
+def test_the_page_is_drawn_from_the_outputs_alone(place: Path):
+    before = Path("outputs/tiny/report/index.html").read_bytes()
+    for folder in ("data", "cache", "checkpoints", "submissions"):
+        shutil.rmtree(folder)
+    Path("outputs/tiny/report/index.html").unlink()
+    report.run(tiny())
+    assert Path("outputs/tiny/report/index.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"video": "', '"video": "other', r"video 'other\d+' has no frame"),
+        ('"frame": ', '"frame": 99', r"has no frame 99\d+"),
+        ('"picture": "', '"picture": "../', r"gallery\.0\.picture"),
+        ('"#', '"red;#', r"scales\.0\.colors\.0"),
+        ('"clips"', '"videos"', r"clips: Field required"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_the_run_is_refused(place: Path, old: str, new: str, message: str):
+    files, index = RunFiles.of(tiny()), prepare.load_index(tiny())
+    assert len(read_manifest(files, index).gallery) == 4
+    files.manifest.write_text(files.manifest.read_text().replace(old, new, 1))
+    with pytest.raises(
+        DamagedArtifactError, match=rf"manifest\.json is damaged .*{message}.*run `python src/explain\.py`"
+    ):
+        read_manifest(files, index)
+
+
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
+    (tmp_path / "a.jpg").write_text(SCRIPT)
+    for name in ("a.jpg", "missing.jpg"):
+        with pytest.raises(DamagedArtifactError, match=rf"{name} is damaged .*run `python src/explain\.py`"):
+            image_uri(tmp_path / name, made_by="explain")
+
+
 def test_the_command_says_where_the_page_is(place: Path):
     done = run_python(
         "report.py",
@@ -439,23 +478,24 @@ def test_the_command_says_where_the_page_is(place: Path):
         *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40"),
         cwd=place,
     )
-    assert (done.returncode, done.stdout) == (0, "report: outputs/tiny/report/index.html\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "report: up to date\nreport: outputs/tiny/report/index.html\n"
 
 
 # --- facts of the run -----------------------------------------------------------------------------------------------
 
 
 def test_the_time_of_every_stage_is_told_in_their_order(place: Path):
-    times = run_facts.stage_times(tiny())
+    times = reporting.stage_times(tiny())
     assert [one.stage for one in times] == [
         *("prepare", "train conv_ae", "train st_ae"),
         *("score conv_ae", "score conv_ae, pseudo-anomalies", "score st_ae", "score st_ae, pseudo-anomalies"),
-        *("fuse", "evaluate"),
+        *("fuse", "evaluate", "explain"),
     ]
     record = json.loads(Path("outputs/tiny/stages/fuse.json").read_text())
     assert next(one.seconds for one in times if one.stage == "fuse") == record["seconds"]
     Path("outputs/tiny/stages/fuse.json").write_text("{")
-    assert "fuse" not in {one.stage for one in run_facts.stage_times(tiny())}
+    assert "fuse" not in {one.stage for one in reporting.stage_times(tiny())}
 
 
 def test_the_page_has_seed_versions_machine_and_the_resolved_configuration(place: Path):
@@ -474,17 +514,17 @@ def test_the_commit_is_that_of_the_repository_and_says_when_files_differ(tmp_pat
 
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
-    assert run_facts.git_commit(tmp_path) is None
+    assert machine.git_commit(tmp_path) is None
     git("init", "--quiet")
-    assert run_facts.git_commit(tmp_path) is None  # nothing is committed yet
+    assert machine.git_commit(tmp_path) is None  # nothing is committed yet
     (tmp_path / "a").write_text("1")
     git("add", "a")
     git("commit", "--quiet", "-m", "a")
-    assert run_facts.git_commit(tmp_path) == git("rev-parse", "--short=12", "HEAD")
+    assert machine.git_commit(tmp_path) == git("rev-parse", "--short=12", "HEAD")
     (tmp_path / "a").write_text("2")
-    assert run_facts.git_commit(tmp_path).endswith(" (changed)")
+    assert machine.git_commit(tmp_path).endswith(" (changed)")
 
 
 def test_frames_that_no_file_stands_behind_are_told(tmp_path: Path):
     with pytest.raises(DataError, match="no files are known"):
-        picturing.full_size_at(cached_video(tmp_path, "a", walking_square(4, 0)), [1])
+        full_size_at(cached_video(tmp_path, "a", walking_square(4, 0)), [1])

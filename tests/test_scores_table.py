@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pixelplay.errors import DataError
-from pixelplay.scores.table import by_split, by_video, check, to_table
+from pixelplay.scores.table import by_split, check, to_table
 
 
 def table(**changes: list) -> pd.DataFrame:
@@ -66,13 +66,13 @@ def test_wrong_values_are_refused(changes: dict, message: str) -> None:
         check(table(**changes))
 
 
-def test_by_video_keeps_the_order_of_videos_and_sorts_frames() -> None:
-    videos = by_video(table(), "test", "conv_ae")
+def test_by_split_keeps_the_order_of_videos_and_sorts_frames() -> None:
+    videos = by_split(table())["test"]
     assert list(videos) == ["02", "01"]
     assert videos["02"].frames.tolist() == [5, 7]
     assert videos["02"].scores.tolist() == [0.75, 0.5]
     assert videos["02"].frames.dtype == np.int64 and videos["02"].scores.dtype == np.float32
-    assert by_video(table(), "test", "other") == {}
+    assert "pseudo" not in by_split(table())
 
 
 def test_by_split_has_the_splits_that_have_rows_in_a_fixed_order_and_to_table_takes_them_back() -> None:
@@ -94,7 +94,7 @@ def test_by_split_has_the_splits_that_have_rows_in_a_fixed_order_and_to_table_ta
 
 
 def test_by_split_refuses_two_streams_and_a_table_that_is_none() -> None:
-    with pytest.raises(DataError, match="the rows of one stream are wanted; the table has 2: a, b"):
+    with pytest.raises(DataError, match="expected the rows of one stream; the table has 2: a, b"):
         by_split(table(stream=["a", "a", "b", "a"]))
     with pytest.raises(DataError, match="more than once"):
         by_split(table(frame=[7, 939, 7, 7]))

@@ -35,7 +35,7 @@ def key(name: str) -> str:
 
 
 def test_each_requirement_file_pins_each_package_once():
-    files = [pinned("requirements.txt"), pinned("tests/requirements.txt")]
+    files = [pinned("requirements.in"), pinned("tests/requirements.in")]
     names = [key(requirement.name) for file in files for requirement in file]
     assert len(files[0]) > 25 and sorted(names) == sorted(set(names))
     assert all(str(requirement.specifier).startswith("==") for file in files for requirement in file)
@@ -44,10 +44,21 @@ def test_each_requirement_file_pins_each_package_once():
 def test_every_package_that_pyproject_names_is_pinned_within_its_range():
     own = [Requirement(text) for text in requirements.dependencies()] + optional("test")
     tests = [Requirement(text) for text in requirements.extra("test")]
-    for wanted, file in ((own, "requirements.txt"), (tests, "tests/requirements.txt")):
+    for wanted, file in ((own, "requirements.in"), (tests, "tests/requirements.in")):
         versions = {key(one.name): str(one.specifier).removeprefix("==") for one in pinned(file)}
         assert {key(one.name) for one in wanted} == set(versions)
         assert all(one.specifier.contains(versions[key(one.name)]) for one in wanted)
+
+
+@pytest.mark.parametrize("folder", ["", "tests/"])
+def test_locked_requirements_have_the_pins_of_their_source_and_checksums_for_every_package(folder: str):
+    text = (ROOT / f"{folder}requirements.txt").read_text(encoding="utf-8").replace("\\\n", "")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(" --hash=sha256:" in line for line in lines)
+    locked = [Requirement(line.split(" --hash")[0]) for line in lines]
+    assert {(key(one.name), str(one.specifier)) for one in locked} >= {
+        (key(one.name), str(one.specifier)) for one in pinned(f"{folder}requirements.in")
+    }
 
 
 # --- the interpreter ------------------------------------------------------------------------------------------------
@@ -89,7 +100,7 @@ def test_an_active_environment_s_own_python_is_taken_whatever_the_path_has(tmp_p
     path = python(tmp_path / "env/bin/python", "3.12.1")
     assert chosen(VIRTUAL_ENV=tmp_path / "env").stdout == f"chosen {path}\n"
     assert chosen(VIRTUAL_ENV=tmp_path / "env", CONDA_PREFIX=tmp_path / "conda").stdout == f"chosen {path}\n"
-    assert "is no Python that runs" in chosen(CONDA_PREFIX=tmp_path / "empty").stderr
+    assert "is not a Python that runs" in chosen(CONDA_PREFIX=tmp_path / "empty").stderr
 
 
 def test_the_variable_python_names_one_and_an_unsupported_one_is_an_error(tmp_path: Path):
@@ -101,7 +112,7 @@ def test_the_variable_python_names_one_and_an_unsupported_one_is_an_error(tmp_pa
 
 
 def test_supported_versions_are_those_of_pyproject(tmp_path: Path):
-    wanted = SpecifierSet(requirements._project()["requires-python"])
+    wanted = SpecifierSet(requirements.project()["requires-python"])
     for version in ("2.7.18", "3.9.1", "3.10.14", "3.11.0", "3.12.4", "3.13.9", "3.14.0", "4.0.0"):
         done = chosen(PYTHON=python(tmp_path / version, version))
         assert (done.returncode == 0) == wanted.contains(version), version

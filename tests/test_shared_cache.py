@@ -34,7 +34,7 @@ while not (root / "start").exists():
     time.sleep(0.001)
 videos = [folder_video(root / name) for name in ("1", "2", "3")]
 done = FrameCache(root / "cache").fill(videos, [GRAY, COLOR], 1.0, 2, slow)
-assert all(one.video.has_frames([GRAY, COLOR]) for one in done)
+assert all(len(one.video.frames(form)) == len(one.video) for one in done for form in (GRAY, COLOR))
 print(sum(counted))
 """
 

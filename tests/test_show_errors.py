@@ -13,10 +13,9 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.explain import error_maps as show_errors
-from pixelplay.explain import frames as showing
+from pixelplay.explain.frames import chosen_frames, peaks_of, scores_of
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import evaluate, fuse, prepare, score, train
+from pixelplay.stages import evaluate, explain, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 
 FAMILY = ["conv_ae", "denoising_ae", "st_ae"]
@@ -75,10 +74,10 @@ def test_an_error_map_s_mean_is_the_frame_s_score_by_the_mean(name: str):
 
 
 def test_the_command_draws_a_picture_for_each_detector(place: Path):
-    done = run_python("show_errors.py", "experiment=tiny", *OPTIONS, "show.count=2", cwd=place)
+    done = run_python("explain.py", "experiment=tiny", *OPTIONS, "show.what=[errors]", "show.count=2", cwd=place)
     assert done.returncode == 0, done.stderr
     for name in FAMILY:
-        path = f"outputs/tiny/error_maps/{name}.png"
+        path = f"outputs/tiny/explain/errors/{name}.png"
         assert path in done.stdout
         picture = cv2.imread(str(place / path))
         assert picture.shape[1] > 900  # frame, reconstruction and error side by side
@@ -92,7 +91,7 @@ def chosen(*overrides: str, stream: str = "conv_ae") -> list[tuple[str, int, flo
     """Video, frame number and score of the frames that would be shown."""
     config = tiny(*overrides)
     index = prepare.load_index(config)
-    return [(v.id, int(v.numbers[t]), s) for v, t, s in showing.chosen_frames(config, index, raw_scores(stream))]
+    return [(v.id, int(v.numbers[t]), s) for v, t, s in chosen_frames(config, index, scores_of(config, stream, index))]
 
 
 def test_the_frames_shown_are_each_video_s_peak_and_the_lowest_of_all():
@@ -115,8 +114,8 @@ def test_the_frames_asked_for_are_shown_in_that_order():
 def test_peaks_of_one_video_keep_their_distance():
     scores = np.zeros(60)
     scores[[10, 12, 26, 27, 59]] = [5, 4, 3, 4.5, 1]
-    assert showing.peaks_of(scores, 3) == [10, 27, 59]  # 12 and 26 are within 16 frames of a higher one
-    assert showing.peaks_of(np.ones(5), 9) == [0]
+    assert peaks_of(scores, 3, 16) == [10, 27, 59]  # 12 and 26 are within 16 frames of a higher one
+    assert peaks_of(np.ones(5), 9, 16) == [2]  # the middle of a plateau
 
 
 def test_a_video_or_frame_that_is_not_there_is_named_with_what_is():
@@ -130,11 +129,11 @@ def test_a_video_or_frame_that_is_not_there_is_named_with_what_is():
 
 
 def test_error_maps_of_a_detector_that_has_not_scored_are_refused():
-    with pytest.raises(MissingArtifactError, match=r"conv_ae\.parquet: no scores made with these settings.*run_all"):
-        show_errors.run(tiny("seed=5"))
+    with pytest.raises(MissingArtifactError, match=r"conv_ae\.parquet: no scores made with these settings.*score"):
+        explain.run(tiny("seed=5", "show.what=[errors]"))
 
 
 def test_the_name_of_the_picture_stays_in_its_folder():
     path = RunFiles.of(tiny()).error_maps("conv_ae", "../../else where")
-    assert path.parent == Path("outputs/tiny/error_maps")
+    assert path.parent == Path("outputs/tiny/explain/errors")
     assert path.name.startswith("conv_ae-_._.._else_where-") and path.suffix == ".png"

@@ -9,8 +9,7 @@ from tests.test_smooth import config
 from pixelplay.cli import load_config
 from pixelplay.scores.fuse import process
 from pixelplay.scores.settings import MemberConfig
-from pixelplay.scores.smooth import SMOOTHERS
-from pixelplay.scores.steps import in_steps
+from pixelplay.scores.smooth import SMOOTHERS, in_steps
 from pixelplay.scores.table import VideoScores
 
 NS = 33_366_700  # nanoseconds from frame to frame of 29.97 fps video

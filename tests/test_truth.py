@@ -9,8 +9,8 @@ from scipy.io import savemat
 from tests.footage import encoded
 
 from pixelplay.errors import DataError
-from pixelplay.videos.mask_files import load_avenue_masks, load_npy
-from pixelplay.videos.truth_files import FrameLabels, PixelMasks, read_tracks
+from pixelplay.videos.mask_files import MaskFiles, load_avenue_masks, load_npy
+from pixelplay.videos.truth_files import FrameLabels, read_tracks
 
 SIZE = (8, 6)  # width, height
 
@@ -61,21 +61,21 @@ def test_labels_of_missing_frames_are_left_out_only_where_frames_may_be_missing(
 
 def test_masks_are_opened_only_when_they_are_read(tmp_path: Path):
     masks = [
-        PixelMasks("images", str(tmp_path), {1: "1.png"}),
-        PixelMasks("npy", str(tmp_path / "a.npy"), first=1),
-        PixelMasks("avenue_mat", str(tmp_path / "a.mat"), first=1),
+        MaskFiles("images", str(tmp_path), {1: "1.png"}),
+        MaskFiles("npy", str(tmp_path / "a.npy"), first=1),
+        MaskFiles("avenue_mat", str(tmp_path / "a.mat"), first=1),
     ]  # nothing is on disk yet
     pixels = np.arange(48, dtype=np.uint8).reshape(6, 8) % 3
     (tmp_path / "1.png").write_bytes(encoded(".png", image=pixels))
     np.save(tmp_path / "a.npy", np.stack([pixels, 1 - pixels % 2]))
     write_cells(tmp_path / "a.mat", [pixels, 1 - pixels % 2])
     for mask in masks:
-        read = mask.read(1, SIZE)
+        read = mask.read([1], SIZE).at(0)
         assert read.dtype == bool and np.array_equal(read, pixels > 0), mask.kind
 
 
 def test_a_frame_without_a_mask_image_has_no_anomalous_pixel(tmp_path: Path):
-    read = PixelMasks("images", str(tmp_path), {}).read(5, SIZE)
+    read = MaskFiles("images", str(tmp_path), {}).read([5], SIZE).at(0)
     assert read.shape == (6, 8) and not read.any()
 
 
@@ -83,20 +83,20 @@ def test_a_frame_without_a_mask_image_has_no_anomalous_pixel(tmp_path: Path):
 def test_a_frame_before_or_after_a_stack_of_masks_is_refused(tmp_path: Path, number: int):
     np.save(tmp_path / "a.npy", np.zeros((2, 6, 8), np.uint8))
     with pytest.raises(DataError, match=f"no mask for frame {number} among 2"):
-        PixelMasks("npy", str(tmp_path / "a.npy"), first=1).read(number, SIZE)
+        MaskFiles("npy", str(tmp_path / "a.npy"), first=1).read([number], SIZE).at(0)
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 6), (2, 6), (2,)])
 def test_a_mask_of_another_size_than_the_frame_is_refused(tmp_path: Path, shape: tuple[int, ...]):
     np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
     with pytest.raises(DataError, match=r"mask of frame 0 .* the frame \(6, 8\)"):
-        PixelMasks("npy", str(tmp_path / "a.npy")).read(0, SIZE)
+        MaskFiles("npy", str(tmp_path / "a.npy")).read([0], SIZE).at(0)
 
 
 def test_a_mask_image_that_is_damaged_is_refused(tmp_path: Path):
     (tmp_path / "1.png").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"1\.png: cannot be read as a mask image"):
-        PixelMasks("images", str(tmp_path), {1: "1.png"}).read(1, SIZE)
+        MaskFiles("images", str(tmp_path), {1: "1.png"}).read([1], SIZE).at(0)
 
 
 class Trap:

@@ -16,8 +16,8 @@ from tests.test_layouts import labels, pick, write_ped2, write_shanghaitech
 
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.videos.layouts import avenue, folder, read_dataset, shanghaitech
-from pixelplay.videos.mask_files import load_avenue_masks, read_mask_image
-from pixelplay.videos.truth_files import PixelMasks, read_tracks
+from pixelplay.videos.mask_files import MaskFiles, load_avenue_masks, read_mask_image
+from pixelplay.videos.truth_files import read_tracks
 
 LONG = "1" * 5000  # more digits than Python turns into a number
 
@@ -190,7 +190,7 @@ def test_avenue_masks_come_out_of_the_other_process_as_they_are(tmp_path: Path):
     savemat(tmp_path / "a.mat", {"volLabel": cells})
     masks = load_avenue_masks(tmp_path / "a.mat")
     assert len(masks) == 4
-    assert all(np.array_equal(mask, cell > 0) for mask, cell in zip(masks, cells[0], strict=True))
+    assert all(np.array_equal(masks.at(i), cell > 0) for i, cell in enumerate(cells[0]))
     assert avenue.read_labels(tmp_path / "a.mat", 5, True).values.tolist() == [1, 1, 1, 0]
     assert load_avenue_masks(tmp_path / "a.mat") is masks  # one process for labels and masks
     avenue_file(tmp_path / "a.mat")
@@ -233,7 +233,7 @@ READERS: dict[str, tuple[dict[str, bytes], Callable[[Path], object]]] = {
     ),
     "npy masks": (
         {"b.npy": npy(np.ones((2, 6, 8), np.uint8))},
-        lambda path: PixelMasks("npy", str(path)).read(1, (8, 6)),
+        lambda path: MaskFiles("npy", str(path)).read([1], (8, 6)).at(0),
     ),
     "images": (images(), read_mask_image),
 }

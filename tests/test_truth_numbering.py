@@ -10,8 +10,7 @@ from tests.test_layouts import labels, mask, pick, write_avenue_labels
 from pixelplay.errors import DataError
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.numbering import counting_remarks
-from pixelplay.videos.truth_files import TrackFile
+from pixelplay.videos.truth_files import TrackFile, counting_remarks
 
 SIZE = (WIDTH, HEIGHT)
 
@@ -59,7 +58,7 @@ def anomalous(video: RawVideo, numbers: range | list[int]) -> list[int]:
 def masked(video: RawVideo, numbers: range | list[int]) -> list[int]:
     """Numbers of the frames with an anomalous pixel."""
     assert video.masks is not None
-    return [number for number in numbers if video.masks.read(number, SIZE).any()]
+    return [number for number in numbers if video.masks.read([number], SIZE).at(0).any()]
 
 
 def tracked(video: RawVideo, numbers: range | list[int]) -> list[int]:
@@ -84,7 +83,7 @@ def test_ped2_masks_belong_to_frames_in_order_where_both_are_complete(tmp_path: 
     numbers = range(first, first + 6)
     video = ped2(tmp_path, numbers, gt_frame=None)
     assert masked(video, numbers) == [first, first + 1]
-    assert np.array_equal(video.masks.read(first + 1, SIZE), mask(1) > 0)
+    assert np.array_equal(video.masks.read([first + 1], SIZE).at(0), mask(1) > 0)
     assert anomalous(video, numbers) == [first, first + 1]  # labels that are made of the masks
     assert video.masks.remarks == counting_remarks(tmp_path / "Test/Test001_gt", masks_from, first)
 
@@ -156,7 +155,7 @@ def test_a_folders_own_truth_uses_the_numbers_of_the_frames_and_a_mismatch_says_
     (tmp_path / "test_labels/a.csv").write_text("frame,label\n1,0\n2,1\n3,0\n4,0\n")
     (tmp_path / "test_tracks/a.csv").write_text("0,3,1,2,3,4\n0,4,1,2,3,4\n")
     video = pick(read_dataset(dataset("folder", tmp_path)), "a")
-    with pytest.raises(DataError, match=r"frame 0 has no label \(labels are for frames 1 to 4, those here are 0 to 3"):
+    with pytest.raises(DataError, match=r"frame 0 has no label \(labels are for frames 1 to 4, the video has 0 to 3"):
         labels(video, [0, 1, 2, 3])
     with pytest.raises(DataError, match=r"a\.csv: 1 of 2 entries .* \(4, …\): it uses .* seems to count from 1"):
         tracked(video, range(4))

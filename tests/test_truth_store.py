@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 from pixelplay.cli import load_config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.stages import prepare
-from pixelplay.videos.truth import Masks, VideoTruth, encode, load_truth, save_truth, truth_files
+from pixelplay.videos.mask_files import Masks, encode
+from pixelplay.videos.truth import VideoTruth, load_truth, save_truth, truth_files
 from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video
 

@@ -15,11 +15,11 @@ from tests.video_writers import jpegs, write_avi, write_coded
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DataError
-from pixelplay.report import gallery as picturing
-from pixelplay.report.gather import Outcome
-from pixelplay.report.timelines import Scale, ScoredVideo
+from pixelplay.explain.clips import write_annotated_clip
+from pixelplay.report.outcome import Outcome, ScoredVideo
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import prepare
+from pixelplay.videos.restoration_table import read_restoration
 
 
 @pytest.fixture
@@ -107,6 +107,7 @@ def test_the_index_and_the_table_of_restored_frames_have_seconds_where_they_are_
     assert table.columns.tolist()[:2] == ["video", "frame"] and "seconds" in table.columns
     assert table[table.video == "film"].seconds.tolist() == [time / 1000 for time in TIMES]
     assert table[table.video == "01"].seconds.isna().all()
+    assert read_restoration(RunFiles.of(config).restoration)["frame"].tolist() == table.frame.tolist()
 
 
 @pytest.mark.parametrize(("name", "fps"), [("film", 25), ("01", 7)])
@@ -125,13 +126,13 @@ def test_a_clip_has_the_footage_s_own_rate_and_the_setting_s_where_that_is_unkno
             fused=np.arange(len(video), dtype=np.float64),
             streams={},
             labels=None,
-            turned=np.zeros(len(video), bool),
+            flipped=np.zeros(len(video), bool),
             noisy=np.zeros(len(video), bool),
             seconds=video.seconds,
         )
         for video in index.test
     ]
-    picturing.write_annotated_clip(config, Outcome(index, videos, [], Scale.of(videos)), name)
+    write_annotated_clip(config, Outcome(index, videos, []), [], name)
     capture = cv2.VideoCapture(str(RunFiles.of(config).clip(name)))
     assert capture.get(cv2.CAP_PROP_FPS) == fps
     capture.release()

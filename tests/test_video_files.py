@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.footage import GRAY, picture
+from tests.footage import GRAY, picture, through_json
 from tests.video_writers import CODECS, damage, jpegs, opencv_frames, write_avi, write_coded
 
 from pixelplay.errors import FootageError
@@ -17,7 +17,6 @@ from pixelplay.videos.cache import CachedVideo, FrameCache
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
 from pixelplay.videos.packets import frame_numbers, scan
 from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame
-from pixelplay.videos.video import Video
 from pixelplay.videos.video_file import VideoFile
 
 MILLISECONDS = Fraction(1, 1000)
@@ -287,7 +286,7 @@ def test_times_that_run_backwards_are_not_used_and_the_frames_are(tmp_path: Path
 def test_a_video_keeps_its_times_in_the_cache_in_the_index_and_in_blocks(tmp_path: Path):
     write_coded(tmp_path / "a.mkv", [0, 40, 90, 131, 250], time_base=MILLISECONDS)
     video = cached(tmp_path / "a.mkv").video
-    for one in (video, cached(tmp_path / "a.mkv").video, Video.from_json(video.as_json())):
+    for one in (video, cached(tmp_path / "a.mkv").video, through_json(video)):
         assert one.seconds.tolist() == [0.0, 0.04, 0.09, 0.131, 0.25]
         assert one.fps == pytest.approx(4 / 0.25)
     assert video.block(1, 4).seconds.tolist() == [0.04, 0.09, 0.131]
@@ -365,7 +364,7 @@ def test_a_fifo_a_folder_a_device_and_a_socket_are_refused_at_once(tmp_path: Pat
         thread = threading.Thread(target=attempt, daemon=True)
         thread.start()
         thread.join(timeout=10)
-        assert outcome and f"not a file but {kind}" in str(outcome[0]), name
+        assert outcome and f"not a regular file but {kind}" in str(outcome[0]), name
 
 
 def test_a_scan_is_made_again_when_the_file_has_changed(tmp_path: Path):

@@ -22,6 +22,7 @@ from tests.patchcore import (
     footage,
     interrupted_at,
     loaded,
+    stored,
 )
 from tests.pipeline import CPU, trainer_config
 
@@ -30,8 +31,8 @@ from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
 from pixelplay.evaluation.speed import frames_per_second
-from pixelplay.run.artifacts import outputs_of, read_record
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
 from pixelplay.stages import score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
@@ -98,7 +99,7 @@ def test_training_footage_is_scored_by_memories_that_have_not_seen_it():
 def test_footage_scored_in_folds_does_not_count_as_frames_that_scoring_took_time_for():
     files, index = RunFiles.of(config()), footage()
     frames = sum(map(len, [*index.test, *index.held.calibration]))
-    seconds = read_record(files.record(f"score-{NAME}"), made_by="score").seconds
+    seconds = read_record(files.record(f"score-{NAME}")).seconds
     assert frames_per_second(config(), index) == {NAME: frames / max(seconds, 0.1)}
 
 
@@ -128,7 +129,7 @@ def test_scores_of_objects_lie_beside_those_of_frames_with_their_boxes():
     assert (objects["class"] == "motion").all()
     assert objects[["x1", "y1"]].min().min() >= 0 and (objects["x2"] <= WIDTH).all() and (objects["y2"] <= HEIGHT).all()
     assert "still" not in set(objects["video"])
-    assert files.object_scores(NAME) in outputs_of(files.record(f"score-{NAME}-pseudo"))
+    assert files.object_scores(NAME) in [one.path for one in read_record(files.record(f"score-{NAME}")).outputs]
     strange = objects[(objects["video"] == "strange") & (objects["stream"] == STREAMS[1])]
     assert 10 <= int(strange.loc[strange["score"].idxmax(), "frame"]) <= 16
 
@@ -152,11 +153,11 @@ def test_training_that_was_killed_goes_on_with_the_next_video_and_remembers_the_
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(videopatchcore, "store", interrupted_at("00001"))
         VideoPatchCore(NAME, settings, CPU).fit(index.fit, index.held, run)
-    first = (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns
+    first = (stored(tmp_path / "training") / "spatial.npy").stat().st_mtime_ns
     detector = VideoPatchCore(NAME, settings, CPU)
     detector.fit(index.fit, index.held, run)
     detector.save(tmp_path / "saved")
-    assert (tmp_path / "training/00000/spatial.npy").stat().st_mtime_ns == first
+    assert (stored(tmp_path / "training") / "spatial.npy").stat().st_mtime_ns == first
     trained = RunFiles.of(config()).detector(NAME)
     for name in ("spatial.faiss", "temporal.faiss", "global.faiss", "detector.json", "spatial-sources.parquet"):
         assert (tmp_path / "saved" / name).read_bytes() == (trained / name).read_bytes(), name
@@ -169,7 +170,7 @@ def test_noise_changes_what_is_remembered_and_the_seed_decides_it(tmp_path: Path
         settings = config(f"detectors.{NAME}.training.noise.share={share}").detectors[NAME]
         run = TrainingRun(NAME, trainer_config(), tmp_path / str(i), CPU, seed)
         VideoPatchCore(NAME, settings, CPU).fit(index.fit[:1], index.held, run)
-        kept.append((run.folder / "00000/spatial.npy").read_bytes())
+        kept.append((stored(run.folder) / "spatial.npy").read_bytes())
     assert kept[0] == kept[1]
     assert len(set(kept)) == 3
 
@@ -253,16 +254,39 @@ def test_a_damaged_detector_is_trained_again_when_the_message_says_so(name: str)
     assert not score.pending(changed)
 
 
+@pytest.mark.usefixtures("copied")
+def test_features_of_training_clips_are_found_again_by_a_training_with_another_coreset():
+    kept = RunFiles.of(config()).detector(NAME) / "training-kept"
+
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in kept.rglob("*") if path.is_file()}
+
+    settings, before = f"detectors.{NAME}.training", times()
+    for change in (f"{settings}.coreset.spatial.count=20", f"{settings}.folds=0", f"{settings}.bank.index=hnsw"):
+        assert train.pending(config(change))
+        train.run(config(change))
+        assert times() == before, change
+    assert len(loaded(f"{settings}.bank.index=hnsw")._banks["spatial"]) > 20
+    train.run(config(f"{settings}.patches.channels=4"))
+    assert not set(times()) & set(before)  # features of other settings replace them
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("change", ["weights.videomae=a/b", "weights.image_size=224", "trainer.learning_rate=0.5"])
+def test_what_the_detector_does_not_use_needs_no_new_training(change: str):
+    assert not train.pending(config(change))
+
+
 def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
     index, settings = footage(), config().detectors[NAME]
     run = TrainingRun(NAME, trainer_config(), tmp_path / "training", CPU, 0)
     vectors = []
     for seed in (0, 1, 1):
         save_backbone(str(tmp_path / "weights.safetensors"), seed)
-        weights = settings.training["weights"] | {"backbone_file": str(tmp_path / "weights.safetensors")}
-        changed = settings.model_copy(update={"training": settings.training | {"weights": weights}})
+        backbone = settings.training["backbone"] | {"file": str(tmp_path / "weights.safetensors")}
+        changed = settings.model_copy(update={"training": settings.training | {"backbone": backbone}})
         VideoPatchCore(NAME, changed, CPU).fit(index.fit, index.held, run)
-        vectors.append(np.load(tmp_path / "training/00000/global.npy"))
+        vectors.append(np.load(stored(tmp_path / "training") / "global.npy"))
     assert not np.allclose(vectors[0], vectors[1])
     assert np.array_equal(vectors[1], vectors[2])
 

@@ -26,6 +26,7 @@ from tests.patchcore import (
     fresh,
     loaded,
     run_stages,
+    stored,
     write_video,
 )
 from tests.pipeline import CPU, trainer_config
@@ -145,7 +146,7 @@ def test_the_last_frames_of_a_video_count(index: Index):
 def test_the_last_frames_of_training_footage_are_remembered_where_the_stride_does_not_reach_them(index, tmp_path):
     video = by_id(index.train, "a").block(0, 23)
     fresh(f"{SETTINGS}.stride=4").fit([video], Heldout([video], [video]), training(tmp_path))
-    clips = pd.read_parquet(tmp_path / "00000/global.parquet")["clip"]
+    clips = pd.read_parquet(stored(tmp_path) / "global.parquet")["clip"]
     assert sorted({int(t) for clip in clips for t in clip}) == list(range(23))
 
 
@@ -157,12 +158,12 @@ def test_with_fewer_vectors_than_the_coreset_asks_for_all_are_taken_and_that_is_
     detector = fresh()
     with caplog.at_level(logging.WARNING):
         detector.fit([video], Heldout([video], [video]), training(tmp_path))
-    tubes = len(pd.read_parquet(tmp_path / "00000/spatial.parquet"))
+    tubes = len(pd.read_parquet(stored(tmp_path) / "spatial.parquet"))
     clips = len(windows(len(video), CLIP, 2))
     there = {"spatial": (3000, 49 * tubes), "temporal": (2000, (CLIP - 1) * tubes), "global": (1000, CLIP * clips)}
     for stream, (asked, count) in there.items():
         assert len(detector._banks[stream]) == len(detector._sources[stream]) == count
-        assert f"a coreset of {asked} asked for, and only {count} vectors there: all are kept" in caplog.text
+        assert f"coreset of {asked} requested, but there are only {count} vectors: all are kept" in caplog.text
 
 
 def test_a_ratio_that_rounds_to_no_vector_keeps_one(index: Index, tmp_path: Path):
@@ -195,7 +196,7 @@ def test_features_that_are_not_finite_are_refused_naming_the_video(index: Index,
         DataError, match=r"video b, clip from frame \d+, \w+: \d+ of \d+ feature values are NaN.*weights"
     ):
         detector.fit([video for video in index.fit if video.id == "b"], index.held, training(tmp_path / "run"))
-    assert not list(tmp_path.rglob("done.json"))
+    assert not list(tmp_path.rglob("0000*"))
 
 
 def test_crops_too_small_for_the_pooling_are_refused_before_any_work():
@@ -268,7 +269,7 @@ def test_objects_are_brought_before_the_backbone_together_and_not_one_by_one(ind
 
 def test_a_tube_takes_58_short_vectors_on_disk(place: Path):
     """49 spatial and T - 1 temporal ones of 8 channels in float32; the published code keeps 1 MB for each."""
-    folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-*/0*"))
+    folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-kept/features-*/0*"))
     tubes = size = 0
     for folder in folders:
         if (folder / "spatial.parquet").exists():

@@ -8,15 +8,13 @@ import pytest
 from pixelplay.backbones.contents import by_contents
 from pixelplay.run.digests import Digests
 
-GROUP = {"source": "hub", "detector": "yolov8s.pt", "backbone": "timm:resnet18", "image_size": 224, "videomae": "a/b"}
-
 
 def found(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return by_contents(settings, Digests(folder / "digests"))
 
 
 def with_backbone(file: object, **changes: object) -> dict[str, Any]:
-    return {"stride": 2, "weights": {**GROUP, "backbone_file": file, **changes}}
+    return {"stride": 2, "backbone": {"name": "timm:resnet18", "source": "hub", "file": file, **changes}}
 
 
 def test_a_backbone_s_file_is_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -32,13 +30,13 @@ def test_a_backbone_s_file_is_its_contents(tmp_path: Path, monkeypatch: pytest.M
     assert one["stride"] == 2
 
 
-def test_other_weights_of_the_group_are_no_part_of_a_backbone(tmp_path: Path):
+def test_a_backbone_is_its_name_and_weights_wherever_they_come_from(tmp_path: Path):
     (tmp_path / "a.pt").write_text("1")
     one = found(tmp_path, with_backbone(tmp_path / "a.pt"))
-    assert found(tmp_path, with_backbone(tmp_path / "a.pt", source="in_domain", yolo="motion", videomae="c/d")) == one
-    assert found(tmp_path, with_backbone(tmp_path / "a.pt", backbone="timm:resnet50")) != one
+    assert found(tmp_path, with_backbone(tmp_path / "a.pt", source="in_domain")) == one
+    assert found(tmp_path, with_backbone(tmp_path / "a.pt", name="timm:resnet50")) != one
     assert found(tmp_path, with_backbone(None)) != one
-    own = [found(tmp_path, with_backbone(file, backbone="in_domain")) for file in (tmp_path / "a.pt", None)]
+    own = [found(tmp_path, with_backbone(file, name="in_domain")) for file in (tmp_path / "a.pt", None)]
     assert own[0] == own[1]
 
 
@@ -62,7 +60,7 @@ def test_a_videomae_s_folder_is_the_contents_of_its_files_and_a_hub_name_is_itse
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"weights": 3}, {"weights": {}}, {"videomae": 3}, {"weights": {"backbone_file": 3}}]
+    "settings", [{}, {"backbone": 3}, {"backbone": {}}, {"videomae": 3}, {"backbone": {"file": 3}}]
 )
 def test_wrong_settings_are_left_to_who_checks_them(tmp_path: Path, settings: dict[str, Any]):
     assert set(found(tmp_path, settings)) == set(settings)

@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelplay.videos.windows import (
-    FrameMean,
     FrameScores,
-    causal_scores,
     causal_windows,
     frames_of_clips,
     gather,
@@ -70,7 +68,9 @@ def test_causal_windows_never_look_past_the_frame_that_they_end_at(frames: int, 
 @given(FRAMES, STRIDES)
 def test_a_causal_frame_score_is_the_latest_window_s_that_has_ended(frames: int, stride: int):
     ends = causal_windows(frames, 4, stride)[:, -1]
-    scores = causal_scores(frames, stride, ends.astype(float))  # a window's score tells where it ends
+    causal = FrameScores(frames, stride, causal=True)
+    causal.add(ends[:, None], ends.astype(float))  # a window's score tells where it ends
+    scores = causal.result()
     assert scores.dtype == np.float32
     assert scores.tolist() == [max(end for end in ends.tolist() if end <= t) for t in range(frames)]
 
@@ -83,7 +83,7 @@ def test_the_frame_mean_is_the_mean_of_all_scores_that_a_frame_got(
     positions = windows(frames, length, stride)
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=len(positions)) if whole_windows else rng.normal(size=positions.shape)
-    mean = FrameMean(frames)
+    mean = FrameScores(frames, stride, causal=False)
     for start in range(0, len(positions), batch):
         mean.add(positions[start : start + batch], scores[start : start + batch])
     got: list[list[float]] = [[] for _ in range(frames)]
@@ -96,13 +96,13 @@ def test_the_frame_mean_is_the_mean_of_all_scores_that_a_frame_got(
 
 
 def test_the_frame_mean_by_hand():
-    mean = FrameMean(4)
+    mean = FrameScores(4, 1, causal=False)
     mean.add(np.array([[0, 1, 2], [1, 2, 3]]), np.array([1.0, 4.0]))
     assert mean.result().tolist() == [1.0, 2.5, 2.5, 4.0]
 
 
 def test_a_frame_in_no_window_has_no_mean():
-    mean = FrameMean(4)
+    mean = FrameScores(4, 1, causal=False)
     mean.add(np.array([[0, 1, 2]]), np.array([1.0]))
     with pytest.raises(ValueError, match="1 of 4 frames are in no window"):
         mean.result()

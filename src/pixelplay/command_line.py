@@ -1,26 +1,30 @@
-"""A command's arguments, checked before Hydra sees them: what is no `key=value` is answered with the command that is.
+"""A command's arguments, checked before Hydra sees them: a mistake is answered with the command that was likely meant.
 
-Flags are those of HELP in `pixelplay.cli`; all else is read by `pixelplay.overrides`.
+Flags are those of HELP in `pixelplay.cli`; everything else is read by `pixelplay.overrides`.
 """
 
 import os
 import re
 import shlex
+import shutil
 import sys
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from pixelplay.commands import COMMANDS
 from pixelplay.errors import ConfigError
 from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.overrides import DELETION, OPTION, Slip, choices, fields, groups, nearest, read_override, shown
-from pixelplay.settings import CONFIG_DIR, alternatives
+from pixelplay.settings import alternatives
 
 MULTIRUN = ("--multirun", "-m")
 FLAGS = ("--help", "--version", "--multirun", "--cfg")
 CFG = ("job", "hydra", "all")  # what --cfg shows
 DEVICES = ("cpu", "cuda", "mps")
+PIPELINE = {"run", *(name for name, command in COMMANDS.items() if command.writes)}  # what run_all.sh runs
+STARTED_BY = "PIXELPLAY_COMMAND"  # environment variable: what the user typed to run the whole pipeline
+PROPOSED = re.compile(r"\./run_all\.sh|\bpython src/(\w+)\.py")  # commands in messages
 
 
 class Read(NamedTuple):
@@ -30,11 +34,12 @@ class Read(NamedTuple):
     given: list[str]
 
 
-def read_arguments(arguments: list[str], steps: tuple[str, ...] = ()) -> list[str]:
-    """What Hydra is given for the arguments of a command that has these `steps`: flags first, then overrides.
+def read_arguments(arguments: list[str], command: str) -> list[str]:
+    """What Hydra is given for the arguments of a command: flags first, then overrides.
 
-    Raises ConfigError that names every argument which can't be meant, and the command that may be, if that is known.
+    Raises ConfigError that lists every mistake, and proposes a command where all of them have a likely correction.
     """
+    steps = COMMANDS[command].steps
     multirun = any(argument in MULTIRUN for argument in arguments)
     flags: list[str] = []
     overrides: list[str] = []
@@ -52,26 +57,38 @@ def read_arguments(arguments: list[str], steps: tuple[str, ...] = ()) -> list[st
         meant = None if meant is None or mended is None else meant + mended
         del rest[:count]
     if slips:
-        script = called()
-        program = [script] if script else ["python", sys.argv[0]]
-        command = [] if meant is None else [f"perhaps you mean: {shlex.join([*program, *dict.fromkeys(meant)])}"]
-        raise ConfigError("\n".join([*map(str, slips), *command]))
+        proposal = [] if meant is None else [f"did you mean: {typed(command, list(dict.fromkeys(meant)))}"]
+        raise ConfigError("\n".join([*map(str, slips), *proposal]))
     return flags + overrides
 
 
-def called() -> str | None:
-    """The script that called this command, which is what its user typed."""
-    return os.environ.get("PIXELPLAY_COMMAND")
+def program(command: str) -> str:
+    """What to type to start a command the way this process was started: by script, `pixelplay` or run_all.sh."""
+    pipeline = os.environ.get(STARTED_BY, "")
+    if pipeline.endswith(" run"):
+        return f"{pipeline.removesuffix('run')}{command}"
+    if pipeline and command in PIPELINE:
+        return pipeline
+    script = Path(sys.argv[0])
+    if script.stem == "__main__":
+        return f"python -m pixelplay {command}"
+    if script.suffix == ".py":
+        return shlex.join(["python", str(script.with_name(f"{command}.py"))])
+    return shlex.join([script.name if shutil.which(script.name) else str(script), command])
 
 
-def version() -> str:
-    """The package's, which need not be installed."""
-    project = tomllib.loads((CONFIG_DIR.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return f"{project['name']} {project['version']}"
+def typed(command: str, arguments: list[str]) -> str:
+    """A command line, as it is typed in a shell."""
+    return " ".join([program(command), *map(shlex.quote, arguments)])
+
+
+def as_started(text: str) -> str:
+    """The text of a message or help, whose commands are those of a checkout, with `program` in their place."""
+    return PROPOSED.sub(lambda found: program(found[1] or "run") if (found[1] or "run") in COMMANDS else found[0], text)
 
 
 def _settled(slip: Slip, multirun: bool) -> list[str] | None:
-    """What may be meant by a slip, where that is no slip itself."""
+    """The likely correction of a slip, itself corrected; None if there is none."""
     settled: list[str] = []
     for argument in slip.mended or []:
         try:
@@ -95,19 +112,18 @@ def _flag(rest: list[str]) -> Read:
     if name in ("--cfg", "-c"):
         if value in CFG:
             return Read(count, ["--cfg", value])
-        raise Slip(f"{name}: {value or 'nothing'} can't be shown, but {', '.join(CFG)} can", ["--cfg", "job"], count)
+        raise Slip(f"{name} shows {', '.join(CFG)}, not {value or 'nothing'}", ["--cfg", "job"], count)
     typed = shown(" ".join(rest[:count]))
     close = get_close_matches(name, FLAGS, n=1, cutoff=0.8)
     if close:
         raise Slip(f"{rest[0]}: no such flag; did you mean {close[0]}?", [close[0]])
+    if (device := name.strip("-")) in DEVICES:
+        raise Slip(f"{name}: no such flag; choose a device with device={device}", [f"device={device}"])
     key = nearest(name)
-    if name.strip("-") in DEVICES:
-        raise Slip(
-            f"{name}: no such flag; a device is named so: device={name.strip('-')}", [f"device={name.strip('-')}"]
-        )
     if key is None:
-        known = f"{', '.join(FLAGS)} job"
-        raise Slip(f"{typed}: no such flag; there are {known}; all else is written key=value: see --help", None, count)
+        flags = f"{', '.join(FLAGS)} job"
+        message = f"{typed}: no such flag; flags: {flags}; everything else is written key=value: see --help"
+        raise Slip(message, None, count)
     mended = f"{key}={value or 'VALUE'}"
     message = f"{typed}: options are written key=value, without dashes: {shown(mended)}"
     raise Slip(message, [mended] if value else None, count)
@@ -125,15 +141,15 @@ def _option(rest: list[str], multirun: bool, steps: tuple[str, ...]) -> Read:
 
 def _require_no_spaces(rest: list[str]) -> None:
     """Raise Slip for `key =value`, `key= value`, `key = value` and `key value`, as one argument or several."""
-    first, second, third = (*rest, None, None)[:3]
-    plain = second is not None and "=" not in second and not second.startswith("-")
+    first, second, third = (*rest, "", "")[:3]
+    plain = len(rest) > 1 and "=" not in second and not second.startswith("-")
     inside = re.fullmatch(r"([\w.]+)\s+=\s*(.*)", first, re.DOTALL)
     key, value, count = first.rstrip(":="), second, 2
     if inside:
         key, value, count = inside[1], inside[2], 1
-    elif second == "=" and third is not None:
+    elif second == "=" and len(rest) > 2:
         value, count = third, 3
-    elif second is not None and second.startswith("=") and "=" not in first:
+    elif second.startswith("=") and "=" not in first:
         value = second[1:]
     elif not (plain and (first in (f"{key}=", key, f"{key}:")) and (key in fields() or key in groups())):
         return
@@ -145,15 +161,15 @@ def _require_step(value: str, steps: tuple[str, ...]) -> None:
     wrong = [step for step in re.findall(r"[^\[\],\s]+", value) if step not in (*steps, "null")]
     if wrong and steps:
         close = get_close_matches(wrong[0], steps, n=1)
-        raise Slip(
-            f"step={value}: no such step; {alternatives(wrong[0], [*steps])}", [f"step={close[0]}"] if close else None
-        )
+        hint = alternatives(wrong[0], [*steps])
+        raise Slip(f"step={value}: no such step; {hint}", [f"step={close[0]}"] if close else None)
     if wrong:
-        raise Slip(f"step={value}: only src/mine.py has steps: {', '.join(MINING_STEPS)}; leave step= out", [])
+        listed = ", ".join(MINING_STEPS)
+        raise Slip(f"step={value}: only `python src/mine.py` has steps ({listed}); remove step=", [])
 
 
 def _word(word: str, steps: tuple[str, ...]) -> Slip:
-    """What a word without = may stand for."""
+    """The error for a word without =, with the option that it may stand for."""
     options = {device: f"device={device}" for device in DEVICES}
     options |= {name: f"{group}={name}" for group in reversed(groups()) for name in choices(group)}
     options |= {step: f"step={step}" for step in steps}

@@ -1,7 +1,7 @@
-"""Overrides `key=value` as they are typed in a shell, put into the words of Hydra's grammar.
+"""Overrides `key=value` as typed in a shell, translated to Hydra's grammar.
 
-Where a key takes text (a path, a name, a message), its value is taken as typed: `dataset.root=~/my videos (2)` needs no
-quotes but the shell's.
+The value of a key that takes text (a path, a name, a message) is taken as typed: `dataset.root=~/my videos (2)` needs
+no quotes but the shell's.
 """
 
 import re
@@ -21,12 +21,12 @@ OPTION = re.compile(r"(\+{0,2})([A-Za-z_][\w.$/@:-]*)=(.*)", re.ASCII | re.DOTAL
 DELETION = re.compile(r"~[A-Za-z_][\w.$/@:-]*(=.*)?", re.ASCII | re.DOTALL)
 QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 ITEM = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,", re.DOTALL)
-FUNCTION = re.compile(r"[a-z]+\(.*\)", re.DOTALL)  # choice(…), range(…), glob(…): what Hydra's sweeps have
+FUNCTION = re.compile(r"[a-z]+\(.*\)", re.DOTALL)  # choice(…), range(…), glob(…): of Hydra's sweeps
 LITERAL_DOLLAR = re.compile(r"(\\*)\$\{(?![^{}]+\})")  # begins no ${key} and no ${oc.env:NAME}
-OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # keys of a detector that may be somebody's own
+OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # a detector's own keys
 DETECTORS = "detector"  # the group of which several are chosen
 
-# What other projects call these, where no key has that name itself.
+# Names of these keys in other projects.
 USUAL = {
     "epoch": "trainer.max_epochs",
     "epochs": "trainer.max_epochs",
@@ -48,7 +48,7 @@ USUAL = {
 
 
 class Slip(ConfigError):
-    """Arguments, `count` of them, that can't be meant as they are; `mended` may be meant, None if nobody knows."""
+    """A mistake in `count` arguments; `mended` is the likely correction, None if there is none."""
 
     def __init__(self, message: str, mended: list[str] | None = None, count: int = 1):
         super().__init__(message)
@@ -56,7 +56,7 @@ class Slip(ConfigError):
 
 
 class Field(NamedTuple):
-    """What a key of the configuration takes."""
+    """What a key of the configuration accepts."""
 
     text: bool = False  # text, or a path; or a list of such
     many: bool = False  # a list
@@ -65,13 +65,13 @@ class Field(NamedTuple):
 
 @cache
 def fields() -> dict[str, Field]:
-    """Every key of the configuration, dotted; those of detectors and members of the fusion have no fixed names."""
+    """Every key of the configuration, dotted, except those of detectors and of fusion members, whose names vary."""
     return dict(_fields_of(Config, ""))
 
 
 @cache
 def groups() -> list[str]:
-    """The folders of configs/, of whose files one is chosen each."""
+    """The folders of configs/: configuration groups."""
     return sorted(folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir())
 
 
@@ -80,7 +80,7 @@ def choices(group: str) -> list[str]:
 
 
 def nearest(name: str) -> str | None:
-    """The key that is called much like `name`; the shortest where several are."""
+    """The key with a name like `name`; the shortest of several."""
     name = name.strip("-").replace("-", "_")
     known = [*groups(), *(key for key in fields() if key not in groups())]
     if name in known:
@@ -96,9 +96,9 @@ def nearest(name: str) -> str | None:
 
 
 def read_override(override: str, multirun: bool = False) -> str:
-    """What Hydra is given for an override; in a sweep (`multirun`), commas part the values of its runs.
+    """An override for Hydra; in a sweep (`multirun`), commas separate the values of its runs.
 
-    Raises Slip for what is no override, a choice that no file of configs/ offers, and several values without a sweep.
+    Raises Slip for what is not an override, a choice without a file in configs/, and several values without a sweep.
     """
     _refuse_old(override)
     if DELETION.fullmatch(override):
@@ -110,9 +110,9 @@ def read_override(override: str, multirun: bool = False) -> str:
     if key in groups() and not value.startswith("{"):
         return f"{key}={_choice(key, value, multirun)}"
     field = fields().get(key, Field())
-    marks = "++" if marks and key in fields() else marks  # of a key that is there, as good as none
+    marks = "++" if marks and key in fields() else marks  # the key exists: nothing to add
     if field.section and value.lower() != "null" and not value.startswith(("{", "${")):
-        raise Slip(f"{shown(override)}: {key} is no key but a group of them: {', '.join(_below(key))}")
+        raise Slip(f"{shown(override)}: {key} is a group of keys: {', '.join(_below(key))}")
     if not field.text:
         return f"{marks}{key}={_other(key, value, field.many, multirun)}"
     if multirun and FUNCTION.fullmatch(value) and _parsed(value):
@@ -135,7 +135,7 @@ def shown(text: str) -> str:
 
 
 def _choice(group: str, value: str, multirun: bool) -> str:
-    """The value of a group, its names checked; several names are a list where a list is chosen from."""
+    """The checked value of a group; a list of names if several may be chosen."""
     named = re.findall(r"[^\[\],\s\"']+", value)
     if FUNCTION.fullmatch(value) and multirun:
         return value
@@ -143,8 +143,8 @@ def _choice(group: str, value: str, multirun: bool) -> str:
     unknown = [name for name in named if name not in there]
     if group == "dataset" and unknown and (value.startswith((".", "~")) or "/" in value):
         mended = [f"dataset.root={value}"]
-        raise Slip(f"dataset={value}: a folder is named with dataset.root=FOLDER, its kind with experiment=", mended)
-    none = group == DETECTORS and value == "[]"  # those that other options add
+        raise Slip(f"dataset={value}: a folder is given as dataset.root=FOLDER, its layout by experiment=", mended)
+    none = group == DETECTORS and value == "[]"  # further options add some
     if unknown or not (named or none):
         close = {name: get_close_matches(name, there, n=1) for name in unknown}
         mended = value
@@ -161,7 +161,7 @@ def _choice(group: str, value: str, multirun: bool) -> str:
 
 
 def _text(value: str) -> str:
-    """Text as typed: quoted where Hydra would read something else. null, quotes and ${key} are what they are to it."""
+    """Text as typed, quoted if Hydra would read something else; null, quotes and ${key} keep their meaning."""
     parsed = _parsed(value)
     if value.lower() == "null" or (parsed and re.fullmatch(QUOTED, value, re.DOTALL)):
         return value
@@ -174,7 +174,7 @@ def _text(value: str) -> str:
 
 
 def _texts(value: str, multirun: bool) -> str:
-    """A list of texts as typed; brackets may be left out, and are not in a sweep, where commas part lists."""
+    """A list of texts as typed; brackets are optional, except in a sweep, where commas separate lists."""
     parsed = _parsed(value)
     if parsed and (multirun or value.lower() == "null" or value.startswith("${")):
         return value
@@ -186,7 +186,7 @@ def _texts(value: str, multirun: bool) -> str:
 
 
 def _other(key: str, value: str, many: bool, multirun: bool) -> str:
-    """Any other value; one that Hydra can't read becomes text, which the check of types then refuses by its key."""
+    """Any other value; one that Hydra can't parse becomes text, which the type check refuses by its key."""
     parsed = _parsed(value)
     if parsed is None:
         return _text(value)
@@ -197,13 +197,13 @@ def _other(key: str, value: str, many: bool, multirun: bool) -> str:
 
 def _several(key: str, value: str, many: bool) -> Slip:
     if many:
-        return Slip(f"{shown(f'{key}={value}')}: a list has brackets: '{key}=[{shown(value)}]'", [f"{key}=[{value}]"])
-    message = f"{shown(f'{key}={value}')}: several values, where one is due; --multirun makes a run of each"
+        return Slip(f"{shown(f'{key}={value}')}: a list needs brackets: '{key}=[{shown(value)}]'", [f"{key}=[{value}]"])
+    message = f"{shown(f'{key}={value}')}: several values for one key; --multirun starts a run for each"
     return Slip(message, ["--multirun", f"{key}={value}"])
 
 
 def _parsed(value: str) -> Any:
-    """Hydra's reading of a value, None where its grammar has none."""
+    """The value as Hydra parses it, None if it can't."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -214,7 +214,7 @@ def _parsed(value: str) -> Any:
 
 
 def _items(value: str) -> list[str]:
-    """What commas part, but for commas in quotes."""
+    """The parts between commas that are not in quotes."""
     return ITEM.findall(value + ",")
 
 
@@ -235,7 +235,7 @@ def _fields_of(cls: type[Settings], prefix: str) -> Iterator[tuple[str, Field]]:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """The types that an annotation is a union of."""
+    """The members of a union; of any other annotation, itself."""
     if get_origin(annotation) is Annotated:
         return _kinds(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):

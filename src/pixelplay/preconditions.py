@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pixelplay import requirements
-from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import PixelPlayError, WeightsError
@@ -54,11 +53,11 @@ def _extras_of(detector: DetectorConfig) -> Iterator[str]:
         yield detector.algorithm
     if "videomae" in detector.training:
         yield "videomae"
-    weights = detector.training.get("weights")
-    backbone = str(weights.get("backbone")) if isinstance(weights, Mapping) else ""
-    if backbone == "clip_rn101":
+    backbone = detector.training.get("backbone")
+    name = str(backbone.get("name")) if isinstance(backbone, Mapping) else ""
+    if name == "clip_rn101":
         yield "clip"
-    if backbone.startswith("timm:"):
+    if name.startswith("timm:"):
         yield "timm"
 
 
@@ -75,11 +74,11 @@ def _checks(name: str, detector: DetectorConfig) -> list[Check]:
     if not lacking:
         return [lambda: registry.check_settings({name: detector})]
     checks: list[Check] = []
-    weights, videomae = detector.training.get("weights"), detector.training.get("videomae")
-    if isinstance(weights, Mapping) and not lacking & {"clip", "timm"}:
-        from pixelplay.backbones.pretrained import check_backbone
+    backbone, videomae = detector.training.get("backbone"), detector.training.get("videomae")
+    if isinstance(backbone, Mapping) and not lacking & {"clip", "timm"}:
+        from pixelplay.backbones.pretrained import BackboneConfig, check_backbone
 
-        checks.append(lambda: check_backbone(validate(WeightsConfig, dict(weights))))
+        checks.append(lambda: check_backbone(validate(BackboneConfig, dict(backbone))))
     if isinstance(videomae, str) and videomae != "in_domain" and not requirements.lacking(["huggingface_hub"]):
         from pixelplay.detectors.videomae.hub import check_videomae
 

@@ -15,7 +15,12 @@ SECTIONS = {  # section: {old name: new name}; *: any name, **: one name or seve
         "noise": "noise_share",
     },
     "detectors.*.scoring": {"spatial": "spatial_weight", "local": "local_weight"},
-    "detectors.*.training": {"crop": "center_crop"},
+    "detectors.*.training": {
+        "crop": "center_crop",
+        "weights.backbone_file": "backbone.file",
+        "weights.backbone": "backbone.name",
+        "weights": "backbone",
+    },
     "detectors.*.training.pretraining": {"clips": "clips_per_epoch"},
     "objects.motion": {
         "block": "background_frames",

@@ -1,7 +1,7 @@
-"""The packages that pyproject.toml asks for: what an environment lacks of them, and the commands that install it.
+"""The packages that pyproject.toml requires: which are missing here, and the commands that install them.
 
-The dependencies are what every run needs; an extra is what some settings need, see `stages.preconditions`.
-Runs on a bare Python: src/environment.py asks it before anything is installed.
+Dependencies are needed by every run; an extra by some settings, see `preconditions`. Runs on a bare Python, since
+src/environment.py uses it before anything is installed.
 """
 
 import platform
@@ -11,8 +11,8 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+from pixelplay import ROOT
 from pixelplay.errors import MissingPackageError
 
 try:
@@ -20,38 +20,44 @@ try:
 except ImportError:  # every environment with pip has pip's own copy
     from pip._vendor.packaging.requirements import Requirement
 
-PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+PYPROJECT = ROOT / "pyproject.toml"
 SAME_MODULE = {"opencv-python": ["opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"]}
 WHEELS = "pixelplay-wheels"  # folder, and Kaggle data set, of packages that were downloaded elsewhere
-GLIBC = ("_2_31", "_2_28", "_2_27", "_2_25", "_2_18", "2014")  # manylinux tags of what the pinned packages come as
-# Hydra's parser needs it, and it has no wheel to download, so one is made. It is pure Python: right for any machine.
+GLIBC = ("_2_31", "_2_28", "_2_27", "_2_25", "_2_18", "2014")  # manylinux tags of the pinned packages' wheels
+# Hydra's parser needs it, and there is no wheel of it to download. It is pure Python: one fits any machine.
 ANTLR = "antlr4-python3-runtime==4.9.*"
 NEED_ANTLR = {"hydra-core", "omegaconf"}
 
 
+@cache
+def project() -> dict:
+    """The table `project` of pyproject.toml."""
+    return tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+
+
 def dependencies() -> list[str]:
     """What every run needs."""
-    return list(_project()["dependencies"])
+    return list(project()["dependencies"])
 
 
 def extra(name: str) -> list[str]:
     """What some settings need; KeyError for an unknown name."""
-    return list(_project()["optional-dependencies"][name])
+    return list(project()["optional-dependencies"][name])
 
 
 def extras() -> list[str]:
-    """The names of all, the tests' own included."""
-    return list(_project()["optional-dependencies"])
+    """The names of all extras, including the tests'."""
+    return list(project()["optional-dependencies"])
 
 
 def lacking(requirements: Iterable[str]) -> dict[str, str]:
-    """Those that this environment does not meet, with what is wrong with each."""
+    """The requirements that this environment does not meet, each with the reason."""
     wanted = dict.fromkeys(requirements)
     return {text: found for text in wanted if (found := _lacks(Requirement(text))) is not None}
 
 
 def require(extras: Iterable[str]) -> None:
-    """Raise MissingPackageError that names every package which these extras need and this environment lacks."""
+    """Raise MissingPackageError that lists every missing package of these extras."""
     packages = lacking(package for name in extras for package in extra(name))
     if packages:
         listed = "".join(f"  {package:40} {found}\n" for package, found in packages.items())
@@ -68,20 +74,15 @@ def how_to_install(requirements: Iterable[str]) -> str:
     names = {Requirement(text).name for text in requirements}
     antlr = f"  pip wheel -w {WHEELS} --no-deps {shlex.quote(ANTLR)}\n" if names & NEED_ANTLR else ""
     return f"""  {pip} {packages}
-Without internet, for instance on Kaggle: download them where there is internet,
+Without internet, for instance on Kaggle: download them on a machine with internet,
 {antlr}  pip download -d {WHEELS} --find-links {WHEELS} --only-binary=:all: {platforms} {python} {packages}
-bring the folder here (on Kaggle attach it as the data set {WHEELS}, and name its folder below /kaggle/input), and
+bring the folder here (on Kaggle attach it as the data set {WHEELS}, and give its folder below /kaggle/input), and
 install from it:
   {pip} --no-index --find-links {WHEELS} {packages}"""
 
 
-@cache
-def _project() -> dict:
-    return tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
-
-
 def _lacks(requirement: Requirement) -> str | None:
-    """What is wrong with the installed package, None when nothing is."""
+    """What is wrong with the installed package; None if nothing is."""
     for name in [requirement.name, *SAME_MODULE.get(requirement.name, [])]:
         try:
             found = version(name)

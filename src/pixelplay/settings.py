@@ -9,10 +9,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pixelplay import ROOT
 from pixelplay.errors import ConfigError
 from pixelplay.renamed_keys import renamed
 
-CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
+CONFIG_DIR = ROOT / "configs"
 LONGEST = 200  # characters of a bad value that a message shows
 
 # Upper bounds are far above any sensible value; they catch typos before these fill memory or disk.

@@ -1,10 +1,11 @@
-"""Which members a fusion is better off without, by two judges that need no labels and neither of which decides alone.
+"""Which members a fusion is better off without, by two judges that need no labels; neither decides alone.
 
-Planted anomalies: the fusion finds them better without the member, by more than two standard errors of that gain.
-Normal footage: most of the variance of the member's scores lies between videos rather than within them (Fisher's
-correlation ratio), so it says above all which video a frame is from, for instance how crowded that is.
+- Pseudo-anomalies: the fusion detects them better without the member, by more than two standard errors of that gain.
+- Normal footage: most of the variance of the member's scores lies between videos rather than within them (Fisher's
+  correlation ratio), so it mainly says which video a frame is from, for instance how crowded that is.
+
 A member that both reject is left out, the most harmful first; then the rest is judged again, since members that see
-the same thing stand in for each other.
+the same thing can replace each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from pixelplay.ablation.bench import Bench, Truth
-from pixelplay.ablation.measure import METRICS, Measured, measured
+from pixelplay.ablation.bench import Bench
+from pixelplay.ablation.measure import METRICS, Truth
 from pixelplay.ablation.settings import AblateConfig
 from pixelplay.scores.fuse import FrameWeights, process
 from pixelplay.scores.settings import FusionConfig
@@ -27,7 +28,7 @@ MOST = 0.5  # of the variance of normal scores that may lie between videos
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judges say of one member, when it was left out, or at the end."""
+    """The judges' verdict on one member, when it was left out or at the end."""
 
     member: str
     gain: float  # of the fusion without it, on planted anomalies; NaN for the last member
@@ -38,7 +39,7 @@ class Verdict:
 
     @property
     def rejected(self) -> bool:
-        """By both; a judge that has nothing to go by rejects nothing."""
+        """By both judges; one without data rejects nothing."""
         return bool(self.gain > SURE * self.error and self.between > MOST)
 
     def told(self, metric: str) -> str:
@@ -56,8 +57,8 @@ def judge(
 ) -> list[Verdict]:
     """A verdict on each member of the fusion, in its order.
 
-    streams: scores tables with planted anomalies and normal footage; `fusion.members` names every member, and all of
-    them have scores of the truth's frames. weights: as `process` takes them.
+    streams: scores tables with pseudo-anomalies and normal footage, for all of `fusion.members`. weights: as `process`
+    takes them.
     """
     bench = Bench(streams, {SPLIT: truth}, weights)
     between = {s: between_videos(_normal(streams[s], fusion, s, weights)) for s in fusion.members}
@@ -74,10 +75,9 @@ def judge(
 
 
 def between_videos(videos: Sequence[np.ndarray]) -> tuple[float, int]:
-    """Share of the variance of scores (T,) that lies between the videos, in [0, 1], and how many videos there are.
+    """Share of the variance of scores (T,) that lies between videos, in [0, 1], and the number of videos.
 
-    NaN with fewer than two, and 0 where all scores are alike. R. A. Fisher, *Statistical Methods for Research Workers*,
-    1925.
+    NaN with fewer than two, 0 if all scores are equal. R. A. Fisher, *Statistical Methods for Research Workers*, 1925.
     """
     if len(videos) < 2:
         return float("nan"), len(videos)
@@ -94,16 +94,12 @@ def _normal(table: pd.DataFrame, fusion: FusionConfig, stream: str, weights: Fra
 
 
 def _gains(bench: Bench, fusion: FusionConfig, config: AblateConfig) -> dict[str, tuple[float, float]]:
-    """What the fusion gains without each member, and the standard error of that; NaN for the last member."""
+    """The gain of the fusion without each member and its standard error; NaN for the last member."""
     members, at = _weighing(fusion), METRICS.index(config.metric)
     if len(members) < 2:
         return dict.fromkeys(members, (float("nan"), float("nan")))
-
-    def measure(one: FusionConfig) -> Measured:
-        return measured(bench.scores(one, SPLIT), bench.truths[SPLIT], config.n_bootstrap, config.seed)
-
-    whole = measure(fusion)
-    found = {s: measure(_without(fusion, s)).gain_over(whole) for s in members}
+    whole = bench.measured(fusion, config, SPLIT)
+    found = {s: bench.measured(_without(fusion, s), config, SPLIT).gain_over(whole) for s in members}
     return {s: (float(gain[at]), float(error[at])) for s, (gain, error) in found.items()}
 
 

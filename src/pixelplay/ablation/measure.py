@@ -1,20 +1,52 @@
-"""How well scores find what was planted, and how sure that is: AP and micro ROC-AUC, standard errors over whole clips.
+"""AP and micro ROC-AUC on frames of known class, standard errors over whole clips, and rank correlations.
 
-Clips are resampled, not frames, for the reason that `pixelplay.metrics.bootstrap` gives; two scores of the same frames
-are compared draw by draw, so that what makes a clip hard for both cancels out.
+Clips are resampled, not frames: see `pixelplay.metrics.bootstrap`. Two scores of the same frames are compared draw by
+draw, so that what makes a clip hard for both cancels out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.ablation.bench import Truth
+from pixelplay.errors import DataError
 from pixelplay.metrics.bootstrap import drawn_figures, weighted_figures
+from pixelplay.metrics.frames import checked, one_class
 
-METRICS = ("auc", "ap")  # in the order in which `bootstrap` gives them
-FEWEST = 3  # rows of a table: two are in one order or in the other
+METRICS = ("auc", "ap")  # in the order of `bootstrap`
+FEWEST = 3  # rows that can be ranked
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Frames of known class of one split, a video's frames together and in order."""
+
+    videos: np.ndarray  # (N,) str, each frame's video
+    frames: np.ndarray  # (N,) int64, original numbers
+    labels: np.ndarray  # (N,) int64, 1 anomalous
+    kinds: np.ndarray  # (N,) str, the kind of the video's anomaly; '' if unknown
+
+    @classmethod
+    def of(
+        cls, labels: Sequence[tuple[str, np.ndarray, np.ndarray]], kinds: Mapping[str, str] | None = None
+    ) -> "Truth":
+        """From the id, the frame numbers (T,) and the 0/1 labels (T,) of each video; `kinds` by video.
+
+        Raises DataError if there is no frame, or all are of one class.
+        """
+        if not labels:
+            raise DataError("there are no frames to measure on")
+        videos = np.concatenate([np.full(len(frames), video, object) for video, frames, _ in labels])
+        values = np.concatenate([of_video for _, _, of_video in labels])
+        _, values, _ = checked(np.zeros(len(values)), values, videos)
+        if reason := one_class(values):
+            raise DataError(reason)
+        kind = np.array([(kinds or {}).get(video, "") for video in videos], object)
+        return cls(videos, np.concatenate([frames for _, frames, _ in labels]).astype(np.int64), values, kind)
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,38 +62,28 @@ class Measured:
         return _deviations(self.drawn)
 
     def gain_over(self, other: "Measured") -> tuple[np.ndarray, np.ndarray]:
-        """By how much these figures are greater than another's, (2,), and the standard errors of that, (2,).
-
-        Both must be of the same frames and draws.
-        """
+        """Difference to the figures of the same frames and draws, (2,), and its standard errors, (2,)."""
         return self.figures - other.figures, _deviations(self.drawn - other.drawn)
 
 
 def figures(scores: np.ndarray, truth: Truth, rows: np.ndarray | None = None) -> np.ndarray:
-    """ROC-AUC and AP of scores (N,), pooled over all frames, or over those of `rows` (N,) bool: (2,).
-
-    AUC is NaN where these are of one class.
-    """
-    labels = truth.labels
-    if rows is not None:
-        scores, labels = scores[rows], labels[rows]
+    """ROC-AUC and AP of scores (N,), pooled over all frames or those of `rows` (N,) bool: (2,). NaN for one class."""
+    labels = truth.labels if rows is None else truth.labels[rows]
+    scores = scores if rows is None else scores[rows]
     return weighted_figures(scores, labels, np.ones((1, len(labels)), np.int64))[:, 0]
 
 
 def measured(scores: np.ndarray, truth: Truth, draws: int, seed: int, rows: np.ndarray | None = None) -> Measured:
-    """Figures of scores (N,) and of `draws` draws of whole clips, among all or those of `rows`, by `seed` alone."""
-    labels, videos = truth.labels, truth.videos
-    if rows is not None:
-        scores, labels, videos = scores[rows], labels[rows], videos[rows]
-    whole = weighted_figures(scores, labels, np.ones((1, len(labels)), np.int64))[:, 0]
-    return Measured(whole, drawn_figures(scores, labels, videos, draws, seed))
+    """`figures` of all frames and of `draws` draws of whole clips, by `seed` alone."""
+    rows = np.ones(len(truth), bool) if rows is None else rows
+    drawn = drawn_figures(scores[rows], truth.labels[rows], truth.videos[rows], draws, seed)
+    return Measured(figures(scores, truth, rows), drawn)
 
 
 def rank_correlations(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for each table with figures on labels: n, and for AP and ROC-AUC both correlations and the range on labels.
 
-    Fusions with the same figures throughout are one and the same, and count once. NaN where fewer than three are left,
-    or all have the same figure.
+    Fusions with the same figures count once. NaN with fewer than three of them, or if all figures are equal.
     """
     rows = {}
     for name, table in tables.items():
@@ -79,7 +101,7 @@ def rank_correlations(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _deviations(drawn: np.ndarray) -> np.ndarray:
-    """Standard deviation over the draws that have both classes; NaN with fewer than two of them."""
+    """Standard deviation over the draws with both classes; NaN with fewer than two."""
     counted = [values[~np.isnan(values)] for values in drawn]
     return np.array([values.std(ddof=1) if len(values) > 1 else np.nan for values in counted])
 

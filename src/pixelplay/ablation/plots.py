@@ -1,4 +1,4 @@
-"""Pictures of an ablation's tables, which are its CSVs; each function gives a figure that a notebook shows, too."""
+"""Plots of an ablation's tables, which are its CSVs; notebooks call these functions, too."""
 
 from collections.abc import Iterator, Mapping
 
@@ -32,7 +32,9 @@ def draw_alone(table: pd.DataFrame, metric: str) -> Figure:
     axis = figure.subplots()
     ordered = pd.concat([table.iloc[:1], table.iloc[1:].sort_values(metric, ascending=False)])
     _dots(axis, ordered, metric, f"{metric}_error", PLANTED, "planted anomalies ± standard error")
-    _labelled(axis, ordered, metric)
+    if (column := f"on_labels_{metric}") in ordered:
+        at = np.arange(len(ordered))
+        axis.plot(ordered[column], at, "D", color=TRUE, markersize=4, label="labels, for reporting only")
     axis.set_xlabel(f"{metric.upper()} of each stream alone; first row: the configured fusion")
     axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return figure
@@ -60,8 +62,7 @@ def draw_weights(table: pd.DataFrame, metric: str) -> Figure:
     members = [str(c) for c in table if str(c).startswith(WEIGHT)]
     shares = table[members].to_numpy()
     members = members[:1] if len(members) == 2 else members
-    columns = min(3, len(members))
-    rows = -(-len(members) // columns)
+    rows, columns = _grid(len(members))
     figure = Figure(figsize=(max(4.5, WIDTH * columns / 3 + 0.6), 2.3 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     equal = np.flatnonzero(np.ptp(shares, axis=1) < 1e-4)[:1]
@@ -103,8 +104,7 @@ def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
     """Figures on planted anomalies against those on labels, a panel for each table, with its rank correlations."""
     ranks = tables["rank_correlation"]
     shown = [name for name in RANKED if name in tables and name in ranks.index]
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
+    rows, columns = _grid(len(shown))
     figure = Figure(figsize=(WIDTH * columns / 3 + 0.4, 2.2 * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, name in zip(axes, shown, strict=False):
@@ -122,8 +122,13 @@ def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
     return figure
 
 
+def _grid(panels: int) -> tuple[int, int]:
+    columns = min(3, panels)
+    return -(-panels // columns), columns
+
+
 def _highest(shares: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The highest of `values` (P,) at each share, where several points have it: those off the grid are no line."""
+    """The highest of `values` (P,) at each share of the grid: shares of a single point are off it."""
     of_share = pd.Series(values).groupby(np.round(shares, 6))
     highest = of_share.max()
     if of_share.size().max() > 1 and len(highest) > 2:
@@ -149,11 +154,3 @@ def _dots(axis: Axes, table: pd.DataFrame, value: str, error: str, color: str, l
     axis.set_ylim(len(table) - 0.5, -0.5)
     axis.grid(axis="x", color="0.9")
     axis.set_axisbelow(True)
-
-
-def _labelled(axis: Axes, table: pd.DataFrame, metric: str) -> None:
-    column = f"on_labels_{metric}"
-    if column in table:
-        axis.plot(
-            table[column], np.arange(len(table)), "D", color=TRUE, markersize=4, label="labels, for reporting only"
-        )

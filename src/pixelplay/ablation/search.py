@@ -1,9 +1,9 @@
-"""Choose a fusion on planted anomalies, and rather none than one that only fits them.
+"""Choose a fusion on pseudo-anomalies, and rather none than one that overfits them.
 
-Everything starts from equal weights, and two guards keep it from fitting the few clips that there are. A change must
-win by more than the standard error of its gain over resampled clips, and weights are those nearest to equal ones that
-do not lose by more (the one-standard-error rule of Breiman et al., *Classification and Regression Trees*, 1984). And
-the whole search, repeated without each kind of anomaly in turn, must gain on the kinds that it has not seen.
+Everything starts from equal weights, and two guards prevent overfitting to the few clips. A change must win by more
+than the standard error of its gain over resampled clips, and weights are those nearest to equal ones that do not lose
+by more (the one-standard-error rule of Breiman et al., *Classification and Regression Trees*, 1984). And the whole
+search, repeated without each kind of anomaly in turn, must gain on the kinds that it has not seen.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,18 +13,9 @@ from functools import cache
 import numpy as np
 
 from pixelplay.ablation.bench import Bench
-from pixelplay.ablation.measure import METRICS, Measured, figures, measured
+from pixelplay.ablation.measure import METRICS, Measured
 from pixelplay.ablation.settings import AblateConfig
-from pixelplay.ablation.variants import (
-    Variant,
-    equal_weights,
-    methods,
-    normalisations,
-    poolings,
-    shares_of,
-    smoothings,
-    weighings,
-)
+from pixelplay.ablation.variants import Variant, equal_weights, shares_of, variants_of
 from pixelplay.scores.settings import FusionConfig
 
 SPLIT = "pseudo"
@@ -32,19 +23,19 @@ SPLIT = "pseudo"
 
 @dataclass(frozen=True)
 class Trial:
-    """What one step of the search found. Gains are over what the search had until then."""
+    """Outcome of one step of the search. Gains are over the step before."""
 
     step: str
     best: str  # the variant with the highest figure
     gain: float
     error: float  # standard error of that
-    taken: str | None  # the variant that was taken; None where the search stayed with what it had
+    taken: str | None  # the variant that was taken; None for no change
     taken_gain: float = 0.0
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What the search without a kind of anomaly gained on that kind."""
+    """Gain on a kind of anomaly of the search without that kind."""
 
     kind: str
     gain: float
@@ -56,16 +47,16 @@ class Choice:
     start: FusionConfig  # equal weights
     trials: Sequence[Trial]  # with all clips, in order
     unseen: Sequence[Unseen] = field(default_factory=list)
-    changed: bool = False  # whether the recommendation is another than the start
+    changed: bool = False  # whether the recommendation differs from the start
 
     @property
     def unseen_gain(self) -> float:
-        """Mean over the kinds; NaN where the search was not repeated."""
+        """Mean over the kinds; NaN if the search was not repeated."""
         return float(np.mean([one.gain for one in self.unseen])) if self.unseen else float("nan")
 
 
 def search(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> Choice:
-    """The fusion that planted anomalies recommend. `fusion`: every member named; `streams`: those to pool by."""
+    """The recommended fusion. `fusion`: every member named; `streams`: those to pool by."""
     truth = bench.truths[SPLIT]
     start = equal_weights(fusion) if "weights" in config.choose else fusion
     everything = np.ones(len(truth), bool)
@@ -76,7 +67,7 @@ def search(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: A
     metric = METRICS.index(config.metric)
     for kind, rows in _folds(truth.kinds, truth.videos):
         without, _ = _climb(bench, start, streams, config, ~rows)
-        of_kind = [figures(bench.scores(one, SPLIT), truth, rows)[metric] for one in (without, start)]
+        of_kind = [bench.figures(one, SPLIT, rows)[metric] for one in (without, start)]
         unseen.append(Unseen(kind, float(of_kind[0] - of_kind[1])))
     choice = Choice(found, start, trials, unseen, changed=True)
     return choice if choice.unseen_gain > 0 else Choice(start, start, trials, unseen)
@@ -85,10 +76,10 @@ def search(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: A
 def nearest_to_equal(
     values: np.ndarray, distances: np.ndarray, error: Callable[[int, int], float], margin: float
 ) -> int:
-    """Position of the candidate to take, from their figures (K,) and how far they are from equal weights (K,).
+    """Position of the candidate to take, from their figures (K,) and distances from equal weights (K,).
 
-    The first by rising distance, and of those as far off the one with the highest figure, that the best one beats by
-    no more than `margin` standard errors of the difference. `error(i, j)` gives that of two positions.
+    The nearest, of those the one with the highest figure, that the best one beats by no more than `margin` standard
+    errors of the difference, `error(i, j)`.
     """
     order = np.lexsort((-values, distances))  # stable: the first of those that are alike in both
     best = max(order, key=lambda i: values[i])
@@ -102,27 +93,24 @@ def _climb(
     """Step by step from `start`, judged by the frames of `rows` (N,) bool alone."""
     current, trials = start, []
     for step in config.choose:
-        variants = _variants(step, current, streams, config)
-        if not variants:
-            continue
-        current, trial = _step(bench, step, current, variants, config, rows)
-        trials.append(trial)
+        if variants := variants_of(step, current, streams, config):
+            current, trial = _step(bench, step, current, variants, config, rows)
+            trials.append(trial)
     return current, trials
 
 
 def _step(
     bench: Bench, step: str, current: FusionConfig, variants: Sequence[Variant], config: AblateConfig, rows: np.ndarray
 ) -> tuple[FusionConfig, Trial]:
-    truth, metric = bench.truths[SPLIT], METRICS.index(config.metric)
+    metric = METRICS.index(config.metric)
     fusions = [*(variant.fusion for variant in variants), current]
 
     def value(i: int) -> float:
-        found = figures(bench.scores(fusions[i], SPLIT), truth, rows)[metric]
-        return round(float(found), 9)  # rounding decides nothing
+        return round(float(bench.figures(fusions[i], SPLIT, rows)[metric]), 9)  # rounding errors decide nothing
 
-    @cache  # drawing takes time: only for the few that are compared
+    @cache  # resampling takes time: only for the few that are compared
     def drawn(i: int) -> Measured:
-        return measured(bench.scores(fusions[i], SPLIT), truth, config.n_bootstrap, config.seed, rows)
+        return bench.measured(fusions[i], config, SPLIT, rows)
 
     def error(i: int, j: int) -> float:
         return float(drawn(i).gain_over(drawn(j))[1][metric])
@@ -143,25 +131,13 @@ def _step(
 
 
 def _distance(fusion: FusionConfig) -> float:
-    """Of its weights, divided by their sum, from equal ones: in [0, 2]; rounded, so that mirror images are alike."""
+    """L1 distance of the weights' shares from equal ones, in [0, 2]; rounded, so that mirror images are equal."""
     shares = shares_of(fusion)
     return round(float(np.abs(shares - 1 / len(shares)).sum()), 6)
 
 
-def _variants(step: str, current: FusionConfig, streams: Sequence[str], config: AblateConfig) -> list[Variant]:
-    if step == "pooling":
-        return poolings(current, streams)
-    if step == "normalise":
-        return normalisations(current, config.normalise)
-    if step == "smooth":
-        return smoothings(current, config.smooth)
-    if step == "method":
-        return methods(current, config.method)
-    return weighings(current, config.weight_steps, config.max_points)
-
-
 def _folds(kinds: np.ndarray, videos: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Frames (N,) bool of each kind of anomaly; of each clip where all are of one kind; none where that is one clip."""
+    """Frames (N,) bool of each kind of anomaly, or of each clip if all are of one kind; [] for a single clip."""
     for names in (kinds, videos):
         present = list(dict.fromkeys(names.tolist()))
         if len(present) > 1:

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from pixelplay.errors import ConfigError
 from pixelplay.scores.settings import FusionConfig, NormaliseConfig, SmoothConfig
-from pixelplay.settings import Draws, NonNegative, Seed, Settings, Unique, alternatives, validate
+from pixelplay.settings import Draws, NonNegative, Seed, Settings, Unique, alternatives, one_of, validate
 
-Step = Literal["pooling", "normalise", "smooth", "method", "weights"]
+Step = Annotated[str, one_of("pixelplay.ablation.variants:STEPS")]
 Changes = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], Unique]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.ablation.bench import Truth
+from pixelplay.ablation.measure import Truth
 from pixelplay.ablation.search import Choice, Trial
 from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.tables import LABELLED, PSEUDO, TITLES, WEIGHT, Ablation

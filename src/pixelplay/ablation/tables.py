@@ -1,30 +1,18 @@
 """The tables of an ablation: what each choice is worth on planted anomalies, and on labels where those are known.
 
-Figures on labels (columns `on_labels_*`) are there to be read. They are computed after everything has been chosen, and
-nothing here or in `search` chooses by them.
+Figures on labels (columns `on_labels_*`) are only reported: they are computed after everything has been chosen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.bench import Bench
-from pixelplay.ablation.measure import METRICS, Measured, figures, measured, rank_correlations
+from pixelplay.ablation.measure import METRICS, rank_correlations
 from pixelplay.ablation.search import Choice, search
 from pixelplay.ablation.settings import AblateConfig
-from pixelplay.ablation.variants import (
-    Variant,
-    alone,
-    leave_one_out,
-    methods,
-    normalisations,
-    poolings,
-    shares_of,
-    smoothings,
-    weighings,
-)
+from pixelplay.ablation.variants import STEPS, Variant, alone, leave_one_out, shares_of, variants_of
 from pixelplay.scores.settings import FusionConfig
 
 CONFIGURED = "configured fusion"
@@ -61,7 +49,7 @@ class Ablation:
     tables: dict[str, pd.DataFrame]  # by name, in the order of TITLES; indexed by what was measured
     choice: Choice
     points: int  # of the sweep over weights
-    twins: dict[str, str]  # streams that are another over again, and are left out
+    twins: dict[str, str]  # streams left out as duplicates, and of which
 
 
 def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> Ablation:
@@ -74,11 +62,7 @@ def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: A
     variants = {
         "alone": alone(fusion, streams),
         "leave_one_out": leave_one_out(fusion),
-        "pooling": poolings(fusion, streams),
-        "normalise": normalisations(fusion, config.normalise),
-        "smooth": smoothings(fusion, config.smooth),
-        "method": methods(fusion, config.method),
-        "weights": weighings(fusion, config.weight_steps, config.max_points),
+        **{step: variants_of(step, fusion, streams, config) for step in STEPS},
     }
     configured = Variant(CONFIGURED, fusion)
     judge = _Judge(bench, config, fusion)
@@ -104,11 +88,7 @@ class _Judge:
 
     def __init__(self, bench: Bench, config: AblateConfig, fusion: FusionConfig):
         self.bench, self.config = bench, config
-        self.configured = self.measure(fusion, PSEUDO)
-
-    def measure(self, fusion: FusionConfig, split: str) -> Measured:
-        truth = self.bench.truths[split]
-        return measured(self.bench.scores(fusion, split), truth, self.config.n_bootstrap, self.config.seed)
+        self.configured = bench.measured(fusion, config, PSEUDO)
 
     def table(self, variants: Sequence[Variant]) -> pd.DataFrame:
         """A row for each: figures and gains over the configured fusion with standard errors; figures on labels."""
@@ -116,7 +96,7 @@ class _Judge:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fusion")
 
     def _row(self, fusion: FusionConfig) -> dict[str, float]:
-        one = self.measure(fusion, PSEUDO)
+        one = self.bench.measured(fusion, self.config, PSEUDO)
         gain, noise = one.gain_over(self.configured)
         row = {}
         for metric in ("ap", "auc"):
@@ -124,8 +104,7 @@ class _Judge:
             row |= {metric: one.figures[i], f"{metric}_error": one.errors[i]}
             row |= {f"{metric}_gain": gain[i], f"{metric}_gain_error": noise[i]}
         if LABELLED in self.bench.truths:
-            truth = self.bench.truths[LABELLED]
-            on_labels = figures(self.bench.scores(fusion, LABELLED), truth)
+            on_labels = self.bench.figures(fusion, LABELLED)
             row |= {f"on_labels_{metric}": on_labels[METRICS.index(metric)] for metric in ("ap", "auc")}
         return {key: float(value) for key, value in row.items()}
 
@@ -149,7 +128,7 @@ def _comparison(
         rows.append(Variant(f"chosen on labels, so no fair figure: {best}", fusions[best]))
     table = judge.table(rows)
     if LABELLED in judge.bench.truths:
-        on_labels = [judge.measure(one.fusion, LABELLED) for one in rows]
+        on_labels = [judge.bench.measured(one.fusion, judge.config, LABELLED) for one in rows]
         base = on_labels[1]  # equal weights
         for name in ("ap", "auc"):
             i = METRICS.index(name)
@@ -161,20 +140,19 @@ def _comparison(
 
 def _by_kind(bench: Bench, variants: Sequence[Variant], metric: str) -> pd.DataFrame:
     """A row for each variant, a column for each kind of planted anomaly: one figure over the clips of that kind."""
-    truth, i = bench.truths[PSEUDO], METRICS.index(metric)
-    kinds = list(dict.fromkeys(truth.kinds.tolist()))
-    scores = {variant.name: bench.scores(variant.fusion, PSEUDO) for variant in variants}
-    rows = {n: {kind: figures(one, truth, truth.kinds == kind)[i] for kind in kinds} for n, one in scores.items()}
+    of_kinds, i = bench.truths[PSEUDO].kinds, METRICS.index(metric)
+    kinds = list(dict.fromkeys(of_kinds.tolist()))
+    rows = {
+        one.name: {kind: bench.figures(one.fusion, PSEUDO, of_kinds == kind)[i] for kind in kinds} for one in variants
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fusion")
 
 
 def _with_shares(table: pd.DataFrame, variants: Sequence[Variant]) -> pd.DataFrame:
     """The sweep's table with the members' shares of the weight before its figures."""
-    shares: Mapping[str, np.ndarray] = {variant.name: shares_of(variant.fusion) for variant in variants}
-    members = list(variants[0].fusion.members)
-    own = pd.DataFrame(
-        [shares[name] for name in table.index], index=table.index, columns=[f"{WEIGHT}{one}" for one in members]
-    )
+    shares = {variant.name: shares_of(variant.fusion) for variant in variants}
+    columns = [f"{WEIGHT}{one}" for one in variants[0].fusion.members]
+    own = pd.DataFrame([shares[name] for name in table.index], index=table.index, columns=columns)
     return pd.concat([own, table], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""The fusions that are compared: each differs from the configured one in one choice."""
+"""The fusions that are compared: each differs from another in one choice."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,49 +8,63 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.ablation.settings import changed, changed_method
+from pixelplay.ablation.settings import AblateConfig, changed, changed_method
 from pixelplay.scores.fuse import detector_of, member_of, processed_like
 from pixelplay.scores.settings import CompositeConfig, FusionConfig, MemberConfig
+
+STEPS = ("pooling", "normalise", "smooth", "method", "weights")  # see `variants_of`
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A fusion whose members are all named, and what it is called in tables."""
+    """A fusion with an entry for each member, and its name in tables."""
 
     name: str
     fusion: FusionConfig
 
 
+def variants_of(step: str, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> list[Variant]:
+    """The variants of a fusion in one of `STEPS`; none where that leaves no choice. `streams`: those to pool by."""
+    match step:
+        case "pooling":
+            return poolings(fusion, streams)
+        case "normalise":
+            return normalisations(fusion, config.normalise)
+        case "smooth":
+            return smoothings(fusion, config.smooth)
+        case "method":
+            return methods(fusion, config.method)
+        case _:
+            return weighings(fusion, config.weight_steps, config.max_points)
+
+
 def named(fusion: FusionConfig, members: Sequence[str]) -> FusionConfig:
-    """`fusion` with an entry for each of its members, in this order, so that nothing else takes part."""
+    """`fusion` with an entry for each of these members, in this order, and no others."""
     return fusion.model_copy(update={"members": {stream: member_of(stream, fusion) for stream in members}})
 
 
 def alone(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
-    """Each stream by itself, processed as it is or as its detector is."""
+    """Each stream by itself, with its own processing or its detector's."""
     found = []
     for stream in streams:
         like = stream if stream in fusion.members else processed_like(stream, fusion)
         member = member_of(like, fusion).model_copy(update={"weight": 1.0})
-        found.append(
-            Variant(stream, fusion.model_copy(update={"method": "weighted_mean", "members": {stream: member}}))
-        )
+        update = {"method": "weighted_mean", "members": {stream: member}}
+        found.append(Variant(stream, fusion.model_copy(update=update)))
     return found
 
 
 def leave_one_out(fusion: FusionConfig) -> list[Variant]:
-    """The fusion without each of the members that have a weight, where others are left."""
+    """The fusion without each of the members that have a weight, if others are left."""
     weighing = [stream for stream, member in fusion.members.items() if member.weight > 0]
     if len(weighing) < 2:
         return []
-    return [
-        Variant(f"without {out}", _with_members(fusion, {s: m for s, m in fusion.members.items() if s != out}))
-        for out in weighing
-    ]
+    rest = {out: {s: m for s, m in fusion.members.items() if s != out} for out in weighing}
+    return [Variant(f"without {out}", _with_members(fusion, members)) for out, members in rest.items()]
 
 
 def poolings(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
-    """Each member exchanged for each other stream of its detector; and all at once, where several have one so named."""
+    """Each member replaced by each other stream of its detector, and several at once by streams of one name."""
     found, of_all = [], {}
     for member in fusion.members:
         others = [s for s in streams if detector_of(s) == detector_of(member) and s not in fusion.members]
@@ -67,18 +81,16 @@ def poolings(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
 
 def normalisations(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
     """Every member normalised as each of `changes` says; a composite as a whole, not its parts."""
-    found = []
-    for i, change in enumerate(changes):
-        members = {
-            stream: _part(member, "normalise", change, f"ablate.normalise.{i}")
-            for stream, member in fusion.members.items()
-        }
-        found.append(Variant(_name(change), _with_members(fusion, members)))
-    return found
+
+    def normalised(i: int, change: Mapping[str, Any]) -> FusionConfig:
+        where = f"ablate.normalise.{i}"
+        return _with_members(fusion, {s: _part(m, "normalise", change, where) for s, m in fusion.members.items()})
+
+    return [Variant(_name(change), normalised(i, change)) for i, change in enumerate(changes)]
 
 
 def smoothings(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
-    """Every member smoothed as each of `changes` says; a composite in its parts, and not again as a whole."""
+    """Every member smoothed as each of `changes` says; a composite in its parts, not as a whole."""
     found = []
     for i, change in enumerate(changes):
         where = f"ablate.smooth.{i}"
@@ -92,7 +104,7 @@ def smoothings(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> li
 
 
 def methods(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
-    """Members put together as each of `changes` says; nothing where there is one member, which they all leave alone."""
+    """Members combined as each of `changes` says; none with a single member, which no method changes."""
     if len(fusion.members) < 2:
         return []
     return [
@@ -107,9 +119,9 @@ def equal_weights(fusion: FusionConfig) -> FusionConfig:
 
 
 def weighings(fusion: FusionConfig, steps: int, points: int) -> list[Variant]:
-    """Weights on a regular grid over the simplex, and equal ones; nothing where there is one member.
+    """Weights on a regular grid over the simplex, and equal ones; none with a single member.
 
-    The finest grid of at most `points`, and of steps no smaller than 1 / `steps`; the corners are always in it.
+    The finest grid of at most `points`, with steps no smaller than 1 / `steps`; it always has the corners.
     """
     count = len(fusion.members)
     if count < 2:
@@ -122,9 +134,9 @@ def weighings(fusion: FusionConfig, steps: int, points: int) -> list[Variant]:
 
 
 def weighted(fusion: FusionConfig, counts: np.ndarray) -> FusionConfig:
-    """The fusion with weights in the proportions of `counts` (M,), integers; their sum stays as it was.
+    """The fusion with weights in the proportions of `counts` (M,), integers, and with the same sum.
 
-    Weights are rounded to six decimals, as a file shows them.
+    Weights are rounded to six decimals, as in a file.
     """
     total = sum(member.weight for member in fusion.members.values()) or float(len(counts))
     weights = [round(total * int(count) / int(counts.sum()), 6) for count in counts]
@@ -150,17 +162,17 @@ def _with_members(fusion: FusionConfig, members: Mapping[str, MemberConfig]) -> 
 
 
 def _exchanged(fusion: FusionConfig, pairs: Mapping[str, str]) -> FusionConfig:
-    """The fusion with other streams in place of members, in their places and processed like them.
+    """The fusion with members replaced by other streams, in their places and processed like them.
 
-    A part of a composite keeps its own processing: it is what the composite would smooth.
+    A part of a composite keeps its own smoothing, which the composite applies to it.
     """
     members = {}
     for stream, member in fusion.members.items():
         other = pairs.get(stream, stream)
-        smooth = member.smooth
         if other != stream and stream in fusion.composites:
             smooth = member_of(processed_like(other, fusion), fusion).smooth
-        members[other] = member.model_copy(update={"smooth": smooth})
+            member = member.model_copy(update={"smooth": smooth})
+        members[other] = member
     return _with_members(fusion, members)
 
 
@@ -175,11 +187,10 @@ def _smoothed(composite: CompositeConfig, change: Mapping[str, Any], where: str)
 
 def _name(change: Mapping[str, Any]) -> str:
     """`gaussian, sigma 3` of {method: gaussian, sigma: 3.0}."""
-    told = [str(change["method"])] if "method" in change else []
-    for key, value in change.items():
-        if key != "method":
-            told.append(f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}")
-    return ", ".join(told)
+    method = [str(change["method"])] if "method" in change else []
+    others = [(key, value) for key, value in change.items() if key != "method"]
+    told = [f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in others]
+    return ", ".join([*method, *told])
 
 
 def _shares(fusion: FusionConfig, counts: Sequence[int]) -> str:

@@ -1,5 +1,5 @@
-"""What a detector's settings say with pretrained weights named by their contents: other weights under an old name are
-other settings, the same ones under another name are not. Quick, and imports nothing heavy.
+"""A detector's settings with pretrained weights named by their contents: other weights in the same file are other
+settings, the same weights in another file are not. Quick, imports nothing heavy.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,15 @@ READ = {".json", ".safetensors", ".bin"}  # suffixes of the files of a model's f
 
 
 def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]:
-    """The settings as far as results depend on them. Files may be missing, and settings wrong: nothing is refused here.
+    """The settings as far as results depend on them. Missing files and invalid settings are not refused here.
 
-    Of `weights`, only the backbone is a detector's own: who found its objects is part of what `detect` depends on. A
-    VideoMAE on the hub goes by its name.
+    A VideoMAE on the hub is named by its name.
     """
     found = dict(settings)
-    if isinstance(weights := settings.get("weights"), Mapping):
-        backbone, file = weights.get("backbone"), weights.get("backbone_file")
-        used = file is not None and backbone != "in_domain"
-        content = digests.of([Path(str(file)).expanduser()]) if used else []
-        found["weights"] = {"backbone": backbone, "content": content}
+    if isinstance(backbone := settings.get("backbone"), Mapping):
+        name, file = backbone.get("name"), backbone.get("file")
+        used = file is not None and name != "in_domain"
+        found["backbone"] = {"name": name, "content": digests.of([Path(str(file)).expanduser()]) if used else []}
     if isinstance(source := settings.get("videomae"), str):
         folder = Path(source).expanduser()
         if folder.is_dir():
@@ -33,8 +31,8 @@ def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]
 
 def files_there(settings: Mapping[str, Any]) -> bool:
     """Whether the files and folders of weights that the settings name are on disk; a name on a hub is no file."""
-    weights, videomae = settings.get("weights"), settings.get("videomae")
-    file = weights.get("backbone_file") if isinstance(weights, Mapping) else None
+    backbone, videomae = settings.get("backbone"), settings.get("videomae")
+    file = backbone.get("file") if isinstance(backbone, Mapping) else None
     named = [] if file is None else [Path(str(file))]
     if isinstance(videomae, str) and Path(videomae).is_absolute():
         named.append(Path(videomae))

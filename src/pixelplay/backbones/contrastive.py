@@ -1,28 +1,30 @@
-"""Self-supervised training of an encoder on crops: SimCLR's loss (Chen et al., ICML 2020), of whole crops and, as in
-DenseCL (Wang et al., CVPR 2021), of places in them.
+"""Self-supervised training of an encoder on crops: SimCLR's loss (Chen et al., ICML 2020) on whole crops and, as in
+DenseCL (Wang et al., CVPR 2021), on places in them.
 
-Two views of a crop, shifted, in other colours and with noise, are to be told from all other crops of the batch: from
-other objects, and from the same object at another moment. So what the encoder sees does not change with noise, small
-shifts and the colour of a coat, and does with what is seen and how it moves. Places are told apart likewise, since a
-memory holds a descriptor of every place of an object.
+Two views of a crop, shifted, recoloured and with noise, are contrasted with all other crops of the batch: of other
+objects, and of the same object at another moment. The encoder becomes invariant to noise, small shifts and colours, but
+not to shape and motion. Places are contrasted too, since a memory bank holds a descriptor of each.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.backbones.encoder import Encoder
+from pixelplay.backbones.descriptors import local_maps
+from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.views import Views, as_crops, as_seen
-from pixelplay.detectors.videopatchcore.descriptors import local_maps
+from pixelplay.training.fit import TrainingModule
+from pixelplay.training.run import seed_of
+from pixelplay.training.settings import TrainerConfig
 
-WIDTH = 128  # of the vectors that are compared (SimCLR's)
-PLACES = 8  # of a crop, that are compared: 64 crops have as many places as a batch of 512
-MARGIN = 1 / 14  # of a view's side: so far from its border that the cell around a place is within
+WIDTH = 128  # of the projected vectors (SimCLR's)
+PLACES = 8  # compared per crop: 64 crops have as many places as a batch of 512
+MARGIN = 1 / 14  # of a view's side: a place is at least so far from its border, so that its cell is inside
 
 
 class Contrast(nn.Module):
-    """The loss that trains `encoder`. Compared are the descriptors that the memory will hold: its two stages in
-    `channels` groups.
+    """The contrastive loss of `encoder`, on the descriptors that a memory bank will hold: both stages in `channels`
+    groups.
     """
 
     def __init__(self, encoder: Encoder, channels: int, temperature: float, views: Views):
@@ -44,8 +46,8 @@ class Contrast(nn.Module):
         return (contrast(whole, self._temperature) + contrast(places, self._temperature)) / 2
 
     def _places(self, one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Random places that two views of each crop have in common, (N, PLACES, 2): row and column in each view, as
-        shares of its side. one, other: (N, 2) where they start.
+        """Random places that two views of each crop share, (N, PLACES, 2): row and column in each view, as fractions
+        of its side. one, other: (N, 2), where the views start.
         """
         size = self._views.size
         low = torch.maximum(one, other)[:, None] + MARGIN * size
@@ -54,9 +56,40 @@ class Contrast(nn.Module):
         return (places - one[:, None]) / size, (places - other[:, None]) / size
 
 
+class CropReconstruction(nn.Module):
+    """The loss of an autoencoder of crops, the baseline for `Contrast`: `decoder` restores a view without its noise
+    from the last stage of `encoder`.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, views: Views):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self._views = views
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Mean squared error over the crops of a batch of pairs, uint8 (B, 2, S, S, 3)."""
+        noisy, clean = self._views.of(as_crops(batch))
+        return F.mse_loss(self.decoder(self.encoder(as_seen(noisy))[1]), as_seen(clean))
+
+
+class EncoderTraining(TrainingModule):
+    """Trains an objective: a module that returns the loss of a batch of pairs, uint8 (B, 2, S, S, 3).
+
+    Held-out crops have the same views in every epoch.
+    """
+
+    def __init__(self, objective: nn.Module, config: TrainerConfig, seed: int):
+        super().__init__(config)
+        self.objective, self._seed = objective, seed
+
+    def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
+        torch.manual_seed(seed_of(self._seed, -1 if epoch is None else epoch, step))
+        return self.objective(batch)
+
+
 def at_places(maps: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Descriptors (2 N P, C) at P places of maps (2 N, C, H, W): those of the first N maps at `one`, (N, P, 2), then
-    those of the last N at `other`; bilinear between the centres of cells.
+    """Descriptors (2 N P, C) at P places of maps (2 N, C, H, W), bilinear between the centres of cells: those of the
+    first N maps at `one`, (N, P, 2), then those of the last N at `other`.
     """
     grid = 2 * torch.cat([one, other]).flip(-1)[:, :, None] - 1  # (2 N, P, 1, 2): x, y in [-1, 1]
     found = F.grid_sample(maps, grid.to(maps), padding_mode="border", align_corners=False)
@@ -66,11 +99,11 @@ def at_places(maps: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> tor
 def contrast(vectors: torch.Tensor, temperature: float) -> torch.Tensor:
     """Cross entropy of finding each vector's partner among all others; of (2 N, D), n and N + n are partners."""
     vectors = F.normalize(vectors.float(), dim=1)
-    likeness = vectors @ vectors.T / temperature
-    likeness.fill_diagonal_(-torch.inf)
+    similarity = vectors @ vectors.T / temperature
+    similarity.fill_diagonal_(-torch.inf)
     partners = torch.arange(len(vectors), device=vectors.device).roll(len(vectors) // 2)
-    return F.cross_entropy(likeness, partners)
+    return F.cross_entropy(similarity, partners)
 
 
-def _head(fed: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(fed, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))
+def _head(inputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))

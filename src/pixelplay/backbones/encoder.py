@@ -1,4 +1,4 @@
-"""A small convolutional encoder with the two stages of a backbone, for runs that train their own."""
+"""A small convolutional encoder with the two stages of a backbone, for runs without pretrained weights."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,15 +10,15 @@ from torch import nn
 class Encoder(nn.Module):
     """Images (N, 3, S, S) to maps (N, widths[2], S / 8, S / 8) and (N, widths[3], S / 16, S / 16).
 
-    widths: channels after each halving of height and width, four of them. S must be a multiple of 16.
+    widths: channels after each of the four halvings of height and width. S must be a multiple of 16.
     """
 
     def __init__(self, widths: Sequence[int]):
         super().__init__()
         stem, low, first, second = widths
-        self.stem = nn.Sequential(_halving(3, stem), _halving(stem, low))
-        self.first = nn.Sequential(_halving(low, first), _convolution(first, first))
-        self.second = nn.Sequential(_halving(first, second), _convolution(second, second))
+        self.stem = nn.Sequential(_convolution(3, stem, stride=2), _convolution(stem, low, stride=2))
+        self.first = nn.Sequential(_convolution(low, first, stride=2), _convolution(first, first))
+        self.second = nn.Sequential(_convolution(first, second, stride=2), _convolution(second, second))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x = self.stem(x)  # (N, widths[1], S / 4, S / 4)
@@ -31,10 +31,9 @@ class Decoder(nn.Module):
 
     def __init__(self, widths: Sequence[int]):
         super().__init__()
-        sides = [*reversed(widths)]
         self.layers = nn.Sequential(
-            *(_doubling(fed, given) for fed, given in pairwise(sides)),
-            nn.ConvTranspose2d(sides[-1], 3, 4, stride=2, padding=1),
+            *(_upsampling(inputs, outputs) for inputs, outputs in pairwise(reversed(widths))),
+            nn.ConvTranspose2d(widths[0], 3, 4, stride=2, padding=1),
             nn.Tanh(),
         )
 
@@ -42,17 +41,11 @@ class Decoder(nn.Module):
         return self.layers(x)
 
 
-def _doubling(fed: int, given: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ConvTranspose2d(fed, given, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(given), nn.ReLU(inplace=True)
-    )
+def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-def _halving(fed: int, given: int) -> nn.Sequential:
-    return _convolution(fed, given, stride=2)
-
-
-def _convolution(fed: int, given: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(fed, given, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(given), nn.ReLU(inplace=True)
-    )
+def _upsampling(inputs: int, outputs: int) -> nn.Sequential:
+    convolution = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))

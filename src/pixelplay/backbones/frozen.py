@@ -1,26 +1,25 @@
-"""Frozen convolutional networks as extractors of two stages: images in, feature maps at strides 8 and 16 out.
+"""Frozen convolutional networks as feature extractors: images in, feature maps at strides 8 and 16 out.
 
 VideoPatchCore's is CLIP's RN101 (Radford et al., ICML 2021). `pretrained` builds them with their weights.
 """
 
-import copy
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.fx.experimental.optimization import fuse
 
 STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
 
 
 class Backbone(nn.Module):
-    """A network frozen in eval mode, with its normalisation in front and its batch norms folded into convolutions.
+    """A network frozen in eval mode, preceded by its normalisation, with batch norms folded into convolutions.
 
-    stages: maps normalised images to feature maps at the two STRIDES, and computes nothing else. mean, std: of RGB
-    in [0, 1], a number for each colour. bf16: compute in bfloat16.
-    identity: `backbone`, the name, and `weights`, a hash of their values that no file format or fold changes.
+    stages: maps normalised images to feature maps at the two STRIDES. mean, std: per channel of RGB in [0, 1]. bf16:
+    compute in bfloat16.
+    identity: `backbone`, the name, and `weights`, a hash of their values, independent of file format and folding.
     """
 
     def __init__(self, name: str, stages: nn.Module, mean: Sequence[float], std: Sequence[float], bf16: bool):
@@ -34,7 +33,7 @@ class Backbone(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Stays in eval mode, whatever a module around it does: a frozen network's statistics do not move."""
+        """Stay in eval mode, also inside a module that is trained."""
         return super().train(False)
 
     @torch.no_grad()
@@ -50,18 +49,18 @@ class Backbone(nn.Module):
 
 
 class ClipStages(nn.Module):
-    """layer2 and layer3 of CLIP's ResNet, normalised images in; parameters are called as in CLIP, `visual.…`.
+    """layer2 and layer3 of CLIP's ResNet for normalised images, with random weights; parameters are named as in CLIP.
 
-    layers: blocks of its stages, the last is not used; width: channels of the stem. The stages have 8 and 16 times as
-    many channels. Its weights are random.
+    layers: blocks per stage, the last of which is not used; width: channels of the stem. The stages have 8 and 16 times
+    as many channels.
     """
 
     def __init__(self, layers: Sequence[int], width: int):
         super().__init__()
-        from open_clip.modified_resnet import ModifiedResNet  # here, since importing open_clip takes seconds
+        from open_clip.modified_resnet import ModifiedResNet  # slow to import
 
         self.visual = ModifiedResNet([*layers[:3], 1], output_dim=1, heads=1, width=width)
-        del self.visual.layer4, self.visual.attnpool  # half of the parameters, a fifth of the work
+        del self.visual.layer4, self.visual.attnpool  # half of the parameters, a fifth of the computation
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x = self.visual.stem(x)  # (N, 64, S / 4, S / 4)
@@ -71,10 +70,10 @@ class ClipStages(nn.Module):
 
 
 def hash_of_weights(network: nn.Module) -> str:
-    """64 hex digits of SHA-256 over names, shapes and values of all that decides what a frozen network computes."""
+    """SHA-256 over names, shapes and values of a network's parameters and buffers, 64 hex digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        if name.endswith("num_batches_tracked"):  # of training only
+        if name.endswith("num_batches_tracked"):  # used in training only
             continue
         values = tensor.detach().cpu().float().contiguous()
         digest.update(f"{name} {tuple(values.shape)}\n".encode())
@@ -83,28 +82,17 @@ def hash_of_weights(network: nn.Module) -> str:
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """A copy that computes the same with each batch norm folded into the convolution that alone feeds it.
+    """A copy with batch norms folded into the convolutions before them.
 
-    The network must be in eval mode; float32 results differ by rounding. One that can't be traced by torch.fx comes
-    back as it is: right, but slower.
+    The network must be in eval mode; float32 results differ by rounding. Networks that torch.fx can't trace, or that
+    use a layer more than once, are returned unchanged: correct, but slower.
     """
     try:
-        graph = fx.symbolic_trace(copy.deepcopy(network))
+        graph = fx.symbolic_trace(network)
     except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError):  # control flow on tensors
         return network
-    modules = dict(graph.named_modules())
     calls = Counter(node.target for node in graph.graph.nodes if node.op == "call_module")
-    for node in graph.graph.nodes:
-        if node.op != "call_module" or type(modules[node.target]) is not nn.BatchNorm2d:
-            continue
-        source = node.args[0]
-        if source.op != "call_module" or type(modules[source.target]) is not nn.Conv2d or len(source.users) > 1:
-            continue
-        if calls[source.target] > 1 or calls[node.target] > 1:  # weights that other places use, too
-            continue
-        graph.set_submodule(str(source.target), fuse_conv_bn_eval(modules[source.target], modules[node.target]))
-        node.replace_all_uses_with(source)
-        graph.graph.erase_node(node)
-    graph.delete_all_unused_submodules()
-    graph.recompile()
-    return graph
+    shared = [graph.get_submodule(str(target)) for target, count in calls.items() if count > 1]
+    if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared):
+        return network
+    return fuse(graph, no_trace=True)

@@ -1,6 +1,6 @@
-"""An encoder of the run's own, for runs without pretrained weights: trained on crops of normal footage."""
+"""In-domain encoders: backbones for runs without pretrained weights, trained on crops of the run's normal footage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
-from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.backbones.views import Pairs, Views
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
@@ -18,34 +17,32 @@ from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
-from pixelplay.settings import Channels, Epochs, Natural, Positive, Rate, Settings, Share, Window
+from pixelplay.settings import Channels, Epochs, Natural, NonNegative, Positive, Rate, Settings, Share, Window
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
-from pixelplay.training.settings import TrainerConfig
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
 
-FILE = "encoder.safetensors"
-
 
 class EncoderSettings(Settings):
-    """How an encoder of the run's own is built and trained; precision and loggers are the trainer's."""
+    """How an in-domain encoder is built and trained; precision and loggers are the trainer's."""
 
-    objective: Literal["contrast", "reconstruction"]  # reconstruction: of an autoencoder, to compare with
+    objective: Literal["contrast", "reconstruction"]  # reconstruction: an autoencoder's, as a baseline
     widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
     channels: Channels | None  # of a local descriptor; None: all of both stages
-    contrast_channels: Channels  # groups of channels that contrast tells crops apart by
+    contrast_channels: Channels  # groups of channels in the contrastive loss
     max_pairs: Natural  # of crops, of all footage, at most
     frame_gap: Window  # frames between the two crops of a pair
-    shift: Share  # of a crop's side that a view is shifted by, at most
-    color_jitter: Share  # by which a view's colours differ from the crop's
+    shift: Share  # of a view, at most, as a share of the crop's side
+    color_jitter: Share  # strength of the colour jitter
     noise_share: Share  # of the views that have noise
     temperature: Positive
     max_epochs: Epochs
     batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
     learning_rate: Rate
+    weight_decay: NonNegative
 
     @model_validator(mode="after")
     def _possible(self) -> "EncoderSettings":
@@ -63,7 +60,7 @@ class EncoderSettings(Settings):
 
 @dataclass(frozen=True)
 class Cutting:
-    """What pairs of crops are cut from frames: objects, and the whole frame, at a moment and `apart` frames later."""
+    """How pairs of crops are cut: objects and the whole frame, at a moment and `apart` frames later."""
 
     tubes: TubeConfig
     apart: int
@@ -71,7 +68,7 @@ class Cutting:
     share: float  # of the pairs that are kept
 
     def write(self, video: Video, path: Path, device: torch.device, seed: tuple[int, ...]) -> None:
-        """A video's pairs, uint8 (N, 2, size, size, 3) .npy, atomically; two frames' memory."""
+        """Write a video's pairs, uint8 (N, 2, size, size, 3), as .npy, atomically, with two frames in memory."""
         positions = windows(len(video), self.apart + 1, self.apart + 1)
         every = _tubes(video, positions, self.tubes)
         rng = np.random.default_rng(seed)
@@ -98,25 +95,23 @@ def train_encoder(
     amplitude: float,
     run: TrainingRun,
 ) -> Encoder:
-    """An encoder trained on normal footage whose videos know their boxes, in eval mode on the CPU.
+    """An encoder trained on normal footage with known boxes, in eval mode on the CPU.
 
     image_size: pixels of the crops that it will be used for; amplitude: of uniform noise, in [0, 1].
-    Killed, it goes on from the last video or epoch. Raises DataError where there is nothing to cut.
+    A killed run goes on from the last video or epoch in `run.folder`. Raises DataError where there is nothing to cut.
     """
-    # Lightning takes seconds to import, and only training needs it.
-    from pixelplay.backbones.contrastive import Contrast
-    from pixelplay.backbones.crop_reconstruction import CropReconstruction
-    from pixelplay.backbones.encoder_training import EncoderTraining
+    from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining  # slow to import
     from pixelplay.training.fit import fit
 
-    room = 2 * round(settings.shift * image_size)  # for a view to be shifted
-    size = image_size + room
+    size = image_size + 2 * round(settings.shift * image_size)  # with room for a view to be shifted
     wider = config.model_copy(update={"enlarge": config.enlarge * size / image_size})
     there = sum(_pairs_in(video, wider, settings.frame_gap) for video in [*fit_on, *heldout])
     cutting = Cutting(wider, settings.frame_gap, size, min(1.0, settings.max_pairs / max(there, 1)))
-    own = TrainingRun(f"{run.name}: encoder", _trainer(settings, run), run.folder / "encoder", run.device, run.seed)
-    train = Pairs(_cut(fit_on, own.folder / "pairs", cutting, run))
-    held = Pairs(_cut(heldout, own.folder / "heldout", cutting, run))
+    names = ("max_epochs", "batch_size", "learning_rate", "weight_decay")
+    lengths = {name: getattr(settings, name) for name in names} | {"patience": settings.max_epochs}  # never stops early
+    run = replace(run, name=f"{run.name}: encoder", config=run.config.model_copy(update=lengths))
+    train = Pairs(_cut(fit_on, run.folder / "pairs", cutting, run))
+    held = Pairs(_cut(heldout, run.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
     views = Views(image_size, settings.color_jitter, Augmentation(amplitude, settings.noise_share, "clean", 0.0))
@@ -125,34 +120,17 @@ def train_encoder(
     else:
         objective = CropReconstruction(encoder, Decoder(settings.widths), views)
     fit(
-        EncoderTraining(objective, own.config, run.seed),
+        EncoderTraining(objective, run.config, run.seed),
         loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), run.device),
         loader(held, OrderedBatches(len(held), settings.batch_size), run.device),
-        own,
+        run,
     )
     return encoder.cpu().eval()
 
 
 def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
-    """The encoder, frozen, as a backbone; it sees colours as in its training, [0, 1] brought to [-1, 1]."""
+    """The encoder, frozen; its input is normalised as in its training, from [0, 1] to [-1, 1]."""
     return Backbone("in_domain", encoder, mean=[0.5] * 3, std=[0.5] * 3, bf16=bf16)
-
-
-def save_encoder(encoder: Encoder, folder: Path) -> None:
-    save_network(encoder, folder / FILE)
-
-
-def load_encoder(settings: EncoderSettings, folder: Path) -> Encoder:
-    """What `save_encoder` wrote; raises MissingArtifactError or DamagedArtifactError."""
-    encoder = Encoder(settings.widths)
-    load_network(encoder, folder / FILE, made_by="train")
-    return encoder
-
-
-def _trainer(settings: EncoderSettings, run: TrainingRun) -> TrainerConfig:
-    names = ("max_epochs", "batch_size", "learning_rate")
-    patience = {"patience": settings.max_epochs}  # a contrast gets no worse by being learnt for long
-    return run.config.model_copy(update={name: getattr(settings, name) for name in names} | patience)
 
 
 def _pairs_in(video: Video, config: TubeConfig, apart: int) -> int:

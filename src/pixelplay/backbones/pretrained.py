@@ -3,84 +3,81 @@
 A new kind of backbone is a class with `hub` and `build`, and an entry in KINDS. `in_domain` needs no weights.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
-from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.backbones.state_dict import StateDict, fetching, fill, from_hub, hub_lacks, misfit, read_state_dict
 from pixelplay.errors import ConfigError, WeightsError
+from pixelplay.settings import FilePath, Settings
+
+Hub = tuple[str, list[str]]  # a repository of the Hugging Face hub, and files of which the first that exists is used
 
 
-@dataclass(frozen=True)
-class HubFiles:
-    """Where a network's weights lie on the Hugging Face hub: the first of the files that is there."""
+class BackboneConfig(Settings):
+    """A backbone and where its weights come from."""
 
-    repository: str
-    files: Sequence[str]
+    name: Annotated[str, Field(min_length=1)]  # clip_rn101 | timm:<model> | in_domain
+    file: FilePath | None  # of weights; null: the hub's
+    source: Literal["hub", "in_domain"]  # in_domain: nothing is downloaded
 
-
-class Kind(Protocol):
-    """How the backbones of one library are made."""
-
-    def hub(self, model: str) -> HubFiles:
-        """Where the weights are; raises ConfigError for a model that there is not, or not on the hub."""
-
-    def build(self, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-        """The network filled with exactly `state`; raises WeightsError when it does not fit."""
+    @property
+    def in_domain(self) -> bool:
+        """Whether it is an encoder that the run itself trains."""
+        return self.name == "in_domain"
 
 
-def check_backbone(weights: WeightsConfig) -> None:
-    """Raise WeightsError now if `load_backbone` could not have the weights later. Quick; downloads nothing."""
-    if weights.backbone == "in_domain":
+def check_backbone(config: BackboneConfig) -> None:
+    """Raise WeightsError if `load_backbone` would not find the weights. Quick; downloads nothing."""
+    if config.in_domain:
         return
-    kind, model = _kind(weights.backbone)
-    if weights.backbone_file is not None:
-        if not weights.backbone_file.is_file():
-            raise _not_found(weights, "no such file", kind.hub(model))
-        return
-    hub = kind.hub(model)
-    reason = hub_lacks(hub.repository, hub.files)
-    if reason is not None:
-        raise _not_found(weights, reason, hub)
-
-
-def load_backbone(weights: WeightsConfig, bf16: bool) -> Backbone:
-    """The backbone that the configuration names, frozen, on the CPU. Raises WeightsError or ConfigError."""
-    kind, model = _kind(weights.backbone)
-    if weights.backbone_file is not None:
-        path = weights.backbone_file
+    kind, model = _kind(config.name)
+    if config.file is None:
+        reason = hub_lacks(*kind.hub(model), config.source == "hub")
     else:
+        reason = None if config.file.is_file() else "no such file"
+    if reason:
+        raise _not_found(config, reason, kind.hub(model))
+
+
+def load_backbone(config: BackboneConfig, bf16: bool) -> Backbone:
+    """The backbone that the configuration names, frozen, on the CPU. Raises WeightsError or ConfigError."""
+    kind, model = _kind(config.name)
+    path = config.file
+    if path is None:
         hub = kind.hub(model)
         try:
-            path = from_hub(hub.repository, hub.files)
+            path = from_hub(*hub, config.source == "hub")
         except WeightsError as error:
-            raise _not_found(weights, str(error), hub) from None
+            raise _not_found(config, str(error), hub) from None
     return kind.build(model, read_state_dict(path), str(path), bf16)
 
 
 class _Clip:
-    """CLIP's ResNets, as open_clip knows them."""
+    """CLIP's ResNets, by open_clip."""
 
-    TEXT_AND_HEAD = ("visual.layer4.", "visual.attnpool.", "transformer.", "token_embedding.", "ln_final.")
-    SINGLE = ("positional_embedding", "text_projection", "logit_scale")
-    SIZES = ("input_resolution", "context_length", "vocab_size")  # in OpenAI's own files
+    UNUSED = (  # what comes after the stages, and in OpenAI's own files sizes; any other key would be a mistake
+        *("visual.layer4.", "visual.attnpool.", "transformer.", "token_embedding.", "ln_final."),
+        *("positional_embedding", "text_projection", "logit_scale"),
+        *("input_resolution", "context_length", "vocab_size"),
+    )
 
     def __init__(self, name: str, architecture: str, tag: str):
         self._name, self._architecture, self._tag = name, architecture, tag
 
-    def hub(self, model: str) -> HubFiles:
+    def hub(self, model: str) -> Hub:
         repository = str(self._config()["hf_hub"]).strip("/")
-        return HubFiles(repository, ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+        return repository, ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
 
     def build(self, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
+        """The network filled with exactly `state`; raises WeightsError when it does not fit."""
         import open_clip
 
         vision = open_clip.get_model_config(self._architecture)["vision_cfg"]
         stages = ClipStages(vision["layers"], vision["width"])
-        used = {key: value for key, value in state.items() if not self._is_unused(key)}
+        used = {key: value for key, value in state.items() if not key.startswith(self.UNUSED)}
         fill(stages, used, source, self._name)
         config = self._config()
         return Backbone(self._name, stages, config["mean"], config["std"], bf16)
@@ -90,15 +87,12 @@ class _Clip:
 
         return open_clip.get_pretrained_cfg(self._architecture, self._tag)
 
-    def _is_unused(self, key: str) -> bool:
-        """Whether CLIP has such a key for what comes after the stages; any other key would be a mistake."""
-        return key.startswith(self.TEXT_AND_HEAD) or key in self.SINGLE + self.SIZES
-
 
 class _Timm:
-    """Any convolutional model of timm whose stages have feature maps at both STRIDES."""
+    """Any convolutional model of timm with feature maps at both STRIDES."""
 
-    def hub(self, model: str) -> HubFiles:
+    def hub(self, model: str) -> Hub:
+        """Raises ConfigError for an unknown model, or one without weights on the hub."""
         import timm
 
         self._require_known(model)
@@ -109,9 +103,10 @@ class _Timm:
                 "weights.backbone_file=FILE, or name another model, such as timm:resnet18"
             )
         files = ["model.safetensors", "pytorch_model.bin"]
-        return HubFiles(config.hf_hub_id, [config.hf_hub_filename] if config.hf_hub_filename else files)
+        return config.hf_hub_id, [config.hf_hub_filename] if config.hf_hub_filename else files
 
     def build(self, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
+        """The network filled with exactly `state`; raises WeightsError when it does not fit."""
         import timm
 
         self._require_known(model)
@@ -123,7 +118,7 @@ class _Timm:
             overlay = {"state_dict": state, "source": ""}
             try:
                 timm.create_model(model, pretrained=True, pretrained_cfg_overlay=overlay)
-            except RuntimeError as error:  # strict, unlike the next line: without a classifier timm forgives any misfit
+            except RuntimeError as error:  # strict, unlike the next call: without a classifier timm ignores misfits
                 raise misfit(error, source, f"timm:{model}") from None
             stages = timm.create_model(
                 model, pretrained=True, pretrained_cfg_overlay=overlay, features_only=True, out_indices=indices
@@ -141,7 +136,7 @@ class _Timm:
             raise ConfigError(f"weights.backbone=timm:{model}: timm {timm.__version__} has no such model; try {close}")
 
     def _stages(self, model: str) -> list[int]:
-        """Numbers of the stages at STRIDES; ConfigError for a model that has none."""
+        """Indices of the stages at STRIDES; raises ConfigError for a model without them."""
         import timm
 
         try:
@@ -151,16 +146,16 @@ class _Timm:
         strides = network.feature_info.reduction()
         if not set(STRIDES) <= set(strides) or "NHWC" in str(getattr(network, "output_fmt", "")):
             raise ConfigError(
-                f"weights.backbone=timm:{model} has feature maps at strides {strides}, and needs them at strides "
-                f"{STRIDES[0]} and {STRIDES[1]}, channels first: take a convolutional network, such as timm:resnet18"
+                f"weights.backbone=timm:{model} has feature maps at strides {strides}, but strides {STRIDES[0]} and "
+                f"{STRIDES[1]}, channels first, are needed: use a convolutional network, such as timm:resnet18"
             )
         return [strides.index(stride) for stride in STRIDES]
 
 
-KINDS: dict[str, Kind] = {"clip_rn101": _Clip("clip_rn101", "RN101", "openai"), "timm": _Timm()}
+KINDS = {"clip_rn101": _Clip("clip_rn101", "RN101", "openai"), "timm": _Timm()}
 
 
-def _kind(backbone: str) -> tuple[Kind, str]:
+def _kind(backbone: str) -> tuple[_Clip | _Timm, str]:
     name, _, model = backbone.partition(":")
     if name not in KINDS:
         raise ConfigError(
@@ -169,15 +164,16 @@ def _kind(backbone: str) -> tuple[Kind, str]:
     return KINDS[name], model
 
 
-def _not_found(weights: WeightsConfig, reason: str, hub: HubFiles) -> WeightsError:
-    suffix = Path(hub.files[0]).suffix  # it decides how a file is read
-    file = weights.backbone_file or Path("weights", hub.repository.split("/")[1] + suffix)
-    key = f"weights.backbone={weights.backbone}"
-    if weights.backbone_file is not None:
+def _not_found(config: BackboneConfig, reason: str, hub: Hub) -> WeightsError:
+    repository, files = hub
+    suffix = Path(files[0]).suffix  # it decides how a file is read
+    file = config.file or Path("weights", repository.split("/")[1] + suffix)
+    key = f"weights.backbone={config.name}"
+    if config.file is not None:
         key += f" weights.backbone_file={file}"
     file = file if file.suffix == suffix else Path(f"{file}{suffix}")
     return WeightsError(
         f"{key}: no weights found ({reason})\n"
-        f"  where there is internet:  {fetching(hub.repository, hub.files, file.parent, file.name)}\n"
+        f"  where there is internet:  {fetching(repository, files, file.parent, file.name)}\n"
         f"  then:                     weights.backbone_file={file}"
     )

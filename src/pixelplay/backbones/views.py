@@ -1,4 +1,4 @@
-"""Pairs of crops to train an encoder on, and the views of them that it is fed."""
+"""Pairs of crops to train an encoder on, and random views of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,16 +25,15 @@ class Pairs(Dataset[torch.Tensor]):
 
     def __getitem__(self, items: list[int]) -> torch.Tensor:
         videos = np.searchsorted(self._starts, items, side="right") - 1
-        return torch.from_numpy(
-            np.stack([self._crops[v][i - self._starts[v]] for v, i in zip(videos, items, strict=True)])
-        )
+        places = items - self._starts[videos]
+        return torch.from_numpy(np.stack([self._crops[v][i] for v, i in zip(videos, places, strict=True)]))
 
 
 @dataclass(frozen=True)
 class Views:
-    """How a view of a crop is made: `size` pixels of it, from a random place, in other colours, and noise on a share.
+    """Random views of crops: `size` pixels from a random place, recoloured, with noise on a share of them.
 
-    color: each colour is multiplied by 1 +- this, and up to half as much is added or taken away.
+    color: each channel is multiplied by 1 +- this and shifted by up to half as much.
     """
 
     size: int
@@ -42,15 +41,15 @@ class Views:
     noise: Augmentation
 
     def of(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A view each, and the same without noise, float32 (N, 3, size, size) in [0, 1], of crops (N, 3, S, S)."""
+        """A view of each crop (N, 3, S, S), and the same without noise, float32 (N, 3, size, size) in [0, 1]."""
         return self.at(crops, self.starts(crops))
 
     def starts(self, crops: torch.Tensor) -> torch.Tensor:
-        """Where a view of each crop (N, 3, S, S) begins: int64 (N, 2), row and column, on the CPU."""
+        """Where a view of each crop (N, 3, S, S) starts: int64 (N, 2), row and column, on the CPU."""
         return torch.randint(crops.shape[-1] - self.size + 1, (len(crops), 2))
 
     def at(self, crops: torch.Tensor, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`of`, with views that begin at `starts`."""
+        """`of`, with views that start at `starts`."""
         pixels = starts[:, :, None] + torch.arange(self.size)  # (N, 2, size)
         rows, columns = (pixels[:, i].to(crops.device) for i in (0, 1))
         places = torch.arange(len(crops), device=crops.device)[:, None, None]
@@ -66,5 +65,5 @@ def as_crops(batch: torch.Tensor) -> torch.Tensor:
 
 
 def as_seen(views: torch.Tensor) -> torch.Tensor:
-    """Views in [0, 1] as an encoder sees them, in [-1, 1], in its memory format."""
+    """Views in [0, 1] as the encoder's input, in [-1, 1] and in its memory format."""
     return (views * 2 - 1).contiguous(memory_format=torch.channels_last)

@@ -1,1 +1,1 @@
-"""Anomaly detectors, one file each, all behind the contract of `base`; found by their module's name."""
+"""Anomaly detectors, a module or a package each, behind the contract of `base`; `registry` finds them."""

@@ -1,6 +1,6 @@
-"""The contract of every detector: fitted on normal videos, gives each frame of any other video an anomaly score."""
+"""The contract of every detector: fitted on normal videos, it gives each frame of any other video an anomaly score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -15,6 +15,7 @@ from pixelplay.objects.explanation import Finding
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
+from pixelplay.videos.windows import FrameScores
 
 if TYPE_CHECKING:  # importing them imports torch
     import torch
@@ -51,6 +52,28 @@ class Scores:
     streams: Mapping[str, np.ndarray]
     objects: pd.DataFrame | None = None
 
+    @classmethod
+    def of_clips(
+        cls,
+        detector: str,
+        default: str,
+        video: Video,
+        clips: Iterable[tuple[np.ndarray, Mapping[str, np.ndarray]]],
+        stride: int,
+        causal: bool,
+    ) -> "Scores":
+        """Frame scores from those of a video's `windows` or `causal_windows`, as streams `<detector>/<key>`.
+
+        clips: batches in order: positions (B, L), and by key the scores of their frames (B, L), of which causally only
+        the last counts. default: the key of the detector's default stream.
+        """
+        frames: dict[str, FrameScores] = {}
+        for positions, scores in clips:
+            for key, values in scores.items():
+                frames.setdefault(key, FrameScores(len(video), stride, causal)).add(positions, values)
+        streams = {f"{detector}/{key}": values.result() for key, values in frames.items()}
+        return cls({detector: streams[f"{detector}/{default}"], **streams}).check(video, detector)
+
     def check(self, video: Video, detector: str) -> "Scores":
         """Return self; raises DataError when the contract is broken, naming the video and the stream."""
         if detector not in self.streams:
@@ -75,10 +98,10 @@ class About(BaseModel):
     videomae: str | None = None  # identity of the VideoMAE that it uses
 
 
-def identity_of(config: DetectorConfig, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a saved detector must share with the configuration that loads it; `settings` in place of the config's."""
-    own = config.training if settings is None else settings
-    return config.model_dump(mode="json", include={"algorithm", "frames"}) | {"settings": own}
+def identity_of(config: DetectorConfig, training: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a saved detector must share with the configuration that loads it; `training` in place of the config's."""
+    own = config.training if training is None else training
+    return config.model_dump(mode="json", include={"algorithm", "frames"}) | {"training": own}
 
 
 def save_about(folder: Path, about: About, identity: Mapping[str, Any]) -> None:
@@ -99,24 +122,26 @@ def load_about(folder: Path, identity: Mapping[str, Any]) -> About:
 
 
 class Detector(Protocol):
-    """Deterministic for a seed; scoring one video never changes the score of another."""
+    """Deterministic for a seed; scoring one video never changes the scores of another."""
 
     def __init__(self, name: str, config: DetectorConfig, device: "torch.device"):
         """Raises ConfigError for settings that the algorithm refuses."""
 
     def fit(self, videos: list[Video], heldout: Heldout, run: "TrainingRun") -> None:
-        """Learn what is usual. `heldout.validation` may stop training early and `heldout.calibration` set scales;
-        nothing else is learnt from them, and nothing at all from `heldout.planting`.
+        """Learn from normal footage, whatever `config.scoring` says.
+
+        `heldout.validation` may stop training early and `heldout.calibration` may set scales; nothing else is learned
+        from them, and nothing from `heldout.planting`.
         """
 
     def score(self, video: Video, causal: bool = False) -> Scores:
-        """Score every frame; with `causal`, from no later frame than itself."""
+        """Score every frame; with `causal`, from that frame and earlier ones only."""
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs, atomically."""
 
     def load(self, folder: Path) -> None:
-        """Restore what `save` wrote; raises MissingArtifactError, or ConfigError when it has other settings."""
+        """Restore what `save` wrote; raises MissingArtifactError, or ConfigError if it has other settings."""
 
 
 @runtime_checkable
@@ -129,13 +154,31 @@ class Calibrates(Protocol):
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """A detector that can show where a frame's score comes from: what it made of the frame, and how far off."""
+    """A detector that can show a frame as it reconstructs it, and where it is wrong."""
 
     def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Reconstructions in [0, 1] and squared error maps of the frames at N positions, each float32 (N, H, W).
 
         Means over all windows that cover a frame, as its score is.
         """
+
+
+def means_over_clips(
+    positions: Sequence[int], clips: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """For `Reconstructs`: means over clips, float32 (N, H, W), of the reconstructions and error maps of N frames.
+
+    clips: batches: positions (B, L), and for each of their frames its reconstruction and error map, (B, L, H, W).
+    """
+    sums: list[list[Any]] = [[0, 0, 0] for _ in positions]  # of reconstructions, of error maps, count
+    for batch, shown, errors in clips:
+        for row, position in zip(sums, positions, strict=True):
+            inside = batch == position  # (B, L)
+            row[0] += shown[inside].sum(axis=0, dtype=np.float64)
+            row[1] += errors[inside].sum(axis=0, dtype=np.float64)
+            row[2] += inside.sum()
+    means = [np.stack([row[i] / row[2] for row in sums]).astype(np.float32) for i in (0, 1)]
+    return means[0], means[1]
 
 
 @runtime_checkable
@@ -147,6 +190,6 @@ class Explains(Protocol):
         """What each stream looks at, and what a relative distance of 1 is: a line for people."""
 
     def explain(self, video: Video, positions: Sequence[int]) -> list[list[Finding]]:
-        """For the frame at each of the positions, what was found in it: objects, the most unusual first, and last of
-        all the whole frame, which is alone where no object was detected.
+        """Findings in the frames at these positions: objects, the most unusual first, then the whole frame, which is
+        alone where no object was detected.
         """

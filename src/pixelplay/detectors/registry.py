@@ -6,7 +6,8 @@ A new detector is a module or a package in this folder that lists its `SPECS`, a
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pixelplay.detectors
 from pixelplay.detectors.base import Spec
@@ -43,11 +44,11 @@ def check_settings(detectors: Mapping[str, DetectorConfig]) -> None:
 
 def spec(name: str, config: DetectorConfig) -> Spec:
     """What is known of a detector's algorithm without importing torch; raises ConfigError for an unknown one."""
-    specs = _specs()
-    if config.algorithm not in specs:
-        hint = alternatives(config.algorithm, sorted(specs))
+    known = specs()
+    if config.algorithm not in known:
+        hint = alternatives(config.algorithm, sorted(known))
         raise ConfigError(f"detectors.{name}.algorithm={config.algorithm!r}: unknown algorithm; {hint}")
-    return specs[config.algorithm]
+    return known[config.algorithm]
 
 
 def needing_boxes(config: "Config") -> list[str]:
@@ -55,11 +56,12 @@ def needing_boxes(config: "Config") -> list[str]:
     return [name for name, detector in config.detectors.items() if spec(name, detector).boxes]
 
 
-def _specs() -> dict[str, Spec]:
+def specs() -> dict[str, Spec]:
+    """All algorithms, by name."""
     package = pixelplay.detectors
     modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
     return {one.name: one for module in modules for one in getattr(module, "SPECS", [])}
 
 
-def _module(name: str, config: DetectorConfig) -> Any:
+def _module(name: str, config: DetectorConfig) -> ModuleType:
     return importlib.import_module(spec(name, config).module)

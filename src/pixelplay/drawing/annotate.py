@@ -1,5 +1,6 @@
-"""Frames with boxes drawn on them, as a contact sheet (PNG) or as a clip (MP4)."""
+"""Frames with boxes drawn on them: single pictures, contact sheets and MP4 clips. Boxes are drawn by supervision."""
 
+import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from pixelplay.run.atomic import atomic, atomic_named, require_room
 
 COLUMNS = 3
 WIDTH = 640  # pixels: smaller frames are enlarged to about this width, so that text stays readable
-TALLEST = 4  # heights of a picture, in widths asked for: footage that is a line is drawn narrower, not without end
+TALLEST = 4  # a picture's height is at most this many widths: very tall frames are drawn narrower
 FONT, TEXT = cv2.FONT_HERSHEY_SIMPLEX, 0.35  # scale of the font
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)  # RGB
+LABEL_TOP = 29  # pixels from the top that labels of boxes may reach down to, at least: below the title
+JPEG_QUALITY = 82
 PALETTE = (
     (0, 220, 90),
     (255, 140, 0),
@@ -35,7 +38,7 @@ class Drawing:
 
 
 def picture_size(size: tuple[int, int], width: int) -> tuple[int, int]:
-    """(width, height) in pixels of a picture of frames of this (width, height): `width` wide, unless too tall so."""
+    """(width, height) in pixels of a picture of frames of this (width, height): `width` wide, less for tall frames."""
     across, down = size
     if down <= TALLEST * across:
         return width, max(1, round(down * width / across))
@@ -43,43 +46,76 @@ def picture_size(size: tuple[int, int], width: int) -> tuple[int, int]:
 
 
 def enlargement(size: tuple[int, int], width: int) -> int:
-    """The whole number by which frames of this (width, height) are enlarged to about such a picture; at least 1."""
+    """The integer factor, at least 1, that enlarges frames of this (width, height) to about `picture_size`."""
     return max(1, round(min(width / size[0], TALLEST * width / size[1])))
 
 
-def annotated(frame: np.ndarray, drawing: Drawing, title: str, width: int = WIDTH) -> np.ndarray:
-    """A frame, uint8 (H, W, 3) RGB, with its boxes and, where there is one, a title at the top, as its own picture.
+def resized(frame: np.ndarray, width: int) -> np.ndarray:
+    """A frame (H, W, 3) brought to `picture_size`."""
+    size = picture_size(frame.shape[1::-1], width)
+    smaller = size[0] < frame.shape[1]
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
-    A frame less than about `width` pixels wide is enlarged by a whole number: uint8 (k H, k W, 3).
+
+def annotated(frame: np.ndarray, drawing: Drawing, title: str, width: int = WIDTH) -> np.ndarray:
+    """A copy of a frame, uint8 (H, W, 3) RGB, with its boxes and, unless it is empty, a title at the top.
+
+    Frames narrower than about `width` pixels are enlarged by an integer factor: uint8 (k H, k W, 3).
     """
     factor = enlargement(frame.shape[1::-1], width)
     image = frame.repeat(factor, axis=0).repeat(factor, axis=1)
-    for box, caption, color in zip(drawing.xyxy, drawing.captions, drawing.colors, strict=True):
-        x1, y1, x2, y2 = (round(float(edge) * factor) for edge in box)
-        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), color, 1)
-        if caption:
-            _write(image, caption, (x1, max(y1 - 2, 20)), color)
+    if len(drawing.xyxy):
+        _draw_boxes(image, np.round(factor * drawing.xyxy) - (0, 0, 1, 1), drawing)
     if title:
-        _write(image, title, (2, 10), WHITE)
+        (across, height), below = cv2.getTextSize(title, FONT, TEXT, 1)
+        cv2.rectangle(image, (2, 10 - height), (2 + across, 10 + below), BLACK, -1)  # readable on any background
+        cv2.putText(image, title, (2, 10), FONT, TEXT, WHITE, 1, cv2.LINE_AA)
     return image
 
 
-def write_sheet(path: Path, images: Sequence[np.ndarray]) -> None:
-    """Write images of one size, uint8 (H, W, 3) RGB, in rows of three to a PNG, atomically."""
-    blank = np.full_like(images[0], 255)
-    padded = [*images, *[blank] * (-len(images) % COLUMNS)]
-    rows = [np.concatenate(padded[i : i + COLUMNS], axis=1) for i in range(0, len(padded), COLUMNS)]
-    sheet = np.concatenate(rows)
+def _draw_boxes(image: np.ndarray, xyxy: np.ndarray, drawing: Drawing) -> None:
+    import supervision as sv  # slow to import
+
+    palette = sv.ColorPalette([sv.Color(*color[::-1]) for color in drawing.colors])  # it takes images as BGR
+    boxes = sv.Detections(xyxy, class_id=np.arange(len(xyxy)))
+    sv.BoxAnnotator(palette, thickness=1).annotate(image, boxes)
+    named = np.flatnonzero([bool(caption) for caption in drawing.captions])
+    style = {"text_scale": TEXT, "text_padding": 2, "smart_position": True}  # within the picture, one beside another
+    labels = sv.LabelAnnotator(sv.Color(*BLACK), text_color=palette, **style)
+    below_title = sv.Detections(np.maximum(xyxy, (0, LABEL_TOP, 0, 0))[named], class_id=named)
+    labels.annotate(image, below_title, [drawing.captions[i] for i in named])
+
+
+def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:
+    """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG or, with `suffix=".png"`, of a PNG."""
+    data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return data.tobytes()
+
+
+def data_uri(data: bytes, kind: str = "jpeg") -> str:
+    """The bytes of a picture as the text of an <img>'s src."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write an image, uint8 (H, W, 3) RGB, in the format of the file's suffix (.jpg or .png), atomically."""
     with atomic(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
+        temporary.write_bytes(encoded(image, path.suffix))
+
+
+def write_sheet(path: Path, images: Sequence[np.ndarray]) -> None:
+    """Write images of one size, uint8 (H, W, 3) RGB, in rows of three as one picture, atomically."""
+    padded = [*images, *[np.full_like(images[0], 255)] * (-len(images) % COLUMNS)]
+    rows = [np.concatenate(padded[i : i + COLUMNS], axis=1) for i in range(0, len(padded), COLUMNS)]
+    write_image(path, np.concatenate(rows))
 
 
 def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
-    """Write images of one size, uint8 (H, W, 3) RGB, as they come, to an MP4; `rate`: frames a second."""
+    """Write images of one size, uint8 (H, W, 3) RGB, as they come, to an MP4; `rate`: frames per second."""
     with atomic_named(path) as temporary:
         writer = None
         for image in images:
-            height, width = (max(2, side // 2 * 2) for side in image.shape[:2])  # the codec knows even sides only
+            height, width = (max(2, side // 2 * 2) for side in image.shape[:2])  # the codec needs even sides
             image = image.repeat(2, axis=0) if len(image) < height else image
             image = image.repeat(2, axis=1) if image.shape[1] < width else image
             if writer is None:
@@ -87,10 +123,4 @@ def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
             writer.write(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR))
         assert writer is not None, "a clip of no image"
         writer.release()
-        require_room(path, temporary)  # OpenCV says nothing of frames that could not be written
-
-
-def _write(image: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
-    (width, height), below = cv2.getTextSize(text, FONT, TEXT, 1)
-    cv2.rectangle(image, (at[0], at[1] - height), (at[0] + width, at[1] + below), BLACK, -1)  # readable on any ground
-    cv2.putText(image, text, at, FONT, TEXT, color, 1, cv2.LINE_AA)
+        require_room(path, temporary)  # OpenCV does not report frames that it could not write

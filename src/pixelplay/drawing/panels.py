@@ -18,7 +18,7 @@ PICTURE_WIDTH = 320  # pixels of a frame in it
 
 @dataclass(frozen=True)
 class View:
-    """One picture of a row: grey (H, W) or RGB (H, W, 3); with `scale`, a heat map from 0 to that value."""
+    """A picture: grey (H, W) or RGB (H, W, 3); with `scale`, a heat map from 0 to that value."""
 
     image: np.ndarray
     title: str
@@ -36,7 +36,7 @@ def write_panels(path: Path, rows: Sequence[Sequence[View]], heading: str) -> No
 
 
 def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
-    """The grid of `rows` as a figure, which a notebook shows; heat maps get a colour bar of their own."""
+    """The grid of `rows` as a figure; each heat map has a colour bar."""
     columns = max(map(len, rows))
     height, width = rows[0][0].image.shape[:2]
     size = (WIDTH * columns, (WIDTH * min(height / width, TALLEST) + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
@@ -51,7 +51,7 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
 
 
 def in_shape_of(original: tuple[int, int], frame: np.ndarray) -> np.ndarray:
-    """A working-size frame or map, stretched to the shape of the `original` (width, height): see `picture_size`."""
+    """A working-size frame or map, stretched to the aspect ratio of the `original` (width, height)."""
     return cv2.resize(frame, picture_size(original, PICTURE_WIDTH))
 
 

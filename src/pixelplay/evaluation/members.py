@@ -7,27 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pixelplay.ablation.judges import judge
+from pixelplay.ablation.measure import Truth
+from pixelplay.ablation.variants import named
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import read_scores
-from pixelplay.restoration import dataset as restoring
-from pixelplay.run.artifacts import damaged
+from pixelplay.run.artifacts import damaged, read_csv
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import (
-    FrameWeights,
-    compose,
-    detector_of,
-    member_of,
-    process,
-    processed_like,
-    unsmoothed,
-)
+from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of, process_unfused, unsmoothed
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.settings import FusionConfig
-from pixelplay.scores.table import by_split, to_table
 from pixelplay.settings import CONFIG_DIR, alternatives
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import load_labels
 
 if TYPE_CHECKING:
@@ -35,14 +29,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("member", "weight", "left_out", "why")
+COLUMNS = {"member": str, "weight": float, "left_out": str, "why": str}
 
 
 def streams_of(config: "Config", index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
-    """Raw scores of every stream of the run's detectors and of the external files: scores tables by stream.
+    """Raw scores of the run's detectors, external files and composites of `fusion`: scores tables by stream.
 
-    Where the composites of `fusion`, by default the configured one, make a detector's default stream of its others, it
-    is that. Raises DataError for an external file whose rows are not exactly the test frames.
+    `fusion`: by default the configured one. Raises DataError for external files that don't match the test frames.
     """
     fusion = fusion or config.fusion
     streams = {}
@@ -55,33 +48,26 @@ def streams_of(config: "Config", index: Index, fusion: FusionConfig | None = Non
 
 
 def unsmoothed_of(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
-    """Every stream of the run as `fused.parquet` has it, but for the smoothing: scores tables by stream."""
+    """Every stream of the run as in `fused.parquet`, but without smoothing: scores tables by stream."""
     fusion = unsmoothed(config.fusion)
-    return {
-        stream: to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion)))
-        for stream, rows in streams_of(config, index, fusion).items()
-    }
+    return {s: process_unfused(s, rows, fusion) for s, rows in streams_of(config, index, fusion).items()}
 
 
 def weights_of(config: "Config", index: Index) -> FrameWeights:
-    """How much the scores of test frames and of pseudo-anomalies count where they are smoothed, by split.
+    """Weights of test and pseudo-anomaly frames in smoothing, by split; empty if all frames count alike.
 
-    Both are corrupted alike, so one rule holds for both, and a fusion chosen on the one fits the other. Empty where all
-    frames count alike.
+    Both are corrupted alike and weighted by one rule, so that a fusion chosen on the one fits the other.
     """
-    if not counts_frames(config.fusion):
+    if config.fusion.corrupted_frames.weight == 1:
         return {}
     files = RunFiles.of(config)
     splits = {"test": (files.restoration, index.test), "pseudo": (files.pseudo_restoration, index.pseudo)}
     weights = {}
     for split, (path, videos) in splits.items():
-        if not videos:
-            continue
-        frames = {video.id: video.numbers for video in videos}
         try:
-            weights[split] = frame_weights(
-                restoring.read_restoration(path), config.fusion.corrupted_frames, frames, path.name
-            )
+            if videos:
+                table, frames = read_restoration(path), {video.id: video.numbers for video in videos}
+                weights[split] = frame_weights(table, config.fusion.corrupted_frames, frames, path.name)
         except DataError as error:
             raise damaged(path, "prepare", error) from None
     return weights
@@ -92,23 +78,18 @@ def submitted_frames(index: Index) -> list[tuple[str, int]]:
     return [(video.id, int(number)) for video in index.test for number in video.numbers]
 
 
-def counts_frames(fusion: FusionConfig) -> bool:
-    """Whether corrupted frames count less than others in smoothing."""
-    return fusion.corrupted_frames.weight < 1
-
-
 def candidates(config: "Config", streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
-    """Those of the run's streams that may be fused, and the fusion without members of other runs.
+    """The run's streams that may be fused, and the fusion without members of other runs.
 
-    A detector takes part with the streams that `fusion.members` names, or with its default one; an external file with
-    its only stream. Raises DataError for a member that is no stream of its detector, ConfigError for an unknown one.
+    Detectors take part with the streams that `fusion.members` names, or else their default one. Raises DataError for a
+    member that is no stream of its detector, ConfigError for an unknown detector.
     """
     require_known_members(config)
     fusion = _of_this_run(config)
-    sources = [*config.detectors, *fusion.external_files]
-    members = [*fusion.members, *(name for name in sources if not _named(name, fusion))]
-    missing = [stream for stream in members if stream not in streams]
-    if missing:
+    named = {detector_of(stream) for stream in fusion.members}
+    others = [name for name in (*config.detectors, *fusion.external_files) if name not in named]
+    members = [*fusion.members, *others]
+    if missing := [stream for stream in members if stream not in streams]:
         raise DataError(f"fusion.members.{missing[0]}: no such stream; streams of this run: {', '.join(streams)}")
     return {stream: streams[stream] for stream in members}, fusion
 
@@ -116,14 +97,31 @@ def candidates(config: "Config", streams: dict[str, pd.DataFrame]) -> tuple[dict
 def members_of(
     config: "Config", index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
-    """The streams that are fused, the fusion of them, and the judges' table: a row per candidate, as `COLUMNS`.
+    """The streams that are fused, the fusion of them, and the judges' table: a row per candidate, see `COLUMNS`.
 
-    Candidates without scores of planted anomalies, such as external files, are kept. Raises as `candidates`.
+    Candidates without scores of pseudo-anomalies, such as external files, are kept. Raises as `candidates`.
     """
     members, fusion = candidates(config, streams)
     verdicts = _verdicts(config, index, streams, list(members), fusion, weights)
     rows = [(m, member_of(m, fusion).weight, *verdicts.get(m, (False, ""))) for m in members]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return _kept(members, fusion, pd.DataFrame(rows, columns=list(COLUMNS)))
+
+
+def read_members(
+    config: "Config", streams: dict[str, pd.DataFrame]
+) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
+    """What `members_of` gave `fuse`, by its table on disk; raises MissingArtifactError or DamagedArtifactError."""
+    path = RunFiles.of(config).fusion_members
+    members, fusion = candidates(config, streams)
+    table = read_csv(path, COLUMNS, made_by="fuse")
+    if table["member"].tolist() != list(members):
+        raise damaged(path, "fuse", "it has other members")
+    return _kept(members, fusion, table.assign(left_out=table["left_out"] == "True"))
+
+
+def _kept(
+    members: dict[str, pd.DataFrame], fusion: FusionConfig, table: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
     kept = {m: members[m] for m in table["member"][~table["left_out"].astype(bool)]}
     named = {stream: member for stream, member in fusion.members.items() if stream in kept}
     return kept, fusion.model_copy(update={"members": named}), table
@@ -141,11 +139,6 @@ def _verdicts(
     judged = [m for m in members if "pseudo" in set(streams[m]["split"])]
     if not fusion.select_members or not index.pseudo or len(judged) < 2:
         return {}
-    # They import scikit-learn, which a run without planted anomalies need not wait for.
-    from pixelplay.ablation.bench import Truth
-    from pixelplay.ablation.judges import judge
-    from pixelplay.ablation.variants import named
-
     planted = load_labels(config, index, "pseudo").labelled
     labels = np.concatenate([one.labels for one in planted if one.labels is not None])
     if labels.min() == labels.max():
@@ -166,14 +159,10 @@ def require_known_members(config: "Config") -> None:
 
 
 def _of_this_run(config: "Config") -> FusionConfig:
-    """The fusion without members of detectors that are no part of this run; says which those are."""
+    """The fusion without members of detectors that are not part of this run, which are logged."""
     sources = {*config.detectors, *config.fusion.external_files}
     present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}
     left_out = sorted(set(config.fusion.members) - set(present))
     if left_out:
         log.info(f"fuse: without {', '.join(left_out)}: no detector of this run gives them")
     return config.fusion.model_copy(update={"members": present})
-
-
-def _named(detector: str, fusion: FusionConfig) -> bool:
-    return any(detector_of(stream) == detector for stream in fusion.members)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.errors import DataError
+from pixelplay.metrics.boxes import Detections
 from pixelplay.videos.video import Video
 
 COORDINATES = ["x1", "y1", "x2", "y2"]
@@ -14,50 +15,30 @@ NO_TRACK = -1
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredBoxes:
-    """What a stream reports in one video, by ascending position of the frame."""
-
-    position: np.ndarray  # int64 [N]
-    xyxy: np.ndarray  # float64 [N, 4], pixels of the original frame
-    score: np.ndarray  # float64 [N]
-    track: np.ndarray  # int64 [N], NO_TRACK for none
-
-    def __len__(self) -> int:
-        return len(self.position)
-
-    def __getitem__(self, chosen: np.ndarray | slice) -> "ScoredBoxes":
-        """Some of them, in their order: a slice, a mask, bool [N], or indices."""
-        return ScoredBoxes(self.position[chosen], self.xyxy[chosen], self.score[chosen], self.track[chosen])
-
-    @classmethod
-    def none(cls) -> "ScoredBoxes":
-        return cls(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
-
-
-@dataclass(frozen=True, eq=False)
 class ObjectStream:
     """One stream of a detector's object table."""
 
     detector: str
     name: str
-    videos: dict[str, ScoredBoxes]  # by video, those that have any
-    normal: list[np.ndarray]  # scores of objects in held-out normal footage, of each video float64 [C] by their frames
+    videos: dict[str, Detections]  # by video, in the order of its frames, which are positions; pixels of the original
+    normal: list[np.ndarray]  # scores of objects in held-out normal footage: float64 [C] per video, in frame order
 
-    def of_video(self, video: Video) -> ScoredBoxes:
-        return self.videos.get(video.id, ScoredBoxes.none())
+    def of_video(self, video: Video) -> Detections:
+        none = np.empty(0, np.int64)
+        return self.videos.get(video.id, Detections(none, np.empty((0, 4)), np.empty(0), none))
 
 
 def read_streams(detector: str, table: pd.DataFrame, videos: list[Video]) -> list[ObjectStream]:
-    """The streams of an object table, for these test videos; raises DataError for rows that can't be such."""
-    lacking = [column for column in COLUMNS if column not in table]
-    if lacking:
-        raise DataError(f"{detector}'s object scores lack column {lacking[0]!r}: run `python src/score.py` again")
+    """The streams of an object table, for these test videos; raises DataError for missing columns and frames."""
+    if missing := [column for column in COLUMNS if column not in table]:
+        raise DataError(f"{detector}'s object scores lack column {missing[0]!r}: run `python src/score.py` again")
     calibration, test = (table[table["split"] == split] for split in ("calibration", "test"))
-    of_videos = {str(name): rows for name, rows in test.groupby("video", sort=False)}
-    found = {v.id: _placed(detector, v, of_videos[v.id]) for v in videos if v.id in of_videos}
+    by_id = {video.id: video for video in videos}
+    rows_of = test[test["video"].isin(list(by_id))].groupby("video", sort=False)
+    placed = {str(name): _placed(detector, by_id[str(name)], rows) for name, rows in rows_of}
     streams = []
     for name in map(str, table["stream"].unique()):
-        boxes = {v.id: _boxes(found[v.id], name) for v in videos if v.id in found}
+        boxes = {video: _detections(rows[rows["stream"] == name]) for video, rows in placed.items()}
         held = calibration[calibration["stream"] == name].sort_values("frame", kind="stable")
         normal = [rows["score"].to_numpy(np.float64) for _, rows in held.groupby("video", sort=False)]
         streams.append(ObjectStream(detector, name, boxes, normal))
@@ -65,23 +46,21 @@ def read_streams(detector: str, table: pd.DataFrame, videos: list[Video]) -> lis
 
 
 def _placed(detector: str, video: Video, rows: pd.DataFrame) -> pd.DataFrame:
-    """A video's rows with the position of their frame, by ascending position."""
+    """A video's rows with the position of their frame, in that order."""
     numbers = rows["frame"].to_numpy(np.int64)
     position = np.searchsorted(video.numbers, numbers).clip(max=len(video) - 1)
-    strange = np.flatnonzero(video.numbers[position] != numbers)
-    if strange.size:
+    unknown = numbers[video.numbers[position] != numbers]
+    if unknown.size:
         raise DataError(
-            f"{detector}'s object scores: video {video.id} has no frame {numbers[strange[0]]}: run "
-            "`python src/score.py` again"
+            f"{detector}'s object scores: video {video.id} has no frame {unknown[0]}: run `python src/score.py` again"
         )
     return rows.assign(position=position).sort_values("position", kind="stable")
 
 
-def _boxes(rows: pd.DataFrame, stream: str) -> ScoredBoxes:
-    chosen = rows[rows["stream"] == stream]
-    return ScoredBoxes(
-        chosen["position"].to_numpy(np.int64),
-        chosen[COORDINATES].to_numpy(np.float64),
-        chosen["score"].to_numpy(np.float64),
-        chosen["track"].to_numpy(np.int64),
+def _detections(rows: pd.DataFrame) -> Detections:
+    return Detections(
+        frame=rows["position"].to_numpy(np.int64),
+        xyxy=rows[COORDINATES].to_numpy(np.float64),
+        score=rows["score"].to_numpy(np.float64),
+        track=rows["track"].to_numpy(np.int64),
     )

@@ -1,10 +1,11 @@
-"""What `evaluate` does with boxes: pixel, region and object metrics of every detector that has an object table.
+"""Pixel, region and object metrics of every detector that has an object table.
 
-Masks are read once, frame by frame, for all detectors and streams together; nothing but boxes and counts is kept.
+Masks are read once, frame by frame, for all detectors and streams together; only boxes and counts are kept.
 """
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
 from pixelplay.evaluation.score_tables import read_objects
 from pixelplay.metrics.alarms import CONSTANT, constant_threshold
-from pixelplay.metrics.boxes import Detections, Regions
+from pixelplay.metrics.boxes import Detections, Regions, joined
 from pixelplay.metrics.pixels import PixelCounts
 from pixelplay.metrics.regions import region_metrics
 from pixelplay.metrics.settings import EvaluateConfig
@@ -31,16 +32,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEVELS = {"pixel", "region", "tao"}
-SOURCES = ("tracks", "masks", "normal")  # what says where a video's anomalies are
+SOURCES = ("tracks", "masks", "normal")  # where a video's regions are known from
 
 
 def measure_objects(config: "Config", files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
     """Metrics of each stream of each object table, and what they were measured on, ready for metrics.json.
 
-    Each stream of a table is measured by itself; a detector that fuses its streams object by object writes that as a
-    stream of its own name. Frames of videos with masks or tracks count, all of them, and so do those of videos that are
-    labelled normal throughout: they have no region, and whatever is reported there is a false alarm.
-    {} where no detector has a table, or no such frame has an anomaly.
+    All frames of videos with masks or tracks count, and so do those of videos that are labelled normal throughout:
+    anything reported there is a false alarm. {} if no detector has a table, or no such frame has an anomaly.
     """
     known = [video for video in videos if truth[video.id].has_regions]
     tables = [name for name in config.detectors if files.object_scores(name).exists()]
@@ -50,7 +49,9 @@ def measure_objects(config: "Config", files: RunFiles, videos: list[Video], trut
     pixels = [PixelCounts() for _ in streams]
     regions = _regions(config.evaluate, known, truth, streams, pixels)
     if not len(regions):
-        log.info(f"evaluate: no anomalous region in the masks and tracks of {len(known)} videos: no boxes are measured")
+        log.info(
+            f"evaluate: no anomalous region in the masks and tracks of {len(known)} videos: boxes are not measured"
+        )
         return {}
     detectors: dict[str, Any] = {}
     sources = [_source(truth[video.id]) for video in known]
@@ -67,7 +68,7 @@ def measure_objects(config: "Config", files: RunFiles, videos: list[Video], trut
 
 
 def _source(truth: VideoTruth) -> str:
-    """One of `SOURCES`; a track file wins over what the masks say of regions."""
+    """One of `SOURCES`; a track file takes precedence over masks."""
     if truth.tracks is not None:
         return "tracks"
     return "masks" if truth.masks is not None else "normal"
@@ -76,32 +77,30 @@ def _source(truth: VideoTruth) -> str:
 def _regions(
     config: EvaluateConfig, videos: list[Video], truth: Truth, streams: list[ObjectStream], pixels: list[PixelCounts]
 ) -> Regions:
-    """The anomalous regions of all videos, frames and tracks counted through; masks are added to `pixels`."""
-    parts, frames, tracks = [], 0, 0
+    """The anomalous regions of all videos; masks are added to `pixels`."""
+    parts = []
     with progress_bar(sum(map(len, videos)), "frame", "measuring boxes") as bar:
         for video in videos:
-            position, xyxy = [np.empty(0, np.int64)], [np.empty((0, 4))]
+            positions, boxes = [], []
             reported = [stream.of_video(video) for stream in streams]
             for at, regions in _masks(video, truth[video.id]):
-                boxes = boxes_of(regions)
-                position.append(np.full(len(boxes), at))
-                xyxy.append(boxes)
+                boxes.append(boxes_of(regions))
+                positions.append(np.full(len(boxes[-1]), at))
                 for counts, of_stream in zip(pixels, reported, strict=True):
-                    rows = slice(*np.searchsorted(of_stream.position, [at, at + 1]))
+                    rows = slice(*np.searchsorted(of_stream.frame, [at, at + 1]))
                     counts.add_boxes(of_stream.xyxy[rows], of_stream.score[rows], regions, video=video.id)
                 bar.update()
-            frame, boxes = np.concatenate(position), np.concatenate(xyxy)
-            of_file = truth[video.id].tracks
-            linked = Regions(frame, boxes, link(frame, boxes, config.link))
-            found = linked if of_file is None else _of_tracks(video, of_file)
-            names, track = np.unique(found.track, return_inverse=True)
-            parts.append(Regions(found.frame + frames, found.xyxy, track + tracks))
-            frames, tracks = frames + len(video), tracks + len(names)
-    return Regions(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("frame", "xyxy", "track")))
+            tracks = truth[video.id].tracks
+            if tracks is None:
+                frame, xyxy = np.concatenate(positions), np.concatenate(boxes)
+                parts.append(Regions(frame, xyxy, link(frame, xyxy, config.link)))
+            else:
+                parts.append(_of_tracks(video, tracks))
+    return joined(parts, [len(video) for video in videos])
 
 
 def _masks(video: Video, truth: VideoTruth) -> Iterator[tuple[int, np.ndarray]]:
-    """Position and regions, int32 (H, W), of each frame whose anomalous pixels are known (none in a normal video)."""
+    """Position and regions, int32 (H, W), of each frame with known pixels (no region in a normal video)."""
     if truth.masks is not None:
         yield from ((position, components(truth.masks.at(position))) for position in range(len(video)))
     elif truth.is_normal:
@@ -109,7 +108,7 @@ def _masks(video: Video, truth: VideoTruth) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _of_tracks(video: Video, tracks: TrackBoxes) -> Regions:
-    """What the track file says of frames that are there; frames may be missing from the footage."""
+    """The track file's boxes in frames that are on disk."""
     position = np.searchsorted(video.numbers, tracks.number).clip(max=len(video) - 1)
     there = video.numbers[position] == tracks.number
     if not there.all():
@@ -120,7 +119,7 @@ def _of_tracks(video: Video, tracks: TrackBoxes) -> Regions:
 def _figures(
     config: "Config", stream: ObjectStream, videos: list[Video], truth: Regions, counts: PixelCounts
 ) -> dict[str, Any]:
-    """What `evaluate.metrics` asks for, by level; what can't be measured has a `reason` instead."""
+    """The levels of `evaluate.metrics`; one that can't be measured has a `reason` instead."""
     settings, detections = config.evaluate, _detections(stream, videos, config.evaluate)
     frames = sum(map(len, videos))
 
@@ -129,29 +128,26 @@ def _figures(
 
     levels = {
         "pixel": lambda: _or_reason(lambda: counts.result(settings.aupro_limit).as_dict()),
-        "region": lambda: region_metrics(detections, truth, frames, settings.region).as_dict(),
+        "region": lambda: asdict(region_metrics(detections, truth, frames, settings.region)),
         "tao": tao,
     }
     return {level: measure() for level, measure in levels.items() if level in settings.metrics}
 
 
 def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfig) -> Detections:
-    """All boxes of a stream, frames and tracks counted through; boxes that have no track are linked by overlap."""
-    none = Detections(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
-    parts, frames, tracks = [none], 0, 0
+    """All boxes of a stream; boxes without a track are linked by overlap."""
+    parts = []
     for video in videos:
         boxes = stream.of_video(video)
-        if len(boxes):
-            track, loose = boxes.track.copy(), boxes.track == NO_TRACK
-            track[loose] = track.max() + 1 + link(boxes.position[loose], boxes.xyxy[loose], config.link)
-            parts.append(Detections(boxes.position + frames, boxes.xyxy, boxes.score, track + tracks))
-            tracks += int(track.max()) + 1
-        frames += len(video)
-    return Detections(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("frame", "xyxy", "score", "track")))
+        track, loose = boxes.track.copy(), boxes.track == NO_TRACK
+        if loose.any():
+            track[loose] = track.max() + 1 + link(boxes.frame[loose], boxes.xyxy[loose], config.link)
+        parts.append(replace(boxes, track=track))
+    return joined(parts, [len(video) for video in videos])
 
 
 def _tao(method: str, config: "Config", stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
-    """Rates at a threshold of the stream's held-out normal objects; raises DataError where they give none."""
+    """Rates at a threshold from the stream's held-out normal objects; raises DataError if they give none."""
     threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
     above = detections[detections.score > threshold.value]
     return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao).as_dict()}

@@ -1,34 +1,32 @@
-"""The tables of scores that stages hand on, checked against the index when they are read.
+"""Tables of scores, checked against the index when they are read: they have a row for each frame, and no others.
 
-What does not fit the run's videos is damaged: the stage that wrote it is up to date no longer, and writes it again.
+A table that does not fit the run's videos counts as damaged, so that its stage writes it again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.errors import DataError
-from pixelplay.evaluation.score_rows import PLACE, places, read_rows, require_rows
 from pixelplay.run.artifacts import damaged, read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
-from pixelplay.scores.table import SPLITS
+from pixelplay.scores.table import SPLITS, check
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
+PLACE = ["split", "video", "frame"]
 OF_OBJECTS = ("split", "video", "frame", "x1", "y1", "x2", "y2", "stream", "score")
 
 
 def read_scores(config: "Config", name: str, index: Index) -> pd.DataFrame:
-    """A detector's raw scores: a row for every frame of every video that is scored, in each of its streams.
-
-    Raises MissingArtifactError, or DamagedArtifactError for other rows and for scores that are not finite.
-    """
+    """A detector's raw scores: a row for every scored frame in each of its streams; raises as `read_rows`."""
     files = RunFiles.of(config)
     scored = {"test": index.test, "calibration": index.held.calibration}
     real = [(split, video) for split, videos in scored.items() for video in videos]
@@ -41,25 +39,16 @@ def read_scores(config: "Config", name: str, index: Index) -> pd.DataFrame:
 
 
 def read_fused(config: "Config", index: Index) -> pd.DataFrame:
-    """What `fuse` made of them: a row for every test frame in each stream; raises as `read_scores`."""
-    path = RunFiles.of(config).fused
-    table = read_table(path, made_by="fuse")
-    try:
-        require_rows(table, [("test", video) for video in index.test], FUSED, also=("calibration", "pseudo"))
-    except DataError as error:
-        raise damaged(path, "fuse", error) from None
-    return table
+    """The fused scores: a row for every test frame in each stream; raises as `read_rows`."""
+    videos = [("test", video) for video in index.test]
+    return read_rows(RunFiles.of(config).fused, videos, FUSED, also=("calibration", "pseudo"), made_by="fuse")
 
 
 def read_objects(config: "Config", name: str, videos: Iterable[Video]) -> pd.DataFrame:
-    """A detector's scores of single objects; those of the split `test` are in frames of the test `videos`.
-
-    Raises as `read_scores`.
-    """
+    """A detector's object scores, in the split `test` of frames of the test `videos`; raises as `read_scores`."""
     path = RunFiles.of(config).object_scores(name)
     table = read_table(path, made_by="score")
-    absent = [column for column in OF_OBJECTS if column not in table]
-    if absent:
+    if absent := [column for column in OF_OBJECTS if column not in table]:
         raise damaged(path, "score", f"no column {absent[0]!r}")
     numbers = table[["frame", *OF_OBJECTS[3:7], "score"]].select_dtypes("number")
     if numbers.shape[1] != 6 or not np.isfinite(numbers.to_numpy(np.float64)).all():
@@ -71,3 +60,52 @@ def read_objects(config: "Config", name: str, videos: Iterable[Video]) -> pd.Dat
         row = table[strange].iloc[0]
         raise damaged(path, "score", f"video {row['video']!r} has no frame {row['frame']} (split {row['split']!r})")
     return table
+
+
+def read_rows(
+    path: Path,
+    videos: Iterable[tuple[str, Video]],
+    stream: str,
+    also: Collection[str] = (),
+    optional: Iterable[tuple[str, Video]] = (),
+    made_by: str = "score",
+) -> pd.DataFrame:
+    """Read a scores table in which each stream has one finite score for each frame of `videos`, given with their split.
+
+    There are no other rows, except those of the splits in `also`, and of all frames of the `optional` videos. Raises
+    MissingArtifactError, or DamagedArtifactError for other rows, or if `stream` is not among the streams.
+    """
+    table = read_table(path, made_by)
+    try:
+        _require_rows(table, videos, stream, also, optional)
+    except DataError as error:
+        raise damaged(path, made_by, error) from None
+    return table
+
+
+def _require_rows(
+    table: pd.DataFrame,
+    videos: Iterable[tuple[str, Video]],
+    stream: str,
+    also: Collection[str],
+    optional: Iterable[tuple[str, Video]],
+) -> None:
+    check(table)
+    if stream not in set(table["stream"]):
+        raise DataError(f"no rows of the stream {stream!r}")
+    wanted, possible = places(videos), places(optional)
+    bound = table[~table["split"].isin(also)]
+    if len(possible) and pd.MultiIndex.from_frame(bound[PLACE]).isin(possible).any():
+        wanted = wanted.append(possible)
+    for name in table["stream"].unique():
+        there = pd.MultiIndex.from_frame(bound.loc[bound["stream"] == name, PLACE])
+        for at, what in ((wanted[~wanted.isin(there)], "no row"), (there[~there.isin(wanted)], "a row too many")):
+            if len(at):
+                split, video, frame = at[0]
+                raise DataError(f"stream {name!r} has {what} for video {video!r}, frame {frame} (split {split!r})")
+
+
+def places(videos: Iterable[tuple[str, Video]]) -> pd.MultiIndex:
+    """Split, video and number of each frame."""
+    rows = [(split, video.id, int(number)) for split, video in videos for number in video.numbers]
+    return pd.MultiIndex.from_tuples(rows, names=PLACE) if rows else pd.MultiIndex.from_arrays([[], [], []])

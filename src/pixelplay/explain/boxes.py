@@ -1,55 +1,45 @@
-"""Shows what stage `detect` found: annotated frames of one video; a look at it, no stage of the run.
+"""The boxes that stage `detect` found in a video, as a contact sheet and, with `show.clip`, as an MP4.
 
 Boxes that `objects.tubes` selects are coloured by class, the others grey.
 """
 
-import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import GREY, PALETTE, Drawing, annotated, write_clip, write_sheet
-from pixelplay.errors import ConfigError
 from pixelplay.explain.frames import positions_of, video_called
 from pixelplay.objects import tables
 from pixelplay.objects.boxes import Boxes, boxes_of
 from pixelplay.objects.tubes import is_selected
-from pixelplay.run.atomic import require_writable
-from pixelplay.run.files import RunFiles, plain_name
-from pixelplay.videos.index import load_index
+from pixelplay.run.files import RunFiles
+from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
-log = logging.getLogger(__name__)
 
-
-def run(config: "Config") -> None:
-    """Write the contact sheet and, if asked for, the clip. Raises ConfigError where no detector asks for objects."""
-    asking = registry.needing_boxes(config)
-    if not asking:
-        raise ConfigError(f"detector=[{','.join(config.detectors)}]: none of them asks for objects: nothing to show")
-    index = tables.with_objects(config, asking[0], load_index(config), asking)
-    videos = index.test if config.show.split == "test" else index.train
-    video = videos[0] if config.show.video is None else video_called(config.show.video, videos)
-    wanted = _positions(config, video)
-    folder = RunFiles.of(config).objects
-    require_writable(folder, "paths.outputs")
-    sheet = folder / f"{video.split}-{plain_name(video.id)}.png"
+def write_boxes(config: "Config", index: Index) -> list[Path]:
+    """Write the sheet and, if asked for, the clip; returns their paths, [] where no detector uses objects."""
+    users = registry.needing_boxes(config)
+    if not users:
+        return []
+    show, index = config.show, tables.with_objects(config, users[0], index, users)
+    videos = index.test if show.split == "test" else index.train
+    video = videos[0] if show.video is None else video_called(show.video, videos)
+    even = np.linspace(0, len(video) - 1, min(len(video), show.count)).round().astype(int).tolist()
+    wanted = positions_of(video, show.frames) if show.frames else even
+    sheet = RunFiles.of(config).boxes(video.split, video.id)
     write_sheet(sheet, [image for t, image in enumerate(_images(config, video)) if t in wanted])
-    log.info(f"show_objects: {sheet}")
-    if config.show.clip:
-        write_clip(sheet.with_suffix(".mp4"), _images(config, video), video.fps or config.show.fps)
-        log.info(f"show_objects: {sheet.with_suffix('.mp4')}")
-
-
-def _positions(config: "Config", video: Video) -> list[int]:
-    if config.show.frames:
-        return positions_of(video, config.show.frames)
-    return np.linspace(0, len(video) - 1, min(len(video), config.show.count)).round().astype(int).tolist()
+    if not show.clip:
+        return [sheet]
+    clip = sheet.with_suffix(".mp4")
+    write_clip(clip, _images(config, video), video.fps or show.fps)
+    return [sheet, clip]
 
 
 def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
@@ -63,7 +53,7 @@ def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
 
 
 def _drawing(boxes: Boxes, selected: np.ndarray, classes: list[str]) -> Drawing:
-    order = np.argsort(selected, kind="stable")  # those that count on top
+    order = np.argsort(selected, kind="stable")  # selected ones on top
     captions, colors = [], []
     for row in order:
         label = str(boxes.label[row])

@@ -1,15 +1,18 @@
-"""What the commands that draw pictures share: the video and the frames that `show` names, or where scores peak."""
+"""What pictures are made from: the frames that `show` names or where scores peak, their pixels, trained detectors."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
+from scipy.signal import find_peaks
 
+from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
 from pixelplay.evaluation.score_tables import read_scores
+from pixelplay.run.files import RunFiles
 from pixelplay.settings import alternatives
-from pixelplay.stages import score
+from pixelplay.training.device import find_device
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth
 from pixelplay.videos.video import Video
@@ -17,12 +20,21 @@ from pixelplay.videos.video import Video
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
-APART = 16  # frames between two peaks of one video
+Contract = TypeVar("Contract")
 Chosen = tuple[Video, int, float]  # a frame: its video, its position there, its score
 
 
+def trained(config: "Config", name: str, contract: type[Contract]) -> Contract | None:
+    """A trained detector of the run; None if it does not fulfil this contract of `pixelplay.detectors.base`."""
+    detector = registry.create(name, config.detectors[name], find_device(config.device))
+    if not isinstance(detector, contract):
+        return None
+    detector.load(RunFiles.of(config).detector(name))
+    return detector
+
+
 def video_called(name: str, videos: Sequence[Video]) -> Video:
-    """The one of the videos with this id; raises ConfigError that lists those there are."""
+    """The video with this id; raises ConfigError that lists the existing ones."""
     by_id = {video.id: video for video in videos}
     if name not in by_id:
         split = videos[0].split if videos else "such"
@@ -31,56 +43,60 @@ def video_called(name: str, videos: Sequence[Video]) -> Video:
 
 
 def positions_of(video: Video, numbers: Sequence[int]) -> list[int]:
-    """Positions of the frames with these numbers; raises ConfigError for one that the video lacks."""
-    lacking = [number for number in numbers if number not in video.numbers]
-    if lacking:
+    """Positions of the frames with these numbers; raises ConfigError for a number that the video does not have."""
+    unknown = [number for number in numbers if number not in video.numbers]
+    if unknown:
         first, last = video.numbers[0], video.numbers[-1]
-        raise ConfigError(f"show.frames: video {video.id} has no frame {lacking[0]}; it has frames {first} to {last}")
+        raise ConfigError(f"show.frames: video {video.id} has no frame {unknown[0]}; it has frames {first} to {last}")
     return [int(np.searchsorted(video.numbers, number)) for number in numbers]
 
 
-def scores_of(config: "Config", name: str, index: Index) -> pd.DataFrame:
-    """A detector's raw scores of the test videos, its default stream alone: columns split, video, frame, stream, score.
-
-    Raises MissingArtifactError when it has not scored with these settings.
-    """
-    for task in score.tasks_of(config, name, index):
-        task.verified()
+def scores_of(config: "Config", name: str, index: Index) -> dict[str, np.ndarray]:
+    """A detector's raw scores of the test videos, float64 [T] by video: those of its default stream."""
     table = read_scores(config, name, index)
-    return table[(table["split"] == "test") & (table["stream"] == name)]
+    own = table[(table["split"] == "test") & (table["stream"] == name)].set_index("frame")
+    return {str(video): rows["score"].to_numpy(np.float64) for video, rows in own.groupby("video", sort=False)}
 
 
-def chosen_frames(config: "Config", index: Index, scores: pd.DataFrame) -> list[Chosen]:
-    """The frames to show: as asked for, or where the `scores` peak and one where they are lowest."""
-    by_video = {str(video): rows["score"].to_numpy() for video, rows in scores.groupby("video", sort=False)}
+def chosen_frames(config: "Config", index: Index, scores: dict[str, np.ndarray]) -> list[Chosen]:
+    """The frames that `show` names, or else where the `scores`, [T] by video, peak, and the lowest of all."""
     show = config.show
-    if show.video is None:  # one peak a video, so that one video does not fill the picture
-        peaks = [(video, int(by_video[video.id].argmax())) for video in index.test]
-    else:
-        video = video_called(show.video, index.test)
-        positions = positions_of(video, show.frames) if show.frames else peaks_of(by_video[video.id], show.count)
-        peaks = [(video, t) for t in positions]
-    chosen = [(video, t, float(by_video[video.id][t])) for video, t in peaks]
     if show.frames:
-        return chosen
-    videos = index.test if show.video is None else [video]
-    lowest = [(video, int(by_video[video.id].argmin()), float(by_video[video.id].min())) for video in videos]
-    return [*sorted(chosen, key=lambda one: -one[2])[: show.count], min(lowest, key=lambda one: one[2])]
+        assert show.video is not None  # `ShowConfig` checks it
+        video = video_called(show.video, index.test)
+        return [(video, t, float(scores[video.id][t])) for t in positions_of(video, show.frames)]
+    if show.video is None:  # one peak per video, so that no video fills the picture
+        videos, count = index.test, 1
+    else:
+        videos, count = [video_called(show.video, index.test)], show.count
+    peaks = [(video, t) for video in videos for t in peaks_of(scores[video.id], count, config.report.min_gap)]
+    lowest = min(((video, int(scores[video.id].argmin())) for video in videos), key=lambda at: scores[at[0].id][at[1]])
+    highest = sorted(peaks, key=lambda at: -scores[at[0].id][at[1]])[: show.count]
+    return [(video, t, float(scores[video.id][t])) for video, t in [*highest, lowest]]
 
 
-def peaks_of(scores: np.ndarray, count: int) -> list[int]:
-    """Positions of the highest scores (T,), none nearer than APART to a higher one."""
-    left = scores.astype(np.float64)
-    found: list[int] = []
-    while len(found) < count and np.isfinite(left).any():
-        peak = int(left.argmax())
-        found.append(peak)
-        left[max(0, peak - APART) : peak + APART + 1] = -np.inf
-    return found
+def peaks_of(scores: np.ndarray, count: int, min_gap: int) -> list[int]:
+    """Positions of the highest local maxima of scores (T,), highest first, more than `min_gap` frames apart."""
+    padded = np.concatenate([[-np.inf], scores, [-np.inf]])  # so that the first and the last frame can be maxima
+    maxima = find_peaks(padded, distance=min_gap + 1)[0] - 1
+    return sorted(maxima.tolist(), key=lambda t: (-scores[t], t))[:count]
+
+
+def full_size_at(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray]:
+    """The frames at these positions in their original size, corrupted ones corrected, uint8 (H, W, 3) RGB each.
+
+    From a folder of images only these are decoded; a video file is read once, from the first to the last of them.
+    Raises as `Video.full_size`.
+    """
+    if video.originals is not None and isinstance(video.originals.source, ImageFolder):
+        return {t: next(video.block(t, t + 1).full_size()) for t in positions}
+    first, last = min(positions), max(positions)
+    frames = enumerate(video.block(first, last + 1).full_size(), first)
+    return {t: frame for t, frame in frames if t in positions}
 
 
 def label_of(truth: VideoTruth, position: int) -> str:
-    """Whether the data set's labels call a frame anomalous, as a word in brackets; '' where it has none."""
+    """A frame's label in words, in brackets; '' where it is unknown."""
     if truth.labels is None:
         return ""
     return " (anomalous)" if truth.labels[position] else " (normal)"

@@ -1,4 +1,4 @@
-"""Objects of a frame beside the training footage that is most like them, as one PNG."""
+"""Rows of pictures under a heading: objects of a frame beside the training footage most like them."""
 
 import textwrap
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from pixelplay.drawing.panels import View
 from pixelplay.run.atomic import atomic
 
 FRAME, CROP = 640, 240  # pixels of the longer side in the picture
-MARK = (255, 140, 0)  # RGB of what is pointed at
+MARK = (255, 140, 0)  # RGB of outlines
 HEIGHT, GAP, TITLE, LINE = 1.8, 0.12, 0.34, 0.19  # inches: a picture, between two, its title, a line of the heading
-WIDEST = 8  # widths of a picture, in its heights: what is wider is squeezed
+WIDEST = 8  # largest width of a picture, in heights: wider ones are squeezed
 HEADING_SIZE, TITLE_SIZE, DPI = 9, 7, 130  # points, points, dots per inch
-WIDE = 0.55  # of a character, as a share of its height
+WIDE = 0.55  # width of a character, as a share of its height
 
 
 def framed(frame: np.ndarray, box: Sequence[float]) -> np.ndarray:
@@ -36,15 +36,13 @@ def enlarged(crop: np.ndarray, cell: Sequence[float] | None = None) -> np.ndarra
 
 
 def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Two crops of one size, uint8 (h, w, 3), as one, brought to CROP: grey where they are alike, red where the first
-    is brighter, cyan where the second is.
-    """
+    """Two crops of one size, uint8 (h, w, 3), as one: red where the first is brighter, cyan where the second is."""
     first, second = (cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in (before, after))
     return enlarged(np.dstack([first, second, second]))
 
 
 def squared(image: np.ndarray) -> np.ndarray:
-    """An image, uint8 (h, w, 3), with white margins that make it a square: so that columns of crops stay in line."""
+    """An image, uint8 (h, w, 3), padded with white to a square, so that columns of crops line up."""
     height, width = image.shape[:2]
     side = max(height, width)
     above, left = (side - height) // 2, (side - width) // 2
@@ -53,17 +51,17 @@ def squared(image: np.ndarray) -> np.ndarray:
 
 
 def write_rows(path: Path, rows: Sequence[Sequence[View]], heading: str) -> None:
-    """Write rows of pictures of one height, whatever their widths, below a heading to a PNG, atomically."""
+    """Write `draw_rows` as a PNG or JPEG, by the suffix, atomically."""
     figure = draw_rows(rows, heading)
     try:
         with atomic(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI)
+            figure.savefig(temporary, format=path.suffix[1:], dpi=DPI)
     finally:
         plt.close(figure)
 
 
 def draw_rows(rows: Sequence[Sequence[View]], heading: str) -> Figure:
-    """The same as a figure, which a notebook shows; titles have two lines at most."""
+    """Rows of pictures of one height and any width below a heading; titles have two lines at most."""
     widths = [[HEIGHT * min(view.image.shape[1] / view.image.shape[0], WIDEST) for view in row] for row in rows]
     width = max(sum(row) + GAP * (len(row) + 1) for row in widths)
     room = _characters(width - 2 * GAP, HEADING_SIZE)
@@ -92,7 +90,7 @@ def _characters(inches: float, points: float) -> int:
 
 
 def _fitting(line: str, characters: int) -> str:
-    """A line that is too long without its middle: names of videos may differ at their ends."""
+    """Shorten a long line in its middle: names of videos may differ at their ends."""
     if len(line) <= characters:
         return line
     kept = max(0, characters - 1)

@@ -1,7 +1,7 @@
-"""Coresets: the vectors that a memory bank keeps, chosen so that every vector has a kept one near it.
+"""Coresets: the subset of vectors that a memory bank keeps.
 
-Greedy k-center selection (Sener & Savarese, ICLR 2018), as in PatchCore (Roth et al., CVPR 2022), which selects over a
-random projection; here over the vectors themselves, and exactly: see `pixelplay.memory.k_center`.
+Greedy k-center selection (Sener & Savarese, ICLR 2018) as in PatchCore (Roth et al., CVPR 2022), but exact and without
+a random projection: see `pixelplay.memory.k_center`.
 """
 
 import logging
@@ -20,36 +20,32 @@ log = logging.getLogger(__name__)
 
 
 class CoresetConfig(Settings):
-    """How many vectors to keep: a count, or a ratio of those there are. The one that is not used is null."""
+    """How many vectors to keep: a count, or a ratio of all vectors; the other one is null."""
 
     count: Natural | None
     ratio: Annotated[float, Field(gt=0, le=1)] | None
-    per_group: Natural | None  # chosen in each group (a video, say) before the choice among those; null: all at once
+    per_group: Natural | None  # first selected in each group (video), then among those; null: all at once
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "CoresetConfig":
         if (self.count is None) == (self.ratio is None):
-            raise ValueError(f"count={self.count} and ratio={self.ratio}: give one of them, and null for the other")
+            raise ValueError(f"count={self.count} and ratio={self.ratio}: set one of them, the other to null")
         return self
 
     def size(self, available: int) -> int:
         """Vectors to keep of `available`: at least one, however small the ratio."""
-        if self.count is not None:
-            return self.count
-        assert self.ratio is not None
-        return max(1, round(self.ratio * available))
+        return self.count or max(1, round((self.ratio or 0) * available))
 
     def at_most(self, available: int) -> "CoresetConfig":
-        """The same, where fewer vectors than the count are no cause for a warning."""
+        """The same, without a warning where there are fewer vectors than the count."""
         return self if self.count is None else self.model_copy(update={"count": min(self.count, available)})
 
 
 @dataclass(frozen=True)
 class Coreset:
-    """Which vectors were chosen, int64 (count,) in order of selection, and how far the others are from them.
+    """The indices of the selected vectors, int64 (count,), in order of selection.
 
-    `radius` is the largest L2 distance of any vector to its nearest chosen one; where groups were chosen from first, it
-    is an upper bound of that.
+    radius: the largest L2 distance of any vector to its nearest selected one; with `per_group`, an upper bound of it.
     """
 
     indices: np.ndarray
@@ -57,18 +53,18 @@ class Coreset:
 
 
 def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: int, threads: int) -> Coreset:
-    """Choose from float32 (n, d) `groups`, for instance a memory-mapped file per video; indices count through them all.
+    """Select from float32 (n, d) `groups`, e.g. a memory-mapped file per video; indices are into their concatenation.
 
-    With `config.per_group` one group at a time is read, and then what was chosen from each: for data that neither fits
-    into memory nor may be read often. Without, give one array (memory-mapped, if need be): several are copied into one.
-    A group may be empty. Raises DataError when all are, or a vector is not finite.
+    With `config.per_group`, groups are read one at a time, which suits data that does not fit into memory; without it,
+    several groups are concatenated in memory. Groups may be empty. Raises DataError when all are, or when a vector is
+    not finite.
     """
     starts = np.cumsum([0, *map(len, groups)])
     count = config.size(int(starts[-1]))
     rng = np.random.default_rng(seed)
     filled = [(start, group) for start, group in zip(starts[:-1], groups, strict=True) if len(group)]
     if not filled:
-        raise DataError("no vectors to choose a coreset from: no footage, or nothing was detected in any of it")
+        raise DataError("no vectors to select a coreset from: no footage, or nothing was detected in any of it")
     if config.per_group is None:
         vectors = filled[0][1] if len(filled) == 1 else np.concatenate([group for _, group in filled])
         return greedy_k_center(vectors, count, int(rng.integers(len(vectors))), threads)
@@ -84,12 +80,12 @@ def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: in
 
 
 def greedy_k_center(vectors: np.ndarray, count: int, first: int, threads: int) -> Coreset:
-    """The vector with index `first`, then `count - 1` times the one farthest from all chosen so far.
+    """Select the vector with index `first`, then `count - 1` times the one farthest from all selected so far.
 
-    vectors: float32 (N, d), in memory or memory-mapped. Distances are squared, in float32, as `np.square(x - c).sum()`
-    has them; of vectors equally far, the one with the lowest index is taken, and none twice: once each has an equal
-    among the chosen, the rest follow in order. When N < count all are taken, with a warning. `threads` work at it (0:
-    one per core), and any number gives the same. Raises DataError for a value that is not finite.
+    vectors: float32 (N, d), in memory or memory-mapped. Distances are squared, in float32, as in
+    `np.square(x - c).sum()`; ties go to the lowest index, and no vector is selected twice. When N < count, all are
+    selected, with a warning. threads: 0 is one per core; the result is the same for any number. Raises DataError for
+    values that are not finite.
     """
     vectors = np.asarray(vectors)  # a memory-mapped array stays mapped
     if vectors.dtype != np.float32 or vectors.ndim != 2 or vectors.size == 0:
@@ -97,9 +93,9 @@ def greedy_k_center(vectors: np.ndarray, count: int, first: int, threads: int) -
     if count < 1 or threads < 0 or not 0 <= first < len(vectors):
         raise ValueError(f"count={count}, threads={threads}, first={first}: impossible for {len(vectors)} vectors")
     if len(vectors) < count:
-        log.warning("a coreset of %d asked for, and only %d vectors there: all are kept", count, len(vectors))
+        log.warning(f"coreset of {count} requested, but there are only {len(vectors)} vectors: all are kept")
         count = len(vectors)
-    # One more than asked for: what would be chosen next is the vector farthest from the chosen.
+    # One more than asked for: the next one selected would be the one farthest from the coreset.
     selection = KCenter(vectors, first, min(count + 1, len(vectors)), threads)
     selection.select()
     radius = float(np.sqrt(selection.reach[count])) if count < len(vectors) else 0.0

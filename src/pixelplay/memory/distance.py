@@ -1,8 +1,7 @@
-"""The distance to a memory: Euclidean, or Mahalanobis' with the covariance of normal vectors.
+"""The distance to a memory bank: Euclidean, or Mahalanobis with the covariance of the normal vectors.
 
-A pretrained network's channels are compared as they are (PatchCore: Roth et al., CVPR 2022). Where they vary much in
-normal footage and where hardly at all, is what Mahalanobis' distance puts on one scale: unusual is what differs in what
-is usually the same (Rippel, Mertens, Merhof, ICPR 2020; PaDiM: Defard et al., 2021).
+Euclidean as in PatchCore (Roth et al., CVPR 2022). Mahalanobis weights deviations in directions that hardly vary in
+normal footage more (Rippel, Mertens, Merhof, ICPR 2020; PaDiM: Defard et al., 2021).
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,21 +20,21 @@ Metric = Literal["euclidean", "mahalanobis"]
 
 
 class DistanceConfig(Settings):
-    """Which distance, by where the features come from."""
+    """The metric, by where the backbone comes from."""
 
     pretrained: Metric
     in_domain: Metric
-    shrinkage: Annotated[float, Field(gt=0, le=1)]  # of the covariance, towards one variance for all
+    shrinkage: Annotated[float, Field(gt=0, le=1)]  # of the covariance, towards a multiple of the identity
 
 
 def whitening(groups: Sequence[np.ndarray], shrinkage: float) -> np.ndarray:
-    """The matrix float32 (d, d) by which Euclidean distances of W x are Mahalanobis distances of x.
+    """The matrix W, float32 (d, d), such that Euclidean distances of W x are Mahalanobis distances of x.
 
-    groups: float32 (n, d), for instance a memory-mapped file per video, read twice in parts. The covariance of them all
-    is shrunk: (1 - s) C + s tr(C) / d I, so that what never varies does not count infinitely. Where nothing varies at
-    all, the identity. Raises DataError for a value that is not finite.
+    groups: float32 (n, d), e.g. a memory-mapped file per video, read twice in parts. Their joint covariance is shrunk,
+    (1 - s) C + s tr(C) / d I, so that constant directions get a finite weight; if nothing varies at all, W is the
+    identity. Raises DataError for values that are not finite.
     """
-    from sklearn.covariance import shrunk_covariance  # here, since importing scikit-learn takes seconds
+    from sklearn.covariance import shrunk_covariance  # slow to import
 
     count, size = sum(map(len, groups)), groups[0].shape[1]
     mean = sum(part.sum(axis=0) for part in _parts(groups)) / count

@@ -1,9 +1,9 @@
-"""Exact greedy k-center selection, lazily: the vector farthest from all chosen ones is chosen next (Gonzalez 1985).
+"""Exact greedy k-center selection (Gonzalez 1985), lazily: the vector farthest from all chosen ones is chosen next.
 
-The distance is `squared_distances` in float32, ties go to the lowest index; what is selected equals the naive loop's
-result index for index. Distances to the nearest centre only shrink: a stale one is an upper bound, and only the
-vectors in front need bringing up to date. A matrix product bounds their distances from below, so that the definition
-itself is worked out only for pairs that may lower one: rounding, tiles and threads decide nothing.
+The distance is `squared_distances` in float32, ties go to the lowest index; the result equals the naive loop's, index
+for index. Distances to the nearest centre only shrink: a stale one is an upper bound, and only the farthest vectors
+need updating. A matrix product bounds their distances from below, so that exact ones are computed only for pairs that
+may lower one: rounding, tiles and threads never change the result.
 """
 
 import os
@@ -15,12 +15,12 @@ from threadpoolctl import threadpool_limits
 
 from pixelplay.errors import DataError
 
-# These decide how fast, never what: the best of a few that were tried.
+# Tuned for speed; the result does not depend on them.
 ROWS, CENTERS = 512, 512  # a tile of the matrix product: 1 MB, about a core's cache
-PAIRS = 4096  # worked out at a time
-FRONT = 32  # one vector in so many is looked at in a round...
-MIN_FRONT = 1024  # ...but not fewer than this
-COMPACT = 16  # selections after which candidates that have fallen behind leave the contest
+PAIRS = 4096  # exact distances computed at a time
+FRONT = 32  # a round considers one vector in so many...
+MIN_FRONT = 1024  # ...but at least this many
+COMPACT = 16  # selections after which candidates that have fallen behind are dropped
 
 CHOSEN = -1.0  # a chosen vector's distance: below all others
 LARGEST = np.finfo(np.float32).max / 64  # of squared distances: what is computed from them does not overflow
@@ -33,10 +33,10 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class KCenter:
-    """A selection in progress over `vectors`, float32 (N, d), which may be memory-mapped, with room for `capacity`.
+    """A selection of `capacity` of the `vectors`, float32 (N, d), which may be memory-mapped.
 
-    Besides the vectors it takes a few bytes for each, a copy of the chosen, and two of the front.
-    Raises DataError when a vector has a value that is not finite, or values are too far apart for float32.
+    Takes a few bytes per vector, a copy of the chosen ones, and two of the front.
+    Raises DataError when a value is not finite, or distances are too large for float32.
     """
 
     def __init__(self, vectors: np.ndarray, first: int, capacity: int, threads: int):

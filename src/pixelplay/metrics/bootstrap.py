@@ -1,7 +1,6 @@
-"""How sure a figure is: percentile intervals of micro ROC-AUC and AP over resampled videos (Efron, 1979).
+"""Percentile intervals of micro ROC-AUC and AP over resampled videos (Efron, 1979).
 
-Videos are drawn, not frames: the frames of a video resemble each other, so that frames drawn one by one would make
-every figure look far surer than it is.
+Videos are drawn, not frames: frames of a video are alike, and drawing them one by one would understate the variance.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ import pandas as pd
 from pixelplay.metrics.frames import checked
 from pixelplay.metrics.settings import BootstrapConfig
 
-BLOCK = 2**19  # frames times draws that are weighed at a time
+BLOCK = 2**19  # frames times draws in memory at a time
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Intervals:
     auc_micro: tuple[float, float]
     ap: tuple[float, float]
     level: float  # share of the draws that lie within
-    draws: int  # that have both classes; the others have no AUC and do not count
+    draws: int  # with both classes; the others have no AUC
 
     def as_dict(self) -> dict[str, object]:
         """Field names and values, ready for JSON."""
@@ -43,19 +42,16 @@ def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config
     counted = ~np.isnan(auc)
     if not counted.any():
         return None
-    tails = [50 * (1 - config.level), 50 * (1 + config.level)]  # per cent
-    (auc_low, auc_high), (ap_low, ap_high) = (np.percentile(values[counted], tails) for values in (auc, ap))
-    return Intervals(
-        (float(auc_low), float(auc_high)), (float(ap_low), float(ap_high)), config.level, int(counted.sum())
-    )
+    (auc_low, auc_high), (ap_low, ap_high) = (_interval(values[counted], config.level) for values in (auc, ap))
+    return Intervals((auc_low, auc_high), (ap_low, ap_high), config.level, int(counted.sum()))
 
 
 def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, float] | None:
     """The percentile interval of a share of frames over resampled videos; None with fewer than two videos with frames.
 
-    counts: int (V, 2), of each video the frames that are counted and all its frames. Where no video has any to count,
-    its upper end is 1 - (1 - level)^(1 / V), since draws would say 0 for certain, and likewise where all of them count
-    (the rule of three of Hanley and Lippman-Hand, JAMA 1983, exact).
+    counts: int (V, 2), of each video the counted frames and all its frames. If none or all are counted, no draw varies:
+    the open end is then (1 - level)^(1 / V) from the other (the rule of three of Hanley and Lippman-Hand, JAMA 1983,
+    exact).
     """
     counts = counts[counts[:, 1] > 0]
     videos = len(counts)
@@ -68,16 +64,14 @@ def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, 
         return 1 - beyond, 1.0
     drawn = np.random.default_rng(config.seed).multinomial(videos, np.full(videos, 1 / videos), size=config.n_bootstrap)
     counted, frames = (drawn @ counts).T
-    low, high = np.percentile(counted / frames, [50 * (1 - config.level), 50 * (1 + config.level)])
-    return float(low), float(high)
+    return _interval(counted / frames, config.level)
 
 
 def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """ROC-AUC and AP of every draw, float64 (2, draws); AUC is NaN where a draw has one class.
 
-    Inputs (N,) as `frame_metrics` takes them, already checked. Each draw takes as many videos as there are, with
-    replacement, by `seed` alone: figures of other scores of the same frames are of the same draws, so that the two can
-    be subtracted draw by draw.
+    Inputs (N,) as from `checked`. Each draw takes as many videos as there are, with replacement, by `seed` alone, so
+    that the figures of two scores of the same frames can be subtracted draw by draw.
     """
     codes, names = pd.factorize(videos, use_na_sentinel=False)
     drawn = np.random.default_rng(seed).multinomial(
@@ -91,8 +85,7 @@ def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, dr
 def weighted_figures(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """ROC-AUC and AP under each of B weightings of the same frames: float64 (2, B).
 
-    Scores and labels (N,) as above; weights: int (B, N). AUC is NaN where one class has no weight, AP where there is
-    no anomalous frame.
+    Scores and labels (N,) as above; weights: int (B, N). AUC is NaN if one class has no weight, AP without anomalies.
     """
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # (K,), of each group of equal scores
@@ -108,3 +101,8 @@ def weighted_figures(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray
         auc = (new_false * (before + new_hits / 2)).sum(axis=1) / (positive * negative)
         ap = (new_hits * precision).sum(axis=1) / positive
     return np.stack([auc, ap])
+
+
+def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    return float(low), float(high)

@@ -1,11 +1,12 @@
-"""Boxes in the frames of a data set, and which of them overlap: what region and track metrics stand on.
+"""Boxes in the frames of a data set, and which of them overlap.
 
 Frames are counted 0..F-1 through all frames whose truth is known. A box is x1, y1, x2, y2 in pixels, x2 and y2
 exclusive, so that its area is (x2 - x1) (y2 - y1).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,7 +17,7 @@ BLOCK = 2**19  # pairs of boxes that are compared at a time
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """N boxes that a detector reports; none is as good as many. Raises DataError for what is no box or no score."""
+    """N boxes that a detector reports, perhaps none. Raises DataError for an invalid box or score."""
 
     frame: np.ndarray  # int64 [N], 0..F-1
     xyxy: np.ndarray  # float64 [N, 4]
@@ -41,7 +42,7 @@ class Detections:
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """R anomalous regions of the ground truth. Raises DataError for what is no box."""
+    """R anomalous regions of the ground truth. Raises DataError for an invalid box."""
 
     frame: np.ndarray  # int64 [R], 0..F-1
     xyxy: np.ndarray  # float64 [R, 4]
@@ -54,13 +55,26 @@ class Regions:
         return len(self.frame)
 
 
+Boxes = TypeVar("Boxes", Detections, Regions)
+
+
+def joined(parts: Sequence[Boxes], frames: Sequence[int]) -> Boxes:
+    """The boxes of videos with that many `frames`, with frames and tracks counted through all videos."""
+    columns = {field.name: [getattr(one, field.name) for one in parts] for field in fields(parts[0])}
+    starts, tracks = np.cumsum([0, *frames]), 0
+    for i, one in enumerate(parts):
+        names, track = np.unique(one.track, return_inverse=True)
+        columns["frame"][i], columns["track"][i] = one.frame + starts[i], track + tracks
+        tracks += len(names)
+    return type(parts[0])(**{name: np.concatenate(values) for name, values in columns.items()})
+
+
 def overlapping(
     frame: np.ndarray, xyxy: np.ndarray, other_frame: np.ndarray, other_xyxy: np.ndarray, least: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All pairs of boxes [N] and [M] in the same frame whose IoU is at least `least`, which is above 0.
 
-    Returns rows of the first (P,) ascending, rows of the second (P,) and the IoU of each pair, float64 (P,). Time is
-    that of sorting, and of comparing each box with those of its own frame.
+    Returns rows of the first (P,) ascending, rows of the second (P,) and the IoU of each pair, float64 (P,).
     """
     order = np.argsort(other_frame, kind="stable")
     ordered = other_frame[order]
@@ -78,7 +92,7 @@ def overlapping(
 
 
 def _blocks(count: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows that have anything to be compared with, in groups of about BLOCK comparisons."""
+    """Rows with something to compare, in groups of about BLOCK comparisons."""
     rows = np.flatnonzero(count)
     total = np.cumsum(count[rows])
     cuts = np.searchsorted(total, np.arange(BLOCK, int(total[-1]) if len(total) else 0, BLOCK))

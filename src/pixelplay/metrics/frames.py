@@ -1,7 +1,6 @@
 """Frame-level metrics of scores against 0/1 labels: AP, PR-AUC, ROC-AUC micro and macro, equal error rate, best F1.
 
-A metric is a function of arrays; `frame_metrics` collects those that every evaluation shows, `bootstrap.py` says how
-sure they are.
+scikit-learn is slow to import, so it is imported where it is used; `bootstrap.py` has the intervals.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,16 +13,16 @@ from pixelplay.errors import DataError
 
 @dataclass(frozen=True)
 class FrameMetrics:
-    """All in [0, 1] but the two counts; None where labels of one class leave nothing to measure, with the `reason`."""
+    """All in [0, 1] except the counts; None, with the `reason`, if all labels are of one class."""
 
     ap: float | None  # average precision over all frames pooled, the competition's metric
     pr_auc: float | None  # area under the precision-recall curve by trapezoids; not AP, and a little more optimistic
     auc_micro: float | None  # ROC-AUC over all frames pooled
-    auc_macro: float | None  # mean ROC-AUC over the videos that have both classes; None when there is no such video
-    macro_videos: int  # how many videos that mean is over
-    auc_macro_anchored: float | None  # the papers' macro mean, over all videos: see `anchored_macro_auc`
+    auc_macro: float | None  # mean ROC-AUC over the videos with both classes; None if there are none
+    macro_videos: int  # videos in that mean
+    auc_macro_anchored: float | None  # over all videos: see `anchored_macro_auc`
     eer: float | None  # error rate where false positive and false negative rate are equal
-    best_f1: float | None  # at the best of all thresholds, which is chosen on the labels
+    best_f1: float | None  # at the threshold that is best on these labels
     prevalence: float  # share of anomalous frames, the AP of random scores
     frames: int
     reason: str | None = None  # why figures are missing
@@ -37,11 +36,9 @@ class FrameMetrics:
 def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> FrameMetrics:
     """Metrics of scores (N,), finite and higher = more anomalous, against labels (N,), 0 normal and 1 anomalous.
 
-    `videos` (N,): the id of each frame's video, for the macro means. Labels that are all of one class give prevalence,
-    frames and a reason. Raises DataError when lengths differ, there are no frames, a score is not finite, or a label is
-    neither 0 nor 1.
+    `videos` (N,): the id of each frame's video. Raises DataError if lengths differ, there are no frames, a score is not
+    finite, or a label is neither 0 nor 1.
     """
-    # scikit-learn is slow to import: whoever only needs the names of tables need not wait for it.
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
     scores, labels, videos = checked(scores, labels, videos)
@@ -65,7 +62,7 @@ def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) ->
 
 
 def one_class(labels: np.ndarray) -> str | None:
-    """Why labels (N,), int, N > 0, allow no AP, ROC-AUC, EER and F1: all are of one class; None with both classes."""
+    """A message if labels (N,), int, N > 0, are all of one class; None with both classes."""
     if labels.min() < labels.max():
         return None
     what = "anomalous" if labels[0] else "normal"
@@ -73,10 +70,7 @@ def one_class(labels: np.ndarray) -> str | None:
 
 
 def macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tuple[float | None, int]:
-    """Mean ROC-AUC over the videos that have both classes, and their number; (None, 0) when no video has.
-
-    Inputs (N,) as `frame_metrics` takes them, already checked.
-    """
+    """Mean ROC-AUC over the videos with both classes, and their number; (None, 0) if there are none. Inputs checked."""
     from sklearn.metrics import roc_auc_score
 
     aucs = [roc_auc_score(labels[at], scores[at]) for at in _of_videos(videos) if 0 < labels[at].sum() < len(at)]
@@ -86,10 +80,8 @@ def macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tup
 def anchored_macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> float:
     """The macro ROC-AUC of many papers, after the code of Georgescu et al. (TPAMI 2021): a mean over *all* videos.
 
-    Each video's scores are scaled to [0, 1] by their extremes (constant ones to 0), a normal point with score 0 and an
-    anomalous one with score 1 are added, and the AUC of all that is the video's. A video of one class has an AUC this
-    way, and every video's is drawn up: compare it only with figures made likewise.
-    Inputs (N,) as `frame_metrics` takes them, already checked.
+    Each video's scores are min-max scaled (constant ones to 0), and a normal frame with score 0 and an anomalous one
+    with score 1 are added. So videos of one class have an AUC, and every AUC is higher: not comparable with others.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -102,10 +94,7 @@ def anchored_macro_auc(scores: np.ndarray, labels: np.ndarray, videos: np.ndarra
 
 
 def equal_error_rate(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The rate at which false positive and false negative rate are equal, on straight lines between the ROC's points.
-
-    Inputs (N,) as `frame_metrics` takes them, already checked and of both classes.
-    """
+    """The rate at which false positive and false negative rate are equal, interpolated linearly between ROC points."""
     from sklearn.metrics import roc_curve
 
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
@@ -117,13 +106,13 @@ def equal_error_rate(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def best_f1(precision: np.ndarray, recall: np.ndarray) -> float:
-    """The greatest F1 = 2 P R / (P + R) among the points of a precision-recall curve, each (K,); 0 where P + R is 0."""
+    """The greatest F1 on a precision-recall curve, each (K,); 0 where P + R is 0."""
     total = precision + recall
     return float(np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0).max())
 
 
 def checked(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three as float64, int64 and what they were, each (N,); raises DataError as `frame_metrics` says."""
+    """Scores as float64, labels as int64, and videos, each (N,); raises DataError as `frame_metrics` does."""
     scores, labels, videos = np.asarray(scores), np.asarray(labels), np.asarray(videos)
     if not (scores.ndim == labels.ndim == videos.ndim == 1 and len(scores) == len(labels) == len(videos)):
         raise DataError(

@@ -1,5 +1,4 @@
-"""How many independent peaks a set of scores has: scores of neighbouring frames rise together, and so do those of one
-video, so that the number of frames says little about how well a rare event's rate is known.
+"""The number of independent peaks in scores: those of neighbouring frames, and of one video, rise together.
 
 Declustering by runs, run length from the intervals between peaks: Ferro and Segers, *Inference for clusters of extreme
 values*, JRSS B 2003; Coles, *An Introduction to Statistical Modeling of Extreme Values*, 2001, section 5.3.
@@ -16,31 +15,30 @@ CAUTION = 0.2  # chance that the variance between few videos is greater than the
 
 @dataclass(frozen=True)
 class Peaks:
-    """Scores above a level, and how many independent ones they are worth."""
+    """Scores above a level, and the independent ones that they are worth."""
 
     level: float
     frames: int
     videos: int
     share: float  # of the frames that lie above the level
-    run_length: int  # frames at or below the level in a row, at most, that do not end a cluster
+    run_length: int  # most frames in a row at or below the level that do not end a cluster
     clusters: int
-    extremal_index: float  # clusters per frame above the level, as the intervals between these have it; 1 independent
+    extremal_index: float  # clusters per frame above the level, from the intervals between these; 1 independent
     independent: float  # independent peaks: the clusters, or fewer where videos differ
 
     @property
     def effective_frames(self) -> float:
-        """Independent frames that would say as much of a rate; without a frame above the level, one per video."""
+        """Independent frames that would say as much about a rate; one per video if none is above the level."""
         return self.independent / self.share if self.share else float(self.videos)
 
 
 def peaks_above(level: float, videos: Sequence[np.ndarray]) -> Peaks:
     """Peaks of scores (T,), finite, of each video, by ascending frame, above a level.
 
-    Frames above the level belong to one cluster where no more than `run_length` frames part them, so that neighbours
-    always do, and never across videos. With several videos the independent peaks are also limited by how much the share
-    of frames above the level differs between videos: n frames of which a share p lies above are worth
-    p (1 - p) / Var(p) independent ones, where Var(p) is that of the ratio estimator over videos, at its upper limit of
-    1 - CAUTION (few videos show too little of it).
+    Frames above the level with at most `run_length` frames between them are one cluster, within a video. With several
+    videos the peaks are also limited by how much the share p of frames above the level differs between videos: n frames
+    are worth p (1 - p) / Var(p) independent ones, with the variance of the ratio estimator over videos at its upper
+    limit of 1 - CAUTION.
     """
     above = [np.flatnonzero(scores > level) for scores in videos]
     frames, exceedances = sum(map(len, videos)), sum(map(len, above))
@@ -57,10 +55,7 @@ def peaks_above(level: float, videos: Sequence[np.ndarray]) -> Peaks:
 
 
 def extremal_index(times: np.ndarray) -> float:
-    """The intervals estimator of Ferro and Segers: frames, int (K,), from one above the level to the next; in (0, 1].
-
-    1 without any.
-    """
+    """The intervals estimator of Ferro and Segers, in (0, 1]; times: frames between those above the level, int (K,)."""
     if not len(times):
         return 1.0
     t = times.astype(np.float64)
@@ -70,7 +65,7 @@ def extremal_index(times: np.ndarray) -> float:
 
 
 def _longest_within(times: np.ndarray, index: float) -> int:
-    """The longest time inside a cluster: as many longer ones as clusters are expected to be parted; 0 without any."""
+    """The longest time inside a cluster: as many are longer as there are gaps between clusters; 0 without any."""
     if not len(times):
         return 0
     falling = np.sort(times)[::-1]
@@ -79,7 +74,7 @@ def _longest_within(times: np.ndarray, index: float) -> int:
 
 
 def _worth(counts: np.ndarray, share: float) -> float:
-    """Independent frames by the differences between videos; counts: (V, 2), frames and those above the level."""
+    """Independent frames by the variance between videos; counts: (V, 2), frames and those above the level."""
     videos = len(counts)
     if videos < 2:
         return np.inf

@@ -1,35 +1,43 @@
 """Pixel-level metrics: AUROC, AP, best F1 and AUPRO, counted frame by frame, so that no video is held in memory.
 
-All four pool the pixels of all frames, and follow from three counts per distinct score: normal pixels, anomalous
-pixels, and shares of anomalous regions. AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
-Papers measure each frame by itself and average (`frame_averages.py`); those figures stand beside the pooled ones.
+They pool the pixels of all frames, and follow from three counts per distinct score: normal pixels, anomalous pixels,
+and shares of anomalous regions. AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
+
+Beside them stand the averages of single frames that papers report (after the code of Huang et al., *Track Any Anomalous
+Object*, CVPR 2025, arXiv 2506.05175, github.com/yu2hi13/TAO, Benchmark_Metrics/pixel_level): frames without an
+anomalous pixel are left out, so that false alarms there cost nothing, and a frame without a report counts as 0.
 """
 
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from pixelplay.errors import DataError
-from pixelplay.metrics.frame_averages import FrameAverages
 from pixelplay.metrics.frames import best_f1
 from pixelplay.metrics.regions import area_to
 
-COMPACT = 2**18  # rows of counts from which on equal scores are put together
+FIGURES = (
+    "auroc",
+    "ap",
+    "pr_auc",
+)  # of single frames; TAO's code calls the area under the precision-recall curve AUPRO
+COMPACT = 2**18  # rows of counts above which equal scores are merged
 MANTISSA = 23  # bits of float32
 
 
 @dataclass(frozen=True)
 class PixelMetrics:
-    """Over the pixels of all frames pooled; all in [0, 1] but the counts and the limit."""
+    """Over the pixels of all frames pooled; all in [0, 1] except the counts."""
 
     auroc: float
     ap: float
-    best_f1: float  # at the best of all thresholds, which is chosen on the masks
-    aupro: float  # mean share of a region's pixels that are found, over false positive rates up to the limit
-    aupro_limit: float  # false positive rate up to which it was integrated, and by which it was divided
+    best_f1: float  # at the threshold that is best on these masks
+    aupro: float  # mean share of a region's pixels that are found, over false positive rates to the limit
+    aupro_limit: float  # false positive rate to which it was integrated, and by which it was divided
     prevalence: float  # share of anomalous pixels
-    regions: int  # connected regions that AUPRO is the mean over, each frame's counted anew
+    regions: int  # connected regions in AUPRO's mean, counted per frame
     frames: int
     averages: dict[str, float | int | None]  # of single frames: see `FrameAverages.as_dict`
 
@@ -41,13 +49,47 @@ class PixelMetrics:
         return {f"aupro_{limit:g}" if name == "aupro" else name: value for name, value in values.items()}
 
 
+class FrameAverages:
+    """Sums of AUROC, AP and PR-AUC of frames with anomalous and normal pixels, by video."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(FIGURES)))
+        self._frames: dict[str, int] = defaultdict(int)
+
+    def add(self, counted: np.ndarray, pixels: np.ndarray, video: str) -> None:
+        """Add a frame; counted: (K, 2), its normal and anomalous pixels at each reported score, the lowest score first.
+
+        pixels: (2,), all its normal and anomalous pixels; those not in `counted` are below all others.
+        """
+        if not pixels.all():
+            return
+        self._frames[video] += 1
+        if len(counted):
+            self._sums[video] += _figures(np.concatenate([pixels[None] - counted.sum(axis=0), counted]))
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """Mean over frames, `auroc_per_frame`, and over videos' means, `auroc_per_video`; likewise `ap_` and `pr_auc_`;
+        None without a frame. `averaged_frames` and `averaged_videos` are their numbers. Ready for JSON.
+        """
+        frames = sum(self._frames.values())
+        count = {"averaged_frames": frames, "averaged_videos": len(self._frames)}
+        if not frames:
+            names = [f"{figure}_per_{of}" for of in ("frame", "video") for figure in FIGURES]
+            return {**dict.fromkeys(names), **count}
+        of_videos = np.array([self._sums[video] / number for video, number in self._frames.items()])
+        means = {"frame": sum(self._sums.values(), np.zeros(len(FIGURES))) / frames, "video": of_videos.mean(axis=0)}
+        named = {
+            f"{f}_per_{of}": float(v) for of, values in means.items() for f, v in zip(FIGURES, values, strict=True)
+        }
+        return {**named, **count}
+
+
 class PixelCounts:
     """Scores of pixels against masks, added up frame by frame; `result` at any time.
 
-    Boxes give exact results: there are no more distinct scores than boxes, and memory grows with those alone. Dense
-    maps count scores as equal that agree in sign, exponent and the first `mantissa` bits of their float32 form: memory
-    is bounded by 2^(9 + mantissa) rows, and AUROC is off by at most half the share of (anomalous, normal) pairs made
-    equal that way. With all 23 bits it is exact for float32, and memory grows with the number of distinct scores.
+    Boxes give exact results. Scores of dense maps count as equal if they agree in sign, exponent and the first
+    `mantissa` bits of their float32 form: memory is bounded by 2^(9 + mantissa) rows, and AUROC is off by at most half
+    the share of (anomalous, normal) pairs made equal that way. 23 bits are exact for float32.
     """
 
     def __init__(self, mantissa: int = 11):
@@ -61,11 +103,10 @@ class PixelCounts:
         self._averages = FrameAverages()
 
     def add_boxes(self, xyxy: np.ndarray, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
-        """Add a frame whose pixels have the score of the highest box over them, and without one the lowest of all.
+        """Add a frame whose pixels have the score of the highest box over their centre, or else the lowest of all.
 
-        xyxy: float (N, 4); scores: float (N,); regions: int (H, W), the mask's regions as `truth.components` has them,
-        all 0 in a frame that is known to be normal; video: its id, for the averages over videos.
-        A box covers the pixels whose centres it holds. What no box covers ties with all else that none does.
+        xyxy: float (N, 4); scores: float (N,); regions: int (H, W), the mask's regions as of `truth.components`, all 0
+        in a normal frame; video: its id, for the averages over videos.
         """
         _refuse(scores, "scores of boxes")
         _refuse(xyxy, "edges of boxes")
@@ -103,7 +144,7 @@ class PixelCounts:
         self._add(np.column_stack([kept, counted]))
 
     def result(self, aupro_limit: float) -> PixelMetrics:
-        """Metrics of all frames that were added; raises DataError where all pixels are of one class."""
+        """Metrics of all added frames; raises DataError if all pixels are of one class."""
         normal = self._pixels - self._anomalous
         if not self._anomalous or not normal:
             lacking = "anomalous" if not self._anomalous else "normal"
@@ -129,11 +170,10 @@ class PixelCounts:
 
     def _average(self, counted: np.ndarray, sizes: np.ndarray, video: str) -> None:
         """A frame by itself: pixels of both classes by rising score, (K, 2), and the pixels of each region."""
-        anomalous = int(sizes[1:].sum())
-        self._averages.add(counted, np.array([int(sizes[0]), anomalous]), video)
+        self._averages.add(counted, np.array([int(sizes[0]), int(sizes[1:].sum())]), video)
 
     def _count_frame(self, regions: np.ndarray) -> np.ndarray:
-        """Add up what a frame has; the pixels of each region, (R + 1,), of which the first is all that is in none."""
+        """Count a frame; the pixels of each region, (R + 1,), first those in none."""
         sizes = np.bincount(regions.ravel()) if regions.any() else np.array([regions.size])
         self._frames += 1
         self._pixels += regions.size
@@ -147,7 +187,7 @@ class PixelCounts:
         if self._waiting > self._limit:
             self._rows = [_compact(self._rows)]
             self._waiting = len(self._rows[0])
-            self._limit = max(COMPACT, 2 * self._waiting)  # where all are distinct, sorting again soon gains nothing
+            self._limit = max(COMPACT, 2 * self._waiting)
 
 
 def _by_group(group: np.ndarray, regions: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
@@ -177,3 +217,15 @@ def _refuse(values: np.ndarray, what: str) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
         raise DataError(f"{int(bad.sum())} of {values.size} {what} of a frame are not finite")
+
+
+def _figures(counts: np.ndarray) -> np.ndarray:
+    """AUROC, AP and PR-AUC of normal and anomalous pixels by rising score, (K, 2), both classes present: (3,)."""
+    normal, anomalous = counts[::-1].T.astype(np.float64)  # the highest score first
+    found, false = np.cumsum(anomalous), np.cumsum(normal)
+    some = found + false > 0
+    recall, precision = found[some] / found[-1], found[some] / (found + false)[some]
+    auroc = (normal * (found - anomalous / 2)).sum() / (found[-1] * false[-1])
+    steps = np.diff(recall, prepend=0.0)
+    before = np.append(1.0, precision[:-1])  # the curve starts at recall 0, precision 1
+    return np.array([auroc, (steps * precision).sum(), (steps * (before + precision) / 2).sum()])

@@ -1,8 +1,7 @@
-"""Figures that others have published, each with its source, from published.csv: shown beside ours, and ours ranked
-among them where it was measured in the same way.
+"""Published figures, each with its source (published.csv): shown beside ours, which are ranked if measured alike.
 
-All of published.csv is over the whole test set of its data set (whole_test_sets.csv), RBDC and TBDC against the
-published track files (Ramachandra and Jones, WACV 2020; Georgescu et al., TPAMI 2021).
+All are over whole test sets (whole_test_sets.csv), RBDC and TBDC against the published track files (Ramachandra and
+Jones, WACV 2020; Georgescu et al., TPAMI 2021).
 """
 
 import csv
@@ -33,20 +32,12 @@ class Protocol:
 
     videos: int  # test videos with labels
     frames: int  # of those
-    track_videos: int = 0  # test videos whose tracks come from published files, or that are labelled normal throughout
-    corrupted: bool = False  # frames that the published data set does not have so: noise, flips
-
-
-@dataclass(frozen=True)
-class WholeTestSet:
-    """The whole of a data set's test footage."""
-
-    videos: int
-    frames: int
+    track_videos: int = 0  # test videos with published track files, or labelled normal throughout
+    corrupted: bool = False  # noisy or flipped frames that the published data set does not have
 
 
 def published_figures(dataset: str) -> list[PublishedFigure]:
-    """The figures for a data set by its name in configs/dataset/, in the file's order; none is as good as many."""
+    """The figures for a data set by its name in configs/dataset/, in the file's order; perhaps none."""
     return [figure for name, figure in read_figures(_text("published.csv")) if name == dataset]
 
 
@@ -55,9 +46,8 @@ def published_table(
 ) -> list[dict[str, str | float | int | None]]:
     """Rows of method, metric, value, rank and source: a metric's figures by falling value, ours among them.
 
-    ours: figures by metric, of each stream that is shown; those that nobody published and those that are None are left
-    out. Ours have a rank where `not_comparable` finds nothing, else they stand below the others with what it says.
-    Empty without published figures.
+    ours: figures by metric, of each stream. Those with a metric that nobody published are left out; they have no rank
+    and stand below the others if they are `not_comparable`. Empty without published figures.
     """
     published = published_figures(dataset)
     rows: list[dict[str, str | float | int | None]] = []
@@ -69,9 +59,9 @@ def published_table(
             if (value := figures.get(metric)) is not None
         ]
         others = [
-            {"method": figure.method, "metric": metric, "value": figure.value, "source": figure.source}
-            for figure in published
-            if figure.metric == metric
+            {"method": one.method, "metric": metric, "value": one.value, "source": one.source}
+            for one in published
+            if one.metric == metric
         ]
         ranked = sorted(others + ([] if reason else own), key=lambda row: -row["value"])
         rows += [{**row, "rank": sum(r["value"] > row["value"] for r in ranked) + 1} for row in ranked]
@@ -80,51 +70,49 @@ def published_table(
 
 
 def not_comparable(dataset: str, metric: str, protocol: Protocol) -> str | None:
-    """Why a figure of ours may not be compared with published ones of this metric; None where it may."""
-    whole = whole_test_sets().get(dataset)
-    if whole is None:
+    """Why a figure of ours can't be compared with published ones of this metric; None if it can."""
+    if dataset not in whole_test_sets():
         return "the size of the whole test set is unknown: not comparable with published figures"
-    problem = None
-    if protocol.videos != whole.videos:
-        problem = f"{protocol.videos} of {whole.videos} test videos"
-    elif abs(protocol.frames - whole.frames) > FRAMES_OFF * whole.frames:
-        problem = f"{protocol.frames:,} of {whole.frames:,} test frames"
+    (videos, frames), problem = whole_test_sets()[dataset], None
+    if protocol.videos != videos:
+        problem = f"{protocol.videos} of {videos} test videos"
+    elif abs(protocol.frames - frames) > FRAMES_OFF * frames:
+        problem = f"{protocol.frames:,} of {frames:,} test frames"
     elif protocol.corrupted:
         problem = "corrupted test frames"
     elif metric in OF_TRACKS and protocol.track_videos != protocol.videos:
-        problem = f"published track files of {protocol.track_videos} of {whole.videos} test videos"
+        problem = f"published track files of {protocol.track_videos} of {videos} test videos"
     return problem and f"{problem}: not comparable with published figures"
 
 
-def whole_test_sets() -> dict[str, WholeTestSet]:
-    """The whole test set of each data set that figures were published for, by its name in configs/dataset/."""
+def whole_test_sets() -> dict[str, tuple[int, int]]:
+    """Videos and frames of the whole test set of each data set that figures were published for."""
     rows = csv.DictReader(_text("whole_test_sets.csv").splitlines(), strict=True)
-    return {row["dataset"]: WholeTestSet(int(row["videos"]), int(row["frames"])) for row in rows}
+    return {row["dataset"]: (int(row["videos"]), int(row["frames"])) for row in rows}
 
 
 def read_figures(text: str) -> list[tuple[str, PublishedFigure]]:
-    """Data set and figure of each line; raises DataError without a source to be found, and for impossible values."""
+    """Data set and figure of each line; raises DataError for impossible values and sources that can't be found."""
     rows = csv.DictReader(text.splitlines(), strict=True)
     if rows.fieldnames != COLUMNS:
         raise DataError(f"published.csv: the columns are {rows.fieldnames}; they must be {COLUMNS}")
     figures = []
     for row in rows:
+        where = f"published.csv, line {rows.line_num}"
         if None in row or not all(row.values()):
-            raise DataError(f"published.csv, line {rows.line_num}: needs {', '.join(COLUMNS)}, each; it is {row}")
+            raise DataError(f"{where}: needs {', '.join(COLUMNS)}, each; it is {row}")
         try:
             value = float(row["value"])
         except ValueError:
-            raise DataError(f"published.csv, line {rows.line_num}: value {row['value']!r} is no number") from None
+            raise DataError(f"{where}: value {row['value']!r} is no number") from None
         if not 0 < value <= 1:
-            raise DataError(f"published.csv, line {rows.line_num}: value {value} is not above 0 and at most 1")
+            raise DataError(f"{where}: value {value} is not above 0 and at most 1")
         if not FINDABLE.search(row["source"]):
-            raise DataError(
-                f"published.csv, line {rows.line_num}: source {row['source']!r} names no arXiv number, DOI, address or "
-                "'leaderboard of the Kaggle competition NAME'"
-            )
+            remedy = "names no arXiv number, DOI, address or 'leaderboard of the Kaggle competition NAME'"
+            raise DataError(f"{where}: source {row['source']!r} {remedy}")
         figures.append((row["dataset"], PublishedFigure(row["method"], row["metric"], value, row["source"])))
     return figures
 
 
 def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("pixelplay.metrics").joinpath(name).read_text(encoding="utf-8")

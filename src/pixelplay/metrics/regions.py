@@ -3,7 +3,7 @@
 Ramachandra and Jones, *Street Scene*, WACV 2020; Georgescu et al., TPAMI 2021. One sweep over the scores from the top.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,7 @@ MAX_FPR = 1.0  # false positives per frame up to which both papers integrate
 
 @dataclass(frozen=True)
 class RegionMetrics:
-    """The two areas, in [0, 1], and what they are over."""
+    """The two areas, in [0, 1], and what they were measured on."""
 
     rbdc: float  # region-based detection criterion
     tbdc: float  # track-based detection criterion
@@ -24,10 +24,6 @@ class RegionMetrics:
     tracks: int
     detections: int
     frames: int
-
-    def as_dict(self) -> dict[str, float | int]:
-        """Field names and values, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +36,10 @@ class RegionCurve:
 
 
 def region_metrics(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionMetrics:
-    """RBDC and TBDC over `frames` frames with known truth, those without any box included.
+    """RBDC and TBDC over `frames` frames with known truth, including those without any box.
 
-    Areas under `region_curve` for 0 to 1 false positives per frame; where 1 is never reached, the last rates hold until
-    there. Without detections both are 0; with the ground truth as detections both are 1.
-    Raises DataError when there is no region to be found, or a box lies in no frame 0..frames-1.
+    Areas under `region_curve` for 0 to 1 false positives per frame. Raises DataError if there is no region, or a box
+    lies in no frame 0..frames-1.
     """
     curve = region_curve(detections, truth, frames, config)
     return RegionMetrics(
@@ -60,15 +55,14 @@ def region_metrics(detections: Detections, truth: Regions, frames: int, config: 
 def region_curve(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionCurve:
     """Region and track detection rates against false positives per frame, at every distinct score.
 
-    A region is found from the highest score on that a detection in its frame with an IoU of at least `config.iou` has;
-    a track, once at least `config.track_share` of its regions are. A detection without such a region is a false
-    positive; one whose regions were found before counts as neither. Equal scores enter together, since no threshold
-    parts them, and the line to their point is straight: the order of rows has no influence.
-    Boxes have exclusive ends here; code that counts both end pixels has slightly other IoUs.
+    A region is found by a detection in its frame with an IoU of at least `config.iou`, a track if at least
+    `config.track_share` of its regions are. A detection without such a region is a false positive; one whose regions
+    were found before counts as neither. Equal scores enter together, so the order of rows has no influence. Code that
+    counts both end pixels of boxes has slightly other IoUs.
     """
     _check(detections, truth, frames)
     hit, region, _ = overlapping(detections.frame, detections.xyxy, truth.frame, truth.xyxy, config.iou)
-    found_at = np.full(len(truth), -np.inf)  # the score from which on each region is found
+    found_at = np.full(len(truth), -np.inf)  # the highest threshold at which each region is found
     np.maximum.at(found_at, region, detections.score[hit])
     false = np.ones(len(detections), bool)
     false[hit] = False
@@ -88,10 +82,7 @@ def region_curve(detections: Detections, truth: Regions, frames: int, config: Re
 
 
 def area_to(limit: float, x: np.ndarray, y: np.ndarray) -> float:
-    """Area under straight lines between points (K,) with `x` from 0 and never falling, for x in [0, limit].
-
-    Where x never reaches the limit, the last y holds until there; where it passes it, the line is cut at the limit.
-    """
+    """Area under the line through points (K,), `x` rising from 0, up to the limit, to which the last y holds."""
     inside = int(np.searchsorted(x, limit, side="right"))
     x_in, y_in = x[:inside], y[:inside]
     if x_in[-1] < limit:
@@ -101,8 +92,8 @@ def area_to(limit: float, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _tracks_found_at(found_at: np.ndarray, track: np.ndarray, share: float) -> np.ndarray:
-    """The score from which on at least `share` of each track's regions are found, float64 (K,)."""
-    order = np.lexsort((-found_at, track))  # by track, the regions that are found first at its head
+    """The highest threshold at which `share` of each track's regions are found, float64 (K,)."""
+    order = np.lexsort((-found_at, track))  # by track, the regions that are found first in front
     _, first, size = np.unique(track[order], return_index=True, return_counts=True)
     needed = np.maximum(np.ceil(share * size), 1).astype(np.int64)
     needed -= (needed > 1) & ((needed - 1) / size >= share)  # 0.1 * 30 is a little more than 3 in floating point

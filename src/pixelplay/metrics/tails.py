@@ -1,4 +1,4 @@
-"""The tail of normal scores as a generalised Pareto distribution, and how sure its quantiles are.
+"""The tail of normal scores as a generalised Pareto distribution, and intervals of its quantiles.
 
 Peaks over threshold: Pickands, *Annals of Statistics*, 1975; as an alarm's threshold: Siffer et al., KDD 2017. All
 scores above the start are fitted, and count as much as there are independent peaks among them, since fitting the
@@ -32,8 +32,7 @@ class Tail:
     def upper_limit(self, rate: float, peaks: float, confidence: float) -> float:
         """The upper end of the one-sided profile-likelihood interval of `exceeded_by` (Coles, 2001, 4.3.3).
 
-        peaks: how many independent ones the excesses are worth. The highest quantile of all tails whose likelihood
-        falls short of the best by no more than chi2 allows, on a grid of shapes, scales and shares of exceedances.
+        peaks: how many independent ones the excesses are worth. On a grid of shapes, scales and shares of exceedances.
         """
         slack = chi2.ppf(2 * confidence - 1, 1) / 2
         shares = np.minimum(self.share * SHARES, 1 - 1e-9)
@@ -50,7 +49,7 @@ class Tail:
 
 
 def fit_tail(start: float, share: float, excess: np.ndarray) -> Tail | None:
-    """The likeliest tail, from the moments' estimate on; None where excesses (E,) are all equal or no fit is found."""
+    """The maximum-likelihood tail, started from the moments; None if excesses (E,) are all equal or no fit is found."""
     if not len(excess) or excess.min() == excess.max():
         return None
     ratio = excess.mean() ** 2 / excess.var()
@@ -61,7 +60,7 @@ def fit_tail(start: float, share: float, excess: np.ndarray) -> Tail | None:
 
 
 def _log_likelihoods(excess: np.ndarray, shape: float, scales: np.ndarray) -> np.ndarray:
-    """Of generalised Pareto distributions of one shape, float64 (S,): -inf where an excess lies beyond their end."""
+    """Log-likelihoods of generalised Pareto distributions of one shape, float64 (S,): -inf beyond their end."""
     scaled = excess[:, None] / scales  # (E, S)
     if abs(shape) < 1e-9:
         return -len(excess) * np.log(scales) - scaled.sum(axis=0)

@@ -1,6 +1,6 @@
-"""Object metrics of the source document, which calls them RBDC and TBDC: precision, recall and F1 at one threshold.
+"""Object metrics of the reference solution: precision, recall and F1 of regions and tracks at one threshold.
 
-They are not the RBDC and TBDC of papers (`regions.py`), and named `tao_*` wherever they are shown.
+It calls them RBDC and TBDC; they are not those of papers (`regions.py`), and are always shown as `tao_*`.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,15 +15,11 @@ from pixelplay.metrics.settings import TaoConfig
 
 @dataclass(frozen=True)
 class Rates:
-    """All in [0, 1]; None where there is nothing to divide by, so that no figure stands for an empty set."""
+    """All in [0, 1]; None if there is nothing to divide by."""
 
     precision: float | None  # None: nothing was reported
     recall: float | None  # None: there was nothing to find
     f1: float | None  # harmonic mean of the two; 0 where nothing right was reported, None where both are None
-
-    def as_dict(self) -> dict[str, float | None]:
-        """Field names and values, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -32,18 +28,16 @@ class TaoMetrics:
     track: Rates
 
     def as_dict(self) -> dict[str, dict[str, float | None]]:
-        """Named as they must be shown, ready for JSON."""
-        return {"tao_region": self.region.as_dict(), "tao_track": self.track.as_dict()}
+        return {f"tao_{name}": rates for name, rates in asdict(self).items()}
 
 
 def tao_metrics(detections: Detections, truth: Regions, config: TaoConfig) -> TaoMetrics:
     """Region and track rates of detections that are all above the threshold.
 
-    Regions: detections and ground-truth regions of a frame with an IoU of at least `config.iou` are paired one to one,
-    as many as possible at all, so that no order of rows matters; precision is over detections, recall over regions.
-    Tracks: a detected track matches a true one when they overlap that much in at least `config.matches` of
-    `config.window` frames in a row; precision is the share of detected tracks that match any, recall the share of true
-    tracks that any matches. A track of fewer boxes than `config.matches` can't match.
+    Regions: maximum one-to-one matching of detections and regions of a frame with an IoU of at least `config.iou`;
+    precision is over detections, recall over regions. Tracks: a detected track matches a true one if they overlap that
+    much in at least `config.matches` of `config.window` frames in a row; precision is the share of detected tracks that
+    match any, recall the share of true tracks that are matched.
     """
     found, region, _ = overlapping(detections.frame, detections.xyxy, truth.frame, truth.xyxy, config.iou)
     edges = csr_array((np.ones(len(found), bool), (found, region)), shape=(len(detections), len(truth)))
@@ -58,10 +52,7 @@ def tao_metrics(detections: Detections, truth: Regions, config: TaoConfig) -> Ta
 
 
 def rates(right: int, reported: int, found: int, present: int) -> Rates:
-    """Of `reported` things `right` are right, of `present` things `found` were found: P = right / reported and so on.
-
-    `right` and `found` are one number where reports and things are paired one to one.
-    """
+    """Precision `right` / `reported`, recall `found` / `present`, and their F1."""
     precision = right / reported if reported else None
     recall = found / present if present else None
     if precision is None and recall is None:
@@ -73,7 +64,7 @@ def rates(right: int, reported: int, found: int, present: int) -> Rates:
 def _matching_tracks(
     detected: np.ndarray, true: np.ndarray, frame: np.ndarray, config: TaoConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the detected and of the true track of every match; the inputs (P,) say who overlaps whom when."""
+    """The detected and the true track of every match; the inputs (P,) are overlapping pairs and their frames."""
     meetings = np.unique(np.column_stack([detected, true, frame]), axis=0)  # each once, a pair's frames ascending
     reach = config.matches - 1
     first, last = meetings[: len(meetings) - reach], meetings[reach:]

@@ -1,7 +1,7 @@
 """Thresholds from scores of held-out normal footage alone; a score *above* its threshold is an alarm.
 
 Peaks over threshold (`tails.py`), with as many independent peaks as the footage has (`peaks.py`); percentile, fixed and
-adaptive are the source document's.
+adaptive follow the reference solution.
 """
 
 from collections.abc import Sequence
@@ -16,61 +16,56 @@ from pixelplay.metrics.settings import AdaptiveConfig, EvtConfig
 from pixelplay.metrics.tails import fit_tail
 
 GAUSSIAN_MAD = 1.4826  # makes the MAD of a normal distribution its standard deviation
-FEWEST = 10  # independent peaks from which on a false-alarm rate is estimated
+FEWEST = 10  # independent peaks needed to estimate a false-alarm rate
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold, what it was made of, and how far it can be trusted."""
+    """A threshold, its parameters, and how far it can be trusted."""
 
     method: str
     value: float
     parameters: dict[str, float]
     expected: float | None = None  # false alarms per normal frame, at most, at the configured confidence
-    remark: str | None = None  # why the rate that was asked for can't be promised
+    remark: str | None = None  # why the requested rate can't be promised
 
     def as_dict(self) -> dict[str, object]:
-        """Field names and values, ready for JSON; `expected` and `remark` where there is one."""
+        """Field names and values, ready for JSON, without those that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> Threshold:
-    """The score that a normal one exceeds with probability `config.false_alarm_rate`, at the upper end of its interval.
+    """The upper confidence limit of the score that a normal one exceeds with `config.false_alarm_rate`.
 
     normal: finite scores (T,) of each held-out video, by ascending frame. Those above their (1 - `config.tail`)
-    quantile, `start`, are fitted by a generalised Pareto tail, and count as much as there are independent peaks among
-    them. The value is the upper end of the quantile's one-sided profile-likelihood interval; the quantile itself is
-    `estimate`. With fewer than 10 independent peaks, or where no tail fits, it is the greatest score instead, and
-    `expected` the upper limit of the rate of scores above that: 1 - (1 - confidence)^(1 / n) for n independent frames.
+    quantile, `start`, are fitted by a generalised Pareto tail, counted as the independent peaks among them. The value
+    is the upper end of the quantile's one-sided profile-likelihood interval; `estimate` is the quantile itself. With
+    fewer than 10 independent peaks, or if no tail fits, it is the greatest score instead, and `expected` the upper
+    limit of the rate above that: 1 - (1 - confidence)^(1 / n) for n independent frames.
     Parameters: start, tail (the share above it), risk, confidence, peaks (independent ones), clusters, run_length,
     extremal_index, effective_frames, and of a fit shape, scale and estimate. Raises DataError without scores.
     """
-    videos = _checked(normal)
+    videos, rate = _checked(normal), config.false_alarm_rate
     scores = np.concatenate(videos)
     start = float(np.quantile(scores, 1 - config.tail))
     peaks = peaks_above(start, videos)
     enough = peaks.independent >= FEWEST
     tail = fit_tail(start, peaks.share, scores[scores > start] - start) if enough else None
-    parameters = {"start": start, "tail": peaks.share, "risk": config.false_alarm_rate, "confidence": confidence}
-    parameters |= _about(peaks)
+    parameters = {"start": start, "tail": peaks.share, "risk": rate, "confidence": confidence, **_about(peaks)}
     if tail is not None:
-        parameters |= {"shape": tail.shape, "scale": tail.scale, "estimate": tail.exceeded_by(config.false_alarm_rate)}
-        value = tail.upper_limit(config.false_alarm_rate, peaks.independent, confidence)
-        return Threshold("evt", value, parameters, config.false_alarm_rate, _one_video(peaks))
+        parameters |= {"shape": tail.shape, "scale": tail.scale, "estimate": tail.exceeded_by(rate)}
+        value = tail.upper_limit(rate, peaks.independent, confidence)
+        return Threshold("evt", value, parameters, rate, _one_video(peaks))
     expected = 1 - (1 - confidence) ** (1 / peaks.effective_frames)
-    remark = (
-        _too_short(peaks, config.false_alarm_rate, expected)
-        if expected > config.false_alarm_rate
-        else _one_video(peaks)
-    )
+    remark = _too_short(peaks, rate, expected) if expected > rate else _one_video(peaks)
     return Threshold("evt", float(scores.max()), parameters, expected, remark)
 
 
 def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float) -> Threshold:
-    """The score that `percent` of normal scores are at or below, linear in between; it is not moved by confidence.
+    """The `percent` percentile of normal scores, whatever the confidence.
 
     normal as in `evt`. `expected` is the upper limit of the share of normal scores above it (Clopper and Pearson, 1934,
-    with as many frames as are independent), and the remark says where the footage is too short to know that share.
+    with as many frames as are independent); the remark says if the footage is too short to know that share.
     """
     videos = _checked(normal)
     value, rate = float(np.percentile(np.concatenate(videos), percent)), 1 - percent / 100
@@ -82,10 +77,10 @@ def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float) 
 
 
 def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None) -> str | None:
-    """The remark on a threshold that no false-alarm rate was asked of, where the footage is too short to know it.
+    """The remark on a threshold without a requested rate, if the footage is too short to know its false-alarm rate.
 
-    normal as in `evt`, peaks are counted among the `tail` highest; highest: the upper end of the rate that was measured
-    on normal footage, where known.
+    normal as in `evt`, peaks are counted among the `tail` highest; highest: the upper end of the measured rate, if
+    known.
     """
     videos = _checked(normal)
     peaks = peaks_above(float(np.quantile(np.concatenate(videos), 1 - tail)), videos)
@@ -96,11 +91,10 @@ def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None)
 
 
 def fixed(normal: np.ndarray, deviations: float) -> Threshold:
-    """A number of robust standard deviations above the median of normal scores (N,), finite: a threshold in the units
-    of calibrated scores (`normalise.method=calibrated`), where the source document states it.
+    """The median of normal scores (N,), finite, plus a number of robust standard deviations.
 
-    The deviation is 1.4826 MAD; where more than half of the scores are one number their standard deviation, and 1 where
-    all are.
+    These are the units of `normalise.method=calibrated`, as in the reference solution. The deviation is 1.4826 MAD; if
+    more than half of the scores are equal, their standard deviation, or 1 if all are.
     """
     (normal,) = _checked([normal])
     centre = float(np.median(normal))
@@ -112,11 +106,10 @@ def fixed(normal: np.ndarray, deviations: float) -> Threshold:
 
 
 def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> np.ndarray:
-    """A threshold for each frame of one video, (T,): mean + `deviations` standard deviations of the scores before it.
+    """A threshold for each frame of one video, (T,): mean + `n_sigma` standard deviations of the scores before it.
 
-    Of the last `config.window` scores of this video, that is, and not of those that were alarms themselves, since a
-    long anomaly would soon count as normal. At first the window holds that many quantiles of the normal scores (N,).
-    Only frames before a frame decide on it. Both inputs finite.
+    Over the last `config.window` scores that were no alarms, since a long anomaly would soon count as normal. The
+    window starts with quantiles of the normal scores (N,). Both inputs finite.
     """
     window = np.quantile(_checked([normal])[0], (np.arange(config.window) + 0.5) / config.window)
     limits = np.empty(len(scores))
@@ -130,13 +123,8 @@ def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> 
 
 
 def _about(peaks: Peaks) -> dict[str, float]:
-    return {
-        "peaks": peaks.independent,
-        "clusters": peaks.clusters,
-        "run_length": peaks.run_length,
-        "extremal_index": peaks.extremal_index,
-        "effective_frames": peaks.effective_frames,
-    }
+    names = ("clusters", "run_length", "extremal_index", "effective_frames")
+    return {"peaks": peaks.independent, **{name: getattr(peaks, name) for name in names}}
 
 
 def _too_short(peaks: Peaks, rate: float, expected: float) -> str:
@@ -144,7 +132,6 @@ def _too_short(peaks: Peaks, rate: float, expected: float) -> str:
 
 
 def _one_video(peaks: Peaks) -> str | None:
-    """With one video nobody knows how much scores differ from one to the next."""
     if peaks.videos > 1:
         return None
     return f"{_footage(peaks)}: how scores differ between videos is unknown, and more false alarms are likely"
@@ -161,7 +148,7 @@ def _percent(rate: float) -> str:
 
 
 def _checked(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Scores of each video, float64 (T,), those of a video without any left out."""
+    """Scores of each video that has any, float64 (T,)."""
     videos = [np.asarray(scores, np.float64) for scores in normal if len(scores)]
     if not videos:
         raise DataError("there are no scores of held-out normal footage to derive a threshold from")

@@ -26,8 +26,8 @@ def boxes_of(regions: np.ndarray) -> np.ndarray:
 def link(frame: np.ndarray, xyxy: np.ndarray, config: LinkConfig) -> np.ndarray:
     """Tracks of the boxes of one video, frame int64 [N] and xyxy [N, 4]: int64 [N], 0..K-1 by their first rows.
 
-    A box goes on as the box of the next frame that it overlaps most, the pair with the highest IoU first, each box once
-    and none below `iou`; what is left over may go on up to `max_gap` frames later. Ties go to the lower rows.
+    Greedy one-to-one linking to the next frame by falling IoU, none below `config.iou`; boxes that are left over may
+    go on up to `config.max_gap` frames later. Ties go to the lower rows.
     """
     after = np.full(len(frame), -1)  # the row in which each box goes on
     headless = np.ones(len(frame), bool)

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from pixelplay.drawing.annotate import data_uri, encoded, resized
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.frames import ClipReader
 from pixelplay.mining.settings import MineConfig
 from pixelplay.report.page import TEMPLATES as REPORT
 from pixelplay.report.page import html_templates
-from pixelplay.report.pictures import data_uri, resized
 from pixelplay.run.artifacts import write_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -89,7 +89,7 @@ def card(rank: int, clip: Clip, row: Any, reader: ClipReader, width: int) -> Car
         first=PurePath(clip.frames[0]).name,
         last=PurePath(clip.frames[-1]).name,
         seconds=(times[-1] - times[0]) / SECOND if times else None,
-        strip=data_uri(np.concatenate(frames, axis=1)),
+        strip=data_uri(encoded(np.concatenate(frames, axis=1))),
         ratio=frames[0].shape[1] / frames[0].shape[0],
         stills=np.linspace(0, len(frames) - 1, STILLS).round().astype(int).tolist(),
     )

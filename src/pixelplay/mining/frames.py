@@ -8,8 +8,9 @@ import numpy as np
 
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
+from pixelplay.videos.footage import video_file
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, require_file, video_file
+from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, require_file
 
 IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 AHEAD = 2  # batches of each thread that are held, done or not
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def in_order(

@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -97,7 +97,7 @@ def _score_window(
 
 
 @contextmanager
-def _cluster(workers: int) -> Iterator[dict[str, float]]:
+def _cluster(workers: int) -> Iterator[Mapping[str, float]]:
     """The resources of the cluster that this process is connected to, of the one at RAY_ADDRESS, or of one of this
     machine's that ends with the block.
     """
@@ -106,6 +106,7 @@ def _cluster(workers: int) -> Iterator[dict[str, float]]:
         _authenticate()
     import ray  # after that: it reads the settings of authentication when it is imported
     import ray.data
+    import ray.exceptions
 
     connected = ray.is_initialized()
     where = f"the cluster at RAY_ADDRESS={address}" if address else "a cluster of this machine"

@@ -1,1 +1,1 @@
-"""Objects in videos: boxes per frame, found by YOLO or by motion, cached; and the tubes that are cut around them."""
+"""Objects in videos: boxes per frame, found by YOLO or by motion, and the tubes cut around them."""

@@ -1,8 +1,8 @@
-"""Boxes of a video: what was found where in which frame; kept as one parquet per video and method."""
+"""The boxes found in a video, stored as one parquet per video and method."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ COORDINATES = ["x1", "y1", "x2", "y2"]
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """N boxes, ordered by frame; none is as good as many."""
+    """N >= 0 boxes, ordered by frame."""
 
     position: np.ndarray  # int64 [N], of the frame in its video, 0..T-1, never decreasing
     xyxy: np.ndarray  # float32 [N, 4]: x1, y1, x2, y2 in pixels of the full-size frame, 0 <= x1 < x2 <= width
@@ -28,26 +28,20 @@ class Boxes:
         return len(self.position)
 
     def __getitem__(self, chosen: np.ndarray | slice) -> "Boxes":
-        """Some of them: a slice, a mask, bool [N], or indices in ascending order."""
+        """A subset: a slice, a mask, bool [N], or ascending indices."""
         return Boxes(self.position[chosen], self.xyxy[chosen], self.label[chosen], self.confidence[chosen])
 
     def block(self, start: int, stop: int) -> "Boxes":
-        """Boxes of the frames start..stop-1, whose positions then start at 0."""
-        first, last = np.searchsorted(self.position, [start, stop])
-        part = self[first:last]
-        return Boxes(part.position - start, part.xyxy, part.label, part.confidence)
+        """Boxes of the frames start..stop-1, with positions from 0."""
+        part = self[slice(*np.searchsorted(self.position, [start, stop]))]
+        return replace(part, position=part.position - start)
 
     @classmethod
     def of(cls, position: np.ndarray, xyxy: np.ndarray, label: Iterable[str], confidence: np.ndarray) -> "Boxes":
-        """From anything like these arrays, in any order of frames; the order of a frame's boxes stays."""
-        places = np.asarray(position, np.int64)
-        boxes = cls(
-            places,
-            np.asarray(xyxy, np.float32).reshape(-1, 4),
-            np.array(list(label), np.str_),
-            np.asarray(confidence, np.float32),
-        )
-        return boxes[np.argsort(places, kind="stable")]
+        """From array-likes in any order of frames; the order of a frame's boxes is kept."""
+        position, confidence = np.asarray(position, np.int64), np.asarray(confidence, np.float32)
+        xyxy, label = np.asarray(xyxy, np.float32).reshape(-1, 4), np.array(list(label), np.str_)
+        return cls(position, xyxy, label, confidence)[np.argsort(position, kind="stable")]
 
     @classmethod
     def none(cls) -> "Boxes":
@@ -55,36 +49,36 @@ class Boxes:
 
 
 def join(parts: Iterable[Boxes]) -> Boxes:
-    """All boxes of some tables, ordered by frame; within a frame, those of the first table first."""
+    """All boxes, ordered by frame; within a frame, in the order of `parts`."""
     every = [Boxes.none(), *parts]
-    return Boxes.of(
-        np.concatenate([one.position for one in every]),
-        np.concatenate([one.xyxy for one in every]),
-        np.concatenate([one.label for one in every]).tolist(),
-        np.concatenate([one.confidence for one in every]),
-    )
+    return Boxes.of(*(np.concatenate([getattr(one, field.name) for one in every]) for field in fields(Boxes)))
 
 
 def clip(boxes: Boxes, size: tuple[int, int]) -> Boxes:
-    """Boxes limited to an image of `size` (width, height); those without an area in it or with NaN are left out."""
+    """Boxes clipped to an image of `size` (width, height), without those that are empty then or not finite."""
     width, height = size
     xyxy = boxes.xyxy.clip(0, np.array([width, height, width, height], np.float32))
     inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])  # False with NaN
     inside &= np.isfinite(boxes.confidence)
-    return Boxes(boxes.position, xyxy, boxes.label, boxes.confidence)[inside]
+    return replace(boxes, xyxy=xyxy)[inside]
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Area of the intersection of each two boxes [N, 4] and [M, 4]: [N, M]."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    return (high - low).clip(min=0).prod(axis=2)
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes, float [N, 4] and [M, 4], each with each: float [N, M]."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = (high - low).clip(min=0).prod(axis=2)
+    """Intersection over union of each two boxes, float [N, 4] and [M, 4]: float [N, M]."""
+    common = overlap(first, second)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
     return common / (areas[0][:, None] + areas[1][None, :] - common)
 
 
 def save(boxes: Boxes, path: Path) -> None:
-    """Write a parquet, atomically: columns position, x1, y1, x2, y2, class, confidence; and its own name."""
+    """Write a parquet, atomically, with columns position, x1, y1, x2, y2, class, confidence, and its own name."""
     table = pd.DataFrame({"position": boxes.position})
     table[COORDINATES] = boxes.xyxy
     table["class"] = pd.Series(boxes.label.tolist(), dtype="str")
@@ -94,8 +88,8 @@ def save(boxes: Boxes, path: Path) -> None:
 
 
 def is_saved(path: Path) -> bool:
-    """Whether `save` has written this file, under this name and to its end; its boxes are not read."""
-    import pyarrow.parquet  # slow to import, and most detectors ask for no boxes
+    """Whether `save` wrote this file under this name, and to its end; the boxes are not read."""
+    import pyarrow.parquet  # slow to import, and most detectors need no boxes
 
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata
@@ -105,18 +99,18 @@ def is_saved(path: Path) -> bool:
 
 
 def load(path: Path) -> Boxes:
-    """What `save` wrote; raises MissingArtifactError, or DamagedArtifactError for a file that is no table of boxes.
+    """What `save` wrote.
 
-    That is removed: a table that is there counts as made.
+    Raises MissingArtifactError, or DamagedArtifactError for any other file, which is deleted so that it is made again.
     """
     try:
         table = read_table(path, made_by="detect")
         if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
-            raise damaged(path, "detect", "no table of boxes")
+            raise damaged(path, "detect", "not a table of boxes")
         if table.attrs.get("file") != path.name:
-            raise damaged(path, "detect", f"it was {table.attrs.get('file')}, with boxes of another video or method")
+            raise damaged(path, "detect", f"it was {table.attrs.get('file')}, the boxes of another video or method")
         if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
-            raise damaged(path, "detect", "a number in it is not finite")
+            raise damaged(path, "detect", "a number is not finite")
     except DamagedArtifactError:
         path.unlink()
         raise

@@ -1,4 +1,4 @@
-"""Objects cut from decoded frames and resized, in batches: RoIAlign (He et al., ICCV 2017) instead of a loop."""
+"""Crops of objects from decoded frames, resized in batches by RoIAlign (He et al., ICCV 2017)."""
 
 from collections.abc import Iterator
 
@@ -19,12 +19,12 @@ def tube_rows(boxes: torch.Tensor, frames: int) -> tuple[torch.Tensor, torch.Ten
 def crop_batches(
     frames: torch.Tensor, boxes: torch.Tensor, positions: torch.Tensor, size: int, batch: int
 ) -> Iterator[torch.Tensor]:
-    """Crops float32 (<= batch, 3, size, size) in [0, 1], in the order of the rows; RGB as the frames are.
+    """Crops float32 (<= batch, 3, size, size) in [0, 1], in the order of the boxes and channels.
 
-    frames: uint8 (T, H, W, 3). boxes: (R, 4), x1, y1, x2, y2 in pixels, edges and not centres: 0, 0, W, H is the whole
-    frame. positions: int64 (R,), the frame of each box. A box smaller than `size` is interpolated bilinearly; in a
-    larger one each output pixel is the mean of as many samples as it covers pixels (no aliasing). At most `batch`
-    frames and crops are in memory as floats at a time. Raises DataError for a box that is empty or leaves the frame.
+    frames: uint8 (T, H, W, 3). boxes: (R, 4), x1, y1, x2, y2 in pixels; 0, 0, W, H is the whole frame. positions: int64
+    (R,), the frame of each box. Smaller boxes are interpolated bilinearly; in larger ones each output pixel averages
+    the pixels that it covers (no aliasing). At most `batch` frames and crops are in memory as floats at a time. Raises
+    DataError for a box that is empty or leaves the frame.
     """
     _check(frames, boxes, positions)
     for start in range(0, len(boxes), batch):
@@ -33,7 +33,7 @@ def crop_batches(
 
 
 def _crop(frames: torch.Tensor, boxes: torch.Tensor, positions: torch.Tensor, size: int) -> torch.Tensor:
-    from torchvision.ops import roi_align  # here, since importing torchvision takes seconds
+    from torchvision.ops import roi_align  # importing torchvision takes seconds
 
     used, image = positions.unique(return_inverse=True)
     images = frames[used].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
@@ -51,8 +51,8 @@ def _check(frames: torch.Tensor, boxes: torch.Tensor, positions: torch.Tensor) -
     if wrong.any():
         box = [round(value, 2) for value in boxes[wrong][0].tolist()]
         raise DataError(
-            f"box x1, y1, x2, y2 = {box} is empty or leaves its frame of {width}x{height}: clip boxes to the frame, "
-            "and drop the empty ones"
+            f"box x1, y1, x2, y2 = {box} is empty or leaves its frame of {width}x{height}: clip boxes to the frame and "
+            "drop empty ones"
         )
     if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < count:
         raise DataError(f"boxes name frames {int(positions.min())}..{int(positions.max())} of {count}")

@@ -1,4 +1,4 @@
-"""What in a frame was compared with which normal footage: an explanation of a score that a person can check."""
+"""Explanations of a score that a person can check: what in a frame was compared with which normal footage."""
 
 from dataclasses import dataclass
 
@@ -7,29 +7,29 @@ Rectangle = tuple[float, float, float, float]  # x1, y1, x2, y2, pixels of the f
 
 @dataclass(frozen=True)
 class Place:
-    """A box in a frame of a video, or in two of which the change was compared."""
+    """A box in a frame of a video, or in two frames whose difference was compared."""
 
     video: str
     frames: tuple[int, ...]  # their numbers
     box: Rectangle
-    part: str  # what of the clip was compared, in words
-    cell: Rectangle | None = None  # where that is, if it is less than the box
+    part: str  # of the clip that was compared, in words
+    cell: Rectangle | None = None  # the compared part of the box, if it is less than the box
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Something in a frame, and what of the normal footage is most like it, as one stream of a detector sees them."""
+    """Something in a frame and the most similar normal footage, as seen by one stream of a detector."""
 
     stream: str
     here: Place
     there: Place  # in a training video
     distance: float
-    relative: float  # the distance as a multiple of what `Explains.legend` says
+    relative: float  # the distance in the unit that `Explains.legend` explains
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An object in a frame, or the whole frame, and its neighbours, one for each stream that looks at it."""
+    """An object in a frame, or the whole frame, and its neighbours, one per stream."""
 
     label: str  # class of the object; '' for the whole frame
     confidence: float

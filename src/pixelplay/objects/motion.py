@@ -1,12 +1,12 @@
 """Moving blobs: what differs from the median background of the video. Needs no weights and knows no classes, so it also
-sees what a detector was never taught; it does not see who stands still.
+finds what YOLO was never trained on; it does not find what stands still.
 
-Frames are brought to the background's brightness by the medians of its dark and its bright third (after Tukey's
-resistant line, Exploratory Data Analysis, 1977), which somebody who walks through the view does not pull with him. A
-pixel moves if it is brighter or darker than all of the background near it, by more than the frame's own noise.
+Frames are brought to the background's brightness by the medians of its dark and its bright third (Tukey's resistant
+line, Exploratory Data Analysis, 1977), robust to people who walk through the view. A pixel moves if it is brighter or
+darker than the whole background near it, by more than the frame's noise.
 
-People who walk side by side are one blob. It is cut where it is thin between two thicker parts, as W4 tells the people
-of a group by the vertical projection of its silhouette (Haritaoglu, Harwood, Davis, TPAMI 2000).
+A group of people who walk side by side is one blob. It is cut where it is thin between two thicker parts, as W4 splits
+groups by the vertical projection of the silhouette (Haritaoglu, Harwood, Davis, TPAMI 2000).
 """
 
 from collections.abc import Callable
@@ -25,16 +25,16 @@ from pixelplay.videos.video import Video
 MOTION = "motion"  # the class of every blob
 VERSION = 2  # of what is found; raise it when that changes
 MAD = 0.6745  # median absolute deviation of a standard normal variable
-GAIN = (0.5, 2.0)  # of the light: no more is believed
-FLAT = 8.0  # grey levels between dark and bright, below which a background tells nothing about a gain
-SMOOTH = 1.0  # pixels, sigma: of a blob's thickness from column to column, before the thinnest is looked for
-STEP = 3  # pixels between those that medians are taken of, since neighbours are alike after blurring
+GAIN = (0.5, 2.0)  # plausible changes of the light
+FLAT = 8.0  # grey levels between dark and bright, below which a background has too little contrast for a gain
+SMOOTH = 1.0  # columns, sigma, of a blob's thickness before its minimum is found
+STEP = 3  # medians are taken of every third pixel, since blurred neighbours are alike
 
 
 def detect(video: Video, config: MotionConfig, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
-    """Moving blobs of every frame; `advance` is told of frames that are done.
+    """Moving blobs of every frame; `advance(n)` is called after n frames.
 
-    The background is the median of later frames, too, so this is for recorded footage.
+    For recorded footage: the background is the median of later frames, too.
     """
     frames = video.frames(config.frames)  # uint8 [T, H, W], memory-mapped
     positions, boxes, confidence = [], [], []
@@ -55,10 +55,10 @@ class Background:
     """The still scene, blurred: float32 (H, W) each."""
 
     image: np.ndarray
-    darkest: np.ndarray  # of the pixels near each, and
-    brightest: np.ndarray  # what it may become when the camera shakes
-    dark: np.ndarray  # bool (H, W), a third of the pixels that are compared
-    bright: np.ndarray  # bool (H, W), another
+    darkest: np.ndarray  # minimum and
+    brightest: np.ndarray  # maximum of the pixels nearby, which the camera's jitter may bring here
+    dark: np.ndarray  # bool (H, W), the dark third of the pixels that are compared
+    bright: np.ndarray  # bool (H, W), the bright third
 
     @classmethod
     def of(cls, frames: np.ndarray, config: MotionConfig) -> "Background":
@@ -72,7 +72,7 @@ class Background:
         return cls(image, cv2.erode(image, near), cv2.dilate(image, near), dark, bright)
 
     def lit(self, image: np.ndarray) -> np.ndarray:
-        """`image`, float32 (H, W), in the light of the background: without the gain and offset that it has over it."""
+        """`image`, float32 (H, W), in the light of the background: without its gain and offset."""
         dark, bright = (float(np.median(self.image[part])) for part in (self.dark, self.bright))
         seen_dark, seen_bright = (float(np.median(image[part])) for part in (self.dark, self.bright))
         gain = 1.0
@@ -111,11 +111,11 @@ def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tu
 
 
 def parts(blob: np.ndarray, config: SplitConfig) -> list[tuple[slice, slice]]:
-    """Rows and columns of the parts of one blob, bool (H, W), from left to right; of itself where it is no group.
+    """Rows and columns of the parts of one blob, bool (H, W), from left to right; of the blob itself if it is no group.
 
-    A part wider than `config.min_aspect` times its height is cut at the column that is thinnest, compared with the
-    thickest on its left and the thickest on its right, if it is less than `config.valley` of both. No part is narrower
-    than `config.min_width` times the height of what it was cut from.
+    A part wider than `config.min_aspect` times its height is cut at its thinnest column, relative to the thickest on
+    either side, if that is below `config.valley` of both. No part is narrower than `config.min_width` times the height
+    of what it was cut from.
     """
     rows, columns = (np.flatnonzero(blob.any(axis=axis)) for axis in (1, 0))
     y, x = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
@@ -130,12 +130,8 @@ def parts(blob: np.ndarray, config: SplitConfig) -> list[tuple[slice, slice]]:
     if depth[column] >= config.valley:
         return [(y, x)]
     cut = x.start + column
-    right_hand = [(rows, _shifted(columns, cut)) for rows, columns in parts(blob[:, cut:], config)]
-    return [*parts(blob[:, :cut], config), *right_hand]
-
-
-def _shifted(part: slice, by: int) -> slice:
-    return slice(part.start + by, part.stop + by)
+    right = [(y, slice(x.start + cut, x.stop + cut)) for y, x in parts(blob[:, cut:], config)]
+    return [*parts(blob[:, :cut], config), *right]
 
 
 def _blurred(frame: np.ndarray, config: MotionConfig) -> np.ndarray:

@@ -1,13 +1,9 @@
-"""Tubes: what is around an object in every frame of a clip. Pure functions of boxes.
-
-A tube is the box of the clip's middle frame (causally: the last), squared and enlarged, cut from all frames
+"""Tubes: the box of a clip's middle frame (causally: the last), squared and enlarged, cut from all frames of the clip
 (Ahn et al., VideoPatchCore, ACCV 2024).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from pixelplay.objects.boxes import Boxes, iou
@@ -20,7 +16,7 @@ class Tubes:
     """M tubes of one video, ordered by clip."""
 
     clip: np.ndarray  # int64 [M], row of the clip in `positions`
-    box: np.ndarray  # int64 [M], row in the boxes of the object that it was cut around
+    box: np.ndarray  # int64 [M], row of its object in the boxes
     square: np.ndarray  # int64 [M, 4]: x1, y1, x2, y2, pixels of the full-size frame, x2 and y2 exclusive
 
     def __len__(self) -> int:
@@ -28,15 +24,15 @@ class Tubes:
 
 
 def select(boxes: Boxes, config: TubeConfig) -> Boxes:
-    """The boxes that `is_selected` says."""
+    """The boxes for which `is_selected` holds."""
     return boxes[is_selected(boxes, config)]
 
 
 def is_selected(boxes: Boxes, config: TubeConfig) -> np.ndarray:
-    """Which boxes have a class, a confidence and a size that is asked for, bool [N].
+    """Which boxes have one of the classes, the confidence and the size that `config` asks for, bool [N].
 
-    A moving blob that overlaps an object of another class so much that it is that object does not count. Only objects
-    that count themselves can take a blob's place: what a detector mistakes for a kite is still seen to move.
+    Except moving blobs that overlap a selected object of another class so much that they are that object; boxes that
+    are not selected hide no blob.
     """
     sides = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).max(axis=1, initial=0)
     chosen = np.isin(boxes.label, config.classes) & (boxes.confidence >= config.confidence) & (sides >= config.min_size)
@@ -52,8 +48,7 @@ def is_selected(boxes: Boxes, config: TubeConfig) -> np.ndarray:
 def squares(xyxy: np.ndarray, size: tuple[int, int], enlarge: float) -> np.ndarray:
     """Squares around the centres of boxes, float [N, 4], of `enlarge` times their longer side, in whole pixels.
 
-    Clipped to an image of `size` (width, height), so that at its border they are no squares any more: int64 [N, 4],
-    x2 and y2 exclusive, one pixel or more each way.
+    int64 [N, 4], x2 and y2 exclusive, at least one pixel each way, clipped to an image of `size` (width, height).
     """
     width, height = size
     centre = (xyxy[:, :2].astype(np.float64) + xyxy[:, 2:]) / 2
@@ -66,20 +61,8 @@ def squares(xyxy: np.ndarray, size: tuple[int, int], enlarge: float) -> np.ndarr
 
 
 def tubes(boxes: Boxes, key: np.ndarray, size: tuple[int, int], config: TubeConfig) -> Tubes:
-    """The tubes of every clip; `key`, int [C], is the frame of each that its objects are taken from.
-
-    `boxes`: already selected. A clip without an object in that frame has no tube.
-    """
+    """The tubes of every clip, around the (selected) boxes of its key frame; `key`: their positions, int [C]."""
     first, last = np.searchsorted(boxes.position, key), np.searchsorted(boxes.position, key, side="right")
-    count = last - first
-    clip = np.repeat(np.arange(len(key)), count)
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)  # 0..count-1 of each clip
-    box = np.repeat(first, count) + within
+    clip = np.repeat(np.arange(len(key)), last - first)
+    box = np.concatenate([np.arange(0), *map(np.arange, first, last)])
     return Tubes(clip, box, squares(boxes.xyxy, size, config.enlarge)[box])
-
-
-def cut(frames: Sequence[np.ndarray], square: np.ndarray, side: int) -> np.ndarray:
-    """One tube: `square` [4] of each full-size frame of a clip, uint8 (H, W, 3), as uint8 [T, side, side, 3]."""
-    x1, y1, x2, y2 = (int(edge) for edge in square)
-    method = cv2.INTER_AREA if max(x2 - x1, y2 - y1) > side else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(frame[y1:y2, x1:x2], (side, side), interpolation=method) for frame in frames])

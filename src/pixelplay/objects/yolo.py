@@ -1,7 +1,7 @@
-"""Objects by Ultralytics YOLO, any weights: every frame, every class, in batches.
+"""Objects found by Ultralytics YOLO, with any detection weights: every frame, every class, in batches.
 
-YOLOv5 and later (Jocher et al., https://github.com/ultralytics/ultralytics; AGPL-3.0). Ultralytics is imported only to
-detect: it takes seconds, and most commands have nothing to detect.
+YOLOv5 and later (Jocher et al., https://github.com/ultralytics/ultralytics; AGPL-3.0). Importing Ultralytics takes
+seconds, so only detecting does it.
 """
 
 import os
@@ -25,12 +25,12 @@ VERSION = 1  # of what is found; raise it when that changes
 
 
 class Yolo:
-    """A network and how it is asked; `bf16` computes in bfloat16."""
+    """A network with its settings; `bf16` computes in bfloat16."""
 
     def __init__(self, weights: Path, config: YoloConfig, device: "torch.device", bf16: bool, settings: Path):
         """Load `weights`; Ultralytics keeps its settings in the folder `settings` unless YOLO_CONFIG_DIR names another.
 
-        Raises ConfigError for a file that holds no detection network of Ultralytics, or more than one.
+        Raises ConfigError for a file without a detection network of Ultralytics.
         """
         _tame(settings)
         from ultralytics import YOLO
@@ -38,7 +38,7 @@ class Yolo:
 
         file = str(weights.resolve())
         try:
-            torch_safe_load(file, safe_only=True)  # the variable comes too late where Ultralytics was imported before
+            torch_safe_load(file, safe_only=True)  # if Ultralytics was imported before, the variable came too late
             self._model = YOLO(file)
             task = self._model.task
         except Exception as error:  # Ultralytics raises many kinds: TypeError, AttributeError, UnpicklingError, …
@@ -48,7 +48,7 @@ class Yolo:
         self._config, self._device, self._bf16 = config, device, bf16
 
     def detect(self, video: Video, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
-        """Boxes of every class in every frame, from `confidence` on; `advance` is told of frames that are done."""
+        """Boxes of every class in every frame, from `confidence` up; `advance(n)` is called after n frames."""
         positions, boxes, labels, confidence = [], [], [], []
         for start, batch in batches(video.full_size(), self._config.batch_size):
             for t, result in enumerate(self._predict(batch), start):
@@ -88,8 +88,8 @@ def batches(frames: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, list
 
 
 def _tame(settings: Path) -> None:
-    """What Ultralytics reads when it is imported."""
-    os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # a .pt is a pickle, which may run anything
+    """Environment variables that Ultralytics reads when it is imported."""
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # a .pt is a pickle, which may run any code
     os.environ.setdefault("YOLO_CONFIG_DIR", str(settings.resolve()))  # else it writes to the user's home
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-    os.environ.setdefault("YOLO_OFFLINE", "true")  # nothing looked for or reported on the network
+    os.environ.setdefault("YOLO_OFFLINE", "true")  # no update checks, no telemetry

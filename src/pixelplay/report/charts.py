@@ -1,6 +1,6 @@
-"""Geometry of the report's charts: from arrays to ticks, paths and boxes that `templates/charts.html` draws as SVG.
+"""Geometry of the report's charts: from arrays to the ticks, paths and boxes of SVGs (see templates/charts.html).
 
-Colours are CSS classes, so that a chart follows the page from light to dark and into print.
+Colours are CSS classes, so that charts follow the page's light, dark and print styles.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,17 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
+from scipy import ndimage
 
 COLORS = 6  # classes s0 to s5 of the page's palette; further lines are dashed
 POINTS = 1000  # of a line, at most: a pixel or so each
-GAP = 0.02  # share of the horizontal axis: across a wider gap in the numbers no line is drawn
+GAP = 0.02  # share of the horizontal axis: lines are broken at wider gaps
 LABEL_HEIGHT = 12.0  # pixels between the labels at the ends of two lines
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Maps values from `low` to `high` to pixels from `start` to `end` (a vertical axis starts at its bottom)."""
+    """Maps values in [low, high] to pixels in [start, end] (a vertical axis starts at its bottom)."""
 
     low: float
     high: float
@@ -31,7 +32,7 @@ class Axis:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, count: int) -> "list[Tick]":
-        """About `count` round values inside the axis, at most, and where they stand."""
+        """At most about `count` round values on the axis, with their pixels."""
         values = MaxNLocator(count, steps=[1, 2, 5, 10], integer=self.whole).tick_values(self.low, self.high)
         margin = 1e-9 * (self.high - self.low)
         inside = values[(values >= self.low - margin) & (values <= self.high + margin)]
@@ -51,8 +52,8 @@ class Line:
     path: str  # of an SVG path
     style: str  # CSS classes
     label: str
-    label_at: float | None = None  # vertical pixel of the label at the line's end; None: no label
-    axis: Axis | None = None  # the vertical axis, where it is the line's own
+    label_at: float | None = None  # vertical pixel of the label at the line's end; None for no label
+    axis: Axis | None = None  # its own vertical axis, if it is not the chart's
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Block:
 
     start: float
     width: float
-    title: str  # shown when the mouse rests on it
+    title: str  # its tooltip
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Blocks in a row of their own below the plot."""
+    """A row of blocks below the plot."""
 
     style: str
     label: str
@@ -76,7 +77,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Marker:
-    """A number in a circle on a line, linked to what it stands for."""
+    """A number in a circle on a line, with a link."""
 
     x: float
     y: float
@@ -87,9 +88,9 @@ class Marker:
 
 @dataclass(frozen=True)
 class Chart:
-    """One SVG. Pixels are those of its view box; the page scales it."""
+    """One SVG, in pixels of its view box; the page scales it."""
 
-    about: str  # for those who can't see it
+    about: str  # for screen readers
     size: tuple[float, float]
     x: Axis
     y: Axis
@@ -111,9 +112,9 @@ def line_style(number: int) -> str:
 
 
 def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """At most `points` of the points (N,) of a line, in order: the first, lowest, highest and last of equal stretches.
+    """At most `points` of the points (N,) of a line: the first, lowest, highest and last of equal stretches.
 
-    No peak is lost; few enough points come back as they are.
+    No peak is lost.
     """
     if len(x) <= points:
         return x, y
@@ -124,14 +125,14 @@ def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray
 
 
 def path(x: np.ndarray, y: np.ndarray, breaks: np.ndarray | None = None) -> str:
-    """SVG path through pixels x, y (N,), to a tenth; lifted before each position in `breaks`."""
+    """SVG path through pixels x, y (N,), rounded to a tenth; broken before each position in `breaks`."""
     lifted = {0} if breaks is None else {0, *breaks.tolist()}
     pixels = zip(np.round(x, 1).tolist(), np.round(y, 1).tolist(), strict=True)
     return "".join(f"{'M' if i in lifted else 'L'}{a:g} {b:g}" for i, (a, b) in enumerate(pixels))
 
 
 def curve(x: Axis, y: Axis, at: np.ndarray, values: np.ndarray) -> str:
-    """Path of `values` (N,) over `at` (N,), thinned, and lifted across gaps."""
+    """Path of `values` (N,) over `at` (N,), thinned and broken at gaps."""
     at, values = thin(at, values)
     steps = np.diff(at)
     typical = float(np.median(steps)) if len(steps) else 0.0
@@ -140,13 +141,12 @@ def curve(x: Axis, y: Axis, at: np.ndarray, values: np.ndarray) -> str:
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Stretches start..stop-1 of positions where `mask`, bool (T,), holds."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    """(start, stop) of each run of True in `mask`, bool (T,)."""
+    return [(found.start, found.stop) for (found,) in ndimage.find_objects(ndimage.label(mask)[0])]
 
 
 def blocks(x: Axis, numbers: np.ndarray, mask: np.ndarray, what: str) -> list[Block]:
-    """The stretches of frame numbers (T,) where `mask` (T,) holds, each half a frame wider on both sides."""
+    """A block for each run of True in `mask` (T,) over frame numbers (T,), half a frame wider on both sides."""
     found = []
     for start, stop in runs(mask):
         first, last = int(numbers[start]), int(numbers[stop - 1])
@@ -157,9 +157,9 @@ def blocks(x: Axis, numbers: np.ndarray, mask: np.ndarray, what: str) -> list[Bl
 
 
 def spread(wanted: Sequence[float], low: float, high: float, gap: float = LABEL_HEIGHT) -> list[float]:
-    """Places as near to the `wanted` ones as may be, at least `gap` apart, in the same order, from `low` on.
+    """Positions close to the `wanted` ones, in the same order and at least `gap` apart, from `low` on.
 
-    They end at `high` if there is room for all of them.
+    They end at `high` if there is room for all.
     """
     order = sorted(range(len(wanted)), key=wanted.__getitem__)
     places: list[float] = []
@@ -176,5 +176,5 @@ def spread(wanted: Sequence[float], low: float, high: float, gap: float = LABEL_
 
 
 def widened(low: float, high: float) -> tuple[float, float]:
-    """Ends of an axis that can be drawn: apart from each other even where all values are the same."""
+    """Ends of an axis that differ even if all values are the same."""
     return (low, high) if high > low else (low - 0.5, high + 0.5)

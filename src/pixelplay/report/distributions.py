@@ -1,4 +1,4 @@
-"""Charts of all test frames together: ROC and precision-recall curves, and histograms of scores."""
+"""Charts over all test frames: ROC and precision-recall curves, and histograms of scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from pixelplay.report.charts import Axis, Chart, Line, line_style, path, thin, w
 SIDE, LEFT, TOP, BELOW, RIGHT = 400.0, 52.0, 10.0, 44.0, 14.0  # pixels: plot of a curve, and margins
 HISTOGRAM = (300.0, 150.0)  # plot of a histogram
 BINS = 48
-TAILS = 0.1  # per cent of the frames at either end that share a histogram's outermost bins
+TAILS = 0.1  # per cent of the frames at either end, clipped into a histogram's outermost bins
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One stream's ROC or precision-recall curve, points (K,) in [0, 1] in the order in which they are joined."""
+    """One stream's ROC or precision-recall curve: points (K,) in [0, 1], in drawing order."""
 
     stream: str
     x: np.ndarray
@@ -40,7 +40,7 @@ def roc_chart(curves: Sequence[Curve]) -> Chart:
 
 
 def precision_recall_chart(curves: Sequence[Curve], prevalence: float) -> Chart:
-    """Precision-recall curves, drawn as the steps that average precision sums; chance is the `prevalence`."""
+    """Precision-recall curves as the steps that average precision sums; chance is the `prevalence`."""
     stepped = [Curve(one.stream, np.repeat(one.x, 2)[:-1], np.repeat(one.y, 2)[1:]) for one in curves]
     chance = Curve("chance", np.array([0.0, 1.0]), np.array([prevalence, prevalence]))
     return _unit_chart("pr", "Precision-recall curves", stepped, chance, ("recall", "precision"))
@@ -75,7 +75,7 @@ def _unit_chart(key: str, about: str, curves: Sequence[Curve], chance: Curve, ti
 
 
 def histogram(one: Distribution, key: str) -> Chart:
-    """Outlines of the shares of frames per score; few extreme frames stand in the outermost bins."""
+    """Outlines of the shares of frames per score; extreme frames are in the outermost bins."""
     every = np.concatenate(list(one.scores.values()))
     low, high = widened(*(float(edge) for edge in np.percentile(every, [TAILS, 100 - TAILS])))
     edges = np.linspace(low, high, BINS + 1)
@@ -104,7 +104,7 @@ def _shares(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _outline(x: Axis, y: Axis, edges: np.ndarray, heights: np.ndarray) -> str:
-    """Path along the tops of the bins, from the axis and back to it."""
+    """Path along the tops of the bins."""
     at = np.repeat(edges, 2)
     values = np.concatenate([[0.0], np.repeat(heights, 2), [0.0]])
     return path(x(at), y(values))

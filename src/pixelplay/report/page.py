@@ -1,6 +1,6 @@
-"""The report as one HTML file that opens offline: text, inline SVG, JPEG and PNG in data URIs, a little vanilla JS.
+"""The report as one HTML file that opens offline: text, inline SVG, pictures as data URIs, a little plain JavaScript.
 
-Whatever comes from data is escaped, and a content security policy lets nothing run or load that is not the page's own.
+All text from data is escaped, and a content security policy blocks all scripts and loads but the page's own.
 """
 
 import base64
@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pixelplay.report.charts import Chart
+from pixelplay.report.manifest import Scale
 from pixelplay.report.tables import Table, heading, number_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -20,19 +21,12 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @dataclass(frozen=True)
 class VideoPanel:
-    """A test video's chart and what is said above it."""
+    """A test video's chart and the facts above it."""
 
     video: str
     facts: Sequence[str]
     chart: Chart
-    clip: str | None  # address of its MP4, relative to the page
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    detector: str
-    picture: str  # data URI
-    text: str
+    clip: str | None  # path of its MP4, relative to the page
 
 
 @dataclass(frozen=True)
@@ -48,24 +42,8 @@ class GalleryItem:
     marks: Sequence[tuple[str, str]]  # (CSS class, text): its label where known, restored, noisy
     streams: Mapping[str, float]  # processed score by detector
     picture: str  # data URI
-    boxes: str  # what the boxes are; '' where there are none
-    heat: Sequence[HeatMap]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A bar that explains the colours of pictures."""
-
-    text: str
-    low: str
-    high: str
-    colors: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Gallery:
-    items: Sequence[GalleryItem]
-    scales: Sequence[Scale]
+    boxes: str  # whose boxes are drawn; '' for none
+    heat: Sequence[tuple[str, str]]  # error maps: (detector, data URI)
 
 
 @dataclass(frozen=True)
@@ -115,7 +93,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows. What there is none of is None or empty, and its section is left out."""
+    """All that the page shows; sections whose content is None or empty are left out."""
 
     title: str
     subtitle: str
@@ -126,7 +104,8 @@ class Report:
     videos: Sequence[VideoPanel]
     streams: Sequence[tuple[str, str]]  # (name, CSS classes) of the lines in the videos' charts
     one_scale: bool  # for all of them
-    gallery: Gallery
+    gallery: Sequence[GalleryItem]
+    color_scales: Sequence[Scale]  # of its pictures
     curves: Curves | None
     histograms: Sequence[Histogram]
     ablation: Ablation | None
@@ -134,7 +113,7 @@ class Report:
 
 
 def html_templates(folder: Path) -> Environment:
-    """The templates of a folder: text that is put into them is escaped, and a name that they lack is an error."""
+    """The templates of a folder, with autoescaping; an undefined name is an error."""
     return Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -151,15 +130,10 @@ def render(report: Report) -> str:
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return templates.get_template("page.html").render(
         report=report,
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # the page's own, no data in them
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # no data in them
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
-
-
-def png_uri(data: bytes) -> str:
-    """The bytes of a PNG as the text of an <img>'s src."""
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Tables of the report: metrics.json and CSV files, whatever figures they hold, as text in rows and columns."""
+"""Tables of the page: metrics.json and CSV files, whatever figures they hold, as text in a pandas DataFrame."""
 
 import math
 import re
@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from markupsafe import Markup, escape
+
 from pixelplay.run.artifacts import csv_rows, damaged
 
 NONE = "\N{EN DASH}"
 ACRONYMS = {"ap", "auc", "auroc", "aupro", "eer", "evt", "f1", "fpr", "iou", "pr", "rbdc", "rbdr", "roc", "tbdc", "tpr"}
 INTERVALS = {"intervals", "interval", "bootstrap"}  # groups of pairs, each of the figure of the same name
 STREAMS = "streams"  # of a detector: rows of their own
-POOLING = {"pixel": "pixels of all frames pooled, but per frame and per video"}  # by kind of figures
+POOLING = {"pixel": "pixels of all frames pooled, except per frame and per video"}  # by kind of figures
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan")
 
 Figures = Mapping[str, Any]
@@ -21,30 +24,27 @@ Rows = Sequence[tuple[str, Figures, str]]  # name, figures, CSS class
 
 
 @dataclass(frozen=True)
-class Cell:
-    text: str
-    number: bool = False
-    below: str = ""  # an interval, in small print
-
-
-@dataclass(frozen=True)
-class Row:
-    name: str
-    cells: Sequence[Cell]
-    style: str = ""  # CSS class
-
-
-@dataclass(frozen=True)
 class Table:
-    title: str
-    head: Sequence[str]  # of the cells; the names' column has none
-    rows: Sequence[Row]
-    alike: Sequence[tuple[str, str]] = ()  # what is the same in every row, told once
+    """Cells as text: a row for each name in the index, a column for each heading."""
 
-    @property
-    def text_columns(self) -> set[int]:
-        """Positions of the cells that are no figures in some row."""
-        return {i for row in self.rows for i, cell in enumerate(row.cells) if not cell.number}
+    title: str
+    cells: pd.DataFrame
+    below: pd.DataFrame  # small print under each cell, such as its interval; '' for none
+    numeric: Sequence[bool]  # of each column, whether it has numbers alone
+    styles: Sequence[str]  # CSS class of each row
+    alike: Sequence[tuple[str, str]] = ()  # figures that are the same in every row, given once
+
+    def html(self) -> Markup:
+        """The <table>; all text from data is escaped, web addresses are links."""
+        names = [_span(style, name) for style, name in zip(self.styles, self.cells.index, strict=True)]
+        shown = pd.DataFrame(index=names, columns=range(self.cells.shape[1]), dtype=object)
+        for i, numeric in enumerate(self.numeric):
+            pairs = zip(self.cells.iloc[:, i], self.below.iloc[:, i], strict=True)
+            shown[i] = [_span("number" if numeric else "text", _linked(text), below) for text, below in pairs]
+        styles = ["number" if numeric else "text" for numeric in self.numeric]
+        shown.columns = [_span(style, head) for style, head in zip(styles, self.cells, strict=True)]
+        with pd.option_context("display.max_colwidth", None):
+            return Markup(shown.to_html(escape=False, border=0, justify="unset"))
 
 
 def score_tables(metrics: Figures) -> list[Table]:
@@ -73,23 +73,27 @@ def other_tables(metrics: Figures, shown: Sequence[str] = ("detectors", "externa
 
 
 def csv_table(path: Path, made_by: str) -> Table:
-    """Any CSV with a header, its first column as names; raises DamagedArtifactError when it can't be read as one.
+    """A CSV with a header whose first column has the rows' names; raises DamagedArtifactError for any other content.
 
-    A column `x_error` beside `x` is its standard errors, which stand below its figures.
+    A column `x_error` beside `x` is its standard error, shown below its figures.
     """
     try:
-        head, *rows = csv_rows(path.read_bytes().decode("utf-8"))
+        head, *lines = csv_rows(path.read_bytes().decode("utf-8"))
     except UnicodeDecodeError as error:
         raise damaged(path, made_by, f"byte {error.start} is not UTF-8") from None
     except ValueError as error:
         raise damaged(path, made_by, f"no table: {error}") from None
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(head):
-            raise damaged(path, made_by, f"row {number} has {len(row)} fields, the header {len(head)}")
-    errors = {i: head.index(f"{key}_error") for i, key in enumerate(head) if f"{key}_error" in head}
-    columns = [i for i in range(1, len(head)) if i not in errors.values()]
-    shown = [Row(row[0], [_csv_cell(row[i], row[errors[i]] if i in errors else "") for i in columns]) for row in rows]
-    return Table("", [heading(head[i]) for i in columns], shown)
+    for number, line in enumerate(lines, 2):
+        if len(line) != len(head):
+            raise damaged(path, made_by, f"row {number} has {len(line)} fields, the header {len(head)}")
+    errors = {key: f"{key}_error" for key in head if f"{key}_error" in head}
+    keys = [key for key in head[1:] if key not in errors.values()]
+    records = [dict(zip(head[1:], map(_parsed, line[1:]), strict=True)) for line in lines]
+    below = [
+        {key: f"\N{PLUS-MINUS SIGN} {_text(record[of])}" for key, of in errors.items() if record[of] is not None}
+        for record in records
+    ]
+    return _of_cells("", [line[0] for line in lines], keys, records, below, [""] * len(lines))
 
 
 def heading(key: str) -> str:
@@ -99,7 +103,7 @@ def heading(key: str) -> str:
 
 
 def number_text(value: float) -> str:
-    """A figure in the digits that a table needs: three decimals, none of a count, two significant ones when tiny."""
+    """A figure with three decimals, or two significant digits when tiny; integers with thousands separators."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -131,19 +135,20 @@ def _of_streams(key: str, value: Figures) -> list[Table]:
         rows = [row for s, of in streams.items() if isinstance(of.get(kind), Mapping) for row in _leaves(of[kind], [s])]
         title = f"{heading(key)}: {heading(kind)}"
         tables.append(_table(f"{title} ({POOLING[kind]})" if kind in POOLING else title, rows))
-    about = [(heading(k), _cell(one).text) for k, one in _flat({**value, "detectors": {}}).items()]
+    (rest,) = pd.json_normalize({k: one for k, one in value.items() if k != "detectors"}, sep=" ").to_dict("records")
+    about = [(heading(str(k)), _text(one)) for k, one in rest.items()]
     return [replace(one, alike=[*about, *one.alike]) if one is tables[0] else one for one in tables]
 
 
 def _leaves(value: Figures, path: list[str]) -> list[tuple[str, Figures, str]]:
     """A row for each group that holds a figure itself, named by the keys on the way to it.
 
-    Groups beside its figures are one text each where they hold nothing but figures, else rows of their own.
+    Groups beside its figures are one text each if they hold nothing but figures, else rows of their own.
     """
     own, nested = _without_groups(value), {key: one for key, one in value.items() if isinstance(one, Mapping)}
     if own and all(_without_groups(one) == one for one in nested.values()):
-        told = {key: one if key in INTERVALS else _cell(one).text for key, one in nested.items()}
-        return [(", ".join(path), own | told, "")]
+        as_text = {key: one if key in INTERVALS else _text(one) for key, one in nested.items()}
+        return [(", ".join(path), own | as_text, "")]
     rows: list[tuple[str, Figures, str]] = [(", ".join(path), own, "")] if own else []
     return rows + [row for key, one in nested.items() for row in _leaves(one, [*path, key])]
 
@@ -155,68 +160,82 @@ def _listed(values: Sequence[Figures]) -> Iterator[tuple[str, Figures, str]]:
         yield str(one[name]) if name else str(number), shown, ""
 
 
-def _flat(value: Figures, path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, one in value.items():
-        name = f"{path} {key}".strip()
-        flat |= _flat(one, name) if isinstance(one, Mapping) else {name: one}
-    return flat
-
-
 def _without_groups(value: Figures) -> dict[str, Any]:
     return {key: one for key, one in value.items() if not isinstance(one, Mapping)}
 
 
 def _table(title: str, rows: Rows) -> Table:
-    keys = list(dict.fromkeys(k for _, figures, _ in rows for k, value in figures.items() if _is_figure(k, value)))
-    alike = [key for key in keys if _is_alike(key, [figures for _, figures, _ in rows])]
-    columns = [key for key in keys if key not in alike]
-    told = [(heading(key), _cell(next(f[key] for _, f, _ in rows if key in f)).text) for key in alike]
+    figures = [of for _, of, _ in rows]
+    keys = dict.fromkeys(key for of in figures for key in _without_groups(of) if key not in INTERVALS)
+    alike = [key for key in keys if _is_alike(key, [of[key] for of in figures if key in of])]
+    told = [(heading(key), _text(next(of[key] for of in figures if key in of))) for key in alike]
+    drawn = [{k: v for group in INTERVALS for k, v in (of.get(group) or {}).items()} for of in figures]
     for group in INTERVALS:
-        about = next((f[group] for _, f, _ in rows if isinstance(f.get(group), Mapping)), {})
-        told += [(f"{heading(group)}: {heading(k)}", _cell(v).text) for k, v in about.items() if k not in keys]
-    shown = [Row(name, [_cell(f.get(key), _interval(f, key)) for key in columns], style) for name, f, style in rows]
-    return Table(title, [heading(key) for key in columns], shown, told)
+        about = next((of[group] for of in figures if isinstance(of.get(group), Mapping)), {})
+        told += [(f"{heading(group)}: {heading(key)}", _text(value)) for key, value in about.items() if key not in keys]
+    below = [{key: _text(value) for key, value in of.items() if value is not None} for of in drawn]
+    shown = [key for key in keys if key not in alike]
+    names, styles = [name for name, _, _ in rows], [style for _, _, style in rows]
+    return replace(_of_cells(title, names, shown, figures, below, styles), alike=told)
 
 
-def _is_figure(key: str, value: Any) -> bool:
-    return key not in INTERVALS and not isinstance(value, Mapping)
+def _of_cells(
+    title: str,
+    names: Sequence[str],
+    keys: Sequence[str],
+    values: Sequence[Figures],
+    below: Sequence[Mapping[str, str]],
+    styles: Sequence[str],
+) -> Table:
+    head = list(map(heading, keys))
+    cells = [[_text(of.get(key)) for key in keys] for of in values]
+    small = [[of.get(key, "") for key in keys] for of in below]
+    numeric = [all(_is_number(of.get(key)) for of in values) for key in keys]
+    frames = (pd.DataFrame(rows, index=names, columns=head, dtype=object) for rows in (cells, small))
+    return Table(title, *frames, numeric, styles)
 
 
 def _is_group(key: str, value: Any) -> bool:
     return key not in INTERVALS and key != STREAMS and isinstance(value, Mapping)
 
 
-def _interval(figures: Figures, key: str) -> Any:
-    return next((figures[group].get(key) for group in INTERVALS if isinstance(figures.get(group), Mapping)), None)
-
-
-def _is_alike(key: str, rows: Sequence[Figures]) -> bool:
-    """Whether this is a count, or the prevalence, that every row which has it repeats."""
-    values = [figures[key] for figures in rows if key in figures]
+def _is_alike(key: str, values: Sequence[Any]) -> bool:
+    """Whether this is a count, or the prevalence, with the same value in every row that has it."""
     counts = key == "prevalence" or (isinstance(values[0], int) and not isinstance(values[0], bool))
     return counts and len(values) > 1 and all(value == values[0] for value in values)
 
 
-def _cell(value: Any, interval: Any = None) -> Cell:
-    below = "" if interval is None else _cell(interval).text
+def _text(value: Any) -> str:
     if value is None:
-        return Cell(NONE, True, below)
+        return NONE
     if isinstance(value, int | float):
-        return Cell(number_text(value), True, below)
+        return number_text(value)
     if isinstance(value, Mapping):
-        return Cell(", ".join(f"{heading(key)} {_cell(one).text}" for key, one in value.items()), False, below)
+        return ", ".join(f"{heading(key)} {_text(one)}" for key, one in value.items())
     if isinstance(value, list | tuple):
-        parts = [_cell(one) for one in value]
-        pair = len(parts) == 2 and all(one.number for one in parts)
-        return Cell((" to " if pair else ", ").join(one.text for one in parts), pair, below)
-    return Cell(str(value), False, below)
+        return (" to " if _is_number(value) else ", ").join(map(_text, value))
+    return str(value)
 
 
-def _csv_cell(value: str, error: str = "") -> Cell:
-    below = f"\N{PLUS-MINUS SIGN} {_csv_cell(error).text}" if error else ""
-    if re.fullmatch(r"[+-]?\d{1,15}", value):
-        return Cell(number_text(int(value)), True, below)
-    if NUMBER.fullmatch(value):
-        return Cell(number_text(float(value)), True, below)
-    return Cell(value or NONE, not value, below)
+def _is_number(value: Any) -> bool:
+    """Whether this is a number, a missing one, or a pair of them."""
+    if isinstance(value, list | tuple):
+        return len(value) == 2 and all(map(_is_number, value))
+    return value is None or isinstance(value, int | float)
+
+
+def _parsed(text: str) -> str | int | float | None:
+    if re.fullmatch(r"[+-]?\d{1,15}", text):
+        return int(text)
+    return float(text) if NUMBER.fullmatch(text) else text or None
+
+
+def _span(style: str, text: str, below: str = "") -> Markup:
+    small = Markup("<small>{}</small>").format(below) if below else ""
+    return Markup('<span class="{}">{}{}</span>').format(style, text, small)
+
+
+def _linked(text: str) -> Markup:
+    if not text.startswith(("https://", "http://")):
+        return escape(text)
+    return Markup('<a href="{0}" rel="noreferrer">{0}</a>').format(text)

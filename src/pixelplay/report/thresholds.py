@@ -1,4 +1,4 @@
-"""Held-out normal scores, the tail that was fitted to them, and the thresholds that came of it, as one picture."""
+"""A plot of held-out normal scores, the tail fitted to them, and the thresholds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,10 @@ from pixelplay.run.atomic import atomic
 
 
 def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str, Mapping[str, Any]], name: str) -> None:
-    """Write a PNG, atomically: which share of normal scores (N,) lies above each score, on a logarithmic scale.
+    """Write a PNG, atomically: the share of normal scores (N,) above each score, on a logarithmic scale.
 
-    thresholds: by method, as `metrics.alarms.alarm_rates` gives them; those with a `value` are drawn as lines, the tail
-    of `evt`, where one was fitted, as a curve that goes on where the scores end. The threshold of `evt` lies to the
-    right of the curve's: it is the upper end of an interval.
+    thresholds: by method, from `metrics.alarms.alarm_rates`; those with a `value` are lines, the fitted tail a curve.
+    The threshold of `evt` is right of the curve: it is the upper end of a confidence interval.
     """
     from matplotlib.figure import Figure
 
@@ -29,14 +28,14 @@ def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str,
         axis.plot(*fitted_tail(thresholds["evt"], float(ordered[-1])), color="C0", label="fitted tail")
     axis.set(yscale="log", xlabel="score", ylabel="share of normal frames above")
     axis.set_ylim(bottom=0.3 / len(ordered), top=1.5)
-    axis.set_title(name, parse_math=False)  # a stream's name is no formula
+    axis.set_title(name, parse_math=False)  # names may have a $ in them
     axis.legend(fontsize=8)
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 
 
 def fitted_tail(evt: Mapping[str, Any], highest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (200,) from the start of the tail on, and the share of scores above each that the fit expects."""
+    """Scores (200,) from the start of the tail on, and the fitted share of scores above each."""
     from scipy.stats import genpareto
 
     fit = evt["parameters"]

@@ -1,4 +1,4 @@
-"""A chart per test video: every detector's processed score and their fusion over the frames' original numbers."""
+"""A chart per test video: each detector's processed score and their fusion over frame numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,38 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, Tick, blocks, curve, line_style, spread, widened
+from pixelplay.report.outcome import ScoredVideo
 
 WIDTH, PLOT_HEIGHT = 1040.0, 132.0  # pixels
-LEFT, RIGHT, TOP, BELOW = 46.0, 166.0, 10.0, 24.0  # margins; at the right stand the lines' labels
+LEFT, RIGHT, TOP, BELOW = 46.0, 166.0, 10.0, 24.0  # margins; the right one has the lines' labels
 STRIP_HEIGHT = 11.0
-UNLIKE = 6.0  # times
+UNLIKE = 6.0  # ratio of score ranges above which each stream gets its own axis
 FUSED = "fused"
-HIDDEN = 99.5  # percentile of the detectors' scores: what only single frames exceed need not fit on the axis
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredVideo:
-    """What is known of one test video of T frames."""
-
-    video: str
-    anchor: str  # id of its chart on the page
-    numbers: np.ndarray  # int64 [T], frame numbers
-    fused: np.ndarray  # float64 [T]
-    streams: Mapping[str, np.ndarray]  # float64 [T], processed as they enter the fusion, by name
-    labels: np.ndarray | None  # 1 = anomalous [T]
-    turned: np.ndarray  # bool [T], frames that were turned back
-    noisy: np.ndarray  # bool [T]
-    seconds: np.ndarray | None = None  # float64 [T], times of the frames, where they are known
-
-    def moment(self, position: int) -> str:
-        """`frame 512`, or `frame 512 at 20.48 s`."""
-        time = "" if self.seconds is None else f" at {self.seconds[position]:.2f} s"
-        return f"frame {self.numbers[position]}{time}"
+HIDDEN = 99.5  # percentile of the detectors' scores that fits on the axis: single outliers need not
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A frame of the gallery, where its video's chart points to it."""
+    """A frame of the gallery, marked in its video's chart."""
 
     position: int
     rank: int  # from 1
@@ -46,18 +27,18 @@ class Peak:
 
 @dataclass(frozen=True)
 class Scale:
-    """The vertical axis, the same for all videos, since all their frames are ranked together."""
+    """The vertical axis, the same for all videos, whose frames are ranked together."""
 
     fused: tuple[float, float]  # ends of the axis
-    streams: Mapping[str, tuple[float, float]]  # of each detector: the same, or its own where `shared` is False
+    streams: Mapping[str, tuple[float, float]]  # of each detector: the same, or its own if not `shared`
     shared: bool
 
     @classmethod
     def of(cls, videos: Sequence[ScoredVideo]) -> "Scale":
-        """All of the fusion is on the axis, and of the detectors' scores all but rare ones that would flatten the rest.
+        """The axis covers the whole fused score, and the detectors' scores except for rare outliers.
 
-        Where one stream's scores are more than `UNLIKE` times as wide as another's, each has an axis of its own, from
-        its lowest to its highest.
+        If one stream's range is more than `UNLIKE` times another's, each gets its own axis, from its lowest to its
+        highest score.
         """
         fused = np.concatenate([one.fused for one in videos])
         every = {name: np.concatenate([one.streams[name] for one in videos]) for name in videos[0].streams}
@@ -111,7 +92,7 @@ def timeline(one: ScoredVideo, scale: Scale, peaks: Sequence[Peak]) -> Chart:
 
 
 def _frame_ticks(x: Axis, one: ScoredVideo) -> list[Tick]:
-    """Frame numbers and, where they are known, times: `100 (4.0 s)`."""
+    """Frame numbers and, where known, times: `100 (4.0 s)`."""
     if one.seconds is None:
         return x.ticks(12)
     times = [float(np.interp(tick.at, x(one.numbers), one.seconds)) for tick in x.ticks(8)]
@@ -119,8 +100,7 @@ def _frame_ticks(x: Axis, one: ScoredVideo) -> list[Tick]:
 
 
 def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:
-    marks = [("turned", "turned back", one.turned), ("noisy", "noisy", one.noisy)]
-    present = [mark for mark in marks if mark[2].any()]
+    present = [mark for mark in one.marks if mark[2].any()]
     return [
         Strip(style, f"{text}: {int(mask.sum())}", TOP + PLOT_HEIGHT + 4 + STRIP_HEIGHT * i, found)
         for i, (style, text, mask) in enumerate(present)

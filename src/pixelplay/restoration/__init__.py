@@ -1,1 +1,1 @@
-"""Corrupted test frames: which are turned upside down, how noisy each is, and how both are put right."""
+"""Corrupted test frames: which are flipped, how noisy each is, and how both are corrected."""

@@ -1,4 +1,4 @@
-"""The second half of `prepare`: corrupted test frames found, put right, listed and shown."""
+"""The second half of `prepare`: corrupted test frames are found, corrected, listed and shown."""
 
 import logging
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ import cv2
 import pandas as pd
 
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import csv_text, damaged, read_csv, write_text
+from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.atomic import atomic, remove_files
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Task, digests_of
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import COLUMNS as COLUMNS
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
@@ -25,16 +26,8 @@ if TYPE_CHECKING:  # importing them imports torch, which commands with nothing t
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {  # of restoration.csv
-    "video": str,
-    "frame": int,
-    "flip_probability": float,
-    "noise_level": float,
-    "flipped": int,
-    "denoised": str,
-}
 VERSION = 1  # raised when the same settings give other restored frames
-DOUBTFUL = 8  # frames that the picture of the most doubtful ones shows
+DOUBTFUL = 8  # frames in the picture of the most doubtful ones
 
 
 def decisive(config: "Config") -> dict[str, Any]:
@@ -62,25 +55,18 @@ def restore_index(config: "Config", index: Index, formats: Sequence[FrameFormat]
 
 
 def write_found(config: "Config", path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
-    """Write a row per frame of all the videos, as `Restoration.table` has them; returns the table."""
+    """Write a row per frame of all the videos, see `Restoration.table`; returns the table."""
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
-    table["noise_level"] = table["noise_level"].astype(float).round(2)
+    table = table[[name for name in COLUMNS if name in table]]  # some videos may have no seconds
+    table = table.assign(noise_level=table["noise_level"].astype(float).round(2))
     write_text(path, csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
-    return table
-
-
-def read_restoration(path: Path) -> pd.DataFrame:
-    """What `write_found` wrote: a row per frame; raises MissingArtifactError or DamagedArtifactError."""
-    table = read_csv(path, COLUMNS, made_by="prepare")
-    if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
-        raise damaged(path, "prepare", "a frame more than once, or neither flipped (1) nor upright (0)")
     return table
 
 
 def restore_videos(
     config: "Config", index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
 ) -> "list[Restoration]":
-    """What is found in each of the videos and done about it, judged by what the footage to fit on looks like."""
+    """Every video restored; what is upright is learnt from the footage that detectors are fitted on."""
     from pixelplay.restoration.background import backgrounds
     from pixelplay.restoration.restore import restore
 
@@ -126,19 +112,19 @@ def _show_doubtful(
     """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
     from pixelplay.drawing.panels import View, in_shape_of, write_panels
 
-    doubts = [
+    probabilities = [
         (abs(float(p) - config.restore.threshold), i, t)
         for i, one in enumerate(results)
         for t, p in enumerate(one.probability)
     ]
     largest = max(formats, key=lambda f: f.height * f.width)
     rows = []
-    for _, i, t in sorted(doubts)[:DOUBTFUL]:
+    for _, i, t in sorted(probabilities)[:DOUBTFUL]:
         one = results[i]
         done = [name for name, was in (("turned", one.flipped[t]), ("denoised", one.denoised[t])) if was]
         about = f"{one.before.id}, frame {one.before.numbers[t]}: P(flipped) {one.probability[t]:.3f}"
         before, after = (in_shape_of(video.size, video.frames(largest)[t]) for video in (one.before, one.after))
-        rows.append([View(before, about), View(after, " and ".join(done) or "left as it is")])
+        rows.append([View(before, about), View(after, " and ".join(done) or "unchanged")])
     write_panels(path, rows, "The most doubtful test frames: as decoded, and as the detectors see them")
 
 

@@ -1,4 +1,4 @@
-"""A small CNN on single frames: is this frame turned top to bottom?"""
+"""A small CNN on single frames: is this frame flipped top to bottom?"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,8 +10,8 @@ from torch import nn
 class FlipClassifier(nn.Module):
     """Convolutions of stride 2, each with ReLU, then averages over a pool x pool grid, then one linear layer.
 
-    widths: channels after each convolution. The grid is what tells above from below: with pool=1 the network could
-    only go by the look of things, not by where they stand.
+    widths: channels after each convolution. The grid tells above from below: with pool=1 the network would see how
+    things look, but not where they are.
     """
 
     def __init__(self, widths: Sequence[int], pool: int):

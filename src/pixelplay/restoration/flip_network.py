@@ -1,4 +1,4 @@
-"""The CNN that tells upright frames from flipped ones: judging with it, saving and loading it."""
+"""The trained CNN that finds flipped frames: applying it, saving and loading it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ CHUNK = 512  # frames judged at a time
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Balanced accuracy on held-out footage, every frame judged upright and flipped, with the noise of the training."""
+    """Balanced accuracy on held-out footage, every frame judged upright and flipped, with the noise of training."""
 
     judged: int  # frames
     overall: float
@@ -29,7 +29,7 @@ class Accuracy:
 
 
 class About(BaseModel):
-    """What stands beside the weights."""
+    """flip_network.json."""
 
     frames: FrameFormat
     network: FlipNetworkConfig
@@ -38,7 +38,7 @@ class About(BaseModel):
 
 @dataclass(frozen=True)
 class FlipNetwork:
-    """A trained network, the working size of the frames that it judges, and how well it did on held-out footage."""
+    """A trained network, the working size of its frames, and its accuracy on held-out footage."""
 
     model: FlipClassifier
     frames: FrameFormat
@@ -81,13 +81,13 @@ def probability(model: FlipClassifier, frames: np.ndarray) -> np.ndarray:
 
 
 def as_input(frames: np.ndarray) -> torch.Tensor:
-    """Grey frames as the network takes them: uint8 [T, H, W] to float32 (T, 1, H, W) in [0, 1]."""
+    """Input of the network: uint8 [T, H, W] to float32 (T, 1, H, W) in [0, 1]."""
     return torch.from_numpy(frames.astype(np.float32)).unsqueeze(1).div_(255)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread: sums over another number of threads round differently."""
+    """Compute in one thread: the number of threads changes the rounding of sums."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

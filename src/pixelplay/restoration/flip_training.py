@@ -1,7 +1,7 @@
-"""Trains the flip network on normal footage of which half is turned, noisy frames as well as clean ones.
+"""Trains the flip network on normal footage, half of it flipped, with noisy frames among the clean ones.
 
-A plain loop, on the CPU and in one thread: it takes seconds, less than Lightning takes to import, so a killed run
-trains again; and neither an accelerator nor the number of cores can change which frames are turned.
+A plain loop on the CPU in one thread: it takes seconds, less than importing Lightning, so a killed run starts over; and
+neither an accelerator nor the number of cores changes which frames are found flipped.
 """
 
 import logging
@@ -23,13 +23,13 @@ from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
-EPOCH_FRAMES = 2048  # whatever the footage: neighbours are alike, and a short video needs as many steps as a long one
-HELDOUT_FRAMES = 1024  # at most, evenly spaced, that are judged
+EPOCH_FRAMES = 2048  # whatever the footage: a short video needs as many steps as a long one
+HELDOUT_FRAMES = 1024  # judged at most, evenly spaced
 GAIN, OFFSET = (0.7, 1.3), (-0.15, 0.15)  # of frames in [0, 1]: another day's light, another exposure
 
 
 class Footage:
-    """Frames of several videos in the working size, each with the noise that the full-size frame would have kept."""
+    """Frames of several videos in the working size, with the noise that resizing leaves of a full-size frame's."""
 
     def __init__(self, videos: Sequence[Video], config: RestoreConfig):
         self._frames = [video.frames(config.frames) for video in videos]
@@ -42,7 +42,7 @@ class Footage:
         return len(self._position)
 
     def corrupted(self, items: np.ndarray, flip: np.ndarray, kinds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Frames `items`, uint8 [N, H, W], turned where `flip` [N] says so, with the noise that `kinds` [N] names."""
+        """Frames `items`, uint8 [N, H, W], flipped where `flip` [N] is set, with the noise that `kinds` [N] names."""
         frames = np.empty((len(items), *self._frames[0].shape[1:]), np.uint8)
         for row, item in enumerate(items):
             video = self._video[item]
@@ -54,14 +54,14 @@ class Footage:
 def train(
     fit: Sequence[Video], heldout: Sequence[Video], config: RestoreConfig, folder: Path, seed: int
 ) -> FlipNetwork:
-    """Train on `fit`, measure on `heldout`, log and save into `folder` what came out.
+    """Train on `fit`, measure on `heldout`, and save into `folder`; the same arguments give the same weights.
 
-    The same footage, settings and seed give the same weights. Raises DataError where there is no footage.
+    Raises DataError where there is no footage.
     """
     if not fit or not heldout:
         raise DataError(
-            "the flip network needs normal footage to learn from and some held out (a training video of two frames or "
-            "more); or set restore.flip=background"
+            "the flip network needs normal footage to learn from and some held out (a training video of at least two "
+            "frames); or set restore.flip=background"
         )
     settings = config.network
     torch.manual_seed(seed)
@@ -77,7 +77,11 @@ def train(
                 optimizer.step()
     network = FlipNetwork(model, config.frames, settings, balanced_accuracy(model, heldout, config, seed))
     network.save(folder)
-    log.info(f"flip network, {_in_words(network.heldout)}")
+    accuracy = network.heldout
+    noisy = "" if accuracy.noisy is None else f", {accuracy.noisy:.4f} on the noisy ones"
+    log.info(
+        f"flip network, held-out footage: balanced accuracy {accuracy.overall:.4f} on {accuracy.judged} frames{noisy}"
+    )
     return network
 
 
@@ -97,7 +101,7 @@ def balanced_accuracy(model: FlipClassifier, videos: Sequence[Video], config: Re
 def batches(
     footage: Footage, config: RestoreConfig, rng: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """An epoch: frames (B, 1, H, W) in [0, 1], of another light each, and 1 for a flipped one (B,)."""
+    """An epoch: frames (B, 1, H, W) in [0, 1], each in a light of its own, and 1 for a flipped one (B,)."""
     rounds = -(-EPOCH_FRAMES // len(footage))
     order = np.concatenate([rng.permutation(len(footage)) for _ in range(rounds)])[:EPOCH_FRAMES]
     for start in range(0, len(order), config.network.batch_size):
@@ -110,7 +114,7 @@ def batches(
 
 
 def _draw_noise(count: int, corruption: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:
-    """Which noise each frame gets, whether it is flipped or not; here no frame is missing."""
+    """Which noise each frame gets, independent of flips."""
     return draw_kinds(count, corruption.model_copy(update={"flip": 0.0, "missing": 0.0}), rng)
 
 
@@ -123,10 +127,5 @@ def _noise_when_small(config: RestoreConfig, size: tuple[int, int]) -> Corruptio
 
 
 def _balanced(judged: np.ndarray, truth: np.ndarray) -> float:
-    """Mean of the shares of flipped and of upright frames that were judged rightly."""
+    """Balanced accuracy: the mean of the two classes' recalls, as `sklearn.metrics.balanced_accuracy_score`."""
     return float((judged[truth].mean() + (~judged[~truth]).mean()) / 2)
-
-
-def _in_words(accuracy: Accuracy) -> str:
-    noisy = "" if accuracy.noisy is None else f", {accuracy.noisy:.4f} on the noisy ones"
-    return f"held-out footage: balanced accuracy {accuracy.overall:.4f} on {accuracy.judged} frames{noisy}"

@@ -1,15 +1,17 @@
-"""Puts corrupted frames of test videos right, in a second layer over the frame cache, whose arrays stay untouched."""
+"""Judges which frames of a test video are flipped and noisy, and stores the corrected frames in a second layer over the
+frame cache, whose own arrays stay as decoded.
+"""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
+from pixelplay.restoration.background import flip_evidence
 from pixelplay.restoration.flip_network import FlipNetwork
-from pixelplay.restoration.flips import judge
 from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.run.atomic import atomic
 from pixelplay.run.fingerprints import fingerprint
@@ -21,22 +23,29 @@ from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video, format_name
 
 VERSION = 1  # of what a restored array holds; raise it when restoring changes
+MOST_TRUST = 0.98  # of 1; the network is as sure of itself in a scene that it was never trained on
+
+
+@dataclass(frozen=True)
+class Judgement:
+    probability: np.ndarray  # P(flipped), float32 [T]
+    flipped: np.ndarray  # whether the probability is above the threshold, bool [T]
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """What was found in one video and done about it."""
+    """What was found in one video and corrected."""
 
     before: Video  # as decoded
-    after: Video  # with its restored frames, or `before` itself where nothing was wrong
+    after: Video  # with its restored frames; `before` itself where nothing was corrected
     probability: np.ndarray  # P(flipped), float32 [T]
     flipped: np.ndarray  # turned back, bool [T]
     denoised: np.ndarray  # bool [T]
 
     def table(self, method: str) -> pd.DataFrame:
-        """A row per frame: video, frame, flip_probability, noise_level, flipped, denoised (the method, or empty).
+        """A row per frame: video, frame, seconds (where known), flip_probability, noise_level, flipped, denoised.
 
-        After the frame, where they are known, seconds.
+        `method`: what the last column says of denoised frames; it is empty for the others.
         """
         return pd.DataFrame(
             {
@@ -51,6 +60,43 @@ class Restoration:
         )
 
 
+def judge(
+    video: Video, network: FlipNetwork | None, references: Sequence[np.ndarray], config: RestoreConfig
+) -> Judgement:
+    """Which frames of `video` are flipped, found as `config.flip` says; with `none`, no frame is.
+
+    `network` is used by `network` and `both`, `references` (upright backgrounds, see `flip_evidence`) by `background`
+    and `both`. Raises ValueError where the network is missing.
+    """
+    if config.flip == "none":  # then the cache has no frames in the size for judging
+        return Judgement(np.zeros(len(video), np.float32), np.zeros(len(video), bool))
+    frames = video.frames(config.frames)
+    if config.flip == "background":
+        probability = flip_evidence(frames, references)
+    elif network is None:
+        raise ValueError(f"restore.flip={config.flip} needs a trained flip network")
+    elif config.flip == "network":
+        probability = network.probability(frames)
+    else:
+        trust = min(network.heldout.overall, MOST_TRUST)
+        probability = vote(network.probability(frames), trust, flip_evidence(frames, references))
+    return Judgement(probability, probability > config.threshold)
+
+
+def vote(network: np.ndarray, trust: float, background: np.ndarray) -> np.ndarray:
+    """P(flipped), float32 [T], whose log-odds are the mean of those of the two judges.
+
+    The network's are limited to those of a judge who is right with probability `trust` (its held-out accuracy): at most
+    3.9. A background that fits is surer than that (at least 6 in the real footage of benchmarks/flips.py), and decides
+    in a static scene, also one that the network was not trained on. Where the camera moves or the scene is its own
+    mirror image, the background says -2, upright in doubt, and only a sure network outvotes it.
+    """
+    trust = max(trust, 0.5)  # worse than chance is no evidence for the contrary
+    trusted = np.clip(network, 1 - trust, trust)
+    odds = (logit(trusted.astype(np.float64)) + logit(background.astype(np.float64))) / 2
+    return expit(odds).astype(np.float32)
+
+
 def restore(
     video: Video,
     network: FlipNetwork | None,
@@ -58,9 +104,9 @@ def restore(
     config: RestoreConfig,
     formats: Sequence[FrameFormat],
 ) -> Restoration:
-    """Judge every frame of `video` and store what was put right, in every format, beside the video's own arrays.
+    """Judge every frame of `video` and store the corrected frames, in every format, beside the video's own arrays.
 
-    `references`: upright backgrounds, see `pixelplay.restoration.background`. The same judgement is stored only once.
+    Arguments as for `judge`. The same judgement is stored only once.
     """
     judgement = judge(video, network, references, config)
     denoised = np.zeros(len(video), bool)
@@ -75,12 +121,9 @@ def restore(
             missing = [f for f in formats if frames_in(folder / f"{format_name(f)}.npy", f) != len(video)]
             _write(video, folder, judgement.flipped, noise, config.denoise.method, missing)
         originals = video.originals
-        after = replace(
-            video,
-            restored=folder,
-            key=fingerprint(video.key, key),
-            originals=originals.restored(judgement.flipped, noise, config.denoise.method) if originals else None,
-        )
+        if originals:
+            originals = originals.restored(judgement.flipped, noise, config.denoise.method)
+        after = replace(video, restored=folder, key=fingerprint(video.key, key), originals=originals)
     return Restoration(video, after, judgement.probability, judgement.flipped, denoised)
 
 
@@ -92,11 +135,8 @@ def _write(
     denoiser: str,
     formats: Sequence[FrameFormat],
 ) -> None:
-    with ExitStack() as stack:
-        paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in formats]
-        writers = [stack.enter_context(FrameWriter(p, f)) for p, f in zip(paths, formats, strict=True)]
-        for writer in writers:
-            frames = video.frames(writer.format)
-            for t in range(len(video)):
-                level = noise_after_resize(float(noise[t]), video.size, writer.format)
-                writer.append(put_right(frames[t], bool(flipped[t]), level, denoiser))
+    for f in formats:
+        with atomic(folder / f"{format_name(f)}.npy") as path, FrameWriter(path, f) as writer:
+            for t, frame in enumerate(video.frames(f)):
+                level = noise_after_resize(float(noise[t]), video.size, f)
+                writer.append(put_right(frame, bool(flipped[t]), level, denoiser))

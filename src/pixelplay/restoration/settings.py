@@ -20,7 +20,7 @@ class FlipNetworkConfig(Settings):
 
 
 class DenoiseConfig(Settings):
-    method: Annotated[str, one_of("pixelplay.videos.denoise:METHODS")]
+    method: Annotated[str, one_of("pixelplay.videos.noise:METHODS")]
 
 
 class RestoreConfig(Settings):

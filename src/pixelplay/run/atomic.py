@@ -134,12 +134,22 @@ def remove_files(folder: Path, pattern: str) -> None:
             parent.rmdir()
 
 
+def leftovers(folder: Path, pattern: str = "**/.*") -> list[Path]:
+    """The temporary files and folders that killed processes of this machine left anywhere below `folder`."""
+    found = folder.glob(f"{pattern}.{HOST}.*.tmp")  # other machines' processes may be alive
+    pids = ((path, path.name.split(".")[-2]) for path in found)
+    return [path for path, pid in pids if pid.isdigit() and not _is_running(int(pid))]
+
+
 def remove_leftovers(folder: Path, pattern: str = "**/.*") -> None:
-    """Delete the temporary files and folders that killed processes of this machine left anywhere below `folder`."""
-    for path in list(folder.glob(f"{pattern}.{HOST}.*.tmp")):  # other machines' processes may be alive
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and not _is_running(int(pid)):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    """Delete `leftovers`."""
+    for path in leftovers(folder, pattern):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

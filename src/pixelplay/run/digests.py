@@ -65,7 +65,7 @@ class Digests:
         with progress_bar(shown, "file", "reading contents") as bar, ThreadPoolExecutor() as pool:
             for path, (identity, digest) in zip(files, pool.map(_contents, files), strict=True):
                 digests[path] = digest
-                if identity == files[path]:  # else it changes just now
+                if identity is not None and identity == files[path]:  # else it changes just now
                     self._known[path] = identity, digest
                 bar.update()
         self._write()

@@ -63,11 +63,6 @@ class RunFiles:
         return self.outputs / "restored_frames"
 
     @property
-    def objects(self) -> Path:
-        """Folder of pictures of what was detected."""
-        return self.outputs / "objects"
-
-    @property
     def pseudo_clips(self) -> Path:
         """A row per clip with a pseudo-anomaly: kind, seed, what it is made of, which frames are anomalous."""
         return self.outputs / "pseudo_anomalies.csv"
@@ -129,17 +124,24 @@ class RunFiles:
         """Raw scores of single objects: video and split beside the columns of `Scores.objects`."""
         return self.outputs / "scores" / f"{name}{'-pseudo' if pseudo else ''}-objects.parquet"
 
-    def error_maps(self, detector: str, video: str | None) -> Path:
-        of_video = f"-{plain_name(video)}" if video else ""
-        return self.outputs / "error_maps" / f"{detector}{of_video}.png"
+    @property
+    def explain(self) -> Path:
+        """Folder of pictures of where scores come from; those of the report are listed in `manifest`."""
+        return self.outputs / "explain"
 
     @property
-    def explanations(self) -> Path:
-        """Folder of pictures and tables of what frames were compared with."""
-        return self.outputs / "explanations"
+    def manifest(self) -> Path:
+        return self.explain / "manifest.json"
 
-    def explanation(self, detector: str, video: str, frame: int) -> Path:
-        return self.explanations / f"{detector}-{plain_name(video)}-{frame:03d}.png"
+    def error_maps(self, detector: str, video: str | None) -> Path:
+        of_video = f"-{plain_name(video)}" if video else ""
+        return self.explain / "errors" / f"{detector}{of_video}.png"
+
+    def neighbours(self, detector: str, video: str, frame: int) -> Path:
+        return self.explain / "neighbours" / f"{detector}-{plain_name(video)}-{frame:03d}.png"
+
+    def boxes(self, split: str, video: str) -> Path:
+        return self.explain / "boxes" / f"{split}-{plain_name(video)}.png"
 
     @property
     def report(self) -> Path:

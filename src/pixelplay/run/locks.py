@@ -7,13 +7,18 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from pixelplay.errors import InUseError
-from pixelplay.run.atomic import atomic
+from pixelplay.run.atomic import atomic, remove_leftovers
+from pixelplay.run.files import RunFiles
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +50,20 @@ def lock(path: Path, what: str, timeout: float = 0) -> Iterator[None]:
         if locked:
             _holder_file(path).unlink(missing_ok=True)
             own.release()
+
+
+@contextmanager
+def exclusive(config: "Config") -> Iterator[None]:
+    """Let one process at a time write the files of a run; what killed processes left there is removed first.
+
+    Raises InUseError when another process does.
+    """
+    files = RunFiles.of(config)
+    with lock(files.outputs / ".lock", f"the run {files.outputs}/"):
+        for folder in (files.outputs, files.checkpoints):
+            remove_leftovers(folder)
+        remove_leftovers(files.submission.parent, f".{escape(files.submission.name)}")
+        yield
 
 
 @contextmanager

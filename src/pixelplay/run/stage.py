@@ -86,8 +86,8 @@ class Task:
         if reason := self._changed():
             return reason
         record = self._recorded()
-        if difference := _difference(record.contents, self._contents):
-            return f"{difference} changed on disk"
+        if _difference(record.contents, self._contents):
+            return "files changed on disk"
         return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
 
     def require(self) -> Record:
@@ -246,11 +246,12 @@ def as_json(value: Any) -> Any:
 
 def _difference(old: Any, new: Any, name: str = "") -> str | None:
     """The dotted name of the first difference between two values of JSON; None where they are equal."""
-    if old == new and type(old) is type(new):
-        return None
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
-            found = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
-            if found or (key in old) != (key in new):
-                return found or f"{name}.{key}"
-    return name or "settings"
+            inner = f"{name}.{key}" if name else key
+            if (key in old) != (key in new):
+                return inner
+            if found := _difference(old[key], new[key], inner):
+                return found
+        return None
+    return None if old == new and type(old) is type(new) else name or "settings"

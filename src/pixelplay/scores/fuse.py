@@ -1,13 +1,12 @@
-"""From raw scores to one score per frame: each member normalised and smoothed, then all of them combined.
+"""From raw scores to one score per frame: normalise and smooth each member, then combine them.
 
-A fusion is a function `(members, weights, reference, config) -> scores` in `FUSIONS`, found by `FusionConfig.method`; a
-new one is a function here, its entry there, and its name in `FusionConfig.method`. `fuse` does it all; whoever tries
-many weights calls `process` once for each member, `align` once, and then only `combine`.
+A fusion is a function `(members, weights, reference, config) -> scores` in `FUSIONS`, looked up by
+`FusionConfig.method`. `fuse` does everything; to try many weights, call `process` once per member, `align` once, and
+then only `combine`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -15,45 +14,42 @@ import pandas as pd
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.normalise import normalise, rank
 from pixelplay.scores.settings import FUSED, FusionConfig, MemberConfig
-from pixelplay.scores.smooth import smooth
-from pixelplay.scores.steps import in_steps
+from pixelplay.scores.smooth import in_steps, smooth
 from pixelplay.scores.table import Splits, VideoScores, by_split, to_table
 from pixelplay.settings import alternatives
 
-# The scores of which split set the scale, where a method learns from scores. Held-out normal footage stands beside the
-# test set, so that a threshold set on it holds there; planted anomalies are a test set of their own.
+# The split whose scores set the scale, for methods that learn from scores. Held-out normal footage is put on the test
+# set's scale, so that a threshold from it holds there; pseudo-anomalies are a test set of their own.
 SCALE_OF = {"test": "test", "calibration": "test", "pseudo": "pseudo"}
 
-Z_SCORES = {"calibrated", "calibrated_z", "robust_z"}  # what `FusionConfig.bounds` is about
+Z_SCORES = {"calibrated", "calibrated_z", "robust_z"}  # the methods that `FusionConfig.bounds` applies to
 
 FrameWeights = Mapping[str, Mapping[str, np.ndarray]]  # by split, then by video: (T,) in [0, 1]
 
 
 @dataclass(frozen=True)
 class Members:
-    """Processed scores of several streams over the same frames."""
+    """Processed scores of M streams over the same N frames."""
 
     streams: list[str]  # M
-    videos: list[str]  # V, in the order of their frames below
-    starts: np.ndarray  # (V,) int64, where each video's frames begin
-    frames: np.ndarray  # (N,) int64 original frame numbers, increasing within a video
+    index: pd.MultiIndex  # (N,) video and frame number, a video's frames together and increasing
     scores: np.ndarray  # (M, N) float64
 
     def by_video(self, scores: np.ndarray) -> dict[str, VideoScores]:
-        """Scores (N,) of these frames, cut into videos."""
-        parts = zip(np.split(self.frames, self.starts[1:]), np.split(scores, self.starts[1:]), strict=True)
-        return {video: VideoScores(*part) for video, part in zip(self.videos, parts, strict=True)}
+        """Scores (N,) of these frames, by video."""
+        videos = pd.Series(scores, self.index).groupby(level=0, sort=False)
+        return {str(v): VideoScores(of.index.get_level_values(1).to_numpy(), of.to_numpy()) for v, of in videos}
 
 
 def fuse(tables: dict[str, pd.DataFrame], config: FusionConfig, weights: FrameWeights | None = None) -> pd.DataFrame:
     """Processed members and the stream `fused` as a scores table, in float64.
 
-    `tables`: scores table of each stream that takes part, by stream name; a stream that `config.members` does not name
-    is processed as `config.default`, or `config.external_default` if it is one of `config.external`. Splits other than
-    test are fused where every member has them. Streams come one after the other; within each, videos as they first
-    appear in the first table, frames increasing. `weights`: see `process`.
-    Raises DataError when there is no table, a table is not its stream's or has no test rows, or the streams' frames
-    differ; ConfigError when a configured member has no table or the weights can't be used.
+    `tables`: the scores table of each stream that takes part, by stream. Streams that `config.members` does not name
+    are processed as `config.default`, or `config.external_default` if they are in `config.external`. Splits other than
+    test are fused if every member has them. Streams come one after the other, videos as they first appear in the first
+    table, frames increasing. `weights`: see `process`.
+    Raises DataError if there is no table, a table is not its stream's or has no test rows, or the streams' frames
+    differ; ConfigError if a configured member has no table or the weights are unusable.
     """
     raw = _raw_scores(tables, config)
     members = {stream: member_of(stream, config) for stream in raw}
@@ -65,25 +61,29 @@ def fuse(tables: dict[str, pd.DataFrame], config: FusionConfig, weights: FrameWe
         split: one.by_video(combine(within[split], shares, config, within[SCALE_OF[split]]))
         for split, one in aligned.items()
     }
-    ordered = {stream: _in_order_of(aligned, m, processed[stream]) for m, stream in enumerate(raw)}
+    # Members in the common order of frames; normal footage and splits that others do not have as they are.
+    common = {split: one for split, one in aligned.items() if split != "calibration"}
+    ordered = {
+        stream: processed[stream] | {split: one.by_video(one.scores[m]) for split, one in common.items()}
+        for m, stream in enumerate(raw)
+    }
     return pd.concat([to_table(stream, of) for stream, of in {**ordered, FUSED: fused}.items()], ignore_index=True)
 
 
 def compose(
     tables: Mapping[str, pd.DataFrame], config: FusionConfig, weights: FrameWeights | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Default streams that `config.composites` makes of others of `tables`, scores tables by stream; those alone.
+    """The default streams that `config.composites` makes of other streams in `tables`, scores tables by stream.
 
-    Raises ConfigError for a part that there is no table of, and as `fuse` does.
+    Raises ConfigError for a part without a table, and as `fuse` does.
     """
     made = {}
     for name, composite in config.composites.items():
         if name not in tables:
             continue
-        lacking = [part for part in composite.streams if part not in tables]
-        if lacking:
-            hint = alternatives(lacking[0], list(tables))
-            raise ConfigError(f"fusion.composites.{name}.streams.{lacking[0]}: no such stream; {hint}")
+        if missing := [part for part in composite.streams if part not in tables]:
+            hint = alternatives(missing[0], list(tables))
+            raise ConfigError(f"fusion.composites.{name}.streams.{missing[0]}: no such stream; {hint}")
         update = {"method": composite.method, "power": composite.power, "members": composite.streams}
         whole = fuse({part: tables[part] for part in composite.streams}, config.model_copy(update=update), weights)
         made[name] = whole[whole["stream"] == FUSED].assign(stream=name)
@@ -91,10 +91,7 @@ def compose(
 
 
 def member_of(stream: str, config: FusionConfig) -> MemberConfig:
-    """How a stream is processed, and its weight.
-
-    As `config.members` says, or as a part of a composite, or by default.
-    """
+    """A stream's processing and weight: of `config.members`, else as a part of a composite, else the default."""
     if stream in config.members:
         return config.members[stream]
     for composite in config.composites.values():
@@ -104,7 +101,7 @@ def member_of(stream: str, config: FusionConfig) -> MemberConfig:
 
 
 def unsmoothed(config: FusionConfig) -> FusionConfig:
-    """The same fusion with nothing smoothed: no member, and no part of a composite."""
+    """The same fusion without any smoothing, of members or of parts of composites."""
 
     def of(member: MemberConfig) -> MemberConfig:
         return member.model_copy(update={"smooth": member.smooth.model_copy(update={"method": "none"})})
@@ -119,9 +116,16 @@ def unsmoothed(config: FusionConfig) -> FusionConfig:
 
 
 def processed_like(stream: str, config: FusionConfig) -> str:
-    """The stream that one which is not fused is processed like: itself as a part of a composite, or its detector's."""
+    """The stream whose processing one outside the fusion gets: its own as a part of a composite, or its detector's."""
     parts = {part for composite in config.composites.values() for part in composite.streams}
     return stream if stream in parts else detector_of(stream)
+
+
+def process_unfused(
+    stream: str, table: pd.DataFrame, config: FusionConfig, weights: FrameWeights | None = None
+) -> pd.DataFrame:
+    """The scores table of a stream outside the fusion, processed as `processed_like` says."""
+    return to_table(stream, process(by_split(table), member_of(processed_like(stream, config), config), weights))
 
 
 def detector_of(stream: str) -> str:
@@ -130,25 +134,21 @@ def detector_of(stream: str) -> str:
 
 
 def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = None) -> Splits:
-    """One stream's scores normalised, then smoothed within each video: the same splits, videos and frames, in float64.
+    """One stream's scores normalised, then smoothed within each video: same splits, videos and frames, in float64.
 
-    Smoothing counts time in the usual steps of a video's frame numbers, see `pixelplay.scores.steps`.
-
-    The split `calibration` serves the methods that learn from held-out normal footage. Those that learn from the scores
-    do so from the split that is normalised, or with `normalise.scope=video` from each of its videos; held-out footage
-    is put on the scale of the test set (see `SCALE_OF`). `weights` say how much single frames count in smoothing; what
-    they do not name counts fully. Raises DataError as `normalise` and `smooth` do, and without test rows.
+    Methods that learn from held-out normal footage use the split `calibration`; those that learn from scores use those
+    of `SCALE_OF`, or of each video with `normalise.scope=video`. `weights` say how much single frames count in
+    smoothing, by default fully. Raises DataError as `normalise` and `smooth` do, and without test rows.
     """
     if not raw.get("test"):
         raise DataError("there are no scores of split=test: run score.py")
     of_frames = weights or {}
+
+    def smoothed(one: VideoScores, own: np.ndarray | None) -> VideoScores:
+        return VideoScores(one.frames, smooth(one.scores, in_steps(one.frames), member.smooth, own))
+
     return {
-        split: {
-            video: VideoScores(
-                one.frames, smooth(one.scores, in_steps(one.frames), member.smooth, of_frames.get(split, {}).get(video))
-            )
-            for video, one in videos.items()
-        }
+        split: {video: smoothed(one, of_frames.get(split, {}).get(video)) for video, one in videos.items()}
         for split, videos in _normalised(raw, member).items()
     }
 
@@ -156,23 +156,31 @@ def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = No
 def align(processed: Mapping[str, Splits]) -> dict[str, Members]:
     """The streams' scores side by side, for each split that all of them have; videos in the first stream's order.
 
-    Of normal footage, which some detectors have more scores of than others (see `Calibrates`), what all have counts.
-    Raises DataError when two streams have different frames in another split.
+    Of normal footage, the frames that all streams have: some detectors score more of it (see `Calibrates`). Raises
+    DataError if two streams have different frames in another split.
     """
-    processed = _with_common_calibration(processed)
-    (first, reference), *others = processed.items()
-    shared = [split for split in reference if all(split in splits for _, splits in others)]
-    for split in shared:
-        for stream, splits in others:
-            _refuse_lacking(split, stream, splits, first, reference)
-            _refuse_lacking(split, first, reference, stream, splits)
-    return {split: _side_by_side(processed, split, reference[split]) for split in shared}
+    first, *others = ({split: _series(videos) for split, videos in splits.items()} for splits in processed.values())
+    aligned = {}
+    for split, reference in first.items():
+        if not all(split in splits for splits in others):
+            continue
+        index = reference.index
+        for stream, splits in zip(list(processed)[1:], others, strict=True):
+            if split == "calibration":
+                index = index[index.isin(splits[split].index)]
+            else:
+                _refuse_missing(split, stream, splits[split].index, next(iter(processed)), index)
+                _refuse_missing(split, next(iter(processed)), index, stream, splits[split].index)
+        if len(index):
+            scores = np.stack([splits[split].reindex(index).to_numpy() for splits in (first, *others)])
+            aligned[split] = Members(list(processed), index, scores)
+    return aligned
 
 
 def bounded(scores: np.ndarray, members: Sequence[MemberConfig], config: FusionConfig) -> np.ndarray:
-    """Processed scores (M, N) of M members within `config.bounds`: those on a z scale, where several are combined.
+    """Processed scores (M, N) with those on a z scale clipped to `config.bounds`, if several members are combined.
 
-    Alone, a member keeps its order beyond the bounds.
+    A single member keeps its order beyond the bounds.
     """
     if config.bounds is None or sum(member.weight > 0 for member in members) < 2:
         return scores
@@ -185,13 +193,13 @@ def combine(
 ) -> np.ndarray:
     """One score per frame, float64 (N,), from processed members (M, N) by `config.method`.
 
-    `weights` (M,) are divided by their sum; a member of weight 0 takes no part. `reference` (M, R), by default the
-    members themselves, are the scores among which `rank_mean` ranks. Nothing else of `config` but `power` is read.
-    Raises ConfigError when a weight is lacking, negative or not finite, or when all are zero.
+    `weights` (M,) are divided by their sum; members of weight 0 take no part. `reference` (M, R), by default the
+    members themselves, are the scores among which `rank_mean` ranks. Of `config`, only `method` and `power` are read.
+    Raises ConfigError if a weight is missing, negative or not finite, or all are zero.
     """
     reference = scores if reference is None else reference
     if weights.shape != (len(scores),):
-        raise ConfigError(f"{len(scores)} fused streams have as many weights; they are {weights.tolist()}")
+        raise ConfigError(f"{len(scores)} fused streams need as many weights; they are {weights.tolist()}")
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ConfigError(f"fusion weights must be finite and at least 0; they are {weights.tolist()}")
     if not weights.any():
@@ -221,12 +229,12 @@ def power_mean(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, co
 
 
 def maximum(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> np.ndarray:
-    """Greatest score of any member; weights above 0 only say who takes part."""
+    """Greatest score of any member with a weight above 0."""
     return scores.max(axis=0)
 
 
 def product(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> np.ndarray:
-    """Product of score^share, the weighted geometric mean: with equal weights it orders frames as the plain product.
+    """Product of score^share, the weighted geometric mean; equal weights order frames like the plain product.
 
     Scores below 0 count as 0: meant for scores in [0, 1].
     """
@@ -240,70 +248,31 @@ def rank_mean(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, con
 
 
 def _normalised(raw: Splits, member: MemberConfig) -> Splits:
-    heldout = _joined(raw.get("calibration", {}))
+    def joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
+        return np.concatenate([np.empty(0), *(one.scores for one in videos.values())])
+
+    heldout = joined(raw.get("calibration", {}))
     result: Splits = {}
     for split, videos in raw.items():
         if member.normalise.scope == "video":
             values = [normalise(one.scores, heldout, member.normalise) for one in videos.values()]
         else:
             stops = np.cumsum([len(one.frames) for one in videos.values()])[:-1]
-            scale = _joined(raw[SCALE_OF[split]])
-            values = np.split(normalise(_joined(videos), heldout, member.normalise, scale), stops)
+            values = np.split(normalise(joined(videos), heldout, member.normalise, joined(raw[SCALE_OF[split]])), stops)
         pairs = zip(videos.items(), values, strict=True)
         result[split] = {video: VideoScores(one.frames, scores) for (video, one), scores in pairs}
     return result
 
 
-def _with_common_calibration(processed: Mapping[str, Splits]) -> dict[str, Splits]:
-    """The same streams, each with those frames of the split `calibration` alone that all of them have."""
-    every = [splits.get("calibration", {}) for splits in processed.values()]
-    common = {
-        video: reduce(np.intersect1d, [videos[video].frames for videos in every])
-        for video in every[0]
-        if all(video in videos for videos in every)
-    }
-
-    def kept(videos: Mapping[str, VideoScores]) -> dict[str, VideoScores]:
-        rows = {video: np.isin(videos[video].frames, frames) for video, frames in common.items() if len(frames)}
-        return {v: VideoScores(videos[v].frames[there], videos[v].scores[there]) for v, there in rows.items()}
-
-    shared = any(map(len, common.values()))
-    return {
-        stream: {
-            split: kept(videos) if split == "calibration" else videos
-            for split, videos in splits.items()
-            if shared or split != "calibration"
-        }
-        for stream, splits in processed.items()
-    }
-
-
-def _joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
-    return np.concatenate([np.empty(0), *(one.scores for one in videos.values())])
-
-
-def _side_by_side(processed: Mapping[str, Splits], split: str, reference: Mapping[str, VideoScores]) -> Members:
-    lengths = [len(one.frames) for one in reference.values()]
-    return Members(
-        streams=list(processed),
-        videos=list(reference),
-        starts=np.cumsum([0, *lengths[:-1]]),
-        frames=np.concatenate([one.frames for one in reference.values()]),
-        scores=np.stack(
-            [np.concatenate([splits[split][video].scores for video in reference]) for splits in processed.values()]
-        ),
-    )
-
-
-def _in_order_of(splits: Mapping[str, Members], m: int, own: Splits) -> Splits:
-    """Member m's scores in the order in which they were aligned; normal footage, and splits that others do not have, as
-    they are.
-    """
-    return own | {split: one.by_video(one.scores[m]) for split, one in splits.items() if split != "calibration"}
+def _series(videos: Mapping[str, VideoScores]) -> pd.Series:
+    """Scores by video and frame number."""
+    names = np.repeat(np.array(list(videos), object), [len(one.frames) for one in videos.values()])
+    frames, scores = (np.concatenate(parts) for parts in zip(*videos.values(), strict=True))
+    return pd.Series(scores, pd.MultiIndex.from_arrays([names, frames]))
 
 
 def _raw_scores(tables: dict[str, pd.DataFrame], config: FusionConfig) -> dict[str, Splits]:
-    """Each stream's scores as arrays, once the tables are those of the fusion's members."""
+    """Each stream's scores, once the tables are known to be those of the fusion's members."""
     if not tables:
         raise DataError("there are no scores to fuse; run score.py for at least one detector")
     for stream in config.members:
@@ -321,20 +290,15 @@ def _raw_scores(tables: dict[str, pd.DataFrame], config: FusionConfig) -> dict[s
     return raw
 
 
-def _refuse_lacking(split: str, stream: str, splits: Splits, other: str, wanted: Splits) -> None:
-    """Raise DataError when `stream` lacks rows of a split that `other` has."""
-    none = np.empty(0, np.int64)
-    lacking = {
-        video: np.setdiff1d(one.frames, splits[split][video].frames if video in splits[split] else none)
-        for video, one in wanted[split].items()
-    }
-    lacking = {video: frames for video, frames in lacking.items() if frames.size}
-    if lacking:
-        video, frames = next(iter(lacking.items()))
+def _refuse_missing(split: str, stream: str, found: pd.MultiIndex, other: str, wanted: pd.MultiIndex) -> None:
+    """Raise DataError if `stream` has no score of frames that `other` has."""
+    missing = wanted[~wanted.isin(found)]
+    if len(missing):
+        video, frame = missing[0]
         raise DataError(
-            f"stream {stream!r} has no score for video {video!r}, frame {frames[0]}, which stream {other!r} has "
-            f"[split {split}, {sum(map(len, lacking.values()))} such row(s)]; fused streams must cover the same "
-            "frames: run score.py for both again"
+            f"stream {stream!r} has no score for video {video!r}, frame {frame}, which stream {other!r} has "
+            f"[split {split}, {len(missing)} such row(s)]; fused streams must cover the same frames: run score.py for "
+            "both again"
         )
 
 

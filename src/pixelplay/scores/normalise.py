@@ -1,9 +1,8 @@
 """Bring the raw scores of different detectors to one scale.
 
 A normaliser is a function `(reference, config) -> map`: it learns from reference scores (R,), at least one, and returns
-the function that maps any scores (N,). The same function can learn from the very scores that are to be normalised
-(`FITTED_ON_SCORES`) or from held-out normal footage (`FITTED_ON_NORMAL`); both are found by `config.method`. A new
-one is a function here, its entry in one of the two, and its name in `NormaliseConfig.method`.
+the function that maps any scores (N,). The reference is the scores to be normalised (`FITTED_ON_SCORES`) or held-out
+normal footage (`FITTED_ON_NORMAL`); both registries are indexed by `config.method`.
 """
 
 from collections.abc import Callable
@@ -21,20 +20,18 @@ Map = Callable[[np.ndarray], np.ndarray]
 def normalise(
     scores: np.ndarray, heldout: np.ndarray | None, config: NormaliseConfig, reference: np.ndarray | None = None
 ) -> np.ndarray:
-    """Scores (N,) by `config.method`, then clipped to `config.clip`, if that is set; float64 (N,).
+    """Scores (N,) by `config.method`, then clipped to `config.clip` if that is set; float64 (N,).
 
-    `heldout` (C,) are the same stream's scores on held-out normal footage, for the methods of `FITTED_ON_NORMAL`; the
-    others learn from `reference` (R,), by default the scores themselves. Another reference serves to put further
-    scores on the scale of the first: held-out ones on that of the test set.
-    Raises DataError when a method lacks what it learns from, when anything is NaN or infinite, and when the scores
-    span more than float64 can hold.
+    `heldout` (C,): the same stream's scores on held-out normal footage, for the methods of `FITTED_ON_NORMAL`; the
+    others learn from `reference` (R,), by default the scores themselves. Raises DataError if a method has nothing to
+    learn from, anything is NaN or infinite, or the scores span more than float64 can hold.
     """
     scores = _finite(scores, "scores")
     heldout = _finite(np.empty(0) if heldout is None else heldout, "calibration scores")
     reference = scores if reference is None else _finite(reference, "reference scores")
     if not scores.size:
         return scores.copy()
-    with np.errstate(over="ignore", invalid="ignore"):  # told below, with a remedy, instead of by a warning
+    with np.errstate(over="ignore", invalid="ignore"):  # an error below says what to do
         result = _fitted(config, reference, heldout)(scores)
         result = result if config.clip is None else np.clip(result, *config.clip)
     if not np.isfinite(result).all():
@@ -51,25 +48,18 @@ def unchanged(reference: np.ndarray, config: NormaliseConfig) -> Map:
 
 
 def minmax(reference: np.ndarray, config: NormaliseConfig) -> Map:
-    """Smallest reference score to 0, greatest to 1, in a straight line beyond. Constant references give zeros."""
+    """Smallest reference score to 0, greatest to 1, linear beyond. Constant references give zeros."""
     low, high = reference.min(), reference.max()
     return lambda scores: _to_unit(scores, low, high)
 
 
 def percentile(reference: np.ndarray, config: NormaliseConfig) -> Map:
-    """The `config.low`-th percentile to 0, the `config.high`-th to 1, clipped to [0, 1].
-
-    Where both percentiles are the same number, the map is its own limit: 1 above that number and 0 elsewhere, so
-    constant scores give zeros and rare outliers are kept.
-    """
-    low, high = np.percentile(reference, [config.low, config.high])
-    if low == high:
-        return lambda scores: (scores > high).astype(np.float64)
-    return lambda scores: np.clip(_to_unit(scores, low, high), 0.0, 1.0)
+    """The `config.low`-th percentile to 0, the `config.high`-th to 1, clipped to [0, 1]; see `_clipped_unit`."""
+    return _clipped_unit(*np.percentile(reference, [config.low, config.high]))
 
 
 def rank(reference: np.ndarray, config: NormaliseConfig | None = None) -> Map:
-    """Share of the reference below a score, equal ones counted by half: in [0, 1], blind to the scores' distances.
+    """Share of the reference below a score, ties counted half, in [0, 1].
 
     Of R references without ties the k-th smallest gets (k - 1/2) / R; constant scores get 1/2.
     """
@@ -85,8 +75,8 @@ def rank(reference: np.ndarray, config: NormaliseConfig | None = None) -> Map:
 def robust_z(reference: np.ndarray, config: NormaliseConfig) -> Map:
     """(x - median) / (1.4826 MAD) of the reference, MAD being the median absolute deviation from the median.
 
-    When the MAD is 0 (more than half of the references are one number) the scale is their standard deviation, and 1
-    when they are all the same. Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993.
+    If the MAD is 0 (more than half of the references are equal) the scale is their standard deviation, or 1 if all are
+    equal. Iglewicz and Hoaglin, *How to Detect and Handle Outliers*, 1993.
     """
     centre = np.median(reference)
     mad = np.median(np.abs(reference - centre))
@@ -95,26 +85,20 @@ def robust_z(reference: np.ndarray, config: NormaliseConfig) -> Map:
 
 
 def z_score(reference: np.ndarray, config: NormaliseConfig) -> Map:
-    """(x - mean) / standard deviation of the reference; the scale is 1 when its scores are all the same."""
-    centre = np.clip(reference.mean(), reference.min(), reference.max())  # rounding aside: a constant's mean is itself
+    """(x - mean) / standard deviation of the reference; the scale is 1 if all are equal."""
+    centre = np.clip(reference.mean(), reference.min(), reference.max())  # the mean of a constant is that constant
     scale = _deviation(reference)
     return lambda scores: (scores - centre) / scale
 
 
 def calibrated_minmax(reference: np.ndarray, config: NormaliseConfig) -> Map:
-    """Smallest reference score to 0, the `config.quantile` of them to 1, clipped to [0, 1]; see `unit`."""
+    """Smallest reference score to 0, their `config.quantile` to 1, clipped to [0, 1]; see `unit`."""
     return unit(reference, config.quantile)
 
 
 def unit(reference: np.ndarray, quantile: float) -> Map:
-    """(x - min) / (q - min) clipped to [0, 1], where q is that quantile, in [0, 1], of the reference.
-
-    Where both are the same number, the map is its own limit: 1 above that number and 0 elsewhere.
-    """
-    low, high = reference.min(), np.quantile(reference, quantile)
-    if low == high:
-        return lambda scores: (scores > high).astype(np.float64)
-    return lambda scores: np.clip(_to_unit(scores, low, high), 0.0, 1.0)
+    """(x - min) / (q - min) clipped to [0, 1], where q is that quantile of the reference; see `_clipped_unit`."""
+    return _clipped_unit(reference.min(), np.quantile(reference, quantile))
 
 
 def calibrated_tail(reference: np.ndarray, config: NormaliseConfig) -> Map:
@@ -140,7 +124,7 @@ def _fitted(config: NormaliseConfig, reference: np.ndarray, heldout: np.ndarray)
     if not heldout.size:
         raise DataError(
             f"normalise.method={config.method} needs scores of held-out normal footage, and there are none: run "
-            "score.py, which writes them as split=calibration; where there can be none, as for external scores, choose "
+            "score.py, which writes them as split=calibration; for scores without any, such as external files, choose "
             f"one of {', '.join(FITTED_ON_SCORES)}"
         )
     return FITTED_ON_NORMAL[config.method](heldout, config)
@@ -153,6 +137,13 @@ def _deviation(values: np.ndarray) -> float:
 
 def _to_unit(scores: np.ndarray, low: float, high: float) -> np.ndarray:
     return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+
+
+def _clipped_unit(low: float, high: float) -> Map:
+    """`low` to 0, `high` to 1, clipped to [0, 1]. If they are equal, the limit: 1 above and 0 elsewhere."""
+    if low == high:
+        return lambda scores: (scores > high).astype(np.float64)
+    return lambda scores: np.clip(_to_unit(scores, low, high), 0.0, 1.0)
 
 
 def _finite(values: np.ndarray, what: str) -> np.ndarray:

@@ -1,7 +1,4 @@
-"""How much the scores of corrupted frames count: those that restoration found noisy or flipped may count less.
-
-What was put right is never quite what it was, and a detector's error on it is partly the corruption's.
-"""
+"""Weights of corrupted frames in smoothing: noisy and flipped frames may count less than others."""
 
 from collections.abc import Mapping
 
@@ -22,13 +19,11 @@ def frame_weights(
 ) -> dict[str, np.ndarray]:
     """Weights for smoothing, float64 (T,) by video: `config.weight` for noisy and flipped frames, 1 for the others.
 
-    `restoration`: a row per frame as in restoration.csv, `noise_level` in grey levels of 255 before any denoising
-    (empty: not known, so not noisy), `flipped` 0 or 1. `frames`: the frame numbers (T,) of each video that is asked
-    for. `name`: of the table's file, for errors. Raises DataError when a column is missing, or a frame has no row or
-    several.
+    `restoration`: a row per frame as in restoration.csv, `noise_level` in grey levels of 255 before denoising (empty:
+    unknown, so not noisy), `flipped` 0 or 1. `frames`: the frame numbers (T,) of each video. `name`: of the table's
+    file, for errors. Raises DataError if a column is missing, or a frame has no row or several.
     """
-    missing = [name for name in COLUMNS if name not in restoration.columns]
-    if missing:
+    if missing := [column for column in COLUMNS if column not in restoration.columns]:
         raise DataError(f"{name}: column(s) {', '.join(missing)} missing: run prepare.py again")
     less = (restoration["noise_level"] > config.noise_above) | (restoration["flipped"] == 1)
     rows = restoration.assign(weight=np.where(less, config.weight, 1.0))

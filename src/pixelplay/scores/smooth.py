@@ -1,11 +1,12 @@
 """Smooth the scores of one video over time, by frame number: a gap of missing frames counts as time.
 
-A smoother is a function `(scores, frames, weights, config) -> scores` in `SMOOTHERS`, found by `config.method`; a new
-one is a function here, its entry there, and its name in `SmoothConfig.method`. Those in `CAUSAL` look at no later
-frame; Savitzky-Golay has no causal twin, since a polynomial at the end of its window follows the noise.
+A smoother is a function `(scores, frames, weights, config) -> scores` in `SMOOTHERS`, looked up by `config.method`.
+Those in `CAUSAL` look at no later frame; Savitzky-Golay has no causal version, since a polynomial at the end of its
+window follows the noise.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import correlate1d
@@ -14,7 +15,7 @@ from pixelplay.errors import DataError
 from pixelplay.scores.settings import SmoothConfig
 
 TRUNCATE = 4.0  # sigmas at which the Gaussian ends, as in scipy.ndimage.gaussian_filter1d
-CHUNK = 1 << 18  # scores that lie side by side in memory for the windows of many frames
+CHUNK = 1 << 18  # scores in memory at a time for the windows of many frames
 
 
 def smooth(
@@ -22,11 +23,10 @@ def smooth(
 ) -> np.ndarray:
     """Smoothed scores (T,) float64 of one video; `scores` (T,) finite, `frames` (T,) strictly increasing integers.
 
-    What counts is the difference of frame numbers. Missing frames, and those before the first and after the last, are
-    left out and the weights of the others renormalised. `weights` (T,) in [0, 1] say how much each frame's score
-    counts; one of weight 0 is filled from its neighbours, and keeps what smoothing without weights gives it where no
-    frame in reach has any weight. Every result but Savitzky-Golay's lies between the smallest and the greatest score.
-    Raises DataError when the inputs are not as said above.
+    Distances are differences of frame numbers; weights are renormalised over the frames that exist. `weights` (T,) in
+    [0, 1] say how much each frame's score counts: one of weight 0 is filled from its neighbours, or smoothed without
+    weights if no frame in reach has any. All results except Savitzky-Golay's lie within the range of the scores.
+    Raises DataError for other inputs.
     """
     scores = np.asarray(scores, dtype=np.float64)
     frames = np.asarray(frames)
@@ -40,51 +40,53 @@ def smooth(
     return result
 
 
+def in_steps(frames: np.ndarray) -> np.ndarray:
+    """Frame numbers (T,), strictly increasing, counted in their usual step: int64 (T,).
+
+    For numbers that step by more than one, such as every tenth frame, or timestamps in nanoseconds. The step is the
+    (lower) median difference of two numbers; each difference is rounded to whole steps, at least one. With a step of 1,
+    the numbers themselves.
+    """
+    frames = np.asarray(frames, dtype=np.int64)
+    differences = np.diff(frames)
+    if not differences.size:
+        return frames
+    step = np.sort(differences)[(len(differences) - 1) // 2]
+    if step <= 1:
+        return frames
+    whole, rest = np.divmod(differences, step)
+    steps = whole + (rest >= step - rest)  # and not 2 * rest, which may overflow
+    return np.concatenate([[0], np.maximum(steps, 1).cumsum()])
+
+
 def unsmoothed(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """`none`: the scores as they are, whatever their weights: it looks at no neighbour."""
+    """`none`: the scores as they are, whatever their weights."""
     return scores.copy()
 
 
-def moving_average(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Mean over a centred window of `config.window` frame numbers.
-
-    An even window reaches one frame further back than ahead, f - w/2 ... f + w/2 - 1, as scipy's uniform_filter1d.
-    """
-    before, after = _centred(config)
+def moving_average(
+    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig, causal: bool = False
+) -> np.ndarray:
+    """Mean over a window of `config.window` frame numbers, see `_reach`."""
+    before, after = _reach(config, causal)
     return _average(scores, frames, weights, lambda lag: (lag >= -before) & (lag <= after), before)
 
 
-def causal_moving_average(
-    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig
+def gaussian(
+    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig, causal: bool = False
 ) -> np.ndarray:
-    """Mean over the last `config.window` frame numbers, the frame's own among them."""
-    before = config.window - 1
-    return _average(scores, frames, weights, lambda lag: (lag >= -before) & (lag <= 0), before)
+    """Gaussian weights with `config.sigma` in frames, up to round(4 sigma) frames away; causal: of the past half."""
 
+    def weight_at(lag: np.ndarray) -> np.ndarray:
+        return np.exp(-0.5 * (lag / config.sigma) ** 2) * ((lag <= 0) | (not causal))
 
-def gaussian(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Gaussian weights with `config.sigma` in frames, up to round(4 sigma) frames away."""
-    sigma = config.sigma
-    return _average(scores, frames, weights, lambda lag: np.exp(-0.5 * (lag / sigma) ** 2), TRUNCATE * sigma + 0.5)
-
-
-def causal_gaussian(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """The half of `gaussian` that looks back, the frame itself included."""
-    sigma = config.sigma
-    return _average(
-        scores,
-        frames,
-        weights,
-        lambda lag: np.where(lag <= 0, np.exp(-0.5 * (lag / sigma) ** 2), 0.0),
-        TRUNCATE * sigma + 0.5,
-    )
+    return _average(scores, frames, weights, weight_at, TRUNCATE * config.sigma + 0.5)
 
 
 def ema(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
     """Exponential moving average: weight `config.decay` ** (frames ago), over all frames up to this one.
 
-    Weights are renormalised from the first frame on, so no start value is favoured; far from the start it is
-    s_t = decay s_(t-1) + (1 - decay) x_t. pandas calls it `ewm(alpha=1 - decay, adjust=True)`.
+    Far from the start s_t = decay s_(t-1) + (1 - decay) x_t, as pandas' `ewm(alpha=1 - decay, adjust=True)`.
     """
     result = np.empty_like(scores)
     total = weight = 0.0
@@ -96,24 +98,14 @@ def ema(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: Smo
     return _within_past(result, scores)
 
 
-def median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Median of the frames in a window like `moving_average`'s; the weighted median where weights differ."""
-    return _median(scores, frames, weights, *_centred(config))
-
-
-def causal_median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
-    """Median of the last `config.window` frame numbers, the frame's own among them."""
-    return _median(scores, frames, weights, config.window - 1, 0)
-
-
 def savitzky_golay(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig) -> np.ndarray:
     """Value at the frame of the polynomial that fits its window, as `moving_average`'s, in least squares.
 
-    Its degree is `config.polyorder`, and less where the window holds fewer frames than that needs. It follows peaks
-    better than means do, and can overshoot them. Savitzky and Golay, Analytical Chemistry 36 (1964).
+    Its degree is `config.polyorder`, or less if the window holds too few frames. It follows peaks better than means do,
+    and can overshoot them. Savitzky and Golay, Analytical Chemistry 36 (1964).
     """
     result = np.full_like(scores, np.nan)
-    before, after = _centred(config)
+    before, after = _reach(config, causal=False)
     for rows, at, inside in _windows(frames, before, after):
         counts = np.where(inside, weights[at], 0.0)  # (n, W)
         lags = (frames[at] - frames[rows, None]) / before  # (n, W), within [-1, 1] for the numbers' sake
@@ -137,12 +129,12 @@ def _average(
 ) -> np.ndarray:
     """Weighted means of scores (T,), where `weight_at` gives the weights at lags of -reach..reach frames.
 
-    NaN where all that is in reach has weight 0. Pieces further apart than the reach can't meet, so each is laid on a
-    dense grid of its own: memory is bounded by T x reach however large the frame numbers are.
+    NaN where everything in reach has weight 0. Pieces further apart than the reach get a dense grid each: memory is
+    bounded by T x reach, however large the frame numbers are.
     """
     if not scores.size:
         return scores.copy()
-    reach = int(min(reach, int(frames[-1]) - int(frames[0])))  # a kernel longer than the video would be for nothing
+    reach = int(min(reach, int(frames[-1]) - int(frames[0])))
     kernel = weight_at(np.arange(-reach, reach + 1)).astype(np.float64)  # (2 reach + 1,)
     cuts = np.flatnonzero(np.diff(frames) > reach) + 1
     pieces = zip(*(np.split(values, cuts) for values in (scores, frames, weights)), strict=True)
@@ -154,24 +146,26 @@ def _average_dense(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, 
     values, present = np.zeros((2, int(at[-1]) + 1))
     values[at] = weights * scores
     present[at] = weights
-    # correlate1d, and not uniform_filter1d: its running sum would carry the rounding of one huge score along the video.
+    # uniform_filter1d's running sum would carry the rounding of one huge score along the video.
     total = correlate1d(values, kernel, mode="constant", cval=0.0)[at]
     weight = correlate1d(present, kernel, mode="constant", cval=0.0)[at]
     mean = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
-    # A mean lies between the extremes; clipping takes rounding away, so that a constant stays that very constant.
+    # Clipping removes rounding, so that a constant stays that very constant.
     looks_ahead = kernel[len(kernel) // 2 + 1 :].any()
     return np.clip(mean, scores.min(), scores.max()) if looks_ahead else _within_past(mean, scores)
 
 
 def _within_past(means: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Clipped to the extremes so far: what comes later must not even decide how rounding is taken away."""
+    """Clipped to the extremes so far: later frames must not even decide how rounding is removed."""
     return np.clip(means, np.minimum.accumulate(scores), np.maximum.accumulate(scores))
 
 
-def _median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Where half of the weight lies below and half above: the mean of the two middle scores where that is a span."""
+def median(
+    scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, config: SmoothConfig, causal: bool = False
+) -> np.ndarray:
+    """Weighted median of a window like `moving_average`'s; between two scores, their mean."""
     result = np.full_like(scores, np.nan)
-    for rows, at, inside in _windows(frames, before, after):
+    for rows, at, inside in _windows(frames, *_reach(config, causal)):
         counts = np.where(inside, weights[at], 0.0)
         order = np.argsort(np.where(counts > 0, scores[at], np.inf), axis=1)
         ordered = scores[np.take_along_axis(at, order, axis=1)]
@@ -188,10 +182,10 @@ def _median(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, before:
 def _windows(frames: np.ndarray, before: int, after: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each frame, the positions of those at most `before` frames earlier and `after` later.
 
-    Yields (rows (n,), positions (n, W), inside (n, W) bool) for n frames at a time, W being what the fullest window
-    holds; a position that is not inside is of some other frame.
+    Yields (rows (n,), positions (n, W), inside (n, W) bool) for n frames at a time, W the size of the fullest window;
+    positions that are not inside are to be ignored.
     """
-    span = int(frames[-1]) - int(frames[0]) if len(frames) else 0  # a wider window would be for nothing, and overflow
+    span = int(frames[-1]) - int(frames[0]) if len(frames) else 0  # a wider window could overflow
     first = np.searchsorted(frames, frames - min(before, span), side="left")
     stop = np.searchsorted(frames, frames + min(after, span), side="right")
     width = int((stop - first).max(initial=1))
@@ -200,9 +194,12 @@ def _windows(frames: np.ndarray, before: int, after: int) -> Iterator[tuple[np.n
         yield rows, np.minimum(at, len(frames) - 1), at < stop[rows, None]
 
 
-def _centred(config: SmoothConfig) -> tuple[int, int]:
-    """How far a centred window reaches back and ahead."""
-    before = config.window // 2
+def _reach(config: SmoothConfig, causal: bool) -> tuple[int, int]:
+    """Frame numbers that a window reaches back and ahead; a causal one ends at the frame.
+
+    A centred even window reaches one further back than ahead, f - w/2 ... f + w/2 - 1, as scipy's uniform_filter1d.
+    """
+    before = config.window - 1 if causal else config.window // 2
     return before, config.window - 1 - before
 
 
@@ -232,8 +229,8 @@ SMOOTHERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, SmoothConfig]
     "median": median,
     "savitzky_golay": savitzky_golay,
     "ema": ema,
-    "causal_moving_average": causal_moving_average,
-    "causal_gaussian": causal_gaussian,
-    "causal_median": causal_median,
+    "causal_moving_average": partial(moving_average, causal=True),
+    "causal_gaussian": partial(gaussian, causal=True),
+    "causal_median": partial(median, causal=True),
 }
-CAUSAL = {"none", "ema", "causal_moving_average", "causal_gaussian", "causal_median"}  # see no later frame
+CAUSAL = {"none", "ema", "causal_moving_average", "causal_gaussian", "causal_median"}  # they look at no later frame

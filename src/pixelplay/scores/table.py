@@ -1,8 +1,6 @@
 """The scores table: tidy columns `split, video, frame, stream, score`, one row per frame and stream.
 
-Every detector's raw scores come in this form, so that everything after scoring reads one kind of table, and what
-fusion makes of them, too. `check` holds its contract, `by_video` and `by_split` hand out its arrays, `to_table` takes
-them back.
+Raw and fused scores have this form. `check` is its contract, `by_split` gives its arrays, `to_table` the table of them.
 """
 
 from typing import NamedTuple
@@ -29,14 +27,13 @@ Splits = dict[str, dict[str, VideoScores]]  # one stream's scores by split, then
 
 
 def check(table: pd.DataFrame) -> None:
-    """Raise DataError unless `table` holds to the contract of the scores table.
+    """Raise DataError unless `table` keeps the contract of the scores table.
 
     Columns: `split` (test, calibration or pseudo), `video` and `stream` (str), `frame` (integer original frame
-    number, >= 0), `score` (floating point, finite). No (split, video, frame, stream) may come twice. Further columns
+    number, >= 0), `score` (floating point, finite). No (split, video, frame, stream) may be repeated. Further columns
     and the order of rows are free.
     """
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
+    if missing := [name for name in COLUMNS if name not in table.columns]:
         raise DataError(
             f"scores table lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}; "
             f"needed: {', '.join(COLUMNS)}"
@@ -45,33 +42,24 @@ def check(table: pd.DataFrame) -> None:
     _refuse(table, ~table["split"].isin(SPLITS), f"has a split other than {', '.join(SPLITS)}")
     _refuse(table, table["frame"] < 0, "has a negative frame number")
     _refuse(table, table.duplicated(KEY), "is there more than once; each frame has one score per split and stream")
-    _refuse(table, ~np.isfinite(table["score"].to_numpy()), "has a score that is not finite; mend its detector")
-
-
-def by_video(table: pd.DataFrame, split: str, stream: str) -> dict[str, VideoScores]:
-    """Frame numbers and scores of one split and stream for each video, videos in order of first appearance.
-
-    Rows of a video are sorted by frame number. A split or stream without rows gives an empty dict.
-    """
-    chosen = table[(table["split"] == split) & (table["stream"] == stream)]
-    videos = {}
-    for video, rows in chosen.groupby("video", sort=False):
-        rows = rows.sort_values("frame")
-        videos[str(video)] = VideoScores(rows["frame"].to_numpy(dtype=np.int64), rows["score"].to_numpy())
-    return videos
+    _refuse(table, ~np.isfinite(table["score"].to_numpy()), "has a score that is not finite; fix its detector")
 
 
 def by_split(table: pd.DataFrame) -> Splits:
-    """One stream's scores by split, for each split that has rows, then by video as `by_video` gives them.
+    """One stream's scores by split, then by video in order of first appearance, sorted by frame.
 
-    Raises DataError when the table breaks its contract or has several streams.
+    Raises DataError if the table breaks its contract or has several streams.
     """
     check(table)
     streams = table["stream"].unique()
     if len(streams) > 1:
-        raise DataError(f"the rows of one stream are wanted; the table has {len(streams)}: {', '.join(streams)}")
-    found = {split: by_video(table, split, stream) for split in SPLITS for stream in streams}
-    return {split: videos for split, videos in found.items() if videos}
+        raise DataError(f"expected the rows of one stream; the table has {len(streams)}: {', '.join(streams)}")
+    found: Splits = {split: {} for split in SPLITS if (table["split"] == split).any()}
+    for split, videos in found.items():
+        for video, rows in table[table["split"] == split].groupby("video", sort=False):
+            rows = rows.sort_values("frame")
+            videos[str(video)] = VideoScores(rows["frame"].to_numpy(dtype=np.int64), rows["score"].to_numpy())
+    return found
 
 
 def to_table(stream: str, splits: Splits) -> pd.DataFrame:
@@ -86,12 +74,8 @@ def to_table(stream: str, splits: Splits) -> pd.DataFrame:
 
 def _check_dtypes(table: pd.DataFrame) -> None:
     # A video called "01" that was read as the number 1 would never meet its own frames again.
-    wanted = {
-        "video": (is_string_dtype, "str"),
-        "stream": (is_string_dtype, "str"),
-        "frame": (is_integer_dtype, "integer"),
-        "score": (is_float_dtype, "floating point"),
-    }
+    text, number, real = (is_string_dtype, "str"), (is_integer_dtype, "integer"), (is_float_dtype, "floating point")
+    wanted = {"video": text, "stream": text, "frame": number, "score": real}
     for name, (holds, what) in wanted.items():
         column = table[name]
         if len(column) and (column.isna().all() or not holds(column.dropna())):

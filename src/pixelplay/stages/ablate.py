@@ -14,7 +14,7 @@ import numpy as np
 from pixelplay.ablation.summary import read_introduction, summary_file
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.evaluation.members import members_of, streams_of, weights_of
+from pixelplay.evaluation.members import read_members, streams_of, weights_of
 from pixelplay.run.artifacts import append_json, csv_text, write_text
 from pixelplay.run.atomic import atomic, require_writable
 from pixelplay.run.files import RunFiles
@@ -29,7 +29,7 @@ from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.truth import load_labels, truth_files
 
 if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
-    from pixelplay.ablation.bench import Truth as Known
+    from pixelplay.ablation.measure import Truth as Known
     from pixelplay.ablation.tables import Ablation
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
     from pixelplay.ablation.tables import ablate
 
     streams, weights = streams_of(config, index), weights_of(config, index)
-    members, fusion, judged = members_of(config, index, streams, weights)
+    members, fusion, judged = read_members(config, streams)
     external = [stream for stream in members if stream in fusion.external_files]
     planted = {stream: rows for stream, rows in streams.items() if stream not in fusion.external_files}
     compared = _compared(config, fusion, [stream for stream in members if stream not in external])
@@ -146,7 +146,7 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
 
     With a remark where these are all of one class, which leaves nothing to compare.
     """
-    from pixelplay.ablation.bench import Truth as Known
+    from pixelplay.ablation.measure import Truth as Known
     from pixelplay.metrics.frames import one_class
 
     kinds = kinds_of_clips(files)

@@ -19,7 +19,6 @@ from pixelplay.evaluation.score_tables import read_fused
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
-from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import append_json, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
@@ -27,6 +26,7 @@ from pixelplay.run.stage import Stage, Task, digests_of, forget, read_record
 from pixelplay.scores.fuse import FUSED, detector_of
 from pixelplay.stages import fuse
 from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _beside_published(config: Config, result: dict[str, Any], videos: int) -> li
 
 def _is_corrupted(config: Config) -> bool:
     """Whether test frames are flipped or noisy that are not so by their data set's own making."""
-    found = restoring.read_restoration(RunFiles.of(config).restoration)
+    found = read_restoration(RunFiles.of(config).restoration)
     odd = (found["flipped"] > 0) | (found["noise_level"] > config.restore.noise_above)
     return config.dataset.noise_share == 0 and bool(odd.mean() > CORRUPTED)
 

@@ -1,219 +1,94 @@
-"""Explanations to look at: for chosen test frames each object, the training footage most like it, and how far off.
+"""Stage `explain`: pictures of where scores come from: those of the report, and of the frames that `show` names.
 
-A look at what `train` and `score` wrote, no stage of the run: for each frame a PNG, and a CSV with the same facts.
+It is the last stage that needs frames, boxes and networks: what comes after it reads the outputs alone.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from pathlib import Path
 
 from pixelplay.config import Config
-from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.explain.frames import chosen_frames, label_of, scores_of
-from pixelplay.objects import tables
-from pixelplay.objects.explanation import Finding, Neighbour, Place
-from pixelplay.run.artifacts import csv_text, write_text
+from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import prepare
-from pixelplay.videos.index import Index
-from pixelplay.videos.video import Video
-
-if TYPE_CHECKING:  # importing it imports matplotlib
-    from pixelplay.drawing.panels import View
+from pixelplay.run.fingerprints import file_digests
+from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.settings import alternatives
+from pixelplay.stages import detect, fuse, prepare, score, train
+from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.truth import truth_files
 
 log = logging.getLogger(__name__)
 
-Crops = dict[Place, list[np.ndarray]]  # what is to be seen at a place in each of its frames, uint8 (h, w, 3) RGB
-BOX = ["x1", "y1", "x2", "y2"]
-COLUMNS = [
-    *("video", "frame", "seconds", "class", "confidence", *BOX, "stream", "distance", "relative_distance", "part"),
-    *("source_video", "source_frame", *(f"source_{edge}" for edge in BOX), "source_part"),
-]
+VERSION = 1  # raised when the same run gives other pictures for the report
+NOTHING = {  # by `show.what`: why there is nothing to show
+    "errors": "reconstructs frames: detector=[conv_ae], for instance",
+    "neighbours": "compares frames with normal footage that it remembers: detector=[videopatchcore], for instance",
+    "boxes": "uses detected objects: detector=[videopatchcore], for instance",
+}
 
 
-@dataclass(frozen=True)
-class Explained:
-    """A frame and what explains its score."""
+def tasks(config: Config) -> list[Task]:
+    index, files = load_index(config), RunFiles.of(config)
+    task = Task(
+        stage="explain",
+        name="explain",
+        record_path=files.record("explain"),
+        version=VERSION,
+        settings={"report": config.report.model_dump(), "noise_above": config.restore.noise_above},
+        contents=lambda: file_digests(truth_files(files.truth, "test")),
+        work=lambda: _explain(config, index),
+        digests=digests_of(config),
+        reads=[*fuse.tasks(config), *score.tasks(config)],
+        after=[prepare.task(config), *detect.tasks(config), *train.tasks(config)],
+    )
+    return [task]
 
-    video: Video
-    position: int
-    score: float
-    findings: list[Finding]  # objects, the most unusual first, and last the whole frame
-    label: str = ""  # what the data set's labels say of it: see `label_of`
 
-    @property
-    def number(self) -> int:
-        return int(self.video.numbers[self.position])
-
-    @property
-    def seconds(self) -> float | str:
-        return "" if self.video.seconds is None else float(self.video.seconds[self.position])
-
-    @property
-    def whole(self) -> Place:
-        return Place(self.video.id, (self.number,), (0, 0, *self.video.size), "")
-
-    def shown(self, count: int) -> list[Finding]:
-        """The `count` most unusual objects, and the whole frame."""
-        return [*self.findings[:-1][:count], self.findings[-1]]
+STAGE = Stage("explain", tasks)
+pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    """Write a picture and a table for each chosen frame, for each detector of the run that explains."""
-    from pixelplay.explain.nearest_figure import write_rows
+    """Write the report's pictures, and those that `show` asks for; raises ConfigError for what can't be shown.
 
-    files, index, count = RunFiles.of(config), prepare.load_index(config), config.show.count
-    explained = {name: explanations(config, name, index) for name in config.detectors}
-    explained = {name: found for name, found in explained.items() if found is not None}
-    if not explained:
-        raise ConfigError(
-            f"none of {', '.join(config.detectors)} compares frames with normal footage that it remembers: "
-            "detector=[videopatchcore], for instance"
-        )
-    require_writable(files.explanations, "paths.outputs")
-    for name, (legend, frames) in explained.items():
-        near = [near for one in frames for finding in one.shown(count) for near in finding.neighbours]
-        here = cut_out([*(one.whole for one in frames), *(one.here for one in near)], index.test)
-        there = cut_out([one.there for one in near], index.train)
-        for one in frames:
-            path = files.explanation(name, one.video.id, one.number)
-            write_text(path.with_suffix(".csv"), table(one))
-            write_rows(path, rows(one, count, here, there), heading(name, legend, one, count))
-            log.info(f"explain: {path}")
-
-
-def explanations(config: Config, name: str, index: Index) -> tuple[str, list[Explained]] | None:
-    """What the distances mean, and the chosen frames explained; None for a detector that does not explain.
-
-    Raises MissingArtifactError when the detector has not scored with these settings.
+    Detected boxes can be shown before anything is trained or scored: the report's pictures then come later.
     """
-    from pixelplay.detectors.base import Explains
-    from pixelplay.training.device import find_device
-
-    detector = registry.create(name, config.detectors[name], find_device(config.device))
-    if not isinstance(detector, Explains):
-        return None
-    with_boxes = tables.with_objects(config, name, index, registry.needing_boxes(config))
-    chosen = chosen_frames(config, with_boxes, scores_of(config, name, index))
-    detector.load(RunFiles.of(config).detector(name))
-    positions: dict[str, list[int]] = {}
-    for video, t, _ in chosen:
-        positions.setdefault(video.id, []).append(t)
-    videos = {video.id: video for video, _, _ in chosen}
-    found: dict[tuple[str, int], list[Finding]] = {}
-    for video, places in positions.items():  # read once, for all of its frames
-        found |= zip([(video, t) for t in places], detector.explain(videos[video], places), strict=True)
-    truth = prepare.load_labels(config, index)
-    return detector.legend, [
-        Explained(video, t, value, found[video.id, t], label_of(truth[video.id], t)) for video, t, value in chosen
-    ]
+    files, index = RunFiles.of(config), load_index(config)
+    _check_clips(config, index)
+    require_writable(files.explain, "paths.outputs")
+    if config.show.asked:
+        _show(config, index)
+        if fuse.pending(config):
+            return
+    STAGE.run(config)
+    log.info(f"explain: {files.manifest}")
 
 
-def cut_out(places: Iterable[Place], videos: Sequence[Video]) -> Crops:
-    """What is to be seen at these places; each video is read once, from the first frame that is needed to the last.
+def _explain(config: Config, index: Index) -> list[Path]:
+    from pixelplay.explain.gallery import write_gallery  # slow to import
 
-    Raises MissingArtifactError for a video, a frame or a box that is not in these videos.
-    """
-    by_id = {video.id: video for video in videos}
-    crops: Crops = {}
-    wanted: dict[str, dict[int, list[Place]]] = {}  # by video and position
-    for place in dict.fromkeys(places):
-        if place.video not in by_id:
-            raise _changed(f"video {place.video} is not in the data set any more")
-        video = by_id[place.video]
-        crops[place] = []
-        for number in place.frames:
-            position = int(np.searchsorted(video.numbers, number))
-            if position == len(video) or video.numbers[position] != number:
-                raise _changed(f"video {video.id} has no frame {number}")
-            wanted.setdefault(video.id, {}).setdefault(position, []).append(place)
-        if place.box[2] > video.size[0] or place.box[3] > video.size[1]:
-            raise _changed(f"video {video.id} has frames of {video.size[0]}x{video.size[1]}, without a box {place.box}")
-    for name, at in wanted.items():
-        first, last = min(at), max(at)
-        for position, frame in enumerate(by_id[name].block(first, last + 1).full_size(), start=first):
-            for place in at.get(position, ()):
-                x1, y1, x2, y2 = (int(edge) for edge in place.box)
-                crops[place].append(frame[y1:y2, x1:x2].copy())
-    return crops
+    return write_gallery(config, index)
 
 
-def rows(one: Explained, count: int, here: Crops, there: Crops) -> "list[list[View]]":
-    """A row of views for each of the `count` most unusual objects, and one for the whole frame."""
-    from pixelplay.drawing.panels import View
-    from pixelplay.explain.nearest_figure import framed, squared
+def _show(config: Config, index: Index) -> None:
+    from pixelplay.explain.boxes import write_boxes
+    from pixelplay.explain.error_maps import write_error_maps
+    from pixelplay.explain.nearest import write_neighbours
 
-    drawn = []
-    for k, finding in enumerate(one.shown(count)):
-        title = f"{k + 1}. {finding.label} {finding.confidence:.2f}" if finding.label else "the whole frame"
-        row = [View(framed(here[one.whole][0], finding.box), title)]
-        for near in finding.neighbours:
-            stream = near.stream.rpartition("/")[2]
-            titles = (
-                f"{stream}: {near.relative:.2f} x, distance {near.distance:.3g}\n{_frames(near.here)}",
-                f"nearest training footage\n{near.there.video}, {_frames(near.there)}",
-            )
-            for place, crops, words in zip((near.here, near.there), (here, there), titles, strict=True):
-                picture = _picture(place, crops)
-                row.append(View(squared(picture) if finding.label else picture, words))
-        drawn.append(row)
-    return drawn
+    writers = {"errors": write_error_maps, "neighbours": write_neighbours, "boxes": write_boxes}
+    wanted = config.show.what or (["boxes"] if config.show.split == "train" else list(writers))
+    for task in score.tasks(config) if wanted != ["boxes"] else ():
+        task.verified()
+    written = {what: writers[what](config, index) for what in wanted}
+    for path in (path for paths in written.values() for path in paths):
+        log.info(f"explain: {path}")
+    for what, paths in written.items():
+        if not paths and (config.show.what or not any(written.values())):
+            raise ConfigError(f"none of {', '.join(config.detectors)} {NOTHING[what]}")
 
 
-def heading(name: str, legend: str, one: Explained, count: int) -> str:
-    """What the picture shows, and what was left out of it."""
-    objects = len(one.findings) - 1
-    found = f"{objects} object{'s, the most unusual first' if objects > 1 else ''}"
-    if objects == 0:
-        found = "No object was detected: the whole frame alone was compared"
-    elif objects > count:
-        found = f"The {count} most unusual of {objects} objects"
-    frame = f"{one.video.id}, frame {one.number}{one.label}"
-    return (
-        f"{name}: {frame}, score {one.score:.4g}. {found}.\n"
-        "Side by side: what is farthest from all normal footage, and the normal footage nearest to it. "
-        "Orange: where; red and cyan: what moved.\n"
-        f"{legend}."
-    )
-
-
-def table(one: Explained) -> str:
-    """All that was found in a frame, as CSV: a line for each object and stream, and for the whole frame."""
-    lines: list[list[Any]] = [COLUMNS]
-    for finding in one.findings:
-        box = [round(edge, 2) for edge in finding.box]
-        found = (finding.label or "whole frame", round(finding.confidence, 4))
-        what = [one.video.id, one.number, one.seconds, *found, *box]
-        lines += ([*what, *_facts(near)] for near in finding.neighbours)
-    return csv_text(lines)
-
-
-def _facts(near: Neighbour) -> list[str | int | float]:
-    source = near.there
-    far = [near.stream, round(near.distance, 6), round(near.relative, 4), near.here.part]
-    return [*far, source.video, source.frames[0], *source.box, source.part]
-
-
-def _picture(place: Place, crops: Crops) -> np.ndarray:
-    """The change, where a place is in two frames, else what is to be seen, with the cell that was compared."""
-    from pixelplay.explain.nearest_figure import change, enlarged
-
-    if len(place.frames) > 1:
-        return change(*crops[place])
-    x, y = place.box[:2]
-    return enlarged(crops[place][0], place.cell and np.subtract(place.cell, (x, y, x, y)).tolist())
-
-
-def _frames(place: Place) -> str:
-    return f"frame{'s' if len(place.frames) > 1 else ''} {' to '.join(map(str, place.frames))}"
-
-
-def _changed(problem: str) -> MissingArtifactError:
-    return MissingArtifactError(
-        f"the footage has changed since the detector was trained ({problem}): run `./run_all.sh` with the same options"
-    )
+def _check_clips(config: Config, index: Index) -> None:
+    ids = [video.id for video in index.test]
+    for video in config.report.clips:
+        if video not in ids:
+            raise ConfigError(f"report.clips: {video!r}: no such test video; {alternatives(video, ids)}")

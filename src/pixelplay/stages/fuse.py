@@ -18,8 +18,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, fuse, member_of, process, processed_like
-from pixelplay.scores.table import by_split, to_table
+from pixelplay.scores.fuse import FUSED, fuse, process_unfused
 from pixelplay.stages import prepare, score
 from pixelplay.videos.index import Index, load_index
 
@@ -30,15 +29,14 @@ VERSION = 1  # raised when the same scores and settings give another fusion, jud
 
 def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
-    judging = (
-        (config.ablate.metric, config.ablate.n_bootstrap, config.ablate.seed) if config.fusion.select_members else None
-    )
+    judging = config.ablate.model_dump(include={"metric", "n_bootstrap", "seed"})
+    fusion = config.fusion.model_dump(exclude={"external"}) | {"external": list(config.fusion.external_files)}
     task = Task(
         stage="fuse",
         name="fuse",
         record_path=files.record("fuse"),
         version=VERSION,
-        settings={"fusion": config.fusion.model_dump(), "judging": judging if config.fusion.select_members else None},
+        settings={"fusion": fusion, "judging": judging if config.fusion.select_members else None},
         contents=lambda: file_digests(config.fusion.external),
         work=lambda: _fuse(config, files, index),
         digests=digests_of(config),
@@ -66,9 +64,7 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
         log.warning(f"fuse: left out {row.why} (fusion.select_members=false keeps every member)")
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
-        to_table(stream, process(by_split(rows), member_of(processed_like(stream, fusion), fusion), weights))
-        for stream, rows in streams.items()
-        if stream not in members
+        process_unfused(stream, rows, fusion, weights) for stream, rows in streams.items() if stream not in members
     ]
     write_table(files.fused, pd.concat([table, *others], ignore_index=True))
     fused = table[table["stream"] == FUSED]

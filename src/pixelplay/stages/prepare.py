@@ -37,6 +37,7 @@ from pixelplay.videos.cache import (
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.deep_footage import with_value_range
 from pixelplay.videos.heldout import ROLES
+from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
 from pixelplay.videos.index import load_index as load_index
@@ -45,7 +46,6 @@ from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.truth import load_labels as load_labels
 from pixelplay.videos.truth import read_label_files, read_truth, save_truth, truth_files
-from pixelplay.videos.value_range import ValueRange
 from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)

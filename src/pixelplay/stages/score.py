@@ -16,7 +16,7 @@ from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
-from pixelplay.evaluation.score_rows import read_rows
+from pixelplay.evaluation.score_tables import read_rows
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import read_table, write_table

@@ -4,7 +4,7 @@ from types import ModuleType
 
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError
-from pixelplay.stages import ablate, detect, evaluate, fuse, prepare, report, score, train
+from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, train
 
 STAGES = {
     "prepare": prepare,
@@ -14,6 +14,7 @@ STAGES = {
     "fuse": fuse,
     "evaluate": evaluate,
     "ablate": ablate,
+    "explain": explain,
     "report": report,
 }
 WORK_TO_DO = 3  # exit status
@@ -26,13 +27,18 @@ def _pending(stage: ModuleType, config: Config) -> str | None:
         return str(error)
 
 
+def first_pending(config: Config) -> str | None:
+    """Print a line per stage; returns the first stage that has work to do, which those after it wait for."""
+    waiting = None
+    for name, stage in STAGES.items():
+        reason = f"waits for {waiting}" if waiting else _pending(stage, config)
+        print(f"{name:9} {reason or 'up to date'}", flush=True)
+        if reason and not waiting:
+            waiting = name
+    return waiting
+
+
 def run(config: Config) -> None:
     """Print a line per stage; exits with status 3 when a stage has work to do."""
-    waited_for = None
-    for name, stage in STAGES.items():
-        reason = f"waits for {waited_for}" if waited_for else _pending(stage, config)
-        print(f"{name:9} {reason or 'up to date'}")
-        if reason and not waited_for:
-            waited_for = name
-    if waited_for:
+    if first_pending(config):
         raise SystemExit(WORK_TO_DO)

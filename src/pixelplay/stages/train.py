@@ -80,8 +80,9 @@ def _with_weights(config: Config, name: str) -> Any:
     settings = config.detectors[name].training
     found = by_contents(settings, digests_of(config))
     record = read_record(RunFiles.of(config).record(f"train-{name}"))
-    as_trained = record is not None and record.about["training"] == as_json(settings)
-    return record.settings["training"] if as_trained and not files_there(settings) else found
+    if record is not None and record.about["training"] == as_json(settings) and not files_there(settings):
+        return record.settings["training"]
+    return found
 
 
 def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
@@ -102,8 +103,9 @@ def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
         f"{sum(map(len, index.held.validation)):,} others, on {device}"
     )
     detector = registry.create(name, config.detectors[name], device)
-    shared = RunFiles.of(config).shared_models
-    detector.fit(index.fit, index.held, TrainingRun(name, config.trainer, unfinished, device, config.seed, shared))
+    shared, kept = RunFiles.of(config).shared_models, folder / "training-kept"  # for trainings with other settings
+    training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared, kept)
+    detector.fit(index.fit, index.held, training)
     detector.save(folder)
     saved = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return [path for path in saved if not any(part.startswith((".", "training-")) for part in path.parts)]

@@ -1,18 +1,27 @@
-"""What a reconstruction network is fed in training, and what it is to give back."""
+"""Noise and flips for the training of reconstruction networks."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
+from pixelplay.settings import Settings, Share
+
+
+class NoiseSettings(Settings):
+    """Uniform noise in +-amplitude of the range [0, 1], added to this share of the training clips."""
+
+    amplitude: Share
+    share: Share
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """Random noise and flips, drawn from torch's global generators.
 
-    noise_amplitude: uniform noise in +- this, in units of the range [0, 1]; noise_share: of the clips that get it.
+    noise_amplitude: uniform noise in +- this, for frames in [0, 1]; noise_share: of the clips that get it.
     target: `noisy`, the clip with its noise, or `clean`, the clip without. vertical_flip: share of the clips that are
-    turned top to bottom, their target too.
+    turned upside down, with their target.
     """
 
     noise_amplitude: float
@@ -21,7 +30,7 @@ class Augmentation:
     vertical_flip: float
 
     def apply(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Fed clips and their targets, for clips (B, T, H, W) in [0, 1]; `clips` itself may be changed."""
+        """Inputs and targets from clips (B, T, H, W) in [0, 1]; changes `clips` in place."""
         if self.vertical_flip:
             rows = _draw(clips, self.vertical_flip)
             clips[rows] = clips[rows].flip(-2)
@@ -33,6 +42,6 @@ class Augmentation:
 
 
 def _draw(clips: torch.Tensor, share: float) -> torch.Tensor:
-    """Row numbers of the clips that a draw of this probability hits. Drawn on the CPU: no wait for a GPU."""
+    """Rows of the clips drawn with this probability; on the CPU, so that a GPU is not waited for."""
     rows = (torch.rand(len(clips)) < share).nonzero().flatten()
     return rows.to(clips.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Which device, number format and memory allocation a machine computes with."""
+"""Device, number format and memory allocation."""
 
 import ctypes
 import platform
@@ -7,23 +7,23 @@ import torch
 
 from pixelplay.errors import ConfigError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h; values in bytes
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h; values in bytes
 
 
 def find_device(name: str) -> torch.device:
-    """The device called `name`, `auto` being CUDA, else Apple's MPS, else the CPU; ConfigError when it is not there."""
+    """The device `name`; `auto` is CUDA, else Apple's MPS, else the CPU. Raises ConfigError if it is not available."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return choose_device(name, {"cuda": gpus, "mps": int(torch.backends.mps.is_available()), "cpu": 1})
 
 
 def choose_device(name: str, counts: dict[str, int]) -> torch.device:
-    """`find_device` on a machine that has so many devices of each kind, the kinds in the order of preference."""
+    """`find_device` on a machine with so many devices of each kind, by preference."""
     there = [kind for kind, count in counts.items() if count]
     if name == "auto":
         return torch.device(there[0])
     kind, _, number = name.partition(":")
     if kind not in there:
-        why = " (this one is built without CUDA)" if kind == "cuda" and torch.version.cuda is None else ""
+        why = " (built without CUDA)" if kind == "cuda" and torch.version.cuda is None else ""
         raise ConfigError(
             f"device={name}: PyTorch {torch.__version__}{why} finds no {kind} device on this machine; it finds "
             f"{', '.join(there)}: set device={there[0]}, or leave it out"
@@ -35,17 +35,17 @@ def choose_device(name: str, counts: dict[str, int]) -> torch.device:
 
 
 def trainer_devices(device: torch.device) -> tuple[str, int | list[int]]:
-    """`accelerator` and `devices` with which Lightning's Trainer computes on this very device."""
+    """Lightning's `accelerator` and `devices` for exactly this device."""
     if device.type == "cuda":
         return "gpu", [device.index or 0]
     return device.type, 1
 
 
 def autocast_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16 where that is safe: `bf16`, or `auto` on hardware that multiplies it natively.
+    """Whether to compute in bfloat16: for `bf16`, and for `auto` on hardware that multiplies it natively.
 
-    Decided by what the hardware has and never by a timing, so that a resumed run computes like the one it resumes.
-    Measured with and without in benchmarks/RESULTS.md.
+    Depends on the hardware and not on a timing, so that a resumed run computes like the one it resumes
+    (benchmarks/RESULTS.md).
     """
     if precision != "auto":
         return precision == "bf16"
@@ -55,10 +55,10 @@ def autocast_bf16(precision: str, device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory of freed tensors for the next ones, instead of returning it to the kernel.
+    """Let glibc's malloc reuse the memory of freed tensors instead of returning it to the kernel.
 
-    By default glibc maps every large tensor anew, and the kernel fills each page with zeros first: a quarter of a
-    training step on a CPU (benchmarks/RESULTS.md). Elsewhere than with glibc nothing is changed.
+    By default every large tensor gets new pages, which the kernel fills with zeros: a quarter of a training step on a
+    CPU (benchmarks/RESULTS.md). Without glibc, does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -1,4 +1,4 @@
-"""One resumable training run with Lightning: the best weights by held-out loss, killed on the way or not."""
+"""Resumable training with Lightning, which ends with the weights of the lowest held-out loss."""
 
 import errno
 import logging
@@ -25,8 +25,8 @@ from pixelplay.training.settings import TrainerConfig
 
 log = logging.getLogger(__name__)
 
-RESUMED = {"epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers"}  # in a checkpoint
-ESTIMATE_STEPS = 5  # timed before the whole time is estimated
+RESUMED = {"epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers"}  # keys of a checkpoint
+ESTIMATE_STEPS = 5  # timed, to estimate the time of all epochs
 
 
 class TrainingModule(LightningModule):
@@ -41,8 +41,7 @@ class TrainingModule(LightningModule):
     def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
         """The scalar loss of a batch; `epoch` is None for held-out ones.
 
-        Random numbers must depend on seed, epoch and step alone, so that a resumed run computes what an undisturbed
-        one does.
+        Random numbers must depend on seed, epoch and step alone, so that a resumed run equals an undisturbed one.
         """
         raise NotImplementedError
 
@@ -63,17 +62,17 @@ class TrainingModule(LightningModule):
 
 
 def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:
-    """Train `module` and leave it with the weights of the epoch that had the lowest `val/loss`.
+    """Train `module`; it ends with the weights of the epoch with the lowest `val/loss`.
 
-    Goes on from the last completed epoch that `run.folder` holds; from the start where its checkpoints are damaged.
-    Raises PixelPlayError when the loss is not finite.
+    Goes on from the last completed epoch in `run.folder`, or from the start if its checkpoints are damaged. Raises
+    PixelPlayError when the loss is not finite.
     """
     for noisy in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the cache leaves them nothing to do
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # they would have nothing to do
     warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # a resumed run
     warnings.filterwarnings("ignore", ".*log_every_n_steps.*")
-    warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own, towards PyTorch
+    warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's call of PyTorch
     config = run.config
     remove_leftovers(run.folder)
     best = ModelCheckpoint(run.folder, "best", monitor="val/loss", save_weights_only=True, enable_version_counter=False)
@@ -102,20 +101,20 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
         log.info(f"{run.name}: going on from {newest}")
     try:
         trainer.fit(module, train, heldout, ckpt_path=newest, weights_only=True)
-    except SystemExit:  # what Lightning makes of Ctrl+C and of a request to terminate
+    except SystemExit:  # raised by Lightning on SIGINT and SIGTERM
         raise KeyboardInterrupt from None
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish()  # or the next detector's curves would join this one's
+            logger.experiment.finish()  # or the next detector's curves would go into the same run
     state = torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(state)
 
 
 def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
-    """The checkpoint of the last completed epoch; None where there is none to go on from.
+    """The checkpoint of the last completed epoch, to resume from; None if there is none.
 
-    That takes the best weights so far, too. Where one of the two is damaged both are discarded: only a start from the
-    beginning ends with the weights of an undisturbed run.
+    Resuming also needs the best weights so far. If either is damaged, both are deleted: only a start from the beginning
+    then ends with the weights of an undisturbed run.
     """
     last, best = run.folder / "last.ckpt", run.folder / "best.ckpt"
     if not last.exists() and not best.exists():
@@ -123,7 +122,7 @@ def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
     reason = _damage(last, module, RESUMED) or _damage(best, module, set())
     if reason is None:
         return last
-    if last.exists():  # without it the first epoch was not completed, and there is nothing to discard
+    if last.exists():  # else the first epoch was not completed
         log.warning(f"{run.name}: starting again, since {reason}")
     for path in (last, best):
         path.unlink(missing_ok=True)
@@ -131,19 +130,19 @@ def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
 
 
 def _damage(path: Path, module: LightningModule, keys: set[str]) -> str | None:
-    """Why a checkpoint is of no use for `module`, to which it must have these `keys` beside the weights."""
+    """Why a checkpoint can't be used for `module`, or None; it must have these `keys` beside the weights."""
     try:
         with zipfile.ZipFile(path) as file:
-            if file.testzip():  # PyTorch itself reads tensors with flipped bits
+            if file.testzip():  # PyTorch does not check the checksums
                 return f"{path} is damaged"
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if not keys <= set(checkpoint):
             return f"{path} is not the checkpoint of a training run"
         own = module.state_dict()
         shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-    except Exception as error:  # PyTorch, pickle and zipfile raise all kinds for damaged files
+    except Exception as error:  # PyTorch, pickle and zipfile raise various errors for damaged files
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
-            raise  # the disk's
+            raise  # a disk error
         return f"{path} can't be read ({error})"
     if shapes != {name: tensor.shape for name, tensor in own.items()}:
         return f"{path} is of another network"
@@ -151,7 +150,7 @@ def _damage(path: Path, module: LightningModule, keys: set[str]) -> str | None:
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
-    """Lightning writes to the system's temporary folder and moves: killed between two disks, half a file stays."""
+    """Lightning's own writer moves files between disks, so that a kill can leave half a file."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         with atomic(Path(path)) as temporary:
@@ -159,7 +158,7 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 
 
 class _Progress(Callback):
-    """A line per epoch, an estimate of the time that all will take, and an end to runs that have gone wrong."""
+    """Logs a line per epoch and an estimate of the total time; stops when a loss is not finite."""
 
     def __init__(self, name: str, stopping: EarlyStopping):
         self._name, self._stopping = name, stopping
@@ -167,7 +166,7 @@ class _Progress(Callback):
         self._estimated = False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._stopping.wait_count >= self._stopping.patience:  # killed after it had stopped, before it was saved
+        if self._stopping.wait_count >= self._stopping.patience:  # resumed after its last epoch
             trainer.should_stop = True
         parameters = sum(p.numel() for p in module.parameters())
         log.info(f"{self._name}: {parameters / 1e6:.2f} M parameters, {trainer.num_training_batches} steps an epoch")
@@ -177,22 +176,22 @@ class _Progress(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, i: int) -> None:
         if i in (0, ESTIMATE_STEPS):
-            outputs["loss"].item()  # waits for the device, which no other step has to
+            outputs["loss"].item()  # waits for the device
         if i == 0:  # the first step warms up
             self._estimate_start = time.monotonic()
         if not self._estimated and i == ESTIMATE_STEPS:
             step = (time.monotonic() - self._estimate_start) / ESTIMATE_STEPS
             left = (trainer.max_epochs - trainer.current_epoch) * trainer.num_training_batches * step
-            log.info(f"{self._name}: {step:.2f} s a step; all epochs left take about {_duration(left)} at most")
+            log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {_duration(left)}")
             self._estimated = True
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         losses = {k: float(trainer.callback_metrics[k]) for k in ("train/loss", "val/loss")}
-        for name, loss in losses.items():  # here and not at each step, where the device would be waited for
+        for name, loss in losses.items():  # not at each step, which would wait for the device
             if not math.isfinite(loss):
                 raise PixelPlayError(
                     f"{self._name}: {name} is {loss} in epoch {trainer.current_epoch + 1}; "
-                    "lower trainer.learning_rate, or set trainer.precision=fp32"
+                    "lower its learning_rate, or set trainer.precision=fp32"
                 )
         log.info(
             f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "
@@ -207,14 +206,13 @@ def _duration(seconds: float) -> str:
 
 def _loggers(run: TrainingRun) -> list[Logger]:
     loggers: list[Logger] = []
+    wandb = run.config.wandb
     for name in run.config.loggers:
         if name == "csv":
-            loggers.append(CSVLogger(run.folder, name="csv"))  # a version per start: it empties a folder in use
+            loggers.append(CSVLogger(run.folder, name="csv"))  # a version per start: it would empty a used folder
         elif name == "tensorboard":
             loggers.append(TensorBoardLogger(run.folder, name="tensorboard", version=""))
         else:
-            wandb = run.config.wandb
-            loggers.append(
-                WandbLogger(name=run.name, save_dir=run.folder, project=wandb.project, offline=wandb.mode == "offline")
-            )
+            offline = wandb.mode == "offline"
+            loggers.append(WandbLogger(run.name, run.folder, offline=offline, project=wandb.project))
     return loggers

@@ -1,7 +1,7 @@
-"""The decode-once frame cache: every video decoded and resized once, into arrays that all processes memory-map.
+"""The frame cache: every video decoded and resized once, into arrays that all processes memory-map.
 
-One folder per video; in it one .npy per working size and a record of what was decoded. A video whose files have not
-changed is not decoded again; a killed run goes on with the first video that it had not finished.
+One folder per video, with one .npy per working size and a record of what was decoded. A video is decoded again only if
+its files change; a killed run resumes with the first unfinished video.
 """
 
 import logging
@@ -22,8 +22,7 @@ from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.run.digests import Digests
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.locks import turn
-from pixelplay.videos.cache_record import read_record
-from pixelplay.videos.decoded import REPLACED, write_frames
+from pixelplay.videos.decoded import REPLACED, DecodedRecord, write_frames
 from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
@@ -39,7 +38,7 @@ VERSION = 3  # of what a cached array holds; raise it when decoding or resizing 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something about one frame (or, with number -1, one video) that the user should know."""
+    """A remark for the user on one frame or, with number -1, one video."""
 
     split: str
     video: str
@@ -58,7 +57,7 @@ class CachedVideo:
 
 
 class UnreadableVideos(FootageError):
-    """Some videos can't be read; the others are in the cache."""
+    """Some videos can't be read; the others are cached."""
 
     def __init__(self, errors: dict[int, FootageError], videos: list[RawVideo], readable: list[CachedVideo]):
         """errors: by position in `videos`; readable: the other videos."""
@@ -73,29 +72,28 @@ class UnreadableVideos(FootageError):
 
 
 def source_key(raw: RawVideo, digests: Digests) -> str:
-    """Changes when any file of the video is added, removed, renamed or gets other contents; times and places of files
-    do not matter. And with the range of values that is shown as 0 to 255, where that of its data set is set.
+    """Changes when a file of the video is added, removed, renamed or altered, not with times and places of files; and
+    with the data set's range of values, if it has one.
     """
     levels = raw.source.levels if isinstance(raw.source, ImageFolder) else None
     return fingerprint(VERSION, raw.id, raw.split, _contents(raw.source.files(), digests), levels)
 
 
 def truth_key(raw: RawVideo, digests: Digests) -> str:
-    """Changes when any label, mask or track file of the video is added, removed, moved or gets other contents."""
+    """Changes when a label, mask or track file of the video is added, removed, moved or altered."""
     return fingerprint([(str(place), _contents(files, digests)) for place, files in _truth_files(raw)])
 
 
 def read_contents(videos: list[RawVideo], digests: Digests) -> None:
-    """Have the contents of all files of the videos read together, so that their keys are at hand."""
+    """Digest all files of the videos at once, in parallel, so that their keys are known."""
     files = [raw.source.files() for raw in videos] + [part for raw in videos for _, part in _truth_files(raw)]
     digests.of(file for part in files for file in part)
 
 
 def _truth_files(raw: RawVideo) -> list[tuple[Path, list[Path]]]:
-    """The places that say what is anomalous in a video, labels, masks and tracks, with the files of each."""
-    masks, tracks = Path(raw.masks.path) if raw.masks else None, raw.tracks.path if raw.tracks else None
-    places = [raw.labels.path if raw.labels else None, masks, tracks]
-    return [(p, sorted(p.iterdir()) if p.is_dir() else [p]) for p in places if p is not None]
+    """Where the labels, masks and tracks of a video are, with the files of each."""
+    places = [Path(truth.path) for truth in (raw.labels, raw.masks, raw.tracks) if truth is not None]
+    return [(place, sorted(place.iterdir()) if place.is_dir() else [place]) for place in places]
 
 
 def _contents(paths: list[Path], digests: Digests) -> list[tuple[str, str]]:
@@ -110,26 +108,24 @@ class FrameCache:
         self.digests = Digests(folder / "digests")
 
     def holds(self, raw: RawVideo, formats: list[FrameFormat]) -> bool:
-        """Whether the video need not be decoded (again) to have all of `formats`."""
-        record = self._record(raw)
-        return record is not None and not self._missing(raw, record, formats)
+        """Whether the video is cached in all of `formats`."""
+        return self.find(raw, formats) is not None
 
     def find(self, raw: RawVideo, formats: list[FrameFormat]) -> CachedVideo | None:
-        """The cached video, or None where it must be decoded (again) to have all of `formats`."""
+        """The cached video, or None if it must be decoded (again) to have all of `formats`."""
         record = self._record(raw)
         if record is None or self._missing(raw, record, formats):
             return None
         return _cached(raw, self._folder(raw), record)
 
-    def _record(self, raw: RawVideo) -> dict[str, Any] | None:
-        """What was decoded from the source as it is now; None if it was never decoded or has changed since."""
-        record = read_record(self._folder(raw) / "decoded.json")
-        return record if record is not None and record["source"] == source_key(raw, self.digests) else None
+    def _record(self, raw: RawVideo) -> DecodedRecord | None:
+        """What was decoded from the source as it is now; None if it has changed or was never decoded."""
+        record = DecodedRecord.read(self._folder(raw) / "decoded.json")
+        return record if record is not None and record.source == source_key(raw, self.digests) else None
 
-    def _missing(self, raw: RawVideo, record: dict[str, Any], formats: list[FrameFormat]) -> list[FrameFormat]:
-        """Formats in which there is no array, or one that is damaged or has not just the frames of the record."""
-        paths = [(self._folder(raw) / f"{format_name(f)}.npy", f) for f in formats]
-        return [f for path, f in paths if frames_in(path, f) != len(record["numbers"])]
+    def _missing(self, raw: RawVideo, record: DecodedRecord, formats: list[FrameFormat]) -> list[FrameFormat]:
+        """Formats whose array is missing, damaged, or not of the record's frames."""
+        return [f for f in formats if frames_in(self._array(raw, f), f) != len(record.numbers)]
 
     def fill(
         self,
@@ -139,11 +135,11 @@ class FrameCache:
         workers: int,
         advance: Callable[[int], Any] = lambda frames: None,
     ) -> list[CachedVideo]:
-        """Decode what is not cached yet, several videos at a time; `advance` is told of frames as they are decoded.
+        """Decode what is not cached yet, several videos at a time; `advance(n)` is called after n frames.
 
         An unreadable frame is replaced by its nearest readable neighbour (the earlier of two). Raises UnreadableVideos,
-        once all others are decoded, where files can't be opened, have no readable frame, or more than `max_unreadable`
-        of unreadable ones.
+        once all others are decoded, for videos that can't be opened, have no readable frame, or a share of unreadable
+        ones above `max_unreadable`.
         """
         remove_leftovers(self.folder)
         read_contents(videos, self.digests)
@@ -154,25 +150,15 @@ class FrameCache:
                 raise CancelledError
             advance(frames)
 
-        def one(raw: RawVideo) -> CachedVideo:
-            cached = self.find(raw, formats)
-            if cached is None:
-                with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
-                    cached = self.find(raw, formats) or self._decode(
-                        raw, formats, count
-                    )  # another run may have done it
-            _check_share(raw, cached, max_unreadable)  # of cached videos, too: another run's limit may have been higher
-            return cached
-
-        # Longest first, so that no thread is left with a long video at the end. OpenCV decodes outside the GIL.
+        # Longest first, so that no thread ends with a long video. OpenCV decodes outside the GIL.
         order = sorted(range(len(videos)), key=lambda i: -videos[i].source.expected_frames())
         with ThreadPoolExecutor(workers) as pool:
-            jobs = {i: pool.submit(one, videos[i]) for i in order}
+            jobs = {i: pool.submit(self._one, videos[i], formats, max_unreadable, count) for i in order}
             try:
                 for job in as_completed(jobs.values()):
                     if not isinstance(job.exception(), FootageError):
                         job.result()
-            except BaseException:  # a full disk, for instance, or the user's interrupt stops the others at once
+            except BaseException:  # a full disk or the user's interrupt stops the other videos at once
                 stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -182,8 +168,22 @@ class FrameCache:
             raise UnreadableVideos(errors, videos, readable)
         return readable
 
+    def _one(
+        self, raw: RawVideo, formats: list[FrameFormat], max_unreadable: float, count: Callable[[int], Any]
+    ) -> CachedVideo:
+        cached = self.find(raw, formats)
+        if cached is None:
+            with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
+                # another run may have decoded it meanwhile
+                cached = self.find(raw, formats) or self._decode(raw, formats, count)
+        _check_share(raw, cached, max_unreadable)  # also of cached videos: another run's limit may have been higher
+        return cached
+
     def _folder(self, raw: RawVideo) -> Path:
         return self.folder / raw.split / raw.id
+
+    def _array(self, raw: RawVideo, frame_format: FrameFormat) -> Path:
+        return self._folder(raw) / f"{format_name(frame_format)}.npy"
 
     def _decode(self, raw: RawVideo, formats: list[FrameFormat], advance: Callable[[int], Any]) -> CachedVideo:
         folder = self._folder(raw)
@@ -193,39 +193,36 @@ class FrameCache:
                 path.unlink(missing_ok=True)
             for restored in folder.glob("restored-*"):
                 shutil.rmtree(restored, ignore_errors=True)
-        source = source_key(
-            raw, self.digests
-        )  # before decoding, so that a file that changes meanwhile is decoded again next time
+        source = source_key(raw, self.digests)  # before decoding: a file that changes meanwhile is decoded next time
         missing = self._missing(raw, known, formats) if known else formats
-        for path in [folder / f"{format_name(f)}.npy" for f in missing]:
+        paths = [self._array(raw, f) for f in missing]
+        for path in paths:
             if path.exists():
                 log.warning(f"{path} is damaged: decoded again")
         with ExitStack() as stack:
-            paths = [stack.enter_context(atomic(folder / f"{format_name(f)}.npy")) for f in missing]
-            writers = [stack.enter_context(FrameWriter(p, f)) for p, f in zip(paths, missing, strict=True)]
-            record = write_frames(raw, writers, advance, folder)
-        record["source"] = source
-        write_json(folder / "decoded.json", record)
+            parts = [stack.enter_context(atomic(path)) for path in paths]
+            writers = [stack.enter_context(FrameWriter(part, f)) for part, f in zip(parts, missing, strict=True)]
+            record = write_frames(raw, source, writers, advance, folder)
+        write_json(folder / "decoded.json", record.model_dump(mode="json"))
         return _cached(raw, folder, record)
 
 
-def _cached(raw: RawVideo, folder: Path, record: dict[str, Any]) -> CachedVideo:
-    numbers = np.array(record["numbers"], np.int64)
-    replaced = [number for number, _, _, treatment in record["problems"] if treatment == REPLACED]
-    size = (record["size"][0], record["size"][1])
+def _cached(raw: RawVideo, folder: Path, record: DecodedRecord) -> CachedVideo:
+    numbers = np.array(record.numbers, np.int64)
+    replaced = [number for number, _, _, treatment in record.problems if treatment == REPLACED]
     video = Video(
         id=raw.id,
         split=raw.split,
         numbers=numbers,
-        size=size,
-        seconds=np.array(record["seconds"], np.float64) if record["seconds"] is not None else None,
-        fps=record["fps"],
+        size=record.size,
+        seconds=np.array(record.seconds, np.float64) if record.seconds is not None else None,
+        fps=record.fps,
         folder=folder,
-        key=record["source"],
-        originals=Originals.of(raw.source, size, ~np.isin(numbers, replaced)),
-        noise=np.array(record["noise"], np.float32) if record["noise"] else None,
+        key=record.source,
+        originals=Originals.of(raw.source, record.size, ~np.isin(numbers, replaced)),
+        noise=np.array(record.noise, np.float32) if record.noise else None,
     )
-    return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record["problems"]])
+    return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record.problems])
 
 
 def _check_share(raw: RawVideo, cached: CachedVideo, limit: float) -> None:
@@ -235,5 +232,5 @@ def _check_share(raw: RawVideo, cached: CachedVideo, limit: float) -> None:
         raise FootageError(
             f"video {raw.id} ({raw.source.files()[0].parent}): {len(replaced)} of {total} frames cannot be read, for "
             f"instance {replaced[0].name}: {replaced[0].problem}. At most dataset.max_unreadable={limit:g} of a video "
-            "may be; mend the files or raise the limit"
+            "may be; repair the files or raise the limit"
         )

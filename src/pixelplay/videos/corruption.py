@@ -1,6 +1,6 @@
 """Corruption of test frames as in the Pixel Play '26 competition: single frames flipped, noisy or missing.
 
-The rates and standard deviations come from `CorruptionConfig`; they were estimated from the competition's own frames.
+The rates and standard deviations of `CorruptionConfig` were estimated from the competition's frames.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ KINDS = ("none", "flip", "heavy", "light", "missing")
 
 
 def draw_kinds(count: int, config: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:
-    """What happens to each of `count` frames, drawn independently per frame; at most one thing happens to a frame.
+    """The corruption of each of `count` frames, drawn independently: (count,) str, entries of `KINDS`.
 
-    Returns (count,) str, entries of `KINDS`. Raises ValueError for a negative `count`.
+    Raises ValueError for a negative `count`.
     """
     if count < 0:
         raise ValueError(f"count={count}: the number of frames can't be negative")
@@ -23,13 +23,11 @@ def draw_kinds(count: int, config: CorruptionConfig, rng: np.random.Generator) -
 
 
 def corrupt(frame: np.ndarray, kind: str, config: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:
-    """One corrupted frame.
+    """A frame, (H, W) or (H, W, 3) uint8, with one kind of corruption; never changed in place.
 
-    `frame`: (H, W) or (H, W, 3) uint8; never changed in place. `kind`: 'none' returns the frame itself, 'flip' turns it
-    top to bottom, 'heavy' and 'light' add zero-mean Gaussian noise of `heavy_sd` or `light_sd` grey levels, drawn anew
-    for every frame, pixel and channel, and clip to 0..255. Returns uint8 of the same shape.
-
-    Raises ValueError for another kind, 'missing' included (the caller leaves such a frame out), and for a wrong array.
+    'none' returns the frame itself, 'flip' turns it top to bottom, 'heavy' and 'light' add zero-mean Gaussian noise of
+    `heavy_sd` or `light_sd` grey levels, drawn for every frame, pixel and channel, and clip to 0..255. Raises
+    ValueError for any other kind, 'missing' included (the caller leaves such a frame out), and for a wrong array.
     """
     if frame.dtype != np.uint8 or frame.ndim not in (2, 3):
         raise ValueError(f"frame is {frame.dtype} of shape {frame.shape}; it must be uint8, (H, W) or (H, W, 3)")
@@ -38,15 +36,10 @@ def corrupt(frame: np.ndarray, kind: str, config: CorruptionConfig, rng: np.rand
             return frame
         case "flip":
             return np.ascontiguousarray(frame[::-1])
-        case "heavy":
-            return _add_noise(frame, config.heavy_sd, rng)
-        case "light":
-            return _add_noise(frame, config.light_sd, rng)
+        case "heavy" | "light":
+            sd = config.heavy_sd if kind == "heavy" else config.light_sd
+            noise = rng.standard_normal(frame.shape, dtype=np.float32) * np.float32(sd)
+            return np.clip(np.rint(frame + noise), 0, 255).astype(np.uint8)
         case "missing":
             raise ValueError("kind='missing': a missing frame has no pixels; leave it out instead of corrupting it")
     raise ValueError(f"kind={kind!r} is unknown; allowed here: {', '.join(k for k in KINDS if k != 'missing')}")
-
-
-def _add_noise(frame: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
-    noise = rng.standard_normal(frame.shape, dtype=np.float32) * np.float32(sd)
-    return np.clip(np.rint(frame + noise), 0, 255).astype(np.uint8)

@@ -1,14 +1,16 @@
-"""Videos decoded into arrays: every frame resized and written as it comes, and what was found on the way."""
+"""Videos decoded into arrays: every frame resized and written as it comes, and a record of what was found."""
 
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pixelplay.errors import FootageError, PixelPlayError
 from pixelplay.videos.full_size import nearest
@@ -19,78 +21,110 @@ from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.sources import Frame
 
 REPLACED = "replaced by its nearest readable neighbour"
-SPACE_FOR = 256  # frames that there must be room for whenever as many have been decoded
+SPACE_FOR = 256  # frames for which there must be room whenever as many have been decoded
+
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Pixels = Annotated[int, Field(ge=1, lt=2**31)]
+
+
+class DecodedRecord(BaseModel):
+    """What was decoded and found, stored as `decoded.json` beside a video's cached arrays of T frames."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    source: str  # key of the files it was decoded from
+    numbers: Annotated[list[Int64], Field(min_length=1)]  # T, strictly increasing
+    size: tuple[Pixels, Pixels]  # width and height of the original frames
+    noise: list[Annotated[Finite, Field(ge=0)]] | None  # T levels of test frames
+    problems: list[tuple[Int64, str, str, str]]  # frame number, name, problem, treatment
+    seconds: list[Finite] | None = None  # T
+    fps: Finite | None = None
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "DecodedRecord":
+        if any(before >= after for before, after in pairwise(self.numbers)):
+            raise ValueError("numbers do not increase")
+        if any(values is not None and len(values) != len(self.numbers) for values in (self.noise, self.seconds)):
+            raise ValueError("not one value for each frame")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> "DecodedRecord | None":
+        """The record in a file; None if it is missing or damaged: then the video counts as not decoded."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            return None
 
 
 def write_frames(
-    raw: RawVideo, writers: list[FrameWriter], advance: Callable[[int], Any], folder: Path
-) -> dict[str, Any]:
-    """Decode, resize and write every frame; return the record of what was found.
+    raw: RawVideo, source: str, writers: list[FrameWriter], advance: Callable[[int], Any], folder: Path
+) -> DecodedRecord:
+    """Decode, resize and write every frame of the video with the key `source`; `advance(n)` is called after n frames.
 
-    Raises FootageError where there is no readable frame, PixelPlayError where the disk of `folder` is too small.
+    Raises FootageError if no frame is readable, PixelPlayError if the disk of `folder` is full.
     """
     color = any(not w.format.gray for w in writers)
-    gray = any(w.format.gray for w in writers) or not color  # where no size is asked for, to see what can be read
-    numbers: list[int] = []
-    seconds: list[float | None] = []
-    noise: list[float] = []  # of test frames, in the original size; nan where unreadable
-    problems: list[tuple[int, str, str, str]] = []
-    sizes: dict[tuple[int, int], list[tuple[int, str]]] = {}  # (width, height) -> the frames that have it
+    gray = any(w.format.gray for w in writers) or not color  # without formats, too: to see what is readable
+    frames: list[Frame] = []  # without their pixels
+    sizes: list[tuple[int, int] | None] = []  # width, height; None: unreadable
+    noise: list[float] = []  # in the original size; nan: unreadable
     last: list[np.ndarray] | None = None  # the newest readable frame in every format
     waiting = 0  # unreadable frames since then
     for frame in raw.source.read(gray, color):
-        if writers and len(numbers) % SPACE_FOR == 0:  # how long a video file is, is known only at its end
+        if writers and len(frames) % SPACE_FOR == 0:  # a video file's length is known only at its end
             require_space(folder, bytes_needed(SPACE_FOR, [w.format for w in writers]), "paths.cache")
-        numbers.append(frame.number)
-        seconds.append(frame.seconds)
+        frames.append(frame._replace(gray=None, color=None))
         advance(1)
-        if frame.problem:
-            problems.append((frame.number, frame.name, frame.problem, REPLACED))
+        image = frame.color if frame.gray is None else frame.gray
+        if image is None:
+            sizes.append(None)
             noise.append(math.nan)
             waiting += 1
             continue
-        if frame.remark:
-            problems.append((frame.number, frame.name, *frame.remark))
-        height, width = next(image for image in (frame.gray, frame.color) if image is not None).shape[:2]
-        sizes.setdefault((width, height), []).append((frame.number, frame.name))
-        if raw.split != "train":  # normal footage is taken as it is
-            noise.append(_noise_level(frame))
+        sizes.append((image.shape[1], image.shape[0]))
+        noise.append(_noise_level(frame) if raw.split != "train" else 0.0)  # training footage is used as it is
         images = [_resize(frame, w.format) for w in writers]
         _fill_gap(writers, last, images, waiting)
-        for writer, image in zip(writers, images, strict=True):
-            writer.append(image)
+        for writer, resized in zip(writers, images, strict=True):
+            writer.append(resized)
         last, waiting = images, 0
     if last is None:
-        reasons = sorted({problem for _, _, problem, _ in problems}) or ["no frames"]
+        reasons = sorted({frame.problem for frame in frames if frame.problem}) or ["no frames"]
         raise FootageError(f"video {raw.id} ({raw.source.files()[0]}): no readable frame: {', '.join(reasons)}")
     _fill_gap(writers, last, None, waiting)
-    size = max(sizes, key=lambda one: len(sizes[one]))  # the size of most frames
-    problems += _of_other_size(sizes, size)
-    problems += [(-1, *remark) for remark in raw.source.remarks(len(numbers))]
-    times = _in_order(seconds)
-    if times is None and None not in seconds:
+    return _record(raw, source, frames, sizes, noise)
+
+
+def _record(
+    raw: RawVideo, source: str, frames: list[Frame], sizes: list[tuple[int, int] | None], noise: list[float]
+) -> DecodedRecord:
+    (size, _), *_ = Counter(size for size in sizes if size).most_common(1)
+    problems = [(-1, *remark) for remark in raw.source.remarks(len(frames))]
+    for frame, found in zip(frames, sizes, strict=True):
+        if frame.problem:
+            problems.append((frame.number, frame.name, frame.problem, REPLACED))
+        if frame.remark:
+            problems.append((frame.number, frame.name, *frame.remark))
+        if found not in (None, size):
+            problem = f"{found[0]}x{found[1]} pixels, most are {size[0]}x{size[1]}"
+            problems.append((frame.number, frame.name, problem, "resized like the others"))
+    known = [round(frame.seconds, 6) for frame in frames if frame.seconds is not None]
+    in_order = all(before < after for before, after in pairwise(known))
+    if len(known) == len(frames) and not in_order:
         problem = "its timestamps run backwards, or are the same for several frames"
         problems.append((-1, raw.source.files()[0].name, problem, "its frames have numbers, but no times in seconds"))
-    levels = _nearest_known(noise) if raw.split != "train" else None
-    found = {"numbers": numbers, "seconds": times, "fps": raw.source.fps(), "size": size}
-    return {**found, "noise": levels, "problems": sorted(problems)}
-
-
-def _of_other_size(
-    sizes: dict[tuple[int, int], list[tuple[int, str]]], usual: tuple[int, int]
-) -> list[tuple[int, str, str, str]]:
-    found = []
-    for width, height in sizes.keys() - {usual}:
-        problem = f"{width}x{height} pixels, most are {usual[0]}x{usual[1]}"
-        found += [(number, name, problem, "resized like the others") for number, name in sizes[width, height]]
-    return found
-
-
-def _in_order(seconds: list[float | None]) -> list[float] | None:
-    """Times to a microsecond; None where one is missing, or not after the one before."""
-    times = [round(time, 6) for time in seconds if time is not None]
-    usable = len(times) == len(seconds) and all(before < after for before, after in pairwise(times))
-    return times if usable else None
+    levels = np.array(noise)[nearest(~np.isnan(noise))].round(2).tolist()  # replaced frames: that of their stand-in
+    return DecodedRecord(
+        source=source,
+        numbers=[frame.number for frame in frames],
+        size=size,
+        noise=levels if raw.split != "train" else None,
+        problems=sorted(problems),
+        seconds=known if len(known) == len(frames) and in_order else None,
+        fps=raw.source.fps(),
+    )
 
 
 def _noise_level(frame: Frame) -> float:
@@ -98,12 +132,6 @@ def _noise_level(frame: Frame) -> float:
         return noise_level(frame.gray)
     assert frame.color is not None
     return noise_level(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY))
-
-
-def _nearest_known(levels: list[float]) -> list[float]:
-    """Levels to two digits; where unknown, those of the neighbour that stands in for the frame."""
-    values = np.array(levels)
-    return values[nearest(~np.isnan(values))].round(2).tolist()
 
 
 def _fill_gap(
@@ -124,7 +152,7 @@ def _resize(frame: Frame, frame_format: FrameFormat) -> np.ndarray:
 
 
 def require_space(folder: Path, needed: int, key: str) -> int:
-    """Free bytes on the disk of `folder`; raises PixelPlayError when fewer than `needed` bytes are free."""
+    """Free bytes on the disk of `folder`; raises PixelPlayError if fewer than `needed` bytes are free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise PixelPlayError(

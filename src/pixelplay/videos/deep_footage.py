@@ -1,28 +1,37 @@
-"""Footage of more than 8 bits a value: finds it among the training videos and gives a data set its range of values."""
+"""Footage of more than 8 bits a value (16-bit, thermal, float): gives a data set its range of values.
 
-from collections.abc import Iterator, Sequence
+The range is estimated on training footage, robustly against a few dead or burnt pixels, and stored with every source,
+so that later stages use the same one.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from pixelplay.errors import DataError
+from pixelplay.videos.background import evenly_spaced
+from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.value_range import FRAMES, ValueRange, estimate
+
+PERCENTILES = (0.1, 99.9)  # of all values of the frames that are looked at
+FRAMES = 64  # looked at, evenly spaced over the training footage
+VALUES = 2**16  # looked at in each frame, evenly spaced
 
 
 def with_value_range(
     videos: list[RawVideo], wanted: Sequence[float] | None
 ) -> tuple[list[RawVideo], ValueRange | None]:
-    """The videos, all folders of images with the data set's range of values, and the range.
+    """The videos, all folders of images with the data set's range of values, and that range.
 
-    That is `wanted`, or the range of evenly spaced training frames. Where none of these has more than 8 bits a value,
-    the videos are as they were, and the range is None. Raises DataError for training frames of one value throughout.
+    It is `wanted`, or estimated on evenly spaced training frames. If none of these has more than 8 bits a value, the
+    videos stay as they are, and the range is None. Raises DataError for training frames of one value throughout.
     """
     folders = [raw.source for raw in videos if raw.split == "train" and isinstance(raw.source, ImageFolder)]
     images = _deep_images(folders)
     if wanted is None:
-        where = str(folders[0].folder.parent) if folders else ""
-        levels = estimate(images, where)
+        levels = estimate(images, str(folders[0].folder.parent) if folders else "")
     else:
         levels = ValueRange(*wanted) if next(images, None) is not None else None
     if levels is None:
@@ -34,8 +43,30 @@ def with_value_range(
 def _deep_images(folders: list[ImageFolder]) -> Iterator[np.ndarray]:
     """The evenly spaced frames that have more than 8 bits a value."""
     places = [(folder, at) for folder in folders for at in range(folder.expected_frames())]
-    chosen = np.linspace(0, len(places) - 1, min(FRAMES, len(places))).round().astype(int)
-    for folder, at in (places[i] for i in chosen):
+    for folder, at in (places[i] for i in evenly_spaced(len(places), FRAMES)):
         image = folder.deep_values(at)
         if image is not None:
             yield image
+
+
+def estimate(images: Iterable[np.ndarray], where: str) -> ValueRange | None:
+    """The range of these images, of any type and shape; None without images. `where` is named in errors.
+
+    If the percentiles coincide, as in footage that is nearly all background, the extremes count. Raises DataError for
+    images that have one value throughout, or no finite one.
+    """
+    samples = [image.ravel()[:: max(1, image.size // VALUES)].astype(np.float64) for image in images]
+    if not samples:
+        return None
+    values = np.concatenate(samples)
+    values = values[np.isfinite(values)]
+    if not len(values) or values.min() == values.max():
+        found = f"have the value {values[0]:g} throughout" if len(values) else "have no finite value"
+        raise DataError(
+            f"{where}: the training frames of more than 8 bits {found}, so no range of values can be estimated; "
+            "replace them, or set dataset.value_range=[LOW,HIGH]"
+        )
+    low, high = np.percentile(values, PERCENTILES)
+    if low == high:
+        low, high = values.min(), values.max()
+    return ValueRange(float(low), float(high))

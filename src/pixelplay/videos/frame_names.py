@@ -1,18 +1,16 @@
-"""The order and the numbers of frames that are files: what a file's name says about its place in the video.
+"""The order and the numbers of frames that are files, read from the files' names.
 
-Order: natural order of the names without their suffixes (frame_2 before frame_10; upper and lower case are the same).
-A dot between two groups of digits is a decimal point, and the two are compared as one decimal number
-(1305031102.9 before 1305031103.1), where
-  - what follows the dot has the same number of digits in every name, and what precedes it is not the same in all; or
-  - the numbers of digits differ, and none of several digits ends in 0: numbers printed without needless zeros.
-Else it separates two whole numbers, as in shot1.9 and shot1.10.
+Order: natural order of the names without their suffixes, case ignored (frame_2 before frame_10). A dot between two
+groups of digits is a decimal point (1305031102.9 before 1305031103.1), where
+  - what follows the dot has the same number of digits in every name, and what precedes it is not always the same; or
+  - the numbers of digits differ, and none of several digits ends in 0: numbers printed without trailing zeros.
+Otherwise it separates two whole numbers, as in shot1.9 and shot1.10.
 
-Number: groups of digits are counted from the end of the name. The number of a frame is the last group that every name
-has, that is no part of a decimal number, that strictly increases in the order above, and that int64 holds. So camera
-numbers and dates that stay the same do not matter (0001_0001_0000_4 and 0001_0001_0001_4 are the frames 0 and 1), and
-of several groups that increase, the last counts. Nanoseconds are numbers like all others. Where no group does all this
-(decimal seconds, clock times, several cameras, 23 digits, no digits), frames are numbered by their position from 0,
-and a remark says so. Names with digits that differ only in leading zeros, case or suffix are one frame twice: an error.
+Number: the last group of digits, counted from the end of the name, that every name has, that is no part of a decimal
+number, strictly increases in the order above, and fits into int64. So constant camera numbers and dates do not matter
+(0001_0001_0000_4 and 0001_0001_0001_4 are the frames 0 and 1). If there is none (decimal seconds, clock times, several
+cameras, 23 digits, no digits), frames are numbered by position from 0, with a remark. Names with digits that differ
+only in leading zeros, case or suffix are one frame twice: an error.
 """
 
 import re
@@ -35,14 +33,11 @@ DECIMAL = r"(?<![\d.])\d+\.\d+(?![\d.])"
 class NumberedNames(NamedTuple):
     names: tuple[str, ...]  # in order
     numbers: tuple[int, ...]  # strictly increasing
-    by_position: bool  # no group of digits gives the numbers
+    by_position: bool  # no group of digits qualifies
 
 
 def number_names(names: Sequence[str], where: Path) -> NumberedNames:
-    """Order and numbers of the frames called `names` (the module says how); `where` is named in errors.
-
-    Raises DataError for two files of one frame.
-    """
+    """Order and numbers of the frames with these names; raises DataError, which names `where`, for a frame twice."""
     decimal = _has_decimals([Path(name).stem for name in names])
     keys = {name: _key(Path(name).stem, decimal) for name in names}
     ordered = sorted(names, key=lambda name: (keys[name], name))
@@ -71,14 +66,11 @@ def _has_decimals(stems: list[str]) -> bool:
 
 
 def _key(stem: str, decimal: bool) -> list[str | int | Decimal]:
-    """Text and numbers in turn, text first: what names are compared by."""
+    """Sort key of a name: text and numbers in turn, text first."""
     parts = re.split(rf"({DECIMAL}|\d+)" if decimal else r"(\d+)", stem)
-    return [_number(part) if at % 2 else part.lower() for at, part in enumerate(parts)]
+    numbers = (Decimal(part) if "." in part else int(part) for part in parts[1::2])
+    return [next(numbers) if at % 2 else part.lower() for at, part in enumerate(parts)]
 
 
 def _digits(key: list[str | int | Decimal]) -> list[int | Decimal]:
     return [part for part in key if not isinstance(part, str)]
-
-
-def _number(digits: str) -> int | Decimal:
-    return Decimal(digits) if "." in digits else int(digits)

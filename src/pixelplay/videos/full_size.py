@@ -1,36 +1,47 @@
-"""A video's frames in their original size, decoded as a stream and treated like the cached ones: for detection, crops.
+"""A video's frames in their original size, decoded as a stream and restored like the cached ones.
 
-Never held in memory all at once and never stored: 10 hours of video must not need 10 hours' memory or disk.
+They are never all in memory and never stored: 10 hours of video must not need 10 hours' memory or disk.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator
 
 from pixelplay.errors import MissingArtifactError
-from pixelplay.videos.denoise import denoise
-from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.sources import Source, video_file
+from pixelplay.videos.footage import source_from_json
+from pixelplay.videos.noise import denoise
+from pixelplay.videos.sources import Source
+
+# Arrays as fields of an index: lists in its JSON, noise levels with two digits.
+_LIST = PlainSerializer(np.ndarray.tolist)
+Int64s = Annotated[np.ndarray, PlainValidator(lambda values: np.array(values, np.int64)), _LIST]
+Float64s = Annotated[np.ndarray, PlainValidator(lambda values: np.array(values, np.float64)), _LIST]
+Bools = Annotated[np.ndarray, PlainValidator(lambda values: np.array(values, bool)), _LIST]
+NoiseLevels = Annotated[
+    np.ndarray,
+    PlainValidator(lambda values: np.array(values, np.float32)),
+    PlainSerializer(lambda levels: [round(float(level), 2) for level in levels]),
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Originals:
-    """Where the frames of a video (or of a block of time of it) are, and what is done to each before it is shown."""
+    """Where the frames of a video (or of a block of it) are, and how each is restored."""
 
-    source: Source
-    size: tuple[int, int]  # width and height in pixels that every frame has or is brought to
-    shown: np.ndarray  # int64 [T], position in the source of the image that stands at each position; never decreasing
-    flipped: np.ndarray  # bool [T], turned back
-    noise: np.ndarray  # float32 [T], level as which a frame is denoised, grey levels of 255; 0: not denoised
+    source: Annotated[Source, PlainValidator(source_from_json), PlainSerializer(asdict)]
+    size: tuple[int, int]  # width and height in pixels that every frame has or is resized to
+    shown: Int64s  # [T], position in the source of the image that stands at each position; never decreasing
+    flipped: Bools  # [T], turned upright
+    noise: NoiseLevels  # float32 [T], level for which a frame is denoised, grey levels of 255; 0: not denoised
     denoiser: str = "none"
 
     @classmethod
     def of(cls, source: Source, size: tuple[int, int], readable: np.ndarray) -> "Originals":
-        """As decoded; `readable`, bool [T], says for which positions the source has an image."""
+        """As decoded; `readable`, bool [T]: the positions at which the source has an image."""
         return cls(source, size, nearest(readable), np.zeros(len(readable), bool), np.zeros(len(readable), np.float32))
 
     def restored(self, flipped: np.ndarray, noise: np.ndarray, denoiser: str) -> "Originals":
@@ -41,9 +52,9 @@ class Originals:
         return replace(self, shown=self.shown[part], flipped=self.flipped[part], noise=self.noise[part])
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Every frame in order, corrupted ones put right, uint8 (H, W, 3) RGB of `size`, an array of its own.
+        """Every frame in order, restored: uint8 (H, W, 3) RGB of `size`, each an array of its own.
 
-        Raises MissingArtifactError where an image is no longer there that `prepare` has read.
+        Raises MissingArtifactError if an image that `prepare` has read can no longer be read.
         """
         images = enumerate(self.source.read(gray=False, color=True, start=int(self.shown[0])), int(self.shown[0]))
         at, image = -1, None
@@ -60,45 +71,16 @@ class Originals:
                 image = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
             yield put_right(image, bool(self.flipped[t]), float(self.noise[t]), self.denoiser)
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "source": self.source.as_json(),
-            "shown": self.shown.tolist(),
-            "flipped": np.flatnonzero(self.flipped).tolist(),
-            "noise": [round(float(level), 2) for level in self.noise] if self.noise.any() else None,
-            "denoiser": self.denoiser,
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any], size: tuple[int, int]) -> "Originals":
-        shown = np.array(value["shown"], np.int64)
-        noise = np.zeros(len(shown)) if value["noise"] is None else value["noise"]
-        return cls(
-            source=source_from_json(value["source"]),
-            size=size,
-            shown=shown,
-            flipped=np.isin(np.arange(len(shown)), value["flipped"]),
-            noise=np.array(noise, np.float32),
-            denoiser=value["denoiser"],
-        )
-
 
 def put_right(frame: np.ndarray, flipped: bool, noise: float, denoiser: str) -> np.ndarray:
-    """A copy of one frame, uint8 (H, W) or (H, W, 3), turned where `flipped`, denoised as one of this noise level."""
+    """A restored copy of one frame, uint8 (H, W) or (H, W, 3): turned if `flipped`, denoised for this noise level."""
     upright = np.array(frame[::-1] if flipped else frame, order="C")
     return denoise(upright, denoiser, noise)
 
 
 def nearest(known: np.ndarray) -> np.ndarray:
-    """For each position the nearest one that is `known`, bool [T], the earlier of two: int64 [T]."""
+    """For each position the nearest that is `known`, bool [T], the earlier of two: int64 [T]."""
     at, places = np.arange(len(known)), np.flatnonzero(known)
     after = np.searchsorted(places, at).clip(max=len(places) - 1)
     before = np.where(places[after] > at, (after - 1).clip(min=0), after)
     return np.where(at - places[before] <= np.abs(places[after] - at), places[before], places[after])
-
-
-def source_from_json(value: dict[str, Any]) -> Source:
-    """The source that `as_json` described."""
-    if "path" in value:
-        return video_file(Path(value["path"]))
-    return ImageFolder.from_json(value)

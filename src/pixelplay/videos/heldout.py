@@ -1,7 +1,7 @@
-"""Which normal footage no detector is fitted on, and what each part of it is for: seeded, the same for every detector.
+"""Normal footage that no detector is fitted on, by role: drawn by a seed, the same for every detector.
 
-Early stopping, calibration and pseudo-anomalies never share footage, so that none of them is judged by what another
-has chosen. Blocks of time that are cut from one video keep a gap between them, since windows reach across.
+Early stopping, calibration and pseudo-anomalies never share footage, so that none is judged on what another has chosen.
+Blocks of time of one video keep a gap between them, since windows reach across.
 """
 
 import math
@@ -14,7 +14,7 @@ from pixelplay.errors import DataError
 from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
 
-ROLES = ("calibration", "planting", "validation")  # in the order in which held-out videos are shared out
+ROLES = ("calibration", "planting", "validation")  # in the order in which held-out videos are assigned
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Heldout:
     """Normal footage that no detector is fitted on: whole videos, or blocks of time of them."""
 
     validation: list[Video] = field(default_factory=list)  # for early stopping
-    calibration: list[Video] = field(default_factory=list)  # scores of it set scales and thresholds
+    calibration: list[Video] = field(default_factory=list)  # its scores set scales and thresholds
     planting: list[Video] = field(default_factory=list)  # pseudo-anomalies are planted in it
 
     def __iter__(self) -> Iterator[Video]:
@@ -34,10 +34,10 @@ def hold_out(videos: list[Video], config: HeldoutConfig) -> tuple[list[Video], H
     """Split training videos into those to fit on and those held out, both in the data set's order.
 
     With `config.min_videos` or more, whole videos are held out: `config.share` of them, at least one for each role and
-    never all. With fewer, a block at the beginning or the end of each video is held out, `config.share` of it, and
-    between it and what is fitted on stay `config.gap` frames that nobody uses. From three videos on a block has one
-    role; of one or two videos each block is divided among the roles, with gaps between them. Videos too short for
-    that are fitted on. Raises DataError where nothing can be held out, or nothing is left to fit on.
+    never all. With fewer, a block of `config.share` at the beginning or the end of each video is held out, and the
+    `config.gap` frames beside it stay unused. From three videos on a block has one role; with one or two videos each
+    block is divided among the roles, with gaps between them. Videos too short for that are fitted on. Raises DataError
+    if nothing can be held out, or nothing is left to fit on.
     """
     rng = np.random.default_rng(config.seed)
     if len(videos) >= max(config.min_videos, len(ROLES) + 1):
@@ -53,7 +53,7 @@ def _whole_videos(videos: list[Video], config: HeldoutConfig, rng: np.random.Gen
 
 
 def _blocks(videos: list[Video], config: HeldoutConfig, rng: np.random.Generator) -> tuple[list[Video], Heldout]:
-    """One block of each video that is long enough; in each, one role or all of them."""
+    """One block of each video that is long enough, for one role or for all of them."""
     one_role = [i for i, video in enumerate(videos) if len(video) > _held(video, config, 1) + config.gap]
     parts = 1 if len(one_role) >= len(ROLES) else len(ROLES)
     chosen = [i for i in one_role if len(videos[i]) > _held(videos[i], config, parts) + config.gap]
@@ -81,15 +81,12 @@ def _blocks(videos: list[Video], config: HeldoutConfig, rng: np.random.Generator
 
 
 def _held(video: Video, config: HeldoutConfig, parts: int) -> int:
-    """Frames of a video's block: its share in `parts` parts, and the gaps between these."""
+    """Length of a video's block: its share in `parts` parts, and the gaps between these."""
     return max(parts, math.ceil(config.share * len(video))) + (parts - 1) * config.gap
 
 
 def _parts(start: int, held: int, parts: int, gap: int) -> list[tuple[int, int]]:
     """First frame and stop of each part of a block, the first ones the longer."""
     lengths = [len(part) for part in np.array_split(np.arange(held - (parts - 1) * gap), parts)]
-    found = []
-    for length in lengths:
-        found.append((start, start + length))
-        start += length + gap
-    return found
+    starts = start + np.cumsum([0, *lengths[:-1]]) + gap * np.arange(parts)
+    return [(int(at), int(at) + length) for at, length in zip(starts, lengths, strict=True)]

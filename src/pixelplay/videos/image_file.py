@@ -1,4 +1,4 @@
-"""One image file, or one page of a TIFF, read and decoded with what is wrong with it found out first."""
+"""One image file, or one page of a TIFF: checked, then decoded."""
 
 import stat
 import struct
@@ -18,11 +18,27 @@ IMAGE_SUFFIXES = {
 
 
 class ImageBytes(NamedTuple):
-    """An encoded image, not decoded yet."""
+    """An encoded image."""
 
     data: Data
     deep: bool  # values are of another kind than 8-bit unsigned integers
     problem: str | None  # why it is not decoded
+
+
+class ValueRange(NamedTuple):
+    """Values from `low` to `high` are shown as 0 to 255, linearly, in footage of more than 8 bits; others are clipped.
+
+    A data set has one range, so that a temperature is the same grey level in all of its videos.
+    """
+
+    low: float
+    high: float
+
+    def shown(self, image: np.ndarray) -> np.ndarray:
+        """uint8 of the shape of `image`; NaN and minus infinity are 0, infinity is 255."""
+        known = np.nan_to_num(image.astype(np.float64), nan=self.low, posinf=self.high, neginf=self.low)
+        scaled = (known - self.low) * (255 / (self.high - self.low))
+        return np.rint(scaled.clip(0, 255)).astype(np.uint8)
 
 
 def read_image(path: Path, page: int) -> ImageBytes:
@@ -32,7 +48,7 @@ def read_image(path: Path, page: int) -> ImageBytes:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a FIFO waits for ever, and a device may have no end
+        if not stat.S_ISREG(status.st_mode):  # opening a FIFO waits forever, and a device may have no end
             return ImageBytes(b"", False, "not a regular file")
         if page:
             return _checked(at_page(np.memmap(path, np.uint8, "c"), page))
@@ -60,7 +76,7 @@ def _checked(data: Data) -> ImageBytes:
 
 
 def is_truncated(data: bytes) -> bool:
-    """True when a JPEG, PNG or BMP ends too early: OpenCV would fill the rest with grey and say nothing.
+    """Whether a JPEG, PNG or BMP ends too early: OpenCV would silently fill the rest with grey.
 
     A JPEG's end marker must follow its last start of scan (an embedded thumbnail has an end marker of its own).
     """
@@ -76,7 +92,7 @@ def is_truncated(data: bytes) -> bool:
 
 
 def decode(data: Data, flags: int) -> np.ndarray | None:
-    """The decoded image; None where OpenCV can't decode it."""
+    """The decoded image; None if OpenCV can't decode it."""
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -84,6 +100,6 @@ def decode(data: Data, flags: int) -> np.ndarray | None:
 
 
 def decode_deep(data: Data) -> np.ndarray | None:
-    """An image with the values that are in the file, (H, W) or (H, W, 3) RGB; None where OpenCV can't decode it."""
+    """An image with its stored values, (H, W) or (H, W, 3) RGB; None if OpenCV can't decode it."""
     image = decode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     return image if image is None or image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])

@@ -2,45 +2,38 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from pixelplay.errors import DataError
 from pixelplay.videos.frame_names import BY_POSITION, number_names
-from pixelplay.videos.image_file import IMAGE_SUFFIXES, ImageBytes, decode, decode_deep, read_image
+from pixelplay.videos.image_file import IMAGE_SUFFIXES, ImageBytes, ValueRange, decode, decode_deep, read_image
 from pixelplay.videos.image_header import Data, tiff_pages
 from pixelplay.videos.jpeg_damage import is_damaged
-from pixelplay.videos.sources import Frame, natural_key
-from pixelplay.videos.value_range import ValueRange
+from pixelplay.videos.sources import Frame, Remark, natural_key
 
 TIFF_SUFFIXES = {".tif", ".tiff"}
 NO_RANGE = "more than 8 bits a value, and no range of values is known: the training footage has none of that kind"
-Remark = tuple[str, str, str]  # name, problem, treatment
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Image files of one folder, ordered and numbered as `frame_names` says.
-
-    Where a TIFF of several pages is among them, all frames are numbered by their position from 0.
-    """
+    """Image files of one folder, ordered and numbered by `frame_names`; by position from 0 if a TIFF has pages."""
 
     folder: Path
     names: tuple[str, ...]  # of each frame's file
     numbers: tuple[int, ...]
-    ignored: tuple[Remark, ...] = field(default=())  # what is no image
     # Of each frame, where its page is described in its TIFF; 0: the file has one page. Empty: all have.
     pages: tuple[int, ...] = ()
     levels: ValueRange | None = None  # of values that are not 8-bit; None: such images are not read
-    numbering: tuple[Remark, ...] = field(default=())  # why frames are numbered by position
+    notes: tuple[Remark, ...] = ()  # files that are no images; why frames are numbered by position
 
     @classmethod
     def scan(cls, folder: Path) -> "ImageFolder":
-        """List `folder`; raises DataError when it holds no image, two images of one frame, or a name not in UTF-8.
+        """List `folder`; raises DataError if it holds no image, two images of one frame, or a name not in UTF-8.
 
         Hidden entries are ignored silently; folders and files that are no images, with a remark.
         """
@@ -56,12 +49,13 @@ class ImageFolder:
         pages = [(name, page) for name in numbered.names for page in _pages(folder / name)]
         if len(pages) > len(names):
             return cls._paged(folder, pages, len(names), ignored)
-        remarks = ((folder.name, "no group of digits in the names increases from frame to frame", BY_POSITION),)
-        return cls(folder, *numbered[:2], ignored, numbering=remarks if numbered.by_position else ())
+        remark = (folder.name, "no group of digits in the names increases from frame to frame", BY_POSITION)
+        notes = (*ignored, remark) if numbered.by_position else ignored
+        return cls(folder, numbered.names, numbered.numbers, notes=notes)
 
     @classmethod
     def of_pages(cls, path: Path) -> "ImageFolder | None":
-        """The pages of one TIFF, numbered from 0; None where it has not several. Raises DataError as `scan`."""
+        """The pages of one TIFF, numbered from 0; None if it has only one. Raises DataError as `scan`."""
         pages = _pages(path)
         if len(pages) == 1:
             return None
@@ -75,7 +69,7 @@ class ImageFolder:
         names, at = zip(*pages, strict=True)
         several = f"{len(pages)} pages in {files} file{'s' if files > 1 else ''}"
         remark = (names[0] if files == 1 else folder.name, several, f"every page is a frame, {BY_POSITION}")
-        return cls(folder, names, tuple(range(len(names))), ignored, at, numbering=(remark,))
+        return cls(folder, names, tuple(range(len(names))), at, notes=(*ignored, remark))
 
     def expected_frames(self) -> int:
         return len(self.names)
@@ -87,39 +81,20 @@ class ImageFolder:
         return [self.folder / name for name in dict.fromkeys(self.names)]
 
     def remarks(self, decoded: int) -> list[Remark]:
-        return [*self.ignored, *self.numbering]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "folder": str(self.folder),
-            "names": list(self.names),
-            "numbers": list(self.numbers),
-            "pages": list(self.pages),
-            "levels": list(self.levels) if self.levels else None,
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "ImageFolder":
-        return cls(
-            Path(value["folder"]),
-            tuple(value["names"]),
-            tuple(value["numbers"]),
-            pages=tuple(value["pages"]),
-            levels=ValueRange(*value["levels"]) if value["levels"] else None,
-        )
+        return list(self.notes)
 
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         for at in range(start, len(self.names)):
             image = self._image(at)
             if image.problem:
-                yield Frame(self.numbers[at], self._name(at), None, None, image.problem)
+                yield self._unreadable(at, image.problem)
             elif image.deep:
                 yield self._deep(at, image.data, gray, color)
             else:
                 yield self._plain(at, image.data, gray, color)
 
     def deep_values(self, at: int) -> np.ndarray | None:
-        """The values of the frame at a position, (H, W) or (H, W, 3) RGB, where they are not 8-bit; else None."""
+        """The values of the frame at a position, (H, W) or (H, W, 3) RGB, if they are not 8-bit; else None."""
         image = self._image(at)
         return decode_deep(image.data) if image.deep and not image.problem else None
 
@@ -131,27 +106,28 @@ class ImageFolder:
         name = self.names[at]
         return f"{name}#{at - self.names.index(name)}" if self.pages and self.pages[at] else name
 
+    def _unreadable(self, at: int, problem: str) -> Frame:
+        return Frame(self.numbers[at], self._name(at), None, None, problem)
+
     def _plain(self, at: int, data: Data, gray: bool, color: bool) -> Frame:
         # Grey is decoded as grey: from a JPEG that is faster than colour, and not bit-equal to colour converted. So
         # a frame asked for in both is decoded twice, and a grey frame never depends on who else asked for colour.
         gray_image = decode(data, cv2.IMREAD_GRAYSCALE) if gray else None
         color_image = decode(data, cv2.IMREAD_COLOR_RGB) if color else None
-        problem = None
         if (gray and gray_image is None) or (color and color_image is None):
-            problem = "cannot be decoded"
-        elif isinstance(data, bytes) and is_damaged(data, gray_image if gray_image is not None else color_image):
-            problem = "damaged inside"
-        if problem:
-            return Frame(self.numbers[at], self._name(at), None, None, problem)
+            return self._unreadable(at, "cannot be decoded")
+        if isinstance(data, bytes) and is_damaged(data, gray_image if gray_image is not None else color_image):
+            return self._unreadable(at, "damaged inside")
         remark = ("8 bits a value among frames of more", "its values are used as they are") if self.levels else None
         return Frame(self.numbers[at], self._name(at), gray_image, color_image, None, remark)
 
     def _deep(self, at: int, data: Data, gray: bool, color: bool) -> Frame:
-        """A frame of other values than 8-bit ones, brought to 0 to 255 by the data set's range."""
-        values = decode_deep(data) if self.levels else None
-        if values is None or self.levels is None:
-            problem = "cannot be decoded" if self.levels else NO_RANGE
-            return Frame(self.numbers[at], self._name(at), None, None, problem)
+        """A frame of values that are not 8-bit, brought to 0 to 255 by the data set's range."""
+        if self.levels is None:
+            return self._unreadable(at, NO_RANGE)
+        values = decode_deep(data)
+        if values is None:
+            return self._unreadable(at, "cannot be decoded")
         shown = self.levels.shown(values)
         one = shown if shown.ndim == 2 else cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)
         three = shown if shown.ndim == 3 else cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB)
@@ -161,7 +137,7 @@ class ImageFolder:
 
 
 def require_utf8(folder: Path, names: list[str]) -> None:
-    """Raise DataError for a name that is no text: it can be written neither to a table nor to JSON."""
+    """Raise DataError for a name that is not UTF-8: neither tables nor JSON can hold it."""
     for name in [str(folder), *names]:
         try:
             name.encode()
@@ -185,7 +161,5 @@ def _ignored(entry: os.DirEntry[str]) -> Remark:
 
 def _pages(path: Path) -> list[int]:
     """Where the pages of an image file are described, one for each; [0] for a file with one."""
-    if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
-        return [0]
-    pages = tiff_pages(path)
+    pages = tiff_pages(path) if path.suffix.lower() in TIFF_SUFFIXES and path.is_file() else []
     return pages if len(pages) > 1 else [0]

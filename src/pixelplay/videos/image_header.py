@@ -1,6 +1,7 @@
-"""What the first bytes of an image file say, read before anything is decoded: its size in pixels, its kind of values.
+"""Size and kind of values of an image file, read from its header before anything is decoded.
 
-A file of a few kilobytes can claim 100,000 x 100,000 pixels, and a decoder would ask for the memory at once.
+A file of a few kilobytes can claim 100,000 x 100,000 pixels, and a decoder would allocate the memory at once. Pillow
+can't do this: it does not say that colour images have more than 8 bits, and opens fewer kinds of TIFF than OpenCV.
 """
 
 import re
@@ -37,7 +38,7 @@ class JpegFrame(NamedTuple):
 
 
 def read_header(data: Data) -> ImageHeader | None:
-    """Size and kind of values of an encoded image; None where the bytes are of no known format or end too early."""
+    """Header of an encoded image; None if the bytes are of no known format or end too early."""
     start = bytes(data[:64])
     try:
         if start.startswith(b"\xff\xd8"):
@@ -83,12 +84,12 @@ def _webp_header(start: bytes) -> ImageHeader:
 
 
 def _jpeg2000_header(data: bytes) -> ImageHeader | None:
-    sizes = [struct.unpack_from(">IIII", data, found.end() + 4) for found in re.finditer(b"\xff\x4f\xff\x51", data)]
-    depths = [data[found.end() + 38] & 0x7F for found in re.finditer(b"\xff\x4f\xff\x51", data)]
+    codestreams = [found.end() for found in re.finditer(b"\xff\x4f\xff\x51", data)]
+    sizes = [struct.unpack_from(">IIII", data, at + 4) for at in codestreams]
     if not sizes:
         return None
     width, height = (max(size[i] - size[i + 2] for size in sizes) for i in (0, 1))
-    return ImageHeader(width, height, max(depths) + 1 > 8)
+    return ImageHeader(width, height, max(data[at + 38] & 0x7F for at in codestreams) + 1 > 8)
 
 
 def jpeg_frame(data: bytes) -> JpegFrame | None:
@@ -107,14 +108,11 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
     return None
 
 
-# --- TIFF -----------------------------------------------------------------------------------------------------------
-
-
 class TiffForm(NamedTuple):
     """How a TIFF writes numbers: byte order and the struct codes of its counts and offsets."""
 
     order: str
-    first: int  # where the offset of the first directory stands
+    first: int  # position of the offset of the first directory
     count: str
     entry: str  # tag, type, count of values; the value or its offset follows
     offset: str
@@ -126,12 +124,12 @@ TIFF_FORMS = {
     b"II+\0": TiffForm("<", 8, "Q", "HHQ", "Q"),
     b"MM\0+": TiffForm(">", 8, "Q", "HHQ", "Q"),
 }
-MAX_TAGS = 4096  # of a directory; there are some hundred in all
+MAX_TAGS = 4096  # of a directory; some hundred are defined
 VALUE_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 def tiff_pages(path: Path) -> list[int]:
-    """Offsets of the pages of a TIFF file, thumbnails and masks of other pages left out; [] where it is no TIFF.
+    """Offsets of the pages of a TIFF file without thumbnails and masks of other pages; [] if it is no TIFF.
 
     Only the directories are read. The list ends where the file is damaged.
     """
@@ -175,9 +173,9 @@ def _tiff_header(data: Data) -> ImageHeader | None:
 
 
 def _directory(data: Data, form: TiffForm, at: int) -> tuple[dict[int, int], int]:
-    """The first value of each tag of a directory that is a whole number, and the next directory's offset (0: none).
+    """The first value of each integer tag of a directory, and the next directory's offset (0: none).
 
-    Raises struct.error or OverflowError where it goes beyond the file.
+    Raises struct.error or OverflowError if it goes beyond the file.
     """
     count, entry, offset = (form.order + code for code in (form.count, form.entry, form.offset))
     (entries,) = struct.unpack_from(count, data, at)

@@ -1,12 +1,14 @@
 """The index of a run: its videos, which of them are held out, and keys of the data. Written by `prepare`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
 
 from pixelplay.errors import MissingArtifactError
-from pixelplay.run.artifacts import damaged, read_json, write_json
+from pixelplay.run.artifacts import damaged, explained, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.heldout import Heldout, hold_out
 from pixelplay.videos.settings import HeldoutConfig
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 class Index:
     dataset: str
     train_key: str  # changes with any file of a training video
-    test_key: str  # and this one with any of a test video
+    test_key: str  # changes with any file of a test video
     heldout: HeldoutConfig
     train: list[Video]
     test: list[Video]
@@ -30,50 +32,35 @@ class Index:
     @property
     def fit(self) -> list[Video]:
         """Normal footage that detectors are fitted on."""
-        return self._shared_out[0]
+        return self._split[0]
 
     @property
     def held(self) -> Heldout:
-        """Normal footage that no detector is fitted on, by what it is for."""
-        return self._shared_out[1]
+        """Normal footage that no detector is fitted on, by its role."""
+        return self._split[1]
 
     @cached_property
-    def _shared_out(self) -> tuple[list[Video], Heldout]:
+    def _split(self) -> tuple[list[Video], Heldout]:
         return hold_out(self.train, self.heldout)
 
     def save(self, path: Path) -> None:
-        value: dict[str, Any] = {
-            "dataset": self.dataset,
-            "train_key": self.train_key,
-            "test_key": self.test_key,
-            "heldout": self.heldout.model_dump(),
-            "train": [video.as_json() for video in self.train],
-            "test": [video.as_json() for video in self.test],
-            "pseudo_key": self.pseudo_key,
-            "pseudo": [video.as_json() for video in self.pseudo],
-        }
-        write_json(path, value)
+        write_json(path, TypeAdapter(Index).dump_python(self, mode="json"))
 
     @classmethod
     def load(cls, path: Path) -> "Index":
         value = read_json(path, made_by="prepare")
         try:
-            return cls(
-                dataset=value["dataset"],
-                train_key=value["train_key"],
-                test_key=value["test_key"],
-                heldout=HeldoutConfig.model_validate(value["heldout"]),
-                train=[Video.from_json(v) for v in value["train"]],
-                test=[Video.from_json(v) for v in value["test"]],
-                pseudo_key=value["pseudo_key"],
-                pseudo=[Video.from_json(v) for v in value["pseudo"]],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-            raise damaged(path, "prepare", f"or of another version of this project: {error!r}") from None
+            for video in [*value["train"], *value["test"], *value["pseudo"]]:
+                if set(video) != {one.name for one in fields(Video)}:
+                    raise ValueError("its videos have other fields")
+            return TypeAdapter(Index).validate_python(value)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            problem = explained(error) if isinstance(error, ValidationError) else repr(error)
+            raise damaged(path, "prepare", f"or written by another version of this project: {problem}") from None
 
 
 def load_index(config: "Config") -> Index:
-    """The index that `prepare` wrote; raises MissingArtifactError where there is none, or one of other settings."""
+    """The index that `prepare` wrote; raises MissingArtifactError if there is none, or it has other settings."""
     path = RunFiles.of(config).index
     index = Index.load(path)
     if (index.dataset, index.heldout) != (config.dataset.name, config.dataset.heldout):

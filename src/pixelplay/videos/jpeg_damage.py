@@ -1,13 +1,12 @@
-"""Finds JPEGs that are damaged inside: OpenCV decodes them, fills what is missing with grey, and says nothing.
+"""Finds JPEGs that are damaged inside: OpenCV silently fills what is missing with grey.
 
-An exact check decodes a second time, which nearly doubles the cost of reading. So a picture is checked exactly only
-where it shows a sign of damage that costs next to nothing to see:
-  - a corner of it is the grey of blocks without data: the data end too early (a file cut short and closed with an end
-    marker, a marker in the middle of the data, or damage in which the decoder consumed too much), or
+An exact check decodes a second time, which nearly doubles the cost of reading. So it is made only after a cheap sign:
+  - a corner has the grey of blocks without data: the data end too early (a truncated file closed with an end marker, a
+    marker in the middle of the data, or damage in which the decoder consumed too much), or
   - there is a run of zero bytes in the image data, as lost disk sectors and interrupted copies leave.
-The checks count blocks, so they call no whole file damaged. What they don't see: damage after which the number of
-blocks is right, or data are left over, without a run of zeros (single flipped bits, often); lost later passes of a
-progressive JPEG; damage between restart markers in the middle of the picture; missing data in a CMYK JPEG.
+The checks count blocks, so no intact file is called damaged. Not found are: damage that leaves the number of blocks
+right or data over, without a run of zeros (often single flipped bits); lost later passes of a progressive JPEG; damage
+between restart markers in the middle of the picture; missing data in a CMYK JPEG.
 """
 
 import io
@@ -24,10 +23,9 @@ BLOCK = 8
 
 
 def is_damaged(data: bytes, image: np.ndarray) -> bool:
-    """Whether a JPEG is damaged inside, as far as it can be told cheaply.
+    """Whether an image file of any format, not truncated, is a JPEG with damage that can be found cheaply.
 
-    `data` is an image file that is not truncated, of any format: none but a JPEG is called damaged. `image` is what
-    OpenCV decoded, uint8 (H, W) or (H, W, 3) RGB.
+    `image` is what OpenCV decoded, uint8 (H, W) or (H, W, 3) RGB.
     """
     if not data.startswith(b"\xff\xd8"):
         return False
@@ -45,10 +43,10 @@ def is_damaged(data: bytes, image: np.ndarray) -> bool:
 
 
 def _has_grey_corner(image: np.ndarray) -> bool:
-    """Whether 8x8 pixels in a corner are as those of blocks without data; turned pictures end in any corner."""
+    """Whether 8x8 pixels in a corner are grey like blocks without data; rotated pictures end in any corner."""
     for row, rows in ((-1, slice(-BLOCK, None)), (0, slice(BLOCK))):
         for column, columns in ((-1, slice(-BLOCK, None)), (0, slice(BLOCK))):
-            # Nearly always one pixel tells; colours of the blocks beside it may reach into a corner.
+            # Nearly always one pixel decides; colours of neighbouring blocks may reach into a corner.
             if image.ndim == 2 and 126 < image[row, column] < 130:
                 luma = image[rows, columns]
             elif image.ndim == 3 and 68 < image[row, column, 0] < 188:
@@ -61,13 +59,13 @@ def _has_grey_corner(image: np.ndarray) -> bool:
 
 
 def _ends_early(data: bytes, end: int) -> bool:
-    """Whether bytes put in before the first scan's end change the picture: then blocks are missing."""
+    """Whether bytes inserted before the first scan's end change the picture: then blocks are missing."""
     plain, more = _reduced(data), _reduced(data[:end] + FILLER + data[end:])
     return plain is not None and more is not None and (not plain.size or not np.array_equal(plain, more))
 
 
 def _has_more(data: bytes, frame: JpegFrame, start: int, end: int) -> bool:
-    """Whether there are data for blocks below the picture, decoded as one that is a row of blocks higher.
+    """Whether there are data for blocks below the picture: it is decoded with a further row of blocks.
 
     Zeros before the end marker are padding. The row's first blocks may be made of the last byte's unused bits: four
     at most, as many as blocks that are coded together.
@@ -81,9 +79,9 @@ def _has_more(data: bytes, frame: JpegFrame, start: int, end: int) -> bool:
 
 
 def _reduced(data: bytes) -> np.ndarray | None:
-    """The picture as libjpeg has it, one grey value for each 8x8 pixels, (0, 0) where the data make no sense.
+    """The picture by libjpeg, one grey value for each 8x8 pixels; (0, 0) if the data make no sense.
 
-    None where Pillow does not know the kind of JPEG. OpenCV would print a warning for each of these changed files.
+    None if Pillow does not know the kind of JPEG. OpenCV would print a warning for each of these altered files.
     """
     from PIL import Image
 
@@ -91,7 +89,7 @@ def _reduced(data: bytes) -> np.ndarray | None:
         image = Image.open(io.BytesIO(data))
     except (OSError, ValueError):
         return None
-    image.draft("L", (1, 1))  # to an eighth, the least that there is
+    image.draft("L", (1, 1))  # to an eighth, the smallest scale
     try:
         return np.asarray(image)
     except OSError:

@@ -1,7 +1,7 @@
-"""Where Kaggle mounts what is attached to a notebook. Standard library only: packages may still be missing.
+"""Where Kaggle mounts a notebook's inputs. Standard library only: packages may not be installed yet.
 
-Two layouts are in use: `<slug>` of a competition or data set directly below `/kaggle/input`, and
-`competitions/<slug>` beside `datasets/<owner>/<slug>`. A session may mix them.
+Two layouts are in use, even in one session: `<slug>` of a competition or data set directly below `/kaggle/input`, and
+`competitions/<slug>` beside `datasets/<owner>/<slug>`.
 """
 
 import os
@@ -18,7 +18,7 @@ def on_kaggle(root: Path) -> bool:
 def attached(slug: str, root: Path) -> Path | None:
     """The folder below `root` of the attached competition or data set (of any owner) called `slug`, if there is one.
 
-    Raises DataError where data sets of several owners have that name.
+    Raises DataError if data sets of several owners have that name.
     """
     for folder in (root / slug, root / "competitions" / slug):
         if folder.is_dir():
@@ -33,7 +33,7 @@ def attached(slug: str, root: Path) -> Path | None:
 
 
 def attached_competition(slug: str, root: Path) -> Path:
-    """The folder of the competition `slug` below `root`. Raises DataError where it is not attached."""
+    """The folder of the competition `slug` below `root`. Raises DataError if it is not attached."""
     folder = attached(slug, root)
     if folder is None:
         raise DataError(

@@ -1,28 +1,100 @@
-"""Files with the anomalous pixels of frames: images, NumPy arrays, Avenue's MATLAB files."""
+"""Masks of anomalous pixels: files of images, NumPy arrays or Avenue's MATLAB cells, and run lengths in memory."""
 
 import io
 import os
 import subprocess
 import sys
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from pixelplay.errors import DataError
 from pixelplay.videos.image_file import decode, read_image
-from pixelplay.videos.truth_text import require_file
+from pixelplay.videos.sources import Remark, require_file
 
 LOSSY_ABOVE = 127  # value above which pixels of a JPEG count: compression leaves values above 0 around every edge
 MATLAB_SECONDS = 120  # Avenue's longest label file takes two
 
 
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Masks of T frames in run-length code: those of a whole Avenue video take less than 1 MB, not 330."""
+
+    size: tuple[int, int]  # width and height, pixels of the original frame
+    runs: Sequence[np.ndarray]  # of each position: lengths of runs of normal, anomalous, normal, … pixels, row by row
+
+    @classmethod
+    def of(cls, size: tuple[int, int], masks: Iterable[np.ndarray]) -> "Masks":
+        """From masks, bool (H, W) each."""
+        return cls(size, [encode(mask) for mask in masks])
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def at(self, position: int) -> np.ndarray:
+        """The mask of one frame, bool (H, W)."""
+        lengths = np.asarray(self.runs[position], np.int64)
+        inside = np.arange(len(lengths)) % 2 == 1
+        return np.repeat(inside, lengths).reshape(self.size[::-1])
+
+    @property
+    def anomalous(self) -> np.ndarray:
+        """Whether each frame has an anomalous pixel, bool [T]."""
+        return np.array([len(lengths) > 1 for lengths in self.runs], bool)
+
+
+def encode(mask: np.ndarray) -> np.ndarray:
+    """Run lengths, uint32, of a mask, bool of any shape, row by row; the first run is of normal pixels and may be 0."""
+    flat = np.concatenate([[False], mask.ravel(), [not mask.ravel()[-1]]])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    return np.diff(edges, prepend=0).astype(np.uint32)
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Where the masks of one video are; read frame by frame."""
+
+    kind: Literal["images", "npy", "avenue_mat"]
+    path: str  # a folder of images (frame number in the name; no file: empty mask), a .npy [N, H, W] or a .mat
+    files: dict[int, str] = field(default_factory=dict)  # images: frame number -> file name
+    first: int = 0  # npy, avenue_mat: frame number of the first mask
+    remarks: list[Remark] = field(default_factory=list, compare=False, repr=False)  # `read` adds to them
+
+    def read(self, numbers: Iterable[int], size: tuple[int, int]) -> Masks:
+        """Masks of the frames with these numbers, for `size` = (width, height); raises DataError."""
+        return Masks.of(size, (self._mask(int(number), size) for number in numbers))
+
+    def _mask(self, number: int, size: tuple[int, int]) -> np.ndarray:
+        if self.kind == "images":
+            mask = self.image(number) if number in self.files else np.zeros(size[::-1], bool)
+        else:
+            stack = load_npy(Path(self.path)) if self.kind == "npy" else load_avenue_masks(Path(self.path))
+            at = number - self.first
+            if not 0 <= at < len(stack):
+                raise DataError(f"{self.path}: no mask for frame {number} among {len(stack)}")
+            mask = stack.at(at) if isinstance(stack, Masks) else np.asarray(stack[at]) > 0
+        if mask.shape != size[::-1]:
+            raise DataError(
+                f"{self.path}: the mask of frame {number} has height and width {mask.shape}, the frame {size[::-1]}"
+            )
+        return mask
+
+    def image(self, number: int) -> np.ndarray:
+        """The image of the frame with this number, which must be among `files`, bool (H, W); raises DataError."""
+        name = self.files[number]
+        mask, remark = read_mask_image(Path(self.path) / name)
+        if remark is not None and (name, *remark) not in self.remarks:
+            self.remarks.append((name, *remark))
+        return mask
+
+
 def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
-    """A mask image, bool (H, W), and what is to be said of it: problem and treatment.
+    """A mask image, bool (H, W), and a remark: problem and treatment.
 
     Anomalous are pixels whose stored value, in any colour channel and of any depth, is above 0; in images with a
     palette, indices above 0, whatever their colour. Transparent pixels (alpha 0) are not. In a JPEG, values above 127.
@@ -44,9 +116,8 @@ def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
         return pixels.max(axis=2) > LOSSY_ABOVE, remark
     if pixels.ndim == 2:
         return pixels > 0, None
-    colors = pixels[..., :3] if pixels.shape[2] == 4 else pixels
     opaque = pixels[..., 3] > 0 if pixels.shape[2] == 4 else True
-    return (colors > 0).any(axis=2) & opaque, None
+    return (pixels[..., :3] > 0).any(axis=2) & opaque, None
 
 
 def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] | None] | None:
@@ -58,7 +129,7 @@ def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] 
 
     try:
         image = Image.open(io.BytesIO(data))
-    except Exception:  # not a kind that Pillow knows, or damaged: OpenCV decides
+    except Exception:  # damaged, or of a kind unknown to Pillow: OpenCV decides
         return None
     try:
         if getattr(image, "n_frames", 1) > 1:
@@ -83,7 +154,7 @@ def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] 
 
 
 def load_npy(path: Path) -> np.ndarray:
-    """A .npy array of numbers, memory-mapped; raises DataError when it is damaged or would need unpickling."""
+    """A .npy array of numbers, memory-mapped; raises DataError if it is damaged or would need unpickling."""
     require_file(path)
     try:
         array = np.lib.format.open_memmap(path, mode="r")
@@ -97,44 +168,20 @@ def load_npy(path: Path) -> np.ndarray:
     return array
 
 
-@dataclass(frozen=True, eq=False)
-class PackedMasks(Sequence[np.ndarray]):
-    """Masks, bool (H, W) each, kept compressed: a whole Avenue video takes less than 1 MB, not 330."""
-
-    packed: tuple[bytes, ...]  # of each mask, its pixels as bits (numpy.packbits), by zlib
-    size: tuple[int, int]  # H, W
-    anomalous: np.ndarray  # bool [N], whether a mask has any anomalous pixel
-
-    @classmethod
-    def of_bits(cls, bits: np.ndarray, size: tuple[int, int]) -> "PackedMasks":
-        """Of uint8 [N, (H * W + 7) // 8], a row of bits for each mask."""
-        return cls(tuple(zlib.compress(row.tobytes(), 1) for row in bits), size, bits.any(axis=1))
-
-    def __len__(self) -> int:
-        return len(self.packed)
-
-    def __getitem__(self, position):  # type: ignore[override]
-        """The mask at this position; raises IndexError."""
-        height, width = self.size
-        bits = np.frombuffer(zlib.decompress(self.packed[position]), np.uint8)
-        return np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
-
-
-def load_avenue_masks(path: Path) -> PackedMasks:
+def load_avenue_masks(path: Path) -> Masks:
     """The cell array `volLabel` of an Avenue label file: one mask for each frame. Raises DataError.
 
-    SciPy reads it in a process of its own, since it crashes on some damaged files: half a second more. What was read is
-    remembered, so that the labels and masks of a data set (Avenue has 21 such files) take one reading.
+    SciPy reads it in a separate process, since it crashes on some damaged files: half a second more. The result is
+    cached, so that labels and masks of a data set (Avenue has 21 such files) take one reading.
     """
-    require_file(path)
-    stat = path.stat()
+    stat = require_file(path).stat()
     return _avenue_masks(path.absolute(), stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _avenue_masks(path: Path, size: int, changed_ns: int) -> PackedMasks:
+def _avenue_masks(path: Path, size: int, changed_ns: int) -> Masks:
     command = [sys.executable, "-P", str(Path(__file__).with_name("matlab_process.py")), str(path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # nothing to share out
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # nothing to parallelise
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=MATLAB_SECONDS, env=environment, check=False
@@ -151,4 +198,5 @@ def _avenue_masks(path: Path, size: int, changed_ns: int) -> PackedMasks:
         raise DataError(f"{path}: {lines[-1][:300]}")
     head, _, data = done.stdout.partition(b"\n")
     count, height, width = map(int, head.split())
-    return PackedMasks.of_bits(np.frombuffer(data, np.uint8).reshape(count, -1), (height, width))
+    rows = np.frombuffer(data, np.uint8).reshape(count, -1)
+    return Masks.of((width, height), (np.unpackbits(row, count=height * width) > 0 for row in rows))

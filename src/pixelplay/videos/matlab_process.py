@@ -1,4 +1,4 @@
-"""Reads an Avenue label file in a process of its own: SciPy crashes on some damaged files, and takes Python with it.
+"""Reads an Avenue label file in a separate process: on some damaged files SciPy crashes the interpreter.
 
 Started by `pixelplay.videos.mask_files` with the file's path. Writes to stdout a line with the number of masks, their
 height and width, then their pixels above 0 as bits, each mask padded to whole bytes; errors go to stderr.

@@ -1,4 +1,4 @@
-"""A .npy file that grows item by item, for what is as long as a video that has not been read to its end."""
+"""A .npy file that grows item by item, for arrays whose length is known only at the end of a video."""
 
 import math
 import os
@@ -44,7 +44,7 @@ class NpyWriter:
 
 
 def is_npy(path: Path) -> bool:
-    """Whether a whole array lies there, as far as its header and the file's length tell."""
+    """Whether the file is a whole array, by its header and length."""
     try:
         np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):  # mapping more than there is fails
@@ -66,8 +66,9 @@ def frame_shape(frame_format: FrameFormat) -> tuple[int, ...]:
 
 
 def frames_in(path: Path, frame_format: FrameFormat) -> int | None:
-    """How many frames of this format `FrameWriter` has written to a file; None for a file that is missing, cut short,
-    or something else. Only the header is read, and the file's size compared with it.
+    """Number of frames of this format in a file of `FrameWriter`; None if it is missing, truncated, or something else.
+
+    Only the header is read and compared with the file's size.
     """
     shape = frame_shape(frame_format)
     try:
@@ -75,7 +76,7 @@ def frames_in(path: Path, frame_format: FrameFormat) -> int | None:
             version = np.lib.format.read_magic(file)
             header = np.lib.format.read_array_header_1_0(file) if version == (1, 0) else None
             size = os.fstat(file.fileno()).st_size - file.tell()
-    except Exception:  # NumPy evaluates what stands in a header: a damaged one can raise anything
+    except Exception:  # NumPy evaluates the header: a damaged one can raise anything
         return None
     if header is None or header[1] or header[2] != np.uint8 or header[0][1:] != shape or not header[0]:
         return None

@@ -1,6 +1,6 @@
-"""What the packets of a video file say before any is decoded: how many there are, and when their frames are shown.
+"""Number and timestamps of a video file's frames, read from its packets without decoding.
 
-Headers are not trusted: streams that were never finished announce nothing, and variable frame rates any number.
+Headers are not trusted: unfinished streams announce nothing, and variable frame rates any number.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from av.video.stream import VideoStream
 from pixelplay.errors import FootageError
 from pixelplay.videos.sources import require_file
 
-# Demuxers that read one file and no other: playlists and the like open whatever they name.
+# Demuxers that read just one file: playlists and the like open whatever they name.
 CONTAINERS = (
     "avi,mov,mp4,matroska,webm,mpegts,mpegtsraw,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,vc1,ivf,flv,live_flv,asf,asf_o,"
     "mxf,gxf,lxf,nut,ogg,rm,dv,dhav,wtv,mjpeg,mjpeg_2000,yuv4mpegpipe,nuv,pva,cavsvideo,ser,avs,ty,kux"
 )
-CLOSE = 0.15  # of a frame's time: in a constant rate no frame is further from its place
-MARGIN = 0.005  # relative difference up to which a measured frame rate is the announced one, which is exact
+CLOSE = 0.15  # of a frame's duration: in a constant rate no frame is further from its place
+MARGIN = 0.005  # relative difference up to which the announced frame rate, which is exact, replaces the measured one
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +45,16 @@ class Packets:
         """Frames that are missing between the timestamps of a constant rate."""
         return int(self.numbers[-1]) + 1 - self.count if self.count else 0
 
+    def number_at(self, tick: int | None) -> int:
+        """Number of the frame with this timestamp in a stream with gaps; -1 if unknown, or without gaps."""
+        if not self.gaps or tick is None or self.ticks is None:
+            return -1
+        place = int(np.searchsorted(self.ticks, tick))
+        return int(self.numbers[place]) if place < self.count else -1
+
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
-    """A regular file and its video stream, nothing else opened and no network used; raises FootageError."""
+    """A regular file and its video stream; opens no other file and no network. Raises FootageError."""
     path = require_file(path)
     options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     try:
@@ -66,15 +73,12 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    """The stream's packets that hold something; empty ones stand for frames that were dropped when recording.
-
-    Raises av.FFmpegError where the file can't be read on.
-    """
+    """The stream's packets but for empty ones, which stand for frames dropped by the recorder; raises FFmpegError."""
     return (packet for packet in container.demux(stream) if packet.size)
 
 
 def scan(path: Path) -> Packets:
-    """Read a file once without decoding it; a second time only if it has changed. Raises FootageError."""
+    """Read a file without decoding; cached until the file changes. Raises FootageError."""
     path = require_file(path)
     status = path.stat()
     return _scan(path, status.st_size, status.st_mtime_ns)
@@ -104,12 +108,12 @@ def _scan(path: Path, size: int, changed: int) -> Packets:
 
 
 def _is_hidden(stream: VideoStream, packet: Packet) -> bool:
-    """Whether a packet only serves as a reference for others: VP8 has such packets of their own (RFC 6386, 9.1)."""
+    """Whether a packet is only a reference for others: VP8 has such packets (RFC 6386, 9.1)."""
     return stream.codec_context.name == "vp8" and memoryview(packet)[0] & 0x11 == 0x01  # no keyframe, not shown
 
 
 def _ticks(found: list[tuple[int | None, int | None]]) -> np.ndarray | None:
-    """Presentation timestamps in order, decoding timestamps where a container has no others; None: not usable."""
+    """Presentation timestamps in order, or decoding timestamps if the container has no others; None: not usable."""
     for times in zip(*found, strict=True):
         known = [time for time in times if time is not None]
         if known and len(known) == len(times):
@@ -119,9 +123,9 @@ def _ticks(found: list[tuple[int | None, int | None]]) -> np.ndarray | None:
 
 
 def frame_numbers(ticks: np.ndarray) -> np.ndarray:
-    """Frame numbers, int64 [T], of ascending timestamps, int64 [T]: their positions, if the frame rate varies.
+    """Frame numbers, int64 [T], of ascending timestamps, int64 [T].
 
-    In a constant rate with missing timestamps they are round((tick - first) x rate), so that gaps remain gaps.
+    At a constant rate round((tick - first) x rate), so that missing frames leave gaps; else positions.
     """
     positions, steps = np.arange(len(ticks)), np.diff(ticks)
     if len(steps) < 2 or steps.min() <= 0:
@@ -131,7 +135,7 @@ def frame_numbers(ticks: np.ndarray) -> np.ndarray:
     whole = np.rint(steps / usual)  # frames from one timestamp to the next
     numbers = np.concatenate([[0], np.cumsum(whole)]).astype(np.int64)
     step = (ticks[-1] - ticks[0]) / max(int(numbers[-1]), 1)
-    constant = whole.min() >= 1 and numbers[-1] < 2 * len(ticks)  # mostly gaps: not a rate that is kept
+    constant = whole.min() >= 1 and numbers[-1] < 2 * len(ticks)  # mostly gaps: not a constant rate
     for far in (steps - whole * step, ticks - ticks[0] - numbers * step):
         constant = constant and np.abs(far).max() <= CLOSE * step
     return numbers if constant else positions

@@ -1,10 +1,10 @@
 """Ground truth of a run's videos: frame labels, pixel masks, tracks; kept apart from what detectors are given.
 
-`prepare` reads the data set's label files once and stores what they say below the run's outputs; `evaluate`, `ablate`
-and the report open it there, without the data set.
+`prepare` reads the data set's label files once and stores them in the run's outputs; `evaluate`, `ablate` and the
+report read them there, without the data set.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.numbering import Remark
+from pixelplay.videos.mask_files import Masks
+from pixelplay.videos.sources import Remark
 from pixelplay.videos.truth_files import FrameLabels, TrackBoxes
 from pixelplay.videos.video import Video
 
@@ -28,22 +29,8 @@ CORNERS = ["x1", "y1", "x2", "y2"]
 
 
 @dataclass(frozen=True, eq=False)
-class Masks:
-    """Masks of the anomalous pixels of one video, in run-length code, in the original frames' coordinates."""
-
-    size: tuple[int, int]  # width and height, pixels
-    runs: Sequence[np.ndarray]  # of each position: lengths of runs of normal, anomalous, normal, … pixels, row by row
-
-    def at(self, position: int) -> np.ndarray:
-        """The mask of one frame, bool (H, W)."""
-        lengths = np.asarray(self.runs[position], np.int64)
-        inside = np.arange(len(lengths)) % 2 == 1
-        return np.repeat(inside, lengths).reshape(self.size[::-1])
-
-
-@dataclass(frozen=True, eq=False)
 class VideoTruth:
-    """What is known of one video; None where nothing is."""
+    """Truth of one video; None where unknown."""
 
     video: str
     numbers: np.ndarray  # int64 [T], numbers of its frames
@@ -62,20 +49,11 @@ class VideoTruth:
         return self.labels is not None and not self.labels.any()
 
 
-class Truth(Mapping[str, VideoTruth]):
-    """By video, all videos of one split, known or not."""
+class Truth(dict[str, VideoTruth]):
+    """Truth of all videos of one split, by video, known or not."""
 
-    def __init__(self, videos: Sequence[VideoTruth]):
-        self._videos = {one.video: one for one in videos}
-
-    def __getitem__(self, video: str) -> VideoTruth:
-        return self._videos[video]
-
-    def __iter__(self):
-        return iter(self._videos)
-
-    def __len__(self) -> int:
-        return len(self._videos)
+    def __init__(self, videos: Iterable[VideoTruth]):
+        super().__init__((one.video, one) for one in videos)
 
     @property
     def labelled(self) -> list[VideoTruth]:
@@ -88,26 +66,17 @@ class Truth(Mapping[str, VideoTruth]):
         return {one.video: one.labels.tolist() for one in self.labelled if one.labels is not None}
 
 
-def encode(mask: np.ndarray) -> np.ndarray:
-    """Run lengths, uint32, of a mask, bool (H, W), row by row; the first run is of normal pixels and may be 0."""
-    flat = np.concatenate([[False], mask.ravel(), [not mask.ravel()[-1]]])
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    return np.diff(edges, prepend=0).astype(np.uint32)
-
-
 def read_label_files(videos: Sequence[RawVideo]) -> dict[str, FrameLabels]:
     """Frame labels of the videos that have any; raises DataError for a damaged file."""
     return {raw.id: raw.labels.read() for raw in videos if raw.labels is not None}
 
 
 def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> tuple[VideoTruth, list[Remark]]:
-    """What the data set's files say of a video, by its frames, and remarks on these files.
+    """The data set's truth for the frames of a video, and remarks on its files.
 
-    Raises DataError where files and frames do not match.
+    Raises DataError if files and frames do not match.
     """
-    masks = None
-    if raw.masks is not None:
-        masks = Masks(video.size, [encode(raw.masks.read(int(number), video.size)) for number in video.numbers])
+    masks = None if raw.masks is None else raw.masks.read(video.numbers, video.size)
     tracks = None if raw.tracks is None else raw.tracks.read(video.numbers)
     truth = VideoTruth(
         video=video.id,
@@ -120,25 +89,22 @@ def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> tuple
 
 
 def save_truth(folder: Path, split: str, videos: Sequence[VideoTruth]) -> None:
-    """Store what is known of the videos of a split in a folder of its own below `folder`."""
+    """Store the truth of a split's videos below `folder`."""
     none = pd.DataFrame({name: [] for name in ["video", "track", "frame", *CORNERS]}).astype({"video": str})
-    tracks = [_track_rows(one) for one in videos if one.tracks is not None]
+    tracks = [_track_rows(one.video, one.tracks) for one in videos if one.tracks is not None]
     frames = [_frame_rows(one) for one in videos]
     for path, tables in zip(truth_files(folder, split), (frames, tracks), strict=True):
         write_table(path, pd.concat(tables, ignore_index=True) if tables else none)
 
 
 def load_truth(folder: Path, split: str, videos: Sequence[Video]) -> Truth:
-    """What `save_truth` stored of a split.
-
-    Raises MissingArtifactError where it is missing, or not of these videos and their frames.
-    """
+    """What `save_truth` stored; raises MissingArtifactError if it is missing, or of other videos or frames."""
     frames, tracks = (read_table(path, made_by="prepare") for path in truth_files(folder, split))
     try:
         rows, boxes = (
             {str(video): of for video, of in table.groupby("video", sort=False)} for table in (frames, tracks)
         )
-        return Truth([_of_rows(video, rows[video.id], boxes.get(video.id)) for video in videos])
+        return Truth(_of_rows(video, rows[video.id], boxes.get(video.id)) for video in videos)
     except (KeyError, TypeError, ValueError) as error:  # missing columns or videos, another type, other frames
         raise MissingArtifactError(
             f"{folder}: not the ground truth of this run's {split} videos ({error!r}): delete it and run "
@@ -163,10 +129,9 @@ def _frame_rows(one: VideoTruth) -> pd.DataFrame:
     return table.assign(tracked=one.tracks is not None)
 
 
-def _track_rows(one: VideoTruth) -> pd.DataFrame:
-    assert one.tracks is not None
-    table = pd.DataFrame({"video": one.video, "track": one.tracks.track, "frame": one.tracks.number})
-    table[CORNERS] = one.tracks.xyxy
+def _track_rows(video: str, tracks: TrackBoxes) -> pd.DataFrame:
+    table = pd.DataFrame({"video": video, "track": tracks.track, "frame": tracks.number})
+    table[CORNERS] = tracks.xyxy
     return table
 
 

@@ -1,20 +1,23 @@
-"""Ground truth as data sets have it on disk: frame labels, pixel masks, track files.
+"""Frame labels and tracks as data sets store them: text files, and which frames their entries belong to.
 
-Labels and tracks are read whole, masks frame by frame. Problems that do not stop the reading are returned as remarks:
-(name of the file, problem, treatment).
+Masks are in `mask_files`. Files count frames from 0 or from 1, and so do the frames' names. Problems that do not stop
+the reading are returned as remarks.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from pixelplay.errors import DataError
-from pixelplay.videos.mask_files import load_avenue_masks, load_npy, read_mask_image
-from pixelplay.videos.numbering import Remark, counting_remarks, outside_frames
-from pixelplay.videos.truth_text import read_rows
+from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.sources import Remark, Source, require_file
+
+MAX_BYTES = 2**27  # of a text file; the largest published track file has less than 1 MB
+TRACK_COLUMNS = ["track_id", "frame", "x1", "y1", "x2", "y2"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,68 +31,32 @@ class FrameLabels:
     remarks: Sequence[Remark] = ()
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
-        """Labels of the frames with these numbers, uint8 [T]; raises DataError when the two do not match."""
+        """Labels of the frames with these numbers, uint8 [T]; raises DataError if the two do not match."""
         place = np.searchsorted(self.numbers, numbers).clip(max=max(len(self.numbers) - 1, 0))
         known = self.numbers[place] == numbers if len(self.numbers) else np.zeros(len(numbers), bool)
         whole = int(numbers[-1] - numbers[0]) + 1  # frames that the video would have without gaps
-        if not known.all() or (self.exact and len(self.numbers) not in (len(numbers), whole)):
-            raise DataError(
-                f"{self.path}: {len(self.numbers)} labels for a video of {len(numbers)} frames"
-                f"{self._unknown(numbers, known)}: labels and frames must belong together; replace the label file, or "
-                "remove it to run without labels"
+        if known.all() and (not self.exact or len(self.numbers) in (len(numbers), whole)):
+            return self.values[place].astype(np.uint8)
+        unknown = ""
+        if not known.all():
+            unknown = f"; frame {numbers[~known][0]} has no label"
+        if unknown and len(self.numbers):
+            unknown += (
+                f" (labels are for frames {self.numbers[0]} to {self.numbers[-1]}, the video has {numbers[0]} to "
+                f"{numbers[-1]}: does one count from 0 and the other from 1?)"
             )
-        return self.values[place].astype(np.uint8)
-
-    def _unknown(self, numbers: np.ndarray, known: np.ndarray) -> str:
-        if known.all():
-            return ""
-        text = f"; frame {numbers[~known][0]} has no label"
-        if not len(self.numbers):
-            return text
-        text += f" (labels are for frames {self.numbers[0]} to {self.numbers[-1]}, those here are {numbers[0]} to "
-        return f"{text}{numbers[-1]}: does one count from 0 and the other from 1?)"
+        raise DataError(
+            f"{self.path}: {len(self.numbers)} labels for a video of {len(numbers)} frames{unknown}: labels and frames "
+            "must belong together; replace the label file, or remove it to run without labels"
+        )
 
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A video's labels, not read yet: data sets are listed at every command, and large label files take seconds."""
+    """A video's labels, read when needed: every command lists data sets, and large label files take seconds."""
 
     path: Path  # a file, or a folder of masks
     read: Callable[[], FrameLabels]  # raises DataError
-
-
-@dataclass(frozen=True)
-class PixelMasks:
-    """Masks of the anomalous pixels of one video, in the original frames' coordinates, read one at a time."""
-
-    kind: Literal["images", "npy", "avenue_mat"]
-    path: str  # a folder of images (frame number in the name; no file: empty mask), a .npy [N, H, W] or a .mat
-    files: dict[int, str] | None = None  # images: frame number -> file name
-    first: int = 0  # npy, avenue_mat: frame number of the first mask
-    remarks: list[Remark] = field(default_factory=list, compare=False, repr=False)  # `read` adds to them
-
-    def read(self, number: int, size: tuple[int, int]) -> np.ndarray:
-        """Mask of the frame with this number, bool (H, W) for `size` = (width, height); raises DataError."""
-        if self.kind == "images":
-            mask = self.image(number) if number in (self.files or {}) else np.zeros(size[::-1], bool)
-        else:
-            stack = _stack(self.kind, Path(self.path))
-            if not 0 <= number - self.first < len(stack):
-                raise DataError(f"{self.path}: no mask for frame {number} among {len(stack)}")
-            mask = np.asarray(stack[number - self.first]) > 0
-        if mask.shape != size[::-1]:
-            raise DataError(
-                f"{self.path}: the mask of frame {number} has height and width {mask.shape}, the frame {size[::-1]}"
-            )
-        return mask
-
-    def image(self, number: int) -> np.ndarray:
-        """The image of the frame with this number, which must be among `files`, bool (H, W); raises DataError."""
-        name = (self.files or {})[number]
-        mask, remark = read_mask_image(Path(self.path) / name)
-        if remark is not None and (name, *remark) not in self.remarks:
-            self.remarks.append((name, *remark))
-        return mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +71,12 @@ class TrackBoxes:
 
 @dataclass(frozen=True)
 class TrackFile:
-    """The file of a video's anomalous tracks, not read yet, and how its frame numbers become those of the frames."""
+    """The file of a video's anomalous tracks, read when needed, and the shift of its frame numbers."""
 
     path: Path
-    counts_from: int = 0  # what the file calls the frame `first`; where both are 0, it uses the frames' own numbers
+    counts_from: int = 0  # what the file calls the frame `first`; if both are 0, it uses the frames' own numbers
     first: int = 0
-    whole: bool = True  # whether the footage is the whole video; False where the file may go beyond it
+    whole: bool = True  # whether the footage is the whole video; False if the file may go beyond it
 
     def read(self, numbers: np.ndarray) -> TrackBoxes:
         """The boxes, by the numbers of the video's frames, of which `numbers` are there: int64 [T], increasing.
@@ -120,18 +87,15 @@ class TrackFile:
         remarks = counting_remarks(self.path, self.counts_from, self.first)
         if self.whole:
             counting = f"files of this layout count from {self.counts_from}" if shift else "it uses the frames' numbers"
-            first, last = int(numbers[0]) - shift, int(numbers[-1]) - shift  # as the file calls them
+            first, last = int(numbers[0]) - shift, int(numbers[-1]) - shift  # as the file counts
             remarks += outside_frames(self.path, boxes.number, first, last, counting)
         return TrackBoxes(boxes.track, boxes.number + shift, boxes.xyxy, remarks)
-
-
-TRACK_COLUMNS = ["track_id", "frame", "x1", "y1", "x2", "y2"]
 
 
 def read_tracks(path: Path) -> TrackBoxes:
     """A CSV `track_id,frame,x1,y1,x2,y2`, with or without that header (published files have none), in any order.
 
-    A file without rows says that the video has no anomaly. Frame numbers are the file's: `TrackFile` converts them.
+    An empty file means that the video has no anomaly. Frame numbers are the file's: `TrackFile` converts them.
     Raises DataError with the line that is wrong: not six finite numbers, whole ones for track and frame, no frame
     below 0, x1 < x2 and y1 < y2, and no track twice in a frame.
     """
@@ -159,5 +123,94 @@ def _track_row(cells: list[str]) -> tuple[int, int, float, float, float, float] 
     return int(track), int(frame), x1, y1, x2, y2
 
 
-def _stack(kind: str, path: Path) -> Sequence[np.ndarray]:
-    return load_npy(path) if kind == "npy" else load_avenue_masks(path)
+def read_text(path: Path) -> str:
+    """The text of a file; bytes that are not UTF-8 become U+FFFD. Raises DataError for a file that is no text."""
+    require_file(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise DataError(f"{path}: {size:,} bytes are too many for a text file of labels or tracks")
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise DataError(f"{path}, line {line}: a zero byte; save the file as text in UTF-8 (not UTF-16)")
+    return data.decode("utf-8-sig", errors="replace")  # spreadsheets write a byte-order mark
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells, stripped, of each row of a CSV file that is not empty; raises DataError with the line."""
+    rows = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield rows.line_num, cells
+    except csv.Error as error:  # a field over 131,072 characters, for instance
+        raise DataError(f"{path}, line {rows.line_num}: {error}") from None
+
+
+def whole_number(text: str) -> int | None:
+    """A number of at most 18 digits, leading zeros aside, so that it fits into 64 bits; None for anything else."""
+    return int(text.lstrip("0") or "0") if text.isdecimal() and len(text.lstrip("0")) <= 18 else None
+
+
+def without_gaps(numbers: Sequence[int]) -> bool:
+    """Whether increasing numbers step by 1."""
+    return numbers[-1] - numbers[0] + 1 == len(numbers)
+
+
+def is_complete(source: Source) -> bool:
+    """Whether no frame is missing between the first and the last, as far as known before decoding."""
+    return not isinstance(source, ImageFolder) or without_gaps(source.numbers)
+
+
+def first_frame(source: Source, counts_from: int, truth: Path, entries: int | None = None) -> int:
+    """Number of the frame that the first entry of a truth file belongs to; frames of a video file count from 0.
+
+    `counts_from`: the number of the first frame in the layout's truth files; `entries`: the number of frames in the
+    truth, where known. In a complete folder the first entry is the first frame's, whatever its number. If frames are
+    missing, they count from 0 if frame 0 is there, else like the truth files. Raises DataError for a folder with gaps
+    that starts at 1 if the truth starts at 0: frame 0 may be missing, or not exist.
+    """
+    if not isinstance(source, ImageFolder):
+        return 0
+    first = source.numbers[0]
+    if is_complete(source) and (first <= 1 or entries in (None, len(source.numbers))):
+        return first
+    if first == 1 and counts_from == 0:
+        raise DataError(
+            f"{truth}: its entries count from 0, and the frames in {source.folder} start at 1 with gaps: they may "
+            "count from 1, or frame 0 may be missing. Put the missing frames back, number the frames from 0, or remove "
+            "the file"
+        )
+    return 0 if first == 0 else counts_from
+
+
+def counting_remarks(truth: Path, counts_from: int, first: int) -> list[Remark]:
+    """A remark if a truth file and the frames count from different numbers."""
+    if counts_from == first:
+        return []
+    return [(truth.name, f"counts from {counts_from}, the frames from {first}", f"its {counts_from} is frame {first}")]
+
+
+def outside_frames(truth: Path, numbers: np.ndarray, first: int, last: int, counting: str) -> list[Remark]:
+    """A remark on the numbers in a truth file, int64 [N], outside of the video's frames `first` to `last`.
+
+    Raises DataError if most are outside, or all are inside once shifted by one: the file counts from another number
+    than `counting` says.
+    """
+    outside = numbers[(numbers < first) | (numbers > last)]
+    if not len(outside):
+        return []
+    found = f"{len(outside)} of {len(numbers)} entries are for frames outside {first} to {last} ({outside[0]}, …)"
+    for shift in (-1, 1):
+        if numbers.min() - shift >= first and numbers.max() - shift <= last:
+            raise DataError(
+                f"{truth}: {found}: {counting}, and this one seems to count from {first + shift} where the first frame "
+                f"is {first}; correct its frame numbers, or put the missing frame back"
+            )
+    if 2 * len(outside) > len(numbers):
+        raise DataError(f"{truth}: {found}: {counting}; file and frames must belong together")
+    return [(truth.name, found, "those do not count")]

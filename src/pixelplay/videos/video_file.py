@@ -1,11 +1,10 @@
-"""A video as one video file, decoded by FFmpeg (PyAV). Its pictures are bit for bit those that OpenCV gives."""
+"""A video as one video file, decoded by FFmpeg (PyAV) to the same pixels as by OpenCV."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -15,8 +14,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pixelplay.errors import FootageError
-from pixelplay.videos.packets import Packets, open_video, packets, scan
-from pixelplay.videos.sources import Frame
+from pixelplay.videos.packets import open_video, packets, scan
+from pixelplay.videos.sources import Frame, Remark
 
 # Counterclockwise degrees of a container's display matrix.
 ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -28,14 +27,12 @@ Decoded = tuple[int | None, av.VideoFrame | None, str]  # timestamp, frame or No
 
 @dataclass(frozen=True)
 class VideoFile:
-    """One video file. Frames are numbered by their position from 0; in a constant frame rate in which timestamps are
-    missing, by these, so that gaps remain gaps.
-    """
+    """Frames are numbered by position from 0; at a constant rate with missing timestamps, by these, with gaps."""
 
     path: Path
 
     def expected_frames(self) -> int:
-        """What the header announces, or makes likely: an estimate, which can be wrong; 0 where it says nothing."""
+        """An estimate from the header, which can be wrong; 0 if it says nothing."""
         try:
             container, stream = open_video(self.path)
         except FootageError:
@@ -50,36 +47,36 @@ class VideoFile:
     def files(self) -> list[Path]:
         return [self.path]
 
-    def remarks(self, decoded: int) -> list[tuple[str, str, str]]:
-        found, told = scan(self.path), []
+    def remarks(self, decoded: int) -> list[Remark]:
+        found, remarks = scan(self.path), []
         if found.skipped:
             problem = f"{found.skipped} packets before the first keyframe"
-            told.append((problem, "only what can be decoded of them is used"))
+            remarks.append((problem, "only what can be decoded of them is used"))
         if found.gaps:
             problem = f"{found.gaps} frames are missing between timestamps of {found.fps:.6g} frames per second"
-            told.append((problem, "frames are numbered by their timestamps, so that gaps remain gaps"))
+            remarks.append((problem, "frames are numbered by their timestamps, so that gaps remain gaps"))
         if found.problem:
-            told.append((f"it cannot be read to its end ({found.problem})", "used as far as it can be read"))
+            remarks.append((f"it cannot be read to its end ({found.problem})", "used as far as it can be read"))
         if decoded + found.gaps < found.announced:
             problem = f"its header announces {found.announced} frames, {decoded} are in it"
-            told.append((problem, "used as it is; the last frame may be incomplete"))
-        return [(self.path.name, problem, treatment) for problem, treatment in told]
-
-    def as_json(self) -> dict[str, Any]:
-        return {"path": str(self.path)}
+            remarks.append((problem, "used as it is; the last frame may be incomplete"))
+        return [(self.path.name, problem, treatment) for problem, treatment in remarks]
 
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
-        """Raises FootageError where the file can't be opened."""
+        """Raises FootageError if the file can't be opened."""
         about = scan(self.path)
         container, stream = open_video(self.path)
         with container:
-            times, first, number = _Times(about, container, stream), None, -1
-            # Codecs find the exact frame only by going through those before it: nothing is left out by seeking.
-            for position, (pts, decoded, problem) in enumerate(_decoded(container, stream, about.skipped)):
-                tick = times.tick(position, pts)
+            # AVI has no presentation timestamps. If frames are decoded in another order than shown, FFmpeg's guesses
+            # jump back and forth; the sorted timestamps are right.
+            in_order = about.ticks if "avi" in container.format.name and stream.codec_context.has_b_frames else None
+            first, number = None, -1
+            for position, (tick, decoded, problem) in enumerate(_decoded(container, stream, about.skipped)):
+                if in_order is not None:
+                    tick = int(in_order[position]) if position < len(in_order) else None
                 first = tick if position == 0 else first
-                number = times.number(position, tick, number + 1)
-                if position < start:
+                number = max(number + 1, about.number_at(tick))
+                if position < start:  # codecs find the exact frame only by decoding those before it: no seeking
                     continue
                 name = f"{self.path.name}#{number}"
                 seconds = None if tick is None or first is None else float((tick - first) * about.time_base)
@@ -98,41 +95,16 @@ class VideoFile:
                 )
 
 
-class _Times:
-    """Timestamps and numbers of decoded frames."""
-
-    def __init__(self, about: Packets, container: InputContainer, stream: VideoStream):
-        self._about = about
-        # AVI has no presentation timestamps. With frames that are decoded in another order than shown, FFmpeg's
-        # guesses run to and fro; the timestamps in order are right.
-        self._by_position = "avi" in container.format.name and stream.codec_context.has_b_frames
-
-    def tick(self, position: int, pts: int | None) -> int | None:
-        """When a frame is shown, in units of the stream's time base."""
-        ticks = self._about.ticks
-        if not self._by_position or ticks is None:
-            return pts
-        return int(ticks[position]) if position < len(ticks) else None
-
-    def number(self, position: int, tick: int | None, least: int) -> int:
-        """The frame's number: `least`, or higher where frames are missing before it."""
-        if not self._about.gaps or tick is None or self._about.ticks is None:
-            return least
-        place = int(np.searchsorted(self._about.ticks, tick))
-        return max(least, int(self._about.numbers[place]) if place < len(self._about.numbers) else least)
-
-
 def _decoded(container: InputContainer, stream: VideoStream, skipped: int) -> Iterator[Decoded]:
-    """Every frame in the order in which they are shown, and in its place each that is damaged.
+    """Every frame in presentation order, damaged ones in their places.
 
-    `skipped`: so many packets at the beginning may be undecodable without a loss, since what they refer to was not
-    recorded.
+    `skipped`: number of packets at the beginning that may be undecodable, since their references were not recorded.
     """
-    # One thread: errors then come with the packet that has them, and the same bytes on every machine. Videos are
-    # decoded side by side anyway.
+    # One thread: errors then belong to their packet, and the bytes are the same on every machine. Videos are decoded
+    # in parallel anyway.
     stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
-    lost: list[tuple[int, str]] = []  # a heap of damaged packets that no later frame has come after yet
-    incomplete: set[int] = set()  # timestamps of packets that are cut off
+    lost: list[tuple[int, str]] = []  # heap of damaged packets, until a later frame comes
+    incomplete: set[int] = set()  # timestamps of truncated packets
     for position, packet in enumerate(_to_the_end(container, stream)):
         time = None if packet is None else packet.dts if packet.pts is None else packet.pts
         if packet is not None and packet.is_corrupt and time is not None:
@@ -155,7 +127,7 @@ def _decoded(container: InputContainer, stream: VideoStream, skipped: int) -> It
 
 
 def _frames_of(stream: VideoStream, packet: Packet | None) -> tuple[list[av.VideoFrame], str]:
-    """The frames that a packet completes, and what is wrong with it."""
+    """The frames that a packet completes, and its problem."""
     try:
         return stream.codec_context.decode(packet), ""
     except av.EOFError:  # nothing was left to flush
@@ -165,15 +137,15 @@ def _frames_of(stream: VideoStream, packet: Packet | None) -> tuple[list[av.Vide
 
 
 def _to_the_end(container: InputContainer, stream: VideoStream) -> Iterator[Packet | None]:
-    """The packets as far as the file can be read (`scan` reports where it can't), and None, which flushes the codec."""
+    """The packets up to where reading fails (`scan` reports that), and None, which flushes the codec."""
     with suppress(av.FFmpegError):
         yield from packets(container, stream)
     yield None
 
 
 def _bgr(frame: av.VideoFrame) -> np.ndarray | None:
-    """uint8 (H, W, 3), turned as the container says; None where there is no such picture."""
-    try:  # bicubic, as OpenCV has it: it decides how colours of half the resolution are enlarged
+    """uint8 (H, W, 3), rotated as the container says; None if it can't be converted."""
+    try:  # bicubic like OpenCV: it decides how colours of half the resolution are enlarged
         image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC", threads=1)
     except (av.FFmpegError, ValueError):
         return None

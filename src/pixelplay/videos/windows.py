@@ -1,7 +1,7 @@
-"""Sliding windows over a video, and the way back from window scores to frame scores.
+"""Sliding windows over a video, and frame scores from window scores.
 
-Positions 0..T-1 index a video's frames. Every frame, the tail's too, is in at least one window; a video shorter than
-a window is padded with copies of its last frame (or, causally, of its first), never dropped.
+Positions 0..T-1 index a video's frames. Every frame, up to the last, is in at least one window; a video shorter than a
+window is padded with copies of its last frame (causally: of its first), never dropped.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ import numpy as np
 def windows(frames: int, length: int, stride: int) -> np.ndarray:
     """Positions of each window, int64 [N, length]; the last window ends at the last frame whatever the stride.
 
-    With fewer than `length` frames there is one window, and the last position fills it up. Raises ValueError for a
+    With fewer than `length` frames there is one window, filled up with the last position. Raises ValueError for a
     stride that would skip frames.
     """
     _check(frames, length, stride)
@@ -28,7 +28,7 @@ def windows(frames: int, length: int, stride: int) -> np.ndarray:
 def causal_windows(frames: int, length: int, stride: int) -> np.ndarray:
     """Positions of each window, int64 [N, length]: windows that end at frames 0, stride, 2 stride, …
 
-    Before the first frame there are copies of it, so a window never looks past the frame that it ends at.
+    Windows that begin before the first frame are padded with it, so none looks past the frame that it ends at.
     """
     _check(frames, length, stride)
     ends = np.arange(0, frames, stride)
@@ -36,11 +36,10 @@ def causal_windows(frames: int, length: int, stride: int) -> np.ndarray:
 
 
 def frames_of_clips(positions: np.ndarray, frames: int, causal: bool) -> np.ndarray:
-    """Which frames each clip stands for, where a frame has the findings of one clip: clip c has the frames
-    bounds[c], …, bounds[c + 1] - 1 of the bounds, int64 [C + 1], so that each frame has a clip and only one.
+    """Assigns each frame to one clip: clip c has frames bounds[c], …, bounds[c + 1] - 1 of bounds, int64 [C + 1].
 
-    `positions`: the clips, int [C, T], as `windows` or `causal_windows` gives them. A frame has the clip whose middle
-    is nearest, the earlier of two; causally, the latest clip that ends at it or before.
+    `positions`: the clips, int [C, T], from `windows` or `causal_windows`. A frame belongs to the clip whose middle is
+    nearest, the earlier of two; causally, to the latest clip that ends at it or before.
     """
     if causal:
         return np.append(positions[:, -1], frames)
@@ -52,8 +51,8 @@ def frames_of_clips(positions: np.ndarray, frames: int, causal: bool) -> np.ndar
 def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list[np.ndarray]]:
     """The frames of each window, int [N, length], from a stream that is read once.
 
-    Neither the first nor the last position of a window may lie before that of the window before; only frames between
-    the two are held. Raises ValueError when the stream ends too early.
+    First and last positions must not decrease from window to window; only frames between the two are kept in memory.
+    Raises ValueError if the stream ends too early.
     """
     stream = enumerate(frames)
     held: dict[int, np.ndarray] = {}
@@ -70,54 +69,38 @@ def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list
         yield [held[int(position)] for position in window]
 
 
-class FrameMean:
-    """Mean, per frame, of the scores of all windows that cover it; windows may come in any number of batches.
+class FrameScores:
+    """Frame scores from the scores of all windows, in order and in batches of any size.
 
-    A window that was padded counts a repeated frame as often as the frame stands in it.
+    A frame has the mean of all windows that cover it (a window padded with a frame counts as often as the frame stands
+    in it), or causally the score of the latest window that has ended.
     """
 
-    def __init__(self, frames: int):
+    def __init__(self, frames: int, stride: int, causal: bool):
+        self._frames, self._stride, self._causal = frames, stride, causal
         self._sum = np.zeros(frames)
         self._count = np.zeros(frames, np.int64)
-
-    def add(self, positions: np.ndarray, scores: np.ndarray) -> None:
-        """Add scores, float [N, length] for each frame of each window or [N] for whole windows, at int [N, length]."""
-        scores = np.broadcast_to(scores[:, None] if scores.ndim == 1 else scores, positions.shape)
-        np.add.at(self._sum, positions, scores)
-        np.add.at(self._count, positions, 1)
-
-    def result(self) -> np.ndarray:
-        """float32 [T]; raises ValueError if some frame is in no window."""
-        if not self._count.all():
-            raise ValueError(f"{int((self._count == 0).sum())} of {len(self._count)} frames are in no window")
-        return (self._sum / self._count).astype(np.float32)
-
-
-def causal_scores(frames: int, stride: int, scores: np.ndarray) -> np.ndarray:
-    """Frame scores, float32 [T], from the scores [N] of `causal_windows`: each frame has its latest window's."""
-    return np.repeat(scores, stride)[:frames].astype(np.float32)
-
-
-class FrameScores:
-    """Frame scores of a stream from those of all windows, in order: by `FrameMean`, or causally by `causal_scores`."""
-
-    def __init__(self, frames: int, stride: int, causal: bool):
-        self._frames, self._stride = frames, stride
-        self._mean = None if causal else FrameMean(frames)
         self._ends: list[np.ndarray] = []
 
     def add(self, positions: np.ndarray, scores: np.ndarray) -> None:
-        """Add scores, float [N, L] for each frame of each window, at int [N, length]; causally only the last counts."""
-        if self._mean is None:
+        """Add scores, float [N, length] per frame or [N] per window, of windows int [N, length].
+
+        Causally only the last frame's score counts.
+        """
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        if self._causal:
             self._ends.append(scores[:, -1])
         else:
-            self._mean.add(positions, scores)
+            np.add.at(self._sum, positions, scores)
+            np.add.at(self._count, positions, 1)
 
     def result(self) -> np.ndarray:
         """float32 [T]; raises ValueError if some frame is in no window."""
-        if self._mean is None:
-            return causal_scores(self._frames, self._stride, np.concatenate(self._ends))
-        return self._mean.result()
+        if self._causal:
+            return np.repeat(np.concatenate(self._ends), self._stride)[: self._frames].astype(np.float32)
+        if not self._count.all():
+            raise ValueError(f"{int((self._count == 0).sum())} of {len(self._count)} frames are in no window")
+        return (self._sum / self._count).astype(np.float32)
 
 
 def _check(frames: int, length: int, stride: int) -> None:

@@ -1,8 +1,8 @@
-"""3-D convolutions (kernel 3, padding 1 in time) that are right in bf16 on a CPU, too.
+"""3-D convolutions (kernel 3, padding 1 in time) with correct bf16 gradients on CPUs.
 
-For exactly two frames and no stride in time, oneDNN 3.13.3 (torch 2.15) computes weight gradients in bf16 from memory
-that it never wrote: wrong by as much as they are large, or NaN. Two frames are therefore convolved in two dimensions,
-as one image of twice the channels, at the same speed; tests/test_autoencoder_model.py compares the gradients.
+For exactly two frames and no stride in time, oneDNN 3.13.3 (torch 2.15) computes weight gradients in bf16 from
+uninitialised memory. Two frames are therefore convolved in two dimensions, as one image of twice the channels, at the
+same speed.
 """
 
 import torch

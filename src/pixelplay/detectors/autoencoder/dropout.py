@@ -1,4 +1,4 @@
-"""Dropout whose masks are cheap on a CPU: there PyTorch draws one double for each element, on a single thread."""
+"""Faster dropout on CPUs, where PyTorch draws a double for each element on a single thread."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""From an error map to one number: how the reconstruction error of a frame is pooled."""
+"""Pooling of a frame's map of reconstruction errors into a score."""
 
 import torch
 from torch.nn import functional as F
@@ -10,8 +10,8 @@ def pool_errors(errors: torch.Tensor, patch: int, topk: float) -> dict[str, torc
     """All poolings of error maps (..., H, W), each (...), in one pass.
 
     mean: over the map. max: the largest pixel. topk: mean of the largest share `topk` of the pixels.
-    patch_max: the largest mean over patch x patch squares that overlap by half; at the right and lower edge a square
-    that does not fit is cut off, and on a map smaller than `patch` the squares are as large as its shorter side.
+    patch_max: the largest mean over patch x patch squares that overlap by half, cropped at the right and lower edges;
+    on a map smaller than `patch`, squares are as large as its shorter side.
     """
     height, width = errors.shape[-2:]
     flat = errors.reshape(-1, 1, height, width)

@@ -1,4 +1,4 @@
-"""Convolutional autoencoders on clips of grey frames. No skip connections: what the bottleneck loses stays lost.
+"""Convolutional autoencoders on clips of grey frames, without skip connections.
 
 Frames stacked as channels (after Hasan et al., CVPR 2016), or as a cuboid convolved in space and time (after Zhao et
 al., ACM MM 2017).
@@ -17,7 +17,7 @@ Stride = tuple[int, ...]  # of (height, width), or of (time, height, width)
 
 
 class ConvAutoencoder(nn.Module):
-    """A clip's frames are the channels of one image; each encoder stage halves height and width.
+    """Frames are channels of one image; each encoder stage halves height and width.
 
     frames: how many; widths: channels after each halving, the last is the bottleneck's. Height and width must be
     divisible by 2 ** len(widths).
@@ -36,7 +36,7 @@ class ConvAutoencoder(nn.Module):
         """Reconstruct clips (B, frames, H, W) in [0, 1]; the same shape, float32, in [0, 1]."""
         x = self.encoder(x)  # (B, widths[-1], H / 2**n, W / 2**n)
         x = self.decoder(x)  # (B, frames, H, W)
-        return torch.sigmoid(x.float())  # under bf16 autocast, 8 bits of mantissa would be the error that is scored
+        return torch.sigmoid(x.float())  # in bf16, rounding would be a large part of the error
 
 
 class SpatioTemporalAutoencoder(nn.Module):
@@ -45,7 +45,7 @@ class SpatioTemporalAutoencoder(nn.Module):
     frames must be divisible by 2 ** (len(widths) - 1), height and width by 2 ** len(widths).
     """
 
-    memory_format = torch.contiguous_format  # of clips, which have one channel: (B, 1, T, H, W) is channels-last, too
+    memory_format = torch.contiguous_format  # of clips: with one channel, (B, 1, T, H, W) is also channels-last
 
     def __init__(self, frames: int, widths: Sequence[int], dropout: float):
         super().__init__()

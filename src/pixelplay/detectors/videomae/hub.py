@@ -1,4 +1,4 @@
-"""Where a pretrained VideoMAE lies: a folder with its files, or a name on the Hugging Face hub."""
+"""Files of a pretrained VideoMAE: in a folder, or under a name on the Hugging Face hub."""
 
 import json
 import re
@@ -8,16 +8,16 @@ from pixelplay.backbones.state_dict import fetching, from_hub, hub_lacks
 from pixelplay.errors import ConfigError, WeightsError
 
 SETTINGS = ("config.json", "preprocessor_config.json")
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # either
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # one of them
 FILES = ((SETTINGS[0],), (SETTINGS[1],), WEIGHTS)  # one of each
-DEFAULT_SIDE = 224  # of transformers' VideoMAEConfig, where a config.json names none
+DEFAULT_SIDE = 224  # transformers' default, where config.json has none
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 def check_videomae(source: str, key: str = "weights.videomae") -> None:
-    """Raise WeightsError now if `videomae_folder` could not have the files later. Quick; downloads nothing.
+    """Raise WeightsError if `videomae_folder` would not find the files; quick, downloads nothing.
 
-    Raises ConfigError for what is neither a folder nor like a hub name.
+    Raises ConfigError for what is neither a folder nor a hub name.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
@@ -27,7 +27,7 @@ def check_videomae(source: str, key: str = "weights.videomae") -> None:
         return
     if not HUB_NAME.fullmatch(source):
         raise ConfigError(
-            f"{key}={source}: no such folder, and no name on the hub: give a folder that holds "
+            f"{key}={source}: no such folder, and not a hub name: use a folder that holds "
             f"{', '.join(SETTINGS)} and {WEIGHTS[0]}, a name such as MCG-NJU/videomae-base, or in_domain"
         )
     for names in FILES:
@@ -37,7 +37,7 @@ def check_videomae(source: str, key: str = "weights.videomae") -> None:
 
 
 def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
-    """The folder with the files of a model, downloaded unless they are in the cache. Raises as `check_videomae`."""
+    """The folder with a model's files, from the cache or downloaded; raises as `check_videomae`."""
     folder = Path(source).expanduser()
     if folder.is_dir() or not HUB_NAME.fullmatch(source):
         check_videomae(source, key)
@@ -50,7 +50,7 @@ def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
 
 
 def side_of(source: str) -> int | None:
-    """Pixels of the square images that a model sees, as far as is known without a download; None if it is not."""
+    """Side in pixels of a model's square images; None if that is not known without a download."""
     path = Path(source).expanduser() / SETTINGS[0]
     if not path.is_file():
         from huggingface_hub import try_to_load_from_cache
@@ -62,7 +62,7 @@ def side_of(source: str) -> int | None:
     try:
         side = json.loads(path.read_text(encoding="utf-8")).get("image_size", DEFAULT_SIDE)
     except (OSError, ValueError, AttributeError):
-        return None  # loading it will say what is wrong
+        return None  # loading it raises the error
     return side if isinstance(side, int) else None
 
 

@@ -1,5 +1,5 @@
-"""A frozen VideoMAE (Tong et al., NeurIPS 2022) ready to score clips: what it predicts of hidden tokens, how far off
-that is, and what its encoder makes of clips of which nothing is hidden. Networks and image settings are transformers'.
+"""A frozen VideoMAE (Tong et al., NeurIPS 2022): its predictions of hidden tokens and their errors, and its encoder's
+embeddings of whole clips. Networks and image processors are transformers'.
 """
 
 import json
@@ -15,6 +15,7 @@ from pixelplay.detectors.videomae.hub import videomae_folder
 from pixelplay.detectors.videomae.tokens import (
     LOSS_MEAN,
     LOSS_STD,
+    clip_size,
     coloured,
     frames_of,
     mean_and_scale,
@@ -26,11 +27,10 @@ from pixelplay.run.atomic import replaced_folder
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.training.device import autocast_bf16
 
-if TYPE_CHECKING:  # importing transformers takes seconds
-    from transformers import VideoMAEConfig, VideoMAEForPreTraining
+if TYPE_CHECKING:  # slow to import
+    from transformers import VideoMAEForPreTraining
 
-
-# What decides how an image processor changes pixels; a newer transformers may add others that do not.
+# An image processor's settings that change pixels; a newer transformers may add others that do not.
 IMAGE_SETTINGS = {
     *("do_resize", "size", "resample", "do_center_crop", "crop_size"),
     *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
@@ -38,9 +38,9 @@ IMAGE_SETTINGS = {
 
 
 class VideoMAE:
-    """A VideoMAE with its image settings, ready to score clips.
+    """A VideoMAE with its image processor.
 
-    frames, tubelet, patch, side: a clip's frames, those of a token, a token's and the image's side in pixels.
+    frames, tubelet, patch, side: frames of a clip and of a token, side of a token and of the image in pixels.
     grid: tokens in time, height and width; tokens: of a clip. identity: fingerprint of weights and settings.
     bf16: compute in bfloat16. Masks are bool (N, tokens), True where a token is hidden.
     """
@@ -66,8 +66,8 @@ class VideoMAE:
     ) -> "VideoMAE":
         """The model that a hub name or a folder names; `key` is the setting that named it, for errors.
 
-        bf16: None for what `autocast_bf16` says of the device. Raises ConfigError for what is no VideoMAE with a
-        decoder, and WeightsError for weights that are not to be had, damaged, or not all that the model needs.
+        bf16: None for `autocast_bf16`'s choice. Raises ConfigError for another kind of model, WeightsError for weights
+        that are not found, damaged or incomplete, as without the decoder.
         """
         from transformers import AutoImageProcessor, VideoMAEForPreTraining
 
@@ -79,22 +79,22 @@ class VideoMAE:
             model, found = VideoMAEForPreTraining.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
-        except Exception as error:  # safetensors, pickle, json and transformers raise all kinds for damaged files
+        except Exception as error:  # safetensors, pickle, json and transformers raise various errors for damaged files
             reason = textwrap.shorten(str(error), 200, placeholder=" …")
             raise WeightsError(f"{key}={source}: {folder} can't be read ({reason}): get it again") from None
-        if found["missing_keys"]:  # transformers says nothing, and leaves them random
+        if found["missing_keys"]:  # transformers leaves them random, without an error
             names = sorted(found["missing_keys"])
             raise WeightsError(
-                f"{key}={source}: its weights lack {len(names)} tensors, such as {names[0]}: it must be a VideoMAE as "
-                "it was pre-trained, with its decoder, such as MCG-NJU/videomae-base"
+                f"{key}={source}: {len(names)} tensors are missing, such as {names[0]}: it must be a pre-trained "
+                "VideoMAE with its decoder, such as MCG-NJU/videomae-base"
             )
         return cls(model, processor, device, autocast_bf16("auto", device) if bf16 is None else bf16)
 
     def inputs(self, clips: np.ndarray, crop: bool = False) -> torch.Tensor:
         """Inputs float32 (N, frames, 3, side, side), on the device, of clips uint8 (N, frames, H, W, 3) RGB.
 
-        The whole frame is resized to the square, by the image processor; crop: its own short-side resize and centre
-        crop, which loses what is left and right of the square. Raises DataError for clips of another length.
+        The image processor resizes the whole frame to the square; crop: the short side, then it crops the centre.
+        Raises DataError for clips of another length.
         """
         if clips.ndim != 5 or clips.shape[1] != self.frames or clips.shape[-1] != 3:
             raise DataError(f"clips of shape {clips.shape}: this VideoMAE takes (N, {self.frames}, H, W, 3)")
@@ -109,7 +109,7 @@ class VideoMAE:
         return images.to(self._device)
 
     def save(self, folder: Path) -> None:
-        """Write all that `load` needs to a folder, in the layout of the hub's; what is there is replaced."""
+        """Write all that `load` needs to a folder in the hub's layout, in place of what is there."""
         with replaced_folder(folder) as temporary:
             self.model.save_pretrained(temporary)
             self._processor.save_pretrained(temporary)
@@ -118,18 +118,18 @@ class VideoMAE:
     def errors(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean squared error of each hidden token, float32 (N, tokens), 0 where visible; and the model's own loss.
 
-        Each token's target is what the loss compares with: its pixels in [0, 1], per colour normalised where the model
-        was trained so. The loss, a scalar, is the mean over all hidden tokens. Raises DataError for masks that do not
-        hide the same number of tokens in every row, or all or none.
+        A token's target is that of the loss: its pixels in [0, 1], normalised per colour if the model was trained so.
+        The loss, a scalar, is the mean over all hidden tokens. Raises DataError for masks that do not hide the same
+        number of tokens in every row, or hide all or none.
         """
         return self._errors(inputs, self._targets(inputs), self._checked(inputs, masks))
 
     @torch.inference_mode()
     def mean_errors(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Error of each token, the mean over all masks that hide it, float32 (N, tokens), NaN where none does; and the
-        mean of the model's own losses.
+        """Mean error of each token over the masks that hide it, float32 (N, tokens), NaN where none does; and the mean
+        of the model's own losses.
 
-        masks: bool (n, N, tokens), or (n, tokens) where all clips have the same. Raises as `errors`.
+        masks: bool (n, N, tokens), or (n, tokens) for all clips. Raises as `errors`.
         """
         if masks.ndim == 2:
             masks = masks[:, None].expand(-1, len(inputs), -1)
@@ -148,8 +148,7 @@ class VideoMAE:
     def reconstruct(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Clips float32 (N, frames, 3, side, side) in [0, 1]: hidden tokens as predicted, visible ones as given.
 
-        A model that predicts normalised pixels knows neither a token's mean colour nor its contrast: they are the
-        true ones. Raises as `errors`.
+        A model that predicts normalised pixels gets each token's true mean colour and contrast. Raises as `errors`.
         """
         masks = self._checked(inputs, masks)
         predicted, _ = self._predict(inputs, masks)
@@ -161,25 +160,22 @@ class VideoMAE:
 
     @torch.inference_mode()
     def embed(self, inputs: torch.Tensor) -> torch.Tensor:
-        """What the encoder makes of clips of which nothing is hidden, float32 (N, frames / tubelet, d).
-
-        Its last hidden state, averaged over space. The pre-training model itself refuses a mask that hides nothing.
-        """
+        """The encoder's last hidden state of whole clips, averaged over space, float32 (N, frames / tubelet, d)."""
         self._require_inputs(inputs)
         nothing = torch.zeros(len(inputs), self.tokens, dtype=torch.bool, device=inputs.device)
-        with self._precision(inputs):
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             tokens = self.model.videomae(inputs, bool_masked_pos=nothing).last_hidden_state
         return tokens.float().unflatten(1, (self.grid[0], -1)).mean(dim=2)
 
     def on_pixels(self, tokens: torch.Tensor) -> torch.Tensor:
-        """A value of each token, (N, tokens), on each of its pixels: (N, frames, side, side)."""
+        """Values of tokens, (N, tokens), at each of their pixels: (N, frames, side, side)."""
         pixels = self.tubelet * self.patch * self.patch
         values = tokens[:, :, None, None].expand(-1, -1, pixels, 1)
         return frames_of(values, self.grid, self.tubelet, self.patch).squeeze(2)
 
     def _predict(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the model predicts of all hidden tokens, float32 (N * hidden, pixels * 3), and its loss."""
-        with self._precision(inputs):
+        """Predictions of all hidden tokens, float32 (N * hidden, pixels * 3), and the model's loss."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             output = self.model(inputs, bool_masked_pos=masks)
         return output.logits.float().flatten(0, 1), output.loss.float()
 
@@ -192,7 +188,7 @@ class VideoMAE:
         return errors, loss
 
     def _targets(self, inputs: torch.Tensor) -> torch.Tensor:
-        """What the loss compares predictions with, of all tokens: (N, tokens, tubelet * patch * patch * 3)."""
+        """The loss's targets of all tokens: (N, tokens, tubelet * patch * patch * 3)."""
         tokens = self._tokens(inputs)
         mean, scale = self._mean_and_scale(tokens)
         return ((tokens - mean) / scale).flatten(2)
@@ -202,11 +198,8 @@ class VideoMAE:
         return tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
 
     def _mean_and_scale(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What makes targets of tokens: taken away from them, and what they are divided by."""
+        """What is subtracted from tokens, and what they are divided by, to make targets."""
         return mean_and_scale(tokens) if self._normalises_targets else (tokens.new_zeros(()), tokens.new_ones(()))
-
-    def _precision(self, inputs: torch.Tensor) -> torch.autocast:
-        return torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16)
 
     def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         self._require_inputs(inputs)
@@ -230,7 +223,7 @@ class VideoMAE:
 
 
 def keep_quiet() -> None:
-    """Silence transformers' progress bars and its reports of what it loads, which `load` checks."""
+    """Silence transformers' progress bars and its loading reports; `load` checks what they say."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -238,7 +231,7 @@ def keep_quiet() -> None:
 
 
 def _require_videomae(folder: Path, source: str, key: str) -> None:
-    """Raise ConfigError for a folder with another kind of model, WeightsError for one with unreadable settings."""
+    """Raise ConfigError for a folder with another kind of model, WeightsError for unreadable settings."""
     path = folder / "config.json"
     try:
         kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
@@ -246,23 +239,3 @@ def _require_videomae(folder: Path, source: str, key: str) -> None:
         raise WeightsError(f"{key}={source}: {path} can't be read ({error}): get it again") from None
     if kind != "videomae":
         raise ConfigError(f"{key}={source} is a model of type {kind!r}: must be a VideoMAE")
-
-
-def clip_size(config: "VideoMAEConfig") -> tuple[int, int, int, int]:
-    """Frames, frames of a token, a token's and the image's side; raises ConfigError where they don't divide."""
-    sides = {"image_size": config.image_size, "patch_size": config.patch_size}
-    for name, value in sides.items():
-        if not isinstance(value, int):
-            if len(set(value)) != 1:
-                raise ConfigError(f"a VideoMAE with {name}={list(value)}: only squares are supported")
-            sides[name] = value[0]
-    side, patch = sides["image_size"], sides["patch_size"]
-    if config.num_channels != 3:
-        raise ConfigError(f"a VideoMAE with num_channels={config.num_channels}: must be 3, for RGB")
-    if config.num_frames % config.tubelet_size:
-        raise ConfigError(
-            f"a VideoMAE with num_frames={config.num_frames}: must be divisible by tubelet_size={config.tubelet_size}"
-        )
-    if side % patch:
-        raise ConfigError(f"a VideoMAE with image_size={side}: must be divisible by patch_size={patch}")
-    return config.num_frames, config.tubelet_size, patch, side

@@ -1,10 +1,8 @@
-"""A small VideoMAE of the run's own, for runs without pretrained weights: pre-trained on the run's normal footage.
-
-Trained once for all detectors of a run that ask for the same one.
+"""In-domain VideoMAEs, for runs without pretrained weights: masked pre-training (Tong et al., NeurIPS 2022) on normal
+footage, with the model's own loss. All detectors of a run that ask for the same one share it.
 """
 
 import logging
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,19 +10,18 @@ import torch
 from pydantic import Field
 
 from pixelplay.detectors.videomae.masks import random_masks
-from pixelplay.detectors.videomae.model import clip_size, keep_quiet
-from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD
+from pixelplay.detectors.videomae.model import keep_quiet
+from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, clip_size, normalised
 from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import atomic_folder
-from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.settings import BatchSize, Channels, Epochs, Natural, Pixels, Rate, Settings, Window
+from pixelplay.settings import BatchSize, Channels, Epochs, Natural, NonNegative, Pixels, Rate, Settings, Window
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
-from pixelplay.training.run import TrainingRun
+from pixelplay.training.run import TrainingRun, keyed_folder
 from pixelplay.training.settings import TrainerConfig
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
-if TYPE_CHECKING:  # importing transformers takes seconds
+if TYPE_CHECKING:  # slow to import
     from transformers import VideoMAEConfig
 
 log = logging.getLogger(__name__)
@@ -43,7 +40,7 @@ class LayersSettings(Settings):
 
 
 class PretrainingSettings(Settings):
-    """How a VideoMAE of the run's own is built and trained; precision and loggers are the trainer's."""
+    """How an in-domain VideoMAE is built and trained; precision and loggers are the trainer's."""
 
     frames: Window  # of a clip
     tubelet: Window  # frames of a token
@@ -57,9 +54,15 @@ class PretrainingSettings(Settings):
     max_epochs: Epochs
     batch_size: BatchSize  # clips
     learning_rate: Rate
+    weight_decay: NonNegative
+
+    def trainer(self, run: TrainerConfig) -> TrainerConfig:
+        """The run's trainer with these lengths and rates."""
+        own = self.model_dump(include={"max_epochs", "batch_size", "learning_rate", "weight_decay"})
+        return run.model_copy(update=own | {"patience": self.max_epochs})  # the loss is lowest at the cosine's end
 
 
-def check_own(settings: PretrainingSettings, side: int, key: str) -> None:
+def check_pretraining(settings: PretrainingSettings, side: int, key: str) -> None:
     """Raise ConfigError, which names `key`, for sizes that don't fit each other; quick."""
     for name, value, of in (
         ("frames", settings.frames, settings.tubelet),
@@ -77,35 +80,24 @@ def check_own(settings: PretrainingSettings, side: int, key: str) -> None:
         raise ConfigError(f"{key}.mask_ratio={settings.mask_ratio}: {error}") from None
 
 
-def own_videomae(
+def pretrained_videomae(
     videos: list[Video], heldout: list[Video], settings: PretrainingSettings, frames: FrameFormat, run: TrainingRun
 ) -> Path:
     """Folder of a VideoMAE pre-trained on clips of `videos`, in the layout of the hub's.
 
-    frames: square and in colour. The folder lies in `run.shared`, named by all that the model depends on: who asks
-    second finds it there. Killed, training goes on from the last epoch. Raises DataError where there is no footage.
+    frames: square and in colour. The folder lies in `run.shared`, named by all that the model depends on, so that a
+    second detector finds it there. A killed training goes on from the last epoch. Raises DataError without footage.
     """
     footage = [[(video.id, video.key, video.start, len(video)) for video in part] for part in (videos, heldout)]
-    trainer = _trainer(settings, run)
-    learns = trainer.model_dump(exclude={"loggers", "wandb"})
-    key = fingerprint(footage, settings.model_dump(), frames.model_dump(), learns, run.seed, VERSION)
-    place = run.shared / f"videomae-{key}"
+    decisive = footage, settings.model_dump(), frames.model_dump(), run.config.precision, run.seed, VERSION
+    place = keyed_folder(run.shared, "videomae", *decisive)  # each detector keeps a copy of what it uses
     if (place / "model").is_dir():
-        log.info(f"{run.name}: takes the run's own VideoMAE from {place}/")
-        return place / "model"
-    for old in run.shared.glob(f"videomae-{KEYS}"):  # each detector keeps a copy of what it uses
-        if old != place:
-            shutil.rmtree(old)
-    own = TrainingRun(f"{run.name}: VideoMAE", trainer, place / "training", run.device, run.seed)
-    _train(videos, heldout, settings, frames, own, place / "model")
+        log.info(f"{run.name}: uses the in-domain VideoMAE in {place}/")
+    else:
+        trainer = settings.trainer(run.config)
+        own = TrainingRun(f"{run.name}: VideoMAE", trainer, place / "training", run.device, run.seed)
+        _train(videos, heldout, settings, frames, own, place / "model")
     return place / "model"
-
-
-def _trainer(settings: PretrainingSettings, run: TrainingRun) -> TrainerConfig:
-    """The run's trainer with the pre-training's own lengths."""
-    names = ("max_epochs", "batch_size", "learning_rate")
-    patience = {"patience": settings.max_epochs}  # the cosine ends where the loss is lowest
-    return run.config.model_copy(update={name: getattr(settings, name) for name in names} | patience)
 
 
 def _train(
@@ -116,26 +108,34 @@ def _train(
     run: TrainingRun,
     folder: Path,
 ) -> None:
-    # Lightning and transformers take seconds to import, and only training needs both.
+    # slow to import
     from transformers import VideoMAEForPreTraining, VideoMAEImageProcessor
 
-    from pixelplay.detectors.videomae.masked_pretraining import MaskedPretraining
-    from pixelplay.training.fit import fit
+    from pixelplay.training.fit import TrainingModule, fit
 
     keep_quiet()
     config = _config(settings, frames.height)
     length, tubelet, patch, side = clip_size(config)
     grid = (length // tubelet, side // patch, side // patch)
     torch.manual_seed(run.seed)
-    module = MaskedPretraining(
-        VideoMAEForPreTraining(config),
-        lambda names: random_masks(run.seed, names, grid, settings.mask_ratio, settings.tube),
-        run.config,
-    )
+    model = VideoMAEForPreTraining(config)
+
+    class Pretraining(TrainingModule):
+        """Predicts the hidden tokens of clips uint8 (B, T, S, S, 3), each under a mask of its own."""
+
+        def __init__(self) -> None:
+            super().__init__(run.config)
+            self.model = model
+
+        def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
+            names = [f"{'held-out' if epoch is None else epoch} {step} {row}" for row in range(len(batch))]
+            masks = random_masks(run.seed, names, grid, settings.mask_ratio, settings.tube)
+            return model(normalised(batch, LOSS_MEAN, LOSS_STD), bool_masked_pos=masks.to(batch.device)).loss
+
     clips, held = Clips(videos, frames, length, tubelet), Clips(heldout, frames, length, length)
     batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips_per_epoch)
     fit(
-        module,
+        Pretraining(),
         loader(clips, batches, run.device),
         loader(held, OrderedBatches(len(held), settings.batch_size), run.device),
         run,
@@ -145,7 +145,7 @@ def _train(
         size={"shortest_edge": side}, crop_size=size, image_mean=list(LOSS_MEAN), image_std=list(LOSS_STD)
     )
     with atomic_folder(folder) as temporary:
-        module.model.save_pretrained(temporary)
+        model.save_pretrained(temporary)
         processor.save_pretrained(temporary)
 
 
@@ -161,11 +161,11 @@ def _config(settings: PretrainingSettings, side: int) -> "VideoMAEConfig":
         hidden_size=encoder.width,
         num_hidden_layers=encoder.layers,
         num_attention_heads=encoder.heads,
-        intermediate_size=4 * encoder.width,  # as in VideoMAE's own, and in the decoder, too
+        intermediate_size=4 * encoder.width,  # VideoMAE's own factor, in the decoder too
         decoder_hidden_size=decoder.width,
         decoder_num_hidden_layers=decoder.layers,
         decoder_num_attention_heads=decoder.heads,
         decoder_intermediate_size=4 * decoder.width,
         norm_pix_loss=settings.norm_pix_loss,
-        use_mean_pooling=False,  # its last layer is normalised, as in VideoMAE's own pre-training
+        use_mean_pooling=False,  # normalises its last layer, as VideoMAE's own pre-training does
     )

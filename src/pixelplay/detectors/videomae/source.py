@@ -1,10 +1,10 @@
-"""The VideoMAE that a detector's settings choose: checked before any work, had or trained, and had again to score."""
+"""The VideoMAE that a detector's settings choose: pretrained, or trained in the run; checked before any work."""
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from pixelplay.detectors.base import About, identity_of, load_about, save_about
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.hub import check_videomae, side_of
 from pixelplay.detectors.videomae.model import VideoMAE
-from pixelplay.detectors.videomae.pretrain import PretrainingSettings, check_own, own_videomae
+from pixelplay.detectors.videomae.pretrain import PretrainingSettings, check_pretraining, pretrained_videomae
 from pixelplay.errors import ConfigError
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.settings import Settings
@@ -26,7 +26,7 @@ from pixelplay.videos.video import Video
 log = logging.getLogger(__name__)
 
 IN_DOMAIN = "in_domain"
-FOLDER = "videomae"  # of a model of the run's own, in the folder of a trained detector
+FOLDER = "videomae"  # of a model trained in the run, in the detector's folder
 
 
 class ChosenSettings(Settings):
@@ -36,7 +36,7 @@ class ChosenSettings(Settings):
 
 
 def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) -> None:
-    """Raise ConfigError for settings of a detector that don't fit, WeightsError for weights that are not to be had."""
+    """Raise ConfigError for settings that don't fit each other, WeightsError for weights not found."""
     frames = config.frames
     if frames is None or frames.gray or not (settings.center_crop or frames.height == frames.width):
         raise ConfigError(
@@ -47,96 +47,108 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
         side = side_of(settings.videomae)
         if side is not None:
             _require_size(name, frames, settings, side)
-        return
-    if settings.center_crop:
+    elif settings.center_crop:
         raise ConfigError(
             f"detectors.{name}.training.center_crop=true is for pretrained models: with weights.videomae=in_domain the "
             "model learns whole frames"
         )
-    check_own(settings.pretraining, frames.height, f"detectors.{name}.training.pretraining")
+    else:
+        check_pretraining(settings.pretraining, frames.height, f"detectors.{name}.training.pretraining")
 
 
-def first_videomae(
-    settings: ChosenSettings, config: DetectorConfig, videos: list[Video], heldout: list[Video], run: TrainingRun
-) -> VideoMAE:
-    """The chosen model, one of the run's own trained first where it has not been. For `Detector.fit`."""
-    assert config.frames is not None
-    source: str | Path = settings.videomae
-    if settings.videomae == IN_DOMAIN:
-        source = own_videomae(videos, heldout, settings.pretraining, config.frames, run)
-    bf16 = autocast_bf16(run.config.precision, run.device)
-    try:
-        model = VideoMAE.load(source, run.device, bf16=bf16)
-    except Exception as error:  # transformers raises all kinds for damaged settings
-        if settings.videomae != IN_DOMAIN:
-            raise
-        log.warning(f"{run.name}: {source}/ is damaged and made again ({error})")
-        shutil.rmtree(source)
-        source = own_videomae(videos, heldout, settings.pretraining, config.frames, run)
-        model = VideoMAE.load(source, run.device, bf16=bf16)
-    _require_size(run.name, config.frames, settings, model.side)
-    return model
+class ChosenVideoMAE:
+    """The VideoMAE of one detector. `fit` or `load` it first.
 
-
-def save_videomae(name: str, model: VideoMAE, used: torch.nn.Module, config: DetectorConfig, folder: Path) -> None:
-    """Write detector.json, and the model itself where the run trained it. used: the part that the detector needs."""
-    if config.training["videomae"] == IN_DOMAIN:
-        model.save(folder / FOLDER)
-    parameters = sum(p.numel() for p in used.parameters())
-    about = About(name=name, bf16=model.bf16, parameters=parameters, videomae=model.identity)
-    save_about(folder, about, _identity(config))
-
-
-def load_videomae(settings: ChosenSettings, config: DetectorConfig, folder: Path, device: torch.device) -> VideoMAE:
-    """The model that a detector saved in `folder` was trained with.
-
-    Raises ConfigError for a detector of other settings or another VideoMAE, and MissingArtifactError or
-    DamagedArtifactError for files of the run.
+    strides: of the detector, by key; none may skip frames between clips.
     """
-    about = load_about(folder, _identity(config))
-    source = settings.videomae
-    if source == IN_DOMAIN:
-        return _own(folder / FOLDER, device, about)
-    model = VideoMAE.load(source, device, bf16=about.bf16)
-    if model.identity != about.videomae:
+
+    def __init__(
+        self,
+        name: str,
+        config: DetectorConfig,
+        settings: ChosenSettings,
+        device: torch.device,
+        strides: Mapping[str, int],
+    ):
+        assert config.frames is not None, "see check_chosen"
+        self.frames = config.frames
+        self._name, self._settings, self._device, self._strides = name, settings, device, strides
+        # without the model's name: its weights are compared, wherever they are
+        own = {key: value for key, value in config.training.items() if key != "videomae"}
+        self._identity = identity_of(config, own)
+        self._model: VideoMAE | None = None
+
+    @property
+    def model(self) -> VideoMAE:
+        assert self._model is not None, "fit or load the detector before it is used"
+        return self._model
+
+    def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> VideoMAE:
+        """Load the model; with in_domain, train it first if no other detector of the run has."""
+        source: str | Path = self._settings.videomae
+        bf16 = autocast_bf16(run.config.precision, run.device)
+        if source != IN_DOMAIN:
+            return self._use(VideoMAE.load(source, run.device, bf16=bf16))
+        source = pretrained_videomae(videos, heldout, self._settings.pretraining, self.frames, run)
+        try:
+            model = VideoMAE.load(source, run.device, bf16=bf16)
+        except Exception as error:  # transformers raises various errors for damaged settings
+            log.warning(f"{run.name}: {source}/ is damaged and trained again ({error})")
+            shutil.rmtree(source)
+            source = pretrained_videomae(videos, heldout, self._settings.pretraining, self.frames, run)
+            model = VideoMAE.load(source, run.device, bf16=bf16)
+        return self._use(model)
+
+    def save(self, folder: Path, used: torch.nn.Module) -> None:
+        """Write detector.json, and the model if it was trained in the run. used: the part that scores are made with."""
+        if self._settings.videomae == IN_DOMAIN:
+            self.model.save(folder / FOLDER)
+        parameters = sum(p.numel() for p in used.parameters())
+        about = About(name=self._name, bf16=self.model.bf16, parameters=parameters, videomae=self.model.identity)
+        save_about(folder, about, self._identity)
+
+    def load(self, folder: Path) -> VideoMAE:
+        """The model that the detector saved in `folder` was trained with.
+
+        Raises ConfigError for a detector with other settings or another VideoMAE, MissingArtifactError or
+        DamagedArtifactError for a model trained in the run.
+        """
+        about = load_about(folder, self._identity)
+        in_domain = self._settings.videomae == IN_DOMAIN
+        source = folder / FOLDER if in_domain else self._settings.videomae
+        if in_domain and not (folder / FOLDER).is_dir():
+            raise missing(folder / FOLDER, "train")
+        try:
+            model = VideoMAE.load(source, self._device, bf16=about.bf16)
+        except Exception as error:  # transformers raises various errors for damaged settings
+            if not in_domain:
+                raise
+            raise damaged(folder / FOLDER, "train", error) from None
+        if model.identity == about.videomae:
+            return self._use(model)
+        if in_domain:
+            raise damaged(folder / FOLDER, "train", "not the model that the detector was trained with")
         raise ConfigError(
             f"{folder} holds a detector trained with another VideoMAE ({about.videomae}) than {source} holds now "
             f"({model.identity}): train again"
         )
-    return model
 
+    def clips(self, video: Video, positions: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Batches of `size` clips: positions int64 (B, T) and the model's inputs, float32 (B, T, 3, side, side)."""
+        array = video.frames(self.frames)
+        for start in range(0, len(positions), size):
+            batch = positions[start : start + size]
+            yield batch, self.model.inputs(array[batch], self._settings.center_crop)
 
-def _identity(config: DetectorConfig) -> dict[str, Any]:
-    """Without the VideoMAE's name: `load_videomae` compares the weights, wherever they lie."""
-    return identity_of(config, {key: value for key, value in config.training.items() if key != "videomae"})
-
-
-def _own(folder: Path, device: torch.device, about: About) -> VideoMAE:
-    """A model of the run's own; raises MissingArtifactError, or DamagedArtifactError."""
-    if not folder.is_dir():
-        raise missing(folder, "train")
-    try:
-        model = VideoMAE.load(folder, device, bf16=about.bf16)
-    except Exception as error:  # transformers raises all kinds for damaged settings
-        raise damaged(folder, "train", error) from None
-    if model.identity != about.videomae:
-        raise damaged(folder, "train", "it is not the model that the detector was trained with")
-    return model
-
-
-def clip_batches(
-    model: VideoMAE, video: Video, frames: FrameFormat, crop: bool, positions: np.ndarray, size: int
-) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Batches of clips: positions int64 (B, T) and the model's inputs, float32 (B, T, 3, side, side)."""
-    array = video.frames(frames)
-    for start in range(0, len(positions), size):
-        batch = positions[start : start + size]
-        yield batch, model.inputs(array[batch], crop)
-
-
-def require_stride(name: str, part: str, stride: int, model: VideoMAE) -> None:
-    if stride > model.frames:
-        raise ConfigError(f"detectors.{name}.{part}.stride={stride}: would skip frames between clips of {model.frames}")
+    def _use(self, model: VideoMAE) -> VideoMAE:
+        _require_size(self._name, self.frames, self._settings, model.side)
+        for key, stride in self._strides.items():
+            if stride > model.frames:
+                raise ConfigError(
+                    f"detectors.{self._name}.{key}={stride}: would skip frames between clips of {model.frames}"
+                )
+        self._model = model
+        return model
 
 
 def _require_size(name: str, frames: FrameFormat, settings: ChosenSettings, side: int) -> None:

@@ -1,16 +1,27 @@
-"""From distances to a memory to one score per clip, on the scale of distances of normal footage."""
+"""From distances to memory banks to one score per clip, scaled by the distances of normal footage.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+These come from held-out footage and by cross-validation over training footage: each fold, some videos or blocks of few
+videos, is compared with a bank of all the rest, built as the detector's own is. That needs no footage to be held out
+(Barber et al., *Predictive inference with the jackknife+*, Annals of Statistics 2021).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS
+from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored
 from pixelplay.errors import DataError
+from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.scores.normalise import unit
+from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
 
 FILE = "calibration.parquet"
 COLUMNS = ["source", "video", "clip", *STREAMS]
@@ -19,10 +30,10 @@ HELDOUT, FOLDS = "heldout", "folds"
 
 @dataclass(frozen=True)
 class Calibration:
-    """Distances of normal clips to memories that have not seen them.
+    """Distances of normal clips to memory banks that have not seen them.
 
-    clips: a row per clip: `source` (`heldout` footage or training footage in `folds`), `video`, `clip` (its place
-    among the video's clips), and a distance for each of `STREAMS`, float64, NaN where no object was found.
+    clips: a row per clip: `source` (`heldout` footage or training footage in `folds`), `video`, `clip` (its index in
+    the video), and a distance for each of `STREAMS`, float64, NaN without an object.
     """
 
     clips: pd.DataFrame
@@ -45,7 +56,7 @@ class Calibration:
         table = read_table(path, made_by="train")
         try:
             if list(table.columns) != COLUMNS or np.isinf(table[list(STREAMS)].to_numpy(np.float64)).any():
-                raise DataError(f"columns {', '.join(map(str, table.columns))}, or a distance that is infinite")
+                raise DataError(f"columns {', '.join(map(str, table.columns))}, or an infinite distance")
             return cls.of(table, name)
         except (DataError, ValueError) as error:
             raise damaged(path, "train", error) from None
@@ -58,12 +69,12 @@ class Calibration:
         return self.clips[stream].dropna().to_numpy()
 
     def scale(self, stream: str, quantile: float) -> float:
-        """The distance that this share of the normal clips stays below."""
+        """This quantile of the normal distances."""
         scale = float(np.quantile(self.normal(stream), quantile))
         return scale if scale > 0 else 1.0
 
     def filled(self, distances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Distances (C,) by stream; a clip without objects has the least normal distance."""
+        """Distances (C,) by stream, with the smallest normal distance for clips without objects."""
         return {s: np.where(np.isnan(d), self.normal(s).min(), d) for s, d in distances.items()}
 
     def score(
@@ -71,9 +82,93 @@ class Calibration:
     ) -> np.ndarray:
         """One score in [0, 1] per clip, (C,): the weighted sum of each stream's `unit` distance to this power.
 
-        A normal clip is seldom above the quantile, and beyond it all distances count alike, so that one stream's
-        outliers can't outweigh the others.
+        Distances are clipped at the quantile of the normal ones, so that outliers of one stream don't outweigh the
+        others.
         """
-        return sum(
-            share * unit(self.normal(stream), quantile)(distances[stream]) ** power for stream, share in weights.items()
-        )  # type: ignore[return-value]
+        scaled = [share * unit(self.normal(s), quantile)(distances[s]) ** power for s, share in weights.items()]
+        return sum(scaled, np.zeros(1))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A block of a training video: the positions start..stop-1."""
+
+    video: int  # its index among the training videos
+    start: int
+    stop: int
+
+
+def pieces_of(lengths: Sequence[int], folds: int) -> list[list[Piece]]:
+    """The pieces of each fold: whole videos in turn, or with fewer videos than folds, equal blocks of each.
+
+    lengths: frames of each video.
+    """
+    blocks = -(-folds // len(lengths))
+    every = [
+        Piece(video, int(part[0]), int(part[-1]) + 1)
+        for video, length in enumerate(lengths)
+        for part in np.array_split(np.arange(length), min(blocks, length))
+    ]
+    return [every[fold::folds] for fold in range(min(folds, len(every)))]
+
+
+def fold_table(
+    videos: Sequence[Video],
+    positions: Sequence[np.ndarray],
+    folders: Sequence[Path],
+    builders: Mapping[str, BankBuilder],
+    folds: int,
+) -> pd.DataFrame | None:
+    """A row per clip of each video: `video`, its index `clip` in the video, and for each stream the largest distance to
+    a bank that has not seen it, float64, NaN without an object. None where too little footage is left for some bank.
+
+    positions: of each video's clips, (C, T); folders: what `store` wrote of each.
+    """
+    found = {}
+    for stream, builder in builders.items():
+        stored = [Stored.read(folder, stream) for folder in folders]
+        distances = _fold_distances(videos, positions, stored, builder, folds)
+        if distances is None:
+            log.info(f"train: {builder.name}: too little footage for {folds} folds; held-out footage calibrates")
+            return None
+        found[stream] = np.concatenate(distances)
+    count = [len(clips) for clips in positions]
+    clip = np.concatenate([np.arange(n) for n in count])
+    return pd.DataFrame({"video": np.repeat([video.id for video in videos], count), "clip": clip, **found})
+
+
+def _fold_distances(
+    videos: Sequence[Video], positions: Sequence[np.ndarray], stored: Sequence[Stored], builder: BankBuilder, folds: int
+) -> list[np.ndarray] | None:
+    """Distances (C,) of each video for one stream; None where nothing would be left for some bank.
+
+    A bank without a block of a video is also without the clips of that video whose middle is less than two clips away.
+    """
+    distances = [np.full(len(clips), np.nan) for clips in positions]
+    clip_of, middles = [], []  # of each source
+    for video, clips, one in zip(videos, positions, stored, strict=True):
+        first_frames = np.array([numbers[0] for numbers in one.sources["clip"]], np.int64)
+        clip_of.append(np.searchsorted(video.numbers[clips[:, 0]], first_frames))
+        middles.append(clips[clip_of[-1], clips.shape[1] // 2])
+    parted = pieces_of([len(video) for video in videos], folds)
+    gap = 2 * positions[0].shape[1]
+    with progress_bar(len(parted), "fold", f"{builder.name}: calibration") as bar:
+        for pieces in parted:
+            away = [np.ones(len(middle), bool) for middle in middles]
+            for piece in pieces:
+                middle = middles[piece.video]
+                away[piece.video] &= (middle < piece.start - gap) | (middle >= piece.stop + gap)
+            rest = [one.only(mask) for one, mask in zip(stored, away, strict=True)]
+            if len(parted) < 2 or not any(map(len, rest)):
+                return None
+            coreset = builder.coreset.at_most(sum(map(len, rest)))
+            bank, _ = replace(builder, coreset=coreset).build(rest, {})
+            for piece in pieces:
+                middle = middles[piece.video]
+                asked = (middle >= piece.start) & (middle < piece.stop)
+                found = stored[piece.video].only(asked)
+                if len(found):
+                    largest = bank.nearest(found.vectors)[0].reshape(len(found.sources), -1).max(axis=1)
+                    np.fmax.at(distances[piece.video], clip_of[piece.video][asked], largest)
+            bar.update()
+    return distances

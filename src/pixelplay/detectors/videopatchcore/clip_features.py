@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pixelplay.backbones.descriptors import local_maps
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.detectors.videopatchcore import descriptors
-from pixelplay.detectors.videopatchcore.noisy_frames import between, key_frames
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
@@ -27,23 +27,23 @@ STREAMS = (*LOCAL, "global")
 class PatchSettings(Settings):
     image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]  # of the crops; 3x3 pooling needs 3x3 cells of 16
     channels: Channels  # of a local descriptor: CNL_POOL
-    grid: Annotated[int, Field(ge=1, le=64)]  # cells a side that a tube has spatial descriptors of
+    grid: Annotated[int, Field(ge=1, le=64)]  # a tube has grid x grid spatial descriptors
 
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """Vectors of one clip, float32, by stream; those of objects are absent where there is none."""
+    """Vectors of one clip, float32, by stream; a clip without objects has global ones only."""
 
-    clip: int  # row of the clip in the positions
-    tubes: Tubes  # the K of this clip
+    clip: int  # row in the positions
+    tubes: Tubes  # the K tubes of this clip
     vectors: dict[str, np.ndarray]  # spatial (K, grid * grid, C), temporal (K, T - 1, C), global (T, D)
 
 
 class PatchFeatures:
-    """A backbone and how clips are brought before it.
+    """Extracts features of clips with a backbone, `batch` images at a time.
 
-    batch: images at a time. noise_above: noise level, grey levels of 255, of the frames whose place those of their clip
-    take that are less noisy: see `clean_frames`; None: every frame is looked at.
+    noise_above: noise level, in grey levels of 255, above which features of a frame are interpolated from those of the
+    clean frames around it, since noise looks like motion and like unknown texture; None: all frames are used.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PatchFeatures:
         self._noise_above = noise_above
 
     def identity(self, stream: str) -> dict[str, Any]:
-        """What decides what a stream's vectors mean, as JSON."""
+        """What a stream's vectors are, as JSON: banks and features of another identity don't match them."""
         settings = self._settings.model_dump()
         return {**self.backbone.identity, "stream": stream, **settings, "enlarge": self._config.enlarge}
 
@@ -68,14 +68,13 @@ class PatchFeatures:
     ) -> Iterator[ClipFeatures]:
         """Features of a video's clips (C, T), in order, around the selected `boxes`.
 
-        A whole frame goes through the backbone once, however many clips it is in, and a frame that pads a clip once
-        with the one that it repeats; a noisy frame not at all, if its clip has clean ones. At most T full-size frames
-        are in memory. Raises DataError for features that are not finite.
+        Each whole frame goes through the backbone once, however many clips share it; noisy frames of clips with clean
+        ones are skipped. At most T full-size frames are in memory. Raises DataError for features that are not finite.
         """
         clean = self._clean(video)
         every = tubes(boxes, key_frames(positions, causal, clean), video.size, self._config)
         first = np.searchsorted(every.clip, np.arange(len(positions) + 1))
-        known: dict[int, torch.Tensor] = {}  # vectors of the whole frames of the clip before, by position
+        known: dict[int, torch.Tensor] = {}  # vectors of the previous clip's whole frames, by position
         for clip, frames in enumerate(gather(video.full_size(), positions)):
             part = slice(first[clip], first[clip + 1])
             own = Tubes(every.clip[part], every.box[part], every.square[part])
@@ -83,13 +82,17 @@ class PatchFeatures:
             by_position = dict(zip(positions[clip], frames, strict=True))  # padding repeats a frame
             images = torch.from_numpy(np.stack([by_position[i] for i in inside]))  # uint8 (U, H, W, 3), U <= T
             if noise:
-                images, known = noise.add(images, clip), {}  # each clip has noise of its own
+                images, known = noise.add(images, clip), {}  # other noise in each clip
             new = [row for row, position in enumerate(inside) if position not in known]
             maps, vectors = self._seen(images, own.square, new)
             seen = known | dict(zip(inside[new], vectors, strict=True))
             known = {position: seen[position] for position in inside}
             share = torch.from_numpy(shares).to(maps.device)  # (T, U)
-            found = self._local(torch.einsum("tu,kcuhw->kcthw", share, maps.float())) if len(own) else {}
+            found = {}
+            if len(own):
+                local = torch.einsum("tu,kcuhw->kcthw", share, maps.float())
+                found["spatial"] = descriptors.spatial_vectors(local, self._settings.grid)
+                found["temporal"] = descriptors.temporal_vectors(local)
             whole = share @ torch.stack([known[position] for position in inside]).float()  # (T, D)
             found["global"] = descriptors.temporal_pyramid(whole[None])[0]
             where = f"video {video.id}, clip from frame {video.numbers[positions[clip][0]]}"
@@ -97,14 +100,14 @@ class PatchFeatures:
             yield ClipFeatures(clip, own, {s: v.float().cpu().numpy() for s, v in checked.items()})
 
     def _clean(self, video: Video) -> np.ndarray:
-        """Which frames are seen as they are, bool [T]."""
+        """Which frames are used, bool [T]."""
         if video.noise is None or self._noise_above is None:
             return np.ones(len(video), bool)
         return video.noise <= self._noise_above
 
     def _seen(self, images: torch.Tensor, squares: np.ndarray, new: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the backbone sees in the frames uint8 (U, H, W, 3) of a clip, all crops in one go: maps of the tubes
-        (K, C, U, H', W') cut by squares (K, 4), and vectors (N, D) of the N whole frames that are `new`.
+        """Maps (K, C, U, H', W') of the tubes around squares (K, 4) in a clip's frames, uint8 (U, H, W, 3), and vectors
+        (N, D) of the N whole frames at the indices `new`; all crops go through the backbone together.
         """
         settings, count = self._settings, len(images)
         images = images.to(self.backbone.mean.device)
@@ -117,23 +120,41 @@ class PatchFeatures:
         crops = crop_batches(images, boxes, positions, settings.image_size, self._batch)
         first, second = (torch.cat(stage) for stage in zip(*map(self.backbone, crops), strict=True))
         vectors = descriptors.frame_vectors(first[tubes_end:], second[tubes_end:])
-        return descriptors.local_maps(first[:tubes_end], second[:tubes_end], count, settings.channels), vectors
-
-    def _local(self, maps: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Vectors of objects by stream, from the maps of their tubes (K, C, T, H', W')."""
-        spatial = descriptors.spatial_vectors(maps, self._settings.grid)
-        return {"spatial": spatial, "temporal": descriptors.temporal_vectors(maps)}
+        return local_maps(first[:tubes_end], second[:tubes_end], count, settings.channels), vectors
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise on a share of the training clips; which ones, and which noise, depends on the seed and the clip alone."""
+    """Noise on a share of the training clips, a function of the seed and the clip alone."""
 
     augmentation: Augmentation
     seed: tuple[int, ...]
 
     def add(self, images: torch.Tensor, clip: int) -> torch.Tensor:
-        """A clip uint8 (T, H, W, 3) as it is, or with noise."""
+        """A clip uint8 (T, H, W, 3), unchanged or with noise."""
         torch.manual_seed(int(np.random.SeedSequence([*self.seed, clip]).generate_state(1, np.uint64)[0] >> 1))
-        fed, _ = self.augmentation.apply(images[None].float().div_(255))
-        return fed[0].mul_(255).round_().to(torch.uint8)
+        noisy, _ = self.augmentation.apply(images[None].float().div_(255))
+        return noisy[0].mul_(255).round_().to(torch.uint8)
+
+
+def key_frames(positions: np.ndarray, causal: bool, clean: np.ndarray) -> np.ndarray:
+    """The frame of each clip, int [C, T], that its objects are taken from: int64 [C].
+
+    The `clean` one, bool [frames], nearest to the middle (causally: the last); of two, the earlier. Without a clean
+    frame, the middle one itself.
+    """
+    middle = positions.shape[1] - 1 if causal else positions.shape[1] // 2
+    away = np.abs(np.arange(positions.shape[1]) - middle)
+    cost = np.where(clean[positions], away, positions.shape[1] + away)
+    return np.take_along_axis(positions, cost.argmin(axis=1)[:, None], axis=1)[:, 0]
+
+
+def between(positions: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The frames of one clip, int [T], to extract features of, int64 [U], and weights float32 [T, U] that interpolate
+    all frames from them linearly in time; each row sums to 1.
+
+    These are the `clean` frames, bool [frames], or all where none is clean.
+    """
+    inside = np.unique(positions)  # padding repeats a frame
+    seen = inside[clean[inside]] if clean[inside].any() else inside
+    return seen, np.stack([np.interp(positions, seen, row) for row in np.eye(len(seen))], axis=1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""From the clips of normal footage to what a memory keeps of them: vectors on disk, video by video, then a coreset.
+"""From the clips of normal footage to memory banks: vectors on disk, video by video, then coresets of them.
 
-Beside each vector stands where it comes from, so that a score can be explained with the footage it was compared with.
+Each vector is stored with its source, so that scores can be explained by the footage they were compared with.
 """
 
 import logging
@@ -8,92 +8,63 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
 
-from pixelplay.detectors.videopatchcore.clip_features import LOCAL, ClipFeatures, Noise, PatchFeatures
+from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, ClipFeatures, Noise, PatchFeatures
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
+from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES, Boxes
-from pixelplay.run.artifacts import damaged, read_model, read_table, write_json, write_table
+from pixelplay.run.artifacts import damaged, read_table, write_table
+from pixelplay.run.atomic import replaced_folder
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
+SOURCE = ["video", "frame", *COORDINATES, "clip"]  # columns: `clip` has the numbers of all frames of the clip
+
 
 def store(
     features: PatchFeatures, video: Video, boxes: Boxes, positions: np.ndarray, noise: Noise, folder: Path
 ) -> None:
-    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder; nothing if that is done
-    with the same backbone.
+    """Write the vectors of a video's clips (C, T), and where each comes from, to a folder, unless it is there.
 
-    boxes: those selected. By stream: `<stream>.npy`, float32 [N, D], and `<stream>.parquet`, a row for each tube or
-    clip, as in `_sources`.
+    boxes: the selected ones. By stream: `<stream>.parquet`, a row for each tube or clip, as in `_sources`, and unless
+    there are none, `<stream>.npy`, float32 [N, D].
     """
-    done = folder / "done.json"
-    if done.exists() and _is_stored(folder, features.backbone.identity):
+    try:
+        for stream in STREAMS:
+            Stored.read(folder, stream)
         return
-    done.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    sources: dict[str, list[pd.DataFrame]] = {}
-    with ExitStack() as stack:
+    except MissingArtifactError:
+        pass
+    except DamagedArtifactError as error:
+        log.warning(f"train: extracting features of {folder.name} again: {error}")
+    tables = {stream: [pd.DataFrame(columns=SOURCE)] for stream in STREAMS}
+    with replaced_folder(folder) as temporary, ExitStack() as stack:
         writers: dict[str, NpyWriter] = {}
         for one in features.clips(video, boxes, positions, False, noise):
             for stream, vectors in one.vectors.items():
                 size = vectors.shape[-1]
                 if stream not in writers:
-                    path = folder / f"{stream}.npy"
-                    writers[stream] = stack.enter_context(NpyWriter(path, (size,), np.float32))
+                    writers[stream] = stack.enter_context(NpyWriter(temporary / f"{stream}.npy", (size,), np.float32))
                 writers[stream].extend(vectors.reshape(-1, size))
-                sources.setdefault(stream, []).append(_sources(video, positions, one, stream))
-    for stream, tables in sources.items():
-        write_table(folder / f"{stream}.parquet", pd.concat(tables, ignore_index=True))
-    write_json(done, {"streams": list(sources), "backbone": features.backbone.identity})
+                tables[stream].append(_sources(video, positions, one, stream))
+        for stream, parts in tables.items():
+            write_table(temporary / f"{stream}.parquet", pd.concat(parts[1:] or parts, ignore_index=True))
 
 
-class Done(BaseModel):
-    streams: list[str]
-    backbone: dict[str, str] = {}  # its identity
-
-
-def _is_stored(folder: Path, backbone: dict[str, str]) -> bool:
-    """Whether what `store` has written to a folder was made with this backbone, and can still be read."""
-    try:
-        done = read_model(folder / "done.json", Done, made_by="train")
-        if done.backbone != backbone:
-            return False
-        for stream in done.streams:
-            rows = len(read_table(folder / f"{stream}.parquet", made_by="train"))
-            if not rows or not is_npy(folder / f"{stream}.npy") or len(np.load(folder / f"{stream}.npy", "r")) % rows:
-                raise damaged(folder / f"{stream}.npy", "train", "it can't be read, or does not go with its sources")
-    except (DamagedArtifactError, MissingArtifactError) as error:
-        log.warning(f"train: {folder.name} is made again: {error}")
-        return False
-    return True
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The coreset of a stream: its vectors float32 (M, D) as they were stored, and a row for each that says where it
-    comes from; and the matrix float32 (D, D) that they were multiplied by to be compared, if they were.
-    """
-
-    vectors: np.ndarray
-    sources: pd.DataFrame
-    whitening: np.ndarray | None
-
-
-def read_sources(path: Path, count: int) -> pd.DataFrame:
-    """The sources of a bank's `count` entries, as `Chosen.sources`; raises Missing- or DamagedArtifactError."""
-    table = read_table(path, made_by="train")
-    columns = ["video", "frame", *COORDINATES, "clip", "part"]
-    if list(table.columns) != columns or len(table) != count:
-        raise damaged(path, "train", f"{len(table)} rows of {', '.join(map(str, table.columns))} for {count} entries")
-    return table
+def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:
+    """Where a clip's vectors come from: a row per tube, or one for the whole frame, in the clip's middle frame."""
+    places = one.tubes.square if stream in LOCAL else np.array([[0, 0, *video.size]])
+    numbers = video.numbers[positions[one.clip]]
+    table = pd.DataFrame(places, columns=COORDINATES).assign(video=video.id, frame=numbers[len(numbers) // 2])
+    return table.assign(clip=[numbers] * len(table))[SOURCE]
 
 
 @dataclass(frozen=True)
@@ -107,11 +78,12 @@ class Stored:
     @classmethod
     def read(cls, folder: Path, stream: str) -> "Stored":
         """Raises MissingArtifactError or DamagedArtifactError."""
-        if stream not in read_model(folder / "done.json", Done, made_by="train").streams:
-            return cls(folder, np.empty((0, 0), np.float32), pd.DataFrame({"clip": []}))
-        return cls(
-            folder, np.load(folder / f"{stream}.npy", mmap_mode="r"), pd.read_parquet(folder / f"{stream}.parquet")
-        )
+        sources, path = read_table(folder / f"{stream}.parquet", made_by="train"), folder / f"{stream}.npy"
+        if sources.empty:
+            return cls(folder, np.empty((0, 0), np.float32), sources)
+        if not is_npy(path) or len(vectors := np.load(path, mmap_mode="r")) % len(sources):
+            raise damaged(path, "train", "it can't be read, or does not match its .parquet")
+        return cls(folder, vectors, sources)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -121,61 +93,68 @@ class Stored:
         """Vectors of a source."""
         return len(self.vectors) // max(len(self.sources), 1)
 
-    @property
-    def first_frames(self) -> np.ndarray:
-        """Number of the first frame of each source's clip, int64 (rows,)."""
-        return np.array([clip[0] for clip in self.sources["clip"]], np.int64)
-
-    def only(self, sources: np.ndarray) -> "Stored":
-        """The vectors of these sources, bool (rows,); in memory unless it is all of them."""
-        if sources.all():
-            return self
-        return Stored(self.folder, self.vectors[np.repeat(sources, self.each)], self.sources[sources])
+    def only(self, rows: np.ndarray) -> "Stored":
+        """The vectors of these sources, bool (rows,); still memory-mapped where the sources are consecutive."""
+        chosen = np.flatnonzero(rows)
+        if len(chosen) and len(chosen) == chosen[-1] - chosen[0] + 1:
+            vectors = self.vectors[chosen[0] * self.each : (chosen[-1] + 1) * self.each]
+        else:
+            vectors = self.vectors[np.repeat(rows, self.each)]
+        return Stored(self.folder, vectors, self.sources[rows])
 
 
-def choose(
-    stored: Sequence[Stored], stream: str, config: CoresetConfig, shrinkage: float | None, seed: int, name: str
-) -> Chosen:
-    """The coreset of a stream's vectors, by Mahalanobis' distance with this `shrinkage`, by Euclid's with None.
+@dataclass(frozen=True)
+class BankBuilder:
+    """How the memory bank of one stream is built from stored vectors."""
 
-    Raises DataError, with the `name` of the detector, where no video has any.
-    """
-    filled = [one for one in stored if len(one)]
-    if not filled:
-        raise DataError(
-            f"{name}/{stream}: no object was detected in any normal footage: lower objects.tubes.confidence, "
-            "or set objects.method=both; `python src/show_objects.py` shows what was found"
-        )
-    groups = [one.vectors for one in filled]
-    matrix = None if shrinkage is None else whitening(groups, shrinkage)
-    compared = groups
-    if matrix is not None:
-        paths = [one.folder / f"{stream}.whitened.npy" for one in filled]
-        compared = [_whitened(group, matrix, path) for group, path in zip(groups, paths, strict=True)]
-    entries = select_coreset(compared, config, seed, threads=0).indices
-    starts = np.cumsum([0, *map(len, groups)])
-    group = np.searchsorted(starts, entries, side="right") - 1
-    places = list(zip(group, entries - starts[group], strict=True))
-    vectors = np.stack([groups[g][row] for g, row in places])
-    rows = [filled[g].sources.iloc[[row // filled[g].each]].assign(part=row % filled[g].each) for g, row in places]
-    return Chosen(vectors, pd.concat(rows, ignore_index=True), matrix)
+    name: str  # of the stream, `<detector>/<stream>`
+    coreset: CoresetConfig
+    shrinkage: float | None  # of the covariance for Mahalanobis distances; None: Euclidean ones
+    bank: BankConfig
+    seed: int
+
+    def build(self, stored: Sequence[Stored], identity: dict[str, Any]) -> tuple[Bank, pd.DataFrame]:
+        """A bank of a coreset of the vectors, and a row for each of its entries: its source, and in `part` which of the
+        source's vectors it is.
+
+        identity: of the features. Raises DataError where no video has any vectors.
+        """
+        filled = [one for one in stored if len(one)]
+        if not filled:
+            raise DataError(
+                f"{self.name}: no object was detected in any normal footage: lower objects.tubes.confidence, "
+                "or set objects.method=both; `python src/explain.py show.what=[boxes]` shows them"
+            )
+        groups = [one.vectors for one in filled]
+        matrix = None if self.shrinkage is None else whitening(groups, self.shrinkage)
+        entries = self._coreset(filled, matrix)
+        starts = np.cumsum([0, *map(len, groups)])
+        group = np.searchsorted(starts, entries, side="right") - 1
+        vectors = np.stack([groups[g][row] for g, row in zip(group, entries - starts[group], strict=True)])
+        sources = pd.concat([one.sources for one in filled], ignore_index=True)
+        source, part = np.divmod(entries, filled[0].each)  # a stream has as many vectors for every source
+        kept = sources.iloc[source].assign(part=part).reset_index(drop=True)
+        return Bank.build(vectors, self.bank, identity, self.seed, matrix), kept
+
+    def _coreset(self, filled: Sequence[Stored], matrix: np.ndarray | None) -> np.ndarray:
+        """Indices of the chosen vectors."""
+        if matrix is None:
+            return select_coreset([one.vectors for one in filled], self.coreset, self.seed, threads=0).indices
+        paths = [one.folder / f"{self.name.rpartition('/')[2]}.whitened.npy" for one in filled]
+        for one, path in zip(filled, paths, strict=True):
+            with NpyWriter(path, one.vectors.shape[1:], np.float32) as writer:
+                for start in range(0, len(one), ROWS):
+                    writer.extend(one.vectors[start : start + ROWS] @ matrix.T)
+        compared = [np.load(path, mmap_mode="r") for path in paths]
+        entries = select_coreset(compared, self.coreset, self.seed, threads=0).indices
+        for path in paths:  # as large as the features themselves
+            path.unlink()
+        return entries
 
 
-def _whitened(vectors: np.ndarray, matrix: np.ndarray, path: Path) -> np.ndarray:
-    """Vectors times the matrix, written to `path` and memory-mapped."""
-    with NpyWriter(path, vectors.shape[1:], np.float32) as writer:
-        for start in range(0, len(vectors), ROWS):
-            writer.extend(vectors[start : start + ROWS] @ matrix.T)
-    return np.load(path, mmap_mode="r")
-
-
-def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:
-    """Where a clip's vectors come from: a row per tube, or one for the whole frame, in the clip's middle frame.
-
-    `clip` has the numbers of all its frames; which of a row's vectors an entry is, is added when it is chosen.
-    """
-    places = one.tubes.square if stream in LOCAL else np.array([[0, 0, *video.size]])
-    table = pd.DataFrame(places, columns=COORDINATES)
-    table.insert(0, "frame", video.numbers[positions[one.clip][positions.shape[1] // 2]])
-    table.insert(0, "video", video.id)
-    return table.assign(clip=[video.numbers[positions[one.clip]]] * len(table))
+def read_sources(path: Path, count: int) -> pd.DataFrame:
+    """The sources of a bank's `count` entries, as from `BankBuilder.build`; raises Missing- or DamagedArtifactError."""
+    table = read_table(path, made_by="train")
+    if list(table.columns) != [*SOURCE, "part"] or len(table) != count:
+        raise damaged(path, "train", f"{len(table)} rows of {', '.join(map(str, table.columns))} for {count} entries")
+    return table

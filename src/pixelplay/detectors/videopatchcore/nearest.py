@@ -1,4 +1,4 @@
-"""The memory entries nearest to what is farthest from the memory: why a clip's objects are as unusual as they are."""
+"""Nearest neighbours in the memory banks: distances of clips and objects, and what explains them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,27 +6,68 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pixelplay.detectors.videopatchcore.clip_features import LOCAL, ClipFeatures
+from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, ClipFeatures, PatchFeatures
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.boxes import COORDINATES, Boxes
 from pixelplay.objects.explanation import Finding, Neighbour, Place
 from pixelplay.videos.video import Video
+from pixelplay.videos.windows import frames_of_clips
+
+
+def clip_distances(
+    name: str,
+    features: PatchFeatures,
+    banks: Mapping[str, Bank],
+    video: Video,
+    boxes: Boxes,
+    positions: np.ndarray,
+    causal: bool,
+) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """The largest distance in each clip (C, T), float64 (C,) by stream, NaN where a clip has no object; and a row for
+    each object, stream of objects and frame, as in `Scores.objects`.
+
+    name: of the detector.
+    """
+    clips = {stream: np.full(len(positions), np.nan) for stream in STREAMS}
+    bounds, none = frames_of_clips(positions, len(video), causal), np.empty(0, np.int64)
+    tables = [_object_rows(video, boxes, none, none, f"{name}/{LOCAL[0]}", np.empty(0, np.float32))]
+    for one in features.clips(video, boxes, positions, causal):
+        for stream, vectors in one.vectors.items():
+            distances = banks[stream].nearest(vectors.reshape(-1, vectors.shape[-1]))[0]
+            largest = distances.reshape(vectors.shape[:-1]).max(axis=-1)  # (K,) of each tube, or ()
+            clips[stream][one.clip] = largest.max()
+            if stream in LOCAL:
+                frames = np.arange(*bounds[one.clip : one.clip + 2])
+                tables.append(_object_rows(video, boxes, one.tubes.box, frames, f"{name}/{stream}", largest))
+    return clips, pd.concat(tables, ignore_index=True)
+
+
+def _object_rows(
+    video: Video, boxes: Boxes, rows: np.ndarray, frames: np.ndarray, stream: str, scores: np.ndarray
+) -> pd.DataFrame:
+    """Scores (K,) of the objects in `rows` (K,) of the boxes, repeated for each of the frames (F,) that their clip
+    stands for; track -1 is none.
+    """
+    rows, scores = np.tile(rows, len(frames)), np.tile(scores, len(frames))
+    table = pd.DataFrame({"frame": np.repeat(video.numbers[frames], len(rows) // max(len(frames), 1)), "track": -1})
+    table[COORDINATES] = boxes.xyxy[rows]
+    table["class"] = pd.Series(boxes.label[rows].tolist(), dtype="str")
+    return table.assign(stream=stream, score=scores)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one stream of `pixelplay.detectors.videopatchcore.clip_features` is compared with."""
+    """The memory bank of one stream, with its sources."""
 
     name: str  # of the detector's stream
     bank: Bank
-    sources: pd.DataFrame  # where each entry comes from: video, clip (numbers of its frames), x1, y1, x2, y2, part
+    sources: pd.DataFrame  # of each entry: video, clip (numbers of its frames), x1, y1, x2, y2, part
     scale: float  # the distance that counts as 1
 
 
 def centred(positions: np.ndarray, length: int, frames: int) -> np.ndarray:
-    """Clips int64 (N, length) with each of the positions (N,) in their middle, which is index length // 2.
-
-    Beyond the video's ends, copies of its first and of its last frame fill them up.
+    """Clips int64 (N, length) with each of the positions (N,) at index length // 2, padded with copies of the video's
+    first and last frame.
     """
     return (np.asarray(positions)[:, None] + np.arange(length) - length // 2).clip(0, frames - 1)
 
@@ -36,10 +77,10 @@ def findings(
 ) -> list[Finding]:
     """The objects of one clip, in the order of its tubes, and last the whole frame, each with its neighbours.
 
-    memories: by stream; grid: cells a side that a tube has spatial vectors of; clip: int (T,), positions of its frames.
+    memories: by stream; grid: a tube has grid x grid spatial vectors; clip: int (T,), positions of its frames.
     """
     numbers, whole = video.numbers[clip], (0, 0, *video.size)
-    found_in = video.numbers[boxes.position[features.tubes.box]]  # not the middle frame, if that is noisy
+    found_in = video.numbers[boxes.position[features.tubes.box]]  # another frame than the middle one if that is noisy
     near = {}
     for stream, vectors in features.vectors.items():
         if stream in LOCAL:

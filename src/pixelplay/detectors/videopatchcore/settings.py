@@ -1,69 +1,62 @@
-"""Settings of VideoPatchCore: what decides what its memory holds, and what decides how it scores."""
+"""Settings of VideoPatchCore: what its memory banks depend on, and how it scores."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pixelplay.backbones.in_domain import EncoderSettings
-from pixelplay.backbones.settings import WeightsConfig
+from pixelplay.backbones.pretrained import BackboneConfig, check_backbone
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, PatchSettings
+from pixelplay.errors import ConfigError
 from pixelplay.memory.bank import BankConfig
 from pixelplay.memory.coreset import CoresetConfig
 from pixelplay.memory.distance import DistanceConfig
 from pixelplay.objects.settings import TubeConfig
-from pixelplay.settings import BatchSize, NonNegative, Settings, Share, Window
-
-
-class NoiseSettings(Settings):
-    """Uniform noise in +-amplitude of the range [0, 1], added to this share of the training clips."""
-
-    amplitude: Share
-    share: Share
+from pixelplay.settings import BatchSize, NonNegative, Settings, Share, Window, validate
+from pixelplay.training.augmentation import NoiseSettings
 
 
 class VideoPatchCoreSettings(Settings):
-    weights: WeightsConfig
+    backbone: BackboneConfig
     tubes: TubeConfig
     clip: Annotated[int, Field(ge=2, le=10_000)]  # frames
     stride: Window  # frames between the starts of two training clips
+    batch_size: BatchSize  # images per call of the backbone; not scoring's, since rounding depends on it
     patches: PatchSettings
     noise: NoiseSettings
     encoder: EncoderSettings  # for weights.backbone=in_domain
     distance: DistanceConfig
     coreset: dict[Literal["spatial", "temporal", "global"], CoresetConfig]
     bank: BankConfig
-    folds: Annotated[int, Field(ge=0, le=100)]  # of training footage, scored by memories without it; 0: none
+    folds: Annotated[int, Field(ge=0, le=100)]  # of training footage for calibration; 0: none
 
     @model_validator(mode="after")
     def _possible(self) -> "VideoPatchCoreSettings":
         if set(self.coreset) != set(STREAMS):
             raise ValueError(f"coreset is for {', '.join(self.coreset)}; must be for {', '.join(STREAMS)}")
         if self.folds == 1:
-            raise ValueError("folds=1: one fold leaves nothing to compare it with; 0 for none, or 2 and more")
+            raise ValueError("folds=1: one fold leaves nothing to compare it with; set 0 for none, or 2 and more")
         return self
-
-    @property
-    def own(self) -> bool:
-        """Whether the backbone is an encoder that the run trains itself."""
-        return self.weights.backbone == "in_domain"
 
     @property
     def described(self) -> PatchSettings:
         """How the backbone in use describes crops."""
-        return self.patches.model_copy(update={"channels": self.encoder.descriptor_size}) if self.own else self.patches
+        channels = self.encoder.descriptor_size if self.backbone.in_domain else self.patches.channels
+        return self.patches.model_copy(update={"channels": channels})
 
     @property
     def shrinkage(self) -> float | None:
-        """Of the covariance, where distances are Mahalanobis'."""
-        metric = self.distance.in_domain if self.own else self.distance.pretrained
+        """Of the covariance for Mahalanobis distances; None for Euclidean ones."""
+        metric = self.distance.in_domain if self.backbone.in_domain else self.distance.pretrained
         return self.distance.shrinkage if metric == "mahalanobis" else None
 
 
 class VideoPatchCoreScoring(Settings):
     stride: Window  # frames between the starts of two clips
-    batch_size: BatchSize  # images that the backbone sees at a time
+    batch_size: BatchSize  # images per call of the backbone
     noise_above: NonNegative | None
-    quantile: Annotated[float, Field(gt=0, le=1)]  # of normal distances; that distance becomes 1, and more does, too
+    quantile: Annotated[float, Field(gt=0, le=1)]  # of normal distances, from which on a scaled distance is 1
     power: Annotated[float, Field(gt=0, le=100)]  # POWER_N
     spatial_weight: Share  # of the local score; the rest is temporal
     local_weight: Share  # of the final score; the rest is global
@@ -71,8 +64,21 @@ class VideoPatchCoreScoring(Settings):
     @property
     def weights(self) -> dict[str, float]:
         """Of each stream in the final score; they sum to 1."""
-        local = {
-            "spatial": self.local_weight * self.spatial_weight,
-            "temporal": self.local_weight * (1 - self.spatial_weight),
-        }
-        return {**local, "global": 1 - self.local_weight}
+        local, spatial = self.local_weight, self.spatial_weight
+        return {"spatial": local * spatial, "temporal": local * (1 - spatial), "global": 1 - local}
+
+    def local_score(self, spatial: float, temporal: float) -> float:
+        """Of an object from its distances in units of normal ones; unbounded, for the order in explanations."""
+        return self.spatial_weight * spatial**self.power + (1 - self.spatial_weight) * temporal**self.power
+
+
+def check(name: str, config: DetectorConfig) -> tuple[VideoPatchCoreSettings, VideoPatchCoreScoring]:
+    """The algorithm's typed settings; raises ConfigError, or WeightsError for missing weights."""
+    settings = validate(VideoPatchCoreSettings, config.training, f"detectors.{name}.training")
+    scoring = validate(VideoPatchCoreScoring, config.scoring, f"detectors.{name}.scoring")
+    for part, stride in (("training", settings.stride), ("scoring", scoring.stride)):
+        if stride > settings.clip:
+            key = f"detectors.{name}.{part}.stride"
+            raise ConfigError(f"{key}={stride}: would skip frames between clips of {settings.clip}")
+    check_backbone(settings.backbone)
+    return settings, scoring

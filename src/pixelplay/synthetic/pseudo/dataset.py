@@ -1,4 +1,4 @@
-"""The last part of `prepare`: pseudo-anomalies planted, decoded, restored as test footage is, listed and shown."""
+"""The last part of `prepare`: pseudo-anomalies are planted, decoded, restored like test footage, listed and shown."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
@@ -16,10 +17,10 @@ from pixelplay.run.artifacts import csv_text, read_csv, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.synthetic.pseudo.clips import Clip, render_clips
-from pixelplay.synthetic.pseudo.corruption_estimate import estimate_corruption
 from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.settings import CorruptionConfig, FrameFormat
 from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
 from pixelplay.videos.video import Video
@@ -45,11 +46,11 @@ def add_clips(
     files = RunFiles.of(config)
     for path in (files.pseudo_clips, files.pseudo_restoration, files.pseudo_sheet):
         path.unlink(missing_ok=True)
-    if not (config.pseudo.kinds and config.pseudo.seeds):
+    if not _wanted(config):
         return index, []
     corruption = _corruption(config, files)
     clips = _render(config, index, corruption, folder / f"pseudo-{_key(config, index, corruption)}", formats)
-    write_text(files.pseudo_clips, csv_text([COLUMNS, *_rows(clips)]))
+    write_text(files.pseudo_clips, csv_text([COLUMNS, *map(_row, clips)]))
     for clip in clips:
         if clip.left_out:
             log.warning(f"prepare: pseudo-anomaly {clip.id} left out: {clip.left_out}")
@@ -58,8 +59,7 @@ def add_clips(
         return index, []
     cache = FrameCache(made[0].folder.parent.parent)
     raws = [clip.raw() for clip in made]
-    workers = config.workers or os.cpu_count() or 1
-    decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, workers)
+    decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, _workers(config))
     results = restoring.restore_videos(config, index, [one.video for one in decoded], formats)
     restoring.write_found(config, files.pseudo_restoration, results)
     videos = [one.after for one in results]
@@ -72,22 +72,74 @@ def add_clips(
 
 
 def outputs(config: "Config", index: Index) -> list[Path]:
-    """The files beside the index and the frames that must be there after `add_clips`."""
+    """The files beside the index and the frames that must exist after `add_clips`."""
     files = RunFiles.of(config)
-    listed = [files.pseudo_clips] if config.pseudo.kinds and config.pseudo.seeds else []
+    listed = [files.pseudo_clips] if _wanted(config) else []
     return [*listed, files.pseudo_restoration, files.pseudo_sheet] if index.pseudo else listed
 
 
+def kinds_of_clips(files: RunFiles) -> dict[str, str]:
+    """The kind of anomaly of each clip in pseudo_anomalies.csv; raises Missing- or DamagedArtifactError."""
+    table = read_csv(files.pseudo_clips, dict.fromkeys(COLUMNS, str), made_by="prepare")
+    return dict(zip(table["video"], table["kind"], strict=True))
+
+
+def _wanted(config: "Config") -> bool:
+    return bool(config.pseudo.kinds and config.pseudo.seeds)
+
+
+def _workers(config: "Config") -> int:
+    return config.workers or os.cpu_count() or 1
+
+
 def _corruption(config: "Config", files: RunFiles) -> CorruptionConfig:
-    """As the test footage was found to be, in this run."""
+    """As the test footage of this run was found to be."""
     if not config.pseudo.corrupted:
         return CLEAN
-    found = restoring.read_restoration(files.restoration)
+    found = read_restoration(files.restoration)
     return estimate_corruption(found, config.restore.noise_above)
 
 
+def estimate_corruption(found: pd.DataFrame, above: float) -> CorruptionConfig:
+    """Shares of flipped, heavily and lightly noisy frames, and the two levels of the noise, in grey levels of 255.
+
+    `found`: a row per test frame with the columns flipped (0 or 1) and noise_level; above a level of `above` a frame is
+    noisy. Flipped frames count as flipped only. Missing frames are not counted: numbers don't tell them from frames
+    that were never taken. Raises ValueError for an empty table.
+    """
+    if found.empty:
+        raise ValueError("there is no test frame to estimate the corruption from")
+    flipped = found["flipped"].to_numpy() > 0
+    levels = found["noise_level"].to_numpy(dtype=np.float64)
+    light, heavy = two_levels(levels[(levels > above) & ~flipped])
+    return CorruptionConfig(
+        flip=round(float(flipped.mean()), 6),
+        heavy=round(len(heavy) / len(found), 6),
+        light=round(len(light) / len(found), 6),
+        missing=0.0,
+        heavy_sd=round(float(heavy.mean()), 2) if len(heavy) else 0.0,
+        light_sd=round(float(light.mean()), 2) if len(light) else 0.0,
+    )
+
+
+def two_levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values, float (N,), in a low and a high group, with the least sum of squared distances to their means.
+
+    Exact, since optimal groups on a line are contiguous (Fisher, On Grouping for Maximum Homogeneity, JASA 1958). If
+    there is only one value, all are high.
+    """
+    ordered = np.sort(values)
+    if len(ordered) < 2 or ordered[0] == ordered[-1]:
+        return ordered[:0], ordered
+    low = np.arange(1, len(ordered))  # size of the lower group
+    sums = np.cumsum(ordered)
+    between = sums[:-1] ** 2 / low + (sums[-1] - sums[:-1]) ** 2 / (len(ordered) - low)  # all that depends on the cut
+    cut = int(low[between.argmax()])
+    return ordered[:cut], ordered[cut:]
+
+
 def _key(config: "Config", index: Index, corruption: CorruptionConfig) -> str:
-    """Changes with the held-out footage, and with all that decides what is made of it; not with the detectors."""
+    """Of the held-out footage, and everything else that decides what is made of it; not of the detectors."""
     heldout = [(video.id, video.key, video.start, len(video), video.size) for video in index.held.planting]
     around = [(video.id, video.key) for video in index.train]
     return fingerprint(heldout, around, config.pseudo.model_dump(), corruption.model_dump(), VERSION)
@@ -101,55 +153,43 @@ def _render(
     if not (folder / "clips").is_dir():
         width, height = max(video.size for video in index.train)
         frames = count * settings.frames
-        require_space(
-            config.paths.cache, bytes_needed(frames, list(formats)) + frames * width * height * 3, "paths.cache"
-        )
-    workers = config.workers or os.cpu_count() or 1
+        needed = bytes_needed(frames, list(formats)) + frames * width * height * 3
+        require_space(config.paths.cache, needed, "paths.cache")
+    planting, folder = index.held.planting, folder / "clips"
     with progress_bar(count, "clip", "planting pseudo-anomalies") as bar:
-        return render_clips(
-            index.held.planting, index.train, settings, corruption, folder / "clips", workers, bar.update
-        )
+        return render_clips(planting, index.train, settings, corruption, folder, _workers(config), bar.update)
 
 
-def kinds_of_clips(files: RunFiles) -> dict[str, str]:
-    """The kind of anomaly of each clip in pseudo_anomalies.csv; raises Missing- or DamagedArtifactError."""
-    table = read_csv(files.pseudo_clips, dict.fromkeys(COLUMNS, str), made_by="prepare")
-    return dict(zip(table["video"], table["kind"], strict=True))
-
-
-def _rows(clips: Sequence[Clip]) -> list[tuple[str | int, ...]]:
-    """A row per clip; `first` and `last` are the numbers of its first and last anomalous frame."""
-    rows: list[tuple[str | int, ...]] = []
-    for clip in clips:
-        shown = clip.shown
-        made = (len(shown), clip.first, clip.stop - 1, clip.source, min(shown), max(shown)) if shown else ("",) * 6
-        rows.append((clip.id, clip.kind, clip.seed, *made, clip.left_out or ""))
-    return rows
+def _row(clip: Clip) -> tuple[str | int, ...]:
+    """Of pseudo_anomalies.csv; `first` and `last` are the numbers of the first and last anomalous frame."""
+    shown = clip.shown
+    made = (len(shown), clip.first, clip.stop - 1, clip.source, min(shown), max(shown)) if shown else ("",) * 6
+    return (clip.id, clip.kind, clip.seed, *made, clip.left_out or "")
 
 
 def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Sequence[VideoTruth]) -> None:
-    """A row per kind: frames of its first clip, as detectors see them, what is odd in them outlined."""
+    """A row per kind: frames of its first clip, as detectors see them, with the anomaly outlined."""
     from pixelplay.drawing.panels import write_panels
 
     firsts = {clip.kind: (clip, *known) for clip, *known in reversed(list(zip(clips, videos, truth, strict=True)))}
-    rows = [_row(*firsts[kind]) for kind in dict.fromkeys(clip.kind for clip in clips)]
-    write_panels(path, rows, "Pseudo-anomalies: before, while and after something is wrong, which is outlined")
+    rows = [_views(*firsts[kind]) for kind in dict.fromkeys(clip.kind for clip in clips)]
+    write_panels(path, rows, "Pseudo-anomalies, outlined: frames before, during and after each")
 
 
-def _row(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
+def _views(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
     from pixelplay.drawing.panels import View
 
     first, last = clip.first, clip.stop - 1
     chosen = {first - 1, first, (2 * first + last) // 3, (first + 2 * last) // 3, last, last + 1}
-    views = []
-    for t, frame in enumerate(video.full_size()):
-        if t in chosen:
-            views.append(View(_outlined(frame, truth, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})"))
-    return views
+    return [
+        View(_outlined(frame, truth, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})")
+        for t, frame in enumerate(video.full_size())
+        if t in chosen
+    ]
 
 
 def _outlined(frame: np.ndarray, truth: VideoTruth, t: int) -> np.ndarray:
-    """A frame with an outline around what its mask shows, enlarged so that the line is thin."""
+    """A frame with an outline around its mask, enlarged so that the line is thin."""
     from pixelplay.drawing.annotate import enlargement
 
     assert truth.masks is not None

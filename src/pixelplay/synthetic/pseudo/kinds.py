@@ -1,30 +1,32 @@
-"""The kinds of pseudo-anomaly. Each plants one event in a piece of normal footage, or says why the piece has no use.
+"""The kinds of pseudo-anomaly. Each plants one event in a piece of normal footage, or raises NoUseError.
 
 A new kind is a function here and an entry at the end of `KINDS`, whose order seeds depend on.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 import cv2
 import numpy as np
 
-from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, to_and_fro
+from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, to_and_fro
 from pixelplay.synthetic.pseudo.motion_mask import Survey
-from pixelplay.synthetic.pseudo.paste import foreign_patch, irregular_shape, paste
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
 
 LEAST = 4  # frames of a clip: one moment can be shown backwards between two normal ones
-EDGE = 0.1  # of a clip's frames that are normal before the event, and after it, at least
-LIVELY = 0.8  # of the most that goes on anywhere in the clip: events in time take place where at least this does
-THINGS = 8  # that are tried in a piece of footage
-PLACES = 200  # that are tried for a thing in a wrong place
-LEAST_USUAL = 20  # of them are compared for how well it is seen there
-UNUSUAL = 0.1  # of what usually moves where the thing comes from: less moves in a place that is wrong for it
-VISIBLE = 0.5  # of a thing's pixels must differ from the ground by the threshold of what moves
-LOOKS = 8  # frames of a thing in which that is looked at
-SLOPE = 0.25  # of a patch's path, at most: down for one to the side
+EDGE = 0.1  # of a clip's frames, at least, are normal before the event, and after it
+LIVELY = 0.8  # of the highest activity in the clip: events in time take place where there is at least this much
+THINGS = 8  # tried in a piece of footage
+PLACES = 200  # tried for a thing in a wrong place
+LEAST_USUAL = 20  # of them are compared for how visible the thing is there
+UNUSUAL = 0.1  # of the motion where the thing comes from: in a place that is wrong for it, there is less
+VISIBLE = 0.5  # of a thing's pixels must differ from the ground by the motion threshold
+LOOKS = 8  # frames of a thing in which that is checked
+SLOPE = 0.25  # of a patch's path, at most: pixels down for one to the side
+
+Change = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# (i, the frame shown) of the i-th anomalous frame -> that frame changed, and the mask of what is anomalous in it
 
 
 class NoUseError(Exception):
@@ -42,13 +44,12 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """A clip of T frames: which of the piece's frames each one shows, and what is laid over the anomalous ones."""
+    """A clip of T frames: which of the piece's frames it shows, and how the anomalous ones are changed."""
 
     shown: np.ndarray  # int64 [T]
     first: int  # anomalous are the frames first, …, stop - 1
     stop: int
-    change: Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]
-    # (i, the frame shown) of the i-th anomalous frame -> that frame as it becomes, and the mask of what is odd in it
+    change: Change
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,8 @@ class Length:
     anomalous: int
 
 
-@dataclass(frozen=True)
-class Kind:
-    """`skipped`: frames of the piece that are not shown, for each anomalous one."""
-
-    plant: Callable[[Piece, Length, PseudoConfig, np.random.Generator], Event]  # raises NoUseError
-    skipped: Callable[[PseudoConfig], int] = field(default=lambda config: 0)
-
-
 def length_in(available: int, kind: str, config: PseudoConfig) -> Length | None:
-    """The longest clip of a kind that so many frames of footage make; None where they are too few."""
+    """The longest clip of a kind that can be made of so many frames; None where they are too few."""
     for frames in range(min(config.frames, available), LEAST - 1, -1):
         length = Length(frames, min(max(1, round(config.anomalous_share * frames)), frames // 2 - 1))
         if needed(length, kind, config) <= available:
@@ -76,14 +69,12 @@ def length_in(available: int, kind: str, config: PseudoConfig) -> Length | None:
 
 def needed(length: Length, kind: str, config: PseudoConfig) -> int:
     """Frames of footage that a clip of this length is made of."""
-    return length.frames + KINDS[kind].skipped(config) * length.anomalous
-
-
-# --- events in space ------------------------------------------------------------------------------------------------
+    skipped = config.speed_factor - 1 if kind == "speed_up" else 0  # for each anomalous frame
+    return length.frames + skipped * length.anomalous
 
 
 def foreign(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """A piece of nowhere drifts through the view; at the frame's edges it turns round."""
+    """A foreign patch drifts through the view; it is reflected at the frame's edges."""
     height, width = piece.frames.shape[1:3]
     side = min(max(4, round(rng.uniform(*config.patch.size) * min(height, width))), height, width)
     pixels, alpha = foreign_patch(piece.frames, side, rng), irregular_shape(side, rng)
@@ -100,7 +91,7 @@ def foreign(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.G
 
 
 def wrong_place(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """Somebody who walks by is seen once more, where hardly anything ever moves."""
+    """Somebody who walks by is seen a second time, where hardly anything ever moves."""
     used = np.maximum(piece.usual(), piece.survey.used)
     moved = [
         [cut.moved(right, down) for cut in thing]
@@ -109,20 +100,21 @@ def wrong_place(piece: Piece, length: Length, config: PseudoConfig, rng: np.rand
     ]
     if not moved:
         raise NoUseError("things move everywhere in it")
-    return _at_any_time(length, _laid_over(_most_visible(moved, piece)), rng)
+    return _at_any_time(length, _pasted(_most_visible(moved, piece)), rng)
 
 
 def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """Somebody who walks by is seen once more on the same way, but as a giant; as a dwarf where a giant has no room."""
+    """Somebody who walks by is seen a second time on the same way, as a giant; as a dwarf where a giant doesn't fit."""
     height, width = piece.frames.shape[1:3]
     moved = []
     for thing in _things(piece, length, rng):
         tallest, widest = (max(cut.alpha.shape[axis] for cut in thing) for axis in (0, 1))
-        has_room = config.size_factor * max(tallest / height, widest / width) < 1
-        sized = [cut.scaled(config.size_factor if has_room else 1 / config.size_factor) for cut in thing]
-        left, top, right, bottom = _extent(sized)
+        fits = config.size_factor * max(tallest / height, widest / width) < 1
+        sized = [cut.scaled(config.size_factor if fits else 1 / config.size_factor) for cut in thing]
+        corners, ends = _boxes(sized)
+        (left, top), (right, bottom) = corners.min(axis=0).tolist(), ends.max(axis=0).tolist()
         moved.append([cut.moved(_inwards(left, right, width), _inwards(top, bottom, height)) for cut in sized])
-    return _at_any_time(length, _laid_over(_most_visible(moved, piece)), rng)
+    return _at_any_time(length, _pasted(_most_visible(moved, piece)), rng)
 
 
 def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list[CutOut]]:
@@ -134,7 +126,7 @@ def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list
 
 
 def _most_visible(things: Sequence[Sequence[CutOut]], piece: Piece) -> Sequence[CutOut]:
-    """The thing of which most is told from the ground for longest: who is dark before a dark wall is not seen there."""
+    """The thing with the most contrast to the background, for the longest time."""
     scene = piece.survey.scene
 
     def visible(thing: Sequence[CutOut]) -> float:
@@ -148,8 +140,8 @@ def _most_visible(things: Sequence[Sequence[CutOut]], piece: Piece) -> Sequence[
     return most
 
 
-def _laid_over(thing: Sequence[CutOut]) -> Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The thing as it moved; one that was seen for fewer frames than asked for goes to and fro."""
+def _pasted(thing: Sequence[CutOut]) -> Change:
+    """The thing as it moved; if it was seen in too few frames, to and fro."""
 
     def change(i: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cut = thing[to_and_fro(i, len(thing))]
@@ -159,13 +151,12 @@ def _laid_over(thing: Sequence[CutOut]) -> Callable[[int, np.ndarray], tuple[np.
 
 
 def _unusual_places(thing: Sequence[CutOut], used: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """How far to the right and down the thing can go, in the frame, to where little is usual; the least usual first."""
+    """Shifts to the right and down, within the frame, to where little motion is usual; the least usual first."""
     height, width = used.shape
-    left, top, edge, bottom = _extent(thing)
-    moves = rng.integers([-left, -top], [width - edge, height - bottom], (PLACES, 2), endpoint=True)
+    corners, ends = _boxes(thing)
+    room = [width, height] - ends.max(axis=0)
+    moves = rng.integers(-corners.min(axis=0), room, (PLACES, 2), endpoint=True)
     sums = cv2.integral(used, sdepth=cv2.CV_64F)  # (H + 1, W + 1)
-    corners = np.array([cut.corner for cut in thing])  # (n, 2)
-    ends = corners + [cut.alpha.shape[::-1] for cut in thing]
 
     def usage(move: np.ndarray) -> float:
         (x1, y1), (x2, y2) = (corners + move).T, (ends + move).T
@@ -174,18 +165,17 @@ def _unusual_places(thing: Sequence[CutOut], used: np.ndarray, rng: np.random.Ge
     costs = np.array([usage(move) for move in moves])
     limit = UNUSUAL * usage(np.zeros(2, np.int64))
     least = np.argsort(costs, kind="stable")[:LEAST_USUAL]
-    return [(int(moves[i, 0]), int(moves[i, 1])) for i in least if costs[i] <= limit]
+    return [tuple(moves[i].tolist()) for i in least if costs[i] <= limit]
 
 
-def _extent(thing: Sequence[CutOut]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of all that the thing covers."""
+def _boxes(thing: Sequence[CutOut]) -> tuple[np.ndarray, np.ndarray]:
+    """Left and top, right and bottom of the thing in each of its frames, int64 (n, 2) each."""
     corners = np.array([cut.corner for cut in thing])
-    ends = corners + [cut.alpha.shape[::-1] for cut in thing]
-    return (*map(int, corners.min(axis=0)), *map(int, ends.max(axis=0)))
+    return corners, corners + [cut.alpha.shape[::-1] for cut in thing]
 
 
 def _inwards(low: int, high: int, room: int) -> int:
-    """How far what reaches from `low` to `high` must go to be in 0..room; centred where it is too large."""
+    """The shift that brings low..high into 0..room; centred where it is too large."""
     if high - low > room:
         return round((room - low - high) / 2)
     return max(-low, 0) + min(room - high, 0)
@@ -199,11 +189,8 @@ def _reflected(place: float, room: int) -> int:
     return round(min(phase, 2 * room - phase))
 
 
-# --- events in time -------------------------------------------------------------------------------------------------
-
-
 def speed_up(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """For a while only every `speed`-th frame is shown."""
+    """For a while only every `speed_factor`-th frame is shown."""
     return _where_most_happens(piece, length, config.speed_factor, _edge(length), rng)
 
 
@@ -218,9 +205,9 @@ def freeze(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Ge
 
 
 def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, rng: np.random.Generator) -> Event:
-    """Time goes on by `step` frames at each anomalous frame, from a random one of those on where much happens.
+    """Time advances by `step` at each anomalous frame, from a random one of the frames after which much happens.
 
-    Nobody sees a still scene backwards. The masks show all that moves in the scene, since all of it moves wrongly.
+    In a still scene nobody would see it. The masks show everything that moves, since all of it moves wrongly.
     """
 
     def shown(first: int) -> np.ndarray:
@@ -240,28 +227,21 @@ def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, 
     return Event(shown(first), first, first + length.anomalous, change)
 
 
-# --- when -----------------------------------------------------------------------------------------------------------
-
-
-def _at_any_time(
-    length: Length,
-    change: Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]],
-    rng: np.random.Generator,
-) -> Event:
+def _at_any_time(length: Length, change: Change, rng: np.random.Generator) -> Event:
     first = int(rng.integers(_edge(length), length.frames - length.anomalous - _edge(length) + 1))
     return Event(np.arange(length.frames), first, first + length.anomalous, change)
 
 
 def _edge(length: Length) -> int:
-    """Normal frames before and after the event, at least; few enough that a reversal, too, has room."""
+    """Normal frames before and after the event, at least; few enough to leave room for a reversal."""
     return max(1, min(round(EDGE * length.frames), length.frames - 2 * length.anomalous - 1))
 
 
-KINDS: dict[str, Kind] = {
-    "foreign_patch": Kind(foreign),
-    "speed_up": Kind(speed_up, skipped=lambda config: config.speed_factor - 1),
-    "reversal": Kind(reversal),
-    "freeze": Kind(freeze),
-    "wrong_place": Kind(wrong_place),
-    "wrong_size": Kind(wrong_size),
+KINDS: dict[str, Callable[[Piece, Length, PseudoConfig, np.random.Generator], Event]] = {
+    "foreign_patch": foreign,
+    "speed_up": speed_up,
+    "reversal": reversal,
+    "freeze": freeze,
+    "wrong_place": wrong_place,
+    "wrong_size": wrong_size,
 }

@@ -1,32 +1,35 @@
-"""What stands still in a piece of full-size footage, and what moves in it: by the difference from the median frame.
+"""What moves in a piece of full-size footage: masks of what differs from the median frame.
 
-Finer than `pixelplay.objects.motion`, which gives boxes in a small working size: things are cut out along these masks.
+Finer than the boxes of `pixelplay.objects.motion` in its small working size: things are cut out along these masks.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
 
-from pixelplay.synthetic.pseudo.settings import MovingConfig
+from pixelplay.synthetic.pseudo.settings import MovingConfig, PseudoConfig
 from pixelplay.videos.background import median_frame
+from pixelplay.videos.video import Video
 
 BLUR = 1.0  # pixels, sigma: against the sensor's noise
 MAD = 0.6745  # median absolute deviation of a standard normal variable
-STEP = 3  # pixels between those that the noise is estimated of, since neighbours are alike after blurring
-LAG = 5  # frames between two that are compared for change: a slow walker has moved by then
+STEP = 3  # every third pixel is used to estimate the noise, since blurred neighbours are alike
+EVERY = 5  # every fifth frame is searched for what is usual
+SMALL = 320  # pixels of width of these frames
+SAME = 0.9  # correlation of the backgrounds of two videos of the same scene, at least
+LAG = 5  # frames between two that are compared for change: even a slow walker has moved
 
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """A connected region that moves in one frame: left, top, width and height in pixels, and how many move."""
+    """A connected region that moves in one frame."""
 
-    x: int
-    y: int
-    width: int
-    height: int
-    area: int
+    xyxy: tuple[int, int, int, int]  # pixels, x2 and y2 exclusive
+    area: int  # pixels that move
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +39,7 @@ class Scene:
 
     @classmethod
     def of(cls, frames: np.ndarray, config: MovingConfig) -> "Scene":
-        """The median of evenly spaced ones of the frames, uint8 (S, H, W, 3) or (S, H, W), memory-mapped for instance.
-
-        Of an even number, the lower of the two middle values.
-        """
+        """The (lower) median of evenly spaced frames, uint8 (S, H, W, 3) or (S, H, W), memory-mapped for instance."""
         return cls(blurred(median_frame(frames, config.background_samples, method="lower")), config)
 
     def moving(self, frame: np.ndarray) -> np.ndarray:
@@ -47,7 +47,7 @@ class Scene:
         return self.regions(blurred(frame))[0] > 0
 
     def regions(self, blurred: np.ndarray) -> tuple[np.ndarray, list[Blob]]:
-        """The moving regions of a blurred frame: int32 (H, W), 0 where nothing moves, i + 1 in blob i of the list."""
+        """The moving regions of a blurred frame: int32 (H, W), 0 where nothing moves, i + 1 in blob i; the blobs."""
         away = difference(blurred, self.background)
         noise = float(np.median(away[::STEP, ::STEP])) / MAD
         limit = max(self.config.threshold, self.config.n_sigma * noise)
@@ -56,14 +56,15 @@ class Scene:
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
         _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
         large = stats[:, cv2.CC_STAT_AREA] >= self.config.min_area * mask.size
-        large[0] = False  # what does not move
+        large[0] = False  # the background
         numbers = np.where(large, np.cumsum(large), 0).astype(np.int32)
-        return numbers[labels], [Blob(*map(int, row)) for row in stats[large]]
+        rows = stats[large].tolist()  # left, top, width, height, area
+        return numbers[labels], [Blob((x, y, x + width, y + height), area) for x, y, width, height, area in rows]
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What goes on in a piece of footage of S frames."""
+    """Where and when something moves in a piece of footage of S frames."""
 
     scene: Scene
     blobs: list[list[Blob]]  # of each frame
@@ -72,7 +73,7 @@ class Survey:
 
     @classmethod
     def of(cls, frames: np.ndarray, config: MovingConfig) -> "Survey":
-        """`frames`: uint8 (S, H, W, 3), memory-mapped for instance; each is looked at once."""
+        """`frames`: uint8 (S, H, W, 3), memory-mapped for instance; each is read once."""
         scene = Scene.of(frames, config)
         blobs, activity = [], []
         used = np.zeros(frames.shape[1:3], np.float32)
@@ -88,14 +89,56 @@ class Survey:
 
 
 def blurred(frame: np.ndarray) -> np.ndarray:
-    """A frame without the finest of its noise, as scenes compare it."""
+    """A frame without its finest noise, as it is compared with a scene."""
     return cv2.GaussianBlur(frame, (0, 0), BLUR)
 
 
 def difference(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of two frames, uint8 (H, W, 3) or (H, W), the absolute difference, of the channels' the largest: uint8 (H, W)."""
+    """The absolute difference of two frames, uint8 (H, W, 3) or (H, W), largest over the channels: uint8 (H, W)."""
     absolute = cv2.absdiff(frame, other)
     if absolute.ndim == 2:
         return absolute
     first, second, third = cv2.split(absolute)
     return cv2.max(cv2.max(first, second), third)
+
+
+def usual_motion(training: Sequence[Video], block: Video, config: PseudoConfig) -> np.ndarray:
+    """Share of the frames in which something moves at a place, float32 (H, W), in training footage of the same scene.
+
+    Of `config.context_frames` frames: those around the block in its own video, then those of videos listed next to it.
+    """
+    width, height = block.size
+    own = next((i for i, video in enumerate(training) if video.id == block.id), 0)
+    moved, count, left = np.zeros((height, width), np.float32), 0, config.context_frames
+    here: np.ndarray | None = None  # the background of the block's own video
+    for i in sorted(range(len(training)), key=lambda i: abs(i - own)):
+        if left <= 0:
+            break
+        middle = block.start + len(block) // 2 if i == own else left // 2
+        start = max(0, min(middle - left // 2, len(training[i]) - left))
+        part = training[i].block(start, min(start + left, len(training[i])))
+        left -= len(part)
+        frames = _small(part)
+        scene = Scene.of(frames, config.moving)
+        here = scene.background if here is None else here
+        if part.size == block.size and _same_scene(scene.background, here):
+            share = np.sum([scene.moving(frame) for frame in frames], axis=0, dtype=np.float32)
+            moved += cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
+            count += len(frames)
+    return moved / np.float32(max(count, 1))
+
+
+def _small(video: Video) -> np.ndarray:
+    """Evenly spaced frames of a video, small and grey: uint8 (n, h, w)."""
+    width, height = video.size
+    size = min(SMALL, width), max(1, round(height * min(SMALL, width) / width))
+    some = islice(video.full_size(), 0, None, EVERY)
+    gray = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in some)
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in gray])
+
+
+def _same_scene(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two backgrounds, uint8 (h, w), agree up to the light."""
+    if (one == other).all():
+        return True
+    return bool(one.std() and other.std() and np.corrcoef(one.ravel(), other.ravel())[0, 1] > SAME)

@@ -1,17 +1,16 @@
-"""Who and what can be on the plaza, normal or not: each actor says what it looks like in a given frame."""
+"""Who and what can be on the plaza, normal or anomalous: each actor says what it looks like in a given frame."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, pi, sin
 from typing import Protocol
 
 import numpy as np
 
-from pixelplay.synthetic.sample.figures import Colour, Part
-from pixelplay.synthetic.sample.people import PERSON_HEIGHT, STAND, WALK, Gait, Look, cyclist, person
+from pixelplay.synthetic.sample.figures import PERSON_HEIGHT, STAND, WALK, Gait, Look, bird, leaf, person
 from pixelplay.synthetic.sample.plaza import FRAME_RATE
-from pixelplay.synthetic.sample.props import bird, cart, leaf
-from pixelplay.synthetic.sample.routes import Route
-from pixelplay.synthetic.sample.sprites import Sprite
+from pixelplay.synthetic.sample.routes import Route, Step
+from pixelplay.synthetic.sample.sprites import Colour, Part, Sprite
 
 GRAVITY = 9.81  # metres per second squared
 
@@ -21,93 +20,67 @@ class Actor(Protocol):
         """The actor's sprites in this frame; none where it is away."""
 
 
-@dataclass(frozen=True)
-class Odd:
-    """From which frame to before which frame an actor is anomalous, and its track number."""
+@dataclass(frozen=True, kw_only=True)
+class Mover:
+    """What moves along a route; anomalous, as object number `track`, in the frames from `first` to before `end`."""
 
+    route: Route
     track: int = 0
     first: float = -inf
     end: float = inf
 
-    def number(self, frame: int) -> int:
-        return self.track if self.first <= frame < self.end else 0
-
-
-NORMAL = Odd()
-
-
-@dataclass(frozen=True)
-class Walker:
-    """Somebody on foot; `rest` is where they face while they stand (+1 right, -1 left)."""
-
-    look: Look
-    route: Route
-    gait: Gait = WALK
-    rest: float = 1.0
-    odd: Odd = NORMAL
-
     def at(self, frame: int) -> list[Sprite]:
         step = self.route.locate(frame)
-        if step is None:
-            return []
+        track = self.track if self.first <= frame < self.end else 0
+        return [] if step is None else self.sprites(step, frame, track)
+
+    def sprites(self, step: Step, frame: int, track: int) -> list[Sprite]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walker(Mover):
+    """Somebody on foot; `rest`: which way they face when they stand (+1 right, -1 left)."""
+
+    look: Look
+    gait: Gait = WALK
+    rest: float = 1.0
+
+    def sprites(self, step: Step, frame: int, track: int) -> list[Sprite]:
         if step.moving:
             phase = 2 * pi * step.walked / (self.gait.stride * self.look.height / PERSON_HEIGHT)
             parts = person(self.look, self.gait, phase, step.facing)
         else:
             parts = person(self.look, STAND, 0.25 * frame, 0.8 * self.rest)
-        return [Sprite(step.x, step.z, parts, track=self.odd.number(frame))]
+        return [Sprite(step.x, step.z, parts, track=track)]
 
 
-@dataclass(frozen=True)
-class Cyclist:
-    rider: Look
-    route: Route
-    odd: Odd
+@dataclass(frozen=True, kw_only=True)
+class Vehicle(Mover):
+    """A bicycle or a cart on wheels of `radius` metres."""
 
-    def at(self, frame: int) -> list[Sprite]:
-        step = self.route.locate(frame)
-        if step is None:
-            return []
-        parts = cyclist(self.rider, -step.walked * step.facing / 0.7, 1.0 if step.facing > 0 else -1.0)
-        return [Sprite(step.x, step.z, parts, track=self.odd.number(frame))]
+    figure: Callable[[float, float], list[Part]]  # angle of the wheels, +1 to the right or -1 to the left -> parts
+    radius: float
+
+    def sprites(self, step: Step, frame: int, track: int) -> list[Sprite]:
+        turn = -step.walked * step.facing / self.radius
+        return [Sprite(step.x, step.z, self.figure(turn, 1.0 if step.facing > 0 else -1.0), track=track)]
 
 
-@dataclass(frozen=True)
-class Cart:
-    colour: Colour
-    route: Route
-    odd: Odd
-
-    def at(self, frame: int) -> list[Sprite]:
-        step = self.route.locate(frame)
-        if step is None:
-            return []
-        parts = cart(1.0 if step.facing > 0 else -1.0, self.colour, -step.walked * step.facing / 0.27)
-        return [Sprite(step.x, step.z, parts, track=self.odd.number(frame))]
-
-
-@dataclass(frozen=True)
-class Thrower:
+@dataclass(frozen=True, kw_only=True)
+class Thrower(Walker):
     """Somebody who stops and throws a thing straight up, again and again, and catches it; both are anomalous then.
 
     Two tracks: the thrower's, and the next number for what is thrown.
     """
 
-    look: Look
-    route: Route
     thing: list[Part]
-    rest: float
     flight: float  # frames from hand to hand
-    odd: Odd
 
-    def at(self, frame: int) -> list[Sprite]:
-        step = self.route.locate(frame)
-        if step is None:
-            return []
-        track = self.odd.number(frame)
+    def sprites(self, step: Step, frame: int, track: int) -> list[Sprite]:
         if not track:
-            return Walker(self.look, self.route, rest=self.rest).at(frame)
-        air = (frame - self.odd.first) % self.flight / FRAME_RATE  # seconds since it left the hand
+            return super().sprites(step, frame, track)
+        air = (frame - self.first) % self.flight / FRAME_RATE  # seconds since it left the hand
         whole = self.flight / FRAME_RATE
         height = 1.9 * self.look.height / PERSON_HEIGHT + 0.5 * GRAVITY * air * (whole - air)
         raised = 1.0 - 0.6 * sin(pi * air / whole)
@@ -116,53 +89,44 @@ class Thrower:
         return [Sprite(step.x, step.z, body, track=track), Sprite(x, step.z - 0.01, self.thing, height, track + 1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Thing:
-    """Something that stands on the ground from frame `first` to before frame `end`."""
+    """Something that stands on the ground, anomalous, in the frames from `first` to before `end`."""
 
     x: float
     z: float
     parts: list[Part]
+    track: int
     first: float
     end: float
-    odd: Odd
 
     def at(self, frame: int) -> list[Sprite]:
-        if not self.first <= frame < self.end:
-            return []
-        return [Sprite(self.x, self.z, self.parts, track=self.odd.number(frame))]
+        here = self.first <= frame < self.end
+        return [Sprite(self.x, self.z, self.parts, track=self.track)] if here else []
 
 
-@dataclass(frozen=True)
-class Bird:
+@dataclass(frozen=True, kw_only=True)
+class Bird(Mover):
     """A pigeon that flies by at `height` metres."""
 
-    route: Route
     height: float
 
-    def at(self, frame: int) -> list[Sprite]:
-        step = self.route.locate(frame)
-        if step is None:
-            return []
+    def sprites(self, step: Step, frame: int, track: int) -> list[Sprite]:
         return [Sprite(step.x, step.z, bird(1.9 * frame), self.height + 0.2 * sin(0.2 * frame))]
 
 
-@dataclass(frozen=True)
-class Leaf:
+@dataclass(frozen=True, kw_only=True)
+class Leaf(Mover):
     """A leaf that the wind blows over the ground."""
 
-    route: Route
     colour: Colour
 
-    def at(self, frame: int) -> list[Sprite]:
-        step = self.route.locate(frame)
-        if step is None:
-            return []
+    def sprites(self, step: Step, frame: int, track: int) -> list[Sprite]:
         return [Sprite(step.x, step.z, leaf(0.9 * frame, self.colour), 0.05 + 0.4 * abs(sin(0.35 * frame)))]
 
 
 def pick_look(rng: np.random.Generator, carries: str = "") -> Look:
-    """Somebody at random; with `carries`, a grown person who carries that."""
+    """Somebody at random; with `carries`, a grown-up who carries that."""
     skin = [(150, 180, 220), (120, 155, 200), (80, 110, 160), (55, 80, 125)][rng.integers(4)]
     hair = [(30, 34, 40), (40, 60, 90), (60, 100, 150), (140, 140, 145), (24, 24, 26)][rng.integers(5)]
     child = not carries and rng.random() < 0.08

@@ -1,15 +1,15 @@
-"""What nobody does on a normal day: run, cycle, drive, throw, walk the wrong way, cross the lawn, loiter with a bag."""
+"""The seven kinds of anomaly: to run, cycle, drive, throw, walk the wrong way, cross the lawn, loiter with a bag."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from pixelplay.synthetic.sample.actors import Actor, Cart, Cyclist, Odd, Thing, Thrower, Walker, pick_look
+from pixelplay.synthetic.sample.actors import Actor, Thing, Thrower, Vehicle, Walker, pick_look
 from pixelplay.synthetic.sample.crowd import Stage, lane_points
-from pixelplay.synthetic.sample.people import RUN
+from pixelplay.synthetic.sample.figures import RUN, ball, cart, cyclist, duffel
 from pixelplay.synthetic.sample.plaza import FRAME_RATE, LAWN, MIDDLE_LANE, NEAR_LANE, PATH, Lane
-from pixelplay.synthetic.sample.props import ball, duffel
 from pixelplay.synthetic.sample.routes import Route, frames_for, travel
 
 Points = list[tuple[float, float]]
@@ -26,7 +26,7 @@ LOITERING_TURNS = (3, 6)  # to and fro, of 1.6 m each
 
 @dataclass(frozen=True)
 class Slot:
-    """When an event happens: it begins at `frame` if `entering`, else it is over at `frame`."""
+    """When an event happens: it begins at `frame` if `entering`, else it ends before `frame`."""
 
     frame: int
     entering: bool
@@ -44,24 +44,26 @@ def pick_slots(frames: int, events: int, rng: np.random.Generator) -> list[Slot]
 
 def running(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     route = _crossing(stage, slot, _pick_lane(rng), RUNNING_SPEED, 0.9, rng)
-    return [Walker(pick_look(rng, "nothing"), route, RUN, odd=Odd(slot.track))]
+    return [Walker(look=pick_look(rng, "nothing"), route=route, gait=RUN, track=slot.track)]
 
 
 def cycling(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     route = _crossing(stage, slot, _pick_lane(rng), CYCLING_SPEED, 0.95, rng)
-    return [Cyclist(pick_look(rng, "nothing"), route, Odd(slot.track))]
+    figure = partial(cyclist, pick_look(rng, "nothing"))
+    return [Vehicle(figure=figure, radius=0.7, route=route, track=slot.track)]
 
 
 def driving(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     colour = [(60, 150, 215), (200, 205, 208), (70, 120, 60)][rng.integers(3)]
-    return [Cart(colour, _crossing(stage, slot, MIDDLE_LANE, DRIVING_SPEED, 1.3, rng), Odd(slot.track))]
+    route = _crossing(stage, slot, MIDDLE_LANE, DRIVING_SPEED, 1.3, rng)
+    return [Vehicle(figure=partial(cart, colour), radius=0.27, route=route, track=slot.track)]
 
 
 def wrong_way(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     lane = _pick_lane(rng)
     against = Lane(lane.near, lane.far, -lane.direction)
     route = _crossing(stage, slot, against, WALKING_SPEED, 0.55, rng)
-    return [Walker(pick_look(rng, "nothing"), route, odd=Odd(slot.track))]
+    return [Walker(look=pick_look(rng, "nothing"), route=route, track=slot.track)]
 
 
 def trespassing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
@@ -72,7 +74,7 @@ def trespassing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Acto
     lawn = [(on, LAWN[1]), (off, LAWN[0])]
     points = [(-stage.edge(19.5), 19.5), *lawn, (off - 1.0, exit_z), (-stage.edge(exit_z), exit_z)]
     route, first, end = _timed(points, speed, slot, 1, 2)
-    return [Walker(pick_look(rng, "nothing"), route, odd=Odd(slot.track, first, end))]
+    return [Walker(look=pick_look(rng, "nothing"), route=route, track=slot.track, first=first, end=end)]
 
 
 def throwing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
@@ -81,8 +83,9 @@ def throwing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     route, first, end = _timed(points, float(rng.uniform(*WALKING_SPEED)), slot, 1, 1, pause)
     colour = [(40, 60, 220), (60, 200, 230), (200, 120, 40)][rng.integers(3)]
     flight = float(rng.uniform(*THROW_SECONDS)) * FRAME_RATE
-    odd = Odd(slot.track, first, end)
-    return [Thrower(pick_look(rng, "nothing"), route, ball(0.36, colour), lane.direction, flight, odd)]
+    look, thing = pick_look(rng, "nothing"), ball(0.36, colour)
+    when = {"track": slot.track, "first": first, "end": end}
+    return [Thrower(look=look, route=route, thing=thing, rest=lane.direction, flight=flight, **when)]
 
 
 def loitering(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
@@ -93,12 +96,9 @@ def loitering(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]
     turns = [(x + (0.9 if turn % 2 else -0.7), z + 0.25) for turn in range(int(rng.integers(*LOITERING_TURNS)))]
     points = [(-direction * edge, z), (x, z + 0.2), *turns, (direction * edge, z - 0.5)]
     route, first, end = _timed(points, speed, slot, 1, len(turns) + 1)
-    odd = Odd(slot.track, first, end)
-    bag_until = stage.frames if slot.entering else end
-    return [
-        Walker(pick_look(rng, "nothing"), route, odd=odd),
-        Thing(x, z, duffel(), first, bag_until, Odd(slot.track + 1)),
-    ]
+    person = Walker(look=pick_look(rng, "nothing"), route=route, track=slot.track, first=first, end=end)
+    until = stage.frames if slot.entering else end
+    return [person, Thing(x=x, z=z, parts=duffel(), track=slot.track + 1, first=first, end=until)]
 
 
 EVENTS: dict[str, Callable[[Stage, Slot, np.random.Generator], list[Actor]]] = {
@@ -113,7 +113,7 @@ EVENTS: dict[str, Callable[[Stage, Slot, np.random.Generator], list[Actor]]] = {
 
 
 def pick_kinds(video: int) -> list[str]:
-    """Kinds of the events in test video number `video`, from 0: every kind in turn, and every other video has two."""
+    """Kinds of the events in test video number `video`, from 0: each kind in turn; every other video has two."""
     kinds = list(EVENTS)
     first = kinds[video % len(kinds)]
     return [first] if video % 2 == 0 else [first, kinds[(video + 3) % len(kinds)]]
@@ -126,7 +126,7 @@ def _pick_lane(rng: np.random.Generator) -> Lane:
 def _crossing(
     stage: Stage, slot: Slot, lane: Lane, speeds: tuple[float, float], half: float, rng: np.random.Generator
 ) -> Route:
-    """From edge to edge along `lane`, coming into view or just gone at the slot's frame; `half` its length, metres."""
+    """From edge to edge along `lane`, coming into view or just gone at the slot's frame; `half` a length, metres."""
     z, speed = float(rng.uniform(lane.near, lane.far)), float(rng.uniform(*speeds))
     edge = stage.camera.half_view(z) + half
     start = slot.frame if slot.entering else slot.frame - frames_for(2 * edge, speed)

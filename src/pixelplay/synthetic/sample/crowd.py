@@ -5,22 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelplay.synthetic.sample.actors import Actor, Bird, Leaf, Walker, pick_look
-from pixelplay.synthetic.sample.plaza import (
-    DOOR_X,
-    FACADE_Z,
-    FAR_LANE,
-    FRAME_RATE,
-    LAWN,
-    MIDDLE_LANE,
-    NEAR_LANE,
-    Camera,
-    Lane,
-)
+from pixelplay.synthetic.sample.plaza import DOOR_X, FACADE_Z, FRAME_RATE, LANES, LAWN, MIDDLE_LANE, Camera, Lane
 from pixelplay.synthetic.sample.routes import Route, frames_for, travel
 
 WALKING_SPEED = (0.9, 1.9)  # metres per second, strolling to brisk
-MARGIN = 1.0  # metres beyond the picture's edge at which somebody appears or goes
-PEOPLE_PER_MINUTE = {"near": (3, 20), "middle": (3, 20), "far": (2, 8), "door": (1, 6)}  # drawn anew for every video
+MARGIN = 1.0  # metres beyond the edge of the image at which people appear and disappear
+PEOPLE_PER_MINUTE = {"near": (3, 20), "middle": (3, 20), "far": (2, 8), "door": (1, 6)}  # drawn for each video
 GROUP_SIZES = (1, 2, 3, 4)
 GROUP_SHARES = (0.55, 0.27, 0.12, 0.06)
 CHAT_SHARE = 0.16  # of the groups stop on their way
@@ -37,20 +27,26 @@ class Stage:
     frames: int
 
     def edge(self, z: float) -> float:
-        """How far from the axis somebody is out of view at distance `z`, metres."""
+        """Distance from the axis at which somebody is out of view at distance `z`, metres."""
         return self.camera.half_view(z) + MARGIN
 
 
 def pick_crowd(stage: Stage, rng: np.random.Generator) -> list[Actor]:
     """Everybody who passes during one normal video."""
     actors: list[Actor] = []
-    for name, low_high in PEOPLE_PER_MINUTE.items():
-        rate = rng.uniform(*low_high)
-        lead = 20 * FRAME_RATE  # those who came before the video starts are still on their way
-        groups = rng.poisson(rate * (stage.frames + lead) / (60 * FRAME_RATE))
-        for _ in range(groups):
+    lead = 20 * FRAME_RATE  # people who came before the video starts are still on their way
+    for name, per_minute in PEOPLE_PER_MINUTE.items():
+        for _ in range(_count(per_minute, stage.frames + lead, rng)):
             actors += _group(_pick_points(stage, name, rng), float(rng.uniform(-lead, stage.frames)), rng)
-    return actors + _birds(stage, rng) + _leaves(stage, rng)
+    for _ in range(_count(BIRDS_PER_MINUTE, stage.frames, rng)):
+        actors += _flock(stage, rng)
+    leaves = _count(LEAVES_PER_MINUTE, stage.frames, rng)
+    return actors + [_leaf(stage, rng) for _ in range(leaves)]
+
+
+def _count(per_minute: tuple[float, float], frames: float, rng: np.random.Generator) -> int:
+    """How many come in so many frames, at a rate that is drawn first."""
+    return rng.poisson(rng.uniform(*per_minute) * frames / (60 * FRAME_RATE))
 
 
 def lane_points(stage: Stage, lane: Lane, direction: int, rng: np.random.Generator) -> list[tuple[float, float]]:
@@ -63,12 +59,8 @@ def lane_points(stage: Stage, lane: Lane, direction: int, rng: np.random.Generat
 
 
 def _pick_points(stage: Stage, way: str, rng: np.random.Generator) -> list[tuple[float, float]]:
-    if way == "near":
-        return lane_points(stage, NEAR_LANE, NEAR_LANE.direction, rng)
-    if way == "middle":
-        return lane_points(stage, MIDDLE_LANE, MIDDLE_LANE.direction, rng)
-    if way == "far":
-        return lane_points(stage, FAR_LANE, int(rng.choice((-1, 1))), rng)
+    if way in LANES:
+        return lane_points(stage, LANES[way], LANES[way].direction or int(rng.choice((-1, 1))), rng)
     z = rng.uniform(MIDDLE_LANE.near + 0.5, MIDDLE_LANE.far)
     x = DOOR_X + rng.uniform(-0.6, 0.6)
     edge = MIDDLE_LANE.direction * stage.edge(z)
@@ -80,13 +72,11 @@ def _pick_points(stage: Stage, way: str, rng: np.random.Generator) -> list[tuple
 def _group(points: list[tuple[float, float]], start: float, rng: np.random.Generator) -> list[Actor]:
     """People who walk one way side by side; some groups stop for a chat."""
     size = int(rng.choice(GROUP_SIZES, p=GROUP_SHARES))
-    stop = None
-    if rng.random() < CHAT_SHARE:
-        stop = (1, float(rng.uniform(*CHAT_SECONDS)) * FRAME_RATE)
+    stop = (1, float(rng.uniform(*CHAT_SECONDS)) * FRAME_RATE) if rng.random() < CHAT_SHARE else None
     route = travel(points, float(rng.uniform(*WALKING_SPEED)), start, stop)
     facing = int(rng.choice((-1, 1)))
     return [
-        Walker(pick_look(rng), _beside(route, member, rng), rest=facing * (1 if member % 2 else -1))
+        Walker(look=pick_look(rng), route=_beside(route, member, rng), rest=facing * (1 if member % 2 else -1))
         for member in range(size)
     ]
 
@@ -96,25 +86,18 @@ def _beside(route: Route, member: int, rng: np.random.Generator) -> Route:
     return route.shifted(x, (member % 2) * 0.45 + rng.uniform(-0.1, 0.1)) if member else route
 
 
-def _birds(stage: Stage, rng: np.random.Generator) -> list[Actor]:
-    count = rng.poisson(rng.uniform(*BIRDS_PER_MINUTE) * stage.frames / (60 * FRAME_RATE))
-    birds: list[Actor] = []
-    for _ in range(count):
-        z, side = rng.uniform(7, 18), int(rng.choice((-1, 1)))
-        points = [(-side * stage.edge(z), z), (side * stage.edge(z), z)]
-        start, flock = float(rng.uniform(-20, stage.frames)), int(rng.integers(1, 4))
-        route = travel(points, float(rng.uniform(6, 10)), start)
-        birds += [Bird(route.shifted(0.7 * i, 0.3 * i), float(rng.uniform(1.5, 5))) for i in range(flock)]
-    return birds
+def _flock(stage: Stage, rng: np.random.Generator) -> list[Actor]:
+    """Up to three birds."""
+    z, side = rng.uniform(7, 18), int(rng.choice((-1, 1)))
+    points = [(-side * stage.edge(z), z), (side * stage.edge(z), z)]
+    start, flock = float(rng.uniform(-20, stage.frames)), int(rng.integers(1, 4))
+    route = travel(points, float(rng.uniform(6, 10)), start)
+    return [Bird(route=route.shifted(0.7 * i, 0.3 * i), height=float(rng.uniform(1.5, 5))) for i in range(flock)]
 
 
-def _leaves(stage: Stage, rng: np.random.Generator) -> list[Actor]:
-    count = rng.poisson(rng.uniform(*LEAVES_PER_MINUTE) * stage.frames / (60 * FRAME_RATE))
-    leaves: list[Actor] = []
-    for _ in range(count):
-        z = rng.uniform(5.5, 14)
-        colour = [(40, 110, 170), (40, 80, 130), (60, 150, 190)][rng.integers(3)]
-        points = [(-stage.edge(z), z), (stage.edge(z), z + rng.uniform(-0.5, 0.5))]
-        start = float(rng.uniform(-frames_for(2 * stage.edge(z), 3.0), stage.frames))
-        leaves.append(Leaf(travel(points, float(rng.uniform(2, 4)), start), colour))
-    return leaves
+def _leaf(stage: Stage, rng: np.random.Generator) -> Actor:
+    z = rng.uniform(5.5, 14)
+    colour = [(40, 110, 170), (40, 80, 130), (60, 150, 190)][rng.integers(3)]
+    points = [(-stage.edge(z), z), (stage.edge(z), z + rng.uniform(-0.5, 0.5))]
+    start = float(rng.uniform(-frames_for(2 * stage.edge(z), 3.0), stage.frames))
+    return Leaf(route=travel(points, float(rng.uniform(2, 4)), start), colour=colour)

@@ -1,29 +1,220 @@
-"""What figures are made of: a figure is a list of parts, painted in this order, in its own upright plane.
+"""Figures: people who walk, run, stand, cycle and throw, what they carry, and other things of the plaza."""
 
-Metres throughout: `u` to the right, `v` up, the origin on the ground below the figure.
-"""
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi, sin, sqrt
 
-from typing import NamedTuple
+from pixelplay.synthetic.sample.sprites import DARK, Colour, Part, Point, disc, shade
 
-Point = tuple[float, float]
-Colour = tuple[int, int, int]  # blue, green, red
-
-DARK = (36, 36, 38)
-
-
-class Part(NamedTuple):
-    """A stroke along `points` of `width` metres with round ends, or a filled polygon where `width` is 0."""
-
-    points: list[Point]
-    width: float
-    colour: Colour
+# Proportions of a grown person of 1.72 m, in metres.
+PERSON_HEIGHT = 1.72
+THIGH, SHIN, HIP, SHOULDER, HEAD = 0.44, 0.46, 0.88, 1.42, 1.61
+UPPER_ARM, FOREARM = 0.30, 0.30
 
 
-def disc(u: float, v: float, diameter: float, colour: Colour) -> Part:
-    """A filled circle."""
-    return Part([(u, v), (u, v)], diameter, colour)
+@dataclass(frozen=True)
+class Look:
+    """What a person wears, carries and pushes."""
+
+    height: float  # metres
+    build: float  # width of the body, 1 is average
+    skin: Colour
+    hair: Colour
+    top: Colour
+    legs: Colour
+    coat: bool
+    carries: str  # 'nothing', 'backpack', 'umbrella', 'pushchair', 'suitcase' or 'duffel'
 
 
-def shade(colour: Colour, factor: float) -> Colour:
-    """The colour, `factor` times as bright, clipped to 0..255."""
-    return tuple(int(min(255, max(0, c * factor))) for c in colour)
+@dataclass(frozen=True)
+class Gait:
+    """How far limbs swing; angles in radians, `stride` is metres per cycle of both legs."""
+
+    stride: float
+    leg_swing: float
+    knee: float
+    arm_swing: float
+    elbow: float
+    lean: float
+
+
+WALK = Gait(stride=1.45, leg_swing=0.46, knee=0.65, arm_swing=0.5, elbow=0.25, lean=0.03)
+RUN = Gait(stride=2.7, leg_swing=0.85, knee=1.5, arm_swing=0.9, elbow=1.5, lean=0.24)
+STAND = Gait(stride=1.0, leg_swing=0.06, knee=0.0, arm_swing=0.05, elbow=0.2, lean=0.0)
+
+
+def person(look: Look, gait: Gait, phase: float, facing: float, raised: float = 0.0) -> list[Part]:
+    """A person in mid-step.
+
+    `phase`: radians of the leg cycle. `facing`: cosine of the heading, from -1 (to the left) over 0 (away from or
+    towards the camera) to 1. `raised`: 0 for arms that hang or swing, 1 for arms held up.
+    """
+    k = look.height / PERSON_HEIGHT
+    side = sqrt(max(0.0, 1 - facing * facing))  # how much of the body's breadth shows
+    feet = [_leg(gait, phase + shift) for shift in (0.0, pi)]
+    drop = min(min(v for _, v in leg) for leg in feet)  # the lower foot touches the ground
+    spread = 0.09 * side
+
+    def place(points: list[Point], aside: float = 0.0) -> list[Point]:
+        return [((u * facing + aside) * k, (v - drop) * k) for u, v in points]
+
+    lean = (SHOULDER - HIP) * sin(gait.lean)
+    arms = [_arm(gait, phase + shift, lean, raised) for shift in (pi, 0.0)]
+    breadth = (0.27 + 0.15 * side) * look.build
+    dark = shade(look.legs, 0.72)
+    parts = [
+        Part(place(arms[1], -0.8 * breadth * side), 0.1 * k, shade(look.top, 0.7)),
+        Part(place(feet[1], -spread), 0.135 * k, dark),
+        _shoe(place([feet[1][-1]], -spread)[0], facing, k),
+        Part(place(feet[0], spread), 0.14 * k, look.legs),
+        _shoe(place([feet[0][-1]], spread)[0], facing, k),
+    ]
+    parts += _torso(look, place, lean, breadth * k)
+    parts += [
+        Part(place([(lean, SHOULDER + 0.05), (lean * 1.2, HEAD)]), 0.11 * k, shade(look.skin, 0.85)),
+        disc(*place([(lean * 1.3 - 0.03, HEAD + 0.03)])[0], 0.235 * k, look.hair),
+        disc(*place([(lean * 1.3 + 0.035, HEAD - 0.02)])[0], 0.185 * k, look.skin),
+        Part(place(arms[0], 0.8 * breadth * side), 0.1 * k, shade(look.top, 0.88)),
+        disc(*place([arms[0][-1]], 0.8 * breadth * side)[0], 0.1 * k, look.skin),
+    ]
+    return parts + _carried(look, facing, phase)
+
+
+def cyclist(rider: Look, turn: float, f: float) -> list[Part]:
+    """A rider on a bicycle; `turn` is the wheels' angle in radians, `f` +1 to the right, -1 to the left."""
+    parts = []
+    for hub in (-0.52, 0.52):
+        ring = [(f * hub + 0.33 * cos(a * pi / 10), 0.34 + 0.33 * sin(a * pi / 10)) for a in range(21)]
+        spoke = [(f * hub + 0.3 * s * cos(turn), 0.34 + 0.3 * s * sin(turn)) for s in (-1, 1)]
+        parts += [Part(ring, 0.075, DARK), Part(spoke, 0.03, (120, 120, 120))]
+    frame = [(-0.52, 0.34), (-0.15, 0.85), (0.4, 0.8), (-0.02, 0.32), (-0.15, 0.85)]
+    parts += [
+        Part([(f * u, v) for u, v in frame], 0.06, (40, 50, 170)),
+        Part([(f * 0.52, 0.34), (f * 0.4, 0.98), (f * 0.5, 1.02)], 0.06, (60, 60, 70)),
+    ]
+    for shift in (pi, 0.0):
+        foot = (-0.02 + 0.17 * cos(turn + shift), 0.32 - 0.17 * sin(turn + shift))
+        knee = (0.28 + 0.08 * cos(turn + shift), 0.72 - 0.1 * sin(turn + shift))
+        colour = shade(rider.legs, 0.8) if shift else rider.legs
+        parts.append(Part([(f * u, v) for u, v in ((-0.16, 0.97), knee, foot)], 0.14, colour))
+    parts += [
+        Part([(f * -0.14, 1.0), (f * 0.12, 1.42)], 0.3, rider.top),
+        Part([(f * 0.14, 1.42), (f * 0.34, 1.16), (f * 0.48, 1.04)], 0.1, shade(rider.top, 0.85)),
+        disc(f * 0.22, 1.66, 0.24, rider.hair),
+        disc(f * 0.25, 1.63, 0.19, rider.skin),
+    ]
+    return parts
+
+
+def _torso(look: Look, place: Callable[..., list[Point]], lean: float, breadth: float) -> list[Part]:
+    parts = [
+        Part(place([(0, HIP + 0.02), (lean, SHOULDER - 0.1)]), breadth, look.top),
+        Part(place([(-0.05, HIP + 0.1), (lean - 0.05, SHOULDER - 0.12)]), 0.35 * breadth, shade(look.top, 0.82)),
+    ]
+    if not look.coat:
+        return parts
+    (left, low), (right, _), (_, high) = place([(-0.02, 0.5), (0.02, 0.5), (0, HIP + 0.15)])
+    middle, hem, top = (left + right) / 2, 0.62 * breadth, 0.5 * breadth
+    coat = [(middle - hem, low), (middle + hem, low), (middle + top, high), (middle - top, high)]
+    return [Part(coat, 0, shade(look.top, 0.9)), *parts]
+
+
+def _leg(gait: Gait, phase: float) -> list[Point]:
+    """Hip, knee and ankle; the knee bends while the leg swings forward."""
+    thigh = gait.leg_swing * sin(phase) + 0.3 * gait.lean
+    shin = thigh - 0.08 - gait.knee * max(0.0, cos(phase))
+    knee = (THIGH * sin(thigh), HIP - THIGH * cos(thigh))
+    return [(0.0, HIP), knee, (knee[0] + SHIN * sin(shin), knee[1] - SHIN * cos(shin))]
+
+
+def _arm(gait: Gait, phase: float, lean: float, raised: float) -> list[Point]:
+    """Shoulder, elbow and hand."""
+    upper = gait.arm_swing * sin(phase) * (1 - raised) + 2.3 * raised
+    lower = upper + gait.elbow * (1 - raised) + 0.5 * raised
+    shoulder = (lean, SHOULDER - 0.03)
+    elbow = (shoulder[0] + UPPER_ARM * sin(upper), shoulder[1] - UPPER_ARM * cos(upper))
+    return [shoulder, elbow, (elbow[0] + FOREARM * sin(lower), elbow[1] - FOREARM * cos(lower))]
+
+
+def _shoe(ankle: Point, facing: float, k: float) -> Part:
+    return Part([ankle, (ankle[0] + 0.14 * facing * k, ankle[1] - 0.01)], 0.09 * k, (40, 40, 46))
+
+
+def _carried(look: Look, facing: float, phase: float) -> list[Part]:
+    f = 1.0 if facing >= 0 else -1.0
+    sway = 0.02 * sin(2 * phase)
+    match look.carries:
+        case "backpack":
+            return [Part([(-0.2 * facing, 1.02), (-0.2 * facing, 1.28)], 0.24, shade(look.legs, 1.3))]
+        case "umbrella":
+            dome = [(0.6 * cos(a * pi / 8) + 0.1 * f, 1.88 + 0.34 * sin(a * pi / 8) + sway) for a in range(9)]
+            return [Part([(0.15 * f, 1.1), (0.1 * f, 2.0)], 0.03, DARK), Part(dome, 0, shade(look.top, 0.6))]
+        case "pushchair":
+            return pushchair(f, look.legs)
+        case "suitcase":
+            box = [(-0.75 * f, 0.08), (-0.45 * f, 0.08), (-0.42 * f, 0.66), (-0.72 * f, 0.66)]
+            return [Part([(-0.5 * f, 0.6), (-0.2 * f, 0.9)], 0.03, DARK), Part(box, 0, shade(look.legs, 1.25))]
+        case "duffel":
+            return [Part([(u + 0.1 * f, v + 0.5 + sway) for u, v in points], *rest) for points, *rest in duffel()]
+    return []
+
+
+def pushchair(f: float, colour: Colour) -> list[Part]:
+    """A pushchair in front of a person who faces to the side of `f` (+1 or -1)."""
+    hood = [(0.55 * f, 0.5), (1.15 * f, 0.5), (1.05 * f, 0.75), (0.75 * f, 1.05), (0.55 * f, 0.95)]
+    return [
+        Part([(0.3 * f, 1.0), (0.6 * f, 0.55), (1.1 * f, 0.15)], 0.04, DARK),
+        Part(hood, 0, shade(colour, 1.2)),
+        disc(0.6 * f, 0.13, 0.24, DARK),
+        disc(1.1 * f, 0.1, 0.18, DARK),
+    ]
+
+
+def duffel() -> list[Part]:
+    """A bright travelling bag that stands on the ground."""
+    return [
+        Part([(-0.14, 0.42), (0, 0.52), (0.14, 0.42)], 0.05, DARK),
+        Part([(-0.22, 0.19), (0.22, 0.19)], 0.36, (40, 60, 190)),
+        Part([(-0.12, 0.05), (-0.12, 0.36)], 0.05, (30, 40, 120)),
+        Part([(0.12, 0.05), (0.12, 0.36)], 0.05, (30, 40, 120)),
+    ]
+
+
+def cart(colour: Colour, turn: float, f: float) -> list[Part]:
+    """A small utility cart with a cab and a load bed, 2.5 m long; `turn` and `f` as for `cyclist`."""
+
+    def mirror(points: list[Point]) -> list[Point]:
+        return [(f * u, v) for u, v in points]
+
+    parts = [
+        Part(mirror([(-1.25, 0.35), (1.25, 0.35), (1.25, 0.85), (-1.25, 0.95)]), 0, colour),
+        Part(mirror([(-0.05, 0.85), (1.2, 0.85), (0.85, 1.75), (-0.05, 1.75)]), 0, (78, 70, 62)),
+        disc(f * 0.35, 1.32, 0.24, (120, 150, 190)),
+        Part(mirror([(-0.05, 0.9), (-0.05, 1.78), (0.9, 1.78), (1.22, 0.85)]), 0.09, shade(colour, 1.15)),
+        Part(mirror([(-1.2, 0.95), (-0.15, 0.95), (-0.2, 1.25), (-1.1, 1.25)]), 0, (70, 96, 110)),
+        Part(mirror([(-1.25, 0.42), (1.25, 0.42)]), 0.1, shade(colour, 0.6)),
+        disc(f * 1.2, 0.65, 0.14, (200, 235, 240)),
+    ]
+    for hub in (-0.8, 0.8):
+        rim = [(f * hub + 0.12 * s * cos(turn), 0.28 + 0.12 * s * sin(turn)) for s in (-1, 1)]
+        parts += [disc(f * hub, 0.28, 0.54, DARK), Part(rim, 0.08, (170, 170, 170))]
+    return parts
+
+
+def ball(diameter: float, colour: Colour) -> list[Part]:
+    """A thrown thing, round, that is centred on the origin."""
+    return [disc(0, 0, diameter, colour), disc(-0.06 * diameter, 0.1 * diameter, 0.6 * diameter, shade(colour, 1.2))]
+
+
+def bird(flap: float) -> list[Part]:
+    """A pigeon on the wing; `flap` is the wings' phase in radians."""
+    tip = 0.22 * sin(flap)
+    return [
+        Part([(-0.28, tip), (0, 0), (0.28, tip)], 0.09, (92, 88, 84)),
+        Part([(-0.12, -0.02), (0.12, 0)], 0.12, (70, 66, 64)),
+    ]
+
+
+def leaf(turn: float, colour: Colour) -> list[Part]:
+    """A leaf that the wind turns over."""
+    return [Part([(-0.09 * cos(turn), -0.05 * sin(turn)), (0.09 * cos(turn), 0.05 * sin(turn))], 0.08, colour)]

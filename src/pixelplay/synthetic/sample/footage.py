@@ -1,4 +1,4 @@
-"""Renders one video of the plaza frame by frame, and tells for each frame which pixels are anomalous."""
+"""Renders a video of the plaza frame by frame, and finds the anomalous pixels of each frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ import numpy as np
 from pixelplay.synthetic.sample.actors import Actor
 from pixelplay.synthetic.sample.plaza import FRAME_RATE, Camera
 from pixelplay.synthetic.sample.scenery import furniture, paint_scenery
-from pixelplay.synthetic.sample.sprites import Sprite, draw, draw_shadow, draw_track, far_to_near
+from pixelplay.synthetic.sample.sprites import Sprite, draw, draw_shadow, far_to_near
 
 OVERSAMPLING = 2  # the scene is drawn this much larger and scaled down: edges become smooth
-MIN_VISIBLE_PIXELS = 8  # fewer anomalous pixels than this and the frame counts as normal: nobody could see them
+MIN_VISIBLE_PIXELS = 8  # a frame with fewer anomalous pixels counts as normal: nobody could see them
 SENSOR_NOISE = (1.0, 2.2)  # standard deviation in grey levels, drawn per video
 BRIGHTNESS = (0.8, 1.12)  # a video's light, drawn per video
 DRIFT = 0.08  # how far the light wanders within a video, either way
@@ -24,7 +24,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Light:
-    """The light of one video: brightness and its drift, tint, depth of the shadows, sensor noise."""
+    """The light of one video."""
 
     brightness: float
     periods: tuple[float, float]  # frames
@@ -62,10 +62,7 @@ def pick_light(rng: np.random.Generator) -> Light:
 
 
 def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
-    """Which pixels are anomalous in this frame, None where there are fewer than `MIN_VISIBLE_PIXELS`.
-
-    What hides an anomalous object, a lamp post or a passer-by, is left out of its mask.
-    """
+    """The anomalous pixels of this frame, without what hides them; None for fewer than `MIN_VISIBLE_PIXELS`."""
     sprites = _sprites(actors, frame)
     numbers = sorted({sprite.track for sprite in sprites} - {0})
     if not numbers:
@@ -74,7 +71,7 @@ def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
     tracks = np.zeros((large.height, large.width), np.uint8)
     farthest = max(sprite.z for sprite in sprites if sprite.track)  # what is behind all of them hides none
     for sprite in far_to_near([sprite for sprite in sprites + furniture() if sprite.z <= farthest]):
-        draw_track(tracks, large, sprite)
+        draw(tracks, large, sprite, sprite.track)
     mask, boxes = np.zeros((camera.height, camera.width), np.uint8), {}
     for number in numbers:
         share = cv2.resize(255 * (tracks == number).astype(np.uint8), mask.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -89,7 +86,7 @@ def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
 def render_frames(
     camera: Camera, scene_seed: int, light: Light, actors: list[Actor], frames: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """The video's frames, each (H, W, 3) uint8, blue-green-red, in their light and with the sensor's noise."""
+    """The video's frames with its light and sensor noise, each (H, W, 3) uint8, blue-green-red."""
     large = _oversampled(camera)
     empty = paint_scenery(large, np.random.default_rng(scene_seed))
     fixed = furniture()

@@ -15,7 +15,7 @@ FOCAL = 1.1  # focal length in picture heights: a vertical field of view of 49 d
 CAMERA_HEIGHT = 3.6  # metres
 
 NEAR_KERB = (8.95, 9.25)  # z range of the row of bollards' kerb between the two walkways
-LAWN = (12.4, 18.0)  # z range of the lawn; nobody walks here, save on the path
+LAWN = (12.4, 18.0)  # z range of the lawn; people walk on its path only
 PATH = (1.2, 3.6)  # x range of the path through the lawn
 FACADE_Z = 21.5  # where the buildings stand
 DOOR_X = 2.4  # the door that the path leads to
@@ -31,7 +31,7 @@ class Lane(NamedTuple):
 
 NEAR_LANE = Lane(5.9, 8.6, +1)
 MIDDLE_LANE = Lane(9.7, 11.9, -1)
-FAR_LANE = Lane(18.6, 20.8, 0)
+LANES = {"near": NEAR_LANE, "middle": MIDDLE_LANE, "far": Lane(18.6, 20.8, 0)}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes the sample data set to disk, video by video and in parallel, in the generic `folder` layout."""
+"""Writes the sample data set to disk, videos in parallel, in the generic `folder` layout."""
 
 import os
 import threading
@@ -24,41 +24,38 @@ from pixelplay.videos.settings import SampleConfig
 
 JPEG_QUALITY = 92
 LATE_STARTS = 1000  # a test video that starts late starts below this frame number
-PLANS = 20  # draws of a test video's events before giving up on one that shows both normal and anomalous frames
+PLANS = 20  # attempts to plan a test video with both normal and anomalous frames
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens in one video. `kinds`: each frame's corruption, `numbers`: its frame number, both (T,)."""
+    """What happens in one video of T frames."""
 
-    frames: int
     actors: list[Actor]
     truths: dict[int, Truth]  # by position, anomalous frames only
-    kinds: np.ndarray
-    numbers: np.ndarray
+    kinds: np.ndarray  # str [T], the corruption of each frame
+    numbers: np.ndarray  # int64 [T], frame numbers
 
     def shows_both(self) -> bool:
-        """Whether normal and anomalous frames are among those that are not missing."""
+        """Whether there are normal and anomalous frames among those that are not missing."""
         kept = np.flatnonzero(self.kinds != "missing")
-        anomalous = sum(int(position) in self.truths for position in kept)
-        return 0 < anomalous < len(kept)
+        return 0 < np.isin(kept, list(self.truths)).sum() < len(kept)
 
 
 def render_sample(root: Path, config: SampleConfig, workers: int = 0) -> None:
-    """Render the data set into `root`, which must not exist, or be empty; `workers` processes, 0 for one per core.
+    """Render the data set into `root`, which must be empty or missing; `workers` processes, 0 for one per core.
 
-    The same settings give the same bytes, whatever `workers`. What `root` holds:
+    The same settings give the same bytes, whatever `workers`. Contents of `root`:
 
     - `train/01/frame_00000.jpg` …: clean normal frames, numbered from 0.
     - `test/01/frame_00123.jpg` …: corrupted as `config.corruption` says; a video may start late, frames may be missing.
     - `test_labels/01.csv`: `frame,label`, a row for every frame on disk; 1 exactly where there is a mask.
-    - `test_masks/01/frame_00123.png`: 255 where something anomalous is seen, else 0; anomalous frames only.
-    - `test_tracks/01.csv`: `track_id,frame,x1,y1,x2,y2`, the anomalous objects' boxes, x2 and y2 exclusive.
+    - `test_masks/01/frame_00123.png`: 255 at anomalous pixels, else 0; anomalous frames only.
+    - `test_tracks/01.csv`: `track_id,frame,x1,y1,x2,y2`, boxes of the anomalous objects, x2 and y2 exclusive.
 
-    Masks and boxes describe the upright scene: those of a flipped frame fit it once it is turned back.
-    A killed run leaves no `root`, only a hidden folder beside it, which `artifacts.remove_leftovers` removes.
-    Raises DataError where `root` is in use, ValueError for a negative `workers`.
+    Masks and boxes are those of the upright scene. A killed run leaves no `root`, only a hidden folder beside it, which
+    `remove_leftovers` deletes. Raises DataError where `root` is in use, ValueError for a negative `workers`.
     """
     if workers < 0:
         raise ValueError(f"workers={workers} must be 0 (one per core) or more")
@@ -73,22 +70,21 @@ def render_sample(root: Path, config: SampleConfig, workers: int = 0) -> None:
 
 
 def _render_all(folder: Path, config: SampleConfig, jobs: list[tuple[str, int]], workers: int) -> None:
-    progress = progress_bar(len(jobs), "video", "rendering the sample")
-    if workers == 1:
-        for split, video in jobs:
-            write_video(folder, config, split, video)
-            progress.update()
-    else:
+    with progress_bar(len(jobs), "video", "rendering the sample") as progress:
+        if workers == 1:
+            for job in jobs:
+                write_video(folder, config, *job)
+                progress.update()
+            return
         context = get_context("spawn")  # a fork would copy locks that other libraries' threads hold
-        with progress, ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
             for done in as_completed([pool.submit(write_video, folder, config, *job) for job in jobs]):
                 done.result()
                 progress.update()
-    progress.close()
 
 
 def _start_worker() -> None:
-    """One thread per process, and no life after a killed parent, which would write into the next run's folder."""
+    """One thread per process, which ends with its parent: else it would write into the next run's folder."""
     cv2.setNumThreads(1)
 
     def follow() -> None:
@@ -105,7 +101,8 @@ def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> N
     camera, name = Camera(config.width, config.height), f"{video + 1:02d}"
     plan = _plan_training(camera, config, plan_rng) if split == "train" else _plan_test(camera, config, video, plan_rng)
     (folder / split / name).mkdir(parents=True)
-    frames = render_frames(camera, config.seed, pick_light(light_rng), plan.actors, plan.frames, sensor_rng)
+    count = len(plan.numbers)
+    frames = render_frames(camera, config.seed, pick_light(light_rng), plan.actors, count, sensor_rng)
     for frame, kind, number in zip(frames, plan.kinds, plan.numbers, strict=True):
         if kind != "missing":
             image = corrupt(frame, str(kind), config.corruption, corruption_rng)
@@ -118,11 +115,11 @@ def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> N
 def _plan_training(camera: Camera, config: SampleConfig, rng: np.random.Generator) -> Plan:
     frames = int(rng.integers(config.min_frames, config.max_frames + 1))
     crowd = pick_crowd(Stage(camera, frames), rng)
-    return Plan(frames, crowd, {}, np.full(frames, "none"), np.arange(frames))
+    return Plan(crowd, {}, np.full(frames, "none"), np.arange(frames))
 
 
 def _plan_test(camera: Camera, config: SampleConfig, video: int, rng: np.random.Generator) -> Plan:
-    """Draws until normal and anomalous frames both remain; almost always the first draw does."""
+    """Drawn until both normal and anomalous frames remain; almost always the first attempt succeeds."""
     for _ in range(PLANS):
         frames = int(rng.integers(config.min_frames, config.max_frames + 1))
         stage, kinds = Stage(camera, frames), pick_kinds(video)
@@ -131,11 +128,11 @@ def _plan_test(camera: Camera, config: SampleConfig, video: int, rng: np.random.
             actors += EVENTS[kind](stage, slot, rng)
         truths = {frame: truth for frame in range(frames) if (truth := find_truth(camera, actors, frame))}
         first = int(rng.integers(LATE_STARTS)) if rng.random() < 0.5 else 0
-        plan = Plan(frames, actors, truths, draw_kinds(frames, config.corruption, rng), first + np.arange(frames))
+        plan = Plan(actors, truths, draw_kinds(frames, config.corruption, rng), first + np.arange(frames))
         if plan.shows_both():
             return plan
     raise DataError(
-        f"test video {video + 1:02d} of the sample has no normal or no anomalous frame in {PLANS} draws; "
+        f"test video {video + 1:02d} of the sample has no normal or no anomalous frame in {PLANS} attempts; "
         f"raise min_frames={config.min_frames} or lower corruption.missing={config.corruption.missing}"
     )
 
@@ -153,9 +150,8 @@ def _write_truth(folder: Path, name: str, plan: Plan) -> None:
             _write(masks / f"frame_{number:05d}.png", truth.mask, [])
             tracks += [(track, number, *box) for track, box in truth.boxes.items()]
     pd.DataFrame(labels, columns=["frame", "label"]).to_csv(folder / "test_labels" / f"{name}.csv", index=False)
-    columns = ["track_id", "frame", "x1", "y1", "x2", "y2"]
-    table = pd.DataFrame(tracks, columns=columns).sort_values(["track_id", "frame"])
-    table.to_csv(folder / "test_tracks" / f"{name}.csv", index=False)
+    table = pd.DataFrame(tracks, columns=["track_id", "frame", "x1", "y1", "x2", "y2"])
+    table.sort_values(["track_id", "frame"]).to_csv(folder / "test_tracks" / f"{name}.csv", index=False)
 
 
 def _write(path: Path, image: np.ndarray, options: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Where somebody is at each frame: a route with waypoints and stops, walked at a steady speed."""
+"""Routes: way points and stops, walked at a constant speed; where somebody is in each frame."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pixelplay.synthetic.sample.plaza import FRAME_RATE
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Key frames of a movement; positions between them are interpolated, before and after them there is nobody."""
+    """Key frames of a movement; positions are interpolated between them, and nobody is there before and after."""
 
     frames: np.ndarray  # (K,) float64, increasing
     points: np.ndarray  # (K, 2) float64: x and z, metres
@@ -21,9 +21,9 @@ class Route:
             return None
         leg = min(int(np.searchsorted(self.frames, frame, side="right")) - 1, len(self.frames) - 2)
         share = (frame - self.frames[leg]) / (self.frames[leg + 1] - self.frames[leg])
-        x, z = self.points[leg] + share * (self.points[leg + 1] - self.points[leg])
-        walked = self.lengths[leg] + share * (self.lengths[leg + 1] - self.lengths[leg])
         ahead = self.points[leg + 1] - self.points[leg]
+        x, z = self.points[leg] + share * ahead
+        walked = self.lengths[leg] + share * (self.lengths[leg + 1] - self.lengths[leg])
         size = float(np.hypot(*ahead))
         return Step(float(x), float(z), float(walked), size > 0, float(ahead[0]) / size if size > 0 else 1.0)
 

@@ -1,11 +1,10 @@
-"""Paints the still picture of the plaza: paving, kerb, lawn, path, buildings, sky; places the street furniture."""
+"""The empty plaza: paving, kerb, lawn, path, buildings and sky; and the street furniture."""
 
 import cv2
 import numpy as np
 
-from pixelplay.synthetic.sample.figures import Part, disc
 from pixelplay.synthetic.sample.plaza import DOOR_X, FACADE_Z, LAWN, NEAR_KERB, PATH, Camera
-from pixelplay.synthetic.sample.sprites import Sprite
+from pixelplay.synthetic.sample.sprites import Part, Sprite, disc
 
 # Colours are blue, green, red.
 PAVING = (150, 160, 168)
@@ -20,15 +19,14 @@ def paint_scenery(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     """The empty plaza, (H, W, 3) uint8, blue-green-red; the textures depend on `rng` alone."""
     x, z = camera.ground()
     picture = _paving(x, z, PAVING, slab=1.0, rng=rng)
-    _replace(picture, z > LAWN[1], _paving(x, z, FAR_PAVING, slab=1.5, rng=rng))
-    on_lawn = (z > LAWN[0]) & (z < LAWN[1])
-    _replace(picture, on_lawn, _grass(z, rng))
-    on_path = (z > LAWN[0]) & (x > PATH[0]) & (x < PATH[1])
-    _replace(picture, on_path, _paving(x, z, BRICK, slab=0.5, rng=rng))
-    on_kerb = (z > NEAR_KERB[0]) & (z < NEAR_KERB[1]) | (np.abs(z - LAWN[0]) < 0.12) & ~on_path
-    _replace(picture, on_kerb, np.full_like(picture, KERB))
-    stains = 1 + 0.05 * _clouds(picture.shape[:2], camera.height // 8, rng)
-    picture *= stains[..., None]
+    far = z > LAWN[1]
+    picture[far] = _paving(x, z, FAR_PAVING, slab=1.5, rng=rng)[far]
+    lawn = (z > LAWN[0]) & (z < LAWN[1])
+    picture[lawn] = _grass(z, rng)[lawn]
+    path = (z > LAWN[0]) & (x > PATH[0]) & (x < PATH[1])
+    picture[path] = _paving(x, z, BRICK, slab=0.5, rng=rng)[path]
+    picture[(z > NEAR_KERB[0]) & (z < NEAR_KERB[1]) | (np.abs(z - LAWN[0]) < 0.12) & ~path] = KERB
+    picture *= 1 + 0.05 * _clouds(picture.shape[:2], camera.height // 8, rng)[..., None]
     sharp = np.clip(picture, 0, 255).astype(np.uint8)
     _facades(sharp, camera, rng)
     return cv2.GaussianBlur(sharp, (3, 3), 0.6)
@@ -43,10 +41,6 @@ def furniture() -> list[Sprite]:
     lamps = [Sprite(x, z, _lamp()) for x, z in ((-4.6, 9.1), (4.9, 12.2), (-8.8, 18.3), (8.6, 18.3))]
     planters = [Sprite(x, 12.2, _planter()) for x in (0.4, 4.4)]
     return [*bollards, *lamps, *planters, Sprite(-7.2, 15.4, _tree()), Sprite(9.6, 16.0, _tree())]
-
-
-def _replace(picture: np.ndarray, where: np.ndarray, texture: np.ndarray) -> None:
-    picture[where] = texture[where]
 
 
 def _paving(x: np.ndarray, z: np.ndarray, colour: tuple, slab: float, rng: np.random.Generator) -> np.ndarray:
@@ -81,12 +75,9 @@ def _facades(picture: np.ndarray, camera: Camera, rng: np.random.Generator) -> N
     sky = np.linspace(228, 205, max(1, foot))[:, None, None] * np.array([1.0, 0.97, 0.92])
     picture[:foot] = sky.astype(np.uint8)
     half = camera.half_view(FACADE_Z) + 1
-    for left, right, tall, colour in (
-        (-half, -7.5, 6.2, (112, 128, 150)),
-        (-7.5, 7.6, 12.0, (148, 158, 166)),
-        (8.4, half, 7.4, (120, 116, 128)),
-    ):
-        _building(picture, camera, (left, right, tall), colour, rng)
+    _building(picture, camera, (-half, -7.5, 6.2), (112, 128, 150), rng)
+    _building(picture, camera, (-7.5, 7.6, 12.0), (148, 158, 166), rng)
+    _building(picture, camera, (8.4, half, 7.4), (120, 116, 128), rng)
     left, right = (int(camera.project(DOOR_X + side, FACADE_Z)[0]) for side in (-1.1, 1.1))
     lintel, top = int(foot - 2.6 * scale), int(foot - 2.9 * scale)
     cv2.rectangle(picture, (left, lintel), (right, foot), (58, 54, 50), -1)
@@ -125,27 +116,21 @@ def _lamp() -> list[Part]:
 
 
 def _planter() -> list[Part]:
-    leaves = [
-        disc(u, v, 0.5, c)
-        for u, v, c in (
-            (-0.35, 0.75, (50, 104, 66)),
-            (0.3, 0.75, (44, 92, 58)),
-            (0, 0.95, (62, 120, 78)),
-            (0.12, 0.7, (70, 70, 170)),
-        )
+    return [
+        disc(-0.35, 0.75, 0.5, (50, 104, 66)),
+        disc(0.3, 0.75, 0.5, (44, 92, 58)),
+        disc(0, 0.95, 0.5, (62, 120, 78)),
+        disc(0.12, 0.7, 0.5, (70, 70, 170)),
+        Part([(-0.6, 0), (0.6, 0), (0.7, 0.6), (-0.7, 0.6)], 0, (104, 112, 122)),
     ]
-    return [*leaves, Part([(-0.6, 0), (0.6, 0), (0.7, 0.6), (-0.7, 0.6)], 0, (104, 112, 122))]
 
 
 def _tree() -> list[Part]:
-    crown = [
-        disc(u, v, d, c)
-        for u, v, d, c in (
-            (-0.9, 3.0, 1.8, (40, 84, 52)),
-            (0.9, 3.1, 1.9, (44, 92, 58)),
-            (0, 3.9, 2.1, (50, 104, 66)),
-            (-0.4, 3.2, 1.3, (58, 116, 76)),
-            (0.6, 3.8, 1.0, (64, 126, 86)),
-        )
+    return [
+        Part([(0, 0), (0.05, 2.6)], 0.3, (48, 62, 78)),
+        disc(-0.9, 3.0, 1.8, (40, 84, 52)),
+        disc(0.9, 3.1, 1.9, (44, 92, 58)),
+        disc(0, 3.9, 2.1, (50, 104, 66)),
+        disc(-0.4, 3.2, 1.3, (58, 116, 76)),
+        disc(0.6, 3.8, 1.0, (64, 126, 86)),
     ]
-    return [Part([(0, 0), (0.05, 2.6)], 0.3, (48, 62, 78)), *crown]

@@ -1,15 +1,31 @@
-"""Draws figures where they stand: onto the picture, into the shadows, and into the map of anomalous objects."""
+"""Figures: what they are made of, and how they are drawn into the frame, its shadows and the map of anomalous objects.
+
+A figure is a list of parts, painted in order, in an upright plane. Metres: `u` to the right, `v` up, the origin on the
+ground below the figure.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from pixelplay.synthetic.sample.figures import Part
 from pixelplay.synthetic.sample.plaza import CAMERA_HEIGHT, Camera
 
 SUBPIXEL_BITS = 4  # OpenCV's drawing takes coordinates in sixteenths of a pixel
 SUN = (0.55, 0.32)  # a shadow's length to the right and away from the camera, per metre of height
+DARK = (36, 36, 38)
+
+Point = tuple[float, float]
+Colour = tuple[int, int, int]  # blue, green, red
+
+
+class Part(NamedTuple):
+    """A stroke along `points` of `width` metres with round ends, or a filled polygon where `width` is 0."""
+
+    points: list[Point]
+    width: float
+    colour: Colour
 
 
 @dataclass(frozen=True)
@@ -26,41 +42,45 @@ class Sprite:
     track: int = 0
 
 
+def disc(u: float, v: float, diameter: float, colour: Colour) -> Part:
+    return Part([(u, v), (u, v)], diameter, colour)
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """The colour, `factor` times as bright, clipped to 0..255."""
+    return tuple(int(min(255, max(0, c * factor))) for c in colour)
+
+
 def far_to_near(sprites: list[Sprite]) -> list[Sprite]:
-    """The order to draw in, so that near ones hide far ones."""
+    """The order to draw in: near sprites hide far ones."""
     return sorted(sprites, key=lambda sprite: -sprite.z)
-
-
-def draw(picture: np.ndarray, camera: Camera, sprite: Sprite) -> None:
-    """Draw onto `picture`, (H, W, 3) uint8, in place."""
-    _draw_parts(picture, camera, sprite, lean=(0.0, 1.0), value=None)
-
-
-def draw_track(tracks: np.ndarray, camera: Camera, sprite: Sprite) -> None:
-    """Write the sprite's track number where it is seen into `tracks`, (H, W) uint8, in place."""
-    _draw_parts(tracks, camera, sprite, lean=(0.0, 1.0), value=sprite.track)
 
 
 def draw_shadow(shadows: np.ndarray, camera: Camera, sprite: Sprite) -> None:
     """Draw the figure's shadow on the ground into `shadows`, (H, W) uint8, in place, as 255."""
     along, away = SUN
-    shorter = CAMERA_HEIGHT / sprite.z  # a metre away from the camera, against a metre up, on the picture
-    _draw_parts(shadows, camera, sprite, lean=(along, away * shorter), value=255)
+    shorter = CAMERA_HEIGHT / sprite.z  # a metre away from the camera relative to a metre up, on the image
+    draw(shadows, camera, sprite, 255, (along, away * shorter))
 
 
-def _draw_parts(
-    image: np.ndarray, camera: Camera, sprite: Sprite, lean: tuple[float, float], value: int | None
+def draw(
+    image: np.ndarray,
+    camera: Camera,
+    sprite: Sprite,
+    value: int | None = None,
+    lean: tuple[float, float] = (0.0, 1.0),
 ) -> None:
-    """`lean`: how far a point of height 1 comes to lie to the right of the foot and above it."""
+    """Draw in place: in colour into (H, W, 3) uint8, or as `value` into (H, W) uint8.
+
+    `lean`: where a point of height 1 is drawn, to the right of the foot and above it.
+    """
     column, row, scale = camera.project(sprite.x, sprite.z)
     points = np.array([point for part in sprite.parts for point in part.points], np.float32)  # (P, 2)
     heights = points[:, 1] + sprite.lift
     pixels = np.stack([column + scale * (points[:, 0] + lean[0] * heights), row - scale * lean[1] * heights], axis=1)
     fixed = np.rint((pixels - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
-    start = 0
-    for part in sprite.parts:
-        outline = fixed[start : start + len(part.points)]
-        start += len(part.points)
+    ends = np.cumsum([len(part.points) for part in sprite.parts])
+    for part, outline in zip(sprite.parts, np.split(fixed, ends[:-1]), strict=True):
         colour = part.colour if value is None else value
         if part.width:
             thickness = max(1, round(part.width * scale))

@@ -1,9 +1,8 @@
 """Data set layouts: how the files of a data set become videos. One module each, found by its name.
 
-A layout's module has `EXPECTED`, the layout in words, shown in errors; `MARKERS`, the folders that tell its root;
-`read(root) -> list[RawVideo]`; and `track_file(video, path) -> TrackFile`, which knows what track files count from.
-`DOWNLOAD`, where it has one, says how to get the data set, as commands where there are any, into the
-last of its `dataset.candidates`.
+A layout's module has `EXPECTED`, the layout in words for error messages; `MARKERS`, the folders that its root holds;
+`read(root) -> list[RawVideo]`; `track_file(video, path) -> TrackFile`, which knows from which number track files count;
+and optionally `DOWNLOAD`: how to get the data set into the last of its `dataset.candidates`, as commands if possible.
 """
 
 import importlib
@@ -16,14 +15,13 @@ from pixelplay.settings import alternatives
 from pixelplay.videos.layouts.raw import RawVideo, with_tracks
 from pixelplay.videos.settings import DatasetConfig
 
-TRACKS = "test_tracks"  # folder of track files, where dataset.tracks names none
+TRACKS = "test_tracks"  # folder of track files if dataset.tracks is null
 SEARCH_DEPTH = 4  # folders below dataset.root in which the layout's own folders are looked for (Kaggle nests three)
 
 
 def read_dataset(config: DatasetConfig) -> list[RawVideo]:
     """All videos of the data set, training videos first; nothing is decoded. Raises DataError or ConfigError."""
-    layout = _layout(config.layout)
-    root = find_root(config, layout)
+    layout, root = _layout(config.layout), find_root(config)
     videos = layout.read(root)
     for split in ("train", "test"):
         ids = [video.id for video in videos if video.split == split]
@@ -41,11 +39,11 @@ def read_dataset(config: DatasetConfig) -> list[RawVideo]:
     return videos
 
 
-def find_root(config: DatasetConfig, layout: ModuleType | None = None) -> Path:
+def find_root(config: DatasetConfig) -> Path:
     """The folder that holds the layout's own folders: dataset.root, or a candidate, or a folder below it."""
-    layout = layout or _layout(config.layout)
+    layout = _layout(config.layout)
     roots = [config.root] if config.root is not None else [Path(c) for c in config.candidates]
-    roots = [root.expanduser() for root in roots]  # shells leave the ~ of dataset.root=~/data as it is
+    roots = [root.expanduser() for root in roots]  # shells don't expand the ~ of dataset.root=~/data
     for root in roots:
         if root.is_dir():
             found = _below(root, layout.MARKERS)
@@ -58,10 +56,9 @@ def find_root(config: DatasetConfig, layout: ModuleType | None = None) -> Path:
                 return found[0]
     tried = ", ".join(str(root) for root in roots) or "nowhere (dataset.candidates is empty)"
     missing = "no such folder" if not any(root.exists() for root in roots) else "no data set of this layout in"
-    download = getattr(layout, "DOWNLOAD", None)
     get = ""
-    if download and config.candidates:
-        get = f"  where there is internet:  {download}\n"
+    if hasattr(layout, "DOWNLOAD") and config.candidates:
+        get = f"  where there is internet:  {layout.DOWNLOAD}\n"
         get += f"  then:                     dataset.root={config.candidates[-1]}\n"
     raise DataError(
         f"data set {config.name!r} not found: {missing}: {tried}\n{get}"
@@ -77,12 +74,9 @@ def _below(root: Path, markers: tuple[str, ...]) -> list[Path]:
         if found:
             return found
         # a level with very many folders is footage, not the way to it
-        level = sorted(child for folder in level for child in folder.iterdir() if _may_lead_to_data(child))[:64]
+        below = (child for folder in level for child in folder.iterdir() if child.is_dir())
+        level = sorted(child for child in below if not child.name.startswith((".", "__MACOSX")))[:64]
     return []
-
-
-def _may_lead_to_data(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith((".", "__MACOSX"))
 
 
 def _layout(name: str) -> ModuleType:

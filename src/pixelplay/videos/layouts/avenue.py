@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.mask_files import load_avenue_masks
-from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
+from pixelplay.videos.mask_files import MaskFiles, load_avenue_masks
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, counting_remarks, first_frame, is_complete
 
 EXPECTED = """  training_videos/NN.avi       normal (a video file or a folder of frames)
   testing_videos/NN.avi        to be scored
@@ -25,39 +24,32 @@ MARKERS = ("training_videos", "testing_videos")
 COUNTS_FROM = 0  # masks by their position in the cell array; frames in track files
 
 
-def read(root: Path) -> list[RawVideo]:
-    return list_videos(root / "training_videos", "train") + [
-        _with_truth(video, root) for video in list_videos(root / "testing_videos", "test")
-    ]
+def read(root: Path, whole: bool = True) -> list[RawVideo]:
+    """`whole`: whether test videos have all their frames; if not, mask i belongs to frame number i."""
+    training, tests = (list_videos(root / MARKERS[i], split) for i, split in enumerate(("train", "test")))
+    return training + [_with_truth(video, root, whole) for video in tests]
 
 
 def track_file(video: RawVideo, path: Path) -> TrackFile:
     return TrackFile(path, COUNTS_FROM, first_frame(video.source, COUNTS_FROM, path))
 
 
-def label_path(video: RawVideo, root: Path) -> Path | None:
-    """The video's label file, if it is there."""
+def _with_truth(video: RawVideo, root: Path, whole: bool) -> RawVideo:
+    """The video with labels and masks of its label file, if there is one."""
     name = str(int(video.id)) if video.id.isdecimal() else video.id
     folders = (root / "testing_label_mask", root / "ground_truth_demo/testing_label_mask")
     paths = [folder / f"{name}_label.mat" for folder in folders]
-    return next((path for path in paths if os.path.lexists(path)), None)
-
-
-def _with_truth(video: RawVideo, root: Path) -> RawVideo:
-    path = label_path(video, root)
+    path = next((path for path in paths if os.path.lexists(path)), None)
     if path is None:
         return video
-    return with_masks(video, path, first_frame(video.source, COUNTS_FROM, path), is_complete(video.source))
-
-
-def with_masks(video: RawVideo, path: Path, first: int, exact: bool) -> RawVideo:
-    """The video with labels and masks of the file, whose first mask is that of the frame with the number `first`."""
-    masks = PixelMasks("avenue_mat", str(path), first=first, remarks=counting_remarks(path, COUNTS_FROM, first))
-    return replace(video, labels=LabelFile(path, partial(read_labels, path, first, exact)), masks=masks)
+    first = first_frame(video.source, COUNTS_FROM, path) if whole else 0
+    labels = LabelFile(path, partial(read_labels, path, first, whole and is_complete(video.source)))
+    masks = MaskFiles("avenue_mat", str(path), first=first, remarks=counting_remarks(path, COUNTS_FROM, first))
+    return replace(video, labels=labels, masks=masks)
 
 
 def read_labels(path: Path, first: int, exact: bool) -> FrameLabels:
-    """A frame is anomalous where its mask is not empty; `first` is the number of the first mask's frame."""
+    """A frame is anomalous if its mask is not empty; `first` is the number of the first mask's frame."""
     values = load_avenue_masks(path).anomalous.astype(np.uint8)
     remarks = counting_remarks(path, COUNTS_FROM, first)
     return FrameLabels(path, np.arange(first, first + len(values)), values, exact, remarks)

@@ -10,9 +10,8 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.numbering import outside_frames
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
-from pixelplay.videos.truth_text import read_rows, whole_number
+from pixelplay.videos.mask_files import MaskFiles
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, outside_frames, read_rows, whole_number
 
 EXPECTED = """  train/<video>/<frame>.jpg    or train/<video>.mp4: normal (.jpg .png .tif .bmp; .avi .mp4 .mkv .mov)
   test/<video>/<frame>.jpg     or test/<video>.mp4: to be scored
@@ -60,15 +59,14 @@ def read_labels(path: Path) -> FrameLabels:
         if number in values:
             raise DataError(f"{path}, line {line}: a second label for frame {number}; keep one")
         values[number] = int(row["label"])
-    numbers = sorted(values)
-    labels = [values[number] for number in numbers]
-    return FrameLabels(path, np.array(numbers, np.int64), np.array(labels, np.uint8))
+    table = np.array(sorted(values.items()), np.int64).reshape(-1, 2)
+    return FrameLabels(path, table[:, 0], table[:, 1].astype(np.uint8))
 
 
-def mask_folder(folder: Path) -> PixelMasks:
-    """Mask images by the frame number in their names; an empty folder says that no frame has anomalous pixels."""
+def mask_folder(folder: Path) -> MaskFiles:
+    """Mask images by the frame number in their names; in an empty folder no frame has anomalous pixels."""
     if all(entry.name.startswith(".") for entry in folder.iterdir()):
-        return PixelMasks("images", str(folder), {})
+        return MaskFiles("images", str(folder), {})
     images = ImageFolder.scan(folder)
     files = dict(zip(images.numbers, images.names, strict=True))
-    return PixelMasks("images", str(folder), files, remarks=images.remarks(len(files)))
+    return MaskFiles("images", str(folder), files, remarks=images.remarks(len(files)))

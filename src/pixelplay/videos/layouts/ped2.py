@@ -11,9 +11,18 @@ from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.folder import mask_folder
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
-from pixelplay.videos.truth_text import read_text, whole_number
+from pixelplay.videos.mask_files import MaskFiles
+from pixelplay.videos.truth_files import (
+    FrameLabels,
+    LabelFile,
+    TrackFile,
+    counting_remarks,
+    first_frame,
+    is_complete,
+    read_text,
+    whole_number,
+    without_gaps,
+)
 
 EXPECTED = """  Train/TrainNNN/FFF.tif       normal (.tif .jpg .png .bmp)
   Test/TestNNN/FFF.tif         to be scored, numbered from 1 (or from 0)
@@ -41,36 +50,29 @@ def track_file(video: RawVideo, path: Path) -> TrackFile:
 
 def _first_frame(video: RawVideo, truth: Path) -> int:
     """Number of the frame that truth files call 1."""
-    masks = sorted(video.masks.files or {}) if video.masks else []
-    whole = len(masks) if masks and _without_gaps(masks) else None
-    return first_frame(video.source, COUNTS_FROM, truth, entries=whole)
-
-
-def _without_gaps(numbers: list[int]) -> bool:
-    return numbers[-1] - numbers[0] + 1 == len(numbers)
+    masks = sorted(video.masks.files) if video.masks else []
+    return first_frame(video.source, COUNTS_FROM, truth, len(masks) if masks and without_gaps(masks) else None)
 
 
 def _with_masks(video: RawVideo, folder: Path) -> RawVideo:
     if not folder.is_dir():
         return video
-    masks = _renumbered(replace(video, masks=mask_folder(folder)), folder)
-    return replace(
-        video, masks=masks, labels=LabelFile(folder, partial(labels_from_masks, masks, is_complete(video.source)))
-    )
+    masks = _renumbered(video, folder, mask_folder(folder))
+    labels = LabelFile(folder, partial(labels_from_masks, masks, is_complete(video.source)))
+    return replace(video, masks=masks, labels=labels)
 
 
-def _renumbered(video: RawVideo, folder: Path) -> PixelMasks:
-    """The masks by the numbers of their frames; raises DataError where it is open which is which.
+def _renumbered(video: RawVideo, folder: Path, masks: MaskFiles) -> MaskFiles:
+    """The masks by the numbers of their frames; raises DataError if the assignment is ambiguous.
 
-    Where there is a mask for each frame, and no frame is missing, they belong together in order. Otherwise masks count
-    from 0 where one is called 0, else from 1; all must be there if frames do not count from the same number.
+    If there is a mask for each frame, and no frame is missing, they belong together in order. Otherwise masks count
+    from 0 if there is a mask 0, else from 1; all must be there if frames count from another number.
     """
-    masks, source = video.masks, video.source
-    assert masks is not None
-    numbers = sorted(masks.files or {})
+    source, numbers = video.source, sorted(masks.files)
     if not numbers:
         return masks
-    first, counts_from, complete = _first_frame(video, folder), min(numbers[0], 1), _without_gaps(numbers)
+    first, counts_from = _first_frame(replace(video, masks=masks), folder), min(numbers[0], 1)
+    complete = without_gaps(numbers)
     if complete and isinstance(source, ImageFolder) and is_complete(source) and len(numbers) == len(source.numbers):
         counts_from = numbers[0]
     elif first != counts_from and not (complete and numbers[0] == counts_from):
@@ -78,21 +80,19 @@ def _renumbered(video: RawVideo, folder: Path) -> PixelMasks:
             f"{folder}: {len(numbers)} masks numbered {numbers[0]} to {numbers[-1]}, frames that count from "
             f"{first}: which belong together is ambiguous; store a mask for each frame, or number both alike"
         )
-    files = {number - counts_from + first: name for number, name in (masks.files or {}).items()}
-    return PixelMasks(
-        masks.kind, masks.path, files, remarks=masks.remarks + counting_remarks(folder, counts_from, first)
-    )
+    files = {number - counts_from + first: name for number, name in masks.files.items()}
+    return replace(masks, files=files, remarks=masks.remarks + counting_remarks(folder, counts_from, first))
 
 
-def labels_from_masks(masks: PixelMasks, exact: bool) -> FrameLabels:
-    """A frame is anomalous where its mask is not empty; reads every mask image once."""
-    numbers = sorted(masks.files or {})
+def labels_from_masks(masks: MaskFiles, exact: bool) -> FrameLabels:
+    """A frame is anomalous if its mask is not empty; reads every mask image once."""
+    numbers = sorted(masks.files)
     values = [masks.image(number).any() for number in numbers]
     return FrameLabels(Path(masks.path), np.array(numbers, np.int64), np.array(values, np.uint8), exact)
 
 
 def read_gt_frames(path: Path, videos: list[RawVideo]) -> list[RawVideo]:
-    """The videos with labels of `TestVideoFile{end+1}.gt_frame = [a:b, c:d];` lines, one for each in turn."""
+    """The videos with labels of lines `TestVideoFile{end+1}.gt_frame = [a:b, c:d];`, one for each in turn."""
     lines = re.findall(r"gt_frame\s*=\s*\[([^\]]*)\]", read_text(path))
     if len(lines) != len(videos):
         raise DataError(f"{path}: {len(lines)} gt_frame lines for {len(videos)} test videos; they must match")

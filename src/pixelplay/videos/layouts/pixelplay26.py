@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pixelplay.videos.layouts import avenue
-from pixelplay.videos.layouts.raw import RawVideo, list_videos
+from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.truth_files import TrackFile
 
 EXPECTED = """  training_videos/NN/frame_FFFFF.jpg   normal, clean
@@ -18,15 +18,9 @@ MARKERS = avenue.MARKERS
 
 
 def read(root: Path) -> list[RawVideo]:
-    """Label i is frame number i's, and some are unused: videos start late and have gaps."""
-    training, tests = (list_videos(root / MARKERS[i], split) for i, split in enumerate(("train", "test")))
-    return training + [_with_truth(video, root) for video in tests]
+    """Label i belongs to frame number i; some are unused, since videos start late and have gaps."""
+    return avenue.read(root, whole=False)
 
 
 def track_file(video: RawVideo, path: Path) -> TrackFile:
     return TrackFile(path, whole=False)
-
-
-def _with_truth(video: RawVideo, root: Path) -> RawVideo:
-    path = avenue.label_path(video, root)
-    return video if path is None else avenue.with_masks(video, path, first=0, exact=False)

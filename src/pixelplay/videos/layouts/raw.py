@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelplay.errors import DataError
-from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, Remark, printable, require_utf8
-from pixelplay.videos.sources import VIDEO_SUFFIXES, Source, natural_key, video_file
-from pixelplay.videos.truth_files import LabelFile, PixelMasks, TrackFile
+from pixelplay.videos.footage import video_file
+from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, printable, require_utf8
+from pixelplay.videos.mask_files import MaskFiles
+from pixelplay.videos.sources import VIDEO_SUFFIXES, Remark, Source, natural_key
+from pixelplay.videos.truth_files import LabelFile, TrackFile
 
 TRACK_SUFFIXES = (".csv", ".txt")
 
@@ -18,17 +20,17 @@ class RawVideo:
     split: str  # train | test | pseudo
     source: Source
     labels: LabelFile | None = None
-    masks: PixelMasks | None = None
+    masks: MaskFiles | None = None
     tracks: TrackFile | None = None
-    beside: tuple[Remark, ...] = ()  # of the first video of a folder: what else is there and is no footage
+    beside: tuple[Remark, ...] = ()  # of a folder's first video: what else is in the folder
 
 
 def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = ()) -> list[RawVideo]:
-    """Videos of a folder in natural order, named without their suffix: each sub-folder of frames, each video file, and
-    each TIFF of several pages.
+    """Videos of a folder in natural order, named without their suffix: sub-folders of frames, video files, and TIFFs of
+    several pages.
 
     Hidden entries and those that end in `skip_suffix` are ignored silently, other files with a remark.
-    Raises DataError for a folder without frames, and for a name that is not UTF-8.
+    Raises DataError for a folder without frames or a name that is not UTF-8.
     """
     videos: list[RawVideo] = []
     others: list[str] = []
@@ -37,12 +39,9 @@ def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = (
         source: Source | None = None
         if entry.name.endswith(skip_suffix):
             continue
-        if entry.is_dir():
+        if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES:
             require_utf8(entry.parent, [entry.name])
-            source = ImageFolder.scan(entry)
-        elif entry.suffix.lower() in VIDEO_SUFFIXES:
-            require_utf8(entry.parent, [entry.name])
-            source = video_file(entry)
+            source = ImageFolder.scan(entry) if entry.is_dir() else video_file(entry)
         elif entry.suffix.lower() in TIFF_SUFFIXES:
             source = ImageFolder.of_pages(entry)
         if source is None:
@@ -58,12 +57,11 @@ def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = (
 def with_tracks(
     videos: list[RawVideo], folder: Path, track_file: Callable[[RawVideo, Path], TrackFile]
 ) -> list[RawVideo]:
-    """The videos, those of the test with the file of their anomalous tracks in a folder, `<video>.csv` or `.txt`.
+    """The videos, test videos with the file of their anomalous tracks in a folder, `<video>.csv` or `.txt`.
 
-    `track_file` is the layout's: it knows how the frame numbers in such a file become those of a video's frames.
-    Leading zeros of a number may be missing in a file's name: 1.txt is that of video 01. A video without a file has no
-    tracks, and a file without a video is passed over, since footage may be a part of its data set; nothing is read.
-    Raises DataError for two files of one video, and for a folder in which no file is any test video's.
+    `track_file` is the layout's. Leading zeros may be missing in a file's name: 1.txt belongs to video 01. A video
+    without a file has no tracks, and a file without a video is ignored, since footage may be a part of its data set;
+    nothing is read. Raises DataError for two files of one video, and for a folder without a file of any test video.
     """
     tests = [video for video in videos if video.split == "test"]
     files: dict[str, Path] = {}

@@ -9,9 +9,8 @@ import numpy as np
 
 from pixelplay.errors import DataError
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.mask_files import load_npy
-from pixelplay.videos.numbering import counting_remarks, first_frame, is_complete
-from pixelplay.videos.truth_files import FrameLabels, LabelFile, PixelMasks, TrackFile
+from pixelplay.videos.mask_files import MaskFiles, load_npy
+from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, counting_remarks, first_frame, is_complete
 
 EXPECTED = """  training/videos/SS_NNN.avi           normal (or training/frames/SS_NNN/FFF.jpg)
   testing/frames/SS_NNNN/FFF.jpg       to be scored, numbered from 0 (or from 1, where no frame is missing)
@@ -45,12 +44,12 @@ def _with_truth(video: RawVideo, testing: Path) -> RawVideo:
     if os.path.lexists(mask_file):
         first = first_frame(video.source, COUNTS_FROM, mask_file)
         remarks = counting_remarks(mask_file, COUNTS_FROM, first)
-        video = replace(video, masks=PixelMasks("npy", str(mask_file), first=first, remarks=remarks))
+        video = replace(video, masks=MaskFiles("npy", str(mask_file), first=first, remarks=remarks))
     return video
 
 
 def read_labels(path: Path, first: int, exact: bool) -> FrameLabels:
-    """Labels of a .npy row of 0 and 1; `first` is the number of the frame that the first one belongs to."""
+    """Labels of a .npy row of 0 and 1; `first` is the number of the first one's frame."""
     values = load_npy(path)
     if values.ndim != 1 or len(values) > MAX_LABELS or not np.isin(values, (0, 1)).all():
         raise DataError(f"{path}: labels must be a row of 0 and 1, one for each frame; shape {values.shape}")

@@ -1,0 +1,155 @@
+"""Figures of measured runs, results/*.csv, and the tables of docs/RESULTS.md that show them.
+
+python -m benchmarks.runs add outputs/sample results/sample.csv --run now --settings dataset.sample.seed=1
+python -m benchmarks.runs tables
+
+`add` appends a row per stream of a run, from its outputs folder; `tables` writes each table between its markers.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pixelplay.videos.index import Index
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "docs" / "RESULTS.md"
+TABLE = re.compile(r"(<!-- (results/\w+\.csv) -->\n).*?(<!-- end -->)", re.DOTALL)
+FIGURES = {  # column -> heading; `<name>_error` is shown behind `<name>`, minutes and frames/s in the CSV alone
+    "ap": "AP",
+    "auc_micro": "AUC micro",
+    "auc_macro": "AUC macro",
+    "eer": "EER",
+    "rbdc": "RBDC",
+    "tbdc": "TBDC",
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "aupro": "AUPRO",
+    "pixel_auroc_per_frame": "pixel AUROC by frame",
+    "pixel_ap_per_frame": "pixel AP by frame",
+    "pseudo_ap": "AP on planted anomalies",
+    "pseudo_ap_error": "",
+    "pseudo_auc": "AUC on planted anomalies",
+    "pseudo_auc_error": "",
+    "minutes": "",
+    "fps": "",
+}
+ABOUT = ["run", "commit", "date", "dataset", "detectors", "settings", "stream"]
+COLUMNS = [*ABOUT, *FIGURES]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    adding = commands.add_parser("add", help="append a run to a CSV")
+    adding.add_argument("outputs", type=Path, help="outputs folder of the run, with metrics.json")
+    adding.add_argument("csv", type=Path)
+    adding.add_argument("--run", default="", help="what the run is called in the table")
+    adding.add_argument("--settings", default="", help="options of the run that its experiment does not have")
+    commands.add_parser("tables", help="write the tables of docs/RESULTS.md")
+    options = parser.parse_args()
+    if options.command == "tables":
+        DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        add(options.csv, rows_of(options.outputs, options.run, options.settings))
+
+
+def with_tables(text: str) -> str:
+    """The document with every table as its CSV has it."""
+    return TABLE.sub(lambda match: f"{match[1]}\n{markdown(ROOT / match[2])}\n\n{match[3]}", text)
+
+
+def markdown(path: Path) -> str:
+    """A CSV as a Markdown table: runs with a column per figure and run that has any, other tables as they are."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table.columns) == COLUMNS:
+        table = _wide(table)
+    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def add(path: Path, rows: list[dict[str, str]]) -> None:
+    """Append rows to a CSV, which is made if it is not there."""
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    if path.exists():
+        table = pd.concat([pd.read_csv(path, dtype=str, keep_default_na=False), table])
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def rows_of(outputs: Path, run: str, settings: str) -> list[dict[str, str]]:
+    """A row per stream of the run in an outputs folder, figures with three decimals; '' for what is not known."""
+    metrics, index = json.loads((outputs / "metrics.json").read_text()), Index.load(outputs / "index.json")
+    records = {path.stem: json.loads(path.read_text()) for path in (outputs / "stages").glob("*.json")}
+    about = {
+        "run": run,
+        "commit": _commit(),
+        "date": records["evaluate"]["finished"][:10],
+        "dataset": index.dataset,
+        "detectors": " ".join(metrics["detectors"]),
+        "settings": settings,
+    }
+    frames = sum(len(video) for video in [*index.test, *index.held.calibration])  # as pixelplay.evaluation.speed
+    streams: dict[str, dict[str, Any]] = {}
+    for name, figures in metrics["detectors"].items():
+        fps = frames / max(records[f"score-{name}"]["seconds"], 0.1)
+        streams |= {name: {**figures, "fps": fps}, **figures["streams"]}
+    for detector in metrics["objects"].get("detectors", {}).values():
+        for name, levels in detector["streams"].items():
+            streams[name] = streams.get(name, {}) | _of_boxes(levels)
+    streams["fused"] = {**metrics["fused"], "minutes": sum(record["seconds"] for record in records.values()) / 60}
+    planted = outputs / "ablation" / "alone.csv"
+    if planted.exists():
+        for name, row in pd.read_csv(planted, index_col=0).iterrows():
+            keys = [key for key in ("ap", "ap_error", "auc", "auc_error") if key in row]
+            stream = "fused" if name == "configured fusion" else str(name)
+            streams[stream] = streams.get(stream, {}) | {f"pseudo_{key}": row[key] for key in keys}
+    return [
+        {**about, "stream": name, **{key: _text(figures.get(key)) for key in FIGURES}}
+        for name, figures in streams.items()
+    ]
+
+
+def _of_boxes(levels: dict[str, Any]) -> dict[str, Any]:
+    pixel, region = levels.get("pixel", {}), levels.get("region", {})
+    aupro = next((value for name, value in pixel.items() if name.startswith("aupro_")), None)
+    names = {"auroc": "pixel_auroc", "ap": "pixel_ap"}
+    names |= {f"{name}_per_frame": f"{of_pixels}_per_frame" for name, of_pixels in names.items()}
+    return {**region, "aupro": aupro, **{ours: pixel.get(theirs) for theirs, ours in names.items()}}
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.3f}"
+
+
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per data set, settings and stream, as far as they differ; `value ± error` for each figure and run."""
+    shown = pd.DataFrame(index=table.index)
+    for name, heading in FIGURES.items():
+        if heading:
+            error = table.get(f"{name}_error", pd.Series("", table.index))
+            shown[heading] = table[name] + error.map(lambda text: f" ± {text}" if text else "")
+    keys = [key for key in ("dataset", "stream", "settings") if table[key].nunique() > 1 or key == "stream"]
+    shown = pd.concat([table[[*keys, "run"]], shown], axis=1)
+    wide = shown.pivot_table(index=keys, columns="run", aggfunc="first", sort=False)
+    runs = list(dict.fromkeys(table["run"]))
+    columns = [(heading, run) for heading in filter(None, FIGURES.values()) for run in runs]
+    wide = wide.reindex(columns=columns).fillna("")
+    wide = wide.loc[:, (wide != "").any()]
+    wide.columns = [f"{figure} {run}".strip() for figure, run in wide.columns]
+    wide = wide.reset_index()
+    wide["stream"] = "`" + wide["stream"] + "`"
+    return wide
+
+
+if __name__ == "__main__":
+    main()

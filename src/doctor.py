@@ -1,0 +1,9 @@
+"""Check what a run needs before it starts: data set, weights, packages, device, disk, time.
+
+See `python src/doctor.py --help`.
+"""
+
+from pixelplay.cli import main
+
+if __name__ == "__main__":
+    main("doctor")

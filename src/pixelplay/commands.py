@@ -1,0 +1,150 @@
+"""The commands: what each of them runs, and its help.
+
+Examples are written as for a checkout; `pixelplay.command_line.as_started` rewrites them for other ways to start.
+"""
+
+from typing import NamedTuple
+
+from pixelplay.mining.settings import MINING_STEPS
+
+PED2 = "experiment=ped2 dataset.root=data/ped2"
+
+
+class Command(NamedTuple):
+    target: str  # "module:function", which takes the configuration
+    help: str  # its first line stands in the list of commands
+    writes: bool = False  # files of a run: one process at a time
+    steps: tuple[str, ...] = ()  # what step= may name
+    flags: tuple[str, ...] = ()  # keyword arguments of the function: --dry-run is dry_run=True
+    reads_configuration: bool = True  # else the function takes the arguments
+
+
+COMMANDS = {
+    "run": Command(
+        "pixelplay.pipeline:run",
+        f"""Run the whole pipeline, from a data set to a submission, its metrics and a report.
+
+./run_all.sh                                      the sample data set, no download, minutes on two cores
+./run_all.sh {PED2}
+./run_all.sh trainer.max_epochs=5 run=short       any key of the configuration can be set
+
+Stages that are up to date are skipped; killed at any moment, the same command resumes.""",
+    ),
+    "prepare": Command(
+        "pixelplay.stages.prepare:run",
+        f"""Stage 1: list a data set's videos, decode every frame once, hold out normal footage.
+
+python src/prepare.py {PED2}""",
+        writes=True,
+    ),
+    "detect": Command(
+        "pixelplay.stages.detect:run",
+        f"""Stage 2: detect objects in every frame, if a detector of the run needs them; cached per video.
+
+python src/detect.py {PED2} weights.yolo=yolov8n.pt""",
+        writes=True,
+    ),
+    "train": Command(
+        "pixelplay.stages.train:run",
+        f"""Stage 3: fit each detector on normal footage.
+
+python src/train.py {PED2}""",
+        writes=True,
+    ),
+    "score": Command(
+        "pixelplay.stages.score:run",
+        f"""Stage 4: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
+
+python src/score.py {PED2}""",
+        writes=True,
+    ),
+    "fuse": Command(
+        "pixelplay.stages.fuse:run",
+        f"""Stage 5: calibrate, smooth and weigh the raw scores; write the submission.
+
+python src/fuse.py {PED2}""",
+        writes=True,
+    ),
+    "evaluate": Command(
+        "pixelplay.stages.evaluate:run",
+        f"""Stage 6: metrics of frames, pixels, regions and tracks, if the data set has labels.
+
+python src/evaluate.py {PED2}""",
+        writes=True,
+    ),
+    "ablate": Command(
+        "pixelplay.stages.ablate:run",
+        f"""Stage 7: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
+
+python src/ablate.py {PED2}                       tables and plots
+python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py""",
+        writes=True,
+    ),
+    "explain": Command(
+        "pixelplay.stages.explain:run",
+        f"""Stage 8: pictures of where scores come from, for the report; with show.*, also of any frames and videos.
+
+python src/explain.py {PED2}                       the report's pictures
+python src/explain.py … 'show.what=[errors]'                         error maps of the frames that score highest
+python src/explain.py … show.video=Test001 'show.frames=[60,90]'     these frames: error maps, neighbours and boxes
+python src/explain.py … show.video=Test001 show.clip=true            boxes of a whole video, too, as an MP4""",
+        writes=True,
+    ),
+    "report": Command(
+        "pixelplay.stages.report:run",
+        f"""Stage 9: one HTML page about the run, to open in a browser.
+
+python src/report.py {PED2}
+python src/report.py {PED2} 'report.clips=[Test001,Test004]'      with annotated MP4s""",
+        writes=True,
+    ),
+    "status": Command(
+        "pixelplay.stages.status:run",
+        f"""List which stages have work to do; `./run_all.sh` with the same options runs them.
+
+python src/status.py {PED2}     exit status 0: nothing to do, 3: work to do""",
+    ),
+    "submit": Command(
+        "pixelplay.stages.submit:run",
+        """Check the run's submission against the data set's sample_submission.csv; send it to Kaggle if told to.
+
+python src/submit.py experiment=pixelplay26 weights=in_domain                                 only checks
+python src/submit.py … submit.send=true 'submit.message=st_ae alone, sigma 7'                 sends it""",
+    ),
+    "validate": Command(
+        "pixelplay.validate:main",
+        """Check a submission file: header, ids, their order, and finite numbers.
+
+python src/validate.py submissions/pixelplay26.csv --sample data/avenue_mini/sample_submission.csv
+python src/validate.py submissions/pixelplay26.csv --run outputs/pixelplay26
+
+Prints a line per problem and exits with status 1; `valid: N rows` and status 0 if there is none.""",
+        reads_configuration=False,
+    ),
+    "mine": Command(
+        "pixelplay.mining.steps:run",
+        """Find the unusual clips of a large collection: list clips, score them with VideoMAE, render, select.
+
+python src/mine.py mine.source=footage weights=hub                              all steps
+python src/mine.py step=manifest mine.source=data/nuscenes 'mine.cameras=[CAM_FRONT]'
+python src/mine.py step=score weights.videomae=FOLDER mine.engine=ray           resumes where it was stopped
+python src/mine.py step=render mine.render.count=30
+python src/mine.py step=distribution distribution.bins=40
+python src/mine.py step=select mine.select.count=50 mine.select.baseline=usual/scores.jsonl""",
+        steps=MINING_STEPS,
+    ),
+    "doctor": Command(
+        "pixelplay.doctor:run",
+        f"""Check what a run needs before it starts: data set, weights, packages, device, disk, time.
+
+python src/doctor.py {PED2}     exit status 0: ready, 1: something is missing""",
+    ),
+    "clean": Command(
+        "pixelplay.clean:run",
+        """Delete cached footage and other files that no run in outputs/ needs any longer.
+
+python src/clean.py --dry-run                     list what would be deleted, with sizes
+python src/clean.py paths.cache=FOLDER            the folders of a run are named by paths.…""",
+        flags=("--dry-run",),
+    ),
+}

@@ -1,0 +1,101 @@
+"""Boxes of scored objects, coloured from a normal object's score to the highest of the test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from pixelplay.detectors import registry
+from pixelplay.drawing.annotate import Drawing
+from pixelplay.evaluation.score_tables import read_objects
+from pixelplay.run.files import RunFiles
+from pixelplay.videos.index import Index
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
+COLORS = matplotlib.colormaps["plasma"]
+PALEST = 0.2  # position in the colour map of a normal object: its darkest blue can't be seen on most frames
+CAPTIONED = 2  # boxes per frame with class and score: the highest
+COORDINATES = ["x1", "y1", "x2", "y2"]
+NO_BOXES = Drawing(np.empty((0, 4)), [], [])
+
+
+@dataclass(frozen=True)
+class Span:
+    """The scores of one stream of objects that get the first and the last colour."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Scored boxes of one detector's test objects."""
+
+    detector: str
+    spans: Mapping[str, Span]  # by stream
+    rows: Mapping[str, pd.DataFrame]  # by video, ordered by frame
+
+    @classmethod
+    def of(cls, detector: str, table: pd.DataFrame) -> "Objects":
+        """From a detector's table of objects."""
+        test = table[table["split"] == "test"].sort_values("frame", kind="stable")
+        return cls(detector, object_spans(table), {str(video): rows for video, rows in test.groupby("video")})
+
+    def of_frame(self, video: str, number: int) -> Drawing:
+        """Boxes of the frame with this number."""
+        if video not in self.rows:
+            return NO_BOXES
+        rows = self.rows[video]
+        first, last = np.searchsorted(rows["frame"], [number, number + 1])
+        return object_drawing(rows.iloc[first:last], self.spans) if last > first else NO_BOXES
+
+
+def scored_objects(config: "Config", index: Index) -> list[Objects]:
+    """Those of the run's detectors that score single objects."""
+    users = registry.needing_boxes(config)
+    names = [name for name in users if RunFiles.of(config).object_scores(name).exists()]
+    return [Objects.of(name, read_objects(config, name, index.test)) for name in names]
+
+
+def joined(drawings: Sequence[Drawing]) -> Drawing:
+    """All boxes of several drawings of one frame."""
+    if not drawings:
+        return NO_BOXES
+    return Drawing(
+        np.concatenate([one.xyxy for one in drawings]),
+        [caption for one in drawings for caption in one.captions],
+        [color for one in drawings for color in one.colors],
+    )
+
+
+def object_spans(objects: pd.DataFrame) -> dict[str, Span]:
+    """For each stream of a table of objects: the median of held-out normal objects, and the highest test score.
+
+    Without held-out objects, the median of the test ones. Scores that are not finite are ignored.
+    """
+    finite = objects[np.isfinite(objects["score"].to_numpy(np.float64))]
+    spans = {}
+    for stream, rows in finite.groupby("stream", sort=False):
+        test, normal = (rows.loc[rows["split"] == split, "score"].astype(float) for split in ("test", "calibration"))
+        if len(test):
+            spans[str(stream)] = Span(float((normal if len(normal) else test).median()), float(test.max()))
+    return spans
+
+
+def object_drawing(rows: pd.DataFrame, spans: Mapping[str, Span]) -> Drawing:
+    """Boxes of one frame's objects: one per object, by the highest of its streams, the highest drawn last."""
+    ends = [spans.get(str(stream), Span(0.0, 0.0)) for stream in rows["stream"]]
+    low, high = (np.array([getattr(end, name) for end in ends], np.float64) for name in ("low", "high"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.nan_to_num((rows["score"].to_numpy(np.float64) - low) / (high - low), posinf=0.0, neginf=0.0)
+    ordered = rows.assign(share=share.clip(0, 1)).sort_values(["share", *COORDINATES], kind="stable")
+    objects = ordered.drop_duplicates([*COORDINATES, "class"], keep="last")
+    colors = [tuple(round(255 * c) for c in COLORS(PALEST + (1 - PALEST) * one)[:3]) for one in objects["share"]]
+    texts = [f"{label} {score:.3g}" for label, score in zip(objects["class"], objects["score"], strict=True)]
+    captions = [text if i >= len(texts) - CAPTIONED else "" for i, text in enumerate(texts)]
+    return Drawing(objects[COORDINATES].to_numpy(np.float64), captions, colors)

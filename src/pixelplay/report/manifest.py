@@ -1,0 +1,80 @@
+"""What stage `explain` pictured for the report: manifest.json, and the image files beside it that it lists."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from pixelplay.drawing.annotate import data_uri
+from pixelplay.run.artifacts import damaged, read_model
+from pixelplay.run.files import RunFiles
+from pixelplay.videos.index import Index
+
+FORMATS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}  # by the bytes that a file starts with
+
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # in the manifest's folder
+Color = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+Pairs = list[tuple[str, str]]
+
+
+class Listed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OfDetector(Listed):
+    """A picture of a frame that one detector explains."""
+
+    detector: str
+    picture: FileName
+
+
+class Moment(Listed):
+    """A frame where the fused score peaks."""
+
+    video: str
+    frame: int  # its number
+    picture: FileName  # with the boxes of `boxes`
+    boxes: list[str]  # detectors whose scored boxes are drawn
+    heat: list[OfDetector]  # squared error of its reconstruction, over the frame
+    neighbours: list[OfDetector]  # its objects beside the most similar training footage
+
+
+class Scale(Listed):
+    """A bar that explains the colours of the pictures."""
+
+    text: str
+    low: str
+    high: str
+    colors: list[Color]
+
+
+class Manifest(Listed):
+    gallery: list[Moment]  # the highest fused score first
+    scales: list[Scale]
+    clips: list[str]  # videos with an annotated MP4: see `RunFiles.clip`
+    commit: str  # of the code that ran
+    machine: Pairs  # name and value
+    versions: Pairs
+
+
+def read_manifest(files: RunFiles, index: Index) -> Manifest:
+    """Raises MissingArtifactError, or DamagedArtifactError, also for frames that the index does not have."""
+    manifest = read_model(files.manifest, Manifest, made_by="explain")
+    numbers = {video.id: video.numbers for video in index.test}
+    for one in manifest.gallery:
+        if one.frame not in numbers.get(one.video, np.empty(0)):
+            raise damaged(files.manifest, "explain", f"video {one.video!r} has no frame {one.frame}")
+    return manifest
+
+
+def image_uri(path: Path, made_by: str) -> str:
+    """A JPEG or PNG file as the text of an <img>'s src; raises DamagedArtifactError for any other content."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise damaged(path, made_by, "it is missing") from None
+    kind = next((kind for start, kind in FORMATS.items() if data.startswith(start)), None)
+    if kind is None:
+        raise damaged(path, made_by, "neither a PNG nor a JPEG")
+    return data_uri(data, kind)

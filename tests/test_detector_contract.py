@@ -1,0 +1,284 @@
+"""The contract of `detectors/base.py`, which every registered algorithm keeps, and the detectors of docs/examples."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
+from tests.pipeline import CPU, ROOT, trainer_config
+from tests.small_videomae import SIDE, saved_videomae
+
+import pixelplay.detectors
+from pixelplay.cli import load_config
+from pixelplay.detectors import registry
+from pixelplay.detectors.base import Calibrates, Detector, Scores
+from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.objects import boxes as box_tables
+from pixelplay.objects.boxes import Boxes
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.video import Video, format_name
+
+EXAMPLES = ROOT / "docs/examples"
+WIDTH, HEIGHT, BOX = 96, 64, 20
+OBJECT_COLUMNS = ["frame", "track", "x1", "y1", "x2", "y2", "class", "stream", "score"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A detector made small and fast.
+
+    overrides: of its shipped configuration. rescored: changes of its scoring, which must change nothing that is
+    learned. streams: beside its own. looks_ahead: whether later frames change scores that are not causal.
+    """
+
+    overrides: tuple[str, ...] = ()
+    rescored: dict[str, Any] = field(default_factory=dict)
+    streams: tuple[str, ...] = ()
+    looks_ahead: bool = True
+
+
+POOLINGS = ("mean", "max", "topk", "patch_max")
+SMALL_VIDEOMAE = (f"frames.height={SIDE}", f"frames.width={SIDE}", "scoring.stride=3")
+SMALL_PATCHES = ("training.patches.image_size=64", "training.patches.channels=8")
+SMALL_VIDEOPATCHCORE = ("training.clip=4", "training.stride=2", *SMALL_PATCHES)
+CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
+    "conv_ae": Case(
+        ("frames.height=16", "frames.width=16", "training.window=4", "training.widths=[4,8]", "scoring.patch=4"),
+        {"batch_size": 2, "pooling": "mean", "patch": 3, "topk": 0.5},
+        POOLINGS,
+    ),
+    "st_ae": Case(
+        ("frames.height=16", "frames.width=16", "training.window=4", "training.widths=[4,8]", "scoring.patch=4"),
+        {"batch_size": 2},
+        POOLINGS,
+    ),
+    "videomae_profile": Case(
+        (*SMALL_VIDEOMAE, "training.stride=2"),
+        {"stride": 2, "batch_size": 2, "distance": "mahalanobis", "variance_floor": 0.5},
+        ("mse", "mahalanobis"),
+    ),
+    "videomae_reconstruction": Case(
+        (*SMALL_VIDEOMAE, "scoring.masks.count=4", "scoring.masks.ratio=0.75"),
+        {"stride": 2, "batch_size": 2, "pooling": "top", "top": 0.5},
+        ("mean", "top"),
+    ),
+    "videopatchcore": Case(
+        (*SMALL_VIDEOPATCHCORE, "training.folds=2", "training.noise.share=0.5", "scoring.stride=2"),
+        {"stride": 1, "batch_size": 5, "quantile": 0.5, "power": 1, "spatial_weight": 0.5, "local_weight": 0.5},
+        ("spatial", "temporal", "global"),
+    ),
+    "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
+    "next_frame": Case(("training.steps=3",), looks_ahead=False),
+}
+
+
+@pytest.fixture(autouse=True)
+def examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers the detectors of the documentation."""
+    path = [*pixelplay.detectors.__path__, str(EXAMPLES / "detectors")]
+    monkeypatch.setattr(pixelplay.detectors, "__path__", path)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The pretrained networks, with random weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_resnet").state_dict(), folder / "backbone.safetensors")
+    backbone = ["weights.backbone=timm:test_resnet", f"weights.backbone_file={folder}/backbone.safetensors"]
+    return [*backbone, f"weights.videomae={saved_videomae(folder / 'videomae')}"]
+
+
+def config_of(name: str, weights: list[str]) -> DetectorConfig:
+    example = EXAMPLES / f"configs/detector/{name}.yaml"
+    if example.is_file():
+        values = OmegaConf.merge(OmegaConf.load(example), OmegaConf.from_dotlist(list(CASES[name].overrides)))
+        return DetectorConfig.model_validate(OmegaConf.to_container(values))
+    changes = [f"detectors.{name}.{override}" for override in CASES[name].overrides]
+    return load_config([f"detector=[{name}]", *weights, *changes]).detectors[name]
+
+
+@dataclass
+class Fitted:
+    """A detector that is fitted and saved once for all tests."""
+
+    name: str
+    config: DetectorConfig
+    place: Path
+
+    @cached_property
+    def footage(self) -> list[Video]:
+        return [self.video(f"fit{i}", *walk(16, i)) for i in range(2)]
+
+    @cached_property
+    def heldout(self) -> Heldout:
+        """Footage for planting pseudo-anomalies, of which nothing may be learned, can't be read."""
+        video = self.video("heldout", *walk(10, 3))
+        gone = replace(video, folder=self.place / "gone", originals=None, objects=())
+        return Heldout([video], [video], [gone])
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where it is saved."""
+        self.fitted("training").save(self.place / "saved")
+        return self.place / "saved"
+
+    def new(self, **scoring: Any) -> Detector:
+        """An unfitted one, with changes of its scoring."""
+        config = self.config.model_copy(update={"scoring": self.config.scoring | scoring})
+        return registry.create(self.name, config, CPU)
+
+    def fitted(self, folder: str, **scoring: Any) -> Detector:
+        detector = self.new(**scoring)
+        run = TrainingRun(self.name, trainer_config(max_epochs=1, loggers=[]), self.place / folder, CPU, 0)
+        detector.fit(self.footage, self.heldout, run)
+        return detector
+
+    def loaded(self, **scoring: Any) -> Detector:
+        detector = self.new(**scoring)
+        detector.load(self.folder)
+        return detector
+
+    def video(self, name: str, frames: np.ndarray, boxes: np.ndarray) -> Video:
+        """A video as `prepare` and `detect` hand it to this detector; its frame numbers start at 10."""
+        folder = self.place / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if form := self.config.frames:
+            small = [cv2.resize(frame, (form.width, form.height), interpolation=cv2.INTER_AREA) for frame in frames]
+            gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]
+            np.save(folder / f"{format_name(form)}.npy", np.stack(gray if form.gray else small))
+        count, table = len(frames), folder / "boxes.parquet"
+        box_tables.save(Boxes.of(np.arange(count), boxes, ["person"] * count, np.ones(count)), table)
+        originals: Any = Frames(frames)
+        numbers = np.arange(10, 10 + count)
+        return Video(name, "test", numbers, (WIDTH, HEIGHT), folder, originals=originals, objects=(table,))
+
+
+class Frames:
+    """What `Video.originals` is in these tests: frames in memory."""
+
+    def __init__(self, frames: np.ndarray):
+        self._frames = frames
+
+    def frames(self) -> Iterator[np.ndarray]:
+        return iter(self._frames)
+
+
+def walk(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames, uint8 (T, H, W, 3), of a square that walks over a patterned ground, and its boxes, (T, 4)."""
+    ground = np.random.default_rng(7).integers(40, 90, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
+    frames = np.repeat(ground.repeat(8, 0).repeat(8, 1)[None], count, axis=0)
+    left, top = (np.arange(count) * 3 + 11 * seed) % (WIDTH - BOX), (4 + 9 * seed) % (HEIGHT - BOX)
+    for frame, x in zip(frames, left, strict=True):
+        frame[top : top + BOX, x : x + BOX] = (220, 140, 60)
+    return frames, np.stack([left, np.full(count, top), left + BOX, np.full(count, top + BOX)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def prepared(weights: list[str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Fitted]:
+    return cache(lambda name: Fitted(name, config_of(name, weights), tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest, prepared: Callable[[str], Fitted]) -> Fitted:
+    return prepared(request.param)
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def require_same(first: Scores, second: Scores) -> None:
+    assert list(first.streams) == list(second.streams)
+    for stream, values in first.streams.items():
+        assert values.tobytes() == second.streams[stream].tobytes(), stream
+    if first.objects is not None:
+        pd.testing.assert_frame_equal(first.objects, second.objects, check_exact=True)
+
+
+def test_every_registered_algorithm_is_tested_here(weights: list[str]):
+    missing = set(registry.specs()) - {config_of(name, weights).algorithm for name in CASES}
+    assert not missing, f"add a Case to CASES in {Path(__file__).name}, small and fast, for: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 13])
+def test_every_frame_has_a_finite_float32_score_in_every_stream(case: Fitted, count: int, causal: bool):
+    video = case.video(f"{count} frames", *walk(count, 5))
+    scores = case.loaded().score(video, causal)
+    assert list(scores.streams) == [case.name, *(f"{case.name}/{stream}" for stream in CASES[case.name].streams)]
+    for values in scores.streams.values():
+        assert (values.dtype, values.shape) == (np.float32, (count,))
+        assert np.isfinite(values).all() and (values >= 0).all()  # of these detectors: errors and distances
+    if (table := scores.objects) is not None:
+        assert list(table.columns) == OBJECT_COLUMNS
+        assert set(table["frame"]) <= set(video.numbers) and set(table["stream"]) <= set(scores.streams)
+        assert np.isfinite(table["score"]).all()
+
+
+def test_a_loaded_detector_gives_the_same_scores_and_saves_the_same_bytes(case: Fitted):
+    first, video = case.fitted("training"), case.video("v", *walk(13, 5))  # goes on from what is in its folder
+    second = case.loaded()
+    require_same(first.score(video), second.score(video))
+    second.save(case.place / "again")
+    assert bytes_below(case.place / "again") == bytes_below(case.folder)
+
+
+def test_a_seed_decides_what_is_learned_and_scoring_settings_do_not(case: Fitted):
+    case.fitted("other training", **CASES[case.name].rescored).save(case.place / "rescored")
+    assert bytes_below(case.place / "rescored") == bytes_below(case.folder)
+
+
+def test_scores_of_a_video_depend_on_no_other_video_and_no_order(case: Fitted):
+    videos = [case.video(f"v{i}", *walk(count, 5 + i)) for i, count in enumerate((13, 9))]
+    first, second = case.loaded(), case.loaded()
+    forth = [first.score(video) for video in videos]
+    back = [second.score(video) for video in reversed(videos)][::-1]
+    for one, other, again in zip(forth, back, map(first.score, videos), strict=True):
+        require_same(one, other)
+        require_same(one, again)
+
+
+def test_causal_scores_do_not_change_when_later_frames_do(case: Fitted):
+    frames, boxes = walk(14, 5)
+    changed, moved = frames.copy(), boxes.copy()
+    changed[8:] = 255 - changed[8:]
+    moved[8:] += [2, 1, 2, 1]
+    detector, videos = case.loaded(), [case.video("as it is", frames, boxes), case.video("changed", changed, moved)]
+    before, after = (detector.score(video, causal=True).streams for video in videos)
+    for stream in before:
+        assert np.array_equal(before[stream][:8], after[stream][:8]), stream
+        assert not np.array_equal(before[stream][8:], after[stream][8:]), stream
+    before, after = (detector.score(video).streams[case.name] for video in videos)
+    assert np.array_equal(before[:8], after[:8]) is not CASES[case.name].looks_ahead
+
+
+def test_another_detector_s_checkpoint_is_refused(case: Fitted, prepared: Callable[[str], Fitted]):
+    names = list(CASES)
+    other = prepared(names[names.index(case.name) - 1])
+    with pytest.raises(ConfigError, match=f"{re.escape(str(other.folder))}.*train again"):
+        case.new().load(other.folder)
+
+
+def test_footage_that_was_fitted_on_is_scored_by_who_can(case: Fitted):
+    detector = case.loaded()
+    if isinstance(detector, Calibrates):
+        for scores, video in zip(detector.calibrate(case.footage), case.footage, strict=True):
+            scores.check(video, case.name)
+
+
+def test_a_detector_that_was_not_saved_is_reported_with_the_command_that_makes_it(case: Fitted, tmp_path: Path):
+    with pytest.raises(MissingArtifactError, match=r"detector\.json is missing.*src/train\.py"):
+        case.new().load(tmp_path)
