@@ -173,7 +173,7 @@ def test_what_would_have_no_effect_beside_the_file_is_refused(tmp_path: Path, ov
     path = tmp_path / "best.yaml"
     path.write_text(fusion_file.to_text(load_config([]).fusion))
     message = refusal(f"fusion_file={path}", override)
-    assert message.startswith(f"{override} would have no effect: fusion_file={path} takes the place of all of fusion")
+    assert message.startswith(f"{override} would have no effect: fusion_file={path} replaces all of fusion")
 
 
 @pytest.mark.parametrize(
