@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from tests.footage import write_frames
-from tests.pipeline import ROOT, run_python
+from tests.pipeline import ROOT, run_here
 
 from pixelplay.cli import load_config
 from pixelplay.stages import evaluate, fuse, prepare, score, train
@@ -98,7 +98,7 @@ def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsew
     notebook = executed("04_submit_from_kaggle", checkout, **{'Path("/kaggle")': f'Path("{checkout}/no-kaggle")'})
     rows = len((checkout / "submission.csv").read_text().splitlines()) - 1
     assert f"is valid: {rows} rows" in printed(notebook)
-    done = run_python("validate.py", "submission.csv", "--run", "outputs/tiny", cwd=checkout)
+    done = run_here("validate.py", "submission.csv", "--run", "outputs/tiny", cwd=checkout)
     assert (done.returncode, done.stdout) == (0, f"valid: {rows} rows\n")
     assert "report: outputs/tiny/report/index.html" in printed(notebook)
 

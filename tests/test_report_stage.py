@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.footage import write_frames, write_video
-from tests.pipeline import ROOT, cached_video, files_below, run_python, user_environment, walking_square
+from tests.pipeline import ROOT, cached_video, files_below, run_here, user_environment, walking_square
 from tests.test_report_charts import scored
 from tests.test_report_page import Elements
 from tests.test_report_pictures import objects
@@ -472,7 +472,7 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
 
 
 def test_the_command_says_where_the_page_is(place: Path):
-    done = run_python(
+    done = run_here(
         "report.py",
         *("experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"),
         *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40"),

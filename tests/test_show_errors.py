@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from tests.pipeline import CPU, run_python
+from tests.pipeline import CPU, run_here
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
@@ -74,7 +74,7 @@ def test_an_error_map_s_mean_is_the_frame_s_score_by_the_mean(name: str):
 
 
 def test_the_command_draws_a_picture_for_each_detector(place: Path):
-    done = run_python("explain.py", "experiment=tiny", *OPTIONS, "show.what=[errors]", "show.count=2", cwd=place)
+    done = run_here("explain.py", "experiment=tiny", *OPTIONS, "show.what=[errors]", "show.count=2", cwd=place)
     assert done.returncode == 0, done.stderr
     for name in FAMILY:
         path = f"outputs/tiny/explain/errors/{name}.png"
