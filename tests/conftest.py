@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,27 @@ def remembered(patchcore_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`patchcore_run`, as the working folder."""
     monkeypatch.chdir(patchcore_run)
     return patchcore_run
+
+
+@pytest.fixture(scope="session")
+def reported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which all stages have run with two autoencoders; to be copied, not changed."""
+    from tests.reports import run_all, tiny  # as above
+
+    folder = tmp_path_factory.mktemp("reported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_all(tiny())
+    return folder
+
+
+@pytest.fixture
+def reported(reported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `reported_run`, as the working folder."""
+    for path in reported_run.iterdir():
+        shutil.copytree(path, tmp_path / path.name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tests.pipeline import ROOT, files_below
+from tests.reports import tiny
 from tests.scored import prepared, record_again, record_scores
 from tests.test_report_page import Elements
 
@@ -23,7 +24,7 @@ from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
-from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, evaluate, explain, fuse, prepare, report, score, status
 from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth, save_truth
@@ -372,18 +373,8 @@ def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damag
 # --- a whole run ----------------------------------------------------------------------------------------------------
 
 
-def tiny(*overrides: str) -> Config:
-    fixed = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=2"]
-    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "trainer.max_epochs=1"]
-    return load_config([*fixed, *sizes, *overrides])
-
-
-def test_from_footage_to_a_chosen_fusion_and_the_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
-    monkeypatch.chdir(tmp_path)
-    for stage in (prepare, detect, train, score, fuse, evaluate):
-        stage.run(tiny())
+@pytest.mark.usefixtures("reported")
+def test_from_footage_to_a_chosen_fusion_and_the_report(capsys: pytest.CaptureFixture):
     config = tiny("ablate.search=true", "ablate.choose=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
     ablated(config)
     files = RunFiles.of(config)
