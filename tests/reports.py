@@ -5,10 +5,14 @@ from pixelplay.config import Config
 from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, train
 
 
+OPTIONS = (
+    *("experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"),
+    *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "pseudo.kinds=[freeze,foreign_patch]"),
+)
+
+
 def tiny(*overrides: str) -> Config:
-    fixed = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu"]
-    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "report.gallery=4"]
-    return load_config([*fixed, *sizes, *overrides])
+    return load_config([*OPTIONS, *overrides])
 
 
 def run_all(config: Config) -> None:

@@ -20,6 +20,7 @@ TINY = (
     "detector=[conv_ae_tiny]",  # whatever else the experiment has
     "dataset.sample.min_frames=30",
     "dataset.sample.max_frames=40",
+    "pseudo.kinds=[freeze]",
     "workers=1",
     "trainer.max_epochs=20",
     "trainer.patience=20",

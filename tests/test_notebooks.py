@@ -101,7 +101,7 @@ def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsew
         checkout,
         **{
             'Path("/kaggle")': f'Path("{checkout}/no-kaggle")',
-            '"experiment=tiny", "workers=1"': f'"experiment=tiny", "workers=1", {few}',
+            '"experiment=tiny", "workers=1"': f'"experiment=tiny", "workers=1", "pseudo.kinds=[freeze]", {few}',
             "OMP_NUM_THREADS=4": "OMP_NUM_THREADS=1",
         },
     )

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from tests.footage import write_frames, write_video
 from tests.pipeline import ROOT, cached_video, files_below, run_here, user_environment, walking_square
-from tests.reports import run_all, tiny
+from tests.reports import OPTIONS, run_all, tiny
 from tests.test_report_charts import scored
 from tests.test_report_page import Elements
 from tests.test_report_pictures import objects
@@ -358,10 +358,8 @@ def test_nothing_slow_is_imported_where_there_is_nothing_to_do(reported: Path):
         "config = load_config(sys.argv[1:]); report.run(config); "
         "print(report.pending(config), sorted({'torch', 'matplotlib', 'sklearn', 'jinja2'} & set(sys.modules)))"
     )
-    options = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"]
-    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40"]
     done = subprocess.run(
-        [sys.executable, "-c", script, *options, *sizes],
+        [sys.executable, "-c", script, *OPTIONS],
         capture_output=True,
         text=True,
         env={**user_environment(), "PYTHONPATH": str(ROOT / "src")},
@@ -443,12 +441,7 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
 
 
 def test_the_command_says_where_the_page_is(reported: Path):
-    done = run_here(
-        "report.py",
-        *("experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"),
-        *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40"),
-        cwd=reported,
-    )
+    done = run_here("report.py", *OPTIONS, cwd=reported)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "report: up to date\nreport: outputs/tiny/report/index.html\n"
 
