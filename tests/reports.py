@@ -4,7 +4,6 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, train
 
-
 OPTIONS = (
     *("experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"),
     *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "pseudo.kinds=[freeze,foreign_patch]"),
