@@ -17,8 +17,7 @@ from benchmarks.results import record
 from pixelplay.cli import load_config
 from pixelplay.config import DatasetConfig, RestoreConfig
 from pixelplay.restoration.background import backgrounds
-from pixelplay.restoration.flip_network import FlipNetwork
-from pixelplay.restoration.flip_training import train
+from pixelplay.restoration.flip_network import FlipNetwork, train
 from pixelplay.restoration.restore import judge
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.corruption import corrupt, draw_kinds

@@ -121,7 +121,7 @@ def test_with_fewer_vectors_than_asked_for_all_are_kept_and_a_warning_says_so(ca
     with caplog.at_level(logging.WARNING):
         coreset = greedy_k_center(vectors, 3000, 1, threads=1)
     assert coreset.indices.tolist() == naive(vectors, 7, 1)[0]
-    assert "3000 asked for, and only 7 vectors" in caplog.text
+    assert "coreset of 3000 requested, but there are only 7 vectors" in caplog.text
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

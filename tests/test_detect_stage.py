@@ -97,7 +97,7 @@ def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: li
     caplog.set_level("INFO")
     config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.training.window=2"])
     assert registry.needing_boxes(config) == []
-    assert detecting.inputs(config, "conv_ae", []) is None
+    assert detecting.settings(config, []) == {}
     assert detect.pending(config) is None
     detect.run(config)
     assert "no detector of this run asks for objects" in caplog.text

@@ -11,8 +11,7 @@ from tests.street import SIDE, drawn, restore_config, street, turned
 
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.restoration.flip_classifier import FlipClassifier
-from pixelplay.restoration.flip_network import FlipNetwork
-from pixelplay.restoration.flip_training import EPOCH_FRAMES, Footage, balanced_accuracy, batches, train
+from pixelplay.restoration.flip_network import EPOCH_FRAMES, FlipNetwork, Footage, balanced_accuracy, batches, train
 from pixelplay.videos.video import Video
 
 CONFIG = restore_config()

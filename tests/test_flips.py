@@ -8,8 +8,7 @@ from tests.pipeline import cached_video
 from tests.street import drawn, ground, restore_config, street, turned
 
 from pixelplay.restoration.background import flip_evidence
-from pixelplay.restoration.flip_network import FlipNetwork
-from pixelplay.restoration.flip_training import train
+from pixelplay.restoration.flip_network import FlipNetwork, train
 from pixelplay.restoration.restore import judge, vote
 
 

@@ -217,7 +217,7 @@ def test_a_scene_that_changes_slowly_gets_a_background_for_each_block(tmp_path: 
     """An object that is put down for the second half of a long video is still background of its own block."""
     frames = footage(120)
     frames[60:, 70:90, 100:120] = 20
-    config = CONFIG.model_copy(update={"block": 60})
+    config = CONFIG.model_copy(update={"background_frames": 60})
     check_walker(found(tmp_path, as_frames(frames, noise=2), config), 120)
     whole = found(tmp_path, as_frames(frames, noise=2))
     assert len(whole) > 120  # with one background it is seen in half of the frames
@@ -246,7 +246,7 @@ def test_frames_of_any_bright_or_dark_level_are_compared(tmp_path: Path):
 def test_progress_is_told(tmp_path: Path):
     told: list[int] = []
     video = cached_video(tmp_path, "v", as_frames(footage(45)))
-    detect(video, CONFIG.model_copy(update={"block": 20}), told.append)
+    detect(video, CONFIG.model_copy(update={"background_frames": 20}), told.append)
     assert sum(told) == 45 and len(told) > 1
 
 

@@ -46,7 +46,7 @@ def test_a_moving_blob_that_is_a_detected_object_does_not_count_twice():
         (4, 2, 0, 22, 40, "motion", 0.7),  # another frame
     )
     assert is_selected(boxes, settings()).tolist() == [True, False, True, True]
-    assert is_selected(boxes, settings(overlap=0.2)).tolist() == [True, False, False, True]
+    assert is_selected(boxes, settings(iou=0.2)).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize("other", [("person", 0.1), ("kite", 0.9)])

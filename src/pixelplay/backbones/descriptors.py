@@ -34,7 +34,7 @@ def channel_groups(count: int, groups: int) -> torch.Tensor:
     one at most. Raises ConfigError for more groups than channels.
     """
     if groups > count:
-        raise ConfigError(f"cnl_pool={groups} is more than the backbone's {count} channels: set it to {count} at most")
+        raise ConfigError(f"patches.channels={groups} is more than the backbone's {count}: set it to {count} at most")
     group = torch.arange(count) * groups // count  # of each channel
     member = F.one_hot(group, groups).T.float()
     return member / member.sum(dim=1, keepdim=True)

@@ -11,18 +11,7 @@ from pydantic import Field, model_validator
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.views import Pairs, Views
-from pixelplay.config import (
-    Channels,
-    Epochs,
-    Natural,
-    NonNegative,
-    Positive,
-    Rate,
-    Settings,
-    Share,
-    TubeConfig,
-    Window,
-)
+from pixelplay.config import Channels, Epochs, Natural, NonNegative, Positive, Rate, Settings, Share, TubeConfig, Window
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.tubes import Tubes, select, tubes

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from pixelplay.config import MotionConfig, SplitConfig
-from pixelplay.objects.boxes import Boxes, clip
+from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.videos.background import median_frame
 from pixelplay.videos.video import Video
 
@@ -37,17 +37,16 @@ def detect(video: Video, config: MotionConfig, advance: Callable[[int], Any] = l
     For recorded footage: the background is the median of later frames, too.
     """
     frames = video.frames(config.frames)  # uint8 [T, H, W], memory-mapped
-    positions, boxes, confidence = [], [], []
+    across, down = video.size[0] / config.frames.width, video.size[1] / config.frames.height
+    scale = np.array([across, down, across, down], np.float32)  # to pixels of the original frame
+    found = []
     for block in np.array_split(np.arange(len(frames)), max(1, round(len(frames) / config.background_frames))):
         background = Background.of(frames[block[0] : block[-1] + 1], config)
         for t in block:
-            found, sure = blobs(frames[t], background, config)
-            positions += [t] * len(found)
-            boxes.append(found)
-            confidence.append(sure)
+            xyxy, confidence = blobs(frames[t], background, config)
+            found.append(Boxes.of(np.full(len(xyxy), t), xyxy * scale, [MOTION] * len(xyxy), confidence))
         advance(len(block))
-    xyxy = np.concatenate(boxes) * _scale(video.size, config)
-    return clip(Boxes.of(np.array(positions), xyxy, [MOTION] * len(xyxy), np.concatenate(confidence)), video.size)
+    return clip(join(found), video.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +135,3 @@ def parts(blob: np.ndarray, config: SplitConfig) -> list[tuple[slice, slice]]:
 
 def _blurred(frame: np.ndarray, config: MotionConfig) -> np.ndarray:
     return cv2.GaussianBlur(frame.astype(np.float32), (0, 0), config.blur)
-
-
-def _scale(size: tuple[int, int], config: MotionConfig) -> np.ndarray:
-    """From pixels of the working size to those of the original frame, for x1, y1, x2, y2."""
-    across, down = size[0] / config.frames.width, size[1] / config.frames.height
-    return np.array([across, down, across, down], np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 
 from pixelplay.config import YoloConfig
 from pixelplay.errors import ConfigError
-from pixelplay.objects.boxes import Boxes, clip
+from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
@@ -49,17 +49,14 @@ class Yolo:
 
     def detect(self, video: Video, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
         """Boxes of every class in every frame, from `confidence` up; `advance(n)` is called after n frames."""
-        positions, boxes, labels, confidence = [], [], [], []
+        found = []
         for start, batch in batches(video.full_size(), self._config.batch_size):
             for t, result in enumerate(self._predict(batch), start):
                 one = result.boxes.cpu().numpy()
-                positions += [t] * len(one)
-                boxes.append(one.xyxy)
-                labels += [result.names[int(number)] for number in one.cls]
-                confidence.append(one.conf)
+                labels = [result.names[int(number)] for number in one.cls]
+                found.append(Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf))
             advance(len(batch))
-        found = Boxes.of(np.array(positions), np.concatenate(boxes), labels, np.concatenate(confidence))
-        return clip(found, video.size)
+        return clip(join(found), video.size)
 
     def _predict(self, batch: list[np.ndarray]) -> list[Any]:
         import torch

@@ -81,8 +81,7 @@ def restore_videos(
 
 def _flip_network(config: Config, index: Index) -> "FlipNetwork":
     """The trained network; it is trained once for the same footage and settings."""
-    from pixelplay.restoration.flip_network import FlipNetwork
-    from pixelplay.restoration.flip_training import train
+    from pixelplay.restoration.flip_network import FlipNetwork, train
 
     folder = RunFiles.of(config).flip_network
 

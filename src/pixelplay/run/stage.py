@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -124,6 +125,8 @@ class Task:
         for path in {*before} - {*outputs, *self.kept}:
             if self._of_the_run(path):
                 path.unlink(missing_ok=True)
+                with suppress(OSError):  # not empty
+                    path.parent.rmdir()
         record = Record(
             key=fingerprint(self.version, self._settings, contents, reads),
             version=self.version,

@@ -165,11 +165,14 @@ def align(processed: Mapping[str, Splits]) -> dict[str, Members]:
             continue
         index = reference.index
         for stream, splits in zip(list(processed)[1:], others, strict=True):
+            own = splits[split].index
+            if own.equals(index):
+                continue
             if split == "calibration":
-                index = index[index.isin(splits[split].index)]
+                index = index[index.isin(own)]
             else:
-                _refuse_missing(split, stream, splits[split].index, next(iter(processed)), index)
-                _refuse_missing(split, next(iter(processed)), index, stream, splits[split].index)
+                _refuse_missing(split, stream, own, next(iter(processed)), index)
+                _refuse_missing(split, next(iter(processed)), index, stream, own)
         if len(index):
             scores = np.stack([splits[split].reindex(index).to_numpy() for splits in (first, *others)])
             aligned[split] = Members(list(processed), index, scores)

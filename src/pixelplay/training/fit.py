@@ -191,7 +191,7 @@ class _Progress(Callback):
             if not math.isfinite(loss):
                 raise PixelPlayError(
                     f"{self._name}: {name} is {loss} in epoch {trainer.current_epoch + 1}; "
-                    "lower its learning_rate, or set trainer.precision=fp32"
+                    "lower trainer.learning_rate (or the detector's own), or set trainer.precision=fp32"
                 )
         log.info(
             f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "

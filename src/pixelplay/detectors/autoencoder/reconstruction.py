@@ -31,8 +31,8 @@ class Reconstruction(TrainingModule):
         self._augmentation, self._seed = augmentation, seed
 
     def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
-        fed = target = as_input(batch, self.model.memory_format)
+        inputs = target = as_input(batch, self.model.memory_format)
         if epoch is not None:
             torch.manual_seed(seed_of(self._seed, epoch, step))  # for the noise and for dropout
-            fed, target = self._augmentation.apply(fed)
-        return F.mse_loss(self.model(fed), target)
+            inputs, target = self._augmentation.apply(inputs)
+        return F.mse_loss(self.model(inputs), target)
