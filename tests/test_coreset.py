@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelplay.config import validate
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory import k_center
 from pixelplay.memory.coreset import CoresetConfig, greedy_k_center, select_coreset
 from pixelplay.memory.k_center import squared_distances
+from pixelplay.settings import validate
 
 KINDS = ("normal", "clusters", "duplicates", "constant", "integers", "far from 0", "far outlier", "tiny", "huge")
 
@@ -121,7 +121,7 @@ def test_with_fewer_vectors_than_asked_for_all_are_kept_and_a_warning_says_so(ca
     with caplog.at_level(logging.WARNING):
         coreset = greedy_k_center(vectors, 3000, 1, threads=1)
     assert coreset.indices.tolist() == naive(vectors, 7, 1)[0]
-    assert "3000 asked for, and only 7 vectors" in caplog.text
+    assert "coreset of 3000 requested, but there are only 7 vectors" in caplog.text
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -20,9 +20,9 @@ from tests.small_videomae import SIDE, saved_videomae
 
 import pixelplay.detectors
 from pixelplay.cli import load_config
-from pixelplay.config import DetectorConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Calibrates, Detector, Scores
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
@@ -50,20 +50,13 @@ class Case:
 
 
 POOLINGS = ("mean", "max", "topk", "patch_max")
+SMALL_AE = ("frames.height=16", "frames.width=16", "training.window=4", "training.widths=[4,8]", "scoring.patch=4")
 SMALL_VIDEOMAE = (f"frames.height={SIDE}", f"frames.width={SIDE}", "scoring.stride=3")
 SMALL_PATCHES = ("training.patches.image_size=64", "training.patches.channels=8")
 SMALL_VIDEOPATCHCORE = ("training.clip=4", "training.stride=2", *SMALL_PATCHES)
 CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
-    "conv_ae": Case(
-        ("frames.height=16", "frames.width=16", "training.window=4", "training.widths=[4,8]", "scoring.patch=4"),
-        {"batch_size": 2, "pooling": "mean", "patch": 3, "topk": 0.5},
-        POOLINGS,
-    ),
-    "st_ae": Case(
-        ("frames.height=16", "frames.width=16", "training.window=4", "training.widths=[4,8]", "scoring.patch=4"),
-        {"batch_size": 2},
-        POOLINGS,
-    ),
+    "conv_ae": Case(SMALL_AE, {"batch_size": 2, "pooling": "mean", "patch": 3, "topk": 0.5}, POOLINGS),
+    "st_ae": Case(SMALL_AE, {"batch_size": 2}, POOLINGS),
     "videomae_profile": Case(
         (*SMALL_VIDEOMAE, "training.stride=2"),
         {"stride": 2, "batch_size": 2, "distance": "mahalanobis", "variance_floor": 0.5},

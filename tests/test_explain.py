@@ -33,12 +33,13 @@ from pixelplay.detectors.videopatchcore.nearest import Memory, centred, neighbou
 from pixelplay.drawing.panels import View, draw_panels
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.explain import nearest
-from pixelplay.explain.nearest import COLUMNS, Explained, cut_out, explanations
+from pixelplay.explain.nearest import COLUMNS, Explained, cut_out, explanations, write_neighbours
 from pixelplay.explain.nearest_figure import CROP, FRAME, MARK, change, draw_rows, enlarged, framed, squared
 from pixelplay.memory.bank import Bank
 from pixelplay.objects import boxes
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.explanation import Finding, Neighbour, Place
+from pixelplay.report.manifest import read_manifest
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import explain, prepare
 from pixelplay.videos.index import Index
@@ -242,7 +243,7 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
     made, video = loaded(), by_id(index.test, "strange")
     (found,) = made.explain(video, [13])
     (clip,) = made._features.clips(video, made._boxes(video), centred(np.array([13]), CLIP, FRAMES), False)
-    folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-*/0*"))
+    folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-kept/features-*/0*"))
     assert len(folders) == len(index.fit) and len(found) == len(clip.tubes) + 1 == 2
     for near in (near for finding in found for near in finding.neighbours):
         stream = near.stream.removeprefix(f"{NAME}/")
@@ -369,6 +370,19 @@ def test_the_table_has_what_the_detector_found(index: Index):
     assert [float(rows[0][edge]) for edge in ("x1", "y1", "x2", "y2")] == pytest.approx(found[0].box, abs=0.01)
 
 
+def test_each_moment_of_the_report_has_a_neighbour_picture_and_a_table(index: Index):
+    explain.run(config())
+    files = RunFiles.of(config())
+    moments = read_manifest(files, index).gallery
+    assert moments
+    for one in moments:
+        (near,) = one.neighbours
+        assert near.detector == NAME and one.boxes == [NAME] * len(one.boxes) and one.heat == []
+        assert cv2.imread(str(files.explain / near.picture)).shape[1] > 300
+        table = pd.read_csv((files.explain / near.picture).with_suffix(".csv"))
+        assert table.columns.tolist() == COLUMNS and set(table["frame"]) == {one.frame}
+
+
 def test_where_nothing_was_detected_the_whole_frame_is_alone_and_that_is_said(index: Index):
     settings = config("show.video=still", "show.frames=[4]")
     explain.run(settings)
@@ -453,12 +467,11 @@ def test_what_cannot_be_explained_is_told(index: Index):
         explain.run(config("show.video=strange", "show.frames=[24]"))
     with pytest.raises(ConfigError, match=r"show\.video='nowhere': no such test video;.*allowed here: still, strange"):
         explain.run(config("show.video=nowhere"))
-    with pytest.raises(MissingArtifactError, match=r"no scores made with these settings: run `python src/score\.py`"):
-        explain.run(config("seed=3"))
+    with pytest.raises(MissingArtifactError, match=r"scoring\.stride changed.*run `python src/score\.py`"):
+        explain.run(config(f"detectors.{NAME}.scoring.stride=3"))
     run = ["experiment=folder", "dataset.root=data", "detector=[conv_ae_tiny]", "device=cpu"]
     alone = load_config([*run, *(option for option in options() if option.startswith("dataset.heldout"))])
-    with pytest.raises(ConfigError, match=r"none of conv_ae compares frames with normal footage.*videopatchcore"):
-        explain.run(alone)
+    assert write_neighbours(alone, index) == []  # it remembers nothing
 
 
 def test_a_video_that_is_not_in_the_index_any_more_is_told(index: Index, monkeypatch: pytest.MonkeyPatch):

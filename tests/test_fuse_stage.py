@@ -83,7 +83,7 @@ def test_without_any_setting_external_scores_join_calibrated_ones(run: Run, tmp_
 def test_calibrating_an_external_member_is_refused_with_the_methods_that_work(run: Run, tmp_path: Path):
     path = external(tmp_path, RAW)
     config = run(f"fusion.external=[{path}]", "+fusion.members.old.normalise.method=calibrated")
-    with pytest.raises(DataError, match=r"external scores, choose one of none, minmax, percentile, rank, robust_z"):
+    with pytest.raises(DataError, match=r"external files, choose one of none, minmax, percentile, rank, robust_z"):
         fuse.run(config)
 
 

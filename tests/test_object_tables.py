@@ -50,5 +50,5 @@ def test_frames_without_rows_stay_without_boxes():
 def test_a_table_that_is_none_is_refused():
     with pytest.raises(DataError, match=r"d's object scores: video a has no frame 5: run `python src/score\.py` again"):
         read_streams("d", table(("test", "a", 5, "d", 1.0)), [video("a", 5)])
-    with pytest.raises(DataError, match="d's object scores lack column 'track'"):
+    with pytest.raises(DataError, match="d's object scores: missing column 'track'"):
         read_streams("d", table().drop(columns="track"), [video("a", 5)])

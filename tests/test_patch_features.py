@@ -72,7 +72,10 @@ def test_what_was_first_computed_for_scoring_can_be_trained_through():
 @given(count=st.integers(1, 200), groups=st.integers(1, 200))
 def test_channel_groups_are_contiguous_nearly_equal_and_have_each_channel_once(count, groups):
     if groups > count:
-        with pytest.raises(ConfigError, match=f"cnl_pool={groups} is more than the backbone's {count} channels"):
+        with pytest.raises(
+            ConfigError,
+            match=rf"patches\.channels={groups} is more than the backbone's {count}: ",
+        ):
             channel_groups(count, groups)
         return
     weights = channel_groups(count, groups)

@@ -12,12 +12,12 @@ from torch.nn import functional as F
 
 from pixelplay.backbones.descriptors import local_maps
 from pixelplay.backbones.frozen import Backbone
-from pixelplay.config import TubeConfig
 from pixelplay.detectors.videopatchcore import descriptors as patch_features
 from pixelplay.detectors.videopatchcore.clip_features import ClipFeatures, Noise, PatchFeatures, PatchSettings
 from pixelplay.detectors.videopatchcore.nearest import centred
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.settings import TubeConfig
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
@@ -25,7 +25,7 @@ from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 
 FRAMES, CLIP, SIZE, CHANNELS, GRID = 11, 4, 48, 3, 2
-EVERY = {"classes": ["person"], "confidence": 0.0, "min_size": 0, "overlap": 1.0, "enlarge": 1.0}
+EVERY = {"classes": ["person"], "confidence": 0.0, "min_size": 0, "iou": 1.0, "enlarge": 1.0}
 
 
 class Stages(nn.Module):
@@ -206,9 +206,7 @@ def test_a_noisy_frame_s_features_lie_between_those_of_the_clean_ones_around_it(
     for square in one.tubes.square:
         rows = tube_rows(torch.from_numpy(square[None]), len(clean))
         stages = backbone(next(crop_batches(crops, *rows, SIZE, len(clean))))
-        seen = dict(
-            zip(clean.tolist(), patch_features.local_maps(*stages, len(clean), CHANNELS)[0].unbind(1), strict=True)
-        )
+        seen = dict(zip(clean.tolist(), local_maps(*stages, len(clean), CHANNELS)[0].unbind(1), strict=True))
         maps.append(torch.stack([torch.stack([seen[t] for t in CLEAN_PAIRS[i]]).mean(0) for i in range(9)], dim=1))
     same_stream = patch_features.temporal_vectors(torch.stack(maps)).numpy()
     np.testing.assert_allclose(one.vectors["temporal"], same_stream, rtol=1e-3, atol=1e-4)

@@ -30,7 +30,7 @@ def test_the_same_frame_in_another_split_or_stream_is_no_duplicate() -> None:
 
 @pytest.mark.parametrize("column", ["split", "video", "frame", "stream", "score"])
 def test_a_missing_column_is_named(column: str) -> None:
-    with pytest.raises(DataError, match=rf"lacks the column\(s\) {column};"):
+    with pytest.raises(DataError, match=rf"missing column\(s\) {column};"):
         check(table().drop(columns=column))
 
 

@@ -128,9 +128,15 @@ def test_a_video_or_frame_that_is_not_there_is_named_with_what_is():
         tiny("show.frames=[1]")
 
 
+def test_pictures_that_no_detector_of_the_run_offers_are_refused():
+    for what, message in (("neighbours", "compares frames with normal footage"), ("boxes", "uses detected objects")):
+        with pytest.raises(ConfigError, match=rf"none of {', '.join(FAMILY)} {message}.*videopatchcore"):
+            explain.run(tiny(f"show.what=[{what}]"))
+
+
 def test_error_maps_of_a_detector_that_has_not_scored_are_refused():
-    with pytest.raises(MissingArtifactError, match=r"conv_ae\.parquet: no scores made with these settings.*score"):
-        explain.run(tiny("seed=5", "show.what=[errors]"))
+    with pytest.raises(MissingArtifactError, match=r"score-conv_ae: scoring\.pooling changed.*src/score\.py`"):
+        explain.run(tiny("detectors.conv_ae.scoring.pooling=mean", "show.what=[errors]"))
 
 
 def test_the_name_of_the_picture_stays_in_its_folder():

@@ -272,7 +272,7 @@ def test_a_tube_takes_58_short_vectors_on_disk(place: Path):
     folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-kept/features-*/0*"))
     tubes = size = 0
     for folder in folders:
-        if (folder / "spatial.parquet").exists():
+        if (folder / "spatial.npy").exists():
             tubes += len(pd.read_parquet(folder / "spatial.parquet"))
             size += sum(np.load(folder / f"{stream}.npy", mmap_mode="r").nbytes for stream in LOCAL)
     assert tubes > 20

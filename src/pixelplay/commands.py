@@ -5,7 +5,7 @@ Examples are written as for a checkout; `pixelplay.command_line.as_started` rewr
 
 from typing import NamedTuple
 
-from pixelplay.config.mining import MINING_STEPS
+from pixelplay.mining.settings import MINING_STEPS
 
 PED2 = "experiment=ped2 dataset.root=data/ped2"
 
@@ -85,6 +85,7 @@ python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py"
         f"""Stage 8: pictures of where scores come from, for the report; with show.*, also of any frames and videos.
 
 python src/explain.py {PED2}                       the report's pictures
+python src/explain.py … 'report.clips=[Test001,Test004]'             annotated MP4s beside the page, too
 python src/explain.py … 'show.what=[errors]'                         error maps of the frames that score highest
 python src/explain.py … show.video=Test001 'show.frames=[60,90]'     these frames: error maps, neighbours and boxes
 python src/explain.py … show.video=Test001 show.clip=true            boxes of a whole video, too, as an MP4""",
@@ -94,8 +95,7 @@ python src/explain.py … show.video=Test001 show.clip=true            boxes of 
         "pixelplay.stages.report:run",
         f"""Stage 9: one HTML page about the run, to open in a browser.
 
-python src/report.py {PED2}
-python src/report.py {PED2} 'report.clips=[Test001,Test004]'      with annotated MP4s""",
+python src/report.py {PED2}""",
         writes=True,
     ),
     "status": Command(

@@ -3,6 +3,7 @@
 Separate processes free the memory of one stage before the next, and no stage's settings of a library reach another's.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pixelplay.config import Config
 from pixelplay.run.locks import exclusive
 from pixelplay.stages import status
 
-SHOWN = ("evaluate", "ablate", "report")  # stages that print their result even when they are up to date
+SHOWN = ("evaluate", "ablate", "explain", "report")  # stages that print their result even when they are up to date
 
 
 def run(config: Config) -> None:
@@ -25,6 +26,8 @@ def run(config: Config) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     if config.run and not any(override.startswith("run=") for override in overrides):
         overrides.append(f"run={config.run}")  # a sweep names its runs
+    if not waiting:  # which has been listed
+        logging.getLogger("pixelplay.run.stage").setLevel(logging.WARNING)
     for name, stage in status.STAGES.items():
         if waiting:
             _run_process(name, overrides)

@@ -8,8 +8,8 @@ import pandas as pd
 
 from pixelplay.ablation.measure import Truth
 from pixelplay.ablation.search import Choice, Trial
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.tables import LABELLED, PSEUDO, TITLES, WEIGHT, Ablation
-from pixelplay.config import AblateConfig
 from pixelplay.run.artifacts import damaged
 from pixelplay.run.files import RunFiles
 
@@ -60,6 +60,7 @@ def introduction(
 def explanation(choice: Choice, config: AblateConfig, points: int) -> str:
     """What the search chose, and why."""
     start = "Equal weights" if "weights" in config.choose else "The configured fusion"
+    kept = f"{start} {'are' if start.endswith('weights') else 'is'} kept."
     name = config.metric.upper()
     if not choice.trials:
         return f"{start}: there is nothing to choose between."
@@ -74,8 +75,8 @@ def explanation(choice: Choice, config: AblateConfig, points: int) -> str:
     if any(trial.taken for trial in choice.trials):
         alone = "" if choice.unseen else " With a single clip this can't be checked on another."
         why = repeated if choice.unseen else alone
-        return f"{start} are kept. {steps}{why} That is no gain to count on.".replace("fusion are", "fusion is")
-    return f"{start} are kept. {steps}".replace("fusion are", "fusion is")
+        return f"{kept} {steps}{why} That is no gain to count on."
+    return f"{kept} {steps}"
 
 
 def markdown(title: str, told: Sequence[str], tables: dict[str, pd.DataFrame], metric: str) -> str:

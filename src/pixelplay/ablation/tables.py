@@ -11,21 +11,22 @@ import pandas as pd
 from pixelplay.ablation.bench import Bench
 from pixelplay.ablation.measure import METRICS, rank_correlations
 from pixelplay.ablation.search import Choice, search
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.variants import STEPS, Variant, alone, leave_one_out, shares_of, variants_of
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.scores.settings import FusionConfig
 
 CONFIGURED = "configured fusion"
 PSEUDO, LABELLED = "pseudo", "test"
 
 # Tables and pictures in the order shown: file names and headings.
 TITLES = {
-    "comparison": "What the search found, beside what else there is",
+    "comparison": "The search's fusion and its alternatives",
     "alone": "Each stream alone",
     "leave_one_out": "Without each of the members",
     "pooling": "Another stream of a detector",
-    "normalise": "Every member normalised in another way",
-    "smooth": "Every member smoothed in another way",
-    "method": "Members put together in another way",
+    "normalise": "Every member normalised differently",
+    "smooth": "Every member smoothed differently",
+    "method": "Members combined differently",
     "weights": "Weights",
     "kinds_ap": "AP by kind of planted anomaly",
     "kinds_auc": "AUC by kind of planted anomaly",
@@ -83,7 +84,7 @@ def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: A
 
 
 class _Judge:
-    """Measures variants, each beside the configured fusion."""
+    """Measures variants and their gains over the configured fusion."""
 
     def __init__(self, bench: Bench, config: AblateConfig, fusion: FusionConfig):
         self.bench, self.config = bench, config
@@ -111,7 +112,7 @@ class _Judge:
 def _comparison(
     judge: _Judge, singles: pd.DataFrame, alone: Sequence[Variant], configured: Variant, choice: Choice
 ) -> pd.DataFrame:
-    """What was chosen without labels beside what could have been; errors on labels are of resampled videos."""
+    """The choice without labels and its alternatives; errors on labels are over resampled videos."""
     metric = judge.config.metric
     streams = singles.drop(index=CONFIGURED)
     fusions = {one.name: one.fusion for one in alone}

@@ -25,6 +25,7 @@ def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels:
         both = zip((first, second), weights.split([first.shape[1], second.shape[1]], dim=1), strict=True)
         grouped = [torch.einsum("gc,nchw->nghw", weight, stage) for stage, weight in both]  # a group may span both
         maps = sum(_pooled(x, size) for x in grouped)
+        assert isinstance(maps, torch.Tensor)
     return maps.unflatten(1, size).unflatten(0, (-1, frames)).permute(0, 4, 1, 2, 3)  # of (K * T, H * W, channels)
 
 
@@ -33,7 +34,7 @@ def channel_groups(count: int, groups: int) -> torch.Tensor:
     one at most. Raises ConfigError for more groups than channels.
     """
     if groups > count:
-        raise ConfigError(f"cnl_pool={groups} is more than the backbone's {count} channels: set it to {count} at most")
+        raise ConfigError(f"patches.channels={groups} is more than the backbone's {count}: set it to {count} at most")
     group = torch.arange(count) * groups // count  # of each channel
     member = F.one_hot(group, groups).T.float()
     return member / member.sum(dim=1, keepdim=True)

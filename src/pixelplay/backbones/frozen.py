@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
+from torch.fx.proxy import TraceError
 
 STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
 
@@ -21,6 +22,9 @@ class Backbone(nn.Module):
     compute in bfloat16.
     identity: `backbone`, the name, and `weights`, a hash of their values, independent of file format and folding.
     """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, name: str, stages: nn.Module, mean: Sequence[float], std: Sequence[float], bf16: bool):
         super().__init__()
@@ -89,7 +93,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
     """
     try:
         graph = fx.symbolic_trace(network)
-    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError):  # control flow on tensors
+    except (TraceError, TypeError, ValueError, RuntimeError, AttributeError):  # control flow on tensors
         return network
     calls = Counter(node.target for node in graph.graph.nodes if node.op == "call_module")
     shared = [graph.get_submodule(str(target)) for target, count in calls.items() if count > 1]

@@ -4,14 +4,14 @@ A new kind of backbone is a class with `hub` and `build`, and an entry in KINDS.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
 from pixelplay.backbones.state_dict import StateDict, fetching, fill, from_hub, hub_lacks, misfit, read_state_dict
-from pixelplay.config import FilePath, Settings
 from pixelplay.errors import ConfigError, WeightsError
+from pixelplay.settings import FilePath, Settings
 
 Hub = tuple[str, list[str]]  # a repository of the Hugging Face hub, and files of which the first that exists is used
 
@@ -73,6 +73,7 @@ class _Clip:
 
     def build(self, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
         """The network filled with exactly `state`; raises WeightsError when it does not fit."""
+        ...
         import open_clip
 
         vision = open_clip.get_model_config(self._architecture)["vision_cfg"]
@@ -120,7 +121,7 @@ class _Timm:
                 timm.create_model(model, pretrained=True, pretrained_cfg_overlay=overlay)
             except RuntimeError as error:  # strict, unlike the next call: without a classifier timm ignores misfits
                 raise misfit(error, source, f"timm:{model}") from None
-            stages = timm.create_model(
+            stages: Any = timm.create_model(
                 model, pretrained=True, pretrained_cfg_overlay=overlay, features_only=True, out_indices=indices
             )
         config = stages.pretrained_cfg
@@ -140,7 +141,7 @@ class _Timm:
         import timm
 
         try:
-            network = timm.create_model(model, features_only=True)
+            network: Any = timm.create_model(model, features_only=True)
         except (RuntimeError, AttributeError, AssertionError) as error:
             raise ConfigError(f"weights.backbone=timm:{model} gives no feature maps ({error})") from None
         strides = network.feature_info.reduction()

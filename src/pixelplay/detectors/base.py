@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from pixelplay.config import DetectorConfig
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.explanation import Finding
 from pixelplay.run.artifacts import read_model, write_json
@@ -136,6 +136,7 @@ class Detector(Protocol):
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         """Score every frame; with `causal`, from that frame and earlier ones only."""
+        ...
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs, atomically."""
@@ -150,6 +151,7 @@ class Calibrates(Protocol):
 
     def calibrate(self, videos: list[Video]) -> list[Scores]:
         """Scores of each of the videos that `fit` was given, in folds that its settings name; [] for none."""
+        ...
 
 
 @runtime_checkable
@@ -161,6 +163,7 @@ class Reconstructs(Protocol):
 
         Means over all windows that cover a frame, as its score is.
         """
+        ...
 
 
 def means_over_clips(
@@ -188,8 +191,10 @@ class Explains(Protocol):
     @property
     def legend(self) -> str:
         """What each stream looks at, and what a relative distance of 1 is: a line for people."""
+        ...
 
     def explain(self, video: Video, positions: Sequence[int]) -> list[list[Finding]]:
         """Findings in the frames at these positions: objects, the most unusual first, then the whole frame, which is
         alone where no object was detected.
         """
+        ...

@@ -83,7 +83,7 @@ def _draw_boxes(image: np.ndarray, xyxy: np.ndarray, drawing: Drawing) -> None:
     style = {"text_scale": TEXT, "text_padding": 2, "smart_position": True}  # within the picture, one beside another
     labels = sv.LabelAnnotator(sv.Color(*BLACK), text_color=palette, **style)
     below_title = sv.Detections(np.maximum(xyxy, (0, LABEL_TOP, 0, 0))[named], class_id=named)
-    labels.annotate(image, below_title, [drawing.captions[i] for i in named])
+    labels.annotate(image, below_title, [drawing.captions[i] for i in named.tolist()])
 
 
 def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:
@@ -119,7 +119,7 @@ def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
             image = image.repeat(2, axis=0) if len(image) < height else image
             image = image.repeat(2, axis=1) if image.shape[1] < width else image
             if writer is None:
-                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
+                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
             writer.write(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR))
         assert writer is not None, "a clip of no image"
         writer.release()

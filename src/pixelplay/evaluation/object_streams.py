@@ -31,7 +31,7 @@ class ObjectStream:
 def read_streams(detector: str, table: pd.DataFrame, videos: list[Video]) -> list[ObjectStream]:
     """The streams of an object table, for these test videos; raises DataError for missing columns and frames."""
     if missing := [column for column in COLUMNS if column not in table]:
-        raise DataError(f"{detector}'s object scores lack column {missing[0]!r}: run `python src/score.py` again")
+        raise DataError(f"{detector}'s object scores: missing column {missing[0]!r}: run `python src/score.py` again")
     calibration, test = (table[table["split"] == split] for split in ("calibration", "test"))
     by_id = {video.id: video for video in videos}
     rows_of = test[test["video"].isin(list(by_id))].groupby("video", sort=False)

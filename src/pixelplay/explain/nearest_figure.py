@@ -69,9 +69,10 @@ def draw_rows(rows: Sequence[Sequence[View]], heading: str) -> Figure:
     top = LINE * len(lines) + GAP
     height = top + len(rows) * (TITLE + HEIGHT + GAP)
     figure = plt.figure(figsize=(width, height))
-    plain = {"parse_math": False}  # names of videos may have a $ in them
     text = "\n".join(lines)
-    figure.text(GAP / width, 1 - GAP / 2 / height, text, va="top", fontsize=HEADING_SIZE, linespacing=1.4, **plain)
+    figure.text(
+        GAP / width, 1 - GAP / 2 / height, text, va="top", fontsize=HEADING_SIZE, linespacing=1.4, parse_math=False
+    )
     for i, row in enumerate(rows):
         left, bottom = GAP, height - top - (i + 1) * (TITLE + HEIGHT + GAP) + GAP
         for view, across in zip(row, widths[i], strict=True):
@@ -79,7 +80,9 @@ def draw_rows(rows: Sequence[Sequence[View]], heading: str) -> Figure:
             axis.set_axis_off()
             axis.imshow(view.image, aspect="auto")
             title = [_fitting(line, _characters(across, TITLE_SIZE)) for line in view.title.splitlines()]
-            axis.set_title("\n".join(title), fontsize=TITLE_SIZE, loc="left", pad=3, **plain)
+            axis.set_title(
+                "\n".join(title), fontsize=TITLE_SIZE, loc="left", pad=3, parse_math=False
+            )  # names may have a $
             left += across + GAP
     return figure
 

@@ -13,11 +13,11 @@ import numpy as np
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
-from pixelplay.config import Natural, Settings
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.k_center import squared_distances
 from pixelplay.run.artifacts import damaged, missing, read_model, write_json
 from pixelplay.run.atomic import atomic
+from pixelplay.settings import Natural, Settings
 
 QUERIES = 65536  # searched at a time: bounds the memory
 
@@ -83,7 +83,7 @@ class Bank:
             raise DataError("no vectors for a memory bank: no footage, or nothing was detected in any of it")
         if not np.isfinite(vectors).all():
             raise DataError(f"vector {_first_bad(vectors)} of {len(vectors)} for the memory bank is not finite")
-        index = faiss.IndexPreTransform(_empty_index(*vectors.shape, config, seed))
+        index = faiss.IndexPreTransform(_empty_index(vectors.shape[0], vectors.shape[1], config, seed))
         if whitening is not None:
             linear = faiss.LinearTransform(*whitening.shape[::-1])
             faiss.copy_array_to_vector(np.ascontiguousarray(whitening).ravel(), linear.A)

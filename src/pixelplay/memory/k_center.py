@@ -103,7 +103,7 @@ class KCenter:
         A row is ahead of another when its distance is greater, or equal and its index lower.
         """
         count = len(self._nearest)
-        cut = np.partition(self._nearest, count - self._front)[count - self._front]
+        cut = np.float32(np.partition(self._nearest, count - self._front)[count - self._front])
         above, tied = np.flatnonzero(self._nearest > cut), np.flatnonzero(self._nearest == cut)
         room = self._front - len(above)
         limit = int(tied[room]) if room < len(tied) else count

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from pixelplay.config import BootstrapConfig, ThresholdsConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.bootstrap import share_interval
 from pixelplay.metrics.frames import one_class
+from pixelplay.metrics.settings import BootstrapConfig, ThresholdsConfig
 from pixelplay.metrics.tao import rates
 from pixelplay.metrics.thresholds import Threshold, adaptive, evt, fixed, percentile, unpromised
 
@@ -99,7 +99,7 @@ def _found(test: Sequence[LabelledScores], limit: Limit) -> dict[str, object]:
     right = int((alarms & labels).sum())
     found = asdict(rates(right, int(alarms.sum()), right, int(labels.sum())))
     reason = one_class(labels.astype(np.int64))
-    return found if reason is None else {**found, "precision": None, "f1": None, "no_precision": reason}
+    return {**found} if reason is None else {**found, "precision": None, "f1": None, "no_precision": reason}
 
 
 def _crosswise(rule: Rule, normal: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,9 +3,9 @@
 They pool the pixels of all frames, and follow from three counts per distinct score: normal pixels, anomalous pixels,
 and shares of anomalous regions. AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
 
-Beside them stand the averages of single frames that papers report (after the code of Huang et al., *Track Any Anomalous
-Object*, CVPR 2025, arXiv 2506.05175, github.com/yu2hi13/TAO, Benchmark_Metrics/pixel_level): frames without an
-anomalous pixel are left out, so that false alarms there cost nothing, and a frame without a report counts as 0.
+`FrameAverages` are the averages of single frames that papers report (after the code of Huang et al., *Track Any
+Anomalous Object*, CVPR 2025, arXiv 2506.05175, github.com/yu2hi13/TAO, Benchmark_Metrics/pixel_level): frames without
+an anomalous pixel are left out, so that false alarms there cost nothing, and a frame without a report counts as 0.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Published figures, each with its source (published.csv): shown beside ours, which are ranked if measured alike.
+"""Published figures, each with its source (published.csv), shown with ours, which are ranked if comparable.
 
 All are over whole test sets (whole_test_sets.csv), RBDC and TBDC against the published track files (Ramachandra and
 Jones, WACV 2020; Georgescu et al., TPAMI 2021).
@@ -46,8 +46,8 @@ def published_table(
 ) -> list[dict[str, str | float | int | None]]:
     """Rows of method, metric, value, rank and source: a metric's figures by falling value, ours among them.
 
-    ours: figures by metric, of each stream. Those with a metric that nobody published are left out; they have no rank
-    and stand below the others if they are `not_comparable`. Empty without published figures.
+    ours: figures by metric, of each stream. Metrics without published figures are left out; ours come last and without
+    rank if they are `not_comparable`. Empty without published figures.
     """
     published = published_figures(dataset)
     rows: list[dict[str, str | float | int | None]] = []

@@ -6,8 +6,8 @@ from scipy.ndimage import find_objects, label
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pixelplay.config import LinkConfig
 from pixelplay.metrics.boxes import overlapping
+from pixelplay.metrics.settings import LinkConfig
 
 EIGHT = np.ones((3, 3), np.int8)  # pixels that touch at a corner belong together
 
@@ -48,7 +48,8 @@ def _best_first(end: np.ndarray, start: np.ndarray, iou: np.ndarray) -> tuple[np
     pairs = [(end[:0], start[:0])]
     while len(end):
         best = np.zeros(len(end), bool)
-        best[np.intersect1d(*(np.unique(rows, return_index=True)[1] for rows in (end, start)))] = True
+        first, second = (np.unique(rows, return_index=True)[1] for rows in (end, start))
+        best[np.intersect1d(first, second)] = True
         pairs.append((end[best], start[best]))
         left = ~np.isin(end, end[best]) & ~np.isin(start, start[best])
         end, start = end[left], start[left]

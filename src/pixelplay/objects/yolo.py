@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.config import YoloConfig
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, clip, join
+from pixelplay.objects.settings import YoloConfig
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Yolo:
         bgr = [np.ascontiguousarray(frame[..., ::-1]) for frame in batch]  # as OpenCV reads, so Ultralytics expects
         # Its own `half` is float16, and on a CPU it has none.
         with torch.autocast(self._device.type, torch.bfloat16) if self._bf16 else nullcontext():
-            return self._model.predict(
+            found = self._model.predict(
                 bgr,
                 imgsz=config.image_size,
                 conf=config.confidence,
@@ -74,6 +74,7 @@ class Yolo:
                 device=str(self._device),
                 verbose=False,
             )
+        return list(found)
 
 
 def batches(frames: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, list[np.ndarray]]]:

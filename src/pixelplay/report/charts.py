@@ -33,7 +33,8 @@ class Axis:
 
     def ticks(self, count: int) -> "list[Tick]":
         """At most about `count` round values on the axis, with their pixels."""
-        values = MaxNLocator(count, steps=[1, 2, 5, 10], integer=self.whole).tick_values(self.low, self.high)
+        locator = MaxNLocator(count, steps=[1, 2, 5, 10], integer=self.whole)
+        values = np.asarray(locator.tick_values(self.low, self.high))
         margin = 1e-9 * (self.high - self.low)
         inside = values[(values >= self.low - margin) & (values <= self.high + margin)]
         step = float(np.diff(values).min()) if len(values) > 1 else 1.0

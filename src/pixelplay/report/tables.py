@@ -191,8 +191,8 @@ def _of_cells(
     cells = [[_text(of.get(key)) for key in keys] for of in values]
     small = [[of.get(key, "") for key in keys] for of in below]
     numeric = [all(_is_number(of.get(key)) for of in values) for key in keys]
-    frames = (pd.DataFrame(rows, index=names, columns=head, dtype=object) for rows in (cells, small))
-    return Table(title, *frames, numeric, styles)
+    shown, beneath = (pd.DataFrame(rows, index=names, columns=head, dtype=object) for rows in (cells, small))
+    return Table(title, shown, beneath, numeric, styles)
 
 
 def _is_group(key: str, value: Any) -> bool:

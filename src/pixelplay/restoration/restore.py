@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from pixelplay.config import FrameFormat, RestoreConfig
 from pixelplay.restoration.background import flip_evidence
 from pixelplay.restoration.flip_network import FlipNetwork
+from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.run.atomic import atomic
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.locks import turn
 from pixelplay.videos.full_size import put_right
 from pixelplay.videos.noise import noise_after_resize
 from pixelplay.videos.npy_writer import FrameWriter, frames_in
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video, format_name
 
 VERSION = 1  # of what a restored array holds; raise it when restoring changes
@@ -108,13 +109,14 @@ def restore(
     Arguments as for `judge`. The same judgement is stored only once.
     """
     judgement = judge(video, network, references, config)
+    levels = np.zeros(len(video)) if video.noise is None else video.noise
     denoised = np.zeros(len(video), bool)
     if config.denoise.method != "none":
-        denoised = video.noise > config.noise_above
+        denoised = levels > config.noise_above
     after = video
     if judgement.flipped.any() or denoised.any():
         key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.method)
-        noise = np.where(denoised, video.noise, 0).astype(np.float32)
+        noise = np.where(denoised, levels, 0).astype(np.float32)
         folder = video.folder / f"restored-{key}"
         with turn(folder, f"restored video {video.id}"):
             missing = [f for f in formats if frames_in(folder / f"{format_name(f)}.npy", f) != len(video)]

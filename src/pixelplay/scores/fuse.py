@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import FUSED, FusionConfig, MemberConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.normalise import normalise, rank
+from pixelplay.scores.settings import FUSED, FusionConfig, MemberConfig
 from pixelplay.scores.smooth import in_steps, smooth
 from pixelplay.scores.table import Splits, VideoScores, by_split, to_table
+from pixelplay.settings import alternatives
 
 # The split whose scores set the scale, for methods that learn from scores. Held-out normal footage is put on the test
 # set's scale, so that a threshold from it holds there; pseudo-anomalies are a test set of their own.
@@ -165,11 +166,14 @@ def align(processed: Mapping[str, Splits]) -> dict[str, Members]:
             continue
         index = reference.index
         for stream, splits in zip(list(processed)[1:], others, strict=True):
+            own = splits[split].index
+            if own.equals(index):
+                continue
             if split == "calibration":
-                index = index[index.isin(splits[split].index)]
+                index = index[index.isin(own)]
             else:
-                _refuse_missing(split, stream, splits[split].index, next(iter(processed)), index)
-                _refuse_missing(split, next(iter(processed)), index, stream, splits[split].index)
+                _refuse_missing(split, stream, own, next(iter(processed)), index)
+                _refuse_missing(split, next(iter(processed)), index, stream, own)
         if len(index):
             scores = np.stack([splits[split].reindex(index).to_numpy() for splits in (first, *others)])
             aligned[split] = Members(list(processed), index, scores)
@@ -184,7 +188,8 @@ def bounded(scores: np.ndarray, members: Sequence[MemberConfig], config: FusionC
     if config.bounds is None or sum(member.weight > 0 for member in members) < 2:
         return scores
     z = np.array([member.normalise.method in Z_SCORES for member in members])
-    return np.where(z[:, None], np.clip(scores, *config.bounds), scores)
+    low, high = config.bounds
+    return np.where(z[:, None], np.clip(scores, low, high), scores)
 
 
 def combine(

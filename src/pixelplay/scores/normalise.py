@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pixelplay.config import NormaliseConfig
 from pixelplay.errors import DataError
+from pixelplay.scores.settings import NormaliseConfig
 
 GAUSSIAN_MAD = 1.4826  # 1 / Phi^-1(3/4): makes the MAD of a normal distribution its standard deviation
 
@@ -33,7 +33,7 @@ def normalise(
         return scores.copy()
     with np.errstate(over="ignore", invalid="ignore"):  # an error below says what to do
         result = _fitted(config, reference, heldout)(scores)
-        result = result if config.clip is None else np.clip(result, *config.clip)
+        result = result if config.clip is None else np.clip(result, config.clip[0], config.clip[1])
     if not np.isfinite(result).all():
         raise DataError(
             f"normalising by {config.method!r} overflows: scores span {scores.min():.3g} to {scores.max():.3g}; "

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import correlate1d
 
-from pixelplay.config import SmoothConfig
 from pixelplay.errors import DataError
+from pixelplay.scores.settings import SmoothConfig
 
 TRUNCATE = 4.0  # sigmas at which the Gaussian ends, as in scipy.ndimage.gaussian_filter1d
 CHUNK = 1 << 18  # scores in memory at a time for the windows of many frames
@@ -138,7 +138,7 @@ def _average(
     kernel = weight_at(np.arange(-reach, reach + 1)).astype(np.float64)  # (2 reach + 1,)
     cuts = np.flatnonzero(np.diff(frames) > reach) + 1
     pieces = zip(*(np.split(values, cuts) for values in (scores, frames, weights)), strict=True)
-    return np.concatenate([_average_dense(*piece, kernel) for piece in pieces])
+    return np.concatenate([_average_dense(values, at, weight, kernel) for values, at, weight in pieces])
 
 
 def _average_dense(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def check(table: pd.DataFrame) -> None:
     """
     if missing := [name for name in COLUMNS if name not in table.columns]:
         raise DataError(
-            f"scores table lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}; "
+            f"scores table: missing column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}; "
             f"needed: {', '.join(COLUMNS)}"
         )
     _check_dtypes(table)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from pixelplay.config import Settings, Share
+from pixelplay.settings import Settings, Share
 
 
 class NoiseSettings(Settings):
@@ -30,15 +30,15 @@ class Augmentation:
     vertical_flip: float
 
     def apply(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and targets from clips (B, T, H, W) in [0, 1]; changes `clips` in place."""
+        """Inputs and targets of training from clips (B, T, H, W) in [0, 1]; changes `clips` in place."""
         if self.vertical_flip:
             rows = _draw(clips, self.vertical_flip)
             clips[rows] = clips[rows].flip(-2)
         rows = _draw(clips, self.noise_share)
-        fed = clips.clone() if self.target == "clean" else clips
+        inputs = clips.clone() if self.target == "clean" else clips
         noise = torch.rand(len(rows), *clips.shape[1:], device=clips.device).sub_(0.5).mul_(2 * self.noise_amplitude)
-        fed[rows] = noise.add_(clips[rows]).clamp_(0, 1)
-        return fed, clips
+        inputs[rows] = noise.add_(clips[rows]).clamp_(0, 1)
+        return inputs, clips
 
 
 def _draw(clips: torch.Tensor, share: float) -> torch.Tensor:

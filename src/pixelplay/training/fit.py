@@ -17,11 +17,11 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from pixelplay.config import TrainerConfig
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.training.device import autocast_bf16, trainer_devices
 from pixelplay.training.run import TrainingRun
+from pixelplay.training.settings import TrainerConfig
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class _Progress(Callback):
             self._estimate_start = time.monotonic()
         if not self._estimated and i == ESTIMATE_STEPS:
             step = (time.monotonic() - self._estimate_start) / ESTIMATE_STEPS
-            left = (trainer.max_epochs - trainer.current_epoch) * trainer.num_training_batches * step
+            left = ((trainer.max_epochs or 0) - trainer.current_epoch) * trainer.num_training_batches * step
             log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {_duration(left)}")
             self._estimated = True
 
@@ -191,7 +191,7 @@ class _Progress(Callback):
             if not math.isfinite(loss):
                 raise PixelPlayError(
                     f"{self._name}: {name} is {loss} in epoch {trainer.current_epoch + 1}; "
-                    "lower its learning_rate, or set trainer.precision=fp32"
+                    "lower trainer.learning_rate (or the detector's own), or set trainer.precision=fp32"
                 )
         log.info(
             f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "

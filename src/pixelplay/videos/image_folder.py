@@ -116,7 +116,8 @@ class ImageFolder:
         color_image = decode(data, cv2.IMREAD_COLOR_RGB) if color else None
         if (gray and gray_image is None) or (color and color_image is None):
             return self._unreadable(at, "cannot be decoded")
-        if isinstance(data, bytes) and is_damaged(data, gray_image if gray_image is not None else color_image):
+        image = gray_image if gray_image is not None else color_image
+        if isinstance(data, bytes) and image is not None and is_damaged(data, image):
             return self._unreadable(at, "damaged inside")
         remark = ("8 bits a value among frames of more", "its values are used as they are") if self.levels else None
         return Frame(self.numbers[at], self._name(at), gray_image, color_image, None, remark)

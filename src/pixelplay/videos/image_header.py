@@ -68,7 +68,8 @@ def _other_header(start: bytes, data: Data) -> ImageHeader | None:
     if start[4:8] == b"jP  " or start.startswith(b"\xff\x4f\xff\x51"):
         return _jpeg2000_header(bytes(data))
     if start[4:8] == b"ftyp" and (sizes := re.findall(rb"ispe\0{4}(.{4})(.{4})", bytes(data), re.DOTALL)):
-        return ImageHeader(*(max(int.from_bytes(size[i], "big") for size in sizes) for i in (0, 1)), False)  # AVIF
+        width, height = (max(int.from_bytes(size[i], "big") for size in sizes) for i in (0, 1))  # AVIF
+        return ImageHeader(width, height, False)
     return None
 
 

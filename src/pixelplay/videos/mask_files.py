@@ -117,7 +117,7 @@ def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
     if pixels.ndim == 2:
         return pixels > 0, None
     opaque = pixels[..., 3] > 0 if pixels.shape[2] == 4 else True
-    return (pixels[..., :3] > 0).any(axis=2) & opaque, None
+    return np.asarray((pixels[..., :3] > 0).any(axis=2) & opaque), None
 
 
 def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] | None] | None:
@@ -132,8 +132,8 @@ def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] 
     except Exception:  # damaged, or of a kind unknown to Pillow: OpenCV decides
         return None
     try:
-        if getattr(image, "n_frames", 1) > 1:
-            raise DataError(f"{path}: a mask image has one page, and this one {image.n_frames}; store each page alone")
+        if (pages := getattr(image, "n_frames", 1)) > 1:
+            raise DataError(f"{path}: a mask image has one page, and this one {pages}; store each page alone")
         if image.mode != "P":
             return None
         transparency = image.info.get("transparency", b"")

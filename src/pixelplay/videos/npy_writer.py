@@ -3,11 +3,11 @@
 import math
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import numpy as np
 
-from pixelplay.config import FrameFormat
+from pixelplay.videos.settings import FrameFormat
 
 
 class NpyWriter:
@@ -17,7 +17,7 @@ class NpyWriter:
         self._path, self._shape, self._dtype = path, shape, np.dtype(dtype)
         self._count = 0
 
-    def __enter__(self) -> "NpyWriter":
+    def __enter__(self) -> Self:
         self._file: IO[bytes] = open(self._path, "wb")
         self._write_header()
         return self

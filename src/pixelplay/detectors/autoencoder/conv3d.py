@@ -25,6 +25,7 @@ class ConvTranspose3d(nn.ConvTranspose3d):
         if not _two_frames(x, self.stride) or output_size is not None:
             return super().forward(x, output_size)
         weight = _between_pairs(self.weight)  # (2C, 2C', 3, 3)
+        assert not isinstance(self.padding, str)
         sizes = self.stride[1:], self.padding[1:], self.output_padding[1:]
         return _unstack(F.conv_transpose2d(_stack(x), weight, _twice(self.bias), *sizes))
 

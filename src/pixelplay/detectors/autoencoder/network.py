@@ -61,10 +61,15 @@ class SpatioTemporalAutoencoder(nn.Module):
         return torch.sigmoid(x.float())
 
 
+def _kinds(stride: Stride, convolutions: tuple[type[nn.Module], type[nn.Module]]) -> tuple[type[nn.Module], ...]:
+    """The convolution, of these for 2 and 3 dimensions, and the norm behind it."""
+    return (convolutions[0], nn.BatchNorm2d) if len(stride) == 2 else (convolutions[1], nn.BatchNorm3d)
+
+
 def _encoder(channels: int, widths: Sequence[int], strides: Sequence[Stride], dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = []
     for (before, after), stride in zip(pairwise([channels, *widths]), strides, strict=True):
-        conv, norm = (nn.Conv2d, nn.BatchNorm2d) if len(stride) == 2 else (Conv3d, nn.BatchNorm3d)
+        conv, norm = _kinds(stride, (nn.Conv2d, Conv3d))
         layers += [conv(before, after, 3, stride, padding=1, bias=False), norm(after), nn.ReLU(inplace=True)]
         layers.append(Dropout(dropout))
     return nn.Sequential(*layers[:-1])  # none in the bottleneck
@@ -75,7 +80,7 @@ def _decoder(channels: int, widths: Sequence[int], strides: Sequence[Stride]) ->
     layers: list[nn.Module] = []
     outward = [*widths[::-1], channels]
     for i, ((before, after), stride) in enumerate(zip(pairwise(outward), strides[::-1], strict=True)):
-        conv, norm = (nn.ConvTranspose2d, nn.BatchNorm2d) if len(stride) == 2 else (ConvTranspose3d, nn.BatchNorm3d)
+        conv, norm = _kinds(stride, (nn.ConvTranspose2d, ConvTranspose3d))
         last = i == len(widths) - 1
         growth = tuple(step - 1 for step in stride)  # an output exactly `stride` times as large as the input
         layers.append(conv(before, after, 3, stride, padding=1, output_padding=growth, bias=last))

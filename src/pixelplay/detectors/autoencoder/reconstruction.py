@@ -1,14 +1,14 @@
 """Training of a reconstruction network: augmented clips, MSE, AdamW with one cosine."""
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.config import TrainerConfig
+from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import as_input
 from pixelplay.training.fit import TrainingModule
 from pixelplay.training.run import seed_of
+from pixelplay.training.settings import TrainerConfig
 
 
 class Reconstruction(TrainingModule):
@@ -19,14 +19,20 @@ class Reconstruction(TrainingModule):
 
     fused = True
 
-    def __init__(self, model: nn.Module, augmentation: Augmentation, config: TrainerConfig, seed: int):
+    def __init__(
+        self,
+        model: ConvAutoencoder | SpatioTemporalAutoencoder,
+        augmentation: Augmentation,
+        config: TrainerConfig,
+        seed: int,
+    ):
         super().__init__(config)
         self.model = model
         self._augmentation, self._seed = augmentation, seed
 
     def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
-        fed = target = as_input(batch, self.model.memory_format)
+        inputs = target = as_input(batch, self.model.memory_format)
         if epoch is not None:
             torch.manual_seed(seed_of(self._seed, epoch, step))  # for the noise and for dropout
-            fed, target = self._augmentation.apply(fed)
-        return F.mse_loss(self.model(fed), target)
+            inputs, target = self._augmentation.apply(inputs)
+        return F.mse_loss(self.model(inputs), target)

@@ -30,7 +30,7 @@ def frame_vectors(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
     Both at H'xW' (14x14), concatenated; global average plus global maximum. Clips that share frames share these.
     """
-    stages = F.adaptive_avg_pool2d(first, second.shape[-2:]), second
+    stages = F.adaptive_avg_pool2d(first, (second.shape[-2], second.shape[-1])), second
     return torch.cat([x.mean(dim=(2, 3)) + x.amax(dim=(2, 3)) for x in stages], dim=1)
 
 

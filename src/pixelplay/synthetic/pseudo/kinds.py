@@ -1,6 +1,6 @@
 """The kinds of pseudo-anomaly. Each plants one event in a piece of normal footage, or raises NoUseError.
 
-A new kind is a function here, its entry in `KINDS`, and its name in `PseudoKind` of the configuration.
+A new kind is a function here and an entry at the end of `KINDS`, whose order seeds depend on.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from pixelplay.config import PseudoConfig
 from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, to_and_fro
 from pixelplay.synthetic.pseudo.motion_mask import Survey
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
 
 LEAST = 4  # frames of a clip: one moment can be shown backwards between two normal ones
 EDGE = 0.1  # of a clip's frames, at least, are normal before the event, and after it
@@ -76,9 +76,10 @@ def needed(length: Length, kind: str, config: PseudoConfig) -> int:
 def foreign(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """A foreign patch drifts through the view; it is reflected at the frame's edges."""
     height, width = piece.frames.shape[1:3]
-    side = min(max(4, round(rng.uniform(*config.patch.size) * min(height, width))), height, width)
+    smallest, largest = config.patch.size
+    side = min(max(4, round(rng.uniform(smallest, largest) * min(height, width))), height, width)
     pixels, alpha = foreign_patch(piece.frames, side, rng), irregular_shape(side, rng)
-    right = rng.uniform(*config.patch.speed) * width * rng.choice([-1, 1])
+    right = rng.uniform(config.patch.speed[0], config.patch.speed[1]) * width * rng.choice([-1, 1])
     down = right * rng.uniform(-SLOPE, SLOPE)
     room = width - side, height - side
     start = rng.uniform(0, room[0]), rng.uniform(0, room[1])
@@ -216,7 +217,7 @@ def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, 
         return np.cumsum(steps) - 1
 
     starts = np.arange(earliest, length.frames - length.anomalous - _edge(length) + 1)
-    activity = np.array([piece.survey.activity[shown(a)[a : a + length.anomalous]].mean() for a in starts])
+    activity = np.array([piece.survey.activity[shown(a)[a : a + length.anomalous]].mean() for a in starts.tolist()])
     if activity.max() < piece.survey.scene.config.min_area:
         raise NoUseError("hardly anything moves in it")
     first = int(rng.choice(starts[activity >= LIVELY * activity.max()]))

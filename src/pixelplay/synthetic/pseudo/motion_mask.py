@@ -11,7 +11,7 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from pixelplay.config import MovingConfig, PseudoConfig
+from pixelplay.synthetic.pseudo.settings import MovingConfig, PseudoConfig
 from pixelplay.videos.background import median_frame
 from pixelplay.videos.video import Video
 
@@ -59,7 +59,8 @@ class Scene:
         large[0] = False  # the background
         numbers = np.where(large, np.cumsum(large), 0).astype(np.int32)
         rows = stats[large].tolist()  # left, top, width, height, area
-        return numbers[labels], [Blob((x, y, x + width, y + height), area) for x, y, width, height, area in rows]
+        blobs = [Blob((x, y, x + width, y + height), area) for x, y, width, height, area in rows]
+        return numbers[np.asarray(labels, np.int32)], blobs
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def usual_motion(training: Sequence[Video], block: Video, config: PseudoConfig) 
         scene = Scene.of(frames, config.moving)
         here = scene.background if here is None else here
         if part.size == block.size and _same_scene(scene.background, here):
-            share = np.sum([scene.moving(frame) for frame in frames], axis=0, dtype=np.float32)
+            share = np.array([scene.moving(frame) for frame in frames]).sum(axis=0, dtype=np.float32)
             moved += cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
             count += len(frames)
     return moved / np.float32(max(count, 1))

@@ -18,6 +18,7 @@ GRAVITY = 9.81  # metres per second squared
 class Actor(Protocol):
     def at(self, frame: int) -> list[Sprite]:
         """The actor's sprites in this frame; none where it is away."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,4 +149,5 @@ def _cloth(rng: np.random.Generator, dark: int, bright: int) -> Colour:
     """A random colour, from dull to vivid."""
     level = rng.uniform(dark, bright)
     tint = rng.uniform(0.55, 1.25, 3) if rng.random() < 0.6 else np.full(3, 1.0)
-    return tuple(int(c) for c in np.clip(level * tint, 15, 240))
+    red, green, blue = np.clip(level * tint, 15, 240).astype(int).tolist()
+    return red, green, blue

@@ -48,7 +48,8 @@ def disc(u: float, v: float, diameter: float, colour: Colour) -> Part:
 
 def shade(colour: Colour, factor: float) -> Colour:
     """The colour, `factor` times as bright, clipped to 0..255."""
-    return tuple(int(min(255, max(0, c * factor))) for c in colour)
+    red, green, blue = (int(min(255, max(0, c * factor))) for c in colour)
+    return red, green, blue
 
 
 def far_to_near(sprites: list[Sprite]) -> list[Sprite]:
