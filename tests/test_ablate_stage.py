@@ -25,7 +25,7 @@ from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
-from pixelplay.stages import ablate, evaluate, explain, fuse, prepare, report, score, status
+from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
 from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth, save_truth
@@ -389,6 +389,8 @@ def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damag
 
 @pytest.mark.usefixtures("reported")
 def test_from_footage_to_a_chosen_fusion_and_the_report(capsys: pytest.CaptureFixture):
+    for stage in (prepare, detect, train, score, fuse, evaluate):  # which finds its footage in another place
+        stage.run(tiny())
     config = tiny("ablate.search=true", "ablate.choose=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
     ablated(config)
     files = RunFiles.of(config)
