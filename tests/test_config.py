@@ -188,6 +188,7 @@ def test_an_unusable_seed_of_the_environment_only_concerns_the_step_that_uses_it
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_a_device_that_is_not_there_is_told_before_anything_is_decoded_or_listed(small_run: list[str], tmp_path: Path):
+    small_run = [*small_run, "restore.flip=none"]
     config = load_config([*small_run, "device=cuda"])
     with pytest.raises(ConfigError, match=r"device=cuda: PyTorch .* finds no cuda device on this machine; it finds "):
         prepare_stage.run(config)
@@ -232,7 +233,7 @@ def test_a_sweep_names_its_runs_by_their_overrides_so_that_none_overwrites_anoth
     small_run: list[str], tmp_path: Path
 ):
     overrides = [override for override in small_run if not override.startswith("paths.")]
-    done = prepare("--multirun", *overrides, "seed=0,1", cwd=tmp_path)
+    done = prepare("--multirun", *overrides, "restore.flip=none", "seed=0,1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     runs = {path.parent.name for path in (tmp_path / "outputs").rglob("index.json")}
     assert len(runs) == 2
