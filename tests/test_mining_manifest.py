@@ -212,7 +212,7 @@ def test_a_step_or_a_stride_that_there_is_not_is_refused(tmp_path: Path):
 def test_clips_have_their_length_keep_the_order_and_cover_every_used_frame(
     frames: int, length: int, stride: int, every: int
 ):
-    config = MINE.model_copy(update={"frames": length, "stride": min(stride, length), "every": every})
+    config = MINE.model_copy(update={"frames": length, "stride": min(stride, length), "frame_step": every})
     scene = Clip("s", "c", tuple(map(str, range(frames))), tuple(range(frames)))
     clips = list(cut(scene, config))
     assert all(len(clip.frames) == length and list(clip.timestamps) == sorted(clip.timestamps) for clip in clips)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import NormaliseConfig
 from pixelplay.memory.coreset import greedy_k_center
 from pixelplay.scores.normalise import robust_z
+from pixelplay.scores.settings import NormaliseConfig
 
 ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
 

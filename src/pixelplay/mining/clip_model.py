@@ -1,6 +1,6 @@
 """What is computed of one clip, whichever engine asks: its score, its embedding, what VideoMAE makes of it.
 
-The score is the mean squared error of the tokens that VideoMAE was not shown, its training loss (source documents:
+The score is the mean squared error of the tokens that VideoMAE was not shown, its training loss (reference solution:
 the harder a clip is to fill in, the more unusual). Clips go through the network one by one, each on one thread of its
 own: matrix products of another size or on more threads round differently, and a score must not depend on what it was
 computed beside. Clips beside each other keep the cores busy instead; `python -m benchmarks mining` compares the two.
@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 import torch
 
-from pixelplay.config.mining import MaskConfig
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.frames import ClipReader
@@ -112,9 +112,9 @@ class ClipModel:
         """The clip's masks, bool (mask.count, tokens), True where a token is hidden."""
         mask, seed, grid = self._settings.mask, self._settings.seed, self.model.grid
         if mask.kind == "rotating":
-            return rotating_masks(seed, grid, mask.count)
+            return rotating_masks(seed, grid, mask.count, mask.tube)
         keys = [f"{number} {clip.key}" for number in range(mask.count)]
-        return random_masks(seed, keys, grid, mask.ratio, tube=mask.kind == "tube")
+        return random_masks(seed, keys, grid, mask.ratio, mask.tube)
 
     def _frames(self, clip: Clip) -> np.ndarray:
         if not hasattr(self._of_thread, "reader"):

@@ -2,16 +2,18 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import read_scores
 from pixelplay.run.artifacts import write_json
 from pixelplay.run.atomic import atomic
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 OUTLINED = 8  # cameras that get a line of their own, at most: more can't be told apart
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     table = read_scores(files.scores)
     write_json(files.statistics, statistics(table) | {"cameras": by_camera(table)})
     write_histogram(files.histogram, table, config.distribution.bins)

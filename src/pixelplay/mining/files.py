@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pixelplay.config import Config
 from pixelplay.run.files import plain_name
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class MiningFiles:
     scores: Path
 
     @classmethod
-    def of(cls, config: Config) -> "MiningFiles":
+    def of(cls, config: "Config") -> "MiningFiles":
         mine = config.mine
         folder = mine.folder / config.run if config.run else mine.folder
         return cls(folder, mine.manifest or folder / "clips_manifest.jsonl", mine.scores or folder / "scores.jsonl")

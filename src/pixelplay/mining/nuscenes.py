@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pixelplay.config.mining import MineConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.scenes import require_found, wanted
+from pixelplay.mining.settings import MineConfig
 
 PIECE = 1 << 20  # characters read at a time
 LONGEST_RECORD = 1 << 24  # characters: a file with a longer one is no table

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.config import Config
 from pixelplay.mining.choose import above
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.files import MiningFiles
@@ -18,6 +17,7 @@ from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_files
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.config import Config
     from pixelplay.drawing.panels import View
     from pixelplay.mining.clip_model import Reconstructed
 
@@ -27,7 +27,7 @@ HIDDEN = 0.25  # of their brightness, hidden patches keep on the overlay
 EXTREME = 99.0  # percentile of a picture's errors that has the last colour
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     """Write a PNG for each of the `render.count` highest-scoring clips; those of an earlier run are taken away."""
     from pixelplay.drawing.panels import write_panels
 

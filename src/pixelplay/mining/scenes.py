@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from pixelplay.config.mining import MineConfig
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip
+from pixelplay.mining.settings import MineConfig
 from pixelplay.videos.windows import windows
 
 

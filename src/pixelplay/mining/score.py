@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelplay import requirements
-from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.mining.clips import Clip, count_clips, read_clips
 from pixelplay.mining.files import MiningFiles
@@ -16,6 +15,7 @@ from pixelplay.mining.score_file import append, line_of, read_scores, resume
 from pixelplay.progress import progress_bar
 
 if TYPE_CHECKING:  # importing it imports torch
+    from pixelplay.config import Config
     from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 VERSION = 1  # raised when the same clips and model give other scores
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     """Append the scores of all clips that have none yet. Raises DataError when no clip at all can be read."""
     total = count_clips(files.clips, config.mine.frames)  # before anything heavy is loaded: a bad line is told at once
     if config.mine.engine == "ray":
@@ -43,7 +43,7 @@ def run(config: Config, files: MiningFiles) -> None:
     _tell(files)
 
 
-def load_model(config: Config) -> "tuple[ModelSettings, ClipModel]":
+def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
     """The VideoMAE that the configuration names, and what another process needs for the same.
 
     Raises ConfigError or WeightsError when there is none to be had, or it does not fit the clips.
@@ -79,7 +79,7 @@ def made_with(model: "ClipModel", files: MiningFiles) -> dict[str, Any]:
 
 
 def _scored(
-    config: Config, settings: "ModelSettings", model: "ClipModel", clips: Iterator[Clip]
+    config: "Config", settings: "ModelSettings", model: "ClipModel", clips: Iterator[Clip]
 ) -> "Iterator[list[tuple[Clip, Scored]]]":
     """Batches of clips with their scores, in order."""
     mine = config.mine

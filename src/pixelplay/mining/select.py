@@ -4,13 +4,11 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config
-from pixelplay.config.mining import SelectConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining.choose import above, calibrated, unit_length, unlike_each_other
 from pixelplay.mining.clips import Clip, write_clips
@@ -18,13 +16,17 @@ from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.local_engine import in_order
 from pixelplay.mining.score import load_model
 from pixelplay.mining.score_file import clips_of, read_scores, read_settings, settings_file
+from pixelplay.mining.settings import SelectConfig
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_json
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     """Choose clips and write them. Raises DataError when none is above the threshold."""
     from pixelplay.mining.contact_sheet import write_sheet
 
@@ -89,7 +91,7 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
         )
 
 
-def _unlike(config: Config, clips: Sequence[Clip], count: int) -> np.ndarray:
+def _unlike(config: "Config", clips: Sequence[Clip], count: int) -> np.ndarray:
     """Positions of `count` of the clips, which stand in the order of their scores."""
     select = config.mine.select
     if select.diversify == "none" or count == len(clips):

@@ -1,16 +1,20 @@
 """The steps of `src/mine.py`: each reads what those before wrote; all run in order unless one is named."""
 
 import importlib
+from typing import TYPE_CHECKING
 
-from pixelplay.config import Config, alternatives
-from pixelplay.config.mining import MINING_STEPS
 from pixelplay.errors import ConfigError
 from pixelplay.mining.files import MiningFiles
+from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.locks import lock
+from pixelplay.settings import alternatives
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 
-def run(config: Config) -> None:
+def run(config: "Config") -> None:
     """Run `config.step`, or every step; raises ConfigError for another name."""
     if config.step is not None and config.step not in MINING_STEPS:
         raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
@@ -26,7 +30,7 @@ def run(config: Config) -> None:
             module.run(config, files)
 
 
-def _require_scorable(config: Config) -> None:
+def _require_scorable(config: "Config") -> None:
     """Raise ConfigError for a seed or device that can't be used, before a large collection is listed."""
     _ = config.mine.mask_seed
     if config.device not in ("auto", "cpu"):
