@@ -1,6 +1,6 @@
 """What is computed of one clip, whichever engine asks: its score, its embedding, what VideoMAE makes of it.
 
-The score is the mean squared error of the tokens that VideoMAE was not shown, its training loss (reference solution:
+The score is the mean squared error of the tokens that VideoMAE was not shown, its training loss (source documents:
 the harder a clip is to fill in, the more unusual). Clips go through the network one by one, each on one thread of its
 own: matrix products of another size or on more threads round differently, and a score must not depend on what it was
 computed beside. Clips beside each other keep the cores busy instead; `python -m benchmarks mining` compares the two.
