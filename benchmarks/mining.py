@@ -58,10 +58,10 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
         ["", "seconds to the first score", "clips/s from then on", "scores against local, 1 thread"],
         rows,
         ["torch", "transformers", "ray", "opencv-python"],
-        f"{CLIPS} clips of {FRAMES} JPEGs of {SIZE[0]}x{SIZE[1]}, decoding included, float32; the first {WARM} are not "
-        f"in the rate. The model of the local engine is loaded before; Ray's time to the first score is that of "
-        f"starting its processes and loading a model in each. One run. Load average when it began: {load:.1f}, with "
-        f"{os.cpu_count()} cores: other work ran beside it where that is above 1.",
+        f"{CLIPS} clips of {FRAMES} JPEGs of {SIZE[0]}x{SIZE[1]}, decoding included, float32; the rate leaves "
+        f"out the first {WARM}. The local engine's model is loaded before; Ray's time to the first score includes "
+        f"starting its processes and loading a model in each. One run. Load average at the start: {load:.1f}, with "
+        f"{os.cpu_count()} cores; above 1, other work ran at the same time.",
     )
 
 

@@ -70,7 +70,7 @@ def test_inspect_scores_shows_a_table_the_curves_and_an_error_map_for_each_detec
 
 
 def test_ablate_ensemble_shows_what_each_part_is_worth_and_draws_it(checkout: Path):
-    for script in ("prepare", "train", "score"):
+    for script in ("prepare", "train", "score", "fuse"):
         done = run_python(f"{script}.py", "experiment=tiny", "workers=1", cwd=checkout)
         assert done.returncode == 0, done.stderr
     notebook = executed("03_ablate_ensemble", checkout, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
