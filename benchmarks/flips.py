@@ -15,16 +15,17 @@ import pandas as pd
 
 from benchmarks.results import record
 from pixelplay.cli import load_config
-from pixelplay.config import DatasetConfig, RestoreConfig
 from pixelplay.restoration.background import backgrounds
 from pixelplay.restoration.flip_network import FlipNetwork, train
 from pixelplay.restoration.restore import judge
+from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.heldout import hold_out
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.noise import noise_level
+from pixelplay.videos.settings import DatasetConfig
 from pixelplay.videos.video import Video, format_name
 
 DATA = {"ped2": Path("data/ped2"), "pixelplay26": Path("data/avenue_mini")}  # experiment: root

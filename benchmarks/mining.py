@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.results import record
-from pixelplay.config.mining import MaskConfig
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.mining import ray_engine
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
 from pixelplay.mining.clips import Clip, ClipReader
@@ -32,7 +32,7 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
     with tempfile.TemporaryDirectory() as folder:
         given = list(_footage(Path(folder), clips))
         _write_weights(Path(folder, "weights"), layers)
-        mask = MaskConfig(kind="tube", ratio=0.9, count=1)
+        mask = MaskConfig(kind="random", ratio=0.9, count=1, tube=True)
         settings = ModelSettings(str(Path(folder, "weights")), "cpu", False, mask, 42, None)
         model = ClipModel(settings, FRAMES)
         contenders = {

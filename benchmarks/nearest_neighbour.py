@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.results import medians, record
-from pixelplay.config import validate
 from pixelplay.memory.bank import Bank, BankConfig
+from pixelplay.settings import validate
 
 BANK, DIMENSIONS, QUERIES, REPEATS = 3_000, 32, 1_000_000, 3
 SETTINGS = {

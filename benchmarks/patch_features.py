@@ -24,7 +24,7 @@ from benchmarks.allocation import set_memory
 from benchmarks.results import medians, record
 from pixelplay.backbones.frozen import Backbone, ClipStages
 from pixelplay.cli import load_config
-from pixelplay.config import Config, validate
+from pixelplay.config import Config
 from pixelplay.detectors.videopatchcore.clip_features import PatchFeatures, PatchSettings
 from pixelplay.detectors.videopatchcore.descriptors import (
     frame_vectors,
@@ -34,6 +34,7 @@ from pixelplay.detectors.videopatchcore.descriptors import (
 )
 from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.objects.boxes import Boxes
+from pixelplay.settings import validate
 from pixelplay.training.device import autocast_bf16, find_device
 from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder

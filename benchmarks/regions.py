@@ -6,9 +6,9 @@
 import numpy as np
 
 from benchmarks.results import medians, record
-from pixelplay.config import RegionConfig
 from pixelplay.metrics.boxes import Detections, Regions
 from pixelplay.metrics.regions import region_metrics
+from pixelplay.metrics.settings import RegionConfig
 
 DETECTIONS, FRAMES, TRACKS, LENGTH = 100_000, 15_000, 100, 60  # of the order of Avenue's test videos; frames a track
 WIDTH, HEIGHT, SIDE = 640, 360, 40  # pixels

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.results import medians, record
 from pixelplay.cli import load_config
-from pixelplay.config import FrameFormat
 from pixelplay.training.clips import Clips, OrderedBatches, loader
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.windows import windows
 
 FORMAT = FrameFormat(height=128, width=128, gray=True)

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from pydantic import TypeAdapter
 
-from pixelplay.config import DatasetConfig, FrameFormat, HeldoutConfig
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.settings import DatasetConfig, FrameFormat, HeldoutConfig
 from pixelplay.videos.sources import Frame
 from pixelplay.videos.video import Video
 

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 
 from pixelplay.cli import load_config
-from pixelplay.config import CorruptionConfig, PseudoConfig
 from pixelplay.synthetic.pseudo.kinds import Piece
 from pixelplay.synthetic.pseudo.motion_mask import Survey
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
 from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.video import Video
 
 WIDTH, HEIGHT = 120, 80

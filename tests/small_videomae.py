@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEImageProcessor
 
-from pixelplay.config import FrameFormat
 from pixelplay.detectors.videomae.model import keep_quiet
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video, format_name
 
 SIDE, FRAMES = 32, 4  # tokens of 2 frames and 8x8 pixels: a grid of 2 x 4 x 4

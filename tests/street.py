@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 
 from pixelplay.cli import load_config
-from pixelplay.config import FrameFormat, RestoreConfig, validate
+from pixelplay.restoration.settings import RestoreConfig
+from pixelplay.settings import validate
+from pixelplay.videos.settings import FrameFormat
 
 SIDE = 32
 SMALL = FrameFormat(height=SIDE, width=SIDE, gray=True)

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pixelplay.ablation.bench import Bench
 from pixelplay.ablation.measure import METRICS, Measured, Truth, figures, measured, rank_correlations
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.tables import CONFIGURED, ablate
 from pixelplay.ablation.variants import (
     alone,
@@ -28,9 +29,9 @@ from pixelplay.ablation.variants import (
     weighings,
 )
 from pixelplay.cli import load_config
-from pixelplay.config import AblateConfig, FusionConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.fuse import FUSED, fuse
+from pixelplay.scores.settings import FusionConfig
 
 AUC, AP = (METRICS.index(name) for name in ("auc", "ap"))
 KINDS = ("freeze", "reversal", "speed_up")
@@ -292,7 +293,7 @@ def test_a_composite_is_composed_anew_where_its_parts_are_processed_in_another_w
         ("ablate.smooth=[{method: savitzky_golay, window: 2}]", r"ablate\.smooth\.0.*smooths nothing"),
         ("ablate.method=[{weight: 2.0}]", r"ablate\.method\.0\.weight: unknown key; allowed here: method, power"),
         ("ablate.method=[{method: mean}]", r"ablate\.method\.0\.method='mean': Input should be 'weighted_mean'"),
-        ("ablate.choose=[weights,weights]", r"ablate\.choose=.*weights is there more than once"),
+        ("ablate.choose=[weights,weights]", r"ablate\.choose=.*weights is listed more than once"),
         ("ablate.choose=[]", r"ablate\.choose=\[\]: List should have at least 1 item"),
         ("ablate.n_bootstrap=1", r"ablate\.n_bootstrap=1: Input should be greater than or equal to 2"),
         ("ablate.metric=f1", r"ablate\.metric='f1': Input should be 'ap' or 'auc'"),

@@ -13,7 +13,7 @@ from pixelplay.ablation.search import Choice, Trial, Unseen, nearest_to_equal, s
 from pixelplay.ablation.summary import explanation, introduction, markdown
 from pixelplay.ablation.tables import CONFIGURED, ablate
 from pixelplay.ablation.variants import named, shares_of
-from pixelplay.config import FusionConfig
+from pixelplay.scores.settings import FusionConfig
 
 
 def chosen(truth, members=("a", "b"), fusion: FusionConfig | None = None, config=None, **scores) -> Choice:

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 from tests.pipeline import CPU, GRAY, STRIDE, WINDOW, cached_video, trainer_config, walking_square
 
 from pixelplay.cli import load_config
-from pixelplay.config import DetectorConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
 from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from pixelplay.config import validate
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.memory import bank as module
 from pixelplay.memory.bank import Bank, BankConfig
+from pixelplay.settings import validate
 
 FEATURES = {"backbone": "clip_rn101", "channels": 32, "stages": (2, 3)}
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pixelplay.config import BootstrapConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics import bootstrap
 from pixelplay.metrics.bootstrap import intervals, share_interval
+from pixelplay.metrics.settings import BootstrapConfig
 
 
 def config(n_bootstrap: int = 200, level: float = 0.9, seed: int = 3) -> BootstrapConfig:

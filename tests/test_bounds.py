@@ -11,9 +11,9 @@ from tests.test_config import refusal
 import pixelplay
 from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.config.settings import Settings
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
+from pixelplay.settings import Settings
 
 LARGE = 10**12
 HARMLESS = {  # nothing grows with them

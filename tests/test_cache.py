@@ -37,7 +37,6 @@ from tests.footage import (
     write_video,
 )
 
-from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
 from pixelplay.run.digests import Digests
 from pixelplay.videos.cache import CachedVideo, FrameCache, UnreadableVideos, source_key, truth_key
@@ -45,6 +44,7 @@ from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.mask_files import MaskFiles
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.sources import Frame
 from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile
 from pixelplay.videos.video import Video

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.pipeline import cached_video
 
-from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
+from pixelplay.videos.settings import FrameFormat
 
 FORMAT = FrameFormat(height=8, width=10, gray=True)
 

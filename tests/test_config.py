@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from pixelplay.cli import load_config
-from pixelplay.config import CONFIG_DIR, Config
+from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
 from pixelplay.mining import files
+from pixelplay.settings import CONFIG_DIR
 from pixelplay.stages import prepare as prepare_stage
 
 ROOT = Path(__file__).resolve().parents[1]

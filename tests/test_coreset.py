@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelplay.config import validate
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory import k_center
 from pixelplay.memory.coreset import CoresetConfig, greedy_k_center, select_coreset
 from pixelplay.memory.k_center import squared_distances
+from pixelplay.settings import validate
 
 KINDS = ("normal", "clusters", "duplicates", "constant", "integers", "far from 0", "far outlier", "tiny", "huge")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pixelplay.config import CorruptionConfig
 from pixelplay.videos.corruption import KINDS, corrupt, draw_kinds
+from pixelplay.videos.settings import CorruptionConfig
 
 CONFIG = CorruptionConfig(flip=0.10, heavy=0.24, light=0.15, missing=0.02, heavy_sd=23.0, light_sd=17.25)
 

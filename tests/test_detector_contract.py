@@ -20,9 +20,9 @@ from tests.small_videomae import SIDE, saved_videomae
 
 import pixelplay.detectors
 from pixelplay.cli import load_config
-from pixelplay.config import DetectorConfig
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Calibrates, Detector, Scores
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes

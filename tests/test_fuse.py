@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import gmean, pmean, rankdata
 
-from pixelplay.config import (
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.scores.fuse import FUSIONS, align, combine, compose, fuse, member_of, process
+from pixelplay.scores.settings import (
     CompositeConfig,
     CorruptedFramesConfig,
     FusionConfig,
@@ -19,8 +21,6 @@ from pixelplay.config import (
     NormaliseConfig,
     SmoothConfig,
 )
-from pixelplay.errors import ConfigError, DataError
-from pixelplay.scores.fuse import FUSIONS, align, combine, compose, fuse, member_of, process
 from pixelplay.scores.table import by_split
 
 Row = tuple[str, str, int, float]  # split, video, frame, score

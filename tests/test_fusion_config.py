@@ -91,7 +91,7 @@ def test_the_source_document_s_fusion_puts_every_member_between_0_and_1(old: Pat
         (["+fusion.members.a.weight=inf"], "fusion.members.a.weight=inf: Input should be a finite number"),
         (["+fusion.members.a=3"], "fusion.members.a=3: Input should be a valid dictionary"),
         (["fusion.members.a.weight=1.0"], "(to add one: +fusion.members.a.weight=…)"),
-        (["fusion.default.normalise.clip=[4.0,-1.0]"], "the first bound must be below the second"),
+        (["fusion.default.normalise.clip=[4.0,-1.0]"], "the first value, 4, must be below the second, -1"),
         (
             ["fusion.default.normalise.clip=[-1.0,inf]"],
             "clip.1=inf: Input should be a finite number",
@@ -173,7 +173,7 @@ def test_what_would_have_no_effect_beside_the_file_is_refused(tmp_path: Path, ov
     path = tmp_path / "best.yaml"
     path.write_text(fusion_file.to_text(load_config([]).fusion))
     message = refusal(f"fusion_file={path}", override)
-    assert message.startswith(f"{override} would have no effect: fusion_file={path} takes the place of all of fusion")
+    assert message.startswith(f"{override} would have no effect: fusion_file={path} replaces all of fusion")
 
 
 @pytest.mark.parametrize(

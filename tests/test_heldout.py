@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pixelplay.config import HeldoutConfig
 from pixelplay.errors import DataError
 from pixelplay.videos.heldout import ROLES, Heldout, hold_out
+from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
 
 CONFIG = HeldoutConfig(share=0.2, min_videos=8, gap=16, seed=0)

@@ -9,10 +9,10 @@ import pytest
 from tests.footage import write_frames
 
 from pixelplay.cli import load_config
-from pixelplay.config import HeldoutConfig
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.stages import prepare
 from pixelplay.videos.index import Index
+from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelplay.config import LinkConfig
 from pixelplay.metrics.boxes import overlapping
+from pixelplay.metrics.settings import LinkConfig
 from pixelplay.metrics.truth import boxes_of, components, link
 
 
@@ -14,7 +14,7 @@ def linked(*rows: tuple[int, float], iou: float = 0.3, gap: int = 0) -> list[int
     """Tracks of 10 x 10 boxes, rows of frame and x."""
     frame = np.array([row[0] for row in rows], np.int64)
     xyxy = np.array([[row[1], 0, row[1] + 10, 10] for row in rows], float).reshape(-1, 4)
-    return link(frame, xyxy, LinkConfig(iou=iou, gap=gap)).tolist()
+    return link(frame, xyxy, LinkConfig(iou=iou, max_gap=gap)).tolist()
 
 
 def test_pixels_that_touch_at_a_corner_are_one_region():
@@ -77,7 +77,7 @@ def greedily(frame: np.ndarray, xyxy: np.ndarray, config: LinkConfig) -> list[in
     """Link by link: of all pairs that are left and as many frames apart, the one with the highest overlap."""
     track = list(range(len(frame)))
     has_next, has_last = set(), set()
-    for step in range(1, config.gap + 2):
+    for step in range(1, config.max_gap + 2):
         pairs = sorted(
             (-iou, end, start)
             for end, start, iou in zip(*overlapping(frame + step, xyxy, frame, xyxy, config.iou), strict=True)
@@ -98,7 +98,7 @@ def test_links_are_those_taken_one_by_one_by_falling_overlap(seed: int, gap: int
     number = int(rng.integers(0, 20))
     low = rng.integers(0, 8, (number, 2)).astype(float)
     xyxy, frame = np.concatenate([low, low + rng.integers(4, 8, (number, 2))], axis=1), rng.integers(0, 5, number)
-    config = LinkConfig(iou=0.2, gap=gap)
+    config = LinkConfig(iou=0.2, max_gap=gap)
     assert link(frame, xyxy, config).tolist() == greedily(frame, xyxy, config)
 
 
@@ -109,7 +109,7 @@ def test_masks_to_tracks():
         masks[t, 4:8, 14 - t : 18 - t] = True
     parts = [boxes_of(components(mask)) for mask in masks]
     frame = np.repeat(np.arange(3), [len(part) for part in parts])
-    assert link(frame, np.concatenate(parts), LinkConfig(iou=0.3, gap=0)).tolist() == [0, 1] * 3
+    assert link(frame, np.concatenate(parts), LinkConfig(iou=0.3, max_gap=0)).tolist() == [0, 1] * 3
     assert np.concatenate(parts)[:2].tolist() == [[2, 1, 6, 5], [14, 4, 18, 8]]
 
 

@@ -11,7 +11,7 @@ import torch
 from tests.footage import encoded, picture, write_frames, write_video
 from tests.mining import FRAMES, lines, mine, write_videomae
 
-from pixelplay.config.mining import MaskConfig
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
 from pixelplay.mining.clips import Clip, ClipReader, read_clips
@@ -74,7 +74,7 @@ def test_the_score_is_the_loss_that_transformers_computes_for_the_clip_under_its
 
 
 def model(place: Path, **mask: object) -> ClipModel:
-    values = {"kind": "random", "ratio": 0.5, "count": 1} | mask
+    values = {"kind": "random", "ratio": 0.5, "count": 1, "tube": False} | mask
     return ClipModel(ModelSettings(str(place / "weights"), "cpu", False, MaskConfig(**values), 42, None), FRAMES)
 
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from tests.pipeline import cached_video
 
 from pixelplay.cli import load_config
-from pixelplay.config import FrameFormat, MotionConfig, SplitConfig
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, iou
 from pixelplay.objects.motion import Background, blobs, detect, parts
+from pixelplay.objects.settings import MotionConfig, SplitConfig
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
 HEIGHT, WIDTH = 96, 160

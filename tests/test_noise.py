@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pixelplay.config import FrameFormat
 from pixelplay.videos.noise import noise_after_resize, noise_level
+from pixelplay.videos.settings import FrameFormat
 
 
 def scene(height: int = 180, width: int = 320, seed: int = 0) -> np.ndarray:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, zscore
 
-from pixelplay.config import NormaliseConfig
 from pixelplay.errors import DataError
 from pixelplay.scores.normalise import FITTED_ON_NORMAL, FITTED_ON_SCORES, normalise
+from pixelplay.scores.settings import NormaliseConfig
 
 METHODS = sorted([*FITTED_ON_SCORES, *FITTED_ON_NORMAL])
 Z_LIKE = ["calibrated", "calibrated_z", "robust_z"]

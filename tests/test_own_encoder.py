@@ -13,7 +13,8 @@ from pixelplay.backbones import in_domain as own_encoder
 from pixelplay.backbones.encoder import Encoder
 from pixelplay.backbones.in_domain import Cutting
 from pixelplay.backbones.state_dict import load_network
-from pixelplay.config import Config, DetectorConfig
+from pixelplay.config import Config
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import genpareto, norm
 
-from pixelplay.config import BootstrapConfig, EvtConfig, ThresholdsConfig, validate
 from pixelplay.errors import ConfigError
 from pixelplay.metrics.alarms import LabelledScores, alarm_rates
 from pixelplay.metrics.peaks import extremal_index, peaks_above
+from pixelplay.metrics.settings import BootstrapConfig, EvtConfig, ThresholdsConfig
 from pixelplay.metrics.tails import fit_tail
 from pixelplay.metrics.thresholds import evt, percentile
+from pixelplay.settings import validate
 
 EVT = EvtConfig(tail=0.1, false_alarm_rate=0.01)
 

@@ -15,12 +15,12 @@ from tests.footage import COLOR
 from tests.pipeline import ROOT, user_environment
 from tests.plaza import CLEAN, HEIGHT, TALL, TOP, WIDTH, ground, settings, video_of, walk
 
-from pixelplay.config import CorruptionConfig
 from pixelplay.run.atomic import HOST, remove_leftovers
 from pixelplay.synthetic.pseudo import motion_mask
 from pixelplay.synthetic.pseudo.clips import Clip, render_clips
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.noise import noise_level
+from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.truth import read_label_files, read_truth
 from pixelplay.videos.video import Video
 

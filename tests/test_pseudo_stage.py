@@ -345,8 +345,8 @@ def test_objects_are_looked_for_in_clips_too_and_reach_the_detector(
     ("override", "message"),
     [
         ("pseudo.kinds=[foreign_path]", r"pseudo\.kinds\.0='foreign_path'.*'foreign_patch'"),
-        ("pseudo.kinds=[freeze,freeze]", r"pseudo\.kinds=.*freeze is in it more than once"),
-        ("pseudo.seeds=[1,1]", "1 is in it more than once"),
+        ("pseudo.kinds=[freeze,freeze]", r"pseudo\.kinds=.*freeze is listed more than once"),
+        ("pseudo.seeds=[1,1]", "1 is listed more than once"),
         ("pseudo.seeds=[-1]", r"pseudo\.seeds\.0=-1"),
         ("pseudo.anomalous_share=0.5", r"pseudo\.anomalous_share=0\.5.*less than 0\.5"),
         ("pseudo.frames=3", r"pseudo\.frames=3"),

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.areas import area_directly
 
-from pixelplay.config import RegionConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics import boxes
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
 from pixelplay.metrics.regions import RegionMetrics, region_curve, region_metrics
+from pixelplay.metrics.settings import RegionConfig
 
 PAPERS = RegionConfig(iou=0.1, track_share=0.1)
 

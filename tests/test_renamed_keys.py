@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from pixelplay.cli import load_config
-from pixelplay.config import CONFIG_DIR, Config, validate
-from pixelplay.config.renamed import RENAMED, renamed
+from pixelplay.config import Config
 from pixelplay.detectors.registry import check_settings
 from pixelplay.errors import ConfigError
+from pixelplay.renamed_keys import RENAMED, renamed
 from pixelplay.scores import fusion_file
+from pixelplay.settings import CONFIG_DIR, validate
 
 DETECTORS = "detector=[videopatchcore,videomae_profile]"
 

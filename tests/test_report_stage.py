@@ -20,7 +20,7 @@ from tests.test_report_pictures import objects
 
 import pixelplay.detectors
 from pixelplay.cli import load_config
-from pixelplay.config import Config, ReportConfig
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.explain import machine
 from pixelplay.explain.frames import full_size_at
@@ -29,6 +29,7 @@ from pixelplay.explain.scored_boxes import Objects
 from pixelplay.report import gather as reporting
 from pixelplay.report.manifest import image_uri, read_manifest
 from pixelplay.report.outcome import load_outcome
+from pixelplay.report.settings import ReportConfig
 from pixelplay.report.timelines import Scale
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, train

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.config import CorruptedFramesConfig
 from pixelplay.errors import DataError
 from pixelplay.scores.restored import frame_weights
+from pixelplay.scores.settings import CorruptedFramesConfig
 
 TABLE = """video,frame,flip_probability,noise_level,flipped,denoised
 01,939,0.0,8.0,0,

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pixelplay.config import CorruptionConfig, SampleConfig
 from pixelplay.errors import DataError
 from pixelplay.run.atomic import remove_leftovers
 from pixelplay.synthetic.sample import render_sample
@@ -21,6 +20,7 @@ from pixelplay.synthetic.sample.crowd import Stage, pick_crowd
 from pixelplay.synthetic.sample.footage import MIN_VISIBLE_PIXELS, find_truth
 from pixelplay.synthetic.sample.plaza import Camera
 from pixelplay.synthetic.sample.routes import travel
+from pixelplay.videos.settings import CorruptionConfig, SampleConfig
 
 CLEAN = CorruptionConfig(flip=0.0, heavy=0.0, light=0.0, missing=0.0, heavy_sd=23.0, light_sd=17.25)
 CORRUPTED = CorruptionConfig(flip=0.2, heavy=0.2, light=0.1, missing=0.15, heavy_sd=23.0, light_sd=17.25)

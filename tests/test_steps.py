@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.test_smooth import config
 
 from pixelplay.cli import load_config
-from pixelplay.config import MemberConfig
 from pixelplay.scores.fuse import process
+from pixelplay.scores.settings import MemberConfig
 from pixelplay.scores.smooth import SMOOTHERS, in_steps
 from pixelplay.scores.table import VideoScores
 

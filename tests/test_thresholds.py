@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import genpareto
 
-from pixelplay.config import AdaptiveConfig, BootstrapConfig, EvtConfig, NormaliseConfig, ThresholdsConfig, validate
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.metrics import alarms, thresholds
 from pixelplay.metrics.alarms import LabelledScores, constant_threshold
+from pixelplay.metrics.settings import AdaptiveConfig, BootstrapConfig, EvtConfig, ThresholdsConfig
 from pixelplay.metrics.thresholds import Threshold, adaptive, fixed, percentile
 from pixelplay.report.thresholds import fitted_tail, write_threshold_fit
 from pixelplay.scores.normalise import normalise
+from pixelplay.scores.settings import NormaliseConfig
+from pixelplay.settings import validate
 
 EVT = EvtConfig(tail=0.1, false_alarm_rate=0.01)
 ADAPTIVE = AdaptiveConfig(window=4, n_sigma=2.0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.test_boxes import rows, table
 
 from pixelplay.cli import load_config
-from pixelplay.config import TubeConfig
+from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import is_selected, select, squares, tubes
 
 DEFAULT = load_config(["objects=default"]).objects.tubes

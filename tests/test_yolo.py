@@ -14,8 +14,8 @@ from tests.footage import folder_video, picture, write_frames
 from tests.pipeline import ROOT
 
 from pixelplay.cli import load_config
-from pixelplay.config import YoloConfig
 from pixelplay.errors import ConfigError
+from pixelplay.objects.settings import YoloConfig
 from pixelplay.objects.yolo import Yolo, batches
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.video import Video

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, cast
 from pixelplay import requirements
 from pixelplay.command_line import as_started, program, read_arguments
 from pixelplay.commands import COMMANDS, Command
-from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives, validate
-from pixelplay.config.renamed import renamed
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
+from pixelplay.renamed_keys import renamed
 from pixelplay.run.locks import exclusive
+from pixelplay.scores.settings import FusionConfig
+from pixelplay.settings import CONFIG_DIR, alternatives, validate
 
 if TYPE_CHECKING:  # slow to import
     from omegaconf import DictConfig

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pixelplay.commands import COMMANDS
-from pixelplay.config.mining import MINING_STEPS
-from pixelplay.config.settings import alternatives
 from pixelplay.errors import ConfigError
+from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.overrides import DELETION, OPTION, Slip, choices, fields, groups, nearest, read_override, shown
+from pixelplay.settings import alternatives
 
 MULTIRUN = ("--multirun", "-m")
 FLAGS = ("--help", "--version", "--multirun", "--cfg")

@@ -5,7 +5,7 @@ Examples are written as for a checkout; `pixelplay.command_line.as_started` rewr
 
 from typing import NamedTuple
 
-from pixelplay.config.mining import MINING_STEPS
+from pixelplay.mining.settings import MINING_STEPS
 
 PED2 = "experiment=ped2 dataset.root=data/ped2"
 

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from pixelplay.config import CONFIG_DIR, Config
-from pixelplay.config.renamed import renamed
-from pixelplay.config.settings import LONGEST, Settings, alternatives
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError
+from pixelplay.renamed_keys import renamed
+from pixelplay.settings import CONFIG_DIR, LONGEST, Settings, alternatives
 
 OPTION = re.compile(r"(\+{0,2})([A-Za-z_][\w.$/@:-]*)=(.*)", re.ASCII | re.DOTALL)  # marks, key, value
 DELETION = re.compile(r"~[A-Za-z_][\w.$/@:-]*(=.*)?", re.ASCII | re.DOTALL)

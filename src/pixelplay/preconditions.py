@@ -3,22 +3,26 @@ need. All that is missing is named before any work, at once, each with the comma
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixelplay import requirements
-from pixelplay.config import Config, DetectorConfig, validate
 from pixelplay.detectors import registry
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import PixelPlayError, WeightsError
 from pixelplay.evaluation.members import require_known_members
 from pixelplay.objects import tables
+from pixelplay.settings import validate
 from pixelplay.videos.layouts import read_dataset
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 WITHOUT = "or without any pretrained weights: weights=in_domain, and no other option weights.…"
 
 Check = Callable[[], Any]
 
 
-def require_all(config: Config) -> None:
+def require_all(config: "Config") -> None:
     """Raise an error that names everything that is missing: the data set first, then weights, then packages.
 
     Raises ConfigError for settings that a detector or the fusion refuses.
@@ -28,13 +32,13 @@ def require_all(config: Config) -> None:
     _raise([*([] if rendered else _problems([lambda: read_dataset(config.dataset)])), *_missing(config)])
 
 
-def require_models(config: Config, names: Iterable[str]) -> None:
+def require_models(config: "Config", names: Iterable[str]) -> None:
     """The same of these detectors without the data set: for stages that work on frames which `prepare` has decoded."""
     detectors = {name: config.detectors[name] for name in names}
     _raise(_missing(config.model_copy(update={"detectors": detectors})))
 
 
-def extras(config: Config) -> list[str]:
+def extras(config: "Config") -> list[str]:
     """Names of the optional dependencies of pyproject.toml that the settings need; video files are not counted."""
     found = {extra for detector in config.detectors.values() for extra in _extras_of(detector)}
     if "wandb" in config.trainer.loggers:
@@ -57,7 +61,7 @@ def _extras_of(detector: DetectorConfig) -> Iterator[str]:
         yield "timm"
 
 
-def _missing(config: Config) -> list[PixelPlayError]:
+def _missing(config: "Config") -> list[PixelPlayError]:
     checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
     checks.append(lambda: tables.require_weights(config, registry.needing_boxes(config)))
     checks.append(lambda: requirements.require(extras(config)))

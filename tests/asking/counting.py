@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from pixelplay.config import TubeConfig, validate
 from pixelplay.detectors.base import Scores, Spec
 from pixelplay.objects.boxes import boxes_of
+from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import select
 from pixelplay.run.artifacts import read_json, write_json
+from pixelplay.settings import validate
 
 SPECS = [Spec("counting", 1, __name__, boxes=True)]
 

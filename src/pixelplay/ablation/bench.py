@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.measure import Measured, Truth, figures, measured
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.errors import DataError
 from pixelplay.scores.fuse import (
     SCALE_OF,
@@ -20,6 +20,7 @@ from pixelplay.scores.fuse import (
     detector_of,
     process,
 )
+from pixelplay.scores.settings import FusionConfig
 from pixelplay.scores.table import Splits, by_split
 
 

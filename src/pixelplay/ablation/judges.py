@@ -16,8 +16,9 @@ import pandas as pd
 
 from pixelplay.ablation.bench import Bench
 from pixelplay.ablation.measure import METRICS, Truth
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.scores.fuse import FrameWeights, process
+from pixelplay.scores.settings import FusionConfig
 from pixelplay.scores.table import VideoScores, by_split
 
 SPLIT = "pseudo"

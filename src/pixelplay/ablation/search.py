@@ -14,8 +14,9 @@ import numpy as np
 
 from pixelplay.ablation.bench import Bench
 from pixelplay.ablation.measure import METRICS, Measured
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.variants import Variant, equal_weights, shares_of, variants_of
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.scores.settings import FusionConfig
 
 SPLIT = "pseudo"
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from pixelplay.ablation.measure import Truth
 from pixelplay.ablation.search import Choice, Trial
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.tables import LABELLED, PSEUDO, TITLES, WEIGHT, Ablation
-from pixelplay.config import AblateConfig
 from pixelplay.run.artifacts import damaged
 from pixelplay.run.files import RunFiles
 

@@ -11,8 +11,9 @@ import pandas as pd
 from pixelplay.ablation.bench import Bench
 from pixelplay.ablation.measure import METRICS, rank_correlations
 from pixelplay.ablation.search import Choice, search
+from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.variants import STEPS, Variant, alone, leave_one_out, shares_of, variants_of
-from pixelplay.config import AblateConfig, FusionConfig
+from pixelplay.scores.settings import FusionConfig
 
 CONFIGURED = "configured fusion"
 PSEUDO, LABELLED = "pseudo", "test"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.config import AblateConfig, CompositeConfig, FusionConfig, MemberConfig
-from pixelplay.config.ablation import changed, changed_method
+from pixelplay.ablation.settings import AblateConfig, changed, changed_method
 from pixelplay.scores.fuse import detector_of, member_of, processed_like
+from pixelplay.scores.settings import CompositeConfig, FusionConfig, MemberConfig
 
 STEPS = ("pooling", "normalise", "smooth", "method", "weights")  # see `variants_of`
 

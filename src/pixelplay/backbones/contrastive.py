@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from pixelplay.backbones.descriptors import local_maps
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.views import Views, as_crops, as_seen
-from pixelplay.config import TrainerConfig
 from pixelplay.training.fit import TrainingModule
 from pixelplay.training.run import seed_of
+from pixelplay.training.settings import TrainerConfig
 
 WIDTH = 128  # of the projected vectors (SimCLR's)
 PLACES = 8  # compared per crop: 64 crops have as many places as a batch of 512

@@ -11,12 +11,13 @@ from pydantic import Field, model_validator
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.views import Pairs, Views
-from pixelplay.config import Channels, Epochs, Natural, NonNegative, Positive, Rate, Settings, Share, TubeConfig, Window
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
+from pixelplay.settings import Channels, Epochs, Natural, NonNegative, Positive, Rate, Settings, Share, Window
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
 from pixelplay.backbones.state_dict import StateDict, fetching, fill, from_hub, hub_lacks, misfit, read_state_dict
-from pixelplay.config import FilePath, Settings
 from pixelplay.errors import ConfigError, WeightsError
+from pixelplay.settings import FilePath, Settings
 
 Hub = tuple[str, list[str]]  # a repository of the Hugging Face hub, and files of which the first that exists is used
 

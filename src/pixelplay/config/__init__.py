@@ -1,80 +1,42 @@
-"""Typed, validated configuration: what the YAML files under `configs/` may say.
+"""The root schema of the configuration; the schema of each part is `settings.py` of the package that it configures.
 
-Hydra composes the files and the command line's overrides; pydantic refuses unknown keys, wrong types and
-impossible values before any work starts. Default values stand in the YAML files alone, never here.
+Hydra composes the YAML files of `configs/` and the command line's overrides; pydantic rejects unknown keys, wrong types
+and impossible values before any work starts. Defaults, units and explanations are in the YAML files only.
 """
 
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pixelplay import ROOT
-from pixelplay.config.ablation import AblateConfig
-from pixelplay.config.dataset import (
-    CorruptionConfig,
-    DatasetConfig,
-    FlipNetworkConfig,
-    FrameFormat,
-    HeldoutConfig,
-    RestoreConfig,
-    SampleConfig,
-)
-from pixelplay.config.detectors import DetectorConfig, TrainerConfig, WeightsConfig
-from pixelplay.config.evaluation import (
-    AdaptiveConfig,
-    BootstrapConfig,
-    EvaluateConfig,
-    EvtConfig,
-    LinkConfig,
-    RegionConfig,
-    TaoConfig,
-    ThresholdsConfig,
-)
-from pixelplay.config.fusion import (
-    FUSED,
-    CompositeConfig,
-    CorruptedFramesConfig,
-    FusionConfig,
-    MemberConfig,
-    NormaliseConfig,
-    SmoothConfig,
-)
-from pixelplay.config.mining import DistributionConfig, MineConfig
-from pixelplay.config.objects import MotionConfig, ObjectsConfig, SplitConfig, TubeConfig, YoloConfig
-from pixelplay.config.pseudo import MovingConfig, PseudoConfig, PseudoKind
-from pixelplay.config.results import ReportConfig, ShowConfig, SubmitConfig
-from pixelplay.config.settings import (
-    BatchSize,
-    Channels,
-    DeviceName,
-    Epochs,
-    FileName,
-    FilePath,
-    Natural,
-    NonNegative,
-    Pixels,
-    Positive,
-    Rate,
-    Seed,
-    Settings,
-    Share,
-    Window,
-    Workers,
-    alternatives,
-    validate,
-)
+from pixelplay.ablation.settings import AblateConfig
+from pixelplay.backbones.settings import WeightsConfig
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
-
-CONFIG_DIR = ROOT / "configs"
+from pixelplay.explain.settings import ShowConfig
+from pixelplay.metrics.settings import EvaluateConfig
+from pixelplay.mining.settings import DistributionConfig, MineConfig
+from pixelplay.objects.settings import ObjectsConfig
+from pixelplay.report.settings import ReportConfig
+from pixelplay.restoration.settings import RestoreConfig
+from pixelplay.scores.settings import FUSED, FusionConfig
+from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Workers
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
+from pixelplay.training.settings import TrainerConfig
+from pixelplay.videos.settings import DatasetConfig
 
 
 class PathsConfig(Settings):
-    """Top folders of what runs write, relative to the working directory."""
-
     outputs: FilePath
     checkpoints: FilePath
     submissions: FilePath
     cache: FilePath
+
+
+class SubmitConfig(Settings):
+    send: bool
+    message: Annotated[str, Field(min_length=1)] | None
+    competition: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None
+    sample: ExistingFile | None
 
 
 class Config(Settings):
@@ -82,7 +44,7 @@ class Config(Settings):
     run: FileName | None
     seed: Seed
     device: DeviceName
-    workers: Workers  # threads that decode; 0 is one per core
+    workers: Workers
     paths: PathsConfig
     dataset: DatasetConfig
     weights: WeightsConfig
@@ -90,7 +52,7 @@ class Config(Settings):
     detectors: Annotated[dict[FileName, DetectorConfig], Field(min_length=1)]
     trainer: TrainerConfig
     fusion: FusionConfig
-    fusion_file: FilePath | None  # where `fusion` was read from, if not from configs/
+    fusion_file: FilePath | None
     restore: RestoreConfig
     evaluate: EvaluateConfig
     pseudo: PseudoConfig
@@ -98,7 +60,7 @@ class Config(Settings):
     show: ShowConfig
     submit: SubmitConfig
     report: ReportConfig
-    step: str | None  # of a command that has several
+    step: str | None
     mine: MineConfig
     distribution: DistributionConfig
 
@@ -115,5 +77,5 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _changes_possible(self) -> "Config":
-        self.ablate.check_over(self.fusion)
+        self.ablate.check_changes(self.fusion)
         return self

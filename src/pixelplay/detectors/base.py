@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from pixelplay.config import DetectorConfig
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.explanation import Finding
 from pixelplay.run.artifacts import read_model, write_json

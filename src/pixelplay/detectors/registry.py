@@ -10,13 +10,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pixelplay.detectors
-from pixelplay.config import Config, DetectorConfig, alternatives
 from pixelplay.detectors.base import Spec
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, WeightsError
+from pixelplay.settings import alternatives
 
 if TYPE_CHECKING:  # importing it would import torch, which commands with nothing to do must not wait for
     import torch
 
+    from pixelplay.config import Config
     from pixelplay.detectors.base import Detector
 
 
@@ -49,7 +51,7 @@ def spec(name: str, config: DetectorConfig) -> Spec:
     return known[config.algorithm]
 
 
-def needing_boxes(config: Config) -> list[str]:
+def needing_boxes(config: "Config") -> list[str]:
     """The run's detectors whose videos must come with boxes of objects."""
     return [name for name, detector in config.detectors.items() if spec(name, detector).boxes]
 

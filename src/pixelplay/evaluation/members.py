@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,6 @@ import pandas as pd
 from pixelplay.ablation.judges import judge
 from pixelplay.ablation.measure import Truth
 from pixelplay.ablation.variants import named
-from pixelplay.config import CONFIG_DIR, Config, FusionConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import read_scores
 from pixelplay.run.artifacts import damaged, read_csv
@@ -17,17 +17,22 @@ from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of, process_unfused, unsmoothed
 from pixelplay.scores.restored import frame_weights
+from pixelplay.scores.settings import FusionConfig
+from pixelplay.settings import CONFIG_DIR, alternatives
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import load_labels
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
 COLUMNS = {"member": str, "weight": float, "left_out": str, "why": str}
 
 
-def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
+def streams_of(config: "Config", index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
     """Raw scores of the run's detectors, external files and composites of `fusion`: scores tables by stream.
 
     `fusion`: by default the configured one. Raises DataError for external files that don't match the test frames.
@@ -42,13 +47,13 @@ def streams_of(config: Config, index: Index, fusion: FusionConfig | None = None)
     return streams | compose(streams, fusion, weights_of(config, index))
 
 
-def unsmoothed_of(config: Config, index: Index) -> dict[str, pd.DataFrame]:
+def unsmoothed_of(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
     """Every stream of the run as in `fused.parquet`, but without smoothing: scores tables by stream."""
     fusion = unsmoothed(config.fusion)
     return {s: process_unfused(s, rows, fusion) for s, rows in streams_of(config, index, fusion).items()}
 
 
-def weights_of(config: Config, index: Index) -> FrameWeights:
+def weights_of(config: "Config", index: Index) -> FrameWeights:
     """Weights of test and pseudo-anomaly frames in smoothing, by split; empty if all frames count alike.
 
     Both are corrupted alike and weighted by one rule, so that a fusion chosen on the one fits the other.
@@ -73,7 +78,7 @@ def submitted_frames(index: Index) -> list[tuple[str, int]]:
     return [(video.id, int(number)) for video in index.test for number in video.numbers]
 
 
-def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
+def candidates(config: "Config", streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
     """The run's streams that may be fused, and the fusion without members of other runs.
 
     Detectors take part with the streams that `fusion.members` names, or else their default one. Raises DataError for a
@@ -90,7 +95,7 @@ def candidates(config: Config, streams: dict[str, pd.DataFrame]) -> tuple[dict[s
 
 
 def members_of(
-    config: Config, index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
+    config: "Config", index: Index, streams: dict[str, pd.DataFrame], weights: FrameWeights
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
     """The streams that are fused, the fusion of them, and the judges' table: a row per candidate, see `COLUMNS`.
 
@@ -103,7 +108,7 @@ def members_of(
 
 
 def read_members(
-    config: Config, streams: dict[str, pd.DataFrame]
+    config: "Config", streams: dict[str, pd.DataFrame]
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
     """What `members_of` gave `fuse`, by its table on disk; raises MissingArtifactError or DamagedArtifactError."""
     path = RunFiles.of(config).fusion_members
@@ -123,7 +128,7 @@ def _kept(
 
 
 def _verdicts(
-    config: Config,
+    config: "Config",
     index: Index,
     streams: dict[str, pd.DataFrame],
     members: Sequence[str],
@@ -144,7 +149,7 @@ def _verdicts(
     return {one.member: (one.left_out, one.told(config.ablate.metric)) for one in found}
 
 
-def require_known_members(config: Config) -> None:
+def require_known_members(config: "Config") -> None:
     """Raise ConfigError for a member of the fusion that is neither a detector of configs/ nor an external file."""
     here = [*config.detectors, *config.fusion.external_files]
     known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
@@ -154,7 +159,7 @@ def require_known_members(config: Config) -> None:
             raise ConfigError(f"fusion.members.{stream}: no detector or external file is called {name!r}; {hint}")
 
 
-def _of_this_run(config: Config) -> FusionConfig:
+def _of_this_run(config: "Config") -> FusionConfig:
     """The fusion without members of detectors that are not part of this run, which are logged."""
     sources = {*config.detectors, *config.fusion.external_files}
     present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}

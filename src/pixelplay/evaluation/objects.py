@@ -6,11 +6,10 @@ Masks are read once, frame by frame, for all detectors and streams together; onl
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.config import Config, EvaluateConfig
 from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
 from pixelplay.evaluation.score_tables import read_objects
@@ -18,6 +17,7 @@ from pixelplay.metrics.alarms import CONSTANT, constant_threshold
 from pixelplay.metrics.boxes import Detections, Regions, joined
 from pixelplay.metrics.pixels import PixelCounts
 from pixelplay.metrics.regions import region_metrics
+from pixelplay.metrics.settings import EvaluateConfig
 from pixelplay.metrics.tao import tao_metrics
 from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
@@ -26,13 +26,16 @@ from pixelplay.videos.truth import Truth, VideoTruth
 from pixelplay.videos.truth_files import TrackBoxes
 from pixelplay.videos.video import Video
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
 log = logging.getLogger(__name__)
 
 LEVELS = {"pixel", "region", "tao"}
 SOURCES = ("tracks", "masks", "normal")  # where a video's regions are known from
 
 
-def measure_objects(config: Config, files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
+def measure_objects(config: "Config", files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
     """Metrics of each stream of each object table, and what they were measured on, ready for metrics.json.
 
     All frames of videos with masks or tracks count, and so do those of videos that are labelled normal throughout:
@@ -114,7 +117,7 @@ def _of_tracks(video: Video, tracks: TrackBoxes) -> Regions:
 
 
 def _figures(
-    config: Config, stream: ObjectStream, videos: list[Video], truth: Regions, counts: PixelCounts
+    config: "Config", stream: ObjectStream, videos: list[Video], truth: Regions, counts: PixelCounts
 ) -> dict[str, Any]:
     """The levels of `evaluate.metrics`; one that can't be measured has a `reason` instead."""
     settings, detections = config.evaluate, _detections(stream, videos, config.evaluate)
@@ -143,7 +146,7 @@ def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfi
     return joined(parts, [len(video) for video in videos])
 
 
-def _tao(method: str, config: Config, stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
+def _tao(method: str, config: "Config", stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
     """Rates at a threshold from the stream's held-out normal objects; raises DataError if they give none."""
     threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
     above = detections[detections.score > threshold.value]

@@ -5,11 +5,11 @@ A table that does not fit the run's videos counts as damaged, so that its stage 
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.run.artifacts import damaged, read_table
 from pixelplay.run.files import RunFiles
@@ -18,11 +18,14 @@ from pixelplay.scores.table import SPLITS, check
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
 PLACE = ["split", "video", "frame"]
 OF_OBJECTS = ("split", "video", "frame", "x1", "y1", "x2", "y2", "stream", "score")
 
 
-def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
+def read_scores(config: "Config", name: str, index: Index) -> pd.DataFrame:
     """A detector's raw scores: a row for every scored frame in each of its streams; raises as `read_rows`."""
     files = RunFiles.of(config)
     scored = {"test": index.test, "calibration": index.held.calibration}
@@ -35,13 +38,13 @@ def read_scores(config: Config, name: str, index: Index) -> pd.DataFrame:
     return pd.concat([table, planted], ignore_index=True)
 
 
-def read_fused(config: Config, index: Index) -> pd.DataFrame:
+def read_fused(config: "Config", index: Index) -> pd.DataFrame:
     """The fused scores: a row for every test frame in each stream; raises as `read_rows`."""
     videos = [("test", video) for video in index.test]
     return read_rows(RunFiles.of(config).fused, videos, FUSED, also=("calibration", "pseudo"), made_by="fuse")
 
 
-def read_objects(config: Config, name: str, videos: Iterable[Video]) -> pd.DataFrame:
+def read_objects(config: "Config", name: str, videos: Iterable[Video]) -> pd.DataFrame:
     """A detector's object scores, in the split `test` of frames of the test `videos`; raises as `read_scores`."""
     path = RunFiles.of(config).object_scores(name)
     table = read_table(path, made_by="score")

@@ -1,13 +1,17 @@
 """How fast each detector scored footage."""
 
-from pixelplay.config import Config
+from typing import TYPE_CHECKING
+
 from pixelplay.run.artifacts import missing
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.videos.index import Index
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
-def frames_per_second(config: Config, index: Index) -> dict[str, float]:
+
+def frames_per_second(config: "Config", index: Index) -> dict[str, float]:
     """Test and held-out frames per second of the last `score` run, by detector, model loading included.
 
     A resumed run looks faster than it is. Not part of metrics.json, whose bytes depend on scores and truth alone.

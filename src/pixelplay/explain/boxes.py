@@ -5,10 +5,10 @@ Boxes that `objects.tubes` selects are coloured by class, the others grey.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import GREY, PALETTE, Drawing, annotated, write_clip, write_sheet
 from pixelplay.explain.frames import positions_of, video_called
@@ -19,8 +19,11 @@ from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
-def write_boxes(config: Config, index: Index) -> list[Path]:
+
+def write_boxes(config: "Config", index: Index) -> list[Path]:
     """Write the sheet and, if asked for, the clip; returns their paths, [] where no detector uses objects."""
     users = registry.needing_boxes(config)
     if not users:
@@ -39,7 +42,7 @@ def write_boxes(config: Config, index: Index) -> list[Path]:
     return [sheet, clip]
 
 
-def _images(config: Config, video: Video) -> Iterator[np.ndarray]:
+def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
     boxes = boxes_of(video)
     selected = is_selected(boxes, config.objects.tubes)
     for t, frame in enumerate(video.full_size()):

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from pixelplay.config import Config
 from pixelplay.drawing.annotate import FONT, TEXT, WHITE, Drawing, annotated, write_clip
 from pixelplay.explain.scored_boxes import Objects, joined
 from pixelplay.report.charts import Axis, runs
@@ -14,6 +14,9 @@ from pixelplay.report.outcome import Outcome, ScoredVideo
 from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import Scale
 from pixelplay.run.files import RunFiles
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 CURVE_HEIGHT, STRIP_HEIGHT, MARGIN = 72, 5, 4  # pixels
 GROUND, FAINT, CURSOR = (24, 26, 30), (92, 96, 104), (255, 255, 255)  # RGB
@@ -40,7 +43,7 @@ class Footer:
         return image
 
 
-def write_annotated_clip(config: Config, outcome: Outcome, objects: Sequence[Objects], video_id: str) -> None:
+def write_annotated_clip(config: "Config", outcome: Outcome, objects: Sequence[Objects], video_id: str) -> None:
     """Write the MP4 of one test video."""
     video, one = next(pair for pair in zip(outcome.index.test, outcome.videos, strict=True) if pair[0].id == video_id)
     drawings = (joined([of.of_frame(video.id, int(number)) for of in objects]) for number in video.numbers)

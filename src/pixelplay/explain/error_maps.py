@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelplay.config import Config
 from pixelplay.detectors.base import Reconstructs
 from pixelplay.explain.frames import chosen_frames, label_of, scores_of, trained
 from pixelplay.run.files import RunFiles
@@ -15,10 +14,11 @@ from pixelplay.videos.truth import load_labels
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing it imports matplotlib
+    from pixelplay.config import Config
     from pixelplay.drawing.panels import View
 
 
-def write_error_maps(config: Config, index: Index) -> list[Path]:
+def write_error_maps(config: "Config", index: Index) -> list[Path]:
     """Write a picture for each detector of the run that reconstructs; returns their paths."""
     from pixelplay.drawing.panels import write_panels
 
@@ -31,7 +31,7 @@ def write_error_maps(config: Config, index: Index) -> list[Path]:
     return written
 
 
-def error_maps(config: Config, index: Index, name: str) -> "list[list[View]]":
+def error_maps(config: "Config", index: Index, name: str) -> "list[list[View]]":
     """A row of views for each frame that `show` chooses; [] for a detector that does not reconstruct."""
     from pixelplay.drawing.panels import View, in_shape_of
 
@@ -56,7 +56,7 @@ def error_maps(config: Config, index: Index, name: str) -> "list[list[View]]":
 
 
 def errors_at(
-    config: Config, videos: Sequence[Video], name: str, positions: Mapping[int, list[int]]
+    config: "Config", videos: Sequence[Video], name: str, positions: Mapping[int, list[int]]
 ) -> dict[tuple[int, int], np.ndarray]:
     """Squared error maps, float32 (h, w), by (video, position); {} for a detector that does not reconstruct."""
     detector = trained(config, name, Reconstructs)

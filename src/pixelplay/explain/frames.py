@@ -1,27 +1,30 @@
 """What pictures are made from: the frames that `show` names or where scores peak, their pixels, trained detectors."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy.signal import find_peaks
 
-from pixelplay.config import Config, alternatives
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
 from pixelplay.evaluation.score_tables import read_scores
 from pixelplay.run.files import RunFiles
+from pixelplay.settings import alternatives
 from pixelplay.training.device import find_device
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import VideoTruth
 from pixelplay.videos.video import Video
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
 Contract = TypeVar("Contract")
 Chosen = tuple[Video, int, float]  # a frame: its video, its position there, its score
 
 
-def trained(config: Config, name: str, contract: type[Contract]) -> Contract | None:
+def trained(config: "Config", name: str, contract: type[Contract]) -> Contract | None:
     """A trained detector of the run; None if it does not fulfil this contract of `pixelplay.detectors.base`."""
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     if not isinstance(detector, contract):
@@ -48,14 +51,14 @@ def positions_of(video: Video, numbers: Sequence[int]) -> list[int]:
     return [int(np.searchsorted(video.numbers, number)) for number in numbers]
 
 
-def scores_of(config: Config, name: str, index: Index) -> dict[str, np.ndarray]:
+def scores_of(config: "Config", name: str, index: Index) -> dict[str, np.ndarray]:
     """A detector's raw scores of the test videos, float64 [T] by video: those of its default stream."""
     table = read_scores(config, name, index)
     own = table[(table["split"] == "test") & (table["stream"] == name)].set_index("frame")
     return {str(video): rows["score"].to_numpy(np.float64) for video, rows in own.groupby("video", sort=False)}
 
 
-def chosen_frames(config: Config, index: Index, scores: dict[str, np.ndarray]) -> list[Chosen]:
+def chosen_frames(config: "Config", index: Index, scores: dict[str, np.ndarray]) -> list[Chosen]:
     """The frames that `show` names, or else where the `scores`, [T] by video, peak, and the lowest of all."""
     show = config.show
     if show.frames:

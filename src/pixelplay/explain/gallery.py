@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import matplotlib
@@ -9,7 +10,6 @@ import matplotlib.colors
 import numpy as np
 
 from pixelplay import PACKAGE
-from pixelplay.config import Config, ReportConfig
 from pixelplay.drawing.annotate import Drawing, annotated, resized, write_image
 from pixelplay.explain.clips import write_annotated_clip
 from pixelplay.explain.error_maps import errors_at
@@ -19,10 +19,14 @@ from pixelplay.explain.nearest import explanations, write_pictures
 from pixelplay.explain.scored_boxes import COLORS, PALEST, Objects, joined, scored_objects
 from pixelplay.report.manifest import Manifest, Moment, OfDetector, Scale
 from pixelplay.report.outcome import Outcome, ScoredVideo, load_outcome
+from pixelplay.report.settings import ReportConfig
 from pixelplay.report.tables import number_text
 from pixelplay.run.artifacts import write_json
 from pixelplay.run.files import RunFiles, plain_name
 from pixelplay.videos.index import Index
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 HEAT = matplotlib.colormaps["inferno"]
 NEIGHBOURS = 2  # objects of a frame in its nearest-neighbour picture, beside the whole frame: more are slow to draw
@@ -33,7 +37,7 @@ Places = Sequence[tuple[int, int]]  # (position of the video in index.test, posi
 Frames = Mapping[tuple[int, int], np.ndarray]  # uint8 (H, W, 3) RGB, in the gallery's order
 
 
-def write_gallery(config: Config, index: Index) -> list[Path]:
+def write_gallery(config: "Config", index: Index) -> list[Path]:
     """Write the report's pictures and clips, and the manifest that lists them; returns the paths of all."""
     files, outcome = RunFiles.of(config), load_outcome(config, index)
     chosen, objects = gallery_frames(outcome.videos, config.report), scored_objects(config, index)
@@ -83,7 +87,7 @@ def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> lis
 
 
 def _write_frames(
-    config: Config, outcome: Outcome, frames: Frames, objects: Sequence[Objects]
+    config: "Config", outcome: Outcome, frames: Frames, objects: Sequence[Objects]
 ) -> tuple[list[Path], list[list[str]]]:
     """Write each frame with its scored boxes; returns the paths, and for each the detectors whose boxes it shows."""
     width, paths, boxes = config.report.picture_width, [], []
@@ -97,7 +101,7 @@ def _write_frames(
     return paths, boxes
 
 
-def _write_heat_maps(config: Config, index: Index, frames: Frames) -> tuple[dict[str, list[Path]], list[Scale]]:
+def _write_heat_maps(config: "Config", index: Index, frames: Frames) -> tuple[dict[str, list[Path]], list[Scale]]:
     """Write error maps over the frames; returns paths by detector that reconstructs, and their colour scales."""
     heat, scales = {}, []
     positions = {i: sorted(t for of, t in frames if of == i) for i, _ in sorted(frames)}
@@ -112,7 +116,7 @@ def _write_heat_maps(config: Config, index: Index, frames: Frames) -> tuple[dict
     return heat, scales
 
 
-def _write_neighbours(config: Config, index: Index, chosen: Places) -> dict[str, list[Path]]:
+def _write_neighbours(config: "Config", index: Index, chosen: Places) -> dict[str, list[Path]]:
     """Write nearest-neighbour pictures and tables of the frames; returns paths by detector that explains."""
     written = {}
     at = [(index.test[i].id, t) for i, t in chosen]
@@ -157,6 +161,6 @@ def _listed(paths: Mapping[str, Sequence[Path]], number: int) -> list[OfDetector
     return [OfDetector(detector=name, picture=of_detector[number].name) for name, of_detector in paths.items()]
 
 
-def _path(config: Config, number: int, what: str = "") -> Path:
+def _path(config: "Config", number: int, what: str = "") -> Path:
     suffix = f"-{plain_name(what)}" if what else ""
     return RunFiles.of(config).explain / f"moment-{number + 1:02d}{suffix}.jpg"

@@ -6,11 +6,10 @@ A PNG for each frame, and a CSV with the same facts.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Explains
 from pixelplay.drawing.panels import View
@@ -24,6 +23,9 @@ from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import load_labels
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 Crops = dict[Place, list[np.ndarray]]  # pixels of a place in each of its frames, uint8 (h, w, 3) RGB
 BOX = ["x1", "y1", "x2", "y2"]
@@ -60,7 +62,7 @@ class Explained:
         return [*self.findings[:-1][:count], self.findings[-1]]
 
 
-def write_neighbours(config: Config, index: Index) -> list[Path]:
+def write_neighbours(config: "Config", index: Index) -> list[Path]:
     """Write a picture and a table for each frame that `show` chooses and each detector of the run that explains.
 
     Returns their paths.
@@ -76,7 +78,7 @@ def write_neighbours(config: Config, index: Index) -> list[Path]:
 
 
 def explanations(
-    config: Config, index: Index, name: str, at: Sequence[tuple[str, int]] | None = None
+    config: "Config", index: Index, name: str, at: Sequence[tuple[str, int]] | None = None
 ) -> tuple[str, list[Explained]] | None:
     """What the distances mean, and the frames `at` (video, position), or those that `show` chooses, explained.
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import Drawing
 from pixelplay.evaluation.score_tables import read_objects
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 COLORS = matplotlib.colormaps["plasma"]
 PALEST = 0.2  # position in the colour map of a normal object: its darkest blue can't be seen on most frames
@@ -52,7 +55,7 @@ class Objects:
         return object_drawing(rows.iloc[first:last], self.spans) if last > first else NO_BOXES
 
 
-def scored_objects(config: Config, index: Index) -> list[Objects]:
+def scored_objects(config: "Config", index: Index) -> list[Objects]:
     """Those of the run's detectors that score single objects."""
     users = registry.needing_boxes(config)
     names = [name for name in users if RunFiles.of(config).object_scores(name).exists()]

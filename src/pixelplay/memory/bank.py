@@ -13,11 +13,11 @@ import numpy as np
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
-from pixelplay.config import Natural, Settings
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.k_center import squared_distances
 from pixelplay.run.artifacts import damaged, missing, read_model, write_json
 from pixelplay.run.atomic import atomic
+from pixelplay.settings import Natural, Settings
 
 QUERIES = 65536  # searched at a time: bounds the memory
 

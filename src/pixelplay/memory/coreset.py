@@ -12,9 +12,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
-from pixelplay.config import Natural, Settings
 from pixelplay.errors import DataError
 from pixelplay.memory.k_center import KCenter
+from pixelplay.settings import Natural, Settings
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 from scipy.linalg import solve_triangular
 
-from pixelplay.config import Settings
 from pixelplay.errors import DataError
+from pixelplay.settings import Settings
 
 ROWS = 65536  # vectors in memory at a time
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import BootstrapConfig
 from pixelplay.metrics.frames import checked
+from pixelplay.metrics.settings import BootstrapConfig
 
 BLOCK = 2**19  # frames times draws in memory at a time
 

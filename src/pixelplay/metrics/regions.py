@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelplay.config import RegionConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
+from pixelplay.metrics.settings import RegionConfig
 
 MAX_FPR = 1.0  # false positives per frame up to which both papers integrate
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from pixelplay.config import TaoConfig
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
+from pixelplay.metrics.settings import TaoConfig
 
 
 @dataclass(frozen=True)

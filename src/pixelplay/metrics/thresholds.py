@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.stats import beta, median_abs_deviation
 
-from pixelplay.config import AdaptiveConfig, EvtConfig
 from pixelplay.errors import DataError
 from pixelplay.metrics.peaks import Peaks, peaks_above
+from pixelplay.metrics.settings import AdaptiveConfig, EvtConfig
 from pixelplay.metrics.tails import fit_tail
 
 GAUSSIAN_MAD = 1.4826  # makes the MAD of a normal distribution its standard deviation

@@ -6,8 +6,8 @@ from scipy.ndimage import find_objects, label
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pixelplay.config import LinkConfig
 from pixelplay.metrics.boxes import overlapping
+from pixelplay.metrics.settings import LinkConfig
 
 EIGHT = np.ones((3, 3), np.int8)  # pixels that touch at a corner belong together
 

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 import torch
 
-from pixelplay.config.mining import MaskConfig
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining.clips import Clip, ClipReader
 from pixelplay.mining.score_file import Scored
@@ -105,9 +105,9 @@ class ClipModel:
         """The clip's masks, bool (mask.count, tokens), True where a token is hidden."""
         mask, seed, grid = self._settings.mask, self._settings.seed, self.model.grid
         if mask.kind == "rotating":
-            return rotating_masks(seed, grid, mask.count)
+            return rotating_masks(seed, grid, mask.count, mask.tube)
         keys = [f"{number} {clip.key}" for number in range(mask.count)]
-        return random_masks(seed, keys, grid, mask.ratio, tube=mask.kind == "tube")
+        return random_masks(seed, keys, grid, mask.ratio, mask.tube)
 
     def _frames(self, clip: Clip) -> np.ndarray:
         if not hasattr(self._of_thread, "reader"):

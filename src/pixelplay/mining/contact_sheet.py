@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from pixelplay.config.mining import MineConfig
 from pixelplay.drawing.annotate import data_uri, encoded, resized
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip, ClipReader
+from pixelplay.mining.settings import MineConfig
 from pixelplay.report.page import TEMPLATES as REPORT
 from pixelplay.report.page import html_templates
 from pixelplay.run.artifacts import write_text

@@ -2,16 +2,18 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import read_scores
 from pixelplay.run.artifacts import write_json
 from pixelplay.run.atomic import atomic
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ MARKED = {50: "-", 95: "--", 99: ":"}  # percentiles drawn as lines, and their s
 OUTLINED = 8  # outlines of more cameras can't be told apart
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     table = read_scores(files.scores)
     write_json(files.statistics, statistics(table) | {"cameras": by_camera(table)})
     write_histogram(files.histogram, table, config.distribution.bins)

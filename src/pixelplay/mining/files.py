@@ -2,13 +2,17 @@
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pixelplay.config import Config, alternatives
-from pixelplay.config.mining import MINING_STEPS
 from pixelplay.errors import ConfigError
+from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import plain_name
 from pixelplay.run.locks import lock
+from pixelplay.settings import alternatives
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 
 class MiningFiles:
@@ -29,7 +33,7 @@ class MiningFiles:
         self.sheet = folder / "contact_sheet.html"
 
     @classmethod
-    def of(cls, config: Config) -> "MiningFiles":
+    def of(cls, config: "Config") -> "MiningFiles":
         mine = config.mine
         return cls(mine.folder / config.run if config.run else mine.folder, mine.manifest, mine.scores)
 
@@ -38,7 +42,7 @@ class MiningFiles:
         return self.renders / f"{rank:04d}-clip{step:07d}-{plain_name(f'{scene}-{camera}' if camera else scene)}.png"
 
 
-def run(config: Config) -> None:
+def run(config: "Config") -> None:
     """Run `config.step`, or all steps in order; raises ConfigError for an unknown step."""
     if config.step is not None and config.step not in MINING_STEPS:
         raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
@@ -54,7 +58,7 @@ def run(config: Config) -> None:
             module.run(config, files)
 
 
-def _require_scorable(config: Config) -> None:
+def _require_scorable(config: "Config") -> None:
     """Raise ConfigError for an invalid seed or device before a large collection is listed."""
     _ = config.mine.mask_seed
     if config.device not in ("auto", "cpu"):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay import requirements
-from pixelplay.config.mining import MineConfig
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import Clip, matching
+from pixelplay.mining.settings import MineConfig
 from pixelplay.videos.image_folder import IMAGE_SUFFIXES, ImageFolder
 from pixelplay.videos.sources import VIDEO_SUFFIXES, natural_key
 

@@ -2,20 +2,23 @@
 
 import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from pixelplay.config import Config
-from pixelplay.config.mining import MineConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining import folders, nuscenes
 from pixelplay.mining.clips import Clip, read_clips, write_clips
 from pixelplay.mining.files import MiningFiles
+from pixelplay.mining.settings import MineConfig
 from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.videos.windows import windows
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     """Write the scene manifest and, cut from it, the clip manifest. Raises DataError if there are no clips."""
     mine, problems = config.mine, []
     scenes = write_clips(files.scenes, scenes_of(mine, problems))

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixelplay import requirements
-from pixelplay.config.mining import MineConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining.clips import Clip, matching
+from pixelplay.mining.settings import MineConfig
 
 BUFFER = 1 << 16  # bytes read at a time
 

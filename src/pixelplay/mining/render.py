@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.config import Config
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score import in_order, load_model
@@ -16,6 +15,7 @@ from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_files
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.config import Config
     from pixelplay.drawing.panels import View
     from pixelplay.mining.clip_model import Reconstructed
 
@@ -25,7 +25,7 @@ HIDDEN = 0.25  # brightness of hidden patches on the overlay
 EXTREME = 99.0  # percentile of a picture's errors at the end of the colour scale
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     """Write a PNG for each of the `render.count` highest-scoring clips, in place of those of an earlier run."""
     from pixelplay.drawing.panels import write_panels
 

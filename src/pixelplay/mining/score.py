@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixelplay import requirements
-from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.mining.clips import Clip, count_clips, read_clips
 from pixelplay.mining.files import MiningFiles
@@ -19,6 +18,7 @@ from pixelplay.mining.score_file import Scored, append, line_of, read_scores, re
 from pixelplay.progress import progress_bar
 
 if TYPE_CHECKING:  # importing it imports torch
+    from pixelplay.config import Config
     from pixelplay.mining.clip_model import ClipModel, ModelSettings
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     """Append the scores of all clips that have none yet. Raises DataError if no clip can be read."""
     total = count_clips(files.clips, config.mine.frames)  # reports invalid lines before the weights are loaded
     if config.mine.engine == "ray":
@@ -50,7 +50,7 @@ def run(config: Config, files: MiningFiles) -> None:
     _summarise(files)
 
 
-def load_model(config: Config) -> "tuple[ModelSettings, ClipModel]":
+def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
     """The configured VideoMAE, and the settings with which another process loads the same.
 
     Raises ConfigError or WeightsError if the weights are not available or do not fit the clips.
@@ -108,7 +108,7 @@ def made_with(model: "ClipModel", files: MiningFiles) -> dict[str, Any]:
 
 
 def _scored(
-    config: Config, settings: "ModelSettings", model: "ClipModel", clips: Iterator[Clip]
+    config: "Config", settings: "ModelSettings", model: "ClipModel", clips: Iterator[Clip]
 ) -> Iterator[list[tuple[Clip, Scored]]]:
     """Batches of clips with their scores, in order."""
     mine = config.mine

@@ -8,28 +8,32 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config, NormaliseConfig
-from pixelplay.config.mining import SelectConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.coreset import greedy_k_center
 from pixelplay.mining.clips import Clip, write_clips
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score import in_order, load_model
 from pixelplay.mining.score_file import KEYS, clips_of, read_scores, read_settings, settings_file
+from pixelplay.mining.settings import SelectConfig
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_json
 from pixelplay.scores.normalise import robust_z
+from pixelplay.scores.settings import NormaliseConfig
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
 ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
 
 
-def run(config: Config, files: MiningFiles) -> None:
+def run(config: "Config", files: MiningFiles) -> None:
     """Choose clips and write them. Raises DataError if none is above the threshold."""
     from pixelplay.mining.contact_sheet import write_sheet
 
@@ -146,7 +150,7 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
         )
 
 
-def _diverse(config: Config, clips: Sequence[Clip], count: int) -> np.ndarray:
+def _diverse(config: "Config", clips: Sequence[Clip], count: int) -> np.ndarray:
     """Positions of `count` of the clips, which are sorted by score."""
     select = config.mine.select
     if select.diversify == "none" or count == len(clips):

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pixelplay.config import MotionConfig, SplitConfig
 from pixelplay.objects.boxes import Boxes, clip, join
+from pixelplay.objects.settings import MotionConfig, SplitConfig
 from pixelplay.videos.background import median_frame
 from pixelplay.videos.video import Video
 

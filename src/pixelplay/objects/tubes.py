@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelplay.config import TubeConfig
 from pixelplay.objects.boxes import Boxes, iou
 from pixelplay.objects.motion import MOTION
+from pixelplay.objects.settings import TubeConfig
 
 
 @dataclass(frozen=True, eq=False)

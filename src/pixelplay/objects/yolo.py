@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.config import YoloConfig
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, clip, join
+from pixelplay.objects.settings import YoloConfig
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
-from pixelplay.config import Config
 from pixelplay.evaluation.score_tables import read_fused
 from pixelplay.report.distributions import (
     Curve,
@@ -42,8 +41,11 @@ from pixelplay.run.stage import read_record
 from pixelplay.scores.fuse import FUSED
 from pixelplay.videos.index import Index
 
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
-def gather(config: Config, index: Index, speeds: Mapping[str, float], ablation_is_current: bool) -> Report:
+
+def gather(config: "Config", index: Index, speeds: Mapping[str, float], ablation_is_current: bool) -> Report:
     """All that the page of the run shows.
 
     speeds: frames per second of each detector; ablation_is_current: whether the ablation on disk, if there is one, was
@@ -76,7 +78,7 @@ def gather(config: Config, index: Index, speeds: Mapping[str, float], ablation_i
     )
 
 
-def _subtitle(config: Config, outcome: Outcome, labelled: int) -> str:
+def _subtitle(config: "Config", outcome: Outcome, labelled: int) -> str:
     if labelled == len(outcome.videos):
         return f"Data set {config.dataset.name}, with labels for every test video"
     if labelled:
@@ -160,7 +162,7 @@ def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
     return detector.get("streams", {}).get(stream, {}) if "/" in stream else detector
 
 
-def _distributions(config: Config, outcome: Outcome) -> Iterator[Distribution]:
+def _distributions(config: "Config", outcome: Outcome) -> Iterator[Distribution]:
     """Scores of each detector's default stream and of the fusion, as the metrics measure them."""
     fused = read_fused(config, outcome.index)
     for name in [*config.detectors, FUSED]:
@@ -203,7 +205,7 @@ def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str] | No
     return [(name, image_uri(path, made_by)) for name, path in zip(names, paths, strict=True)]
 
 
-def stage_times(config: Config) -> list[StageTime]:
+def stage_times(config: "Config") -> list[StageTime]:
     """How long each stage took when it last finished, in the order of the run."""
     files, records = RunFiles.of(config), {"prepare": "prepare", "detect": "detect"}
     records |= {f"train {name}": f"train-{name}" for name in config.detectors}
@@ -215,7 +217,7 @@ def stage_times(config: Config) -> list[StageTime]:
     return [StageTime(stage, record.seconds, record.finished) for stage, record in found.items() if record]
 
 
-def _run_facts(config: Config, manifest: Manifest) -> RunFacts:
+def _run_facts(config: "Config", manifest: Manifest) -> RunFacts:
     run = [
         ("experiment", f"{config.experiment}/{config.run}" if config.run else config.experiment),
         ("data set", config.dataset.name),

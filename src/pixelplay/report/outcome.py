@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pixelplay.ablation.tables import PICTURES, TITLES
-from pixelplay.config import Config
 from pixelplay.evaluation.score_tables import read_fused
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
@@ -15,6 +15,9 @@ from pixelplay.scores.fuse import FUSED
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import load_labels
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class Outcome:
     streams: list[str]  # lines of their charts: each detector's, in its configured order, without the fusion
 
 
-def load_outcome(config: Config, index: Index) -> Outcome:
+def load_outcome(config: "Config", index: Index) -> Outcome:
     """Read fused.parquet, restoration.csv and the labels; raises MissingArtifactError or DamagedArtifactError."""
     files = RunFiles.of(config)
     table = read_fused(config, index)

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pixelplay.config import FrameFormat
 from pixelplay.videos.background import evenly_spaced, median_frame
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
 MEDIAN_FRAMES = 200  # evenly spaced, for the median background: bounds the memory

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import pandas as pd
 
-from pixelplay.config import Config, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.atomic import atomic, remove_files
@@ -17,9 +16,11 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Task, digests_of
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import COLUMNS as COLUMNS
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
+    from pixelplay.config import Config
     from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.restore import Restoration
 
@@ -29,12 +30,12 @@ VERSION = 1  # raised when the same settings give other restored frames
 DOUBTFUL = 8  # frames in the picture of the most doubtful ones
 
 
-def decisive(config: Config) -> dict[str, Any]:
+def decisive(config: "Config") -> dict[str, Any]:
     """The settings that decide what restored frames are."""
     return {**config.restore.model_dump(exclude={"save_images"}), "seed": config.seed, "version": VERSION}
 
 
-def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) -> Index:
+def restore_index(config: "Config", index: Index, formats: Sequence[FrameFormat]) -> Index:
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
     files = RunFiles.of(config)
     results = restore_videos(config, index, index.test, formats)
@@ -53,7 +54,7 @@ def restore_index(config: Config, index: Index, formats: Sequence[FrameFormat]) 
     return replace(index, test=[one.after for one in results])
 
 
-def write_found(config: Config, path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
+def write_found(config: "Config", path: Path, results: "Sequence[Restoration]") -> pd.DataFrame:
     """Write a row per frame of all the videos, see `Restoration.table`; returns the table."""
     table = pd.concat([one.table(config.restore.denoise.method) for one in results], ignore_index=True)
     table = table[[name for name in COLUMNS if name in table]]  # some videos may have no seconds
@@ -63,7 +64,7 @@ def write_found(config: Config, path: Path, results: "Sequence[Restoration]") ->
 
 
 def restore_videos(
-    config: Config, index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
+    config: "Config", index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
 ) -> "list[Restoration]":
     """Every video restored; what is upright is learnt from the footage that detectors are fitted on."""
     from pixelplay.restoration.background import backgrounds
@@ -79,7 +80,7 @@ def restore_videos(
     return results
 
 
-def _flip_network(config: Config, index: Index) -> "FlipNetwork":
+def _flip_network(config: "Config", index: Index) -> "FlipNetwork":
     """The trained network; it is trained once for the same footage and settings."""
     from pixelplay.restoration.flip_network import FlipNetwork, train
 
@@ -105,7 +106,7 @@ def _flip_network(config: Config, index: Index) -> "FlipNetwork":
 
 
 def _show_doubtful(
-    config: Config, path: Path, results: "Sequence[Restoration]", formats: Sequence[FrameFormat]
+    config: "Config", path: Path, results: "Sequence[Restoration]", formats: Sequence[FrameFormat]
 ) -> None:
     """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
     from pixelplay.drawing.panels import View, in_shape_of, write_panels

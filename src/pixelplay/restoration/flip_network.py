@@ -16,13 +16,14 @@ from pydantic import BaseModel
 from torch.nn import functional as F
 
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.config import CorruptionConfig, FlipNetworkConfig, FrameFormat, RestoreConfig
 from pixelplay.errors import DataError
 from pixelplay.restoration.flip_classifier import FlipClassifier
+from pixelplay.restoration.settings import FlipNetworkConfig, RestoreConfig
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.videos.background import evenly_spaced
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.noise import noise_after_resize
+from pixelplay.videos.settings import CorruptionConfig, FrameFormat
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from pixelplay.config import FrameFormat, RestoreConfig
 from pixelplay.restoration.background import flip_evidence
 from pixelplay.restoration.flip_network import FlipNetwork
+from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.run.atomic import atomic
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.locks import turn
 from pixelplay.videos.full_size import put_right
 from pixelplay.videos.noise import noise_after_resize
 from pixelplay.videos.npy_writer import FrameWriter, frames_in
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video, format_name
 
 VERSION = 1  # of what a restored array holds; raise it when restoring changes

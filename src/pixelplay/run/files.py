@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pixelplay.config import Config
 from pixelplay.run.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class RunFiles:
     cache: Path
 
     @classmethod
-    def of(cls, config: Config) -> "RunFiles":
+    def of(cls, config: "Config") -> "RunFiles":
         name = Path(config.experiment, config.run) if config.run else Path(config.experiment)
         paths = config.paths
         return cls(

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from pixelplay.config import Config
 from pixelplay.errors import InUseError
 from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.run.files import RunFiles
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ def lock(path: Path, what: str, timeout: float = 0) -> Iterator[None]:
 
 
 @contextmanager
-def exclusive(config: Config) -> Iterator[None]:
+def exclusive(config: "Config") -> Iterator[None]:
     """Let one process at a time write the files of a run; what killed processes left there is removed first.
 
     Raises InUseError when another process does.

@@ -14,16 +14,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import damaged, missing, parse_json, rerun, write_json
 from pixelplay.run.digests import Digests
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -197,9 +199,9 @@ class Stage:
     """What a command does: its tasks, in order."""
 
     name: str
-    tasks: Callable[[Config], Iterable[Task]]
+    tasks: "Callable[[Config], Iterable[Task]]"
 
-    def pending(self, config: Config) -> str | None:
+    def pending(self, config: "Config") -> str | None:
         """Why there is work to do, found without heavy imports; None where all is up to date.
 
         Raises MissingArtifactError where an earlier stage has not run.
@@ -207,7 +209,7 @@ class Stage:
         reasons = [f"{task.name}: {reason}" for task in self.tasks(config) if (reason := task.pending())]
         return "; ".join(reasons) or None
 
-    def run(self, config: Config) -> None:
+    def run(self, config: "Config") -> None:
         for task in self.tasks(config):
             task.run()
 
@@ -235,7 +237,7 @@ def _parsed(path: Path, modified: int, inode: int) -> Record:
     return Record.model_validate(parse_json(path.read_bytes()))
 
 
-def digests_of(config: Config) -> Digests:
+def digests_of(config: "Config") -> Digests:
     """Checksums of files that have been read already."""
     return Digests(RunFiles.of(config).cache / "digests")
 

@@ -5,8 +5,9 @@ It has the keys of `configs/fusion/default.yaml`, at its top level. It is data: 
 
 from pathlib import Path
 
-from pixelplay.config import FusionConfig, validate
 from pixelplay.errors import ConfigError
+from pixelplay.scores.settings import FusionConfig
+from pixelplay.settings import validate
 
 LARGEST = 2**18  # bytes; a fusion of a hundred members has a tenth of it
 DEEPEST = 16  # levels; a fusion has five

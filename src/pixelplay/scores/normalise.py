@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pixelplay.config import NormaliseConfig
 from pixelplay.errors import DataError
+from pixelplay.scores.settings import NormaliseConfig
 
 GAUSSIAN_MAD = 1.4826  # 1 / Phi^-1(3/4): makes the MAD of a normal distribution its standard deviation
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import CorruptedFramesConfig
 from pixelplay.errors import DataError
+from pixelplay.scores.settings import CorruptedFramesConfig
 
 COLUMNS = ("video", "frame", "noise_level", "flipped")
 

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import correlate1d
 
-from pixelplay.config import SmoothConfig
 from pixelplay.errors import DataError
+from pixelplay.scores.settings import SmoothConfig
 
 TRUNCATE = 4.0  # sigmas at which the Gaussian ends, as in scipy.ndimage.gaussian_filter1d
 CHUNK = 1 << 18  # scores in memory at a time for the windows of many frames

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelplay.ablation.summary import read_introduction, summary_file
-from pixelplay.config import Config, FusionConfig
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.evaluation.members import read_members, streams_of, weights_of
 from pixelplay.run.artifacts import append_json, csv_text, write_text
@@ -22,6 +22,7 @@ from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
+from pixelplay.scores.settings import FusionConfig
 from pixelplay.stages import fuse
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index, load_index

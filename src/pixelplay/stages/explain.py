@@ -6,12 +6,13 @@ It is the last stage that needs frames, boxes and networks: what comes after it 
 import logging
 from pathlib import Path
 
-from pixelplay.config import Config, alternatives
+from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.settings import alternatives
 from pixelplay.stages import detect, fuse, prepare, score, train
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.truth import truth_files

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay import preconditions
-from pixelplay.config import Config, FrameFormat
+from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.objects import tables
@@ -43,6 +43,7 @@ from pixelplay.videos.index import Index
 from pixelplay.videos.index import load_index as load_index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.truth import load_labels as load_labels
 from pixelplay.videos.truth import read_label_files, read_truth, save_truth, truth_files
 from pixelplay.videos.video import format_name

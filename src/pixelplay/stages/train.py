@@ -107,8 +107,8 @@ def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
     training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared, kept)
     detector.fit(index.fit, index.held, training)
     detector.save(folder)
-    saved = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [path for path in saved if not any(part.startswith((".", "training-")) for part in path.parts)]
+    saved = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return [folder / path for path in saved if not path.parts[0].startswith((".", "training-"))]
 
 
 def _parameters(config: Config, name: str) -> int | None:

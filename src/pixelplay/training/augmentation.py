@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from pixelplay.config import Settings, Share
+from pixelplay.settings import Settings, Share
 
 
 class NoiseSettings(Settings):

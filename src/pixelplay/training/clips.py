@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 

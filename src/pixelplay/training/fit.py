@@ -17,11 +17,11 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from pixelplay.config import TrainerConfig
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.training.device import autocast_bf16, trainer_devices
 from pixelplay.training.run import TrainingRun
+from pixelplay.training.settings import TrainerConfig
 
 log = logging.getLogger(__name__)
 

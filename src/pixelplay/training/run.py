@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from pixelplay.config import TrainerConfig
 from pixelplay.run.fingerprints import KEYS, fingerprint
+from pixelplay.training.settings import TrainerConfig
 
 
 @dataclass(frozen=True)

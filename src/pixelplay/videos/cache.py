@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.config import FrameFormat
 from pixelplay.errors import FootageError
 from pixelplay.run.artifacts import write_json
 from pixelplay.run.atomic import atomic, remove_leftovers
@@ -28,6 +27,7 @@ from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.npy_writer import FrameWriter, frames_in
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video, format_name
 
 log = logging.getLogger(__name__)

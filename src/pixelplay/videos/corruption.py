@@ -5,7 +5,7 @@ The rates and standard deviations of `CorruptionConfig` were estimated from the 
 
 import numpy as np
 
-from pixelplay.config import CorruptionConfig
+from pixelplay.videos.settings import CorruptionConfig
 
 KINDS = ("none", "flip", "heavy", "light", "missing")
 

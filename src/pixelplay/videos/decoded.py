@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pixelplay.config import FrameFormat
 from pixelplay.errors import FootageError, PixelPlayError
 from pixelplay.videos.full_size import nearest
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.noise import noise_level
 from pixelplay.videos.npy_writer import FrameWriter
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.sources import Frame
 
 REPLACED = "replaced by its nearest readable neighbour"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pixelplay.config import HeldoutConfig
 from pixelplay.errors import DataError
+from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
 
 ROLES = ("calibration", "planting", "validation")  # in the order in which held-out videos are assigned

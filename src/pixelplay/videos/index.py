@@ -3,15 +3,19 @@
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from pixelplay.config import Config, HeldoutConfig
 from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import damaged, explained, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.heldout import Heldout, hold_out
+from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Index:
             raise damaged(path, "prepare", f"or written by another version of this project: {problem}") from None
 
 
-def load_index(config: Config) -> Index:
+def load_index(config: "Config") -> Index:
     """The index that `prepare` wrote; raises MissingArtifactError if there is none, or it has other settings."""
     path = RunFiles.of(config).index
     index = Index.load(path)

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from pixelplay.config import FrameFormat, alternatives
 from pixelplay.errors import ConfigError
+from pixelplay.settings import alternatives
+from pixelplay.videos.settings import FrameFormat
 
 KERNEL = np.array([1.0, -2.0, 1.0], np.float32)  # times its transpose: [[1, -2, 1], [-2, 4, -2], [1, -2, 1]]
 GAIN = 6.0  # standard deviation of the filter's response to white noise of 1: the root of the sum of squares, 36

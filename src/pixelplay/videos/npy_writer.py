@@ -7,7 +7,7 @@ from typing import IO, Self
 
 import numpy as np
 
-from pixelplay.config import FrameFormat
+from pixelplay.videos.settings import FrameFormat
 
 
 class NpyWriter:

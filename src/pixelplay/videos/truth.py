@@ -7,11 +7,11 @@ report read them there, without the data set.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
@@ -21,6 +21,9 @@ from pixelplay.videos.mask_files import Masks
 from pixelplay.videos.sources import Remark
 from pixelplay.videos.truth_files import FrameLabels, TrackBoxes
 from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
 
 CORNERS = ["x1", "y1", "x2", "y2"]
 
@@ -109,7 +112,7 @@ def load_truth(folder: Path, split: str, videos: Sequence[Video]) -> Truth:
         ) from None
 
 
-def load_labels(config: Config, index: Index, split: str = "test") -> Truth:
+def load_labels(config: "Config", index: Index, split: str = "test") -> Truth:
     """Truth of the videos of a split, for those that measure and report only; raises as `load_truth`."""
     return load_truth(RunFiles.of(config).truth, split, getattr(index, split))
 

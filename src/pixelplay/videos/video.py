@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelplay.config import FrameFormat
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.full_size import Float64s, Int64s, NoiseLevels, Originals
 from pixelplay.videos.npy_writer import frames_in
+from pixelplay.videos.settings import FrameFormat
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,12 @@ import torch
 from pydantic import Field, model_validator
 
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.config import BatchSize, Channels, DetectorConfig, Pixels, Settings, Share, Window, validate
 from pixelplay.detectors.autoencoder.error_pooling import pool_errors
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, means_over_clips, save_about
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
+from pixelplay.settings import BatchSize, Channels, Pixels, Settings, Share, Window, one_of, validate
 from pixelplay.training.augmentation import Augmentation, NoiseSettings
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16
@@ -34,7 +35,7 @@ class TargetedNoise(NoiseSettings):
 
 
 class AutoencoderSettings(Settings):
-    network: Literal["conv2d", "conv3d"]
+    network: Annotated[str, one_of(f"{__name__}:NETWORKS")]
     window: Annotated[int, Field(ge=2, le=10_000)]
     stride: Window
     widths: Annotated[list[Channels], Field(min_length=1, max_length=12)]
@@ -57,7 +58,7 @@ class AutoencoderSettings(Settings):
 
 class AutoencoderScoring(Settings):
     batch_size: BatchSize
-    pooling: Literal["mean", "max", "topk", "patch_max"]
+    pooling: Annotated[str, one_of("pixelplay.detectors.autoencoder.error_pooling:POOLINGS")]
     patch: Pixels
     topk: Annotated[float, Field(gt=0, le=1)]
 

@@ -3,12 +3,12 @@
 import torch
 from torch.nn import functional as F
 
-from pixelplay.config import TrainerConfig
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import as_input
 from pixelplay.training.fit import TrainingModule
 from pixelplay.training.run import seed_of
+from pixelplay.training.settings import TrainerConfig
 
 
 class Reconstruction(TrainingModule):

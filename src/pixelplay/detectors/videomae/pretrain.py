@@ -9,26 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
-from pixelplay.config import (
-    BatchSize,
-    Channels,
-    Epochs,
-    FrameFormat,
-    Natural,
-    NonNegative,
-    Pixels,
-    Rate,
-    Settings,
-    TrainerConfig,
-    Window,
-)
 from pixelplay.detectors.videomae.masks import random_masks
 from pixelplay.detectors.videomae.model import keep_quiet
 from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, clip_size, normalised
 from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import atomic_folder
+from pixelplay.settings import BatchSize, Channels, Epochs, Natural, NonNegative, Pixels, Rate, Settings, Window
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun, keyed_folder
+from pixelplay.training.settings import TrainerConfig
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # slow to import

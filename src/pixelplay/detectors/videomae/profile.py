@@ -11,12 +11,13 @@ from typing import Literal
 import numpy as np
 import torch
 
-from pixelplay.config import BatchSize, DetectorConfig, NonNegative, Settings, Window, validate
 from pixelplay.detectors.base import Scores
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.mean_variance import Profile, joined
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.progress import progress_bar
+from pixelplay.settings import BatchSize, NonNegative, Settings, Window, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from pixelplay.config import BatchSize, DetectorConfig, Seed, Settings, Window, validate
 from pixelplay.detectors.base import Scores, means_over_clips
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
+from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.detectors.videomae.tokens import pool_tokens
 from pixelplay.errors import DataError
+from pixelplay.settings import BatchSize, Seed, Settings, Window, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
@@ -29,30 +31,19 @@ log = logging.getLogger(__name__)
 AGREEMENT = 1e-3  # relative: float32 rounding is far below, a loss defined otherwise is far above
 
 
-class MaskSettings(Settings):
-    """Which tokens are hidden: `count` masks, each of which hides `ratio` of the tokens, with a forward pass for each.
+class MaskSettings(MaskConfig):
+    """With rotating masks, scores do not depend on which tokens were drawn; `ratio` is then (count - 1) / count."""
 
-    rotating: the visible tokens of the masks partition all tokens, so the ratio is (count - 1) / count and scores do
-    not depend on which tokens were drawn; random: drawn for each clip.
-    """
-
-    kind: Literal["rotating", "random"]
-    count: Annotated[int, Field(ge=1, le=1000)]
-    ratio: Annotated[float, Field(gt=0, lt=1)]
-    tube: bool  # the same places are hidden at all times
     seed: Seed
 
     @model_validator(mode="after")
     def _partition(self) -> "MaskSettings":
-        if self.kind == "rotating":
-            if self.count < 2:
-                raise ValueError(f"count={self.count}: rotating masks are 2 or more")
-            ratio = (self.count - 1) / self.count
-            if abs(self.ratio - ratio) > 1e-6:
-                raise ValueError(
-                    f"ratio={self.ratio}: {self.count} rotating masks hide (count - 1) / count of the tokens, "
-                    f"{ratio:.6g}; set both, or kind=random"
-                )
+        ratio = (self.count - 1) / self.count
+        if self.kind == "rotating" and abs(self.ratio - ratio) > 1e-6:
+            raise ValueError(
+                f"ratio={self.ratio}: {self.count} rotating masks hide (count - 1) / count of the tokens, {ratio:.6g}; "
+                "set both, or kind=random"
+            )
         return self
 
 

@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pixelplay.config import DetectorConfig, FrameFormat, Settings
 from pixelplay.detectors.base import About, identity_of, load_about, save_about
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.hub import check_videomae, side_of
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.pretrain import PretrainingSettings, check_pretraining, pretrained_videomae
 from pixelplay.errors import ConfigError
 from pixelplay.run.artifacts import damaged, missing
+from pixelplay.settings import Settings
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
+from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from pixelplay.backbones.encoder import Encoder
 from pixelplay.backbones.in_domain import as_backbone, train_encoder
 from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.config import DetectorConfig
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore import SPECS
 from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration, fold_table
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures

@@ -6,12 +6,14 @@ from pydantic import Field, model_validator
 
 from pixelplay.backbones.in_domain import EncoderSettings
 from pixelplay.backbones.pretrained import BackboneConfig, check_backbone
-from pixelplay.config import BatchSize, DetectorConfig, NonNegative, Settings, Share, TubeConfig, Window, validate
+from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, PatchSettings
 from pixelplay.errors import ConfigError
 from pixelplay.memory.bank import BankConfig
 from pixelplay.memory.coreset import CoresetConfig
 from pixelplay.memory.distance import DistanceConfig
+from pixelplay.objects.settings import TubeConfig
+from pixelplay.settings import BatchSize, NonNegative, Settings, Share, Window, validate
 from pixelplay.training.augmentation import NoiseSettings
 
 

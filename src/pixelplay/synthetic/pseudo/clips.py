@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import cv2
 import numpy as np
 from pydantic import BaseModel, model_validator
 
-from pixelplay.config import CorruptionConfig, PseudoConfig, PseudoKind
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.run.atomic import atomic_folder
 from pixelplay.run.locks import turn
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Survey, usual_motion
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.image_folder import ImageFolder
@@ -28,6 +28,7 @@ from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.mask_files import MaskFiles
 from pixelplay.videos.noise import GRAY_SHARE
 from pixelplay.videos.npy_writer import NpyWriter
+from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.truth_files import FrameLabels, LabelFile
 from pixelplay.videos.video import Video
 
@@ -136,7 +137,7 @@ def _render(
     corruption: CorruptionConfig,
 ) -> None:
     """Write a clip, made of the first piece in which something can be planted, or the reason why there is none."""
-    rng = np.random.default_rng([seed, get_args(PseudoKind).index(kind)])
+    rng = np.random.default_rng([seed, list(KINDS).index(kind)])
     place_rng, event_rng, corruption_rng = rng.spawn(3)
     planted: dict[str, Any] = {"source": "", "shown": (), "first": 0, "stop": 0, "corruption": ()}
     reason: str | None = f"no held-out video has the {needed(SHORTEST, kind, config)} frames that it takes"

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import Config, CorruptionConfig, FrameFormat
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import csv_text, read_csv, write_text
@@ -22,10 +21,12 @@ from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import read_restoration
+from pixelplay.videos.settings import CorruptionConfig, FrameFormat
 from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch and matplotlib
+    from pixelplay.config import Config
     from pixelplay.drawing.panels import View
     from pixelplay.restoration.restore import Restoration
 
@@ -39,7 +40,7 @@ COLUMNS = ("video", "kind", "seed", "frames", "first", "last", "source", "source
 
 
 def add_clips(
-    config: Config, index: Index, formats: Sequence[FrameFormat], folder: Path
+    config: "Config", index: Index, formats: Sequence[FrameFormat], folder: Path
 ) -> tuple[Index, list[VideoTruth]]:
     """The index with its clips, made in `folder`, and their truth; writes the tables and the picture of them."""
     files = RunFiles.of(config)
@@ -70,7 +71,7 @@ def add_clips(
     return replace(index, pseudo=videos, pseudo_key=key), truth
 
 
-def outputs(config: Config, index: Index) -> list[Path]:
+def outputs(config: "Config", index: Index) -> list[Path]:
     """The files beside the index and the frames that must exist after `add_clips`."""
     files = RunFiles.of(config)
     listed = [files.pseudo_clips] if _wanted(config) else []
@@ -83,15 +84,15 @@ def kinds_of_clips(files: RunFiles) -> dict[str, str]:
     return dict(zip(table["video"], table["kind"], strict=True))
 
 
-def _wanted(config: Config) -> bool:
+def _wanted(config: "Config") -> bool:
     return bool(config.pseudo.kinds and config.pseudo.seeds)
 
 
-def _workers(config: Config) -> int:
+def _workers(config: "Config") -> int:
     return config.workers or os.cpu_count() or 1
 
 
-def _corruption(config: Config, files: RunFiles) -> CorruptionConfig:
+def _corruption(config: "Config", files: RunFiles) -> CorruptionConfig:
     """As the test footage of this run was found to be."""
     if not config.pseudo.corrupted:
         return CLEAN
@@ -137,7 +138,7 @@ def two_levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ordered[:cut], ordered[cut:]
 
 
-def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
+def _key(config: "Config", index: Index, corruption: CorruptionConfig) -> str:
     """Of the held-out footage, and everything else that decides what is made of it; not of the detectors."""
     heldout = [(video.id, video.key, video.start, len(video), video.size) for video in index.held.planting]
     around = [(video.id, video.key) for video in index.train]
@@ -145,7 +146,7 @@ def _key(config: Config, index: Index, corruption: CorruptionConfig) -> str:
 
 
 def _render(
-    config: Config, index: Index, corruption: CorruptionConfig, folder: Path, formats: Sequence[FrameFormat]
+    config: "Config", index: Index, corruption: CorruptionConfig, folder: Path, formats: Sequence[FrameFormat]
 ) -> list[Clip]:
     settings = config.pseudo
     count = len(settings.kinds) * len(settings.seeds)

@@ -1,6 +1,6 @@
 """The kinds of pseudo-anomaly. Each plants one event in a piece of normal footage, or raises NoUseError.
 
-A new kind is a function here, its entry in `KINDS`, and its name in `PseudoKind` of the configuration.
+A new kind is a function here and an entry at the end of `KINDS`, whose order seeds depend on.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from pixelplay.config import PseudoConfig
 from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, to_and_fro
 from pixelplay.synthetic.pseudo.motion_mask import Survey
+from pixelplay.synthetic.pseudo.settings import PseudoConfig
 
 LEAST = 4  # frames of a clip: one moment can be shown backwards between two normal ones
 EDGE = 0.1  # of a clip's frames, at least, are normal before the event, and after it

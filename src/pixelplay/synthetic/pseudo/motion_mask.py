@@ -11,7 +11,7 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from pixelplay.config import MovingConfig, PseudoConfig
+from pixelplay.synthetic.pseudo.settings import MovingConfig, PseudoConfig
 from pixelplay.videos.background import median_frame
 from pixelplay.videos.video import Video
 

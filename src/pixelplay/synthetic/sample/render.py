@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pixelplay.config import SampleConfig
 from pixelplay.errors import DataError
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic_folder
@@ -21,6 +20,7 @@ from pixelplay.synthetic.sample.crowd import Stage, pick_crowd
 from pixelplay.synthetic.sample.footage import Truth, find_truth, pick_light, render_frames
 from pixelplay.synthetic.sample.plaza import Camera
 from pixelplay.videos.corruption import corrupt, draw_kinds
+from pixelplay.videos.settings import SampleConfig
 
 JPEG_QUALITY = 92
 LATE_STARTS = 1000  # a test video that starts late starts below this frame number

@@ -10,9 +10,10 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from pixelplay.config import DatasetConfig, alternatives
 from pixelplay.errors import ConfigError, DataError
+from pixelplay.settings import alternatives
 from pixelplay.videos.layouts.raw import RawVideo, with_tracks
+from pixelplay.videos.settings import DatasetConfig
 
 TRACKS = "test_tracks"  # folder of track files if dataset.tracks is null
 SEARCH_DEPTH = 4  # folders below dataset.root in which the layout's own folders are looked for (Kaggle nests three)

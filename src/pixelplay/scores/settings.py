@@ -1,4 +1,4 @@
-"""Settings of what is done with raw scores until there is one score per frame."""
+"""Settings of fusion: from raw scores to one score per frame. What each key does is told in `configs/fusion/`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,63 +6,51 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pixelplay.config.settings import ExistingFile, NonNegative, Positive, Settings, Share, Window
+from pixelplay.settings import (
+    Bounds,
+    ExistingFile,
+    NonNegative,
+    PartialShare,
+    Percentile,
+    Positive,
+    PositiveShare,
+    Settings,
+    Share,
+    Window,
+    one_of,
+)
 
 FUSED = "fused"  # the stream that holds the fused scores
-
-
-Bounds = Annotated[list[float], Field(min_length=2, max_length=2)]
-Quantile = Annotated[float, Field(gt=0, le=1)]
 
 
 class NormaliseConfig(Settings):
     """How one stream's raw scores are brought to a scale: see `pixelplay.scores.normalise`."""
 
-    method: Literal[
-        "none",
-        "minmax",
-        "percentile",
-        "rank",
-        "robust_z",
-        "calibrated",
-        "calibrated_z",
-        "calibrated_minmax",
-        "calibrated_tail",
+    method: Annotated[
+        str, one_of("pixelplay.scores.normalise:FITTED_ON_SCORES,pixelplay.scores.normalise:FITTED_ON_NORMAL")
     ]
-    low: Annotated[float, Field(ge=0, le=100)]  # percentiles, for `percentile`
-    high: Annotated[float, Field(ge=0, le=100)]
-    quantile: Quantile  # of held-out normal scores, which `calibrated_minmax` brings to 1
-    min_p: Annotated[float, Field(gt=0, lt=1)]  # share of normal scores: `calibrated_tail` is 1 there
-    scope: Literal["all", "video"]  # learn from all videos at once, or from each for itself
-    clip: Bounds | None  # bounds of the normalised scores, whatever the method
+    low: Percentile
+    high: Percentile
+    quantile: PositiveShare
+    min_p: PartialShare
+    scope: Literal["all", "video"]
+    clip: Bounds | None
 
     @model_validator(mode="after")
     def _ordered(self) -> "NormaliseConfig":
         if self.low >= self.high:
             raise ValueError(f"low={self.low} must be below high={self.high}")
-        if self.clip and self.clip[0] >= self.clip[1]:
-            raise ValueError(f"clip={self.clip}: the first bound must be below the second")
         return self
 
 
 class SmoothConfig(Settings):
     """How normalised scores are smoothed along a video: see `pixelplay.scores.smooth`."""
 
-    method: Literal[
-        "none",
-        "moving_average",
-        "gaussian",
-        "median",
-        "savitzky_golay",
-        "ema",
-        "causal_moving_average",
-        "causal_gaussian",
-        "causal_median",
-    ]
-    window: Window  # frames, for the moving averages, the medians and `savitzky_golay`
-    sigma: Positive  # frames, for the Gaussians
-    decay: Annotated[float, Field(gt=0, lt=1)]  # what a frame's weight is multiplied by from frame to frame, for `ema`
-    polyorder: Annotated[int, Field(ge=0, le=5)]  # degree, for `savitzky_golay`
+    method: Annotated[str, one_of("pixelplay.scores.smooth:SMOOTHERS")]
+    window: Window
+    sigma: Positive
+    decay: PartialShare
+    polyorder: Annotated[int, Field(ge=0, le=5)]
 
     @model_validator(mode="after")
     def _smooths(self) -> "SmoothConfig":
@@ -75,57 +63,50 @@ class SmoothConfig(Settings):
 
 
 class MemberConfig(Settings):
-    """What is done with one stream of scores before it is fused."""
+    """How one stream of scores is processed before fusion."""
 
     weight: Annotated[float, Field(ge=0)]
     normalise: NormaliseConfig
     smooth: SmoothConfig
 
 
-FusionMethod = Literal["weighted_mean", "power_mean", "maximum", "product", "rank_mean"]
-Power = Annotated[float, Field(gt=0)]  # for `power_mean`
+FusionMethod = Annotated[str, one_of("pixelplay.scores.fuse:FUSIONS")]
+Power = Annotated[float, Field(gt=0)]
 
 
 class CompositeConfig(Settings):
-    """A detector's default stream made anew of its other streams, once these are on one scale."""
+    """A detector's default stream, recomputed from its other streams once these are on one scale."""
 
     method: FusionMethod
     power: Power
-    streams: Annotated[dict[str, MemberConfig], Field(min_length=1)]  # by name, for instance `videopatchcore/spatial`
+    streams: Annotated[dict[str, MemberConfig], Field(min_length=1)]  # by name, such as `videopatchcore/spatial`
 
 
 class CorruptedFramesConfig(Settings):
-    """How much corrupted frames count where scores are smoothed: see `pixelplay.scores.restored`."""
+    """How much corrupted frames count in smoothing: see `pixelplay.scores.restored`."""
 
-    noise_above: NonNegative  # noise level, grey levels of 255, of the frames that count less
-    weight: Share  # of a frame that was that noisy or flipped; 1: like any other, 0: filled from its neighbours
+    noise_above: NonNegative
+    weight: Share
 
 
 class FusionConfig(Settings):
-    """How raw scores become one score per frame: each member normalised and smoothed, then all combined.
+    """Each member is normalised and smoothed, then all are combined.
 
-    `external_default`, and the entries of `members` and of `composites`, need only say what differs: the rest is taken
-    from `default`, or for an external member from `external_default`. A composite, of smoothed parts, is not smoothed
-    again by default.
+    `external_default` and the entries of `members` and `composites` need only the keys that differ: the rest comes from
+    `default`, or for an external member from `external_default`. A composite, made of smoothed parts, is by default not
+    smoothed again.
     """
 
     method: FusionMethod
     power: Power
-    bounds: Bounds | None  # of members that are normalised to a z, where several are combined
-    select_members: bool  # leave out members that `pixelplay.ablation.judges` rejects
+    bounds: Bounds | None
+    select_members: bool
     corrupted_frames: CorruptedFramesConfig
-    external: list[ExistingFile]  # CSVs in submission format; each joins as the stream called like the file's stem
-    default: MemberConfig  # for a detector that `members` does not name
-    external_default: MemberConfig  # for an external file that `members` does not name
-    composites: dict[str, CompositeConfig]  # by detector; what is not scored in this run is left out
-    members: dict[str, MemberConfig]  # by stream name, for instance `conv_ae` or `conv_ae/mean`
-
-    @field_validator("bounds")
-    @classmethod
-    def _ordered(cls, bounds: list[float] | None) -> list[float] | None:
-        if bounds and bounds[0] >= bounds[1]:
-            raise ValueError(f"bounds={bounds}: the first bound must be below the second")
-        return bounds
+    external: list[ExistingFile]
+    default: MemberConfig
+    external_default: MemberConfig
+    composites: dict[str, CompositeConfig]  # by detector; ignored for detectors that are not in the run
+    members: dict[str, MemberConfig]  # by stream, such as `conv_ae` or `conv_ae/mean`
 
     @field_validator("external")
     @classmethod
@@ -175,7 +156,7 @@ class FusionConfig(Settings):
 
 
 def _base(stream: str, fusion: Mapping[str, Any]) -> MemberConfig | None:
-    """What holds for a member where it says nothing else, by fields of FusionConfig; None where those are invalid."""
+    """The defaults of a member, from the fields of a FusionConfig; None where those are invalid."""
     if stream in {file.stem for file in fusion.get("external", [])}:
         return fusion.get("external_default")
     default = fusion.get("default")
@@ -185,7 +166,7 @@ def _base(stream: str, fusion: Mapping[str, Any]) -> MemberConfig | None:
 
 
 def _over(base: MemberConfig | None, value: Any) -> Any:
-    """`base` with what `value` says in its place; a placeholder where `base` is invalid, which is told already."""
+    """`value` with what it leaves out from `base`; a placeholder where `base` is invalid, which is reported already."""
     if base is None:
         return MemberConfig.model_construct()
     return _merged(base.model_dump(), value) if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Settings of clip mining, `src/mine.py`: see `pixelplay.mining`."""
+"""Settings of clip mining, `src/mine.py`. What each key does is told in `configs/mine/`."""
 
 import os
 import re
@@ -6,25 +6,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pixelplay.config.settings import (
+from pixelplay.detectors.videomae.settings import MaskConfig
+from pixelplay.errors import ConfigError
+from pixelplay.settings import (
     BatchSize,
     ExistingFile,
     FileName,
     FilePath,
     Fps,
     Natural,
+    Percentile,
     Seed,
     Settings,
     Window,
     Workers,
 )
-from pixelplay.errors import ConfigError
 
 MINING_STEPS = ("manifest", "score", "render", "distribution", "select")
 
 
 def _seed(value: Any) -> Any:
-    """The environment variable SEED holds text; one that is no seed only concerns who uses it: see `mask_seed`."""
+    """A number in the environment variable SEED; another text there is an error only where it is used: `mask_seed`."""
     if not isinstance(value, str):
         return value
     if re.fullmatch(r"\d{1,19}", value, re.ASCII) and int(value) < 2**63:
@@ -33,32 +35,16 @@ def _seed(value: Any) -> Any:
 
 
 def _named(value: Any) -> Any:
-    return None if value == "" else value  # SCORES_OUT= is as good as unset
+    return None if value == "" else value  # an empty SCORES_OUT counts as unset
 
 
 class NuScenesConfig(Settings):
-    """Which of a NuScenes data set's frames are used."""
-
     version: FileName | None
     frames: Literal["all", "key_frames"]
 
 
-class MaskConfig(Settings):
-    """Which tokens are hidden from VideoMAE: see `pixelplay.detectors.videomae.masks`."""
-
-    kind: Literal["tube", "random", "rotating"]
-    ratio: Annotated[float, Field(gt=0, lt=1)]
-    count: Annotated[int, Field(ge=1, le=1000)]
-
-    @model_validator(mode="after")
-    def _parts(self) -> "MaskConfig":
-        if self.kind == "rotating" and self.count < 2:
-            raise ValueError(f"kind=rotating with count={self.count}: tokens are shown in at least 2 parts; 10, say")
-        return self
-
-
 class RenderConfig(Settings):
-    count: Annotated[int, Field(ge=0, le=1_000_000)]  # 0: all clips
+    count: Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class SelectConfig(Settings):
@@ -68,7 +54,7 @@ class SelectConfig(Settings):
     calibrate: Literal["none", "camera", "scene"]
     min_group: Annotated[int, Field(ge=2, le=1_000_000)]
     baseline: ExistingFile | None
-    percentile: Annotated[float, Field(ge=0, le=100)]
+    percentile: Percentile
     diversify: Literal["none", "k_center", "k_means"]
     pool: Annotated[int, Field(ge=1, le=10_000)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -82,8 +68,6 @@ class SelectConfig(Settings):
 
 
 class DistributionConfig(Settings):
-    """The histogram of clip scores."""
-
     bins: Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -102,7 +86,7 @@ class MineConfig(Settings):
     manifest: FilePath | None
     root: FilePath | None
     scores: Annotated[FilePath | None, BeforeValidator(_named)]
-    seed: Annotated[Seed | None, BeforeValidator(_seed)]  # None: the environment's is none
+    seed: Annotated[Seed | None, BeforeValidator(_seed)]  # None: see `mask_seed`
     mask: MaskConfig
     precision: Literal["fp32", "bf16", "auto"]
     engine: Literal["local", "ray"]

@@ -1,32 +1,41 @@
-"""What every settings class is built on: field types, refusals, and errors that name the key and what is allowed."""
+"""The base of all settings classes: field types, strict validation, errors that name the key and what is allowed."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pixelplay.config.renamed import renamed
+from pixelplay import ROOT
 from pixelplay.errors import ConfigError
+from pixelplay.renamed_keys import renamed
 
-LONGEST = 200  # characters of a refused value that a message shows
+CONFIG_DIR = ROOT / "configs"
+LONGEST = 200  # characters of a bad value that a message shows
 
-# Upper bounds lie far above what anybody needs; a slip of the keyboard is refused before it fills memory or disk.
+# Upper bounds are far above any sensible value; they catch typos before these fill memory or disk.
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # what PyTorch's and FAISS's generators take
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+PartialShare = Annotated[float, Field(gt=0.0, lt=1.0)]
+Percentile = Annotated[float, Field(ge=0, le=100)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # the range of PyTorch's and FAISS's generators
 FrameNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Natural = Annotated[int, Field(ge=1, le=1_000_000)]  # a count that memory or time grows with
+Natural = Annotated[int, Field(ge=1, le=1_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
-Draws = Annotated[int, Field(ge=2, le=100_000)]  # resampled videos: all draws are in memory at once
+Draws = Annotated[int, Field(ge=2, le=100_000)]  # bootstrap resamples, all in memory at once
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
-Window = Annotated[int, Field(ge=1, le=10_000)]  # frames that are looked at together; 10,000 are minutes of video
+Window = Annotated[int, Field(ge=1, le=10_000)]  # frames
+Gap = Annotated[int, Field(ge=0, le=10_000)]  # frames
 Channels = Annotated[int, Field(ge=1, le=65_536)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]  # along a side of a working size
-Workers = Annotated[int, Field(ge=0, le=1024)]  # threads or processes; 0 is one per core
-Fps = Annotated[float, Field(ge=0.001, le=10_000)]  # frames per second
-Positive = Annotated[float, Field(gt=0, le=10_000)]  # a factor, a sigma
-NonNegative = Annotated[float, Field(ge=0, le=10_000)]  # grey levels, standard deviations, pixels
-Rate = Annotated[float, Field(gt=0, le=100)]  # of learning
+Workers = Annotated[int, Field(ge=0, le=1024)]  # threads or processes; 0: one per core
+Fps = Annotated[float, Field(ge=0.001, le=10_000)]
+Positive = Annotated[float, Field(gt=0, le=10_000)]
+NonNegative = Annotated[float, Field(ge=0, le=10_000)]
+Rate = Annotated[float, Field(gt=0, le=100)]  # learning rate
 
 
 def _safe_name(value: str) -> str:
@@ -67,15 +76,48 @@ def _device(name: str) -> str:
     return name
 
 
+def _unique(values: list[Any]) -> list[Any]:
+    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    if twice:
+        raise ValueError(f"{twice[0]} is listed more than once")
+    return values
+
+
+def _ascending(values: list[float]) -> list[float]:
+    if values[0] >= values[1]:
+        raise ValueError(f"the first value, {values[0]:g}, must be below the second, {values[1]:g}")
+    return values
+
+
 FileName = Annotated[str, AfterValidator(_safe_name)]
 FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named), AfterValidator(_expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
 DeviceName = Annotated[str, AfterValidator(_device)]
 VideoId = Annotated[str, BeforeValidator(_quoted)]
+Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+Unique = AfterValidator(_unique)
+
+
+def one_of(registry: str) -> AfterValidator:
+    """A name of a registry of functions, `module:NAME` or several with commas, imported when a value is checked."""
+
+    def check(value: str) -> str:
+        names = list(_names(registry.split(",")))
+        if value not in names:
+            *most, last = map(repr, names)
+            raise ValueError(f"Input should be {', '.join(most)} or {last}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _names(registries: list[str]) -> Iterable[str]:
+    for module, _, name in (registry.partition(":") for registry in registries):
+        yield from getattr(import_module(module), name)
 
 
 class Settings(BaseModel):
-    """Base of every settings class: no unknown keys, no silent conversions, no NaN or infinity, no changes later."""
+    """Base of every settings class: no unknown keys, no type conversion, no NaN or infinity, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -127,8 +169,6 @@ def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
 
 def alternatives(name: str, allowed: list[str]) -> str:
     """'did you mean …?' where something is close, and always the allowed names."""
-    from difflib import get_close_matches
-
     close = get_close_matches(name, allowed, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}allowed here: {', '.join(sorted(allowed)) or 'nothing'}"

@@ -1,0 +1,74 @@
+"""Settings of object detection and of tubes around objects. What each key does is told in `configs/objects/`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pixelplay.settings import (
+    BatchSize,
+    Natural,
+    NonNegative,
+    PartialShare,
+    Pixels,
+    Positive,
+    PositiveShare,
+    Settings,
+    Share,
+    Window,
+)
+from pixelplay.videos.settings import FrameFormat
+
+
+class YoloConfig(Settings):
+    image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
+    confidence: PartialShare
+    iou: PartialShare
+    max_boxes: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: BatchSize
+    precision: Literal["auto", "fp32", "bf16"]
+
+
+class SplitConfig(Settings):
+    """Where a moving blob is split into the people of a group: see `pixelplay.objects.motion.parts`."""
+
+    min_aspect: Positive
+    valley: Share
+    min_width: Share
+
+
+class MotionConfig(Settings):
+    """How moving blobs are found: see `pixelplay.objects.motion`."""
+
+    frames: FrameFormat
+    background_frames: Window
+    background_samples: Annotated[int, Field(ge=1, le=1000)]
+    blur: Annotated[float, Field(gt=0, le=100)]
+    threshold: Positive
+    n_sigma: NonNegative
+    jitter_px: Annotated[int, Field(ge=0, le=100)]
+    close_px: Pixels
+    split: SplitConfig
+    min_area: Natural
+
+    @model_validator(mode="after")
+    def _gray(self) -> "MotionConfig":
+        if not self.frames.gray:
+            raise ValueError("frames.gray must be true: motion is detected in brightness")
+        return self
+
+
+class TubeConfig(Settings):
+    """Which boxes become tubes, and how large those are: see `pixelplay.objects.tubes`."""
+
+    classes: Annotated[list[str], Field(min_length=1)]
+    confidence: Share
+    min_size: NonNegative
+    iou: PositiveShare
+    enlarge: Annotated[float, Field(gt=0, le=100)]
+
+
+class ObjectsConfig(Settings):
+    method: Literal["auto", "yolo", "motion", "both"]
+    yolo: YoloConfig
+    motion: MotionConfig
+    tubes: TubeConfig

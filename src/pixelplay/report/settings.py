@@ -1,0 +1,16 @@
+"""Settings of the report. What each key does is told in `configs/config.yaml`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pixelplay.settings import Fps, Natural, Settings, VideoId
+
+
+class ReportConfig(Settings):
+    gallery: Annotated[int, Field(ge=0, le=200)]
+    per_video: Natural
+    min_gap: Natural
+    picture_width: Annotated[int, Field(ge=64, le=1920)]
+    clips: list[VideoId]
+    fps: Fps

@@ -1,0 +1,90 @@
+"""Settings of data sets and of the frames that the cache stores. What each key does is told in `configs/dataset/`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pixelplay.settings import (
+    Bounds,
+    FileName,
+    FilePath,
+    Gap,
+    Natural,
+    NonNegative,
+    PartialShare,
+    Seed,
+    Settings,
+    Share,
+)
+
+Videos = Annotated[int, Field(ge=1, le=10_000)]
+Frames = Annotated[int, Field(ge=20, le=100_000)]
+Side = Annotated[int, Field(ge=8, le=4096)]
+
+
+class FrameFormat(Settings):
+    """A working size of frames, pixels."""
+
+    height: Side
+    width: Side
+    gray: bool
+
+
+class CorruptionConfig(Settings):
+    """Shares of frames that are corrupted, and how: see `pixelplay.videos.corruption`."""
+
+    flip: Share
+    heavy: Share
+    light: Share
+    missing: Share
+    heavy_sd: NonNegative
+    light_sd: NonNegative
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "CorruptionConfig":
+        total = self.flip + self.heavy + self.light + self.missing
+        if total > 1:
+            raise ValueError(f"flip + heavy + light + missing is {total:.3g}; it must be at most 1")
+        return self
+
+
+class SampleConfig(Settings):
+    """The data set that the project renders itself: see `pixelplay.synthetic.sample`."""
+
+    seed: Seed
+    train_videos: Videos
+    test_videos: Videos
+    min_frames: Frames
+    max_frames: Frames
+    width: Annotated[int, Field(ge=64, le=4096)]
+    height: Annotated[int, Field(ge=48, le=4096)]
+    corruption: CorruptionConfig
+
+    @model_validator(mode="after")
+    def _lengths_ordered(self) -> "SampleConfig":
+        if self.min_frames > self.max_frames:
+            raise ValueError(f"min_frames={self.min_frames} is greater than max_frames={self.max_frames}")
+        return self
+
+
+class HeldoutConfig(Settings):
+    """Which normal training footage no detector is fitted on: see `pixelplay.videos.heldout`."""
+
+    share: PartialShare
+    min_videos: Natural
+    gap: Gap
+    seed: Seed
+
+
+class DatasetConfig(Settings):
+    name: FileName
+    layout: FileName
+    root: FilePath | None
+    candidates: list[str]
+    tracks: FilePath | None
+    max_unreadable: Share
+    on_unreadable: Literal["stop", "skip"]
+    value_range: Bounds | None = None
+    heldout: HeldoutConfig
+    noise_share: Share
+    sample: SampleConfig | None
