@@ -4,7 +4,6 @@ All text from data is escaped, and a content security policy blocks scripts and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,6 @@ STILLS = 4  # evenly spaced frames of a clip, side by side
 SECOND = 1_000_000  # microseconds
 
 
-@dataclass(frozen=True)
-class Card:
-    """A clip on the sheet."""
-
-    clip: Clip
-    row: Any  # rank, step, score, calibrated
-    seconds: float | None
-    strip: str  # data URI of all frames side by side
-    ratio: float  # width / height of a frame
-    stills: Sequence[int]  # positions of the frames that are shown one by one
-
-
 def write_sheet(
     path: Path, clips: Sequence[Clip], rows: pd.DataFrame, facts: Mapping[str, Any], config: MineConfig
 ) -> None:
@@ -55,18 +42,18 @@ def write_sheet(
     write_text(path, html_templates(TEMPLATES).get_template("contact_sheet.html").render(values))
 
 
-def card(clip: Clip, row: Any, reader: ClipReader, width: int) -> Card:
-    """A clip's card; raises DataError if it can no longer be read."""
+def card(clip: Clip, row: Any, reader: ClipReader, width: int) -> dict[str, Any]:
+    """What the template shows of a clip; raises DataError if it can no longer be read."""
     try:
         frames = [resized(frame, width) for frame in reader.read(clip)]
     except DataError as error:
         raise DataError(f"clip {row.step} was scored, but can no longer be read: {error}") from None
     times = clip.timestamps
-    return Card(
-        clip=clip,
-        row=row,
-        seconds=(times[-1] - times[0]) / SECOND if times else None,
-        strip=data_uri(encoded(np.concatenate(frames, axis=1))),
-        ratio=frames[0].shape[1] / frames[0].shape[0],
-        stills=np.linspace(0, len(frames) - 1, STILLS).round().astype(int).tolist(),
-    )
+    return {
+        "clip": clip,
+        "row": row,  # rank, step, score, calibrated
+        "seconds": (times[-1] - times[0]) / SECOND if times else None,
+        "strip": data_uri(encoded(np.concatenate(frames, axis=1))),  # all frames side by side
+        "ratio": frames[0].shape[1] / frames[0].shape[0],
+        "stills": np.linspace(0, len(frames) - 1, STILLS).round().astype(int).tolist(),  # positions
+    }

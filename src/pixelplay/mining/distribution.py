@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import median_abs_deviation as mad
 
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import read_scores
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STATISTICS = {"min": np.min, "max": np.max, "mean": np.mean, "std": np.std, "median": np.median, "mad": mad}
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 MARKED = {50: "-", 95: "--", 99: ":"}  # percentiles drawn as lines, and their styles
 OUTLINED = 8  # outlines of more cameras can't be told apart
@@ -35,17 +39,9 @@ def statistics(table: pd.DataFrame) -> dict[str, Any]:
     counts = {"clips": len(table), "scored": len(scores), "unread": len(table) - len(scores)}
     if not len(scores):
         return counts
-    median = np.median(scores)
-    values = {
-        "min": scores.min(),
-        "max": scores.max(),
-        "mean": scores.mean(),
-        "std": scores.std(),
-        "median": median,
-        "mad": np.median(np.abs(scores - median)),
-    }
+    values = {name: float(of(scores)) for name, of in STATISTICS.items()}
     percentiles = {str(percentile): float(np.percentile(scores, percentile)) for percentile in PERCENTILES}
-    return {**counts, **{name: float(value) for name, value in values.items()}, "percentiles": percentiles}
+    return {**counts, **values, "percentiles": percentiles}
 
 
 def by_camera(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -54,9 +50,6 @@ def by_camera(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def write_histogram(path: Path, table: pd.DataFrame, bins: int) -> None:
     """PNG, atomically: clips per score, outlines for 2 to 8 cameras, and lines at the median and two percentiles."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     scored = table.dropna(subset="score")
     scores = scored["score"].to_numpy()
     edges = np.histogram_bin_edges(scores, bins)

@@ -83,15 +83,12 @@ def _score_window(
     )
     done = 0
     for found in scored.iter_batches(batch_size=None, batch_format="numpy"):
-        part = window[done : done + len(found["at"])]
-        if found["at"].tolist() != list(range(done, done + len(part))):
-            raise PixelPlayError(f"Ray returned clips {found['at'].tolist()}, expected {done} and on: run it again")
-        done += len(part)
-        results = zip(found["score"].tolist(), found["error"].tolist(), strict=True)
-        yield [
-            (clip, Scored(None if error else score, error or None))
-            for clip, (score, error) in zip(part, results, strict=True)
-        ]
+        at, scores, errors = (found[name].tolist() for name in ("at", "score", "error"))
+        if at != list(range(done, done + len(at))):
+            raise PixelPlayError(f"Ray returned clips {at}, expected {done} and on: run it again")
+        results = [Scored(None if error else score, error or None) for score, error in zip(scores, errors, strict=True)]
+        yield list(zip(window[done : done + len(at)], results, strict=True))
+        done += len(at)
     if done < len(window):
         raise PixelPlayError(f"Ray returned {done} of {len(window)} scores: run it again")
 
