@@ -492,7 +492,7 @@ def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: 
         ["prepare", "up to date"],
         ["detect", "up to date"],
         ["train", "up to date"],
-        ["score", "to score: conv_ae"],
+        ["score", "score-conv_ae: outputs/tiny/scores/conv_ae.parquet is missing"],
         ["fuse", "waits for score"],
         ["evaluate", "waits for score"],
         ["ablate", "waits for score"],

@@ -40,7 +40,7 @@ def require_models(config: "Config", names: Iterable[str]) -> None:
 
 def extras(config: "Config") -> list[str]:
     """Names of the optional dependencies of pyproject.toml that the settings need; video files are not counted."""
-    found = {extra for detector in config.detectors.values() for extra in _extras_of(detector)}
+    found = {extra for name, detector in config.detectors.items() for extra in _extras_of(name, detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
     if "yolo" in tables.methods(config, registry.needing_boxes(config)):
@@ -48,16 +48,14 @@ def extras(config: "Config") -> list[str]:
     return sorted(found)
 
 
-def _extras_of(detector: DetectorConfig) -> Iterator[str]:
-    if detector.algorithm in requirements.extras():
-        yield detector.algorithm
-    if "videomae" in detector.training:
-        yield "videomae"
+def _extras_of(name: str, detector: DetectorConfig) -> Iterator[str]:
+    if extra := registry.spec(name, detector).extra:
+        yield extra
     backbone = detector.training.get("backbone")
-    name = str(backbone.get("name")) if isinstance(backbone, Mapping) else ""
-    if name == "clip_rn101":
+    network = str(backbone.get("name")) if isinstance(backbone, Mapping) else ""
+    if network == "clip_rn101":
         yield "clip"
-    if name.startswith("timm:"):
+    if network.startswith("timm:"):
         yield "timm"
 
 
@@ -70,7 +68,7 @@ def _missing(config: "Config") -> list[PixelPlayError]:
 
 def _checks(name: str, detector: DetectorConfig) -> list[Check]:
     """What one detector needs. Without its packages its module can't be imported, but its weights can be looked for."""
-    lacking = {extra for extra in _extras_of(detector) if requirements.lacking(requirements.extra(extra))}
+    lacking = {extra for extra in _extras_of(name, detector) if requirements.lacking(requirements.extra(extra))}
     if not lacking:
         return [lambda: registry.check_settings({name: detector})]
     checks: list[Check] = []
