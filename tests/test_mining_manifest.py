@@ -10,8 +10,9 @@ from tests.footage import encoded, picture, write_frames, write_video
 from tests.nuscenes import START, SWEEP, NuScenes
 from tests.odd_images import tiff
 
+from pixelplay import requirements
 from pixelplay.cli import load_config
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError, MissingPackageError
 from pixelplay.mining import files, nuscenes
 from pixelplay.mining.clips import Clip, count_clips, parse_clip, read_clips
 from pixelplay.mining.manifest import cut
@@ -116,6 +117,14 @@ def test_errors_in_a_table_are_reported_with_its_name(driving: NuScenes, tmp_pat
         )
     (driving.tables / "sensor.json").unlink()
     with pytest.raises(DataError, match=r"sensor\.json is missing"):
+        listed(tmp_path / "out", f"mine.source={driving.root}")
+
+
+def test_without_ijson_nuscenes_is_refused_with_what_to_install(
+    driving: NuScenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(requirements, "lacking", lambda packages: dict.fromkeys(packages, "not installed"))
+    with pytest.raises(MissingPackageError, match=r"pip install 'ijson>=3\.3'"):
         listed(tmp_path / "out", f"mine.source={driving.root}")
 
 
