@@ -16,10 +16,11 @@ import torch
 
 from benchmarks.results import record
 from pixelplay.detectors.videomae.settings import MaskConfig
-from pixelplay.mining import local_engine, ray_engine
-from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
-from pixelplay.mining.clips import Clip
-from pixelplay.mining.frames import ClipReader
+from pixelplay.mining import ray_engine
+from pixelplay.mining.clip_model import ClipModel, ModelSettings
+from pixelplay.mining.clips import Clip, ClipReader
+from pixelplay.mining.score import in_order
+from pixelplay.mining.score_file import Scored
 
 CLIPS, FRAMES, SIZE, BATCH = 24, 16, (1600, 900), 8
 LAYERS = 12  # of the encoder: VideoMAE-base
@@ -36,8 +37,8 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
         model = ClipModel(settings, FRAMES)
         contenders = {
             "batches of 8, all cores": lambda: _batched(model, given),
-            "local, 1 thread": lambda: local_engine.in_order(model.score, given, 1, 1),
-            "local, 2 threads": lambda: local_engine.in_order(model.score, given, 1, 2),
+            "local, 1 thread": lambda: in_order(model.score, given, 1, 1),
+            "local, 2 threads": lambda: in_order(model.score, given, 1, 2),
             "ray, 1 worker": lambda: ray_engine.score_on_ray(given, settings, FRAMES, 1, 1),
             "ray, 2 workers": lambda: ray_engine.score_on_ray(given, settings, FRAMES, 1, 2),
         }
