@@ -53,12 +53,12 @@ def main() -> None:
     noise = corrupted.groupby("kind")["level"].agg(["min", "median", "max"])
     record(
         "flips",
-        ["footage", "judge", *(f"{f:.0%} flipped, {which}" for f in FLIPS for which in ("all", "noisy")), "turned"],
+        ["footage", "judge", *(f"{f:.0%} flipped, {which}" for f in FLIPS for which in ("all", "noisy")), "wrong"],
         [[*key, *table_row(part)] for key, part in frames.groupby(["footage", "judge"], sort=False)],
         ["torch", "opencv-python", "numpy"],
         f"Balanced accuracy on held-out training videos: of all frames ({len(corrupted) // 2 // len(JUDGES):,}), and "
-        "of the noisy ones; last, the frames that were turned of test frames that nobody has corrupted. Estimated "
-        "noise level by what was added, smallest / median / largest: "
+        "of the noisy ones; wrong: uncorrupted test frames that were judged flipped. Estimated "
+        "noise level by added noise, smallest / median / largest: "
         + "; ".join(
             f"{kind} {row['min']:.1f} / {row['median']:.1f} / {row['max']:.1f}" for kind, row in noise.iterrows()
         )

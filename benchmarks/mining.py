@@ -16,10 +16,11 @@ import torch
 
 from benchmarks.results import record
 from pixelplay.detectors.videomae.settings import MaskConfig
-from pixelplay.mining import local_engine, ray_engine
-from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
-from pixelplay.mining.clips import Clip
-from pixelplay.mining.frames import ClipReader
+from pixelplay.mining import ray_engine
+from pixelplay.mining.clip_model import ClipModel, ModelSettings
+from pixelplay.mining.clips import Clip, ClipReader
+from pixelplay.mining.score import in_order
+from pixelplay.mining.score_file import Scored
 
 CLIPS, FRAMES, SIZE, BATCH = 24, 16, (1600, 900), 8
 LAYERS = 12  # of the encoder: VideoMAE-base
@@ -36,8 +37,8 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
         model = ClipModel(settings, FRAMES)
         contenders = {
             "batches of 8, all cores": lambda: _batched(model, given),
-            "local, 1 thread": lambda: local_engine.in_order(model.score, given, 1, 1),
-            "local, 2 threads": lambda: local_engine.in_order(model.score, given, 1, 2),
+            "local, 1 thread": lambda: in_order(model.score, given, 1, 1),
+            "local, 2 threads": lambda: in_order(model.score, given, 1, 2),
             "ray, 1 worker": lambda: ray_engine.score_on_ray(given, settings, FRAMES, 1, 1),
             "ray, 2 workers": lambda: ray_engine.score_on_ray(given, settings, FRAMES, 1, 2),
         }
@@ -58,10 +59,10 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
         ["", "seconds to the first score", "clips/s from then on", "scores against local, 1 thread"],
         rows,
         ["torch", "transformers", "ray", "opencv-python"],
-        f"{CLIPS} clips of {FRAMES} JPEGs of {SIZE[0]}x{SIZE[1]}, decoding included, float32; the first {WARM} are not "
-        f"in the rate. The model of the local engine is loaded before; Ray's time to the first score is that of "
-        f"starting its processes and loading a model in each. One run. Load average when it began: {load:.1f}, with "
-        f"{os.cpu_count()} cores: other work ran beside it where that is above 1.",
+        f"{CLIPS} clips of {FRAMES} JPEGs of {SIZE[0]}x{SIZE[1]}, decoding included, float32; the rate leaves "
+        f"out the first {WARM}. The local engine's model is loaded before; Ray's time to the first score includes "
+        f"starting its processes and loading a model in each. One run. Load average at the start: {load:.1f}, with "
+        f"{os.cpu_count()} cores; above 1, other work ran at the same time.",
     )
 
 

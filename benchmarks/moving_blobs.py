@@ -37,11 +37,11 @@ def main() -> None:
         raise SystemExit(f"neither {' nor '.join(map(str, DATA.values()))} is there: run `./run_all.sh` once")
     record(
         "moving_blobs",
-        ["footage", "groups", "precision", "recall", "F1", "boxes a frame", "of YOLO"],
+        ["footage", "groups", "precision", "recall", "F1", "boxes per frame", "of YOLO"],
         rows,
         ["opencv-python", "ultralytics"],
-        f"Of moving blobs against YOLOv8n's boxes of confidence {CONFIDENCE:g} and more, at an IoU of {OVERLAP:g}, in "
-        f"the first {VIDEOS} training videos; YOLO also sees who stands still, and the blobs what it has no class for.",
+        f"Moving blobs against YOLOv8n's boxes of confidence at least {CONFIDENCE:g}, at an IoU of {OVERLAP:g}, in "
+        f"the first {VIDEOS} training videos; YOLO also sees people who stand still, blobs what it has no class for.",
     )
 
 

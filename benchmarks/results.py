@@ -10,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-HEADER = """# Measured
+HEADER = """# Benchmarks
 
-Every table was written by the command above it, on the machine below it. Times are medians; a peer was measured in the
-same process run, in turn with ours. `python -m benchmarks` writes all of them anew.
+Each table was written by the command above it, on the machine named below it. Times are medians; peers were measured in
+the same process, alternating with this project. `python -m benchmarks` writes all tables again.
 """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pixelplay.cli import load_config
-from pixelplay.mining import steps
+from pixelplay.mining import files
 
 FRAMES = 4  # of a clip: little to compute
 
@@ -28,7 +28,7 @@ def write_videomae(folder: Path, seed: int = 0) -> Path:
 def mine(step: str, folder: Path, *overrides: str) -> None:
     """Run a step that writes into `folder`, with clips of FRAMES frames and half of the tokens hidden."""
     fixed = [f"step={step}", f"mine.folder={folder}", f"mine.frames={FRAMES}", f"mine.stride={FRAMES}", "device=cpu"]
-    steps.run(load_config([*fixed, "mine.mask.ratio=0.5", *overrides]))
+    files.run(load_config([*fixed, "mine.mask.ratio=0.5", *overrides]))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

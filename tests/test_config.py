@@ -13,7 +13,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
-from pixelplay.mining import steps
+from pixelplay.mining import files
 from pixelplay.settings import CONFIG_DIR
 from pixelplay.stages import prepare as prepare_stage
 
@@ -175,7 +175,7 @@ def test_an_unusable_seed_of_the_environment_only_concerns_the_step_that_uses_it
     with pytest.raises(ConfigError, match=named):
         _ = config.mine.mask_seed
     with pytest.raises(ConfigError, match=named):
-        steps.run(config)
+        files.run(config)
     assert not list(tmp_path.iterdir())
     assert load_config(["mine.seed=7"]).mine.mask_seed == 7
     monkeypatch.setenv("SEED", "-1")
@@ -197,7 +197,7 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_decoded_or_listed
     prepare_stage.run(config)  # nothing to do: nothing to tell
     config = load_config([f"mine.folder={tmp_path}/mining", f"mine.source={tmp_path}", "device=cuda"])
     with pytest.raises(ConfigError, match=r"device=cuda: PyTorch .* finds no cuda device"):
-        steps.run(config)
+        files.run(config)
     assert not (tmp_path / "mining").exists()
 
 

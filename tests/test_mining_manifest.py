@@ -10,18 +10,19 @@ from tests.footage import encoded, picture, write_frames, write_video
 from tests.nuscenes import START, SWEEP, NuScenes
 from tests.odd_images import tiff
 
+from pixelplay import requirements
 from pixelplay.cli import load_config
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
-from pixelplay.mining import nuscenes, steps
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError, MissingPackageError
+from pixelplay.mining import files, nuscenes
 from pixelplay.mining.clips import Clip, count_clips, parse_clip, read_clips
-from pixelplay.mining.scenes import cut
+from pixelplay.mining.manifest import cut
 
 MINE = load_config([]).mine
 
 
 def listed(folder: Path, *overrides: str, name: str = "clips_manifest") -> list[dict]:
     """What step=manifest writes with these overrides."""
-    steps.run(load_config(["step=manifest", f"mine.folder={folder}", *overrides]))
+    files.run(load_config(["step=manifest", f"mine.folder={folder}", *overrides]))
     return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
 
 
@@ -89,7 +90,7 @@ def test_the_folder_of_tables_can_be_named_itself_and_several_versions_are_asked
     assert listed(tmp_path / "out", f"mine.source={driving.root}", "mine.nuscenes.version=v1.0-mini") == clips
 
 
-def test_what_is_wrong_with_a_table_is_told_with_its_name(driving: NuScenes, tmp_path: Path):
+def test_errors_in_a_table_are_reported_with_its_name(driving: NuScenes, tmp_path: Path):
     def refused(table: str, text: str) -> str:
         path = driving.tables / f"{table}.json"
         before = path.read_text()
@@ -101,12 +102,12 @@ def test_what_is_wrong_with_a_table_is_told_with_its_name(driving: NuScenes, tmp
 
     sample_data = json.loads((driving.tables / "sample_data.json").read_text())
     whole = json.dumps(sample_data)
-    assert "sample_data.json: no JSON array, or damaged or cut off at" in refused("sample_data", whole[:-30])
-    assert "sample_data.json: no JSON array" in refused("sample_data", '{"a": 1}')
-    assert "sample.json, record 2: it lacks one of token, scene_token" in refused(
+    assert "sample_data.json: damaged or cut off (parse error: premature EOF)" in refused("sample_data", whole[:-30])
+    assert "sample_data.json: not a JSON array" in refused("sample_data", '{"a": 1}')
+    assert "sample.json, record 2: one of token, scene_token is missing" in refused(
         "sample", '[{"token": "a", "scene_token": "token-scene-0061"}, {"token": "b"}]'
     )
-    assert "it refers to nowhere, which sample.json lacks" in refused(
+    assert "it refers to nowhere, which is missing from sample.json" in refused(
         "sample_data", json.dumps([sample_data[0] | {"sample_token": "nowhere"}])
     )
     assert "timestamp 'noon' of" in refused("sample_data", json.dumps([sample_data[0] | {"timestamp": "noon"}]))
@@ -116,6 +117,14 @@ def test_what_is_wrong_with_a_table_is_told_with_its_name(driving: NuScenes, tmp
         )
     (driving.tables / "sensor.json").unlink()
     with pytest.raises(DataError, match=r"sensor\.json is missing"):
+        listed(tmp_path / "out", f"mine.source={driving.root}")
+
+
+def test_without_ijson_nuscenes_is_refused_with_what_to_install(
+    driving: NuScenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(requirements, "lacking", lambda packages: dict.fromkeys(packages, "not installed"))
+    with pytest.raises(MissingPackageError, match=r"pip install 'ijson>=3\.3'"):
         listed(tmp_path / "out", f"mine.source={driving.root}")
 
 
@@ -130,7 +139,7 @@ def test_a_table_read_in_pieces_is_what_json_makes_of_it(
     path = tmp_path_factory.mktemp("table") / "table.json"
     path.write_text(json.dumps(records, indent=indent) + "\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nuscenes, "PIECE", piece)
+        patch.setattr(nuscenes, "BUFFER", piece)
         assert list(nuscenes.read_array(path)) == records
 
 
@@ -185,7 +194,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_goes_on(footage: Path, tmp_p
     problems = (tmp_path / "out/manifest_problems.csv").read_text().splitlines()
     assert problems[0] == "path,problem"
     assert "broken.mp4: cannot be opened as a video" in problems[1]
-    assert problems[2].startswith(f"{footage}/stack,TIFFs of several pages") and "both frame 1" in problems[3]
+    assert problems[2].startswith(f"{footage}/stack,multi-page TIFFs") and "both frame 1" in problems[3]
     assert problems[4] == f'{footage},"1 files ignored, neither images nor videos, such as notes.txt"'
 
 
@@ -203,7 +212,7 @@ def test_a_source_that_is_not_there_or_empty_is_told(tmp_path: Path):
 
 def test_a_step_or_a_stride_that_there_is_not_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"step=scores: no such step of mine\.py; did you mean 'score'\?"):
-        steps.run(load_config(["step=scores", f"mine.folder={tmp_path}"]))
+        files.run(load_config(["step=scores", f"mine.folder={tmp_path}"]))
     with pytest.raises(ConfigError, match=r"stride=40 would leave frames out.*frame_step=3 covers as much"):
         load_config(["mine.stride=40"])
 
@@ -228,7 +237,7 @@ def line(count: int = 16, **changes: object) -> str:
     return json.dumps({key: v for key, v in value.items() if v is not None})
 
 
-def test_frame_paths_are_as_good_as_frames_and_what_is_optional_may_lack():
+def test_frame_paths_are_as_good_as_frames_and_optional_keys_may_be_missing():
     names = [f"{i}.jpg" for i in range(16)]
     clip = parse_clip(line(frames=None, frame_paths=names, timestamps=None, scene=None), 16)
     assert clip == Clip("", "b", tuple(names), None)
@@ -238,7 +247,7 @@ def test_frame_paths_are_as_good_as_frames_and_what_is_optional_may_lack():
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ("[1, 2]", "list, not an object with the key frames"),
         (line(15), "15 frames; a clip has exactly 16 (mine.frames)"),
         (line(17), "17 frames; a clip has exactly 16 (mine.frames)"),
@@ -256,11 +265,11 @@ def test_a_line_that_is_no_clip_is_reported_by_its_number_and_nothing_is_scored(
     path.write_text(f"{line()}\n{wrong}\n{line()}\n\n")
     with pytest.raises(DataError) as error:
         count_clips(path, 16)
-    assert f"{path}: 1 lines are no clips:\n  line 2: " in str(error.value) and told in str(error.value)
+    assert f"{path}: 1 invalid lines:\n  line 2: " in str(error.value) and told in str(error.value)
     with pytest.raises(DataError, match=r"clips\.jsonl, line 2: "):
         list(read_clips(path, 16))
     with pytest.raises(DataError, match=r"line 2: "):
-        steps.run(load_config(["step=score", f"mine.folder={tmp_path}", f"mine.manifest={path}", "mine.engine=ray"]))
+        files.run(load_config(["step=score", f"mine.folder={tmp_path}", f"mine.manifest={path}", "mine.engine=ray"]))
     assert not (tmp_path / "scores.jsonl").exists()
 
 

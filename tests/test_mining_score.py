@@ -14,9 +14,8 @@ from tests.mining import FRAMES, lines, mine, write_videomae
 from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
-from pixelplay.mining.clips import Clip, read_clips
-from pixelplay.mining.frames import ClipReader
-from pixelplay.mining.local_engine import in_order
+from pixelplay.mining.clips import Clip, ClipReader, read_clips
+from pixelplay.mining.score import in_order
 from pixelplay.mining.score_file import read_scores
 
 ROTATING = ["mine.mask.kind=rotating", "mine.mask.count=4"]
@@ -171,7 +170,7 @@ def test_scores_made_otherwise_are_not_gone_on_with(place: Path, scores: bytes, 
     with pytest.raises(PixelPlayError, match="manifest was"):
         scored(place, tmp_path, f"mine.manifest={shorter}")
     (tmp_path / "scores.settings.json").unlink()
-    with pytest.raises(PixelPlayError, match="not what it was made with"):
+    with pytest.raises(PixelPlayError, match="what it was made with is unknown"):
         scored(place, tmp_path)
     assert (tmp_path / "scores.jsonl").read_bytes() == scores
 
@@ -180,9 +179,9 @@ def test_a_line_that_is_no_score_or_of_another_clip_is_told_by_its_number(place:
     scored(place, tmp_path)
     path, kept = tmp_path / "scores.jsonl", scores.splitlines(keepends=True)
     path.write_bytes(b"".join([kept[0], b"nonsense\n", *kept[2:]]))
-    with pytest.raises(DataError, match=r"scores\.jsonl, line 2: no score of a clip \('nonsense'\)"):
+    with pytest.raises(DataError, match=r"scores\.jsonl, line 2: not a score of a clip \('nonsense'\)"):
         scored(place, tmp_path)
-    with pytest.raises(DataError, match=r"line 2: no score of a clip"):
+    with pytest.raises(DataError, match=r"line 2: not a score of a clip"):
         read_scores(path)
     path.write_bytes(b"".join([kept[0], kept[2]]))
     with pytest.raises(DataError, match=r"line 2: not of clip 1 of the manifest"):

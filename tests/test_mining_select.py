@@ -14,11 +14,10 @@ from tests.footage import write_frames
 from tests.mining import lines, mine, write_videomae
 
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
-from pixelplay.mining import choose
-from pixelplay.mining.choose import above, calibrated, unit_length, unlike_each_other
 from pixelplay.mining.distribution import by_camera, statistics
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.render import overlay
+from pixelplay.mining.select import ROBUST_Z, above, calibrated, unit_length, unlike_each_other
 from pixelplay.run.files import plain_name
 
 
@@ -85,7 +84,7 @@ def test_of_equal_embeddings_as_many_are_taken_as_asked_for():
 
 def test_embeddings_are_compared_by_direction():
     assert unit_length([np.array([3.0, 4.0]), np.array([0.0, 0.0])]) == pytest.approx(np.array([[0.6, 0.8], [0, 0]]))
-    assert choose.ROBUST_Z.clip is None
+    assert ROBUST_Z.clip is None
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ from tests.mining import FRAMES, lines, mine
 from tests.video_writers import damage, jpegs, opencv_frames, write_avi, write_coded
 
 from pixelplay.errors import DataError
-from pixelplay.mining.clips import Clip
-from pixelplay.mining.frames import ClipReader
+from pixelplay.mining.clips import Clip, ClipReader
 
 
 def scenes(folder: Path, source: Path) -> dict[str, dict[str, object]]:

@@ -30,7 +30,7 @@ TINY = SampleConfig(
 KILLED = """
 import sys
 from pathlib import Path
-from pixelplay.config import SampleConfig
+from pixelplay.videos.settings import SampleConfig
 from pixelplay.synthetic.sample import render_sample
 render_sample(Path(sys.argv[1]), SampleConfig.model_validate_json(sys.argv[2]), workers=1)
 """

@@ -141,12 +141,12 @@ def test_packages_for_a_machine_without_internet_are_downloaded_for_its_python_a
 
 OPTIONAL = {  # packages of pyproject's extras, by the folders that they are installed as
     *("faiss", "faiss_cpu", "torchvision", "ultralytics", "open_clip", "open_clip_torch", "timm", "transformers"),
-    *("huggingface_hub", "av", "wandb", "ray"),
+    *("huggingface_hub", "av", "ijson", "wandb", "ray"),
 }
 WITHOUT = """
 from pixelplay.cli import load_config
 from pixelplay.errors import PixelPlayError
-from pixelplay.mining import steps
+from pixelplay.mining import files
 from pixelplay import preconditions
 from pixelplay.stages.status import STAGES
 

@@ -1,4 +1,4 @@
-"""The source document's object metrics: pairs and tracks counted by hand, and pairs by trying every pairing."""
+"""The reference solution's object metrics: pairs and tracks counted by hand, and pairs by trying every pairing."""
 
 from itertools import permutations
 

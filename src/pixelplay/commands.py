@@ -122,7 +122,7 @@ Prints a line per problem and exits with status 1; `valid: N rows` and status 0 
         reads_configuration=False,
     ),
     "mine": Command(
-        "pixelplay.mining.steps:run",
+        "pixelplay.mining.files:run",
         """Find the unusual clips of a large collection: list clips, score them with VideoMAE, render, select.
 
 python src/mine.py mine.source=footage weights=hub                              all steps

@@ -1,9 +1,9 @@
-"""What is computed of one clip, whichever engine asks: its score, its embedding, what VideoMAE makes of it.
+"""A clip's score, embedding and reconstruction by VideoMAE, for both engines.
 
-The score is the mean squared error of the tokens that VideoMAE was not shown, its training loss (source documents:
-the harder a clip is to fill in, the more unusual). Clips go through the network one by one, each on one thread of its
-own: matrix products of another size or on more threads round differently, and a score must not depend on what it was
-computed beside. Clips beside each other keep the cores busy instead; `python -m benchmarks mining` compares the two.
+The score is the mean squared error of the hidden tokens, VideoMAE's training loss (reference solution: the harder a
+clip is to fill in, the more unusual it is). Clips go through the network one by one, each on a single thread: matrix
+products of another size or on more threads round differently, and a score must not depend on the rest of its batch.
+Several clips at once keep the cores busy instead; `python -m benchmarks mining` compares the two.
 """
 
 import math
@@ -20,16 +20,16 @@ from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.mining.clips import Clip
-from pixelplay.mining.frames import ClipReader
+from pixelplay.mining.clips import Clip, ClipReader
+from pixelplay.mining.score_file import Scored
 from pixelplay.training.device import find_device
 
-DECIMALS = 6  # of a score, about 0.01 to 2: what float32 sums leave certain
+DECIMALS = 6  # of a score, about 0.01 to 2: the precision of float32 sums
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a process needs to score clips like any other; it travels to workers."""
+    """What a process needs to score clips as every other does; sent to Ray's workers."""
 
     weights: str  # folder, or hub name
     device: str
@@ -39,15 +39,8 @@ class ModelSettings:
     root: Path | None  # where relative paths of frames start
 
 
-class Scored(NamedTuple):
-    """A clip's score, or why it has none."""
-
-    score: float | None
-    error: str | None
-
-
 class Reconstructed(NamedTuple):
-    """The middle frame of a clip, and what VideoMAE makes of it under the clip's first mask."""
+    """The middle frame of a clip, and its reconstruction under the clip's first mask."""
 
     frame: np.ndarray  # uint8 (H, W, 3) RGB, as decoded
     filled: np.ndarray  # float32 (side, side, 3) in [0, 1]: hidden tokens as predicted, visible ones as given
@@ -56,10 +49,10 @@ class Reconstructed(NamedTuple):
 
 
 class ClipModel:
-    """A VideoMAE with the masks of a run. Threads may share one; each has its own reader."""
+    """A VideoMAE with the masks of a run. Threads may share it; each has its own reader."""
 
     def __init__(self, settings: ModelSettings, frames: int):
-        """Raises WeightsError or ConfigError when the weights can't be had or are for clips of other than `frames`."""
+        """Raises WeightsError or ConfigError if the weights are not available, or not for clips of `frames` frames."""
         device = find_device(settings.device)
         self.model = VideoMAE.load(settings.weights, device, bf16=settings.bf16)
         if self.model.frames != frames:
@@ -68,17 +61,17 @@ class ClipModel:
                 f"mine.frames={self.model.frames} and run step=manifest again"
             )
         self._settings = settings
-        self.masks(Clip("", "", ("",), None))  # a share or number that the tokens do not allow is told now
+        self.masks(Clip("", "", ("",), None))  # raises ConfigError if ratio or count don't fit the tokens
         self._of_thread = threading.local()
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Whatever decides a score, beside the clip."""
+        """What a score depends on, apart from the clip."""
         mask = self._settings.mask.model_dump()
         return {"model": self.model.identity, "bf16": self.model.bf16, "mask": mask, "seed": self._settings.seed}
 
     def score(self, clip: Clip) -> Scored:
-        """Mean squared error of hidden tokens, over the masks of the run; what is wrong with a clip is no exception."""
+        """Mean squared error of the hidden tokens over all masks; an unreadable clip gives an error, no exception."""
         try:
             inputs = self.model.inputs(self._frames(clip)[None])
         except (DataError, OSError, cv2.error) as error:
@@ -89,7 +82,7 @@ class ClipModel:
             total += float(errors.sum(dtype=torch.float64))
             hidden += int(mask.sum())
         if not math.isfinite(total):
-            return Scored(None, f"its error is {total}: are the weights sound?")
+            return Scored(None, f"its error is {total}: are the weights damaged?")
         return Scored(round(total / hidden, DECIMALS), None)
 
     def embed(self, clip: Clip) -> np.ndarray:
@@ -98,7 +91,7 @@ class ClipModel:
         return self.model.embed(inputs)[0].mean(dim=0).cpu().numpy()
 
     def reconstruct(self, clip: Clip) -> Reconstructed:
-        """What the clip's first mask hides, filled in. Raises DataError."""
+        """The clip's middle frame, its hidden tokens filled in under the first mask. Raises DataError."""
         frames = self._frames(clip)
         inputs, mask = self.model.inputs(frames[None]), self.masks(clip)[:1]
         middle = len(frames) // 2
@@ -119,5 +112,5 @@ class ClipModel:
     def _frames(self, clip: Clip) -> np.ndarray:
         if not hasattr(self._of_thread, "reader"):
             self._of_thread.reader = ClipReader(self._settings.root)
-            torch.set_num_threads(1)  # of this thread's matrix products
+            torch.set_num_threads(1)  # for this thread's matrix products
         return self._of_thread.reader.read(clip)

@@ -1,25 +1,34 @@
-"""Clip manifests: JSON lines `{scene, camera, frames, timestamps}`, a clip in each; scene manifests have whole scenes.
+"""Clips: their manifests and their frames.
 
-A frame is the path of an image file, or `video.mp4#12`: the frame at position 12 of a video file.
+A manifest has a clip per line, JSON `{scene, camera, frames, timestamps}`; a scene manifest has whole scenes. A frame
+is the path of an image file, or `video.mp4#12`: the frame at position 12 of a video file.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.run.atomic import atomic
+from pixelplay.videos.footage import video_file
+from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, require_file
 
-TOLD = 5  # wrong lines of a manifest that an error lists
+LISTED_ERRORS = 5  # of a manifest, in one message
+IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")
 
 
 @dataclass(frozen=True)
 class Clip:
     """Frames of one camera in chronological order: a clip's, or a whole scene's.
 
-    timestamps: microseconds, one a frame; None where nobody knows them.
+    timestamps: microseconds, one per frame; None if unknown.
     """
 
     scene: str
@@ -28,17 +37,33 @@ class Clip:
     timestamps: tuple[int, ...] | None
 
     def as_json(self) -> str:
-        values = {"scene": self.scene, "camera": self.camera, "frames": self.frames, "timestamps": self.timestamps}
-        return json.dumps(values)
+        return json.dumps(vars(self))
 
     @property
     def key(self) -> str:
-        """What its masks are drawn by: the same wherever the data set lies, and whatever other clips there are."""
+        """Seeds the clip's masks: independent of the data set's folder and of the other clips."""
         return json.dumps([self.scene, self.camera, *Path(self.frames[0]).parts[-1:]])
 
 
+def matching(key: str, patterns: list[str], names: Iterable[str]) -> set[str]:
+    """The names that match a pattern (`*` and `?` are wildcards), all of them without patterns.
+
+    Raises DataError for a pattern of `mine.<key>` that matches none.
+    """
+    found = set(names)
+    chosen = {pattern: {name for name in found if fnmatchcase(name, pattern)} for pattern in patterns}
+    for pattern, matched in chosen.items():
+        if not matched:
+            listed = ", ".join(sorted(found)[:20]) + (f", … ({len(found)} in all)" if len(found) > 20 else "")
+            raise DataError(f"mine.{key}: nothing is called {pattern!r}; there are {listed or 'none'}")
+    return set().union(*chosen.values()) if patterns else found
+
+
+# --- manifests -------------------------------------------------------------------------------------------------------
+
+
 def write_clips(path: Path, clips: Iterable[Clip]) -> int:
-    """Write a manifest as the clips come, atomically; how many there were."""
+    """Write a manifest atomically, clip by clip; returns the number of clips."""
     count = 0
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         for clip in clips:
@@ -48,9 +73,9 @@ def write_clips(path: Path, clips: Iterable[Clip]) -> int:
 
 
 def read_clips(path: Path, frames: int | None) -> Iterator[Clip]:
-    """The clips of a manifest, line by line; `frames` is how many each must have, None for any number above 0.
+    """The clips of a manifest, line by line; each must have `frames` frames (None: at least one).
 
-    Raises DataError with its number for the first line that is no clip, MissingArtifactError when there is no file.
+    Raises DataError with the number of the first invalid line, MissingArtifactError for a missing file.
     """
     for number, line in _lines(path):
         try:
@@ -60,7 +85,7 @@ def read_clips(path: Path, frames: int | None) -> Iterator[Clip]:
 
 
 def count_clips(path: Path, frames: int) -> int:
-    """Number of clips; raises DataError that lists the lines which are none, before anything else begins."""
+    """Number of clips; raises DataError that lists the invalid lines, MissingArtifactError for a missing file."""
     wrong, clips = [], 0
     for number, line in _lines(path):
         try:
@@ -69,8 +94,8 @@ def count_clips(path: Path, frames: int) -> int:
         except ValueError as error:
             wrong.append(f"  line {number}: {error}")
     if wrong:
-        more = f"\n  and {len(wrong) - TOLD} more" if len(wrong) > TOLD else ""
-        raise DataError(f"{path}: {len(wrong)} lines are no clips:\n" + "\n".join(wrong[:TOLD]) + more)
+        more = f"\n  and {len(wrong) - LISTED_ERRORS} more" if len(wrong) > LISTED_ERRORS else ""
+        raise DataError(f"{path}: {len(wrong)} invalid lines:\n" + "\n".join(wrong[:LISTED_ERRORS]) + more)
     if not clips:
         raise DataError(f"{path}: no clips in it")
     return clips
@@ -89,36 +114,32 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def parse_clip(line: str, frames: int | None) -> Clip:
-    """The clip of one line of a manifest; raises ValueError that says what is wrong with it."""
+    """The clip in a line of a manifest; raises ValueError that says why the line is invalid."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"no JSON ({error})") from None
+        raise ValueError(f"not JSON ({error})") from None
     if not isinstance(value, dict):
         raise ValueError(f"{type(value).__name__}, not an object with the key frames")
+    for key in ("scene", "camera"):
+        if not isinstance(value.get(key, ""), str | None):
+            raise ValueError(f"{key} is {json.dumps(value[key]):.60}: must be text")
     names = _frames(value)
     if frames is not None and len(names) != frames:
         raise ValueError(f"{len(names)} frames; a clip has exactly {frames} (mine.frames)")
-    return Clip(_text(value, "scene"), _text(value, "camera"), names, _timestamps(value, len(names)))
+    return Clip(value.get("scene") or "", value.get("camera") or "", names, _timestamps(value, len(names)))
 
 
 def _frames(value: dict[str, Any]) -> tuple[str, ...]:
-    named = [key for key in ("frames", "frame_paths") if value.get(key) is not None]
-    if len(named) != 1:
-        raise ValueError(f"{' and '.join(named) or 'neither frames nor frame_paths'}: a clip has one of the two")
-    names = value[named[0]]
+    keys = [key for key in ("frames", "frame_paths") if value.get(key) is not None]
+    if len(keys) != 1:
+        raise ValueError(f"{' and '.join(keys) or 'neither frames nor frame_paths'}: a clip has one of the two")
+    names = value[keys[0]]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"{named[0]} is {json.dumps(names):.60}: must be a list of paths")
+        raise ValueError(f"{keys[0]} is {json.dumps(names):.60}: must be a list of paths")
     if any("\0" in name for name in names):
-        raise ValueError(f"{named[0]} has a path with a zero byte")
+        raise ValueError(f"{keys[0]} has a path with a zero byte")
     return tuple(names)
-
-
-def _text(value: dict[str, Any], key: str) -> str:
-    text = value.get(key)
-    if text is not None and not isinstance(text, str):
-        raise ValueError(f"{key} is {json.dumps(text):.60}: must be text")
-    return text or ""
 
 
 def _timestamps(value: dict[str, Any], count: int) -> tuple[int, ...] | None:
@@ -133,3 +154,61 @@ def _timestamps(value: dict[str, Any], count: int) -> tuple[int, ...] | None:
     if back is not None:
         raise ValueError(f"timestamps are not in order: {times[back]} after {times[back - 1]}")
     return tuple(times)
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+
+class ClipReader:
+    """Reads clips one after the other.
+
+    Frames shared with the previous clip are decoded once, and an open video is read on from its position: clips in
+    the order of the manifest take one pass over each video.
+    """
+
+    def __init__(self, root: Path | None):
+        """root: where relative paths start; None: the working directory."""
+        self._root = root or Path()
+        self._held: dict[str, np.ndarray] = {}  # frames of the last clip
+        self._video: tuple[Path, Iterator[Frame]] | None = None
+        self._next = 0  # position of the video's next frame
+
+    def read(self, clip: Clip) -> np.ndarray:
+        """uint8 (frames, H, W, 3) RGB. Raises DataError that names the unreadable frame, or the one of another size."""
+        images: dict[str, np.ndarray] = {}
+        for name in clip.frames:
+            if name not in images:
+                images[name] = self._held[name] if name in self._held else self._decode(name)
+        self._held = images
+        height, width, _ = images[clip.frames[0]].shape
+        for name, image in images.items():
+            if image.shape != (height, width, 3):
+                size = f"{image.shape[1]}x{image.shape[0]} pixels"
+                raise DataError(f"{name}: {size}, but {clip.frames[0]} has {width}x{height} pixels")
+        return np.stack([images[name] for name in clip.frames])
+
+    def _decode(self, name: str) -> np.ndarray:
+        found = IN_VIDEO.fullmatch(name)
+        if found and Path(found[1]).suffix.lower() in VIDEO_SUFFIXES:
+            return self._at(self._root / found[1], int(found[2]))
+        path = self._root / name
+        if path.exists():  # reading a FIFO would never end; a missing file is reported by its name in the manifest
+            require_file(path)
+        (frame,) = ImageFolder(path.parent, (path.name,), (0,)).read(gray=False, color=True)
+        return _color(frame, name)
+
+    def _at(self, path: Path, position: int) -> np.ndarray:
+        if self._video is None or self._video[0] != path or position < self._next:
+            self._video, self._next = (path, video_file(path).read(gray=False, color=True, start=position)), position
+        for frame in self._video[1]:
+            self._next += 1
+            if self._next > position:
+                return _color(frame, frame.name)
+        self._video = None
+        raise DataError(f"{path}#{position}: the video ends before, or can't be decoded beyond frame {self._next}")
+
+
+def _color(frame: Frame, name: str) -> np.ndarray:
+    if frame.color is None:
+        raise DataError(f"{name}: {frame.problem}")
+    return frame.color

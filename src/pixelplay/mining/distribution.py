@@ -1,4 +1,4 @@
-"""step=distribution: a histogram of all scores, and the figures that sum them up."""
+"""step=distribution: a histogram of all scores, and summary statistics."""
 
 import logging
 from pathlib import Path
@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import median_abs_deviation as mad
 
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import read_scores
@@ -17,8 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STATISTICS = {"min": np.min, "max": np.max, "mean": np.mean, "std": np.std, "median": np.median, "mad": mad}
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
-OUTLINED = 8  # cameras that get a line of their own, at most: more can't be told apart
+MARKED = {50: "-", 95: "--", 99: ":"}  # percentiles drawn as lines, and their styles
+OUTLINED = 8  # outlines of more cameras can't be told apart
 
 
 def run(config: "Config", files: MiningFiles) -> None:
@@ -29,54 +34,43 @@ def run(config: "Config", files: MiningFiles) -> None:
 
 
 def statistics(table: pd.DataFrame) -> dict[str, Any]:
-    """Of the finite scores in a table of `read_scores`; None for all of them where there is none."""
+    """Of the scores in a table of `read_scores`; only counts if there are none."""
     scores = table["score"].dropna().to_numpy()
     counts = {"clips": len(table), "scored": len(scores), "unread": len(table) - len(scores)}
     if not len(scores):
         return counts
-    at = np.percentile(scores, PERCENTILES)
-    return {
-        **counts,
-        "min": float(scores.min()),
-        "max": float(scores.max()),
-        "mean": float(scores.mean()),
-        "std": float(scores.std()),
-        "median": float(np.median(scores)),
-        "mad": float(np.median(np.abs(scores - np.median(scores)))),
-        "percentiles": {str(percentile): float(value) for percentile, value in zip(PERCENTILES, at, strict=True)},
-    }
+    values = {name: float(of(scores)) for name, of in STATISTICS.items()}
+    percentiles = {str(percentile): float(np.percentile(scores, percentile)) for percentile in PERCENTILES}
+    return {**counts, **values, "percentiles": percentiles}
 
 
 def by_camera(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    return {str(camera): statistics(part) for camera, part in table.groupby("camera", sort=True)}
+    return {str(camera): statistics(part) for camera, part in table.groupby("camera")}
 
 
 def write_histogram(path: Path, table: pd.DataFrame, bins: int) -> None:
-    """PNG, atomically: clips per score, also of each camera where there are several; median and two percentiles."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
+    """PNG, atomically: clips per score, outlines for 2 to 8 cameras, and lines at the median and two percentiles."""
     scored = table.dropna(subset="score")
     scores = scored["score"].to_numpy()
     edges = np.histogram_bin_edges(scores, bins)
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axis = figure.subplots()
     axis.hist(scores, edges.tolist(), color="#c3d3e2", edgecolor="white", linewidth=0.6, zorder=2)
-    cameras = list(scored.groupby("camera", sort=True)["score"])
+    cameras = list(scored.groupby("camera")["score"])
     if 1 < len(cameras) <= OUTLINED:
         for camera, part in cameras:
             axis.stairs(np.histogram(part, edges)[0], edges, linewidth=1.5, label=f"camera {camera}", zorder=3)
-    for percentile, style in ((50, "-"), (95, "--"), (99, ":")):
+    for percentile, style in MARKED.items():
         value = float(np.percentile(scores, percentile))
         name = "median" if percentile == 50 else f"{percentile}th percentile"
         axis.axvline(value, color="0.25", linestyle=style, linewidth=1.2, label=f"{name}  {value:.5g}", zorder=4)
-    axis.set(xlabel="score: mean squared error of what VideoMAE was not shown", ylabel="clips")
+    axis.set(xlabel="score: mean squared error of the patches hidden from VideoMAE", ylabel="clips")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(axis="y", color="0.9", zorder=0)
     axis.spines[["top", "right"]].set_visible(False)
     unread = len(table) - len(scored)
     axis.set_title(f"{len(scored):,} clips" + (f", {unread:,} more could not be read" if unread else ""), loc="left")
     for text in axis.legend(frameon=False, fontsize=9).get_texts():
-        text.set_parse_math(False)  # a camera's name is no formula
+        text.set_parse_math(False)  # a camera's name may contain $
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)

@@ -1,68 +1,67 @@
-"""Where the files of a mining run lie."""
+"""The steps of `src/mine.py`, and the files that they read and write."""
 
-from dataclasses import dataclass
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixelplay.errors import ConfigError
+from pixelplay.mining.settings import MINING_STEPS
+from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import plain_name
+from pixelplay.run.locks import lock
+from pixelplay.settings import alternatives
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
 
-@dataclass(frozen=True)
 class MiningFiles:
-    """`mine.folder[/<run>]`, and the two files that may lie elsewhere: the clips and their scores."""
+    """The files in `folder`, which is `mine.folder[/<run>]`; clips and scores may be elsewhere."""
 
-    folder: Path
-    clips: Path
-    scores: Path
+    def __init__(self, folder: Path, clips: Path | None = None, scores: Path | None = None):
+        self.folder = folder
+        self.made_clips = folder / "clips_manifest.jsonl"  # written by step=manifest, whatever the other steps read
+        self.clips = clips or self.made_clips
+        self.scores = scores or folder / "scores.jsonl"
+        self.scenes = folder / "scene_manifest.jsonl"
+        self.problems = folder / "manifest_problems.csv"  # footage that was left out, and why
+        self.renders = folder / "renders"
+        self.histogram = folder / "score_distribution.png"
+        self.statistics = folder / "score_distribution_stats.json"
+        self.selected = folder / "selected_manifest.jsonl"
+        self.selection = folder / "selection.json"  # the scores of the selected clips and the threshold
+        self.sheet = folder / "contact_sheet.html"
 
     @classmethod
     def of(cls, config: "Config") -> "MiningFiles":
         mine = config.mine
-        folder = mine.folder / config.run if config.run else mine.folder
-        return cls(folder, mine.manifest or folder / "clips_manifest.jsonl", mine.scores or folder / "scores.jsonl")
-
-    @property
-    def made_clips(self) -> Path:
-        """What step=manifest writes, whatever manifest the other steps read."""
-        return self.folder / "clips_manifest.jsonl"
-
-    @property
-    def scenes(self) -> Path:
-        return self.folder / "scene_manifest.jsonl"
-
-    @property
-    def problems(self) -> Path:
-        """Folders and videos that no clips could be cut from, and why."""
-        return self.folder / "manifest_problems.csv"
-
-    @property
-    def renders(self) -> Path:
-        return self.folder / "renders"
-
-    @property
-    def histogram(self) -> Path:
-        return self.folder / "score_distribution.png"
-
-    @property
-    def statistics(self) -> Path:
-        return self.folder / "score_distribution_stats.json"
-
-    @property
-    def selected(self) -> Path:
-        return self.folder / "selected_manifest.jsonl"
-
-    @property
-    def selection(self) -> Path:
-        """Why each clip was selected: its scores and what they were compared with."""
-        return self.folder / "selection.json"
-
-    @property
-    def sheet(self) -> Path:
-        return self.folder / "contact_sheet.html"
+        return cls(mine.folder / config.run if config.run else mine.folder, mine.manifest, mine.scores)
 
     def render(self, rank: int, step: int, scene: str, camera: str) -> Path:
-        """PNG of the clip in line `step` of the manifest, the `rank`-th highest score; one clip, one name."""
+        """PNG of the clip in line `step` of the manifest, with the `rank`-th highest score; unique for each clip."""
         return self.renders / f"{rank:04d}-clip{step:07d}-{plain_name(f'{scene}-{camera}' if camera else scene)}.png"
+
+
+def run(config: "Config") -> None:
+    """Run `config.step`, or all steps in order; raises ConfigError for an unknown step."""
+    if config.step is not None and config.step not in MINING_STEPS:
+        raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
+    steps = MINING_STEPS if config.step is None else (config.step,)
+    if "score" in steps:
+        _require_scorable(config)
+    files = MiningFiles.of(config)
+    require_writable(files.folder, "mine.folder")
+    with lock(files.folder / ".lock", f"the mining run {files.folder}/"):
+        remove_leftovers(files.folder)
+        for step in steps:
+            module = importlib.import_module(f"pixelplay.mining.{step}")  # only some need torch or matplotlib
+            module.run(config, files)
+
+
+def _require_scorable(config: "Config") -> None:
+    """Raise ConfigError for an invalid seed or device before a large collection is listed."""
+    _ = config.mine.mask_seed
+    if config.device not in ("auto", "cpu"):
+        from pixelplay.training.device import find_device
+
+        find_device(config.device)

@@ -8,8 +8,7 @@ import numpy as np
 
 from pixelplay import requirements
 from pixelplay.errors import DataError
-from pixelplay.mining.clips import Clip
-from pixelplay.mining.scenes import require_found, wanted
+from pixelplay.mining.clips import Clip, matching
 from pixelplay.mining.settings import MineConfig
 from pixelplay.videos.image_folder import IMAGE_SUFFIXES, ImageFolder
 from pixelplay.videos.sources import VIDEO_SUFFIXES, natural_key
@@ -18,20 +17,20 @@ SECOND = 1_000_000  # microseconds
 
 
 def read_scenes(source: Path, config: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]:
-    """One for each video and each folder with images, in natural order of their paths; nothing is decoded.
+    """A scene for each video and each folder with images, in natural order of their paths; nothing is decoded.
 
-    A scene is called like its path below `source`; with `config.layout=cameras` the path's last part is the camera.
-    What can't be used is appended to `problems`: path, and what is wrong. Raises DataError where there is nothing.
+    A scene is named after its path below `source`; with `config.layout=cameras` the last part is the camera's name.
+    Unusable footage is appended to `problems`: path, and what is wrong. Raises DataError if there is no footage.
     """
     places, ignored = _footage(source)
     found = [(place, *_names(source, place, config)) for place in places]
     if not found:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         raise DataError(f"mine.source={source}: no images or videos in it or below ({kinds})")
-    require_found("scenes", config.scenes, [name for _, name, _ in found])
-    require_found("cameras", config.cameras, [camera for _, _, camera in found])
+    scenes = matching("scenes", config.scenes, [name for _, name, _ in found])
+    cameras = matching("cameras", config.cameras, [camera for _, _, camera in found])
     for place, name, camera in found:
-        if wanted(name, config.scenes) and wanted(camera, config.cameras):
+        if name in scenes and camera in cameras:
             try:
                 yield _of_images(place, name, camera, config) if place.is_dir() else _of_video(place, name, camera)
             except DataError as error:
@@ -40,18 +39,18 @@ def read_scenes(source: Path, config: MineConfig, problems: list[tuple[str, str]
 
 
 def _footage(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
-    """Video files and folders with images, in natural order, and folders with other files, and which.
+    """Video files and folders with images in natural order, and the folders with other files, with an example.
 
-    Hidden files and folders are ignored, links are followed.
+    Hidden files and folders are ignored; links are followed.
     """
     if source.is_file():
         return [source], []
-    found, walked, ignored = [], set(), []
+    found, visited, ignored = [], set(), []
     for folder, inner, files in os.walk(source, followlinks=True):
-        if (real := os.path.realpath(folder)) in walked:  # a link to a folder above it, or two to one
+        if (real := os.path.realpath(folder)) in visited:  # a link to a parent folder, or two links to one folder
             inner.clear()
             continue
-        walked.add(real)
+        visited.add(real)
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         suffixes = [(Path(name).suffix.lower(), name) for name in files if not name.startswith(".")]
         found += [Path(folder, name) for suffix, name in suffixes if suffix in VIDEO_SUFFIXES]
@@ -64,7 +63,7 @@ def _footage(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
 
 
 def _names(source: Path, place: Path, config: MineConfig) -> tuple[str, str]:
-    """Scene and camera; '' for a camera without a name."""
+    """Scene and camera; '' for an unnamed camera."""
     inner = place.relative_to(source)
     parts = (inner.with_suffix("") if place.is_file() and inner.name else inner).parts or (place.stem or place.name,)
     if config.layout == "cameras" and len(parts) > 1:
@@ -75,15 +74,15 @@ def _names(source: Path, place: Path, config: MineConfig) -> tuple[str, str]:
 def _of_images(folder: Path, name: str, camera: str, config: MineConfig) -> Clip:
     images = ImageFolder.scan(folder)
     if images.pages:
-        raise DataError("TIFFs of several pages: write each page to a file of its own")
+        raise DataError("multi-page TIFFs: write each page to a file of its own")
     times = [round(SECOND * number / config.fps) for number in images.numbers]
     return Clip(name, camera, tuple(str(path) for path in images.files()), tuple(times))
 
 
 def _of_video(path: Path, name: str, camera: str) -> Clip:
-    """As many frames as there are packets, with their timestamps where these are usable; raises DataError."""
+    """A frame per packet, with timestamps where the file has usable ones; raises DataError."""
     requirements.require(["video"])
-    from pixelplay.videos.packets import scan  # here, since collections of frames need no PyAV
+    from pixelplay.videos.packets import scan  # image folders need no PyAV
 
     found = scan(path)
     if not found.count:

@@ -1,17 +1,16 @@
-"""step=manifest: the clips of a collection, from a NuScenes data set or from any folder of footage."""
+"""step=manifest: list the clips of a collection, from a NuScenes data set or from any folder of footage."""
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining import folders, nuscenes
 from pixelplay.mining.clips import Clip, read_clips, write_clips
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.scenes import cut, is_short
 from pixelplay.mining.settings import MineConfig
 from pixelplay.run.artifacts import csv_text, write_text
+from pixelplay.videos.windows import windows
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
@@ -20,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def run(config: "Config", files: MiningFiles) -> None:
-    """Write the scene manifest and, cut from it, the clip manifest. Raises DataError where there is nothing to cut."""
+    """Write the scene manifest and, cut from it, the clip manifest. Raises DataError if there are no clips."""
     mine, problems = config.mine, []
     scenes = write_clips(files.scenes, scenes_of(mine, problems))
-    _tell(files, problems)
+    _report(files, problems)
     if not scenes:
         raise DataError(f"mine.source={mine.source}: no frames of the scenes and cameras that were asked for")
     short = sum(is_short(scene, mine) for scene in read_clips(files.scenes, None))
@@ -39,12 +38,15 @@ def run(config: "Config", files: MiningFiles) -> None:
 
 
 def scenes_of(mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]:
-    """The scenes below `mine.source`; frames are absolute paths, so that the manifest can be read from anywhere.
+    """The scenes in `mine.source`, their frames as absolute paths.
 
-    What can't be used is appended to `problems`: path, and what is wrong with it.
+    Unusable footage is appended to `problems`: path, and what is wrong with it.
     """
-    source = _source(mine)
-    tables = None
+    if mine.source is None:
+        raise ConfigError("mine.source=null: name the footage, for instance mine.source=data/nuscenes")
+    if not mine.source.exists():
+        raise DataError(f"mine.source={mine.source}: not found (a relative path starts at the working directory)")
+    source, tables = mine.source.absolute(), None
     if mine.layout in ("auto", "nuscenes") and source.is_dir():
         tables = nuscenes.find_tables(source, mine.nuscenes.version)
     if tables is not None:
@@ -54,15 +56,26 @@ def scenes_of(mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Cli
     return folders.read_scenes(source, mine, problems)
 
 
-def _source(mine: MineConfig) -> Path:
-    if mine.source is None:
-        raise ConfigError("mine.source=null: name the footage, for instance mine.source=data/nuscenes")
-    if not mine.source.exists():
-        raise DataError(f"mine.source={mine.source}: not found (a relative path starts at the working directory)")
-    return mine.source.absolute()
+def cut(scene: Clip, config: MineConfig) -> Iterator[Clip]:
+    """Clips of every `frame_step`-th frame, one per `stride` of these; the last clip ends with the scene.
+
+    A scene shorter than a clip is padded with its last frame, or skipped: `config.short_scenes`.
+    """
+    if is_short(scene, config) and config.short_scenes == "skip":
+        return
+    frames = scene.frames[:: config.frame_step]
+    times = None if scene.timestamps is None else scene.timestamps[:: config.frame_step]
+    for at in windows(len(frames), config.frames, config.stride).tolist():
+        of_clip = None if times is None else tuple(times[t] for t in at)
+        yield Clip(scene.scene, scene.camera, tuple(frames[t] for t in at), of_clip)
 
 
-def _tell(files: MiningFiles, problems: list[tuple[str, str]]) -> None:
+def is_short(scene: Clip, config: MineConfig) -> bool:
+    """Whether it has fewer used frames than a clip."""
+    return len(scene.frames[:: config.frame_step]) < config.frames
+
+
+def _report(files: MiningFiles, problems: list[tuple[str, str]]) -> None:
     if not problems:
         files.problems.unlink(missing_ok=True)
         return

@@ -1,7 +1,7 @@
 """mine.engine=ray: clips are scored by Ray Data's `map_batches`, in processes of this machine or of a cluster.
 
-Without RAY_ADDRESS a cluster of this machine's cores lives as long as the run; with it, an existing one is used. A
-worker decodes and scores with the same function as the local engine, and scores come back in the manifest's order.
+Without RAY_ADDRESS, a local cluster is started for the run. Workers score clips with the same function as the local
+engine, and scores come back in the order of the manifest.
 """
 
 import importlib.util
@@ -12,47 +12,48 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from pixelplay import PACKAGE
 from pixelplay.errors import ConfigError, PixelPlayError
-from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
+from pixelplay.mining.clip_model import ClipModel, ModelSettings
 from pixelplay.mining.clips import Clip, parse_clip
-from pixelplay.mining.local_engine import batches_of
+from pixelplay.mining.score_file import Scored
 
-WINDOW = 20_000  # clips that are handed to Ray at a time: its memory does not grow with the manifest
-OBJECT_STORE = 256 << 20  # bytes, of a cluster that lives as long as the run: it holds lines of the manifest and scores
+WINDOW = 20_000  # clips handed to Ray at a time: its memory does not grow with the manifest
+OBJECT_STORE = 256 << 20  # bytes, of a local cluster, for lines of the manifest and scores
 
 
 class ScoringWorker:
-    """What a worker process does with its batches; the model is loaded once."""
+    """Scores batches in a worker process; the model is loaded once."""
 
     def __init__(self, settings: ModelSettings, frames: int):
         self._model, self._frames = ClipModel(settings, frames), frames
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        """For lines of the manifest in the column clip: score (NaN for none) and error ('' for none)."""
+        """Columns at, score (NaN for none) and error ('' for none) for lines of the manifest in the column clip."""
         found = [self._model.score(parse_clip(str(line), self._frames)) for line in batch["clip"]]
         scores = [np.nan if one.score is None else one.score for one in found]
         return {"at": batch["at"], "score": np.array(scores), "error": np.array([one.error or "" for one in found])}
 
 
 def require_ray(device: str) -> None:
-    """Raise ConfigError where Ray is not installed, and for one of several GPUs: Ray gives each worker its own."""
+    """Raise ConfigError if Ray is not installed, or a single GPU is named: Ray assigns one to each worker."""
     if device.startswith("cuda:"):
-        raise ConfigError(f"device={device}: with mine.engine=ray every worker gets a GPU of its own: device=cuda")
+        raise ConfigError(f"device={device}: with mine.engine=ray every worker gets its own GPU: set device=cuda")
     if any(importlib.util.find_spec(package) is None for package in ("ray", "pyarrow")):
-        raise ConfigError("mine.engine=ray needs Ray: pip install 'ray[data]>=2.60', or take mine.engine=local")
+        raise ConfigError("mine.engine=ray needs Ray: pip install 'ray[data]>=2.60', or set mine.engine=local")
 
 
 def score_on_ray(
     clips: Iterable[Clip], settings: ModelSettings, frames: int, batch_size: int, workers: int
 ) -> Iterator[list[tuple[Clip, Scored]]]:
-    """Batches of clips with their scores, in the order given; `workers` processes, 0: as many as there is room for.
+    """Batches of clips with their scores, in order; `workers` processes, 0: one per core or GPU of the cluster.
 
-    Raises ConfigError for more workers than the cluster has room for, PixelPlayError when Ray or a worker fails.
+    Raises ConfigError for more workers than that, PixelPlayError when Ray or a worker fails.
     """
     require_ray(settings.device)
     with _cluster(workers) as resources:
@@ -60,10 +61,9 @@ def score_on_ray(
         settings = replace(settings, device="cuda" if kind == "GPU" else settings.device)
         room = int(resources.get(kind, 0))
         if workers > room or not room:
-            raise ConfigError(
-                f"mine.workers={workers}: the Ray cluster has {room} {kind}s, one a worker; at most {room}"
-            )
-        for window in batches_of(clips, WINDOW):
+            raise ConfigError(f"mine.workers={workers}: the Ray cluster has {room} {kind}s, one per worker")
+        clips = iter(clips)
+        while window := list(islice(clips, WINDOW)):
             yield from _score_window(window, settings, frames, batch_size, workers or room, kind == "GPU")
 
 
@@ -83,42 +83,40 @@ def _score_window(
     )
     done = 0
     for found in scored.iter_batches(batch_size=None, batch_format="numpy"):
-        part = window[done : done + len(found["at"])]
-        if found["at"].tolist() != list(range(done, done + len(part))):
-            raise PixelPlayError(f"Ray gave clips {found['at'].tolist()} where {done} and on were due: run it again")
-        done += len(part)
-        results = zip(found["score"].tolist(), found["error"].tolist(), strict=True)
-        yield [
-            (clip, Scored(None if error else score, error or None))
-            for clip, (score, error) in zip(part, results, strict=True)
-        ]
+        at, scores, errors = (found[name].tolist() for name in ("at", "score", "error"))
+        if at != list(range(done, done + len(at))):
+            raise PixelPlayError(f"Ray returned clips {at}, expected {done} and on: run it again")
+        results = [Scored(None if error else score, error or None) for score, error in zip(scores, errors, strict=True)]
+        yield list(zip(window[done : done + len(at)], results, strict=True))
+        done += len(at)
     if done < len(window):
-        raise PixelPlayError(f"Ray gave {done} of {len(window)} scores: run it again")
+        raise PixelPlayError(f"Ray returned {done} of {len(window)} scores: run it again")
 
 
 @contextmanager
 def _cluster(workers: int) -> Iterator[Mapping[str, float]]:
-    """The resources of the cluster that this process is connected to, of the one at RAY_ADDRESS, or of one of this
-    machine's that ends with the block.
-    """
+    """Resources of the cluster this process is connected to, of that at RAY_ADDRESS, or of a new local one."""
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         _authenticate()
-    import ray  # after that: it reads the settings of authentication when it is imported
+    import ray  # it reads the authentication settings on import
     import ray.data
     import ray.exceptions
 
     connected = ray.is_initialized()
     where = f"the cluster at RAY_ADDRESS={address}" if address else "a cluster of this machine"
     try:
-        if address and not connected:  # its other machines need not have this code
+        if address and not connected:  # machines of the cluster may lack this code
             ray.init(address, logging_level=logging.WARNING, runtime_env={"py_modules": [str(PACKAGE)]})
         elif not connected:
             cores = max(workers, os.cpu_count() or 1)
             settings = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
             ray.init("local", num_cpus=cores, logging_level=logging.WARNING, **settings)
-        _quiet()
-        ray.data.DataContext.get_current().execution_options.preserve_order = True
+        context = ray.data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False  # there is our own
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # warns that its bars are disabled
         yield ray.cluster_resources()
     except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
         raise PixelPlayError(f"Ray failed on {where}: {str(error).strip() or type(error).__name__}") from error
@@ -127,24 +125,15 @@ def _cluster(workers: int) -> Iterator[Mapping[str, float]]:
             ray.shutdown()
 
 
-def _quiet() -> None:
-    """Leave the telling of progress to our own bar; warnings are still shown."""
-    import ray.data
-
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # it warns of bars that are switched off
-
-
 def _authenticate() -> None:
-    """Require a token of whoever connects to the cluster that is about to start, since they could run code in it.
+    """Require a token from clients of the local cluster, since they could run code in it.
 
-    Left alone, Ray does so too, with a warning and with one token for all runs, in a file in the home folder. Settings
-    of the user's own in RAY_AUTH_MODE, RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH are left as they are.
+    Ray's default is one token for all runs, in a file in the home folder, with a warning. RAY_AUTH_MODE,
+    RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH are respected if set.
     """
     if os.environ.get("RAY_AUTH_MODE", "token") != "token":
         return
-    if "ray" not in sys.modules:  # which reads the mode when it is imported; a notebook may have done so: Ray's default
+    if "ray" not in sys.modules:  # a notebook may have imported it, with the default mode
         os.environ["RAY_AUTH_MODE"] = "token"
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # of this process
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # for this process

@@ -1,4 +1,4 @@
-"""step=render: the middle frame of the highest-scoring clips, what VideoMAE was shown of it and what it made of it."""
+"""step=render: the middle frames of the highest-scoring clips, what VideoMAE saw and what it filled in."""
 
 import logging
 from pathlib import PurePath
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.mining.choose import above
 from pixelplay.mining.clips import Clip
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.local_engine import in_order
-from pixelplay.mining.score import load_model
+from pixelplay.mining.score import in_order, load_model
 from pixelplay.mining.score_file import clips_of, read_scores
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_files
@@ -23,16 +21,16 @@ if TYPE_CHECKING:  # importing them imports torch and matplotlib
 
 log = logging.getLogger(__name__)
 
-HIDDEN = 0.25  # of their brightness, hidden patches keep on the overlay
-EXTREME = 99.0  # percentile of a picture's errors that has the last colour
+HIDDEN = 0.25  # brightness of hidden patches on the overlay
+EXTREME = 99.0  # percentile of a picture's errors at the end of the colour scale
 
 
 def run(config: "Config", files: MiningFiles) -> None:
-    """Write a PNG for each of the `render.count` highest-scoring clips; those of an earlier run are taken away."""
+    """Write a PNG for each of the `render.count` highest-scoring clips, in place of those of an earlier run."""
     from pixelplay.drawing.panels import write_panels
 
-    table = read_scores(files.scores)
-    ranked = table.iloc[above(table["score"].to_numpy(), None)[: config.mine.render.count or None]]
+    table = read_scores(files.scores).dropna(subset="score")
+    ranked = table.sort_values("score", ascending=False, kind="stable")[: config.mine.render.count or None]
     clips = clips_of(ranked, files.clips, config.mine.frames)
     _, model = load_model(config)
     remove_files(files.renders, "[0-9]" * 4 + "*-clip" + "[0-9]" * 7 + "*-*.png")
@@ -47,28 +45,24 @@ def run(config: "Config", files: MiningFiles) -> None:
 
 
 def panels(made: "Reconstructed") -> "list[View]":
-    """Original, reconstruction, what was shown and where the errors are, all in the shape of the original frame."""
+    """Original, reconstruction, visible patches and errors, all in the original's aspect ratio."""
     from pixelplay.drawing.panels import View, in_shape_of
 
     size = (made.frame.shape[1], made.frame.shape[0])
     original = in_shape_of(size, made.frame)
     filled = in_shape_of(size, np.rint(255 * made.filled).astype(np.uint8))
-    scale = (
-        max(float(np.percentile(made.errors[made.hidden], EXTREME)), float(np.finfo(np.float32).tiny))
-        if made.hidden.any()
-        else 1.0
-    )
+    largest = float(np.percentile(made.errors[made.hidden], EXTREME)) if made.hidden.any() else 1.0
     errors = cv2.resize(made.errors, original.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     return [
         View(original, "middle frame"),
         View(filled, "reconstruction"),
         View(overlay(original, made.hidden), f"shown: {1 - made.hidden.mean():.0%} of the patches"),
-        View(errors, "squared error of hidden patches", scale),
+        View(errors, "squared error of hidden patches", max(largest, float(np.finfo(np.float32).tiny))),
     ]
 
 
 def overlay(frame: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """A frame, uint8 (H, W, 3), with the patches that were hidden, bool (rows, columns), darkened."""
+    """A frame, uint8 (H, W, 3), with the hidden patches, bool (rows, columns), darkened."""
     over = cv2.resize(hidden.astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
     return np.where(over == 1, HIDDEN * frame, frame).astype(np.uint8)
 

@@ -1,31 +1,38 @@
-"""step=score: how hard each clip is for VideoMAE to fill in; killed at any moment, it goes on where it stopped."""
+"""step=score: how hard each clip is for VideoMAE to fill in; an interrupted run resumes where it stopped."""
 
 import hashlib
 import logging
-from collections.abc import Iterator
-from itertools import chain
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixelplay import requirements
 from pixelplay.errors import ConfigError
 from pixelplay.mining.clips import Clip, count_clips, read_clips
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.score_file import append, line_of, read_scores, resume
+from pixelplay.mining.score_file import Scored, append, line_of, read_scores, resume
 from pixelplay.progress import progress_bar
 
 if TYPE_CHECKING:  # importing it imports torch
     from pixelplay.config import Config
-    from pixelplay.mining.clip_model import ClipModel, ModelSettings, Scored
+    from pixelplay.mining.clip_model import ClipModel, ModelSettings
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same clips and model give other scores
+AHEAD = 2  # batches per thread that are held, finished or not
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def run(config: "Config", files: MiningFiles) -> None:
-    """Append the scores of all clips that have none yet. Raises DataError when no clip at all can be read."""
-    total = count_clips(files.clips, config.mine.frames)  # before anything heavy is loaded: a bad line is told at once
+    """Append the scores of all clips that have none yet. Raises DataError if no clip can be read."""
+    total = count_clips(files.clips, config.mine.frames)  # reports invalid lines before the weights are loaded
     if config.mine.engine == "ray":
         from pixelplay.mining.ray_engine import require_ray
 
@@ -40,13 +47,13 @@ def run(config: "Config", files: MiningFiles) -> None:
             append(files.scores, [line_of(done + i, clip, scored) for i, (clip, scored) in enumerate(batch)])
             done += len(batch)
             bar.update(len(batch))
-    _tell(files)
+    _summarise(files)
 
 
 def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
-    """The VideoMAE that the configuration names, and what another process needs for the same.
+    """The configured VideoMAE, and the settings with which another process loads the same.
 
-    Raises ConfigError or WeightsError when there is none to be had, or it does not fit the clips.
+    Raises ConfigError or WeightsError if the weights are not available or do not fit the clips.
     """
     from pixelplay.mining.clip_model import ClipModel, ModelSettings
     from pixelplay.training.device import autocast_bf16, find_device
@@ -55,9 +62,9 @@ def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
     mine, weights = config.mine, config.weights.videomae
     if weights == "in_domain":
         raise ConfigError(
-            "weights.videomae=in_domain: mining needs a VideoMAE that is trained already: weights.videomae=FOLDER "
-            "names one, such as checkpoints/<experiment>/videomae_reconstruction/videomae, which a run trains "
-            "(or whatever transformers' save_pretrained wrote); weights=hub downloads MCG-NJU/videomae-base"
+            "weights.videomae=in_domain: mining needs a trained VideoMAE: weights.videomae=FOLDER names one, such as "
+            "checkpoints/<experiment>/videomae_reconstruction/videomae, which a run trains (or any folder written by "
+            "transformers' save_pretrained); weights=hub downloads MCG-NJU/videomae-base"
         )
     folder = Path(weights).expanduser()
     settings = ModelSettings(
@@ -71,8 +78,30 @@ def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
     return settings, ClipModel(settings, mine.frames)
 
 
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], batch_size: int, threads: int
+) -> Iterator[list[tuple[Item, Result]]]:
+    """mine.engine=local: batches of items and their results, computed by threads (0: one per core), in order.
+
+    A thread works on a whole batch, so that it reads neighbouring clips of a video. Few batches are held at a time.
+    """
+    threads = threads or os.cpu_count() or 1
+    waiting: deque[Future[list[tuple[Item, Result]]]] = deque()
+    items = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            while batch := list(islice(items, batch_size)):
+                waiting.append(pool.submit(lambda batch: [(item, work(item)) for item in batch], batch))
+                if len(waiting) == AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupted run starts no further batch
+
+
 def made_with(model: "ClipModel", files: MiningFiles) -> dict[str, Any]:
-    """What decides scores: a file of scores is not gone on with when any of it has changed."""
+    """What the scores depend on: a file made with anything else is not resumed."""
     with open(files.clips, "rb") as file:
         manifest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return {**model.identity, "manifest": manifest, "version": VERSION}
@@ -80,29 +109,26 @@ def made_with(model: "ClipModel", files: MiningFiles) -> dict[str, Any]:
 
 def _scored(
     config: "Config", settings: "ModelSettings", model: "ClipModel", clips: Iterator[Clip]
-) -> "Iterator[list[tuple[Clip, Scored]]]":
+) -> Iterator[list[tuple[Clip, Scored]]]:
     """Batches of clips with their scores, in order."""
     mine = config.mine
+    if mine.engine == "local":
+        return in_order(model.score, clips, mine.batch_size, mine.workers)
     first = next(clips, None)
     if first is None:
-        return iter(())  # nothing to do: no workers for it
-    clips = chain([first], clips)
-    if mine.engine == "ray":
-        from pixelplay.mining.ray_engine import score_on_ray
+        return iter(())  # nothing to score: Ray is not started
+    from pixelplay.mining.ray_engine import score_on_ray
 
-        return score_on_ray(clips, settings, mine.frames, mine.batch_size, mine.workers)
-    from pixelplay.mining.local_engine import in_order
-
-    return in_order(model.score, clips, mine.batch_size, mine.workers)
+    return score_on_ray(chain([first], clips), settings, mine.frames, mine.batch_size, mine.workers)
 
 
-def _tell(files: MiningFiles) -> None:
+def _summarise(files: MiningFiles) -> None:
     table = read_scores(files.scores)
     unread = table[table["score"].isna()]
     if len(unread):
         log.warning(
             f"score: {len(unread)} of {len(table)} clips have no score, such as clip {unread['step'].iloc[0]} "
-            f"({unread['error'].iloc[0]}): they stand in {files.scores} with their errors; delete it to try again"
+            f"({unread['error'].iloc[0]}): their errors are in {files.scores}; delete it to try again"
         )
     log.info(
         f"score: {len(table)} clips, median {table['score'].median():.4g}, highest {table['score'].max():.4g}: "

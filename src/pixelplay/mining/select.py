@@ -1,33 +1,40 @@
-"""step=select: the clips to label or keep: a manifest that can be fed back, a JSON that says why, a contact sheet."""
+"""step=select: the clips to label or keep, as a manifest, a JSON with their scores, and a contact sheet.
+
+Scores are calibrated by robust z-scores (pixelplay.scores), compared with a threshold learned from a baseline, and the
+clips chosen to be unlike each other by greedy k-center (pixelplay.memory) or k-means on VideoMAE's embeddings.
+"""
 
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.mining.choose import above, calibrated, unit_length, unlike_each_other
+from pixelplay.memory.coreset import greedy_k_center
 from pixelplay.mining.clips import Clip, write_clips
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.local_engine import in_order
-from pixelplay.mining.score import load_model
-from pixelplay.mining.score_file import clips_of, read_scores, read_settings, settings_file
+from pixelplay.mining.score import in_order, load_model
+from pixelplay.mining.score_file import KEYS, clips_of, read_scores, read_settings, settings_file
 from pixelplay.mining.settings import SelectConfig
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_json
+from pixelplay.scores.normalise import robust_z
+from pixelplay.scores.settings import NormaliseConfig
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
 
+ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
+
 
 def run(config: "Config", files: MiningFiles) -> None:
-    """Choose clips and write them. Raises DataError when none is above the threshold."""
+    """Choose clips and write them. Raises DataError if none is above the threshold."""
     from pixelplay.mining.contact_sheet import write_sheet
 
     select = config.mine.select
@@ -43,8 +50,8 @@ def run(config: "Config", files: MiningFiles) -> None:
     count = min(select.count or passed, passed)
     candidates = candidates[: count * select.pool]
     clips = clips_of(table.iloc[candidates], files.clips, config.mine.frames)
-    chosen = _unlike(config, clips, count)
-    rows = table.iloc[candidates[chosen]].assign(calibrated=scores[candidates[chosen]])
+    chosen = _diverse(config, clips, count)
+    rows = table.iloc[candidates[chosen]].assign(rank=range(1, len(chosen) + 1), calibrated=scores[candidates[chosen]])
     facts = {
         "clips": len(table),
         "unread": int(table["score"].isna().sum()),
@@ -54,25 +61,77 @@ def run(config: "Config", files: MiningFiles) -> None:
         "selected": len(rows),
         "settings": json.loads(select.model_dump_json()),
     }
-    taken = [clips[at] for at in chosen]
-    write_clips(files.selected, taken)
-    write_json(files.selection, facts | {"selection": _as_json(rows)})
-    write_sheet(files.sheet, taken, rows, facts, config.mine)
+    selected = [clips[at] for at in chosen]
+    write_clips(files.selected, selected)
+    write_json(files.selection, facts | {"selection": rows[["rank", *KEYS, "calibrated"]].to_dict("records")})
+    write_sheet(files.sheet, selected, rows, facts, config.mine)
     log.info(f"select: {len(rows)} of {len(table)} clips: {files.selected}, {files.sheet}")
 
 
 def calibrated_and_threshold(table: pd.DataFrame, path: Path, select: SelectConfig) -> tuple[np.ndarray, float | None]:
-    """Calibrated scores (N,), NaN for clips without one, and what they must exceed; None without a baseline.
+    """Calibrated scores (N,), NaN for clips without one, and the threshold; None without a baseline.
 
-    path: where the table comes from. Raises ConfigError for a baseline that was scored in another way.
+    path: the file of the table. Raises ConfigError for a baseline that was scored with other settings.
     """
     if select.baseline is None:
         return calibrated(table, table, select.calibrate, select.min_group), None
     _require_comparable(path, select.baseline)
-    usual = read_scores(select.baseline)
-    reference = calibrated(usual, usual, select.calibrate, select.min_group)
+    baseline = read_scores(select.baseline)
+    reference = calibrated(baseline, baseline, select.calibrate, select.min_group)
     threshold = float(np.percentile(reference[np.isfinite(reference)], select.percentile))
-    return calibrated(table, usual, select.calibrate, select.min_group), threshold
+    return calibrated(table, baseline, select.calibrate, select.min_group), threshold
+
+
+def calibrated(table: pd.DataFrame, reference: pd.DataFrame, by: str, min_group: int) -> np.ndarray:
+    """Scores (N,) of a table of `read_scores`, each as a robust z-score within its group, the column `by`; NaN stays.
+
+    Median and MAD of a group are those of its scores in `reference`, of those in `table` if `reference` has fewer than
+    `min_group` of them, and of the whole `reference` if both have fewer. With by=none scores are unchanged.
+    """
+    scores = table["score"].to_numpy(np.float64)
+    if by == "none":
+        return scores
+    everything = _finite(reference)
+    known = {str(name): _finite(part) for name, part in reference.groupby(by)}
+    result = np.full(len(table), np.nan)
+    for name, rows in table.reset_index(drop=True).groupby(by).groups.items():
+        own = scores[rows]
+        candidates = (known.get(str(name), np.empty(0)), own[np.isfinite(own)], everything)
+        usual = next((part for part in candidates if len(part) >= min_group), everything)
+        result[rows] = robust_z(usual, ROBUST_Z)(own)
+    return result
+
+
+def above(scores: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Positions of the finite scores (N,) above the threshold (None: all), highest first; equal ones stay in order."""
+    order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")
+    passing = np.isfinite(scores) if threshold is None else scores > threshold  # a NaN is above nothing
+    return order[passing[order]]
+
+
+def unlike_each_other(embeddings: np.ndarray, count: int, method: str, seed: int) -> np.ndarray:
+    """Positions, ascending, of `count` embeddings, float32 (N, d), which are sorted by score, highest first.
+
+    none: the first ones. k_center: the first, then always the one farthest from those taken. k_means: the first of each
+    of `count` clusters.
+    """
+    count = min(count, len(embeddings))
+    if method == "none" or count == len(embeddings):
+        return np.arange(count)
+    if method == "k_center":
+        return np.sort(greedy_k_center(np.ascontiguousarray(embeddings), count, first=0, threads=1).indices)
+    from sklearn.cluster import KMeans
+
+    clusters = KMeans(count, n_init=10, random_state=seed).fit_predict(embeddings)
+    first = np.unique(clusters, return_index=True)[1]  # fewer than `count` if embeddings are equal
+    rest = np.setdiff1d(np.arange(len(embeddings)), first)
+    return np.sort(np.concatenate([first, rest[: count - len(first)]]))
+
+
+def unit_length(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    """Vectors (d,) stacked to float32 (N, d) and normalised: distances then compare directions, not contrast."""
+    stacked = np.stack(vectors).astype(np.float32)
+    return stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _require_comparable(scores: Path, baseline: Path) -> None:
@@ -81,9 +140,9 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
         try:
             made.append(read_settings(path))
         except (OSError, ValueError):
-            log.warning(f"select: {path} can't be read: whether {scores} and {baseline} are comparable is not known")
+            log.warning(f"select: {path} can't be read: {scores} and {baseline} may not be comparable")
             return
-    differing = [key for key in ("model", "bf16", "mask", "code") if made[0].get(key) != made[1].get(key)]
+    differing = [key for key in ("model", "bf16", "mask", "version") if made[0].get(key) != made[1].get(key)]
     if differing:
         raise ConfigError(
             f"mine.select.baseline={baseline} was scored with another {' and '.join(differing)} than {scores}: score "
@@ -91,8 +150,8 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
         )
 
 
-def _unlike(config: "Config", clips: Sequence[Clip], count: int) -> np.ndarray:
-    """Positions of `count` of the clips, which stand in the order of their scores."""
+def _diverse(config: "Config", clips: Sequence[Clip], count: int) -> np.ndarray:
+    """Positions of `count` of the clips, which are sorted by score."""
     select = config.mine.select
     if select.diversify == "none" or count == len(clips):
         return np.arange(count)
@@ -105,9 +164,5 @@ def _unlike(config: "Config", clips: Sequence[Clip], count: int) -> np.ndarray:
     return unlike_each_other(unit_length(embeddings), count, select.diversify, select.seed)
 
 
-def _as_json(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    names = ["step", "scene", "camera", "first_frame", "score", "calibrated"]
-    return [
-        dict(zip(["rank", *names], [rank, *values], strict=True))
-        for rank, values in enumerate(rows[names].itertuples(index=False), start=1)
-    ]
+def _finite(table: pd.DataFrame) -> np.ndarray:
+    return table["score"].dropna().to_numpy(np.float64)

@@ -48,7 +48,7 @@ class RenderConfig(Settings):
 
 
 class SelectConfig(Settings):
-    """Which clips are chosen: see `pixelplay.mining.choose`."""
+    """Which clips are chosen: see `pixelplay.mining.select`."""
 
     count: Natural | None
     calibrate: Literal["none", "camera", "scene"]

@@ -45,11 +45,13 @@ if TYPE_CHECKING:
     from pixelplay.config import Config
 
 
-def gather(config: "Config", index: Index, speeds: Mapping[str, float], ablation_is_current: bool) -> Report:
+def gather(
+    config: "Config", index: Index, speeds: Mapping[str, float], ablation_is_current: bool, remark: str = ""
+) -> Report:
     """All that the page of the run shows.
 
     speeds: frames per second of each detector; ablation_is_current: whether the ablation on disk, if there is one, was
-    made with these settings.
+    made with these settings; remark: shown below the title.
     """
     files, outcome = RunFiles.of(config), load_outcome(config, index)
     manifest, scale = read_manifest(files, index), Scale.of(outcome.videos)
@@ -58,7 +60,7 @@ def gather(config: "Config", index: Index, speeds: Mapping[str, float], ablation
     name = f"{config.experiment}/{config.run}" if config.run else config.experiment
     return Report(
         title=f"PixelPlay: {name}",
-        subtitle=_subtitle(config, outcome, len(labelled)),
+        subtitle="; ".join(filter(None, (_subtitle(config, outcome, len(labelled)), remark))),
         headline=_headline(outcome, metrics),
         scores=score_tables(_with_speeds(metrics, speeds)) if metrics else [],
         other_figures=other_tables(metrics) if metrics else [],

@@ -84,7 +84,7 @@ class Task:
 
     def pending(self) -> str | None:
         """Why there is work to do; None when the task is current and its outputs are as it wrote them."""
-        if reason := self._changed():
+        if reason := self.changed():
             return reason
         record = self._recorded()
         if _difference(record.contents, self._contents):
@@ -98,7 +98,7 @@ class Task:
         """
         for task in (*self.after, *self.reads):
             task.require()
-        if reason := self._changed():
+        if reason := self.changed():
             raise MissingArtifactError(f"{self.name}: {reason}; not done with these settings: {rerun(self.stage)}")
         return self._recorded()
 
@@ -151,7 +151,7 @@ class Task:
     def _contents(self) -> Any:
         return as_json(self.contents())
 
-    def _changed(self) -> str | None:
+    def changed(self) -> str | None:
         """Why the record, if any, is not that of the configured settings; files are not looked at."""
         record = self.record()
         if record is None:
@@ -161,7 +161,7 @@ class Task:
         if difference := _difference(record.settings, self._settings):
             return f"{difference} changed"
         for task in (*self.reads, *self.after):
-            if reason := task._changed():
+            if reason := task.changed():
                 return f"{task.name}: {reason}"
         for task in self.reads:
             if record.reads.get(task.name) != task._recorded().key:

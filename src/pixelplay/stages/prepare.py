@@ -94,6 +94,10 @@ def task(config: Config) -> Task:
     )
 
 
+def tasks(config: Config) -> list[Task]:
+    return [task(config)]
+
+
 def _contents(config: Config) -> dict[str, Any]:
     """The files of the data set, where they lie, and in which sizes their frames are wanted."""
     videos, digests = read_dataset(config.dataset), FrameCache(_cache_folder(config)).digests

@@ -18,10 +18,12 @@ from pixelplay.videos.index import Index, load_index
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the page of the same run looks different
+FORMER = "the pictures were made with other settings; `python src/explain.py` with the same options makes new ones"
 
 
 def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
+    [explained] = explain.tasks(config)
     task = Task(
         stage="report",
         name="report",
@@ -31,7 +33,7 @@ def tasks(config: Config) -> list[Task]:
         contents=lambda: _contents(config, files),
         work=lambda: _report(config, index, files),
         digests=digests_of(config),
-        reads=[*evaluate.tasks(config), *explain.tasks(config)],
+        reads=[*evaluate.tasks(config), *([] if _are_former(explained) else [explained])],
         after=fuse.tasks(config),  # whose key is part of theirs; the submission need not be there
     )
     return [task]
@@ -52,18 +54,26 @@ def run(config: Config) -> None:
 
 def _contents(config: Config, files: RunFiles) -> dict[str, Any]:
     """The ablation, if there is one, and whether it was made with these settings."""
-    shown = ablation_files(files)
-    names = [path.name for path in shown]
-    return {"ablation": dict(zip(names, file_digests(shown), strict=True)), "current": _is_current(config, files)}
+    shown = [*ablation_files(files), files.manifest]
+    digests = dict(zip([path.name for path in shown], file_digests(shown), strict=True))
+    return {"shown": digests, "current": [_is_current(config, files), not _are_former(*explain.tasks(config))]}
 
 
 def _report(config: Config, index: Index, files: RunFiles) -> list[Path]:
     from pixelplay.report.gather import gather  # slow to import
     from pixelplay.report.page import render
 
-    page = gather(config, index, frames_per_second(config, index), _is_current(config, files))
+    former = _are_former(*explain.tasks(config))
+    if former:
+        log.warning(f"report: {FORMER}")
+    page = gather(config, index, frames_per_second(config, index), _is_current(config, files), FORMER if former else "")
     write_text(files.report, render(page))
     return [files.report]
+
+
+def _are_former(explained: Task) -> bool:
+    """Whether the pictures that there are were made with other settings, on a machine without frames, for instance."""
+    return explained.record() is not None and explained.changed() is not None
 
 
 def _is_current(config: Config, files: RunFiles) -> bool:

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.config import Channels, Natural, Rate, Settings, validate
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.settings import Channels, Natural, Rate, Settings, validate
 
 BATCH = 32  # frames
 

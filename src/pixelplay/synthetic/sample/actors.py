@@ -1,9 +1,8 @@
-"""Who and what can be on the plaza, normal or anomalous: each actor says what it looks like in a given frame."""
+"""People and things on the plaza, normal or anomalous, and their figures in each frame."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, pi, sin
-from typing import Protocol
 
 import numpy as np
 
@@ -15,15 +14,9 @@ from pixelplay.synthetic.sample.sprites import Colour, Part, Sprite
 GRAVITY = 9.81  # metres per second squared
 
 
-class Actor(Protocol):
-    def at(self, frame: int) -> list[Sprite]:
-        """The actor's sprites in this frame; none where it is away."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Mover:
-    """What moves along a route; anomalous, as object number `track`, in the frames from `first` to before `end`."""
+    """Moves along a route; anomalous, as object number `track`, from frame `first` to before `end`."""
 
     route: Route
     track: int = 0
@@ -31,6 +24,7 @@ class Mover:
     end: float = inf
 
     def at(self, frame: int) -> list[Sprite]:
+        """The sprites in this frame; none while it is away."""
         step = self.route.locate(frame)
         track = self.track if self.first <= frame < self.end else 0
         return [] if step is None else self.sprites(step, frame, track)
@@ -41,7 +35,7 @@ class Mover:
 
 @dataclass(frozen=True, kw_only=True)
 class Walker(Mover):
-    """Somebody on foot; `rest`: which way they face when they stand (+1 right, -1 left)."""
+    """A pedestrian; `rest`: where they face when they stand (+1 right, -1 left)."""
 
     look: Look
     gait: Gait = WALK
@@ -70,7 +64,7 @@ class Vehicle(Mover):
 
 @dataclass(frozen=True, kw_only=True)
 class Thrower(Walker):
-    """Somebody who stops and throws a thing straight up, again and again, and catches it; both are anomalous then.
+    """A pedestrian who stops, throws a thing straight up and catches it, again and again; both are anomalous then.
 
     Two tracks: the thrower's, and the next number for what is thrown.
     """
@@ -92,7 +86,7 @@ class Thrower(Walker):
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """Something that stands on the ground, anomalous, in the frames from `first` to before `end`."""
+    """Stands on the ground, anomalous, from frame `first` to before `end`."""
 
     x: float
     z: float
@@ -126,8 +120,11 @@ class Leaf(Mover):
         return [Sprite(step.x, step.z, leaf(0.9 * frame, self.colour), 0.05 + 0.4 * abs(sin(0.35 * frame)))]
 
 
+Actor = Mover | Thing
+
+
 def pick_look(rng: np.random.Generator, carries: str = "") -> Look:
-    """Somebody at random; with `carries`, a grown-up who carries that."""
+    """A random person; with `carries`, an adult who carries that."""
     skin = [(150, 180, 220), (120, 155, 200), (80, 110, 160), (55, 80, 125)][rng.integers(4)]
     hair = [(30, 34, 40), (40, 60, 90), (60, 100, 150), (140, 140, 145), (24, 24, 26)][rng.integers(5)]
     child = not carries and rng.random() < 0.08

@@ -1,4 +1,4 @@
-"""Normal life on the plaza: people who walk the usual ways, chat, push and carry; birds; leaves."""
+"""Normal life on the plaza: people who walk, chat, push and carry; birds; leaves."""
 
 from dataclasses import dataclass
 
@@ -21,18 +21,18 @@ LEAVES_PER_MINUTE = (0, 30)
 
 @dataclass(frozen=True)
 class Stage:
-    """What a video's actors need to know: the camera, for what is in view, and the number of frames."""
+    """The camera and the number of frames of a video."""
 
     camera: Camera
     frames: int
 
     def edge(self, z: float) -> float:
-        """Distance from the axis at which somebody is out of view at distance `z`, metres."""
+        """Distance from the axis at which people are out of view at distance `z`, metres."""
         return self.camera.half_view(z) + MARGIN
 
 
 def pick_crowd(stage: Stage, rng: np.random.Generator) -> list[Actor]:
-    """Everybody who passes during one normal video."""
+    """The people, birds and leaves of a normal video."""
     actors: list[Actor] = []
     lead = 20 * FRAME_RATE  # people who came before the video starts are still on their way
     for name, per_minute in PEOPLE_PER_MINUTE.items():
@@ -45,12 +45,12 @@ def pick_crowd(stage: Stage, rng: np.random.Generator) -> list[Actor]:
 
 
 def _count(per_minute: tuple[float, float], frames: float, rng: np.random.Generator) -> int:
-    """How many come in so many frames, at a rate that is drawn first."""
+    """A Poisson count for so many frames, at a random rate."""
     return rng.poisson(rng.uniform(*per_minute) * frames / (60 * FRAME_RATE))
 
 
 def lane_points(stage: Stage, lane: Lane, direction: int, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """A way along a lane from edge to edge with a point in view in its middle; `direction` is +1 or -1."""
+    """Waypoints along a lane: edge, a visible point, other edge; `direction` is +1 or -1."""
     z, drift = rng.uniform(lane.near, lane.far), rng.uniform(-0.3, 0.3)
     end = float(np.clip(z + drift, lane.near, lane.far))
     middle = rng.uniform(-0.6, 0.6) * stage.camera.half_view(z)
@@ -70,7 +70,7 @@ def _pick_points(stage: Stage, way: str, rng: np.random.Generator) -> list[tuple
 
 
 def _group(points: list[tuple[float, float]], start: float, rng: np.random.Generator) -> list[Actor]:
-    """People who walk one way side by side; some groups stop for a chat."""
+    """People who walk side by side; some groups stop for a chat."""
     size = int(rng.choice(GROUP_SIZES, p=GROUP_SHARES))
     stop = (1, float(rng.uniform(*CHAT_SECONDS)) * FRAME_RATE) if rng.random() < CHAT_SHARE else None
     route = travel(points, float(rng.uniform(*WALKING_SPEED)), start, stop)

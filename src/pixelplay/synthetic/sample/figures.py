@@ -23,7 +23,7 @@ class Look:
     top: Colour
     legs: Colour
     coat: bool
-    carries: str  # 'nothing', 'backpack', 'umbrella', 'pushchair', 'suitcase' or 'duffel'
+    carries: str  # 'nothing', 'backpack', 'umbrella', 'pushchair' or 'suitcase'
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,6 @@ def _carried(look: Look, facing: float, phase: float) -> list[Part]:
         case "suitcase":
             box = [(-0.75 * f, 0.08), (-0.45 * f, 0.08), (-0.42 * f, 0.66), (-0.72 * f, 0.66)]
             return [Part([(-0.5 * f, 0.6), (-0.2 * f, 0.9)], 0.03, DARK), Part(box, 0, shade(look.legs, 1.25))]
-        case "duffel":
-            return [part._replace(points=[(u + 0.1 * f, v + 0.5 + sway) for u, v in part.points]) for part in duffel()]
     return []
 
 

@@ -13,7 +13,7 @@ from pixelplay.synthetic.sample.scenery import furniture, paint_scenery
 from pixelplay.synthetic.sample.sprites import Sprite, draw, draw_shadow, far_to_near
 
 OVERSAMPLING = 2  # the scene is drawn this much larger and scaled down: edges become smooth
-MIN_VISIBLE_PIXELS = 8  # a frame with fewer anomalous pixels counts as normal: nobody could see them
+MIN_VISIBLE_PIXELS = 8  # a frame with fewer anomalous pixels counts as normal: they would be invisible
 SENSOR_NOISE = (1.0, 2.2)  # standard deviation in grey levels, drawn per video
 BRIGHTNESS = (0.8, 1.12)  # a video's light, drawn per video
 DRIFT = 0.08  # how far the light wanders within a video, either way
@@ -62,14 +62,14 @@ def pick_light(rng: np.random.Generator) -> Light:
 
 
 def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
-    """The anomalous pixels of this frame, without what hides them; None for fewer than `MIN_VISIBLE_PIXELS`."""
+    """The visible anomalous pixels of this frame; None for fewer than `MIN_VISIBLE_PIXELS`."""
     sprites = _sprites(actors, frame)
     numbers = sorted({sprite.track for sprite in sprites} - {0})
     if not numbers:
         return None
     large = _oversampled(camera)
     tracks = np.zeros((large.height, large.width), np.uint8)
-    farthest = max(sprite.z for sprite in sprites if sprite.track)  # what is behind all of them hides none
+    farthest = max(sprite.z for sprite in sprites if sprite.track)  # sprites behind all of them hide nothing
     for sprite in far_to_near([sprite for sprite in sprites + furniture() if sprite.z <= farthest]):
         draw(tracks, large, sprite, sprite.track)
     mask, boxes = np.zeros((camera.height, camera.width), np.uint8), {}

@@ -55,7 +55,7 @@ def render_sample(root: Path, config: SampleConfig, workers: int = 0) -> None:
     - `test_tracks/01.csv`: `track_id,frame,x1,y1,x2,y2`, boxes of the anomalous objects, x2 and y2 exclusive.
 
     Masks and boxes are those of the upright scene. A killed run leaves no `root`, only a hidden folder beside it, which
-    `remove_leftovers` deletes. Raises DataError where `root` is in use, ValueError for a negative `workers`.
+    `remove_leftovers` deletes. Raises DataError if `root` is not empty, ValueError for a negative `workers`.
     """
     if workers < 0:
         raise ValueError(f"workers={workers} must be 0 (one per core) or more")
@@ -84,7 +84,7 @@ def _render_all(folder: Path, config: SampleConfig, jobs: list[tuple[str, int]],
 
 
 def _start_worker() -> None:
-    """One thread per process, which ends with its parent: else it would write into the next run's folder."""
+    """One thread per process, which ends with its parent: it must not write into the next run's folder."""
     cv2.setNumThreads(1)
 
     parent = parent_process()

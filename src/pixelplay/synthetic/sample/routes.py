@@ -1,4 +1,4 @@
-"""Routes: way points and stops, walked at a constant speed; where somebody is in each frame."""
+"""Routes: waypoints and stops at a constant speed, and the position in each frame."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pixelplay.synthetic.sample.plaza import FRAME_RATE
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Key frames of a movement; positions are interpolated between them, and nobody is there before and after."""
+    """Key frames of a movement; positions are interpolated between them."""
 
     frames: np.ndarray  # (K,) float64, increasing
     points: np.ndarray  # (K, 2) float64: x and z, metres
@@ -34,7 +34,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Step:
-    """Somebody's place at one frame; `facing` is the cosine of the heading to the picture's plane."""
+    """A position on a route; `facing` is the cosine of the heading to the image plane."""
 
     x: float
     z: float

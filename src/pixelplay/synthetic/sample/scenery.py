@@ -33,7 +33,7 @@ def paint_scenery(camera: Camera, rng: np.random.Generator) -> np.ndarray:
 
 
 def furniture() -> list[Sprite]:
-    """Bollards, lamp posts, planters and a tree: they stand still and hide what is behind them."""
+    """Bollards, lamp posts, planters and a tree: they occlude what is behind them."""
     bollards = [
         Sprite(x, 9.1, [Part([(0, 0), (0, 0.75)], 0.16, IRON), disc(0, 0.8, 0.2, (70, 72, 74))])
         for x in np.arange(-8.0, 8.1, 2.0)

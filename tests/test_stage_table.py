@@ -1,0 +1,142 @@
+"""For every key of the configuration: which stages run again when it changes.
+
+The keys come from the configuration itself, so a new key that the table does not cover fails the test. Stages that come
+after these run again as well, since their keys chain (see test_stage.py).
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixelplay.cli import load_config
+from pixelplay.config import Config
+from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import as_json
+from pixelplay.stages import status
+from pixelplay.videos.index import Index
+from pixelplay.videos.truth import VideoTruth, save_truth
+from pixelplay.videos.video import Video
+
+TABLE = {  # the first pattern that fits decides
+    "experiment": "",  # another experiment has other folders
+    "run": "",
+    "seed": "prepare train",
+    "device": "",
+    "workers": "",
+    "step": "",
+    "paths.*": "",
+    "weights.yolo": "detect train",
+    "weights.*": "",  # detectors take theirs by interpolation: see detectors.*
+    "dataset.root": "",  # places decide nothing, contents do
+    "dataset.candidates": "",
+    "dataset.noise_share": "prepare evaluate",
+    "dataset.*": "prepare",
+    "restore.save_images": "",  # prepare looks at it beside the settings: the frames stay the same
+    "restore.noise_above": "prepare evaluate explain report",
+    "restore.*": "prepare",
+    "pseudo.*": "prepare",
+    "objects.method": "",  # motion is what auto means without weights
+    "objects.yolo.*": "",  # no run of motion boxes
+    "objects.motion.*": "detect train",
+    "objects.tubes.*": "",  # a detector's by interpolation
+    "trainer.loggers*": "",
+    "trainer.wandb*": "",
+    "trainer.*": "train",
+    "detectors.*.scoring.*": "score",
+    "detectors.videopatchcore.training.backbone.source": "",  # whether a download is allowed
+    "detectors.videopatchcore.training.backbone.file": "",  # no file of an encoder trained in the run
+    "detectors.*": "train",
+    "fusion.external": "",  # files count by their names and contents
+    "fusion.*": "fuse",
+    "fusion_file": "",  # where fusion was read from
+    "ablate.metric": "fuse ablate",  # the choice of members has them, too
+    "ablate.n_bootstrap": "fuse ablate",
+    "ablate.seed": "fuse ablate",
+    "ablate.*": "ablate",
+    "evaluate.*": "evaluate",
+    "report.*": "explain",  # pictures; the page follows them
+    "show.*": "",
+    "submit.*": "",
+    "mine.*": "",
+    "distribution.*": "",
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The experiment `sample` with an index of three videos, as if `prepare` had run."""
+    monkeypatch.chdir(tmp_path)
+    config = load_config(["experiment=sample", "dataset.root=data", "restore.save_images=true"])
+    videos = [
+        Video(split, split, np.arange(40), (16, 16), Path("cache"), noise=np.zeros(40, np.float32))
+        for split in ("train", "test", "pseudo")
+    ]
+    train, test, pseudo = ([video] for video in videos)
+    files = RunFiles.of(config)
+    index = Index(config.dataset.name, "a", "b", config.dataset.heldout, train, test, pseudo_key="c", pseudo=pseudo)
+    index.save(files.index)
+    for split in ("test", "pseudo"):
+        labels = np.arange(40).astype(np.uint8) % 2
+        save_truth(files.truth, split, [VideoTruth(split, np.arange(40), labels)])
+    return config
+
+
+def leaves(value: Any, name: str = "") -> Iterator[str]:
+    """Dotted names of all values of a configuration that are not mappings; an empty mapping is one."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name
+
+
+def changed(config: Config, key: str) -> Config:
+    """A copy with another value, which need not be a possible one: nothing but settings is looked at."""
+    copy = deepcopy(config)
+    *path, last = key.split(".")
+    node: Any = copy
+    for part in path:
+        node = node[part] if isinstance(node, dict) else getattr(node, part)
+    values = node if isinstance(node, dict) else node.__dict__
+    values[last] = "motion" if key == "objects.method" else other(values[last])
+    return copy
+
+
+def other(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, list):
+        return [*value, *value[:1]] if value else [Path("other.csv")]
+    return {"other": 1} if isinstance(value, dict) else Path("other") if isinstance(value, Path) else "other"
+
+
+def settings_of(config: Config) -> dict[str, list[Any]]:
+    """By stage: the settings of its tasks."""
+    return {name: [as_json(task.settings) for task in stage.tasks(config)] for name, stage in status.STAGES.items()}
+
+
+def expected(key: str) -> set[str]:
+    pattern = next((one for one in TABLE if fnmatchcase(key, one)), None)
+    assert pattern is not None, f"{key}: which stages run again when it changes? Add it to TABLE"
+    return set(TABLE[pattern].split())
+
+
+def test_a_changed_setting_is_part_of_exactly_the_stages_that_depend_on_it(config: Config):
+    before, wrong = settings_of(config), {}
+    for key in leaves(config.model_dump()):
+        if key in ("experiment", "run", "dataset.name") or key.startswith("paths."):
+            continue  # they name the folders, and another run is all to be done
+        if key.startswith("dataset.heldout.") or key.endswith(".algorithm"):
+            continue  # the index refuses to go with the one; the other makes it another detector
+        after = settings_of(changed(config, key))
+        found = {stage for stage in before if before[stage] != after[stage]}
+        if found != expected(key):
+            wrong[key] = f"changes {sorted(found)}, expected {sorted(expected(key))}"
+    assert wrong == {}
