@@ -140,7 +140,8 @@ def test_a_data_set_and_outputs_in_oddly_named_folders_are_prepared(
     odd = tmp_path / "my [videos] (2), a=b, 50% #1 'ü' \"q\" ${x"
     small_folder.rename(odd)
     paths = [f"paths.{name}={odd.parent}/{name} of = [me], {{1}}" for name in ("outputs", "cache")]
-    overrides = [*(o for o in small_run if not o.startswith("dataset.root=")), *paths, f"dataset.root={odd}"]
+    kept = [o for o in small_run if not o.startswith("dataset.root=")]
+    overrides = [*kept, *paths, f"dataset.root={odd}", "restore.flip=none"]
     prepare.run(load_config(overrides))
     assert (tmp_path / "outputs of = [me], {1}/folder/index.json").is_file()
     assert (tmp_path / "cache of = [me], {1}").is_dir()
