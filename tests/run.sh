@@ -10,4 +10,4 @@ cd "$root"
 PYTHONPATH=src "$python" -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
 "$python" -m basedpyright --pythonpath "$(command -v "$python")"
 export OMP_NUM_THREADS=1 # two test processes, a core each: more threads would only wait for each other
-exec "$python" -m pytest -n 2 "$@"
+exec "$python" -m pytest -n 2 --dist worksteal "$@"

@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tests.pipeline import ROOT, files_below
+from tests.reports import tiny
 from tests.scored import prepared, record_again, record_scores
 from tests.test_report_page import Elements
 
+from pixelplay.ablation import plots
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
@@ -87,6 +89,12 @@ def run(small_run: list[str]) -> Run:
     return configured
 
 
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ablations write tables alone: drawing takes most of their time."""
+    monkeypatch.setattr(plots, "draw_all", lambda *_: iter(()))
+
+
 def ablated(config: Config) -> None:
     """The ablation, after the fusion that says which members it has."""
     fuse.run(config)
@@ -125,6 +133,7 @@ def change_labels(config: Config, labels: list[int] | None) -> None:
 # --- what it writes -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_figures_are_those_of_the_planted_frames_and_labelled_ones_stand_beside_them(run: Run):
     config = run()
     ablated(config)
@@ -146,6 +155,7 @@ def test_figures_are_those_of_the_planted_frames_and_labelled_ones_stand_beside_
 AVERAGED = ["fusion.default.smooth.method=moving_average", "fusion.default.smooth.window=3"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run):
     noisy = np.arange(FRAMES) % 3 == 2
     config = run(*AVERAGED, "fusion.corrupted_frames.weight=0.0", "ablate.search=true")
@@ -195,6 +205,7 @@ def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run:
     assert "for reporting only: nothing was chosen on them" in caplog.text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Run):
     config = run("ablate.labels=false")
     ablated(config)
@@ -210,6 +221,7 @@ def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Ru
     assert {name: figures["ap"] for name, figures in line["fusions"].items()} == pytest.approx(shown)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_any(run: Run):
     labels = [0, 1, 1, 0, 0]
     over = "ablate.choose=[pooling,smooth,weights]"
@@ -225,6 +237,7 @@ def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_an
         change_labels(config, labels)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_chosen_fusion_is_taken_by_fuse_and_scores_as_the_table_says(run: Run):
     config = run("ablate.search=true")
     ablated(config)
@@ -263,6 +276,7 @@ def test_made_again_it_is_the_same_to_the_byte(run: Run):
     assert files_of(config) == before
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("override", ["ablate.metric=auc", "fusion.power=2.0", "ablate.smooth=[{method: none}]"])
 def test_changed_settings_make_it_run_again_and_other_scores_do_too(run: Run, override: str):
     ablated(run())
@@ -285,6 +299,7 @@ def test_what_it_wrote_with_other_settings_is_removed_but_a_chosen_fusion_stays(
 # --- external files and members -------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_written_fusion(run: Run, tmp_path: Path):
     index = prepare.load_index(run())
     rows = [f"{int(v)}_{n},{i / 10}" for i, (v, n) in enumerate(submitted_frames(index))]
@@ -372,17 +387,9 @@ def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damag
 # --- a whole run ----------------------------------------------------------------------------------------------------
 
 
-def tiny(*overrides: str) -> Config:
-    fixed = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=2"]
-    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "trainer.max_epochs=1"]
-    return load_config([*fixed, *sizes, *overrides])
-
-
-def test_from_footage_to_a_chosen_fusion_and_the_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
-    monkeypatch.chdir(tmp_path)
-    for stage in (prepare, detect, train, score, fuse, evaluate):
+@pytest.mark.usefixtures("reported")
+def test_from_footage_to_a_chosen_fusion_and_the_report(capsys: pytest.CaptureFixture):
+    for stage in (prepare, detect, train, score, fuse, evaluate):  # which finds its footage in another place
         stage.run(tiny())
     config = tiny("ablate.search=true", "ablate.choose=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
     ablated(config)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
-from tests.pipeline import run_python
+from tests.pipeline import run_here
 
 from pixelplay.cli import load_config
 from pixelplay.errors import DamagedArtifactError, InUseError, MissingArtifactError, PixelPlayError
@@ -284,11 +284,11 @@ def test_a_folder_that_nobody_can_write_to_needs_no_lock(tmp_path: Path):
 def test_a_second_command_of_a_run_ends_at_once_and_names_the_first_one(tmp_path: Path):
     other = holder_of(tmp_path / "outputs/tiny/.lock")
     try:
-        done = run_python("fuse.py", "experiment=tiny", cwd=tmp_path)
+        done = run_here("fuse.py", "experiment=tiny", cwd=tmp_path)
         assert done.returncode == 1
         assert f"error: the run outputs/tiny/ is in use by process {other.pid} on " in done.stderr
-        elsewhere = run_python("fuse.py", "experiment=tiny", "run=other", cwd=tmp_path)
-        looking = run_python("status.py", "experiment=tiny", cwd=tmp_path)
+        elsewhere = run_here("fuse.py", "experiment=tiny", "run=other", cwd=tmp_path)
+        looking = run_here("status.py", "experiment=tiny", cwd=tmp_path)
     finally:
         other.kill()
         other.wait()
@@ -308,7 +308,7 @@ def test_a_command_removes_what_killed_ones_left_in_the_folders_of_its_run(tmp_p
     for name in left + stays:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    run_python("fuse.py", "experiment=tiny", cwd=tmp_path)
+    run_here("fuse.py", "experiment=tiny", cwd=tmp_path)
     assert names(tmp_path) == sorted([*stays, "outputs/tiny/.lock"])
 
 

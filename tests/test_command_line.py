@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from tests.pipeline import ROOT, run, run_python
+from tests.pipeline import ROOT, run, run_here
 
 from pixelplay.cli import load_config
 from pixelplay.command_line import read_arguments
@@ -284,5 +284,5 @@ def test_the_version_is_that_of_the_package(tmp_path: Path):
 
 
 def test_a_data_set_that_is_not_there_is_named_as_typed(tmp_path: Path):
-    done = run_python("prepare.py", "experiment=folder", "weights=in_domain", "dataset.root=a=b (2)", cwd=tmp_path)
+    done = run_here("prepare.py", "experiment=folder", "weights=in_domain", "dataset.root=a=b (2)", cwd=tmp_path)
     assert "no such folder: a=b (2)" in refused(done)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.pipeline import ROOT, files_below, run, run_python, user_environment
+from tests.pipeline import ROOT, files_below, run, run_here, user_environment
 
 RUN_ALL = ("bash", str(ROOT / "run_all.sh"))
 # Long enough to be killed in the middle: small steps in training, one window at a time in scoring.
@@ -20,6 +20,7 @@ TINY = (
     "detector=[conv_ae_tiny]",  # whatever else the experiment has
     "dataset.sample.min_frames=30",
     "dataset.sample.max_frames=40",
+    "pseudo.kinds=[freeze]",
     "workers=1",
     "trainer.max_epochs=20",
     "trainer.patience=20",
@@ -135,7 +136,7 @@ def test_ctrl_c_ends_training_with_a_word_and_status_130(undisturbed, tmp_path: 
 
 def test_an_output_folder_that_cannot_be_written_is_told_by_its_key(tmp_path: Path):
     (tmp_path / "outputs").write_text("a file where the folder should be")
-    done = run_python("prepare.py", "experiment=tiny", "workers=1", cwd=tmp_path)
+    done = run_here("prepare.py", "experiment=tiny", "workers=1", cwd=tmp_path)
     assert done.returncode == 1
     assert "error: cannot write to outputs/tiny/" in done.stderr
     assert "paths.outputs=FOLDER" in done.stderr
@@ -156,11 +157,11 @@ class TestValidate:
     def test_a_submission_of_the_run_is_valid(self, undisturbed):
         folder, _ = undisturbed
         rows = len((folder / "submissions/tiny.csv").read_text().splitlines()) - 1
-        done = run_python("validate.py", "submissions/tiny.csv", "--run", "outputs/tiny", cwd=folder)
+        done = run_here("validate.py", "submissions/tiny.csv", "--run", "outputs/tiny", cwd=folder)
         assert (done.returncode, done.stdout, done.stderr) == (0, f"valid: {rows} rows\n", "")
 
     def test_it_is_valid_beside_itself_as_sample_submission(self, undisturbed):
-        done = run_python("validate.py", "submissions/tiny.csv", "--sample", "submissions/tiny.csv", cwd=undisturbed[0])
+        done = run_here("validate.py", "submissions/tiny.csv", "--sample", "submissions/tiny.csv", cwd=undisturbed[0])
         assert done.returncode == 0
         assert done.stdout.startswith("valid: ")
 
@@ -169,7 +170,7 @@ class TestValidate:
         head, first, second, *rows = (folder / "submissions/tiny.csv").read_text().splitlines()
         lines = [head, second, first.split(",")[0] + ",nan", *rows[:-1]]
         (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
-        done = run_python("validate.py", tmp_path / "mine.csv", "--run", folder / "outputs/tiny", cwd=tmp_path)
+        done = run_here("validate.py", tmp_path / "mine.csv", "--run", folder / "outputs/tiny", cwd=tmp_path)
         assert done.returncode == 1
         problems = done.stdout.splitlines()
         assert len(problems) == 3
@@ -186,19 +187,19 @@ class TestValidate:
         ],
     )
     def test_a_missing_file_is_named(self, undisturbed, options: list[str], message: str):
-        done = run_python("validate.py", *options, cwd=undisturbed[0])
+        done = run_here("validate.py", *options, cwd=undisturbed[0])
         assert done.returncode == 1
         assert message in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
 
     @pytest.mark.parametrize("options", [[], ["--run", "outputs/tiny", "--sample", "submissions/tiny.csv"]])
     def test_it_takes_a_run_or_a_sample_submission_and_not_both(self, undisturbed, options: list[str]):
-        done = run_python("validate.py", "submissions/tiny.csv", *options, cwd=undisturbed[0])
+        done = run_here("validate.py", "submissions/tiny.csv", *options, cwd=undisturbed[0])
         assert done.returncode == 2
         assert "usage:" in done.stderr
 
     def test_help_shows_how_it_is_used(self, tmp_path: Path):
-        done = run_python("validate.py", "--help", cwd=tmp_path)
+        done = run_here("validate.py", "--help", cwd=tmp_path)
         assert done.returncode == 0
         assert f"python {ROOT}/src/validate.py submissions/" in done.stdout
 

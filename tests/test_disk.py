@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.pipeline import ROOT, run_python
+from tests.pipeline import ROOT, run_here
 
 from pixelplay.cli import _explained
 
@@ -112,7 +112,7 @@ def test_a_folder_for_a_file_and_a_file_for_a_folder_are_told_without_a_tracebac
     else:
         path.parent.mkdir(parents=True)
         path.touch()
-    done = run_python("prepare.py", "experiment=tiny", "workers=1", "restore.flip=none", "pseudo=none", cwd=tmp_path)
+    done = run_here("prepare.py", "experiment=tiny", "workers=1", "restore.flip=none", "pseudo=none", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert place.rstrip("/") in done.stderr and "move away" in done.stderr

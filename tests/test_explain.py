@@ -25,7 +25,7 @@ from tests.patchcore import (
     options,
     write_video,
 )
-from tests.pipeline import run_python
+from tests.pipeline import run_here
 from tests.test_bank import config as bank_config
 
 from pixelplay.cli import load_config
@@ -340,7 +340,7 @@ def facts(name: str) -> list[dict[str, str]]:
 
 
 def test_the_command_writes_a_picture_and_a_table_for_each_video_s_peak_and_for_the_lowest_score(remembered: Path):
-    done = run_python("explain.py", *options("show.count=1", "show.what=[neighbours]"), cwd=remembered)
+    done = run_here("explain.py", *options("show.count=1", "show.what=[neighbours]"), cwd=remembered)
     assert done.returncode == 0, done.stderr
     scores = pd.read_parquet(remembered / f"outputs/folder/scores/{NAME}.parquet").query(
         "split == 'test' and stream == @NAME"

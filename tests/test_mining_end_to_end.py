@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.mining import lines, mine, write_videomae
 from tests.nuscenes import NuScenes
-from tests.pipeline import ROOT, run_python
+from tests.pipeline import ROOT, run_here
 
 from pixelplay.errors import ConfigError
 from pixelplay.mining import ray_engine
@@ -36,7 +36,7 @@ def test_nuscenes_goes_through_all_steps_and_what_cannot_be_read_is_told(driving
         "mine.mask.ratio=0.5",
     ]
     settings = ["mine.render.count=2", "mine.select.count=3", "mine.select.min_group=3", "device=cpu", "run=first"]
-    done = run_python("mine.py", *options, *settings, cwd=place)
+    done = run_here("mine.py", *options, *settings, cwd=place)
     assert done.returncode == 0, done.stderr
     out = place / "outputs/mining/first"
     assert "2 of 6 scenes are shorter than a clip of 4 frames: padded" in done.stdout
@@ -56,7 +56,7 @@ def test_nuscenes_goes_through_all_steps_and_what_cannot_be_read_is_told(driving
 
 
 def test_a_step_that_cannot_begin_says_so_without_a_traceback(tmp_path: Path):
-    done = run_python("mine.py", "step=select", cwd=tmp_path)
+    done = run_here("mine.py", "step=select", cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"outputs/mining/scores.jsonl is missing: run `python {ROOT}/src/mine.py step=score`" in done.stderr
 

@@ -6,7 +6,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from tests.footage import write_frames
-from tests.pipeline import ROOT, run_python
+from tests.pipeline import ROOT, run_here
+
+from pixelplay.cli import load_config
+from pixelplay.stages import evaluate, fuse, prepare, score, train
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -33,12 +36,27 @@ def printed(notebook: nbformat.NotebookNode) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
+def repository(folder: Path) -> Path:
+    """Make a folder one that a notebook takes for the repository's, to write into."""
+    (folder / "run_all.sh").touch()  # by which a notebook knows the repository's folder
+    (folder / "src").symlink_to(ROOT / "src")
+    return folder
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder that a notebook takes for the repository's, to write into."""
-    (tmp_path / "run_all.sh").touch()  # by which a notebook knows the repository's folder
-    (tmp_path / "src").symlink_to(ROOT / "src")
-    return tmp_path
+    return repository(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which `experiment=tiny` has run up to `evaluate`."""
+    folder = repository(tmp_path_factory.mktemp("finished"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in (prepare, train, score, fuse, evaluate):
+            stage.run(load_config(["experiment=tiny", "workers=1"]))
+    return folder
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -47,33 +65,25 @@ def test_a_notebook_is_stored_without_outputs(path: Path):
     assert all(not cell.outputs and cell.execution_count is None for cell in cells if cell.cell_type == "code")
 
 
-def test_explore_data_lists_every_video_and_draws_brightness_noise_and_frames(checkout: Path):
-    done = run_python("prepare.py", "experiment=tiny", "workers=1", cwd=checkout)
-    assert done.returncode == 0, done.stderr
-    notebook = executed("01_explore_data", checkout, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+def test_explore_data_lists_every_video_and_draws_brightness_noise_and_frames(finished: Path):
+    notebook = executed("01_explore_data", finished, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
     assert len(shown(notebook, "image/png")) == 4  # brightness, noise, restored frames, normal and anomalous ones
     videos, totals = shown(notebook, "text/html")
-    names = [path.name for path in sorted((checkout / "data/tiny/test").iterdir())]
+    names = [path.name for path in sorted((finished / "data/tiny/test").iterdir())]
     assert all(f"<td>{name}</td>" in videos for name in names)
-    frames = len(list((checkout / "data/tiny/test").glob("*/*.jpg")))
+    frames = len(list((finished / "data/tiny/test").glob("*/*.jpg")))
     assert f"<td>{frames}</td>" in totals
 
 
-def test_inspect_scores_shows_a_table_the_curves_and_an_error_map_for_each_detector(checkout: Path):
-    for script in ("prepare", "train", "score", "fuse", "evaluate"):
-        done = run_python(f"{script}.py", "experiment=tiny", "workers=1", cwd=checkout)
-        assert done.returncode == 0, done.stderr
-    notebook = executed("02_inspect_scores", checkout, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+def test_inspect_scores_shows_a_table_the_curves_and_an_error_map_for_each_detector(finished: Path):
+    notebook = executed("02_inspect_scores", finished, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
     assert len(shown(notebook, "image/png")) == 1 + 3
     table = shown(notebook, "text/html")[0]
     assert all(name in table for name in ("conv_ae", "denoising_ae", "st_ae", "fused"))
 
 
-def test_ablate_ensemble_shows_what_each_part_is_worth_and_draws_it(checkout: Path):
-    for script in ("prepare", "train", "score", "fuse"):
-        done = run_python(f"{script}.py", "experiment=tiny", "workers=1", cwd=checkout)
-        assert done.returncode == 0, done.stderr
-    notebook = executed("03_ablate_ensemble", checkout, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+def test_ablate_ensemble_shows_what_each_part_is_worth_and_draws_it(finished: Path):
+    notebook = executed("03_ablate_ensemble", finished, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
     assert len(shown(notebook, "image/png")) == 5  # alone, kinds, changes, weights, agreement with labels
     comparison, ranks = shown(notebook, "text/html")
     assert all(name in comparison for name in ("search", "equal weights", "configured fusion", "chosen on labels"))
@@ -85,10 +95,19 @@ def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsew
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
-    notebook = executed("04_submit_from_kaggle", checkout, **{'Path("/kaggle")': f'Path("{checkout}/no-kaggle")'})
+    few = '"detector=[conv_ae_tiny]", "dataset.sample.min_frames=30", "dataset.sample.max_frames=40"'
+    notebook = executed(
+        "04_submit_from_kaggle",
+        checkout,
+        **{
+            'Path("/kaggle")': f'Path("{checkout}/no-kaggle")',
+            '"experiment=tiny", "workers=1"': f'"experiment=tiny", "workers=1", "pseudo.kinds=[freeze]", {few}',
+            "OMP_NUM_THREADS=4": "OMP_NUM_THREADS=1",
+        },
+    )
     rows = len((checkout / "submission.csv").read_text().splitlines()) - 1
     assert f"is valid: {rows} rows" in printed(notebook)
-    done = run_python("validate.py", "submission.csv", "--run", "outputs/tiny", cwd=checkout)
+    done = run_here("validate.py", "submission.csv", "--run", "outputs/tiny", cwd=checkout)
     assert (done.returncode, done.stdout) == (0, f"valid: {rows} rows\n")
     assert "report: outputs/tiny/report/index.html" in printed(notebook)
 
@@ -118,6 +137,7 @@ def test_submit_from_kaggle_takes_the_competition_s_frames_and_sample_where_kagg
             'Path("/kaggle")': f'Path("{kaggle}")',
             '"/tmp/pixelplay-cache"': f'"{cache}"',
             '"weights=in_domain"': quick,
+            "OMP_NUM_THREADS=4": "OMP_NUM_THREADS=1",
         },
     )
     assert f"is valid: {len(ids)} rows, as {data}/sample_submission.csv wants them" in printed(notebook)

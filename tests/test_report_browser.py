@@ -13,14 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.reports import tiny
 from tests.test_report_page import EVIL, report
-from tests.test_report_stage import SCRIPT, finished, place, tiny
+from tests.test_report_stage import SCRIPT
 
 from pixelplay.report.page import render
 from pixelplay.stages import explain
 from pixelplay.stages import report as stage
-
-__all__ = ["finished", "place"]  # fixtures
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 MISSING = "no chromium, google-chrome or chrome on the PATH"
@@ -85,11 +84,11 @@ def test_the_console_check_notices_errors_and_loads(tmp_path: Path):
     assert "script-src" in found and "img-src" in found  # the page's policy refuses both
 
 
-def test_the_page_of_a_run_opens_without_a_complaint_and_all_of_it_is_there(place: Path):
-    page = place / "outputs/tiny/report/index.html"
+def test_the_page_of_a_run_opens_without_a_complaint_and_all_of_it_is_there(reported: Path):
+    page = reported / "outputs/tiny/report/index.html"
     assert complaints(browse(page, "--dump-dom")) == []
     seen = probed(page)
-    thresholds = len(list((place / "outputs/tiny/thresholds").glob("*.png")))
+    thresholds = len(list((reported / "outputs/tiny/thresholds").glob("*.png")))
     assert thresholds and len(seen["images"]) == thresholds + 4 * 3
     assert all(complete and natural >= 200 and width > 50 for complete, natural, width in seen["images"])
     assert len(seen["charts"]) == 3 + 2 + 3
@@ -99,10 +98,10 @@ def test_the_page_of_a_run_opens_without_a_complaint_and_all_of_it_is_there(plac
     assert seen["wide"] == 0  # no scrolling sideways on a laptop
 
 
-def test_hovering_over_a_chart_tells_the_frame_and_the_scores_there(place: Path):
+def test_hovering_over_a_chart_tells_the_frame_and_the_scores_there(reported: Path):
     import pandas as pd
 
-    seen = probed(place / "outputs/tiny/report/index.html")
+    seen = probed(reported / "outputs/tiny/report/index.html")
     head, *rows = seen["readout"].split("\n")
     frame = int(re.fullmatch(r"frame (\d+)", head)[1])
     table = pd.read_parquet("outputs/tiny/fused.parquet").query("split == 'test'")
@@ -128,29 +127,29 @@ def test_markup_in_names_is_shown_and_not_run(tmp_path: Path):
         assert done.stdout.count("<script>") == 1
 
 
-def test_light_and_dark_differ_and_thumbnails_and_charts_are_painted(place: Path, tmp_path: Path):
+def test_light_and_dark_differ_and_thumbnails_and_charts_are_painted(reported: Path, tmp_path: Path):
     shots = {}
     for name, scheme in (("light", 1), ("dark", 0)):
         target = tmp_path / f"{name}.png"
         options = (f"--screenshot={target}", f"--blink-settings=preferredColorScheme={scheme}", "--hide-scrollbars")
-        browse(place / "outputs/tiny/report/index.html", *options, "--window-size=1280,4200")
+        browse(reported / "outputs/tiny/report/index.html", *options, "--window-size=1280,4200")
         shots[name] = cv2.imread(str(target))
     assert (shots["light"][300, 5] > 250).all() and (shots["dark"][300, 5] < 40).all()
     for image in shots.values():
         assert len(np.unique(image.reshape(-1, 3), axis=0)) > 5000  # photographs, not only type and lines
 
 
-def test_the_page_prints(place: Path, tmp_path: Path):
+def test_the_page_prints(reported: Path, tmp_path: Path):
     target = tmp_path / "page.pdf"
-    browse(place / "outputs/tiny/report/index.html", "--no-pdf-header-footer", f"--print-to-pdf={target}")
+    browse(reported / "outputs/tiny/report/index.html", "--no-pdf-header-footer", f"--print-to-pdf={target}")
     data = target.read_bytes()
     assert data.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", data)) >= 3
 
 
-def test_a_report_without_a_gallery_opens_too(place: Path):
+def test_a_report_without_a_gallery_opens_too(reported: Path):
     for made in (explain, stage):
         made.run(tiny("report.gallery=0"))
-    page = place / "outputs/tiny/report/index.html"
+    page = reported / "outputs/tiny/report/index.html"
     assert complaints(browse(page, "--dump-dom")) == []
-    assert len(probed(page)["images"]) == len(list((place / "outputs/tiny/thresholds").glob("*.png")))
+    assert len(probed(page)["images"]) == len(list((reported / "outputs/tiny/thresholds").glob("*.png")))

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.footage import write_frames, write_video
-from tests.pipeline import ROOT, cached_video, files_below, run_python, user_environment, walking_square
+from tests.pipeline import ROOT, cached_video, files_below, run_here, user_environment, walking_square
+from tests.reports import OPTIONS, run_all, tiny
 from tests.test_report_charts import scored
 from tests.test_report_page import Elements
 from tests.test_report_pictures import objects
@@ -39,36 +40,6 @@ SCRIPT = "<img src=x onerror=document.title=1>"  # a name that a folder of frame
 PNG = cv2.imencode(".png", np.zeros((2, 3, 3), np.uint8))[1].tobytes()
 
 
-def tiny(*overrides: str) -> Config:
-    fixed = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu"]
-    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "report.gallery=4"]
-    return load_config([*fixed, *sizes, *overrides])
-
-
-def run_all(config: Config) -> None:
-    for stage in (prepare, detect, train, score, fuse, evaluate, explain, report):
-        stage.run(config)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `experiment=tiny` has run; to be copied, not changed."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run_all(tiny())
-    return folder
-
-
-@pytest.fixture
-def place(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it as working directory."""
-    for path in finished.iterdir():
-        shutil.copytree(path, tmp_path / path.name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def page(config: Config) -> Elements:
     return Elements(RunFiles.of(config).report.read_text())
 
@@ -85,7 +56,7 @@ def picture(uri: str) -> np.ndarray:
 # --- what is on the page --------------------------------------------------------------------------------------------
 
 
-def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_two_curves(place: Path):
+def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_two_curves(reported: Path):
     found = page(tiny())
     index = prepare.load_index(tiny())
     styles = [svg.get("class", "") for svg in found.named("svg")]
@@ -97,7 +68,7 @@ def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_t
     assert lines[:3] == [*FAMILY, "fused"]
 
 
-def test_the_figures_are_those_of_metrics_json(place: Path):
+def test_the_figures_are_those_of_metrics_json(reported: Path):
     metrics = json.loads(RunFiles.of(tiny()).metrics.read_text())
     text = page(tiny()).text
     for figures in (
@@ -109,7 +80,7 @@ def test_the_figures_are_those_of_metrics_json(place: Path):
         assert f"{figures['eer']:.3f}" in text
 
 
-def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(place: Path):
+def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(reported: Path):
     index, found = prepare.load_index(tiny()), RunFiles.of(tiny()).report.read_text()
     table = pd.read_csv("outputs/tiny/restoration.csv", dtype={"video": str})
     truth = prepare.load_labels(tiny(), index)
@@ -126,7 +97,7 @@ def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(place
         assert {int(n) for n in video.numbers[labels > 0]} == marked & set(video.numbers.tolist())
 
 
-def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_from_each_autoencoder(place: Path):
+def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_from_each_autoencoder(reported: Path):
     config = tiny()
     outcome = load_outcome(config, prepare.load_index(config))
     chosen = gallery_frames(outcome.videos, config.report)
@@ -141,7 +112,7 @@ def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_fro
     assert all(heat.shape == (135, 240, 3) for i, heat in enumerate(pictures) if i % 3)
 
 
-def test_a_flipped_frame_is_shown_upright(place: Path):
+def test_a_flipped_frame_is_shown_upright(reported: Path):
     video = next(v for v in prepare.load_index(tiny()).test if v.originals.flipped.any())
     t = int(np.flatnonzero(video.originals.flipped)[0])
     shown = full_size_at(video, [t])[t]
@@ -149,7 +120,7 @@ def test_a_flipped_frame_is_shown_upright(place: Path):
     assert (shown == stored[::-1]).all()
 
 
-def test_nothing_is_drawn_of_rows_that_are_not_of_the_test(place: Path):
+def test_nothing_is_drawn_of_rows_that_are_not_of_the_test(reported: Path):
     """A fusion that was made for held-out footage, too, has a column `split`, and a histogram."""
     config = tiny()
     before = load_outcome(config, prepare.load_index(config))
@@ -165,7 +136,7 @@ def test_nothing_is_drawn_of_rows_that_are_not_of_the_test(place: Path):
     assert (shown[-1].scores["held-out normal"] == 99).all()
 
 
-def test_histograms_tell_held_out_normal_and_anomalous_frames_apart(place: Path):
+def test_histograms_tell_held_out_normal_and_anomalous_frames_apart(reported: Path):
     config, index = tiny(), prepare.load_index(tiny())
     one = next(reporting._distributions(config, load_outcome(config, index)))
     own = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'conv_ae'")  # what the metrics measure
@@ -182,7 +153,7 @@ def test_histograms_tell_held_out_normal_and_anomalous_frames_apart(place: Path)
     }
 
 
-def test_without_labels_the_page_leaves_measures_out_and_shows_all_else(place: Path):
+def test_without_labels_the_page_leaves_measures_out_and_shows_all_else(reported: Path):
     shutil.rmtree("data/tiny/test_labels")
     for folder in ("test_masks", "test_tracks"):
         shutil.rmtree(f"data/tiny/{folder}", ignore_errors=True)
@@ -196,7 +167,7 @@ def test_without_labels_the_page_leaves_measures_out_and_shows_all_else(place: P
 
 
 @pytest.mark.parametrize(("label", "reason"), [(0, "are 0 (normal)"), (1, "are 1 (anomalous)")])
-def test_labels_of_one_class_end_in_a_page_that_says_why_figures_are_missing(place: Path, label: int, reason: str):
+def test_labels_of_one_class_end_in_a_page_that_says_why_figures_are_missing(reported: Path, label: int, reason: str):
     for path in Path("data/tiny/test_labels").glob("*.csv"):
         pd.read_csv(path).assign(label=label).to_csv(path, index=False)
     run_all(tiny())
@@ -215,7 +186,7 @@ def test_labels_of_some_videos_are_used_where_they_are(small_run: list[str]):
     assert sections(found) == ["scores", "videos", "gallery", "curves", "histograms", "run"]
 
 
-def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(place: Path):
+def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(reported: Path):
     folder = Path("outputs/tiny/ablation")
     folder.mkdir()
     (folder / "ablation.csv").write_text(f'name,kind,ap\n"{SCRIPT}",alone,0.123456\n')
@@ -229,7 +200,7 @@ def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(place: 
 
 
 @pytest.mark.parametrize(("name", "content"), [("ablation.csv", b"a,b\n1\n"), ("plot.png", b"<svg/>")])
-def test_a_damaged_ablation_is_named_with_what_to_do(place: Path, name: str, content: bytes):
+def test_a_damaged_ablation_is_named_with_what_to_do(reported: Path, name: str, content: bytes):
     folder = Path("outputs/tiny/ablation")
     folder.mkdir()
     (folder / "ablation.csv").write_text("name,ap\na,1\n")
@@ -320,7 +291,7 @@ def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Pa
     assert any(a["href"] == "clips/01.mp4" for a in found.named("a"))
 
 
-def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(place: Path):
+def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(reported: Path):
     assert not Path("outputs/tiny/report/clips").exists()
     config = tiny("report.clips=[02]")
     for stage in (explain, report):
@@ -340,7 +311,7 @@ def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(place: Path
         ("[1]", r"report\.clips: '1': no such test video"),
     ],
 )
-def test_a_clip_of_a_video_that_is_not_there_is_refused(place: Path, clips: str, message: str):
+def test_a_clip_of_a_video_that_is_not_there_is_refused(reported: Path, clips: str, message: str):
     with pytest.raises(ConfigError, match=message):
         explain.run(tiny(f"report.clips={clips}"))
 
@@ -371,26 +342,24 @@ def test_a_video_whose_name_is_markup_is_shown_by_its_name(small_folder: Path, s
 # --- when there is work to do ---------------------------------------------------------------------------------------
 
 
-def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(place: Path, caplog):
+def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(reported: Path, caplog):
     caplog.set_level("INFO")
-    before = {path: path.stat().st_mtime_ns for path in files_below(place) if path.name != "digests"}
+    before = {path: path.stat().st_mtime_ns for path in files_below(reported) if path.name != "digests"}
     assert report.pending(tiny()) is None
     report.run(tiny())
-    after = {path: path.stat().st_mtime_ns for path in files_below(place) if path.name != "digests"}
+    after = {path: path.stat().st_mtime_ns for path in files_below(reported) if path.name != "digests"}
     assert after == before
     assert caplog.messages == ["report: up to date", "report: outputs/tiny/report/index.html"]
 
 
-def test_nothing_slow_is_imported_where_there_is_nothing_to_do(place: Path):
+def test_nothing_slow_is_imported_where_there_is_nothing_to_do(reported: Path):
     script = (
         "import sys; from pixelplay.cli import load_config; from pixelplay.stages import report; "
         "config = load_config(sys.argv[1:]); report.run(config); "
         "print(report.pending(config), sorted({'torch', 'matplotlib', 'sklearn', 'jinja2'} & set(sys.modules)))"
     )
-    options = ["experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"]
-    sizes = ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40"]
     done = subprocess.run(
-        [sys.executable, "-c", script, *options, *sizes],
+        [sys.executable, "-c", script, *OPTIONS],
         capture_output=True,
         text=True,
         env={**user_environment(), "PYTHONPATH": str(ROOT / "src")},
@@ -399,7 +368,7 @@ def test_nothing_slow_is_imported_where_there_is_nothing_to_do(place: Path):
 
 
 @pytest.mark.parametrize("override", ["report.gallery=2", "report.min_gap=2", "report.picture_width=200"])
-def test_a_changed_setting_draws_it_anew(place: Path, override: str):
+def test_a_changed_setting_draws_it_anew(reported: Path, override: str):
     before = Path("outputs/tiny/report/index.html").read_bytes()
     assert report.pending(tiny(override))
     for stage in (explain, report):
@@ -408,13 +377,13 @@ def test_a_changed_setting_draws_it_anew(place: Path, override: str):
     assert Path("outputs/tiny/report/index.html").read_bytes() != before
 
 
-def test_changed_figures_are_measured_again(place: Path):
+def test_changed_figures_are_measured_again(reported: Path):
     path = RunFiles.of(tiny()).metrics
     path.write_text(path.read_text().replace('"ap": 0.', '"ap": 0.9', 1))
     assert evaluate.pending(tiny())
 
 
-def test_it_waits_for_fuse_and_for_evaluate(place: Path):
+def test_it_waits_for_fuse_and_for_evaluate(reported: Path):
     other = tiny("fusion.default.smooth.sigma=2.0")
     with pytest.raises(MissingArtifactError, match=r"fuse: fusion\.default\.smooth\.sigma changed.*src/fuse\.py`"):
         report.run(other)
@@ -428,14 +397,14 @@ def test_it_waits_for_fuse_and_for_evaluate(place: Path):
     report.run(other)
 
 
-def test_the_page_is_the_same_when_it_is_drawn_again(place: Path):
+def test_the_page_is_the_same_when_it_is_drawn_again(reported: Path):
     before = Path("outputs/tiny/report/index.html").read_bytes()
     Path("outputs/tiny/report/index.html").unlink()
     report.run(tiny())
     assert Path("outputs/tiny/report/index.html").read_bytes() == before
 
 
-def test_the_page_is_drawn_from_the_outputs_alone(place: Path):
+def test_the_page_is_drawn_from_the_outputs_alone(reported: Path):
     before = Path("outputs/tiny/report/index.html").read_bytes()
     for folder in ("data", "cache", "checkpoints", "submissions"):
         shutil.rmtree(folder)
@@ -454,7 +423,7 @@ def test_the_page_is_drawn_from_the_outputs_alone(place: Path):
         ('"clips"', '"videos"', r"clips: Field required"),
     ],
 )
-def test_a_manifest_that_does_not_fit_the_run_is_refused(place: Path, old: str, new: str, message: str):
+def test_a_manifest_that_does_not_fit_the_run_is_refused(reported: Path, old: str, new: str, message: str):
     files, index = RunFiles.of(tiny()), prepare.load_index(tiny())
     assert len(read_manifest(files, index).gallery) == 4
     files.manifest.write_text(files.manifest.read_text().replace(old, new, 1))
@@ -471,13 +440,8 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
             image_uri(tmp_path / name, made_by="explain")
 
 
-def test_the_command_says_where_the_page_is(place: Path):
-    done = run_python(
-        "report.py",
-        *("experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"),
-        *("dataset.sample.min_frames=30", "dataset.sample.max_frames=40"),
-        cwd=place,
-    )
+def test_the_command_says_where_the_page_is(reported: Path):
+    done = run_here("report.py", *OPTIONS, cwd=reported)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "report: up to date\nreport: outputs/tiny/report/index.html\n"
 
@@ -485,7 +449,7 @@ def test_the_command_says_where_the_page_is(place: Path):
 # --- facts of the run -----------------------------------------------------------------------------------------------
 
 
-def test_the_time_of_every_stage_is_told_in_their_order(place: Path):
+def test_the_time_of_every_stage_is_told_in_their_order(reported: Path):
     times = reporting.stage_times(tiny())
     assert [one.stage for one in times] == [
         *("prepare", "train conv_ae", "train st_ae"),
@@ -498,7 +462,7 @@ def test_the_time_of_every_stage_is_told_in_their_order(place: Path):
     assert "fuse" not in {one.stage for one in reporting.stage_times(tiny())}
 
 
-def test_the_page_has_seed_versions_machine_and_the_resolved_configuration(place: Path):
+def test_the_page_has_seed_versions_machine_and_the_resolved_configuration(reported: Path):
     import torch
 
     text = page(tiny()).text

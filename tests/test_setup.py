@@ -150,7 +150,8 @@ from pixelplay.mining import files
 from pixelplay import preconditions
 from pixelplay.stages.status import STAGES
 
-quick = ["experiment=tiny", "trainer=tiny", "workers=1", "trainer.loggers=[csv]"]
+quick = ["experiment=tiny", "trainer=tiny", "workers=1", "trainer.loggers=[csv]", "pseudo.kinds=[freeze]"]
+quick += ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40"]
 config = load_config([*quick, "detector=[conv_ae_tiny]"])
 for stage in STAGES.values():
     stage.run(config)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from tests.pipeline import CPU, run_python
+from tests.pipeline import CPU, run_here
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
@@ -19,6 +19,8 @@ from pixelplay.stages import evaluate, explain, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 
 FAMILY = ["conv_ae", "denoising_ae", "st_ae"]
+SIZES = ("dataset.sample.min_frames=30", "dataset.sample.max_frames=40")
+OPTIONS = ("workers=1", "pseudo.kinds=[freeze]", *SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(*overrides: str) -> Config:
-    fixed = ["experiment=tiny", "workers=1", "dataset.sample.min_frames=30", "dataset.sample.max_frames=40"]
-    return load_config([*fixed, *overrides])
+    return load_config(["experiment=tiny", *OPTIONS, *overrides])
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ def test_an_error_map_s_mean_is_the_frame_s_score_by_the_mean(name: str):
 
 
 def test_the_command_draws_a_picture_for_each_detector(place: Path):
-    done = run_python("explain.py", "experiment=tiny", *OPTIONS, "show.what=[errors]", "show.count=2", cwd=place)
+    done = run_here("explain.py", "experiment=tiny", *OPTIONS, "show.what=[errors]", "show.count=2", cwd=place)
     assert done.returncode == 0, done.stderr
     for name in FAMILY:
         path = f"outputs/tiny/explain/errors/{name}.png"
@@ -82,9 +83,6 @@ def test_the_command_draws_a_picture_for_each_detector(place: Path):
         picture = cv2.imread(str(place / path))
         assert picture.shape[1] > 900  # frame, reconstruction and error side by side
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 200
-
-
-OPTIONS = ("workers=1", "dataset.sample.min_frames=30", "dataset.sample.max_frames=40")
 
 
 def chosen(*overrides: str, stream: str = "conv_ae") -> list[tuple[str, int, float]]:

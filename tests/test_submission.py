@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.pipeline import run_python
+from tests.pipeline import run_here
 
 from pixelplay.errors import DataError
 from pixelplay.scores.submission import build, expected_ids_from_sample, read, submission_id, to_csv_text, validate
@@ -325,6 +325,6 @@ def test_a_sample_submission_that_is_none_ends_the_command_with_a_message(conten
     good = written(tmp_path, "\n".join(["Id,Predicted", *good_rows()]))
     sample = tmp_path / "sample.csv"
     sample.write_bytes(content)
-    done = run_python("validate.py", good, "--sample", sample, cwd=tmp_path)
+    done = run_here("validate.py", good, "--sample", sample, cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith(f"error: {sample} can't serve as a sample submission: ")

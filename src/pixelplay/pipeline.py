@@ -26,10 +26,11 @@ def run(config: Config) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     if config.run and not any(override.startswith("run=") for override in overrides):
         overrides.append(f"run={config.run}")  # a sweep names its runs
-    if not waiting:  # which has been listed
-        logging.getLogger("pixelplay.run.stage").setLevel(logging.WARNING)
+    logging.getLogger("pixelplay.run.stage").setLevel(logging.WARNING)  # what is up to date has been listed
+    working = False
     for name, stage in status.STAGES.items():
-        if waiting:
+        working = working or name == waiting
+        if working:
             _run_process(name, overrides)
         elif name in SHOWN:
             with exclusive(config):

@@ -40,7 +40,10 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
     columns = max(map(len, rows))
     height, width = rows[0][0].image.shape[:2]
     size = (WIDTH * columns, (WIDTH * min(height / width, TALLEST) + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
-    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed")
+    no_ticks = {"xticks": [], "yticks": []}  # never seen, but slow to lay out
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=size, squeeze=False, layout="compressed", subplot_kw=no_ticks
+    )
     for row, line in zip(rows, axes, strict=True):
         for axis in line:
             axis.set_axis_off()

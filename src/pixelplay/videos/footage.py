@@ -9,6 +9,8 @@ from pixelplay import requirements
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.sources import Source
 
+IMAGE_FOLDER = TypeAdapter(ImageFolder)  # made once: an index has hundreds
+
 
 def video_file(path: Path) -> Source:
     """A video file as a source; raises MissingPackageError if PyAV is not installed."""
@@ -20,4 +22,4 @@ def video_file(path: Path) -> Source:
 
 def source_from_json(fields: dict[str, Any]) -> Source:
     """The source with these fields (`dataclasses.asdict`); raises ValidationError or MissingPackageError."""
-    return video_file(Path(fields["path"])) if "path" in fields else TypeAdapter(ImageFolder).validate_python(fields)
+    return video_file(Path(fields["path"])) if "path" in fields else IMAGE_FOLDER.validate_python(fields)

@@ -1,7 +1,7 @@
 """The index of a run: its videos, which of them are held out, and keys of the data. Written by `prepare`."""
 
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class Index:
         return hold_out(self.train, self.heldout)
 
     def save(self, path: Path) -> None:
-        write_json(path, TypeAdapter(Index).dump_python(self, mode="json"))
+        write_json(path, _adapter().dump_python(self, mode="json"))
 
     @classmethod
     def load(cls, path: Path) -> "Index":
@@ -53,10 +53,15 @@ class Index:
             for video in [*value["train"], *value["test"], *value["pseudo"]]:
                 if set(video) != {one.name for one in fields(Video)}:
                     raise ValueError("its videos have other fields")
-            return TypeAdapter(Index).validate_python(value)
+            return _adapter().validate_python(value)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             problem = explained(error) if isinstance(error, ValidationError) else repr(error)
             raise damaged(path, "prepare", f"or written by another version of this project: {problem}") from None
+
+
+@cache
+def _adapter() -> TypeAdapter[Index]:
+    return TypeAdapter(Index)
 
 
 def load_index(config: "Config") -> Index:
