@@ -7,6 +7,7 @@ import pytest
 
 from pixelplay import doctor
 from pixelplay.cli import load_config
+from pixelplay.run.stage import Record
 
 
 @pytest.fixture
@@ -15,13 +16,18 @@ def options(small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return small_run
 
 
+def record(seconds: float) -> str:
+    nothing = {"settings": {}, "contents": None, "about": None, "reads": {}, "outputs": []}
+    return Record(key="", version=1, finished="", seconds=seconds, **nothing).model_dump_json()
+
+
 def finished(folder: Path, frames: int, **seconds: float) -> None:
     """An earlier run with so many frames, whose stages took this long."""
     (folder / "stages").mkdir(parents=True)
     halves = [{"numbers": list(range(frames // 2))}]
     (folder / "index.json").write_text(json.dumps({"train": halves, "test": halves}))
     for part, time in seconds.items():
-        (folder / f"stages/{part.replace('__', '-')}.json").write_text(json.dumps({"seconds": time}))
+        (folder / f"stages/{part.replace('__', '-')}.json").write_text(record(time))
 
 
 def test_a_run_that_has_all_it_needs_passes_and_nothing_is_written(

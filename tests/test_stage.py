@@ -161,6 +161,21 @@ def test_what_is_forgotten_is_not_done_and_its_outputs_are_gone(make):
     forget(task.record_path)  # nothing to do
 
 
+@pytest.mark.parametrize("place", ["../own.txt", "outputs/../../own.txt", "cache/own.txt"])
+def test_a_record_cannot_have_files_outside_the_run_s_folder_removed(make, tmp_path: Path, place: str):
+    own = tmp_path / "work" / place
+    (tmp_path / "work/outputs").mkdir(parents=True)
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("mine")
+    task = make("evaluate", record_path=tmp_path / "work/outputs/stages/evaluate.json")
+    replace(task, work=lambda: [*task.work(), own]).run()
+    replace(task, version=2).run()
+    assert own.read_text() == "mine"
+    replace(task, version=3, work=lambda: [own]).run()
+    forget(task.record_path)
+    assert own.read_text() == "mine"
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", "\x00", '{"key": 3}', "[" * 100_000])
 def test_a_record_that_cannot_be_read_is_none(make, text: str):
     task = make("score")

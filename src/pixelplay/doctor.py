@@ -13,6 +13,7 @@ from pixelplay import preconditions, requirements
 from pixelplay.config import Config
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
 from pixelplay.stages import prepare
 from pixelplay.videos.decoded import bytes_needed
 from pixelplay.videos.layouts import read_dataset
@@ -85,8 +86,7 @@ def _device(config: Config) -> Finding:
         device = find_device(config.device)
     except PixelPlayError as error:
         return Finding("device", str(error), ok=False)
-    hint = " (a GPU is several times faster)" if device.type == "cpu" else ""
-    return Finding("device", f"{device}{hint}, {os.cpu_count()} CPU cores")
+    return Finding("device", f"{device}, {os.cpu_count()} CPU cores")
 
 
 def _disk(config: Config, frames: Frames | None) -> Finding:
@@ -112,8 +112,8 @@ def _time(config: Config, frames: Frames | None) -> Finding:
     total, runs = 0.0, list[str]()
     for folder, earlier in _earlier_runs(config) if frames else ():
         for record in sorted(folder.glob("stages/*.json")):
-            if record.stem in wanted and (seconds := _seconds(record)) is not None:
-                total += seconds * sum(frames or ()) / earlier
+            if record.stem in wanted and (found := read_record(record)):
+                total += found.seconds * sum(frames or ()) / earlier
                 wanted.discard(record.stem)
                 runs = list(dict.fromkeys([*runs, f"{folder}/"]))
     unknown = sorted(needed & wanted)
@@ -132,10 +132,3 @@ def _earlier_runs(config: Config) -> Iterator[tuple[Path, int]]:
             index = json.loads(path.read_bytes())
             if frames := sum(len(video["numbers"]) for video in [*index["train"], *index["test"]]):
                 yield path.parent, frames
-
-
-def _seconds(record: Path) -> float | None:
-    try:
-        return float(json.loads(record.read_bytes())["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

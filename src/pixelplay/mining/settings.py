@@ -1,4 +1,4 @@
-"""Settings of clip mining, `src/mine.py`. What each key does is told in `configs/mine/`."""
+"""Settings of clip mining, `src/mine.py`. The keys are documented in `configs/mine/`."""
 
 import os
 import re

@@ -118,17 +118,13 @@ class Task:
             log.info(f"{self.name}: up to date")
             return False
         for task in self.after:
-            task._verify([output for output in task.require().outputs if self._of_the_run(output.path)])
+            task._verify([output for output in task.require().outputs if _is_of_the_run(output.path, self.record_path)])
         reads = {task.name: task.verified()._recorded().key for task in self.reads}
         contents, before = self._contents, self.outputs()
         self.record_path.unlink(missing_ok=True)
         start = time.monotonic()
         outputs = sorted(set(self.work()))
-        for path in {*before} - {*outputs, *self.kept}:
-            if self._of_the_run(path):
-                path.unlink(missing_ok=True)
-                with suppress(OSError):  # not empty
-                    path.parent.rmdir()
+        _remove({*before} - {*outputs, *self.kept}, self.record_path)
         record = Record(
             key=fingerprint(self.version, self._settings, contents, reads),
             version=self.version,
@@ -181,10 +177,6 @@ class Task:
         for path, problem in self._damaged(outputs):
             raise damaged(path, self.stage, problem) if path.exists() else missing(path, self.stage)
 
-    def _of_the_run(self, path: Path) -> bool:
-        """Whether a file lies in the folder of the run's outputs, and not where several runs share files."""
-        return path.is_relative_to(self.record_path.parent.parent)
-
     def _damaged(self, outputs: Sequence[Output]) -> Iterator[tuple[Path, str]]:
         """Outputs that are not as they were written, with what is wrong with them."""
         for output, digest in zip(outputs, self.digests.of(output.path for output in outputs), strict=True):
@@ -226,10 +218,22 @@ def read_record(path: Path) -> Record | None:
 def forget(path: Path, kept: Collection[Path] = ()) -> None:
     """Remove the record at `path` and the outputs that it lists, except for `kept`."""
     record = read_record(path)
-    for output in record.outputs if record else []:
-        if output.path not in kept:
-            output.path.unlink(missing_ok=True)
+    _remove({output.path for output in record.outputs} - {*kept} if record else set(), path)
     path.unlink(missing_ok=True)
+
+
+def _remove(paths: Collection[Path], record_path: Path) -> None:
+    """Remove outputs, and folders that are empty without them; what lies elsewhere, other runs may share."""
+    for path in paths:
+        if _is_of_the_run(path, record_path):
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty
+                path.parent.rmdir()
+
+
+def _is_of_the_run(path: Path, record_path: Path) -> bool:
+    """Whether a file lies in the folder of the run's outputs, whatever a record says."""
+    return path.resolve().is_relative_to(record_path.parent.parent.resolve())
 
 
 @lru_cache(maxsize=256)  # each of a run's commands looks at the same records many times
