@@ -45,7 +45,7 @@ DAMAGED = (  # of a run, as patterns: the first file of each that there is
     "outputs/tiny/stages/score-conv_ae.json",
     "outputs/tiny/stages/fuse.json",
     "outputs/tiny/stages/evaluate.json",
-    "checkpoints/tiny/conv_ae/trained.json",
+    "outputs/tiny/stages/train-conv_ae.json",
     "checkpoints/tiny/conv_ae/detector.json",
     "checkpoints/tiny/conv_ae/weights.safetensors",
     "checkpoints/tiny/conv_ae/training-*/best.ckpt",
@@ -156,7 +156,7 @@ def test_scores_that_do_not_fit_the_index_are_refused_and_made_again(finished: C
     table.to_parquet(path, index=False)
     with pytest.raises(DamagedArtifactError, match=r"conv_ae\.parquet is damaged .*python src/score\.py"):
         streams_of(finished, prepare.load_index(finished))
-    assert score.pending(finished) == "to score: conv_ae"
+    assert score.pending(finished) == f"score-conv_ae: {path} has other contents than were written"
     for name in STAGES:
         mend(name, finished)
     assert_current(finished)
@@ -188,7 +188,7 @@ def test_what_the_user_put_among_a_run_s_files_stays(finished: Config):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("name,ap\nmine,1\n")
     Path("data/tiny/.rendered.json").write_text("{}")
-    for again in (files.detector("conv_ae") / "trained.json", files.metrics):
+    for again in (files.record("train-conv_ae"), files.metrics):
         again.unlink()
     for record in files.record("ablate").parent.iterdir():
         record.unlink()

@@ -84,15 +84,15 @@ def test_every_writer_names_its_file_where_the_disk_takes_no_more(tmp_path: Path
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.ENOSPC, "make room"),
-        (errno.EDQUOT, "make room"),
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
         (errno.EFBIG, "ulimit -f"),
         (errno.ENOTDIR, "in the place of"),
         (errno.EISDIR, "in the place of"),
         (errno.ENAMETOOLONG, "shorten"),
         (errno.ELOOP, "links"),
         (errno.EIO, "check the disk"),
-        (errno.ENOENT, "removed meanwhile"),
+        (errno.ENOENT, "removed during the run"),
         (errno.EMFILE, "ulimit -n"),
     ],
 )

@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -77,10 +76,6 @@ MEMBERS = np.array([[0.0, 0.2, 0.9, 0.5], [0.4, 0.2, 0.1, 1.0]])
 METHODS = sorted(FUSIONS)
 WEIGHTS = st.lists(st.just(0.0) | st.floats(0.01, 100), min_size=3, max_size=3).filter(any)
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def test_every_method_of_the_config_has_its_function() -> None:
-    assert set(FUSIONS) == set(get_args(FusionConfig.model_fields["method"].annotation))
 
 
 # --- combining ------------------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_only_changed_contents_of_external_files_make_the_stage_run_again(run: R
     path.touch()
     assert fuse.pending(config) is None
     external(tmp_path, RAW[::-1])
-    assert fuse.pending(config) == "fuse: files changed on disk"
+    assert fuse.pending(config) == "fuse: external changed on disk"
     fuse.run(config)
     assert submitted(config) != before
     (tmp_path / "elsewhere").mkdir()

@@ -51,7 +51,7 @@ TABLE = {  # the first pattern that fits decides
     "detectors.videopatchcore.training.backbone.source": "",  # whether a download is allowed
     "detectors.videopatchcore.training.backbone.file": "",  # no file of an encoder trained in the run
     "detectors.*": "train",
-    "fusion.external": "",  # files count by their names and contents
+    "fusion.external": "fuse",  # by the names of the files; their contents are looked at beside the settings
     "fusion.*": "fuse",
     "fusion_file": "",  # where fusion was read from
     "ablate.metric": "fuse ablate",  # the choice of members has them, too

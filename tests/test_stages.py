@@ -305,7 +305,7 @@ def test_changed_masks_and_settings_are_measured_again(place: Place, tmp_path: P
     mask.touch()
     assert "prepare" not in place.pending(*overrides)
     cv2.imwrite(str(mask), 255 - cv2.imread(str(mask)))
-    assert place.run(*overrides) == {"prepare", "evaluate", "report"}
+    assert place.run(*overrides) == {"prepare", "evaluate", "explain", "report"}
     assert place.pending(*overrides, "evaluate.bootstrap.n_bootstrap=10") == {"evaluate"}
 
 
@@ -568,7 +568,10 @@ def test_scoring_goes_on_with_the_first_video_that_was_not_scored_yet(place: Pla
     second.unlink()
     score.run(config)
     assert Path("outputs/tiny/scores/conv_ae.parquet").read_bytes() == whole
-    assert [path.name for path in Path("outputs/tiny/scores").iterdir()] == ["conv_ae.parquet"]
+    assert [path.name for path in Path("outputs/tiny/scores").iterdir()] == [
+        "conv_ae.parquet",
+        "conv_ae-pseudo.parquet",
+    ]
 
 
 # --- names, labels, fusion ------------------------------------------------------------------------------------------
@@ -601,7 +604,7 @@ def test_labels_that_come_and_go_are_noticed_and_nothing_is_scored_again(
     place.run(*overrides)
     metrics = Path("outputs/tiny/metrics.json").read_bytes()
     (tmp_path / "data" / "test_labels").rename(tmp_path / "labels")
-    assert place.run(*overrides) == {"prepare", "explain", "report"}
+    assert place.run(*overrides) == {"prepare", "evaluate", "explain", "report"}
     assert not Path("outputs/tiny/metrics.json").exists()
     assert "masks or tracks, which are measured where frame labels stand beside them" in caplog.text
     (tmp_path / "labels").rename(tmp_path / "data" / "test_labels")

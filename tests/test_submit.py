@@ -10,7 +10,7 @@ from tests.pipeline import ROOT, run, user_environment
 from tests.scored import prepared, write_scores
 
 from pixelplay.config import Config
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import fuse, submit
 
@@ -111,9 +111,7 @@ def test_a_submission_that_was_changed_since_it_was_written_is_not_sent(small_ru
     config = fused(small_run, *SEND)
     path = RunFiles.of(config).submission
     path.write_text(path.read_text().replace("1_6,", "1_7,"))
-    with pytest.raises(
-        MissingArtifactError, match=r"folder\.csv: .*changed since it was written: run `\./run_all\.sh`"
-    ):
+    with pytest.raises(DamagedArtifactError, match=r"folder\.csv is damaged .*other contents.*src/fuse\.py"):
         submit.run(config)
     fuse.run(config)
     assert "1_6," in path.read_text()
@@ -166,9 +164,7 @@ def test_a_named_sample_submission_is_taken(small_run: list[str], tmp_path: Path
 def test_a_submission_of_other_settings_is_not_sent(small_run: list[str]):
     config = fused(small_run, *SEND)
     other = config.model_copy(update={"fusion": config.fusion.model_copy(update={"method": "maximum"})})
-    with pytest.raises(
-        MissingArtifactError, match=r"none made with these settings, or changed since .*: run `\./run_all\.sh`"
-    ):
+    with pytest.raises(MissingArtifactError, match=r"fusion\.method changed; .*these settings: .*src/fuse\.py"):
         submit.run(other)
 
 

@@ -143,6 +143,8 @@ def curve(x: Axis, y: Axis, at: np.ndarray, values: np.ndarray) -> str:
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
     """(start, stop) of each run of True in `mask`, bool (T,)."""
+    if not mask.any():
+        return []
     return [(found.start, found.stop) for (found,) in ndimage.find_objects(ndimage.label(mask)[0])]
 
 

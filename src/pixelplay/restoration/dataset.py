@@ -99,6 +99,7 @@ def _flip_network(config: "Config", index: Index) -> "FlipNetwork":
         record_path=RunFiles.of(config).record("flip_network"),
         version=VERSION,
         settings={**footage, **settings, "seed": config.seed},
+        contents=lambda: str(folder),  # where it is wanted
         work=work,
         digests=digests_of(config),
     ).run()

@@ -87,8 +87,8 @@ class Task:
         if reason := self.changed():
             return reason
         record = self._recorded()
-        if _difference(record.contents, self._contents):
-            return "files changed on disk"
+        if difference := _difference(record.contents, self._contents):
+            return f"{'files' if difference == 'settings' else difference} changed on disk"
         return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
 
     def require(self) -> Record:

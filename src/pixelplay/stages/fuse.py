@@ -37,7 +37,7 @@ def tasks(config: Config) -> list[Task]:
         record_path=files.record("fuse"),
         version=VERSION,
         settings={"fusion": fusion, "judging": judging if config.fusion.select_members else None},
-        contents=lambda: file_digests(config.fusion.external),
+        contents=lambda: {"external": file_digests(config.fusion.external), "submission": str(files.submission)},
         work=lambda: _fuse(config, files, index),
         digests=digests_of(config),
         reads=[task for name in config.detectors for task in score.tasks_of(config, name, index)],

@@ -53,10 +53,11 @@ def run(config: Config) -> None:
 
 
 def _contents(config: Config, files: RunFiles) -> dict[str, Any]:
-    """The ablation, if there is one, and whether it was made with these settings."""
-    shown = [*ablation_files(files), files.manifest]
-    digests = dict(zip([path.name for path in shown], file_digests(shown), strict=True))
-    return {"shown": digests, "current": [_is_current(config, files), not _are_former(*explain.tasks(config))]}
+    """The ablation, if there is one, the pictures, and whether they were made with these settings."""
+    shown = ablation_files(files)
+    ablation = dict(zip([path.name for path in shown], file_digests(shown), strict=True))
+    current = [_is_current(config, files), not _are_former(*explain.tasks(config))]
+    return {"ablation": ablation, "pictures": file_digests([files.manifest]), "current": current}
 
 
 def _report(config: Config, index: Index, files: RunFiles) -> list[Path]:

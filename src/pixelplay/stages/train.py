@@ -49,6 +49,7 @@ def task(config: Config, name: str, index: Index) -> Task:
         version=VERSION,
         settings=settings,
         work=lambda: _train(config, name, index, fingerprint(VERSION, settings)),
+        contents=lambda: str(RunFiles.of(config).detector(name)),  # where it is wanted
         digests=digests_of(config),
         after=[prepare.task(config), *(detect.tasks(config) if settings["boxes"] else [])],
         about=lambda: {"training": config.detectors[name].training, "parameters": _parameters(config, name)},
