@@ -18,7 +18,7 @@ from tests.test_patch_features import literal_maps
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.backbones.pretrained import load_backbone
+from pixelplay.backbones.pretrained import BackboneConfig, load_backbone
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors.videopatchcore.clip_features import PatchFeatures, PatchSettings
@@ -99,8 +99,9 @@ def saved_video(folder: Path, size: tuple[int, int]) -> tuple[Video, list[Image.
 
 def ours(clip: Clip, video: Video, boxes: Boxes) -> dict[str, torch.Tensor]:
     config = settings(clip, f"detectors.{NAME}.training.patches.image_size={SIDE}", "objects.tubes.enlarge=1.0")
-    patches = PatchSettings(**config.detectors[NAME].training["patches"])
-    features = PatchFeatures(load_backbone(config.weights, bf16=False), patches, config.objects.tubes, batch=8)
+    training = config.detectors[NAME].training
+    patches, backbone = PatchSettings(**training["patches"]), BackboneConfig(**training["backbone"])
+    features = PatchFeatures(load_backbone(backbone, bf16=False), patches, config.objects.tubes, batch=8)
     (one,) = features.clips(video, boxes, np.arange(CLIP)[None], False)
     return {stream: torch.from_numpy(vectors) for stream, vectors in one.vectors.items()}
 

@@ -128,6 +128,7 @@ def expected(key: str) -> set[str]:
     return set(TABLE[pattern].split())
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of values that are not possible
 def test_a_changed_setting_is_part_of_exactly_the_stages_that_depend_on_it(config: Config):
     before, wrong = settings_of(config), {}
     for key in leaves(config.model_dump()):
