@@ -56,8 +56,8 @@ def _contents(config: Config, files: RunFiles) -> dict[str, Any]:
     """The ablation, if there is one, the pictures, and whether they were made with these settings."""
     shown = ablation_files(files)
     ablation = dict(zip([path.name for path in shown], file_digests(shown), strict=True))
-    current = [_is_current(config, files), not _are_former(*explain.tasks(config))]
-    return {"ablation": ablation, "pictures": file_digests([files.manifest]), "current": current}
+    pictures = file_digests([files.manifest]) if _are_former(*explain.tasks(config)) else "those of the run"
+    return {"ablation": ablation, "is_current": _is_current(config, files), "pictures": pictures}
 
 
 def _report(config: Config, index: Index, files: RunFiles) -> list[Path]:
