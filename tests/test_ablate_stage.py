@@ -437,7 +437,7 @@ def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(
     record_scores(config, index, "st_ae")
     with caplog.at_level(logging.INFO):
         fuse.run(config)
-    assert "fuse: left out st_ae: without it the AP on planted anomalies is +" in caplog.text
+    assert "fuse: left out st_ae: without it the AP on pseudo-anomalies is +" in caplog.text
     members = pd.read_csv(files.fusion_members)
     assert members["member"].tolist() == ["conv_ae", "st_ae"] and members["left_out"].tolist() == [False, True]
     fused = pd.read_parquet(files.fused).query("split == 'test'")

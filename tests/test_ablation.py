@@ -340,7 +340,7 @@ def test_the_tables_hold_the_figures_of_the_fusions_that_their_rows_name():
     )
     assert tables["kinds_auc"].loc["b", "freeze"] == pytest.approx(roc_auc_score(truth.labels[freeze], b[freeze]))
     assert list(tables["kinds_ap"].columns) == list(KINDS)
-    best = "best stream on planted anomalies: a"
+    best = "best stream on pseudo-anomalies: a"
     assert list(ap["comparison"].index) == ["search", "equal weights", CONFIGURED, best]
     assert not any("on_labels" in column for table in tables.values() for column in table)
 
@@ -374,7 +374,7 @@ def test_figures_on_labels_stand_beside_the_others_and_the_best_by_them_is_marke
     ap = average_precision_score(labelled.labels, np.float32(on_labels["b"]))
     assert found["alone"].loc["b", "on_labels_ap"] == pytest.approx(ap)
     marked = "chosen on labels, so no fair figure: b"
-    assert list(found["comparison"].index)[3:] == ["best stream on planted anomalies: a", marked]
+    assert list(found["comparison"].index)[3:] == ["best stream on pseudo-anomalies: a", marked]
     row, equal = found["comparison"].loc[marked], found["comparison"].loc["equal weights"]
     assert row["on_labels_ap"] == pytest.approx(ap)
     assert row["on_labels_ap_over_equal"] == pytest.approx(ap - equal["on_labels_ap"])

@@ -211,7 +211,7 @@ def test_the_summary_says_what_was_measured_on_and_shows_every_table_long_ones_i
         "Measured on 6 clips of held-out normal footage in which anomalies of 3 kinds are planted"
     )
     assert "(144 frames, 33% of them anomalous)" in told[0]
-    assert any("Left out: old: an external file has no scores of planted anomalies" in text for text in told)
+    assert any("Left out: old: an external file has no scores of pseudo-anomalies" in text for text in told)
     text = markdown("Ablation of |x|", told, result.tables, "ap")
     assert text.startswith("# Ablation of |x|\n\nMeasured on")
     assert "All 21 rows: `weights.csv`" in text

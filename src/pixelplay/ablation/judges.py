@@ -31,7 +31,7 @@ class Verdict:
     """The judges' verdict on one member, when it was left out or at the end."""
 
     member: str
-    gain: float  # of the fusion without it, on planted anomalies; NaN for the last member
+    gain: float  # of the fusion without it, on pseudo-anomalies; NaN for the last member
     error: float  # standard error of that
     between: float  # share of the variance of its normal scores that lies between videos; NaN with fewer than two
     videos: int  # normal videos with scores
@@ -44,7 +44,7 @@ class Verdict:
 
     def told(self, metric: str) -> str:
         """Why it was left out, or kept."""
-        gain = f"without it the {metric.upper()} on planted anomalies is {self.gain:+.3f} ± {self.error:.3f}"
+        gain = f"without it the {metric.upper()} on pseudo-anomalies is {self.gain:+.3f} ± {self.error:.3f}"
         if np.isnan(self.between):
             normal = f"{self.videos} normal video(s) are too few to judge how it differs between videos"
         else:

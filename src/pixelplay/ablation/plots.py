@@ -27,11 +27,11 @@ def draw_all(tables: Mapping[str, pd.DataFrame], metric: str) -> Iterator[tuple[
 
 
 def draw_alone(table: pd.DataFrame, metric: str) -> Figure:
-    """Each stream's figure on planted anomalies with its standard error; and on labels, where those are known."""
+    """Each stream's figure on pseudo-anomalies with its standard error; and on labels, where those are known."""
     figure = Figure(figsize=(WIDTH, 1.4 + ROW * len(table)), layout="constrained")
     axis = figure.subplots()
     ordered = pd.concat([table.iloc[:1], table.iloc[1:].sort_values(metric, ascending=False)])
-    _dots(axis, ordered, metric, f"{metric}_error", PLANTED, "planted anomalies ± standard error")
+    _dots(axis, ordered, metric, f"{metric}_error", PLANTED, "pseudo-anomalies ± standard error")
     if (column := f"on_labels_{metric}") in ordered:
         at = np.arange(len(ordered))
         axis.plot(ordered[column], at, "D", color=TRUE, markersize=4, label="labels, for reporting only")
@@ -41,7 +41,7 @@ def draw_alone(table: pd.DataFrame, metric: str) -> Figure:
 
 
 def draw_changes(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
-    """What each change of one choice gains or costs on planted anomalies, with standard errors; a panel for each."""
+    """What each change of one choice gains or costs on pseudo-anomalies, with standard errors; a panel for each."""
     shown = [(name, tables[name].iloc[1:]) for name in CHANGES if name in tables and len(tables[name]) > 1]
     heights = [len(table) + 1.5 for _, table in shown]
     figure = Figure(figsize=(WIDTH, 0.6 + ROW * sum(heights) + 0.25 * len(shown)), layout="constrained")
@@ -50,7 +50,7 @@ def draw_changes(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
         _dots(axis, table, f"{metric}_gain", f"{metric}_gain_error", PLANTED, "")
         axis.axvline(0, color="0.4", linewidth=1)
         axis.set_title(TITLES[name], fontsize=9, loc="left")
-    axes[-1].set_xlabel(f"gain in {metric.upper()} over the configured fusion,\non planted anomalies, ± standard error")
+    axes[-1].set_xlabel(f"gain in {metric.upper()} over the configured fusion,\non pseudo-anomalies, ± standard error")
     return figure
 
 
@@ -78,7 +78,7 @@ def draw_weights(table: pd.DataFrame, metric: str) -> Figure:
     for axis in axes[len(members) :]:
         axis.set_axis_off()
     for axis in axes[::columns]:
-        axis.set_ylabel(f"{metric.upper()} on planted anomalies")
+        axis.set_ylabel(f"{metric.upper()} on pseudo-anomalies")
     axes[0].legend(fontsize=7)
     return figure
 
@@ -101,7 +101,7 @@ def draw_kinds(table: pd.DataFrame, metric: str) -> Figure:
 
 
 def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
-    """Figures on planted anomalies against those on labels, a panel for each table, with its rank correlations."""
+    """Figures on pseudo-anomalies against those on labels, a panel for each table, with its rank correlations."""
     ranks = tables["rank_correlation"]
     shown = [name for name in RANKED if name in tables and name in ranks.index]
     rows, columns = _grid(len(shown))
@@ -117,7 +117,7 @@ def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
         )
     for axis in axes[len(shown) :]:
         axis.set_axis_off()
-    figure.supxlabel(f"{metric.upper()} on planted anomalies; diamond: the configured fusion", fontsize=9)
+    figure.supxlabel(f"{metric.upper()} on pseudo-anomalies; diamond: the configured fusion", fontsize=9)
     figure.supylabel(f"{metric.upper()} on labels, for reporting only", fontsize=9)
     return figure
 

@@ -1,4 +1,4 @@
-"""Settings of the comparison on pseudo-anomalies. What each key does is told in `configs/ablate/`."""
+"""Settings of the comparison on pseudo-anomalies. Keys are explained in `configs/ablate/`."""
 
 from typing import Annotated, Any, Literal
 

@@ -35,7 +35,7 @@ def read_introduction(files: RunFiles) -> list[str]:
 def introduction(
     ablation: Ablation, truths: dict[str, Truth], config: AblateConfig, left_out: Sequence[str]
 ) -> list[str]:
-    """Paragraphs: what was measured on, what was chosen and why, and how far planted anomalies can be trusted."""
+    """Paragraphs: what was measured on, what was chosen and why, and how far pseudo-anomalies can be trusted."""
     planted = truths[PSEUDO]
     kinds, clips = len(set(planted.kinds.tolist())), len(set(planted.videos.tolist()))
     told = [
@@ -49,7 +49,7 @@ def introduction(
         told.append(f"Left out: {pairs}.")
     if left_out:
         told.append(
-            f"Left out: {', '.join(left_out)}: an external file has no scores of planted anomalies. In the fusion that "
+            f"Left out: {', '.join(left_out)}: an external file has no scores of pseudo-anomalies. In the fusion that "
             "the search writes, external files keep their weight."
         )
     if LABELLED in truths:
@@ -119,7 +119,7 @@ def _on_labels(ablation: Ablation, truth: Truth) -> str:
         return text
     pairs = "; ".join(f"{name} {_rank(row)}" for name, row in known.iterrows())
     return (
-        f"{text} Spearman's rank correlation between AP on planted anomalies and AP on labels (1: the same order, "
+        f"{text} Spearman's rank correlation between AP on pseudo-anomalies and AP on labels (1: the same order, "
         f"0: none, -1: reversed), of n fusions, with their AP on labels: {pairs}."
     )
 

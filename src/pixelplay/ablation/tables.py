@@ -1,4 +1,4 @@
-"""The tables of an ablation: what each choice is worth on planted anomalies, and on labels where those are known.
+"""The tables of an ablation: what each choice is worth on pseudo-anomalies, and on labels where those are known.
 
 Figures on labels (columns `on_labels_*`) are only reported: they are computed after everything has been chosen.
 """
@@ -30,7 +30,7 @@ TITLES = {
     "weights": "Weights",
     "kinds_ap": "AP by kind of planted anomaly",
     "kinds_auc": "AUC by kind of planted anomaly",
-    "rank_correlation": "Do planted anomalies rank fusions as labels do?",
+    "rank_correlation": "Do pseudo-anomalies rank fusions as labels do?",
 }
 PICTURES = {
     "streams_alone": "Each stream alone",
@@ -38,7 +38,7 @@ PICTURES = {
     "weights": "Weights: the line is the best that a share of the weight allows",
     "kinds_ap": "AP by kind of planted anomaly",
     "kinds_auc": "AUC by kind of planted anomaly",
-    "planted_and_labelled": "Do planted anomalies rank fusions as labels do?",
+    "planted_and_labelled": "Do pseudo-anomalies rank fusions as labels do?",
 }
 CHANGES = ("leave_one_out", "pooling", "normalise", "smooth", "method")  # one choice changed at a time
 WEIGHT = "weight "  # before a member's name: columns of the table `weights`
@@ -53,7 +53,7 @@ class Ablation:
 
 
 def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> Ablation:
-    """All tables. `fusion`: every member named; `streams`: all that have scores of planted anomalies.
+    """All tables. `fusion`: every member named; `streams`: all that have scores of pseudo-anomalies.
 
     Raises DataError and ConfigError as the fusion itself does.
     """
@@ -121,7 +121,7 @@ def _comparison(
         Variant("search", choice.fusion),
         Variant("equal weights", choice.start),
         configured,
-        Variant(f"best stream on planted anomalies: {best}", fusions[best]),
+        Variant(f"best stream on pseudo-anomalies: {best}", fusions[best]),
     ]
     if LABELLED in judge.bench.truths:
         best = streams[f"on_labels_{metric}"].idxmax()

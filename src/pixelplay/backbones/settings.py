@@ -1,4 +1,4 @@
-"""Settings of pretrained weights. What each key does is told in `configs/weights/`."""
+"""Settings of pretrained weights. Keys are explained in `configs/weights/`."""
 
 from typing import Annotated, Literal
 

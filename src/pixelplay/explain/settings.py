@@ -1,4 +1,4 @@
-"""Settings of the pictures that explain scores. What each key does is told in `configs/config.yaml`."""
+"""Settings of the pictures that explain scores. Keys are explained in `configs/config.yaml`."""
 
 from typing import Annotated, Literal
 

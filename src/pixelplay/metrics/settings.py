@@ -1,4 +1,4 @@
-"""Settings of metrics and thresholds. What each key does is told in `configs/config.yaml`."""
+"""Settings of metrics and thresholds. Keys are explained in `configs/config.yaml`."""
 
 from typing import Annotated, Literal
 

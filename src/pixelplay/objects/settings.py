@@ -1,4 +1,4 @@
-"""Settings of object detection and of tubes around objects. What each key does is told in `configs/objects/`."""
+"""Settings of object detection and of tubes around objects. Keys are explained in `configs/objects/`."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Settings of the report. What each key does is told in `configs/config.yaml`."""
+"""Settings of the report. Keys are explained in `configs/config.yaml`."""
 
 from typing import Annotated
 

@@ -48,8 +48,8 @@ def restore_index(config: "Config", index: Index, formats: Sequence[FrameFormat]
         _save_images(files.restored_images, results)
     turned, denoised = int(found["flipped"].sum()), int((found["denoised"] != "").sum())
     log.info(
-        f"prepare: {turned:,} of {len(found):,} test frames turned back ({turned / len(found):.1%}), {denoised:,} "
-        f"denoised: {files.restoration}"
+        f"prepare: {turned:,} of {len(found):,} test frames flipped and corrected ({turned / len(found):.1%}), "
+        f"{denoised:,} denoised: {files.restoration}"
     )
     return replace(index, test=[one.after for one in results])
 

@@ -1,4 +1,4 @@
-"""Settings of the restoration of corrupted test frames. What each key does is told in `configs/restore/`."""
+"""Settings of the restoration of corrupted test frames. Keys are explained in `configs/restore/`."""
 
 from typing import Annotated, Literal
 

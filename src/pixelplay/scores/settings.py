@@ -1,4 +1,4 @@
-"""Settings of fusion: from raw scores to one score per frame. What each key does is told in `configs/fusion/`."""
+"""Settings of fusion: from raw scores to one score per frame. Keys are explained in `configs/fusion/`."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage `ablate`: what each part of the fusion is worth on planted anomalies; with `ablate.search`, a fusion file.
+"""Stage `ablate`: what each part of the fusion is worth on pseudo-anomalies; with `ablate.search`, a fusion file.
 
 It reads raw scores alone, so it takes seconds. Where test labels are on disk, their figures stand beside the others,
 for reporting; that is an evaluation on labels, and is logged as one.
@@ -75,13 +75,13 @@ def run(config: Config) -> None:
 
 
 def _truth_files(config: Config, files: RunFiles) -> list[Path]:
-    """What is known of planted anomalies, and of test frames where their labels may be shown."""
+    """What is known of pseudo-anomalies, and of test frames where their labels may be shown."""
     shown = truth_files(files.truth, "test") if config.ablate.labels else []
     return [files.pseudo_clips, *truth_files(files.truth, "pseudo"), *shown]
 
 
 def _nothing(config: Config, files: RunFiles) -> None:
-    """A run without planted anomalies has nothing to compare on; tables of another one must not pass for its own."""
+    """A run without pseudo-anomalies has nothing to compare on; tables of another one must not pass for its own."""
     remedy = "run `./run_all.sh` with the same options but without pseudo=none, or with other footage held out"
     if config.ablate.search:
         raise MissingArtifactError(
@@ -128,11 +128,11 @@ def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
 
 
 def _compared(config: Config, fusion: FusionConfig, members: list[str]) -> FusionConfig:
-    """The configured fusion of the members that have scores of planted anomalies."""
+    """The configured fusion of the members that have scores of pseudo-anomalies."""
     from pixelplay.ablation.variants import named
 
     if not members:
-        raise ConfigError("ablate: no member of this fusion has scores of planted anomalies; add a detector")
+        raise ConfigError("ablate: no member of this fusion has scores of pseudo-anomalies; add a detector")
     if config.ablate.search and config.ablate.choose == ["weights"] and len(members) < 2:
         raise ConfigError(
             f"ablate.search=true: a fusion of {members[0]} alone has no weights to choose: add detectors, name more "
@@ -142,7 +142,7 @@ def _compared(config: Config, fusion: FusionConfig, members: list[str]) -> Fusio
 
 
 def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, Known], list[str]]":
-    """What is known of planted anomalies; and of test frames, where they have labels that may be shown.
+    """What is known of pseudo-anomalies; and of test frames, where they have labels that may be shown.
 
     With a remark where these are all of one class, which leaves nothing to compare.
     """

@@ -1,4 +1,4 @@
-"""Settings of training. What each key does is told in `configs/trainer/`."""
+"""Settings of training. Keys are explained in `configs/trainer/`."""
 
 from typing import Literal
 

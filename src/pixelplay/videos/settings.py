@@ -1,4 +1,4 @@
-"""Settings of data sets and of the frames that the cache stores. What each key does is told in `configs/dataset/`."""
+"""Settings of data sets and of the frames that the cache stores. Keys are explained in `configs/dataset/`."""
 
 from typing import Annotated, Literal
 

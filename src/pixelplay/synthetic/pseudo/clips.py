@@ -1,4 +1,4 @@
-"""Renders clips of held-out normal footage with planted anomalies to disk, losslessly, and reads them back as videos.
+"""Renders clips of held-out normal footage with pseudo-anomalies to disk, losslessly, and reads them back as videos.
 
 Every clip depends on its kind, its seed and the footage alone, so any number of threads writes the same bytes.
 """

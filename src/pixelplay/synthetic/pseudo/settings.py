@@ -1,4 +1,4 @@
-"""Settings of pseudo-anomalies. What each key does is told in `configs/pseudo/`."""
+"""Settings of pseudo-anomalies. Keys are explained in `configs/pseudo/`."""
 
 from typing import Annotated
 
