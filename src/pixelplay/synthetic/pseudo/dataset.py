@@ -209,6 +209,6 @@ def _summarise(clips: Sequence[Clip], results: "Sequence[Restoration]", files: R
     log.info(
         f"prepare: {len(clips)} clips with pseudo-anomalies of {len({clip.kind for clip in clips})} kinds, {frames:,} "
         f"frames, {anomalous:,} of them anomalous; {flipped.sum()} flipped ({(flipped & turned).sum()} corrected, "
-        f"{(turned & ~flipped).sum()} upright ones turned), {np.isin(drawn, ('heavy', 'light')).sum()} noisy, as in the "
-        f"test footage: {files.pseudo_sheet}"
+        f"{(turned & ~flipped).sum()} upright ones turned), {np.isin(drawn, ('heavy', 'light')).sum()} noisy, as in "
+        f"the test footage: {files.pseudo_sheet}"
     )
