@@ -11,13 +11,13 @@ from pixelplay.ablation.judges import judge
 from pixelplay.ablation.measure import Truth
 from pixelplay.ablation.variants import named
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.evaluation.score_tables import read_scores
+from pixelplay.evaluation.score_tables import object_streams, read_scores, scored_names
 from pixelplay.run.artifacts import damaged, read_csv
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of, process_unfused, unsmoothed
 from pixelplay.scores.restored import frame_weights
-from pixelplay.scores.settings import FusionConfig
+from pixelplay.scores.settings import OBJECTS, FusionConfig
 from pixelplay.settings import CONFIG_DIR, alternatives
 from pixelplay.synthetic.pseudo.dataset import kinds_of_clips
 from pixelplay.videos.index import Index
@@ -33,13 +33,14 @@ COLUMNS = {"member": str, "weight": float, "left_out": str, "why": str}
 
 
 def streams_of(config: "Config", index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
-    """Raw scores of the run's detectors, external files and composites of `fusion`: scores tables by stream.
+    """Raw scores of the run's detectors, of objects fused, of external files and composites of `fusion`: scores tables
+    by stream.
 
     `fusion`: by default the configured one. Raises DataError for external files that don't match the test frames.
     """
     fusion = fusion or config.fusion
     streams = {}
-    for name in config.detectors:
+    for name in scored_names(config):
         table = read_scores(config, name, index)
         streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
     for name, path in config.fusion.external_files.items():
@@ -81,13 +82,14 @@ def submitted_frames(index: Index) -> list[tuple[str, int]]:
 def candidates(config: "Config", streams: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], FusionConfig]:
     """The run's streams that may be fused, and the fusion without members of other runs.
 
-    Detectors take part with the streams that `fusion.members` names, or else their default one. Raises DataError for a
-    member that is no stream of its detector, ConfigError for an unknown detector.
+    Detectors take part with the streams that `fusion.members` names, or else their default one, unless their objects
+    are fused: these take part as `objects`. Raises DataError for a member that is no stream of its detector,
+    ConfigError for an unknown detector.
     """
     require_known_members(config)
     fusion = _of_this_run(config)
-    named = {detector_of(stream) for stream in fusion.members}
-    others = [name for name in (*config.detectors, *fusion.external_files) if name not in named]
+    elsewhere = {detector_of(stream) for stream in (*fusion.members, *object_streams(config))}
+    others = [name for name in (*scored_names(config), *fusion.external_files) if name not in elsewhere]
     members = [*fusion.members, *others]
     if missing := [stream for stream in members if stream not in streams]:
         raise DataError(f"fusion.members.{missing[0]}: no such stream; streams of this run: {', '.join(streams)}")
@@ -151,8 +153,8 @@ def _verdicts(
 
 def require_known_members(config: "Config") -> None:
     """Raise ConfigError for a member of the fusion that is neither a detector of configs/ nor an external file."""
-    here = [*config.detectors, *config.fusion.external_files]
-    known = {*here, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
+    here = [*scored_names(config), *config.fusion.external_files]
+    known = {*here, OBJECTS, *(file.stem for file in (CONFIG_DIR / "detector").glob("*.yaml"))}
     for stream in config.fusion.members:
         if (name := detector_of(stream)) not in known:
             hint = alternatives(name, here)
@@ -161,7 +163,7 @@ def require_known_members(config: "Config") -> None:
 
 def _of_this_run(config: "Config") -> FusionConfig:
     """The fusion without members of detectors that are not part of this run, which are logged."""
-    sources = {*config.detectors, *config.fusion.external_files}
+    sources = {*scored_names(config), *config.fusion.external_files}
     present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}
     left_out = sorted(set(config.fusion.members) - set(present))
     if left_out:

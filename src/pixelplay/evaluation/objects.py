@@ -12,7 +12,7 @@ import numpy as np
 
 from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
-from pixelplay.evaluation.score_tables import read_objects
+from pixelplay.evaluation.score_tables import read_objects, scored_names
 from pixelplay.metrics.alarms import CONSTANT, constant_threshold
 from pixelplay.metrics.boxes import Detections, Regions, joined
 from pixelplay.metrics.pixels import PixelCounts
@@ -36,13 +36,14 @@ SOURCES = ("tracks", "masks", "normal")  # where a video's regions are known fro
 
 
 def measure_objects(config: "Config", files: RunFiles, videos: list[Video], truth: Truth) -> dict[str, Any]:
-    """Metrics of each stream of each object table, and what they were measured on, ready for metrics.json.
+    """Metrics of each stream of each object table, that of fused objects included, and what they were measured on.
 
-    All frames of videos with masks or tracks count, and so do those of videos that are labelled normal throughout:
-    anything reported there is a false alarm. {} if no detector has a table, or no such frame has an anomaly.
+    Ready for metrics.json. All frames of videos with masks or tracks count, and so do those of videos that are labelled
+    normal throughout: anything reported there is a false alarm. {} if no detector has a table, or no such frame has an
+    anomaly.
     """
     known = [video for video in videos if truth[video.id].has_regions]
-    tables = [name for name in config.detectors if files.object_scores(name).exists()]
+    tables = [name for name in scored_names(config) if files.object_scores(name).exists()]
     if not known or not tables or not LEVELS & set(config.evaluate.metrics):
         return {}
     streams = [s for name in tables for s in read_streams(name, read_objects(config, name, videos), known)]

@@ -13,7 +13,8 @@ import pandas as pd
 from pixelplay.errors import DataError
 from pixelplay.run.artifacts import damaged, read_table
 from pixelplay.run.files import RunFiles
-from pixelplay.scores.fuse import FUSED
+from pixelplay.scores.fuse import FUSED, detector_of
+from pixelplay.scores.settings import OBJECTS
 from pixelplay.scores.table import SPLITS, check
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 PLACE = ["split", "video", "frame"]
 OF_OBJECTS = ("split", "video", "frame", "x1", "y1", "x2", "y2", "stream", "score")
+
+
+def object_streams(config: "Config") -> list[str]:
+    """The streams of the run's detectors that are fused per object."""
+    return [s for s, weight in config.fusion.objects.streams.items() if weight and detector_of(s) in config.detectors]
+
+
+def scored_names(config: "Config") -> list[str]:
+    """What has tables of scores: the run's detectors, and `objects` where object streams are fused."""
+    return [*config.detectors, *([OBJECTS] if object_streams(config) else [])]
 
 
 def read_scores(config: "Config", name: str, index: Index) -> pd.DataFrame:
@@ -44,9 +55,21 @@ def read_fused(config: "Config", index: Index) -> pd.DataFrame:
     return read_rows(RunFiles.of(config).fused, videos, FUSED, also=("calibration", "pseudo"), made_by="fuse")
 
 
-def read_objects(config: "Config", name: str, videos: Iterable[Video]) -> pd.DataFrame:
-    """A detector's object scores, in the split `test` of frames of the test `videos`; raises as `read_scores`."""
-    path = RunFiles.of(config).object_scores(name)
+def read_objects(config: "Config", name: str, videos: Iterable[Video], planted: Collection[Video] = ()) -> pd.DataFrame:
+    """A detector's object scores, also of the clips with `planted` pseudo-anomalies; raises as `read_scores`.
+
+    Rows of the split `test` are of frames of `videos`, those of `pseudo` of frames of `planted`.
+    """
+    files = RunFiles.of(config)
+    table = _object_rows(files.object_scores(name), "test", videos)
+    if not planted:
+        return table
+    return pd.concat(
+        [table, _object_rows(files.object_scores(name, pseudo=True), "pseudo", planted)], ignore_index=True
+    )
+
+
+def _object_rows(path: Path, split: str, videos: Iterable[Video]) -> pd.DataFrame:
     table = read_table(path, made_by="score")
     if absent := [column for column in OF_OBJECTS if column not in table]:
         raise damaged(path, "score", f"no column {absent[0]!r}")
@@ -54,8 +77,8 @@ def read_objects(config: "Config", name: str, videos: Iterable[Video]) -> pd.Dat
     if numbers.shape[1] != 6 or not np.isfinite(numbers.to_numpy(np.float64)).all():
         raise damaged(path, "score", "a frame, a box or a score that is not finite")
     strange = ~table["split"].isin(SPLITS)
-    frames = places([("test", video) for video in videos])
-    strange |= (table["split"] == "test") & ~pd.MultiIndex.from_frame(table[PLACE]).isin(frames)
+    frames = places([(split, video) for video in videos])
+    strange |= (table["split"] == split) & ~pd.MultiIndex.from_frame(table[PLACE]).isin(frames)
     if strange.any():
         row = table[strange].iloc[0]
         raise damaged(path, "score", f"video {row['video']!r} has no frame {row['frame']} (split {row['split']!r})")

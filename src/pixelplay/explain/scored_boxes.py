@@ -10,8 +10,9 @@ import pandas as pd
 
 from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import Drawing
-from pixelplay.evaluation.score_tables import read_objects
+from pixelplay.evaluation.score_tables import object_streams, read_objects
 from pixelplay.run.files import RunFiles
+from pixelplay.scores.settings import OBJECTS
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class Objects:
 
 
 def scored_objects(config: "Config", index: Index) -> list[Objects]:
-    """Those of the run's detectors that score single objects."""
-    users = registry.needing_boxes(config)
-    names = [name for name in users if RunFiles.of(config).object_scores(name).exists()]
+    """Those that were fused; where none were, those of each detector that scores single objects."""
+    names = [OBJECTS] if object_streams(config) else registry.needing_boxes(config)
+    names = [name for name in names if RunFiles.of(config).object_scores(name).exists()]
     return [Objects.of(name, read_objects(config, name, index.test)) for name in names]
 
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
-from pixelplay.evaluation.score_tables import read_fused
+from pixelplay.evaluation.score_tables import read_fused, scored_names
 from pixelplay.report.distributions import (
     Curve,
     Distribution,
@@ -167,7 +167,7 @@ def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
 def _distributions(config: "Config", outcome: Outcome) -> Iterator[Distribution]:
     """Scores of each detector's default stream and of the fusion, as the metrics measure them."""
     fused = read_fused(config, outcome.index)
-    for name in [*config.detectors, FUSED]:
+    for name in [*scored_names(config), FUSED]:
         table = fused[fused["stream"] == name]
         normal = table.loc[table["split"] == "calibration", "score"].to_numpy(np.float64)
         yield Distribution(name, {"held-out normal": normal, **_by_label(outcome, table[table["split"] == "test"])})
@@ -214,7 +214,7 @@ def stage_times(config: "Config") -> list[StageTime]:
     for name in config.detectors:
         records[f"score {name}"] = f"score-{name}"
         records[f"score {name}, pseudo-anomalies"] = f"score-{name}-pseudo"
-    records |= {name: name for name in ("fuse", "evaluate", "ablate", "explain")}
+    records |= {name: name for name in ("fuse-objects", "fuse", "evaluate", "ablate", "explain")}
     found = {stage: read_record(files.record(record)) for stage, record in records.items()}
     return [StageTime(stage, record.seconds, record.finished) for stage, record in found.items() if record]
 

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pixelplay.settings import (
     Bounds,
     ExistingFile,
+    Natural,
     NonNegative,
     PartialShare,
     Percentile,
@@ -21,6 +22,7 @@ from pixelplay.settings import (
 )
 
 FUSED = "fused"  # the stream that holds the fused scores
+OBJECTS = "objects"  # the stream of scores that were fused per object
 
 
 class NormaliseConfig(Settings):
@@ -89,12 +91,27 @@ class CorruptedFramesConfig(Settings):
     weight: Share
 
 
+class ObjectFusionConfig(Settings):
+    """How the object streams of detectors become one score per object: see `pixelplay.scores.objects`."""
+
+    streams: dict[str, NonNegative]  # weights by stream, such as `videopatchcore/spatial`; 0: not summed
+    normalise: NormaliseConfig
+    smooth: SmoothConfig
+    top: Natural
+
+    @model_validator(mode="after")
+    def _all_together(self) -> "ObjectFusionConfig":
+        if self.normalise.scope != "all":
+            raise ValueError("normalise.scope must be all: objects of all videos are on one scale")
+        return self
+
+
 class FusionConfig(Settings):
     """Each member is normalised and smoothed, then all are combined.
 
-    `external_default` and the entries of `members` and `composites` need only the keys that differ: the rest comes from
-    `default`, or for an external member from `external_default`. A composite, made of smoothed parts, is by default not
-    smoothed again.
+    `external_default`, `objects` and the entries of `members` and `composites` need only the keys that differ: the rest
+    comes from `default`, or for an external member from `external_default`. A composite, made of smoothed parts, is by
+    default not smoothed again.
     """
 
     method: FusionMethod
@@ -105,6 +122,7 @@ class FusionConfig(Settings):
     external: list[ExistingFile]
     default: MemberConfig
     external_default: MemberConfig
+    objects: ObjectFusionConfig
     composites: dict[str, CompositeConfig]  # by detector; ignored for detectors that are not in the run
     members: dict[str, MemberConfig]  # by stream, such as `conv_ae` or `conv_ae/mean`
 
@@ -121,6 +139,14 @@ class FusionConfig(Settings):
     @classmethod
     def _complete(cls, value: Any, info: ValidationInfo) -> Any:
         return _over(info.data.get("default"), value)
+
+    @field_validator("objects", mode="before")
+    @classmethod
+    def _complete_objects(cls, value: Any, info: ValidationInfo) -> Any:
+        base = info.data.get("default")
+        if not isinstance(base, MemberConfig) or not isinstance(value, dict):
+            return value
+        return _merged(base.model_dump(exclude={"weight"}), value)
 
     @field_validator("composites", mode="before")
     @classmethod

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pixelplay.config import Config
 from pixelplay.evaluation.members import unsmoothed_of
-from pixelplay.evaluation.score_tables import read_fused
+from pixelplay.evaluation.score_tables import read_fused, scored_names
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.metrics.published import Protocol, published_figures, published_table
 from pixelplay.report.metrics_text import metrics_text, published_text
@@ -90,7 +90,7 @@ def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> li
     metrics = _measure(config, files, index, truth)
     write_json(files.metrics, metrics)
     _log_evaluation(files, config, metrics)
-    pictures = [files.thresholds / f"{name}.png" for name in (*config.detectors, FUSED)]
+    pictures = [files.thresholds / f"{name}.png" for name in (*scored_names(config), FUSED)]
     drawn = [name for name, rates in metrics["thresholds"].items() if rates]
     return [files.metrics, *(path for path in pictures if path.stem in drawn and path.exists())]
 
@@ -103,7 +103,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     fused = _figures(processed[FUSED], videos, config)
     result: dict[str, Any] = {"frames": fused.pop("frames"), "prevalence": fused.pop("prevalence"), "detectors": {}}
     unsmoothed = {s: _by_stream(rows[rows["split"] == "test"])[s] for s, rows in unsmoothed_of(config, index).items()}
-    for name in config.detectors:
+    for name in scored_names(config):
         own = [stream for stream in unsmoothed if detector_of(stream) == name]
         streams = {stream: _figures(processed[stream], videos, config) for stream in own}
         for stream, figures in streams.items():
@@ -116,7 +116,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
     result["objects"] = measure_objects(config, files, index.test, truth)
-    wanted = [*config.detectors, FUSED] if "thresholds" in config.evaluate.metrics else []
+    wanted = [*scored_names(config), FUSED] if "thresholds" in config.evaluate.metrics else []
     result["thresholds"] = {
         name: _alarms(config, files, name, table[table["stream"] == name], videos) for name in wanted
     }

@@ -1,5 +1,6 @@
-"""Stage `fuse`: from the detectors' raw scores to one score per frame, and the submission.
+"""Stage `fuse`: from the detectors' raw scores to one score per object and one per frame, and the submission.
 
+Scores of objects are written as a detector's are, under the name `objects`, which is a member of the frames' fusion.
 `fused.parquet` is a scores table: beside the test frames it has held-out normal footage (split=calibration) and planted
 anomalies (split=pseudo), where every member has scores for them.
 """
@@ -12,38 +13,59 @@ import pandas as pd
 from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
+from pixelplay.evaluation.score_tables import object_streams, read_objects
 from pixelplay.run.artifacts import csv_text, write_table, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
-from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, fuse, process_unfused
+from pixelplay.scores.fuse import FUSED, detector_of, fuse, process_unfused
+from pixelplay.scores.objects import frame_scores, fuse_objects
+from pixelplay.scores.settings import OBJECTS
 from pixelplay.stages import prepare, score
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the same scores and settings give another fusion, judgement or submission
+VERSION = 2  # raised when the same scores and settings give another fusion, judgement or submission
+OBJECTS_VERSION = 1  # raised when they give other scores of objects
 
 
 def tasks(config: Config) -> list[Task]:
+    """One task for objects, where detectors score them, and one for frames."""
     index, files = load_index(config), RunFiles.of(config)
+    scored = [task for name in config.detectors for task in score.tasks_of(config, name, index)]
+    streams = object_streams(config)
+    of_objects = Task(
+        stage="fuse",
+        name="fuse-objects",
+        record_path=files.record("fuse-objects"),
+        version=OBJECTS_VERSION,
+        settings={"objects": config.fusion.objects.model_dump(), "streams": streams},
+        work=lambda: _fuse_objects(config, files, index),
+        digests=digests_of(config),
+        reads=scored,
+    )
+    first = [of_objects] if streams else []
     judging = config.ablate.model_dump(include={"metric", "n_bootstrap", "seed"})
-    fusion = config.fusion.model_dump(exclude={"external"}) | {"external": list(config.fusion.external_files)}
+    fusion = config.fusion.model_dump(exclude={"external", "objects"})
     task = Task(
         stage="fuse",
         name="fuse",
         record_path=files.record("fuse"),
         version=VERSION,
-        settings={"fusion": fusion, "judging": judging if config.fusion.select_members else None},
+        settings={
+            "fusion": {**fusion, "external": list(config.fusion.external_files)},
+            "judging": judging if config.fusion.select_members else None,
+        },
         contents=lambda: {"external": file_digests(config.fusion.external), "submission": str(files.submission)},
         work=lambda: _fuse(config, files, index),
         digests=digests_of(config),
-        reads=[task for name in config.detectors for task in score.tasks_of(config, name, index)],
+        reads=[*scored, *first],
         after=[prepare.task(config)],
     )
-    return [task]
+    return [*first, task]
 
 
 STAGE = Stage("fuse", tasks)
@@ -51,8 +73,30 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
+    if not object_streams(config):
+        forget(RunFiles.of(config).record("fuse-objects"))
     require_writable(RunFiles.of(config).submission.parent, "paths.submissions")
     STAGE.run(config)
+
+
+def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
+    """Write the scores of objects and of their frames, as `score` does, those of pseudo-anomalies apart."""
+    streams, settings = object_streams(config), config.fusion.objects
+    videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
+    videos += [("pseudo", video) for video in index.pseudo]
+    tables = {}
+    for name in dict.fromkeys(map(detector_of, streams)):
+        rows = read_objects(config, name, index.test, index.pseudo)
+        tables |= {str(stream): of for stream, of in rows.groupby("stream", sort=False) if stream in streams}
+    objects = fuse_objects(tables, settings)
+    frames = frame_scores(objects, [(split, video.id, video.numbers) for split, video in videos], settings)
+    written: list[Path] = []
+    for pseudo in (False, True) if index.pseudo else (False,):
+        for table, path in ((frames, files.scores(OBJECTS, pseudo)), (objects, files.object_scores(OBJECTS, pseudo))):
+            write_table(path, table[table["split"].eq("pseudo") == pseudo].reset_index(drop=True))
+            written.append(path)
+    log.info(f"fuse: {', '.join(streams)} -> {OBJECTS} ({len(objects):,} boxes)")
+    return written
 
 
 def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:

@@ -1,0 +1,103 @@
+"""From the object streams of several detectors to one score per object and one per frame.
+
+All of them score the same rows, those of the tables of tracks. Each stream is brought to one scale by the scores of
+normal objects that its model has not seen, all are summed per object, the sum is smoothed along the object's track, and
+a frame has the score of its highest objects. After Reiss and Hoshen, *Attribute-based Representations* (arXiv
+2212.00789), with tracks and without statistics of the test set.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.errors import DataError
+from pixelplay.scores.normalise import normalise
+from pixelplay.scores.settings import OBJECTS, ObjectFusionConfig
+from pixelplay.scores.smooth import in_steps, smooth
+
+log = logging.getLogger(__name__)
+
+FRAME = ["split", "video", "frame"]
+ROW = ["split", "video", "track", "frame"]  # what a row is about; no stream has two rows of it
+
+
+def fuse_objects(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig) -> pd.DataFrame:
+    """One row per object and frame: columns of `Scores.objects` with split and video, of the stream `objects`.
+
+    tables: rows of each stream that is summed, by stream, at least one; all have the same rows, in any order. Streams
+    are divided by the sum of their weights, so that scores stay on one scale whatever their number. Rows come in the
+    order of split, video, track and frame. Raises DataError where rows differ or are repeated, or an object has no
+    track.
+    """
+    ordered = {stream: table.sort_values(ROW, kind="stable", ignore_index=True) for stream, table in tables.items()}
+    first, rows = next(iter(ordered.items()))
+    for stream, table in ordered.items():
+        _require_tracks(stream, table)
+        if not table[ROW].equals(rows[ROW]):
+            raise DataError(_difference(first, rows, stream, table))
+    total = sum(config.streams[stream] for stream in ordered)
+    summed = sum(
+        config.streams[stream] / total * _calibrated(stream, table, config) for stream, table in ordered.items()
+    )
+    rows = rows.assign(stream=OBJECTS, score=np.asarray(summed, np.float64))
+    return rows.assign(score=_along_tracks(rows, config))
+
+
+def frame_scores(
+    objects: pd.DataFrame, videos: Iterable[tuple[str, str, np.ndarray]], config: ObjectFusionConfig
+) -> pd.DataFrame:
+    """The scores table of the stream `objects`: the mean of each frame's `config.top` highest objects.
+
+    videos: split, id and frame numbers (T,) of every video. A frame with fewer objects is as if it had others of score
+    0, which is a normal object's lowest; a frame without any has 0.
+    """
+    ranked = objects.sort_values("score", ascending=False, kind="stable")
+    highest = ranked[ranked.groupby(FRAME, sort=False).cumcount() < config.top]
+    mean = highest.groupby(FRAME, sort=False)["score"].sum() / config.top
+    tables = []
+    for split, video, numbers in videos:
+        frames = pd.MultiIndex.from_product([[split], [video], numbers], names=FRAME)
+        scores = mean.reindex(frames, fill_value=0.0).to_numpy(np.float64)
+        tables.append(
+            pd.DataFrame({"split": split, "video": video, "frame": numbers, "stream": OBJECTS, "score": scores})
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _calibrated(stream: str, table: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:
+    """A stream's scores (N,) on the scale of held-out normal objects, or where there are none, of all objects."""
+    scores, normal = table["score"].to_numpy(np.float64), (table["split"] == "calibration").to_numpy()
+    if not normal.any() and len(scores):
+        log.warning(f"fuse: {stream}: no object in held-out normal footage: its scale is that of all objects")
+    return normalise(scores, scores[normal] if normal.any() else scores, config.normalise)
+
+
+def _along_tracks(rows: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:
+    """Scores (N,) smoothed along each track; rows are in the order of tracks and frames."""
+    new = rows[["split", "video", "track"]].ne(rows[["split", "video", "track"]].shift()).any(axis=1)
+    starts = np.flatnonzero(new.to_numpy())[1:]
+    frames, scores = rows["frame"].to_numpy(np.int64), rows["score"].to_numpy(np.float64)
+    tracks = zip(np.split(frames, starts), np.split(scores, starts), strict=True)
+    return np.concatenate([smooth(of, in_steps(at), config.smooth) for at, of in tracks])
+
+
+def _require_tracks(stream: str, table: pd.DataFrame) -> None:
+    if (table["track"] < 1).any():
+        raise DataError(f"{stream}: an object has no track: run `python src/score.py` again")
+    twice = table[table.duplicated(ROW)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise DataError(f"{stream}: video {row['video']}, frame {row['frame']}: two scores of track {row['track']}")
+
+
+def _difference(first: str, rows: pd.DataFrame, stream: str, table: pd.DataFrame) -> str:
+    """What to say where two streams have different rows."""
+    both = rows[ROW].merge(table[ROW], how="outer", on=ROW, indicator=True)
+    row = both[both["_merge"] != "both"].iloc[0]
+    has, lacks = (first, stream) if row["_merge"] == "left_only" else (stream, first)
+    return (
+        f"{lacks} has no score for video {row['video']} (split {row['split']}), frame {row['frame']}, track "
+        f"{row['track']}, which {has} has: streams of objects must score the same tracks: run score.py for both again"
+    )
