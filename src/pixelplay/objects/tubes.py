@@ -1,48 +1,23 @@
-"""Tubes: the box of a clip's middle frame (causally: the last), squared and enlarged, cut from all frames of the clip
-(Ahn et al., VideoPatchCore, ACCV 2024).
-"""
+"""Tubes: squares around a track's boxes, cut from the frames of a clip (Ahn et al., VideoPatchCore, ACCV 2024)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from pixelplay.objects.boxes import Boxes, iou
-from pixelplay.objects.motion import MOTION
 from pixelplay.objects.settings import TubeConfig
+from pixelplay.objects.tracks import Tracks
 
 
 @dataclass(frozen=True, eq=False)
 class Tubes:
-    """M tubes of one video, ordered by clip."""
+    """The K tubes of one clip of T frames."""
 
-    clip: np.ndarray  # int64 [M], row of the clip in `positions`
-    box: np.ndarray  # int64 [M], row of its object in the boxes
-    square: np.ndarray  # int64 [M, 4]: x1, y1, x2, y2, pixels of the full-size frame, x2 and y2 exclusive
+    track: np.ndarray  # int64 [K], ids
+    square: np.ndarray  # int64 [K, T, 4]: x1, y1, x2, y2, pixels of the full-size frame, x2 and y2 exclusive
 
     def __len__(self) -> int:
-        return len(self.clip)
-
-
-def select(boxes: Boxes, config: TubeConfig) -> Boxes:
-    """The boxes for which `is_selected` holds."""
-    return boxes[is_selected(boxes, config)]
-
-
-def is_selected(boxes: Boxes, config: TubeConfig) -> np.ndarray:
-    """Which boxes have one of the classes, the confidence and the size that `config` asks for, bool [N].
-
-    Except moving blobs that overlap a selected object of another class so much that they are that object; boxes that
-    are not selected hide no blob.
-    """
-    sides = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).max(axis=1, initial=0)
-    chosen = np.isin(boxes.label, config.classes) & (boxes.confidence >= config.confidence) & (sides >= config.min_size)
-    moving = chosen & (boxes.label == MOTION)
-    still = chosen & ~moving
-    for frame in np.intersect1d(boxes.position[moving], boxes.position[still]):
-        first, last = np.searchsorted(boxes.position, [frame, frame + 1])
-        blobs, others = (first + np.flatnonzero(mask[first:last]) for mask in (moving, still))
-        chosen[blobs] = iou(boxes.xyxy[blobs], boxes.xyxy[others]).max(axis=1) < config.iou
-    return chosen
+        return len(self.track)
 
 
 def squares(xyxy: np.ndarray, size: tuple[int, int], enlarge: float) -> np.ndarray:
@@ -60,9 +35,48 @@ def squares(xyxy: np.ndarray, size: tuple[int, int], enlarge: float) -> np.ndarr
     return np.concatenate([start, stop], axis=1).astype(np.int64)
 
 
-def tubes(boxes: Boxes, key: np.ndarray, size: tuple[int, int], config: TubeConfig) -> Tubes:
-    """The tubes of every clip, around the (selected) boxes of its key frame; `key`: their positions, int [C]."""
-    first, last = np.searchsorted(boxes.position, key), np.searchsorted(boxes.position, key, side="right")
-    clip = np.repeat(np.arange(len(key)), last - first)
-    box = np.concatenate([np.arange(0), *map(np.arange, first, last)])
-    return Tubes(clip, box, squares(boxes.xyxy, size, config.enlarge)[box])
+def tubes(
+    tracks: Tracks, positions: np.ndarray, size: tuple[int, int], config: TubeConfig, causal: bool = False
+) -> Iterator[Tubes]:
+    """The tubes of each of a video's clips, `positions` int (C, T), in order; tracks by their ids.
+
+    A clip has a tube of every track with boxes in at least half of its frames. A track that no clip has so is in the
+    one with most of its boxes, the first of several, so that no track is without a tube. Causally a clip has those with
+    a box in its last frame. In frames where the track has no box, the tube has that of the nearest frame of the clip,
+    the earlier of two.
+    """
+    for clip, chosen in zip(positions, _chosen(tracks, positions, causal), strict=True):
+        square = np.empty((len(chosen), len(clip), 4), np.int64)
+        inside = tracks[_within(tracks, clip)]
+        for k, track in enumerate(chosen):
+            own = inside[inside.track == track]
+            nearest = np.abs(own.position[:, None] - clip[None, :]).argmin(axis=0)
+            square[k] = squares(own.xyxy, size, config.enlarge)[nearest]
+        yield Tubes(chosen, square)
+
+
+def _chosen(tracks: Tracks, positions: np.ndarray, causal: bool) -> list[np.ndarray]:
+    """The ids of the tracks of which each clip has a tube, ascending."""
+    chosen, best = [], {}  # best: of tracks without a tube so far, the most boxes in a clip, and that clip
+    there: set[int] = set()
+    for number, clip in enumerate(positions):
+        inside = _within(tracks, clip)
+        if causal:
+            chosen.append(np.unique(tracks.track[inside][tracks.position[inside] == clip[-1]]))
+            continue
+        ids, counts = np.unique(tracks.track[inside], return_counts=True)
+        enough = 2 * counts >= len(np.unique(clip))
+        chosen.append(ids[enough])
+        there.update(ids[enough].tolist())
+        for track, count in zip(ids[~enough].tolist(), counts[~enough].tolist(), strict=True):
+            if count > best.get(track, (0, 0))[0]:
+                best[track] = count, number
+    for track, (_, number) in best.items():
+        if track not in there:
+            chosen[number] = np.union1d(chosen[number], [track])
+    return chosen
+
+
+def _within(tracks: Tracks, clip: np.ndarray) -> slice:
+    """The rows of a clip's frames, which are consecutive."""
+    return slice(*np.searchsorted(tracks.position, [clip[0], clip[-1] + 1]))
