@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.views import Pairs, Views
-from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
-from pixelplay.objects.tubes import Tubes, select, tubes
+from pixelplay.objects.tracks import tracks_of
+from pixelplay.objects.tubes import squares
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
 from pixelplay.settings import Channels, Epochs, Natural, NonNegative, Positive, Rate, Settings, Share, Window
@@ -70,17 +70,17 @@ class Cutting:
     def write(self, video: Video, path: Path, device: torch.device, seed: tuple[int, ...]) -> None:
         """Write a video's pairs, uint8 (N, 2, size, size, 3), as .npy, atomically, with two frames in memory."""
         positions = windows(len(video), self.apart + 1, self.apart + 1)
-        every = _tubes(video, positions, self.tubes)
+        clip_of, square = _objects(video, positions, self.tubes)
         rng = np.random.default_rng(seed)
-        kept, kept_frames = rng.random(len(every)) < self.share, rng.random(len(positions)) < self.share
+        kept, kept_frames = rng.random(len(clip_of)) < self.share, rng.random(len(positions)) < self.share
         with atomic(path) as temporary, NpyWriter(temporary, (2, self.size, self.size, 3), np.uint8) as writer:
             for clip, frames in enumerate(gather(video.full_size(), positions)):
-                squares = every.square[kept & (every.clip == clip)]
+                places = square[kept & (clip_of == clip)]
                 if kept_frames[clip]:
-                    squares = np.concatenate([squares, [[0, 0, *video.size]]])
-                if len(squares):
+                    places = np.concatenate([places, [[0, 0, *video.size]]])
+                if len(places):
                     ends = torch.from_numpy(np.stack([frames[0], frames[-1]])).to(device)
-                    rows = tube_rows(torch.from_numpy(squares).to(device), 2)
+                    rows = tube_rows(torch.from_numpy(places).to(device), 2)
                     crops = torch.cat(list(crop_batches(ends, *rows, self.size, 64)))  # (2 K, 3, size, size)
                     images = crops.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
                     writer.extend(images.unflatten(0, (-1, 2)).cpu().numpy())
@@ -135,12 +135,15 @@ def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
 
 def _pairs_in(video: Video, config: TubeConfig, apart: int) -> int:
     positions = windows(len(video), apart + 1, apart + 1)
-    return len(positions) + len(_tubes(video, positions, config))
+    return len(positions) + len(_objects(video, positions, config)[0])
 
 
-def _tubes(video: Video, positions: np.ndarray, config: TubeConfig) -> Tubes:
-    """Around the objects of the middle frame of each clip (C, T)."""
-    return tubes(select(boxes_of(video), config), positions[:, positions.shape[1] // 2], video.size, config)
+def _objects(video: Video, positions: np.ndarray, config: TubeConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The objects in the middle frame of each clip (C, T): the clip of each, int64 (N,), and its square, (N, 4)."""
+    tracks, key = tracks_of(video), positions[:, positions.shape[1] // 2]
+    first, last = (np.searchsorted(tracks.position, key, side) for side in ("left", "right"))
+    rows = np.concatenate([np.arange(0), *map(np.arange, first, last)])
+    return np.repeat(np.arange(len(key)), last - first), squares(tracks.xyxy, video.size, config.enlarge)[rows]
 
 
 def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
-"""The boxes that stage `detect` found in a video, as a contact sheet and, with `show.clip`, as an MP4.
+"""The boxes found in a video, as a contact sheet and, with `show.clip`, as an MP4.
 
-Boxes that `objects.tubes` selects are coloured by class, the others grey.
+Where detectors ask for tracks, each has a colour, and boxes that belong to none are grey; else each class has one.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from pixelplay.drawing.annotate import GREY, PALETTE, Drawing, annotated, write_
 from pixelplay.explain.frames import positions_of, video_called
 from pixelplay.objects import tables
 from pixelplay.objects.boxes import Boxes, boxes_of
-from pixelplay.objects.tubes import is_selected
+from pixelplay.objects.tracks import Tracks, tracks_of
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 def write_boxes(config: "Config", index: Index) -> list[Path]:
     """Write the sheet and, if asked for, the clip; returns their paths, [] where no detector uses objects."""
-    users = registry.needing_boxes(config)
-    if not users:
+    needs = [need for need in tables.NEEDS if registry.needing(config, need) and need != "features"]
+    if not needs:
         return []
-    show, index = config.show, tables.with_objects(config, users[0], index, users)
+    show, index = config.show, tables.with_objects(config, index, needs)
     videos = index.test if show.split == "test" else index.train
     video = videos[0] if show.video is None else video_called(show.video, videos)
     even = np.linspace(0, len(video) - 1, min(len(video), show.count)).round().astype(int).tolist()
@@ -44,19 +44,28 @@ def write_boxes(config: "Config", index: Index) -> list[Path]:
 
 def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
     boxes = boxes_of(video)
-    selected = is_selected(boxes, config.objects.tubes)
+    tracks = tracks_of(video) if video.tracks else None
     for t, frame in enumerate(video.full_size()):
-        first, last = np.searchsorted(boxes.position, [t, t + 1])
-        drawing = _drawing(boxes[first:last], selected[first:last], config.objects.tubes.classes)
-        title = f"{video.id} frame {video.numbers[t]}: {int(selected[first:last].sum())} objects"
-        yield annotated(frame, drawing, title)
+        found = boxes[slice(*np.searchsorted(boxes.position, [t, t + 1]))]
+        if tracks is None:
+            labels = sorted(set(boxes.label.tolist()))
+            colors = [PALETTE[labels.index(str(label)) % len(PALETTE)] for label in found.label]
+            captions = [f"{label} {share:.2f}" for label, share in zip(found.label, found.confidence, strict=True)]
+            yield annotated(frame, Drawing(found.xyxy, captions, colors), _title(video, t, len(found), "boxes"))
+        else:
+            own = tracks[slice(*np.searchsorted(tracks.position, [t, t + 1]))]
+            yield annotated(frame, _drawing(found, own), _title(video, t, len(own), "tracks"))
 
 
-def _drawing(boxes: Boxes, selected: np.ndarray, classes: list[str]) -> Drawing:
-    order = np.argsort(selected, kind="stable")  # selected ones on top
-    captions, colors = [], []
-    for row in order:
-        label = str(boxes.label[row])
-        captions.append(f"{label} {boxes.confidence[row]:.2f}" if selected[row] else "")
-        colors.append(PALETTE[classes.index(label) % len(PALETTE)] if selected[row] else GREY)
-    return Drawing(boxes.xyxy[order], captions, colors)
+def _title(video: Video, position: int, count: int, what: str) -> str:
+    return f"{video.id} frame {video.numbers[position]}: {count} {what}"
+
+
+def _drawing(found: Boxes, tracks: Tracks) -> Drawing:
+    """Tracks over all boxes that were found in a frame."""
+    kinds = zip(tracks.label.tolist(), tracks.track.tolist(), tracks.interpolated.tolist(), strict=True)
+    captions = [f"{label} {track}{' (interpolated)' if between else ''}" for label, track, between in kinds]
+    colors = [PALETTE[track % len(PALETTE)] for track in tracks.track.tolist()]
+    return Drawing(
+        np.concatenate([found.xyxy, tracks.xyxy]), [""] * len(found) + captions, [GREY] * len(found) + colors
+    )

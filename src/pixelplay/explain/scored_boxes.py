@@ -58,7 +58,7 @@ class Objects:
 
 def scored_objects(config: "Config", index: Index) -> list[Objects]:
     """Those that were fused; where none were, those of each detector that scores single objects."""
-    names = [OBJECTS] if object_streams(config) else registry.needing_boxes(config)
+    names = [OBJECTS] if object_streams(config) else registry.needing(config, "boxes")
     names = [name for name in names if RunFiles.of(config).object_scores(name).exists()]
     return [Objects.of(name, read_objects(config, name, index.test)) for name in names]
 

@@ -11,7 +11,6 @@ from pixelplay.settings import (
     PartialShare,
     Pixels,
     Positive,
-    PositiveShare,
     Settings,
     Share,
     Window,
@@ -58,13 +57,15 @@ class MotionConfig(Settings):
 
 
 class TubeConfig(Settings):
-    """Which boxes become tubes, and how large those are: see `pixelplay.objects.tubes`."""
+    """How large the tubes around objects are: see `pixelplay.objects.tubes`."""
 
-    classes: Annotated[list[str], Field(min_length=1)]
-    confidence: Share
-    min_size: NonNegative
-    iou: PositiveShare
     enlarge: Annotated[float, Field(gt=0, le=100)]
+
+
+class TracksConfig(Settings):
+    """How boxes are followed through time: see `pixelplay.objects.tracker`."""
+
+    fps: Positive
 
 
 class ObjectsConfig(Settings):
@@ -72,3 +73,4 @@ class ObjectsConfig(Settings):
     yolo: YoloConfig
     motion: MotionConfig
     tubes: TubeConfig
+    tracks: TracksConfig

@@ -2,4 +2,4 @@
 
 from pixelplay.detectors.base import Spec
 
-SPECS = [Spec("videopatchcore", 1, f"{__name__}.detector", boxes=True, extra="videopatchcore")]
+SPECS = [Spec("videopatchcore", 2, f"{__name__}.detector", tracks=True, extra="videopatchcore")]

@@ -11,9 +11,9 @@ from pydantic import Field
 from pixelplay.backbones.descriptors import local_maps
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.detectors.videopatchcore import descriptors
-from pixelplay.objects.boxes import Boxes
-from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.crops import crop_batches
 from pixelplay.objects.settings import TubeConfig
+from pixelplay.objects.tracks import Tracks
 from pixelplay.objects.tubes import Tubes, tubes
 from pixelplay.settings import Channels, Settings
 from pixelplay.training.augmentation import Augmentation
@@ -36,6 +36,7 @@ class ClipFeatures:
 
     clip: int  # row in the positions
     tubes: Tubes  # the K tubes of this clip
+    shown: int  # index in the clip of the frame that stands for it in pictures: see `key_frame`
     vectors: dict[str, np.ndarray]  # spatial (K, grid * grid, C), temporal (K, T - 1, C), global (T, D)
 
 
@@ -64,27 +65,25 @@ class PatchFeatures:
 
     @torch.inference_mode()
     def clips(
-        self, video: Video, boxes: Boxes, positions: np.ndarray, causal: bool, noise: "Noise | None" = None
+        self, video: Video, tracks: Tracks, positions: np.ndarray, causal: bool, noise: "Noise | None" = None
     ) -> Iterator[ClipFeatures]:
-        """Features of a video's clips (C, T), in order, around the selected `boxes`.
+        """Features of a video's clips (C, T), in order, and of the `tracks` in them.
 
         Each whole frame goes through the backbone once, however many clips share it; noisy frames of clips with clean
         ones are skipped. At most T full-size frames are in memory. Raises DataError for features that are not finite.
         """
         clean = self._clean(video)
-        every = tubes(boxes, key_frames(positions, causal, clean), video.size, self._config)
-        first = np.searchsorted(every.clip, np.arange(len(positions) + 1))
+        every = tubes(tracks, positions, video.size, self._config, causal)
         known: dict[int, torch.Tensor] = {}  # vectors of the previous clip's whole frames, by position
-        for clip, frames in enumerate(gather(video.full_size(), positions)):
-            part = slice(first[clip], first[clip + 1])
-            own = Tubes(every.clip[part], every.box[part], every.square[part])
+        for clip, (frames, own) in enumerate(zip(gather(video.full_size(), positions), every, strict=True)):
             inside, shares = between(positions[clip], clean)
             by_position = dict(zip(positions[clip], frames, strict=True))  # padding repeats a frame
             images = torch.from_numpy(np.stack([by_position[i] for i in inside]))  # uint8 (U, H, W, 3), U <= T
             if noise:
                 images, known = noise.add(images, clip), {}  # other noise in each clip
             new = [row for row, position in enumerate(inside) if position not in known]
-            maps, vectors = self._seen(images, own.square, new)
+            square = own.square[:, np.searchsorted(positions[clip], inside)]  # (K, U, 4)
+            maps, vectors = self._seen(images, square, new)
             seen = known | dict(zip(inside[new], vectors, strict=True))
             known = {position: seen[position] for position in inside}
             share = torch.from_numpy(shares).to(maps.device)  # (T, U)
@@ -97,7 +96,8 @@ class PatchFeatures:
             found["global"] = descriptors.temporal_pyramid(whole[None])[0]
             where = f"video {video.id}, clip from frame {video.numbers[positions[clip][0]]}"
             checked = {s: descriptors.require_finite(v, f"{where}, {s}") for s, v in found.items()}
-            yield ClipFeatures(clip, own, {s: v.float().cpu().numpy() for s, v in checked.items()})
+            shown = key_frame(positions[clip], causal, clean)
+            yield ClipFeatures(clip, own, shown, {s: v.float().cpu().numpy() for s, v in checked.items()})
 
     def _clean(self, video: Video) -> np.ndarray:
         """Which frames are used, bool [T]."""
@@ -106,12 +106,13 @@ class PatchFeatures:
         return video.noise <= self._noise_above
 
     def _seen(self, images: torch.Tensor, squares: np.ndarray, new: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps (K, C, U, H', W') of the tubes around squares (K, 4) in a clip's frames, uint8 (U, H, W, 3), and vectors
-        (N, D) of the N whole frames at the indices `new`; all crops go through the backbone together.
+        """Maps (K, C, U, H', W') of the tubes with squares (K, U, 4) in a clip's frames, uint8 (U, H, W, 3), and
+        vectors (N, D) of the N whole frames at the indices `new`; all crops go through the backbone together.
         """
         settings, count = self._settings, len(images)
         images = images.to(self.backbone.mean.device)
-        boxes, positions = tube_rows(torch.from_numpy(squares).to(images.device), count)
+        boxes = torch.from_numpy(squares.reshape(-1, 4)).to(images.device)  # tube by tube
+        positions = torch.arange(count, device=images.device).repeat(len(squares))
         tubes_end = len(boxes)
         frames = boxes.new_tensor([0, 0, images.shape[2], images.shape[1]]).expand(len(new), 4)
         boxes, positions = torch.cat([boxes, frames]), torch.cat([positions, positions.new_tensor(new)])
@@ -137,16 +138,13 @@ class Noise:
         return noisy[0].mul_(255).round_().to(torch.uint8)
 
 
-def key_frames(positions: np.ndarray, causal: bool, clean: np.ndarray) -> np.ndarray:
-    """The frame of each clip, int [C, T], that its objects are taken from: int64 [C].
-
-    The `clean` one, bool [frames], nearest to the middle (causally: the last); of two, the earlier. Without a clean
-    frame, the middle one itself.
+def key_frame(clip: np.ndarray, causal: bool, clean: np.ndarray) -> int:
+    """The index of the frame that stands for a clip, int [T]: of the `clean` ones, bool [frames], the nearest to the
+    middle (causally: to the last), the earlier of two; without a clean one, the middle one itself.
     """
-    middle = positions.shape[1] - 1 if causal else positions.shape[1] // 2
-    away = np.abs(np.arange(positions.shape[1]) - middle)
-    cost = np.where(clean[positions], away, positions.shape[1] + away)
-    return np.take_along_axis(positions, cost.argmin(axis=1)[:, None], axis=1)[:, 0]
+    middle = len(clip) - 1 if causal else len(clip) // 2
+    away = np.abs(np.arange(len(clip)) - middle)
+    return int(np.where(clean[clip], away, len(clip) + away).argmin())
 
 
 def between(positions: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,9 +28,8 @@ from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored
 from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_distances, findings
 from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
-from pixelplay.objects.boxes import Boxes, boxes_of
 from pixelplay.objects.explanation import Finding
-from pixelplay.objects.tubes import select
+from pixelplay.objects.tracks import tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import remove_leftovers
@@ -88,9 +87,10 @@ class VideoPatchCore:
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         assert self._features is not None, "fit or load the detector before it scores"
-        scoring, boxes = self._scoring, self._boxes(video)
+        scoring, tracks = self._scoring, tracks_of(video)
+        tracks = tracks[~tracks.interpolated] if causal else tracks  # between two boxes, one of them later
         positions = (causal_windows if causal else windows)(len(video), self._settings.clip, scoring.stride)
-        distances, objects = clip_distances(self.name, self._features, self._banks, video, boxes, positions, causal)
+        distances, objects = clip_distances(self.name, self._features, self._banks, video, tracks, positions, causal)
         streams = self._streams(video, positions, scoring.stride, causal, distances)
         return Scores(streams, objects).check(video, self.name)
 
@@ -140,15 +140,13 @@ class VideoPatchCore:
         )
         return self._features
 
-    def _boxes(self, video: Video) -> Boxes:
-        return select(boxes_of(video), self._settings.tubes)
-
     # --- training ---------------------------------------------------------------------------------------------------
 
     def _footage(self, videos: Sequence[Video]) -> list[tuple[object, ...]]:
-        """What decides the features of videos apart from settings: their frames, and the boxes in them."""
-        boxes = [self._boxes(video) for video in videos]
-        digests = [hashlib.sha256(one.position.tobytes() + one.xyxy.tobytes()).hexdigest() for one in boxes]
+        """What decides the features of videos apart from settings: their frames, and the tracks in them."""
+        tracks = [tracks_of(video) for video in videos]
+        parts = [(one.position, one.track, one.xyxy) for one in tracks]
+        digests = [hashlib.sha256(b"".join(part.tobytes() for part in of)).hexdigest() for of in parts]
         return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
     def _trained_encoder(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> Encoder:
@@ -179,7 +177,7 @@ class VideoPatchCore:
         augmentation = Augmentation(noise.amplitude, noise.share, "noisy", 0.0)
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: features") as bar:
             for i, (video, place) in enumerate(zip(videos, folders, strict=True)):
-                store(features, video, self._boxes(video), clips[i], Noise(augmentation, (run.seed, i)), place)
+                store(features, video, tracks_of(video), clips[i], Noise(augmentation, (run.seed, i)), place)
                 bar.update(len(video))
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         log.info(f"train: {self.name}: features of the training clips are kept in {folder}/ ({size / 1e9:.2f} GB)")
@@ -191,8 +189,7 @@ class VideoPatchCore:
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: held-out footage") as bar:
             for video in videos:
                 positions = windows(len(video), self._settings.clip, self._settings.stride)
-                boxes = self._boxes(video)
-                clips, _ = clip_distances(self.name, features, self._banks, video, boxes, positions, False)
+                clips, _ = clip_distances(self.name, features, self._banks, video, tracks_of(video), positions, False)
                 parts.append(pd.DataFrame({"video": video.id, "clip": np.arange(len(positions)), **clips}))
                 bar.update(len(video))
         return pd.concat(parts, ignore_index=True)
@@ -233,11 +230,11 @@ class VideoPatchCore:
             s: Memory(f"{self.name}/{s}", bank, self._sources[s], calibration.scale(s, scoring.quantile))
             for s, bank in self._banks.items()
         }
-        asked, boxes = np.unique(positions), self._boxes(video)
+        asked, tracks = np.unique(positions), tracks_of(video)
         clips = centred(asked, self._settings.clip, len(video))
         found: dict[int, list[Finding]] = {}
-        for one in self._features.clips(video, boxes, clips, False):
-            *objects, whole = findings(memories, grid, video, boxes, clips[one.clip], one)
+        for one in self._features.clips(video, tracks, clips, False):
+            *objects, whole = findings(memories, grid, video, tracks, clips[one.clip], one)
             objects.sort(key=lambda finding: -scoring.local_score(*(near.relative for near in finding.neighbours)))
             found[int(asked[one.clip])] = [*objects, whole]
         return [found[int(position)] for position in positions]

@@ -18,7 +18,8 @@ from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactErr
 from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.memory.distance import ROWS, whitening
-from pixelplay.objects.boxes import COORDINATES, Boxes
+from pixelplay.objects.boxes import COORDINATES
+from pixelplay.objects.tracks import Tracks
 from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.run.atomic import replaced_folder
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
@@ -30,12 +31,12 @@ SOURCE = ["video", "frame", *COORDINATES, "clip"]  # columns: `clip` has the num
 
 
 def store(
-    features: PatchFeatures, video: Video, boxes: Boxes, positions: np.ndarray, noise: Noise, folder: Path
+    features: PatchFeatures, video: Video, tracks: Tracks, positions: np.ndarray, noise: Noise, folder: Path
 ) -> None:
     """Write the vectors of a video's clips (C, T), and where each comes from, to a folder, unless it is there.
 
-    boxes: the selected ones. By stream: `<stream>.parquet`, a row for each tube or clip, as in `_sources`, and unless
-    there are none, `<stream>.npy`, float32 [N, D].
+    By stream: `<stream>.parquet`, a row for each tube or clip, as in `_sources`, and unless there are none,
+    `<stream>.npy`, float32 [N, D].
     """
     try:
         for stream in STREAMS:
@@ -48,7 +49,7 @@ def store(
     tables = {stream: [pd.DataFrame(columns=SOURCE)] for stream in STREAMS}
     with replaced_folder(folder) as temporary, ExitStack() as stack:
         writers: dict[str, NpyWriter] = {}
-        for one in features.clips(video, boxes, positions, False, noise):
+        for one in features.clips(video, tracks, positions, False, noise):
             for stream, vectors in one.vectors.items():
                 size = vectors.shape[-1]
                 if stream not in writers:
@@ -61,8 +62,8 @@ def store(
 
 def _sources(video: Video, positions: np.ndarray, one: ClipFeatures, stream: str) -> pd.DataFrame:
     """Where a clip's vectors come from: a row per tube, or one for the whole frame, in the clip's middle frame."""
-    places = one.tubes.square if stream in LOCAL else np.array([[0, 0, *video.size]])
     numbers = video.numbers[positions[one.clip]]
+    places = one.tubes.square[:, len(numbers) // 2] if stream in LOCAL else np.array([[0, 0, *video.size]])
     table = pd.DataFrame(places, columns=COORDINATES).assign(video=video.id, frame=numbers[len(numbers) // 2])
     return table.assign(clip=[numbers] * len(table))[SOURCE]
 
@@ -122,7 +123,7 @@ class BankBuilder:
         filled = [one for one in stored if len(one)]
         if not filled:
             raise DataError(
-                f"{self.name}: no object was detected in any normal footage: lower objects.tubes.confidence, "
+                f"{self.name}: no object was detected in any normal footage: lower objects.tracks.confidence, "
                 "or set objects.method=both; `python src/explain.py show.what=[boxes]` shows them"
             )
         groups = [one.vectors for one in filled]

@@ -8,8 +8,9 @@ import pandas as pd
 
 from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, ClipFeatures, PatchFeatures
 from pixelplay.memory.bank import Bank
-from pixelplay.objects.boxes import COORDINATES, Boxes
+from pixelplay.objects.boxes import COORDINATES
 from pixelplay.objects.explanation import Finding, Neighbour, Place
+from pixelplay.objects.tracks import Tracks, object_rows
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import frames_of_clips
 
@@ -19,40 +20,55 @@ def clip_distances(
     features: PatchFeatures,
     banks: Mapping[str, Bank],
     video: Video,
-    boxes: Boxes,
+    tracks: Tracks,
     positions: np.ndarray,
     causal: bool,
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     """The largest distance in each clip (C, T), float64 (C,) by stream, NaN where a clip has no object; and a row for
-    each object, stream of objects and frame, as in `Scores.objects`.
+    each row of the tracks and each stream of objects, as in `Scores.objects`.
 
-    name: of the detector.
+    A row has the mean distance of its track's tubes in the clips with its frame, causally that in the latest clip that
+    has ended. Rows without such a tube have the distance of the track's nearest row with one; causally of the latest
+    before, or 0 before the track's first. name: of the detector.
     """
     clips = {stream: np.full(len(positions), np.nan) for stream in STREAMS}
-    bounds, none = frames_of_clips(positions, len(video), causal), np.empty(0, np.int64)
-    tables = [_object_rows(video, boxes, none, none, f"{name}/{LOCAL[0]}", np.empty(0, np.float32))]
-    for one in features.clips(video, boxes, positions, causal):
+    bounds = frames_of_clips(positions, len(video), causal)
+    sums, counts = {stream: np.zeros(len(tracks)) for stream in LOCAL}, np.zeros(len(tracks), np.int64)
+    for one in features.clips(video, tracks, positions, causal):
+        largest = {}
         for stream, vectors in one.vectors.items():
             distances = banks[stream].nearest(vectors.reshape(-1, vectors.shape[-1]))[0]
-            largest = distances.reshape(vectors.shape[:-1]).max(axis=-1)  # (K,) of each tube, or ()
-            clips[stream][one.clip] = largest.max()
-            if stream in LOCAL:
-                frames = np.arange(*bounds[one.clip : one.clip + 2])
-                tables.append(_object_rows(video, boxes, one.tubes.box, frames, f"{name}/{stream}", largest))
+            largest[stream] = distances.reshape(vectors.shape[:-1]).max(axis=-1)  # (K,) of each tube, or ()
+            clips[stream][one.clip] = largest[stream].max()
+        clip = positions[one.clip]
+        first, last = bounds[one.clip : one.clip + 2] if causal else (clip[0], clip[-1] + 1)
+        start, stop = np.searchsorted(tracks.position, [first, last])
+        for k, track in enumerate(one.tubes.track):
+            rows = start + np.flatnonzero(tracks.track[start:stop] == track)
+            counts[rows] += 1
+            for stream in LOCAL:
+                sums[stream][rows] += largest[stream][k]
+    source = _scored_rows(tracks, counts > 0, causal)
+    tables = []
+    for stream in LOCAL:
+        means = np.divide(sums[stream], counts, out=np.zeros(len(tracks)), where=counts > 0)
+        scores = np.where(source >= 0, means[source], 0.0) if len(tracks) else means
+        tables.append(object_rows(video, tracks, f"{name}/{stream}", scores))
     return clips, pd.concat(tables, ignore_index=True)
 
 
-def _object_rows(
-    video: Video, boxes: Boxes, rows: np.ndarray, frames: np.ndarray, stream: str, scores: np.ndarray
-) -> pd.DataFrame:
-    """Scores (K,) of the objects in `rows` (K,) of the boxes, repeated for each of the frames (F,) that their clip
-    stands for; track -1 is none.
+def _scored_rows(tracks: Tracks, scored: np.ndarray, causal: bool) -> np.ndarray:
+    """For each row of the tracks the row whose score it has, int64 [N]: itself, if it is `scored`, bool [N], else the
+    nearest of its track that is, the earlier of two, causally the latest before; -1 where there is none.
     """
-    rows, scores = np.tile(rows, len(frames)), np.tile(scores, len(frames))
-    table = pd.DataFrame({"frame": np.repeat(video.numbers[frames], len(rows) // max(len(frames), 1)), "track": -1})
-    table[COORDINATES] = boxes.xyxy[rows]
-    table["class"] = pd.Series(boxes.label[rows].tolist(), dtype="str")
-    return table.assign(stream=stream, score=scores)
+    rows = pd.Series(np.where(scored, np.arange(len(tracks)), np.nan))
+    before = rows.groupby(tracks.track).ffill()
+    if causal:
+        return before.fillna(-1).to_numpy(np.int64)
+    after = rows.groupby(tracks.track).bfill()
+    away = [(tracks.position - tracks.position[side.fillna(0).astype(int)]) for side in (before, after)]
+    nearer = after.notna() & (before.isna() | (-away[1] < away[0]))
+    return after.where(nearer, before).fillna(-1).to_numpy(np.int64)
 
 
 @dataclass(frozen=True)
@@ -73,30 +89,26 @@ def centred(positions: np.ndarray, length: int, frames: int) -> np.ndarray:
 
 
 def findings(
-    memories: Mapping[str, Memory], grid: int, video: Video, boxes: Boxes, clip: np.ndarray, features: ClipFeatures
+    memories: Mapping[str, Memory], grid: int, video: Video, tracks: Tracks, clip: np.ndarray, features: ClipFeatures
 ) -> list[Finding]:
     """The objects of one clip, in the order of its tubes, and last the whole frame, each with its neighbours.
 
     memories: by stream; grid: a tube has grid x grid spatial vectors; clip: int (T,), positions of its frames.
     """
-    numbers, whole = video.numbers[clip], (0, 0, *video.size)
-    found_in = video.numbers[boxes.position[features.tubes.box]]  # another frame than the middle one if that is noisy
+    numbers, whole, shown = video.numbers[clip], (0, 0, *video.size), features.shown
     near = {}
     for stream, vectors in features.vectors.items():
         if stream in LOCAL:
-            places = found_in, features.tubes.square.tolist(), vectors
+            boxes, rows = features.tubes.square, vectors
         else:
-            places = numbers[:1], [whole], vectors[None]
-        near[stream] = neighbours(stream, memories[stream], video.id, numbers, *places, grid)
-    objects = [
-        Finding(
-            label=str(boxes.label[row]),
-            confidence=float(boxes.confidence[row]),
-            box=tuple(boxes.xyxy[row].tolist()),
-            neighbours=tuple(near[stream][k] for stream in LOCAL),
-        )
-        for k, row in enumerate(features.tubes.box)
-    ]
+            boxes, rows = np.tile(np.array(whole), (1, len(clip), 1)), vectors[None]
+        near[stream] = neighbours(stream, memories[stream], video.id, numbers, shown, boxes, rows, grid)
+    objects = []
+    for k, track in enumerate(features.tubes.track):
+        own = np.flatnonzero(tracks.track == track)
+        row = own[np.abs(tracks.position[own] - clip[shown]).argmin()]
+        label, confidence, box = str(tracks.label[row]), float(tracks.confidence[row]), tuple(tracks.xyxy[row].tolist())
+        objects.append(Finding(label, confidence, box, tuple(near[stream][k] for stream in LOCAL)))
     return [*objects, Finding("", 1.0, whole, tuple(near["global"]))]
 
 
@@ -105,15 +117,16 @@ def neighbours(
     memory: Memory,
     video: str,
     numbers: np.ndarray,
-    found_in: np.ndarray,
-    boxes: Sequence[Sequence[int]],
+    shown: int,
+    boxes: np.ndarray,
     vectors: np.ndarray,
     grid: int,
 ) -> list[Neighbour]:
-    """For each of K boxes with P vectors, float32 (K, P, C), the vector farthest from the memory and its nearest entry.
+    """For each of K tubes with boxes int (K, T, 4) and P vectors, float32 (K, P, C), the vector farthest from the
+    memory and its nearest entry.
 
-    numbers: (T,) of the clip's frames; found_in: (K,) of the frame that each box was found in. Of vectors that are
-    equally far, the first is taken.
+    numbers: (T,) of the clip's frames; shown: the index of the one that stands for it. Of vectors that are equally far,
+    the first is taken.
     """
     distances, entries = memory.bank.nearest(vectors.reshape(-1, vectors.shape[-1]))
     distances, entries = distances.reshape(len(boxes), -1), entries.reshape(len(boxes), -1)
@@ -122,7 +135,8 @@ def neighbours(
         source = memory.sources.iloc[entries[k, part]]
         square = [int(source[edge]) for edge in COORDINATES]
         distance = float(distances[k, part])
-        here = part_of_clip(stream, video, numbers, int(found_in[k]), boxes[k], int(part), grid)
+        at = int(part) if stream == "temporal" else shown
+        here = part_of_clip(stream, video, numbers, int(numbers[shown]), boxes[k, at].tolist(), int(part), grid)
         origin = source["video"], source["clip"], int(source["frame"])
         there = part_of_clip(stream, *origin, square, int(source["part"]), grid)
         found.append(Neighbour(memory.name, here, there, distance, distance / memory.scale))
