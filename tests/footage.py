@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from pydantic import TypeAdapter
 
+from pixelplay.objects.tracks import Tracks
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.settings import DatasetConfig, FrameFormat, HeldoutConfig
@@ -124,3 +125,18 @@ def generated(folder: Path, count: int, **options: object) -> RawVideo:
     file = folder / "source"
     file.touch()
     return RawVideo("generated", "train", GeneratedSource(file, count, **options))  # type: ignore[arg-type]
+
+
+def followed(*rows: tuple[float, ...]) -> Tracks:
+    """Tracks of persons, of rows position, track, x1, y1, x2, y2."""
+    values = np.array(sorted(rows), np.float64).reshape(-1, 6)
+    count = len(values)
+    return Tracks(
+        position=values[:, 0].astype(np.int64),
+        xyxy=values[:, 2:].astype(np.float32),
+        label=np.full(count, "person"),
+        confidence=np.ones(count, np.float32),
+        track=values[:, 1].astype(np.int64),
+        interpolated=np.zeros(count, bool),
+        box=np.arange(count),
+    )

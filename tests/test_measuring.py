@@ -188,6 +188,16 @@ def test_only_what_is_asked_for_is_measured(tmp_path: Path):
     report(config, ("a", 1, SQUARE, 100.0))
     streams = objects(config, video("a"))["detectors"]["conv_ae"]["streams"]
     assert set(streams["conv_ae"]) == {"region"}
+    single = settings(tmp_path, "evaluate.metrics=[pixel_ap,rbdc,tao_track]")
+    found = objects(single, video("a"))["detectors"]["conv_ae"]["streams"]["conv_ae"]
+    assert {"ap", "ap_per_frame"} <= set(found["pixel"]) and not {
+        "auroc",
+        "auroc_per_frame",
+        "aupro_0.3",
+        "best_f1",
+    } & set(found["pixel"])
+    assert "rbdc" in found["region"] and "tbdc" not in found["region"]
+    assert set(found["tao"]["evt"]) == {"threshold", "tao_track"}
     nothing = settings(tmp_path, "evaluate.metrics=[thresholds]")
     assert objects(nothing, video("a")) == {}
 

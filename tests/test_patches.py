@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.footage import HEIGHT, WIDTH, write_frames
+from tests.footage import HEIGHT, WIDTH, followed, write_frames
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,9 +15,9 @@ from pixelplay.backbones.frozen import Backbone
 from pixelplay.detectors.videopatchcore import descriptors as patch_features
 from pixelplay.detectors.videopatchcore.clip_features import ClipFeatures, Noise, PatchFeatures, PatchSettings
 from pixelplay.detectors.videopatchcore.nearest import centred
-from pixelplay.objects.boxes import Boxes
-from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.crops import crop_batches
 from pixelplay.objects.settings import TubeConfig
+from pixelplay.objects.tracks import Tracks
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
@@ -25,7 +25,6 @@ from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 
 FRAMES, CLIP, SIZE, CHANNELS, GRID = 11, 4, 48, 3, 2
-EVERY = {"classes": ["person"], "confidence": 0.0, "min_size": 0, "iou": 1.0, "enlarge": 1.0}
 
 
 class Stages(nn.Module):
@@ -63,18 +62,15 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Video:
     return Video("a", "test", np.arange(FRAMES), (WIDTH, HEIGHT), folder, originals=originals)
 
 
-NOBODY = Boxes.none()
-TWO = Boxes.of(  # in every frame
-    np.repeat(np.arange(FRAMES), 2),
-    np.tile([[4, 4, 24, 28], [30, 10, 60, 46]], (FRAMES, 1)),
-    ["person"] * 2 * FRAMES,
-    np.ones(2 * FRAMES),
+NOBODY = followed()
+TWO = followed(  # in every frame, one of which walks to the right
+    *(row for t in range(FRAMES) for row in ((t, 1, 4, 4, 24, 28), (t, 2, 20 + 2 * t, 10, 50 + 2 * t, 46)))
 )
 
 
 def features(backbone: Backbone, batch: int = 64, noise_above: float | None = None) -> PatchFeatures:
     settings = PatchSettings(image_size=SIZE, channels=CHANNELS, grid=GRID)
-    return PatchFeatures(backbone, settings, TubeConfig(**EVERY), batch, noise_above)
+    return PatchFeatures(backbone, settings, TubeConfig(enlarge=1.0), batch, noise_above)
 
 
 def same(found: ClipFeatures, expected: dict[str, np.ndarray]) -> None:
@@ -84,13 +80,13 @@ def same(found: ClipFeatures, expected: dict[str, np.ndarray]) -> None:
 
 
 def by_definition(backbone: Backbone, images: torch.Tensor, squares: np.ndarray) -> dict[str, np.ndarray]:
-    """Vectors of one clip uint8 (T, H, W, 3), each of its frames as it comes, tube by tube."""
+    """Vectors of one clip uint8 (T, H, W, 3), each of its frames as it comes, tube by tube: squares (K, T, 4)."""
 
     def stages(square: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = tube_rows(torch.from_numpy(square[None]), len(images))
+        rows = torch.from_numpy(square), torch.arange(len(images))
         return backbone(next(crop_batches(images, *rows, SIZE, len(images))))
 
-    whole = patch_features.frame_vectors(*stages(np.array([0, 0, WIDTH, HEIGHT])))
+    whole = patch_features.frame_vectors(*stages(np.array([[0, 0, WIDTH, HEIGHT]] * len(images))))
     maps = [local_maps(*stages(square), len(images), CHANNELS) for square in squares]
     vectors = {"global": patch_features.temporal_pyramid(whole[None])[0]}
     if maps:
@@ -103,7 +99,7 @@ def clip_of(video: Video, positions: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.stack(list(video.full_size()))[positions])
 
 
-@pytest.mark.parametrize("boxes", [NOBODY, TWO], ids=["nobody", "two"])
+@pytest.mark.parametrize("tracks", [NOBODY, TWO], ids=["nobody", "two"])
 @pytest.mark.parametrize(
     "positions",
     [
@@ -116,12 +112,12 @@ def clip_of(video: Video, positions: np.ndarray) -> torch.Tensor:
     ids=["stride 1", "stride 3", "causal", "centred", "short"],
 )
 def test_clips_have_the_vectors_of_their_definition_however_they_overlap_and_are_padded(
-    backbone, video, boxes, positions
+    backbone, video, tracks, positions
 ):
-    found = list(features(backbone).clips(video, boxes, positions, causal=False))
+    found = list(features(backbone).clips(video, tracks, positions, causal=False))
     assert [one.clip for one in found] == list(range(len(positions)))
     for one, places in zip(found, positions, strict=True):
-        assert len(one.tubes) == (2 if boxes is TWO else 0)
+        assert len(one.tubes) == (2 if tracks is TWO else 0)
         same(one, by_definition(backbone, clip_of(video, places), one.tubes.square))
 
 
@@ -178,8 +174,8 @@ def noisy(video: Video, tmp_path) -> Video:
     return replace(video, folder=folder, originals=originals, noise=LEVELS)
 
 
-def vectors_of(found: PatchFeatures, video: Video, positions: np.ndarray, boxes: Boxes = TWO) -> list[ClipFeatures]:
-    return list(found.clips(video, boxes, positions, causal=False))
+def vectors_of(found: PatchFeatures, video: Video, positions: np.ndarray, tracks: Tracks = TWO) -> list[ClipFeatures]:
+    return list(found.clips(video, tracks, positions, causal=False))
 
 
 def test_what_is_in_noisy_frames_changes_nothing(backbone, video, noisy):
@@ -204,7 +200,7 @@ def test_a_noisy_frame_s_features_lie_between_those_of_the_clean_ones_around_it(
     crops = clip_of(noisy, clean)
     maps = []
     for square in one.tubes.square:
-        rows = tube_rows(torch.from_numpy(square[None]), len(clean))
+        rows = torch.from_numpy(square[clean]), torch.arange(len(clean))
         stages = backbone(next(crop_batches(crops, *rows, SIZE, len(clean))))
         seen = dict(zip(clean.tolist(), local_maps(*stages, len(clean), CHANNELS)[0].unbind(1), strict=True))
         maps.append(torch.stack([torch.stack([seen[t] for t in CLEAN_PAIRS[i]]).mean(0) for i in range(9)], dim=1))
@@ -214,9 +210,9 @@ def test_a_noisy_frame_s_features_lie_between_those_of_the_clean_ones_around_it(
     np.testing.assert_allclose(third, third[:, :1].repeat(3, axis=1), rtol=1e-3, atol=1e-4)
 
 
-def test_the_objects_of_a_clip_are_those_of_a_clean_frame(backbone, noisy):
+def test_a_clip_is_shown_by_a_clean_frame(backbone, noisy):
     found = vectors_of(features(backbone, noise_above=8), noisy, np.array([[3, 4, 5, 6]]))  # the middle one is 5
-    assert TWO.position[found[0].tubes.box].tolist() == [6, 6]
+    assert found[0].shown == 3
 
 
 def test_a_clip_of_noisy_frames_alone_is_seen_as_it_is(backbone, noisy):

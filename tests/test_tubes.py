@@ -1,67 +1,18 @@
-"""Which boxes become tubes, and how they are cut: numbers by hand, and properties of any box in any image."""
+"""How tubes are cut around tracks: numbers by hand, and properties of any box in any image."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_boxes import rows, table
+from tests.footage import followed
 
-from pixelplay.cli import load_config
 from pixelplay.objects.settings import TubeConfig
-from pixelplay.objects.tubes import is_selected, select, squares, tubes
-
-DEFAULT = load_config(["objects=default"]).objects.tubes
-
-
-def settings(**changes: object) -> TubeConfig:
-    return DEFAULT.model_copy(update=changes)
+from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tubes import Tubes, squares, tubes
+from pixelplay.videos.windows import causal_windows, windows
 
 
 def square(*box: float, size: tuple[int, int] = (100, 80), enlarge: float = 1.0) -> list[int]:
     return squares(np.array([box], np.float32), size, enlarge)[0].tolist()
-
-
-# --- selection ------------------------------------------------------------------------------------------------------
-
-
-def test_classes_confidence_and_size_are_asked_for():
-    boxes = table(
-        (0, 0, 0, 20, 40, "person", 0.25),
-        (0, 0, 0, 20, 40, "person", 0.24),  # not sure enough
-        (0, 0, 0, 20, 40, "kite", 0.9),  # not asked for
-        (1, 0, 0, 9, 3, "car", 0.9),  # too small
-        (1, 0, 0, 10, 3, "car", 0.9),
-        (2, 0, 0, 5, 30, "motion", 0.6),
-    )
-    assert is_selected(boxes, settings()).tolist() == [True, False, False, False, True, True]
-    assert [row[0] for row in rows(select(boxes, settings(classes=["kite"])))] == [0]
-
-
-def test_a_moving_blob_that_is_a_detected_object_does_not_count_twice():
-    """IoU of 0..20 x 0..40 with 2..22 x 0..40: 18 / 22; with 12..32: 8 / 32."""
-    boxes = table(
-        (3, 0, 0, 20, 40, "person", 0.9),
-        (3, 2, 0, 22, 40, "motion", 0.7),
-        (3, 12, 0, 32, 40, "motion", 0.7),
-        (4, 2, 0, 22, 40, "motion", 0.7),  # another frame
-    )
-    assert is_selected(boxes, settings()).tolist() == [True, False, True, True]
-    assert is_selected(boxes, settings(iou=0.2)).tolist() == [True, False, False, True]
-
-
-@pytest.mark.parametrize("other", [("person", 0.1), ("kite", 0.9)])
-def test_an_object_that_does_not_count_itself_hides_no_moving_blob(other: tuple[str, float]):
-    boxes = table((0, 0, 0, 20, 40, *other), (0, 0, 0, 20, 40, "motion", 0.7))
-    assert is_selected(boxes, settings()).tolist() == [False, True]
-
-
-def test_two_detected_objects_may_overlap():
-    boxes = table((0, 0, 0, 20, 40, "person", 0.9), (0, 0, 0, 20, 41, "bicycle", 0.9))
-    assert is_selected(boxes, settings()).tolist() == [True, True]
-
-
-def test_nothing_selected_of_nothing():
-    assert len(select(table(), settings())) == 0
 
 
 # --- squares --------------------------------------------------------------------------------------------------------
@@ -112,27 +63,47 @@ def test_many_boxes_are_squared_as_each_alone(case, enlarge: float):
 
 # --- tubes of clips -------------------------------------------------------------------------------------------------
 
-BOXES = table(
-    (0, 10, 10, 20, 30, "person", 0.9),
-    (3, 40, 20, 50, 40, "person", 0.9),
-    (3, 60, 20, 80, 40, "car", 0.9),
-    (9, 0, 0, 10, 10, "person", 0.9),
-)
+SIZE = (100, 80)
+CLIPS = windows(10, 4, 3)  # 0..3, 3..6, 6..9
 
 
-def test_a_tube_is_the_box_of_a_clip_s_key_frame():
-    none = tubes(BOXES, np.array([2, 4, 6, 7]), (100, 80), settings())
-    assert len(none) == 0 and none.square.shape == (0, 4)
-    found = tubes(BOXES, np.arange(2, 9), (100, 80), settings(enlarge=1.0))
-    assert found.clip.tolist() == [1, 1]
-    assert found.box.tolist() == [1, 2]
-    assert found.square.tolist() == [[35, 20, 55, 40], [60, 20, 80, 40]]
+def found(tracks: Tracks, positions: np.ndarray = CLIPS, causal: bool = False) -> list[Tubes]:
+    return list(tubes(tracks, positions, SIZE, TubeConfig(enlarge=1.0), causal))
 
 
-@given(st.lists(st.integers(0, 29), min_size=1), st.lists(st.integers(0, 29), max_size=40))
-def test_tubes_are_those_that_a_loop_finds(keys: list[int], at: list[int]):
-    boxes = table(*[(t, i, i, i + 5, i + 9, "person", 0.9) for i, t in enumerate(at)])
-    found = tubes(boxes, np.array(keys), (100, 80), settings())
-    expected = [(c, b) for c, key in enumerate(keys) for b in range(len(boxes)) if boxes.position[b] == key]
-    assert list(zip(found.clip.tolist(), found.box.tolist(), strict=True)) == expected
-    assert np.array_equal(found.square, squares(boxes.xyxy, (100, 80), settings().enlarge)[found.box])
+def test_a_tube_has_the_track_s_own_box_in_each_frame_and_else_the_nearest_in_the_clip():
+    """Boxes of 10 x 20, squared: 20 x 20 around their centres; 2 pixels a frame; none in frames 0 and 2."""
+    walker = followed(*((t, 1, 40 + 2 * t, 20, 50 + 2 * t, 40) for t in (1, 3)))
+    (one,) = found(walker, CLIPS[:1])
+    assert one.track.tolist() == [1]
+    assert one.square[0, :, 0].tolist() == [37, 37, 37, 41], "frame 2 has the earlier of two equally near"
+    assert one.square[0, 1].tolist() == [37, 20, 57, 40]
+
+
+def test_a_track_is_in_the_clips_with_half_of_their_frames_and_a_shorter_one_in_its_best():
+    long = [(t, 1, 10, 10, 20, 30) for t in range(5)]  # 4 frames of the first clip, 2 of the second, none of the third
+    once = [(6, 2, 50, 10, 60, 30)]  # one frame, which the last two clips have
+    assert [one.track.tolist() for one in found(followed(*long, *once))] == [[1], [1, 2], []]
+    assert found(followed(*long, *once))[1].square[1].tolist() == [[45, 10, 65, 30]] * 4
+
+
+def test_half_of_a_padded_clip_is_half_of_its_different_frames():
+    padded = np.array([[0, 1, 1, 1]])
+    (one,) = found(followed((0, 1, 10, 10, 20, 30), (1, 2, 50, 10, 60, 30)), padded)
+    assert one.track.tolist() == [1, 2]
+
+
+def test_causally_a_clip_has_the_tracks_of_its_last_frame():
+    tracks = followed(*((t, 1, 10, 10, 20, 30) for t in range(3)), (3, 2, 50, 10, 60, 30))
+    assert [one.track.tolist() for one in found(tracks, causal_windows(5, 4, 1), causal=True)] == [[1]] * 3 + [[2], []]
+
+
+def test_no_tracks_no_tubes():
+    assert [one.square.shape for one in found(followed())] == [(0, 4, 4)] * 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 29), st.integers(1, 6)), unique=True, max_size=60), st.integers(1, 8))
+def test_every_track_has_a_tube(rows: list[tuple[int, int]], length: int):
+    tracks = followed(*((t, track, track, track, track + 5, track + 9) for t, track in rows))
+    there = {int(track) for one in found(tracks, windows(30, length, length)) for track in one.track}
+    assert there == {track for _, track in rows}

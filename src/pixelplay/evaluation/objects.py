@@ -17,7 +17,7 @@ from pixelplay.metrics.alarms import CONSTANT, constant_threshold
 from pixelplay.metrics.boxes import Detections, Regions, joined
 from pixelplay.metrics.pixels import PixelCounts
 from pixelplay.metrics.regions import region_metrics
-from pixelplay.metrics.settings import EvaluateConfig
+from pixelplay.metrics.settings import LEVELS, EvaluateConfig
 from pixelplay.metrics.tao import tao_metrics
 from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEVELS = {"pixel", "region", "tao"}
 SOURCES = ("tracks", "masks", "normal")  # where a video's regions are known from
 
 
@@ -44,7 +43,7 @@ def measure_objects(config: "Config", files: RunFiles, videos: list[Video], trut
     """
     known = [video for video in videos if truth[video.id].has_regions]
     tables = [name for name in scored_names(config) if files.object_scores(name).exists()]
-    if not known or not tables or not LEVELS & set(config.evaluate.metrics):
+    if not known or not tables or not any(map(config.evaluate.asks_for, LEVELS)):
         return {}
     streams = [s for name in tables for s in read_streams(name, read_objects(config, name, videos), known)]
     pixels = [PixelCounts() for _ in streams]
@@ -120,7 +119,7 @@ def _of_tracks(video: Video, tracks: TrackBoxes) -> Regions:
 def _figures(
     config: "Config", stream: ObjectStream, videos: list[Video], truth: Regions, counts: PixelCounts
 ) -> dict[str, Any]:
-    """The levels of `evaluate.metrics`; one that can't be measured has a `reason` instead."""
+    """The levels that `evaluate.metrics` asks for; one that can't be measured has a `reason` instead."""
     settings, detections = config.evaluate, _detections(stream, videos, config.evaluate)
     frames = sum(map(len, videos))
 
@@ -132,7 +131,20 @@ def _figures(
         "region": lambda: asdict(region_metrics(detections, truth, frames, settings.region)),
         "tao": tao,
     }
-    return {level: measure() for level, measure in levels.items() if level in settings.metrics}
+    return {
+        level: _without(measure(), settings.left_out(level))
+        for level, measure in levels.items()
+        if settings.asks_for(level)
+    }
+
+
+def _without(figures: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """Figures, and those of thresholds in them, without some and their variants: `ap_per_frame` goes with `ap`."""
+    return {
+        key: _without(value, names) if isinstance(value, dict) else value
+        for key, value in figures.items()
+        if not any(f"{key}_".startswith(f"{name}_") for name in names)
+    }
 
 
 def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfig) -> Detections:

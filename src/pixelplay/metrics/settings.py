@@ -1,10 +1,21 @@
 """Settings of metrics and thresholds. Keys are explained in `configs/config.yaml`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pixelplay.settings import Draws, Gap, Natural, PartialShare, Percentile, Positive, PositiveShare, Seed, Settings
+from pixelplay.settings import (
+    Draws,
+    Gap,
+    Natural,
+    PartialShare,
+    Percentile,
+    Positive,
+    PositiveShare,
+    Seed,
+    Settings,
+    one_of,
+)
 
 
 class BootstrapConfig(Settings):
@@ -71,11 +82,28 @@ class ThresholdsConfig(Settings):
     adaptive: AdaptiveConfig
 
 
+LEVELS = {  # of object metrics: single figures by the names that choose them, and how they are called in the level
+    "pixel": {"pixel_auroc": "auroc", "pixel_ap": "ap", "pixel_aupro": "aupro", "pixel_f1": "best_f1"},
+    "region": {"rbdc": "rbdc", "tbdc": "tbdc"},
+    "tao": {"tao_region": "tao_region", "tao_track": "tao_track"},
+}
+METRICS = (*LEVELS, "thresholds", *(name for level in LEVELS.values() for name in level))
+
+
 class EvaluateConfig(Settings):
-    metrics: list[Literal["pixel", "region", "tao", "thresholds"]]
+    metrics: list[Annotated[str, one_of(f"{__name__}:METRICS")]]  # levels, or single figures of them
     bootstrap: BootstrapConfig
     aupro_limit: PositiveShare
     link: LinkConfig
     region: RegionConfig
     tao: TaoConfig
     thresholds: ThresholdsConfig
+
+    def asks_for(self, level: str) -> bool:
+        return level in self.metrics or not {*self.metrics}.isdisjoint(LEVELS[level])
+
+    def left_out(self, level: str) -> set[str]:
+        """The single figures of a level that are not asked for."""
+        return (
+            set() if level in self.metrics else {of for name, of in LEVELS[level].items() if name not in self.metrics}
+        )
