@@ -174,12 +174,12 @@ def test_in_a_run_both_detectors_share_one_model_keep_it_and_join_the_fusion(sma
         assert stage.pending(config) is not None
         stage.run(config)
         assert stage.pending(config) is None
-    assert len(list(files.shared_models.iterdir())) == 1
+    assert len(list(files.shared_models().iterdir())) == 1
     kept = [files.detector(name) / "videomae/model.safetensors" for name in BOTH]
     assert kept[0].read_bytes() == kept[1].read_bytes()
     fused = read_table(files.fused, made_by="fuse")
     assert {*BOTH, "fused"} <= set(fused["stream"])
-    shared = next(files.shared_models.iterdir())
+    shared = next(files.shared_models().iterdir())
     kept[0].parent.rename(shared / "taken")
     detector = registry.create(BOTH[0], config.detectors[BOTH[0]], CPU)
     with pytest.raises(MissingArtifactError, match=r"videomae_reconstruction/videomae is missing: run `python"):

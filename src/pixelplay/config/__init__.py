@@ -19,7 +19,7 @@ from pixelplay.objects.settings import ObjectsConfig
 from pixelplay.report.settings import ReportConfig
 from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.scores.settings import FUSED, FusionConfig
-from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Workers
+from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Unique, Workers
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
 from pixelplay.training.settings import TrainerConfig
 from pixelplay.videos.settings import DatasetConfig
@@ -43,6 +43,7 @@ class Config(Settings):
     experiment: FileName
     run: FileName | None
     seed: Seed
+    seeds: Annotated[list[Seed], Field(min_length=2), Unique] | None
     device: DeviceName
     workers: Workers
     paths: PathsConfig
@@ -63,6 +64,11 @@ class Config(Settings):
     step: str | None
     mine: MineConfig
     distribution: DistributionConfig
+
+    @property
+    def trained_seeds(self) -> list[int | None]:
+        """The seeds that each detector is trained with; [None] where it is `seed` alone."""
+        return list(self.seeds) if self.seeds else [None]
 
     @model_validator(mode="after")
     def _streams_distinct(self) -> "Config":

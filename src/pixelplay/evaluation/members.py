@@ -13,7 +13,7 @@ from pixelplay.ablation.variants import named
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import object_streams, read_scores, scored_names
 from pixelplay.run.artifacts import damaged, read_csv
-from pixelplay.run.files import RunFiles
+from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of, process_unfused, unsmoothed
 from pixelplay.scores.restored import frame_weights
@@ -46,6 +46,16 @@ def streams_of(config: "Config", index: Index, fusion: FusionConfig | None = Non
     for name, path in config.fusion.external_files.items():
         streams[name] = submission.read(path, submitted_frames(index), name)
     return streams | compose(streams, fusion, weights_of(config, index))
+
+
+def of_single_seeds(config: "Config", name: str, index: Index) -> dict[int, pd.DataFrame]:
+    """A detector's default stream with each of several seeds, processed as in `fused.parquet`; {} with one seed."""
+    tables = {seed: read_scores(config, of_seed(name, seed), index, name) for seed in config.seeds or []}
+    weights = weights_of(config, index)
+    return {
+        seed: process_unfused(name, table[table["stream"] == name], config.fusion, weights)
+        for seed, table in tables.items()
+    }
 
 
 def unsmoothed_of(config: "Config", index: Index) -> dict[str, pd.DataFrame]:

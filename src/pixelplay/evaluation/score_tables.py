@@ -36,16 +36,20 @@ def scored_names(config: "Config") -> list[str]:
     return [*config.detectors, *([OBJECTS] if object_streams(config) else [])]
 
 
-def read_scores(config: "Config", name: str, index: Index) -> pd.DataFrame:
-    """A detector's raw scores: a row for every scored frame in each of its streams; raises as `read_rows`."""
+def read_scores(config: "Config", name: str, index: Index, detector: str | None = None) -> pd.DataFrame:
+    """A detector's raw scores: a row for every scored frame in each of its streams; raises as `read_rows`.
+
+    detector: where the table has another name than its streams, as for one of several seeds.
+    """
+    detector = detector or name
     files = RunFiles.of(config)
     scored = {"test": index.test, "calibration": index.held.calibration}
     real = [(split, video) for split, videos in scored.items() for video in videos]
     folds = [("calibration", video) for video in index.fit]  # see `Calibrates`
-    table = read_rows(files.scores(name), real, name, optional=folds)
+    table = read_rows(files.scores(name), real, detector, optional=folds)
     if not index.pseudo:
         return table
-    planted = read_rows(files.scores(name, pseudo=True), [("pseudo", video) for video in index.pseudo], name)
+    planted = read_rows(files.scores(name, pseudo=True), [("pseudo", video) for video in index.pseudo], detector)
     return pd.concat([table, planted], ignore_index=True)
 
 

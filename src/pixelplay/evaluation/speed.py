@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pixelplay.run.artifacts import missing
-from pixelplay.run.files import RunFiles
+from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.stage import read_record
 from pixelplay.videos.index import Index
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 def frames_per_second(config: "Config", index: Index) -> dict[str, float]:
     """Test and held-out frames per second of the last `score` run, by detector, model loading included.
 
-    A resumed run looks faster than it is. Not part of metrics.json, whose bytes depend on scores and truth alone.
+    With several seeds it is that of the first. A resumed run looks faster than it is. Not part of metrics.json, whose
+    bytes depend on scores and truth alone.
     """
     files = RunFiles.of(config)
     frames = sum(len(video) for video in [*index.test, *index.held.calibration])  # pseudo-anomalies: another record
     speeds = {}
     for name in config.detectors:
-        record = read_record(files.record(f"score-{name}"))
-        if record is None:
-            raise missing(files.record(f"score-{name}"), "score")
+        path = files.record(f"score-{of_seed(name, config.trained_seeds[0])}")
+        if (record := read_record(path)) is None:
+            raise missing(path, "score")
         speeds[name] = frames / max(record.seconds, 0.1)
     return speeds

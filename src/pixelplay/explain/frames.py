@@ -25,11 +25,11 @@ Chosen = tuple[Video, int, float]  # a frame: its video, its position there, its
 
 
 def trained(config: "Config", name: str, contract: type[Contract]) -> Contract | None:
-    """A trained detector of the run; None if it does not fulfil this contract of `pixelplay.detectors.base`."""
+    """A trained detector of the run, with the first of several seeds; None if it does not fulfil this contract."""
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     if not isinstance(detector, contract):
         return None
-    detector.load(RunFiles.of(config).detector(name))
+    detector.load(RunFiles.of(config).detector(name, config.trained_seeds[0]))
     return detector
 
 

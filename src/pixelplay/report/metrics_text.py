@@ -11,6 +11,7 @@ PIXELS = {"AUROC": "auroc", "AP": "ap"}
 RATES = {"P": "precision", "R": "recall", "F1": "f1"}
 UNSEEN = {"false alarms": "false_alarms", "unseen": "false_alarms_unseen"}
 ALARMS = {"threshold": "value", **UNSEEN, **RATES}
+SPREAD = ("ap", "auc_micro", "auc_macro", "eer")  # figures whose spread over seeds is measured
 NOTHING = "-"
 
 Figures = Mapping[str, Any]
@@ -32,6 +33,7 @@ def metrics_text(metrics: Figures, speeds: Mapping[str, float]) -> str:
         f"{metrics['frames']:,} labelled test frames, {metrics['prevalence']:.4f} of them anomalous "
         f"(the AP of random scores); {measured}",
         _table({name: _frame_row(name, figures, speeds) for name, figures in _streams(metrics)}),
+        *_over_seeds(metrics["detectors"]),
         *_objects(metrics["objects"]),
         *_alarms(methods),
     ]
@@ -62,6 +64,26 @@ def _frame_row(name: str, figures: Figures, speeds: Mapping[str, float]) -> dict
     count = figures.get("parameters")
     row["frames/s"] = f"{speeds[name]:.1f}" if name in speeds else NOTHING
     return {**row, "parameters": f"{count:,}" if count is not None else NOTHING}
+
+
+def _over_seeds(detectors: Figures) -> list[str]:
+    """Mean and standard deviation over seeds; [] where each detector was trained once."""
+    rows = {
+        name: {
+            head: f"{spread[key]['mean']:.4f} ± {spread[key]['deviation']:.4f}" if key in spread else NOTHING
+            for head, key in FRAMES.items()
+            if key in SPREAD
+        }
+        for name, figures in detectors.items()
+        if (spread := figures.get("seeds"))
+    }
+    if not rows:
+        return []
+    count = len(next(iter(detectors[next(iter(rows))]["seeds"].values()))["seeds"])
+    return [
+        f"single trainings with {count} seeds: mean ± standard deviation; above, of their mean scores",
+        _table(rows),
+    ]
 
 
 def _objects(objects: Figures) -> list[str]:

@@ -107,17 +107,19 @@ class RunFiles:
         """What the ablation's search chose, for `fusion_file`."""
         return self.ablation / "fusion.yaml"
 
-    def detector(self, name: str) -> Path:
-        """Folder of a trained detector: what `Detector.save` writes."""
-        return self.checkpoints / name
+    def detector(self, name: str, seed: int | None = None) -> Path:
+        """Folder of a trained detector: what `Detector.save` writes; `seed` where it is trained with several."""
+        return self.checkpoints / of_seed(name, seed)
 
-    @property
-    def shared_models(self) -> Path:
-        """Folder of models that several detectors of the run learnt from the same footage, once."""
-        return self.checkpoints / "shared"
+    def shared_models(self, seed: int | None = None) -> Path:
+        """Folder of models that several detectors of the run learnt from the same footage, once (per seed)."""
+        return self.checkpoints / of_seed("shared", seed)
 
     def scores(self, name: str, pseudo: bool = False) -> Path:
-        """Raw scores of a detector, a table as in `pixelplay.scores.table`; pseudo-anomalies have their own."""
+        """Raw scores of a detector, a table as in `pixelplay.scores.table`; pseudo-anomalies have their own.
+
+        The `name` of one of several seeds is that of `of_seed`.
+        """
         return self.outputs / "scores" / f"{name}{'-pseudo' if pseudo else ''}.parquet"
 
     def object_scores(self, name: str, pseudo: bool = False) -> Path:
@@ -154,6 +156,11 @@ class RunFiles:
 
     def record(self, stage: str) -> Path:
         return self.outputs / "stages" / f"{stage}.json"
+
+
+def of_seed(name: str, seed: int | None) -> str:
+    """The name of what a detector learnt with one of several seeds; None: it has the run's only one."""
+    return name if seed is None else f"{name}-seed{seed}"
 
 
 def plain_name(text: str, longest: int = 80) -> str:

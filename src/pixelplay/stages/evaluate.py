@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.config import Config
-from pixelplay.evaluation.members import unsmoothed_of
+from pixelplay.evaluation.members import of_single_seeds, unsmoothed_of
 from pixelplay.evaluation.score_tables import read_fused, scored_names
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.metrics.published import Protocol, published_figures, published_table
@@ -24,7 +24,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.run.stage import Stage, Task, digests_of, forget, read_record
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import fuse
+from pixelplay.stages import fuse, train
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
@@ -110,9 +110,11 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
             figures["unsmoothed"] = _figures(unsmoothed[stream], videos)
         result["detectors"][name] = {
             **streams.pop(name),
-            "parameters": _parameters(files, name),
+            "parameters": _parameters(config, files, name),
             "streams": streams,
         }
+        if config.seeds and name in config.detectors:
+            result["detectors"][name]["seeds"] = _over_seeds(config, name, index, videos)
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
     result["objects"] = measure_objects(config, files, index.test, truth)
@@ -122,6 +124,20 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     }
     result["published"] = _beside_published(config, result, len(videos))
     return result
+
+
+def _over_seeds(config: Config, name: str, index: Index, videos: list[VideoTruth]) -> dict[str, Any]:
+    """Figures of a detector's default stream with each seed, and their mean and standard deviation (of a sample)."""
+    of_seeds = {
+        seed: _figures(_by_stream(table[table["split"] == "test"])[name], videos)
+        for seed, table in of_single_seeds(config, name, index).items()
+    }
+    each = pd.DataFrame.from_dict(of_seeds, orient="index", dtype=object)[[*LOGGED]].astype(float)
+    return {
+        figure: {"mean": float(values.mean()), "deviation": float(values.std()), "seeds": values.tolist()}
+        for figure, values in each.items()
+        if values.notna().all()
+    }
 
 
 def _beside_published(config: Config, result: dict[str, Any], videos: int) -> list[dict[str, Any]]:
@@ -185,9 +201,9 @@ def _alarms(
     return found
 
 
-def _parameters(files: RunFiles, name: str) -> int | None:
+def _parameters(config: Config, files: RunFiles, name: str) -> int | None:
     """How many parameters a trained detector has; None where that is not known."""
-    record = read_record(files.record(f"train-{name}"))
+    record = read_record(files.record(train.record_name(name, config.trained_seeds[0])))
     return record.about["parameters"] if record else None
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from glob import escape
@@ -15,13 +15,13 @@ import pandas as pd
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
+from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.evaluation.score_tables import read_rows
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import read_table, write_table
+from pixelplay.run.artifacts import read_table, rerun, write_table
 from pixelplay.run.atomic import require_writable
-from pixelplay.run.files import RunFiles
+from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import train
@@ -54,23 +54,35 @@ def run(config: Config) -> None:
     if waiting:
         require_writable(RunFiles.of(config).scores(waiting[0]).parent, "paths.outputs")
         for name in waiting:
-            train.task(config, name, index).require()
+            for seed in config.trained_seeds:
+                train.task(config, name, index, seed).require()
         preconditions.require_models(config, waiting)
     STAGE.run(config)
 
 
 def tasks_of(config: Config, name: str, index: Index) -> list[Task]:
-    """A task for test and held-out footage, and one for pseudo-anomalies: other clips leave the first one's scores."""
-    files, trained = RunFiles.of(config), train.task(config, name, index)
-    ready = cache(lambda: _ready(config, name, index, trained))  # by whichever task is the first with work
+    """A task for test and held-out footage, and one for pseudo-anomalies: other clips leave the first one's scores.
+
+    With several seeds, these for each, and for the mean of them.
+    """
+    scored = [_of_seed(config, name, index, seed) for seed in config.trained_seeds]
+    every = [task for tasks in scored for task in tasks]
+    means = [_mean(config, name, bool(pseudo), list(of)) for pseudo, of in enumerate(zip(*scored, strict=True))]
+    return [*every, *means] if config.seeds else every
+
+
+def _of_seed(config: Config, name: str, index: Index, seed: int | None) -> list[Task]:
+    files, trained = RunFiles.of(config), train.task(config, name, index, seed)
+    ready = cache(lambda: _ready(config, name, index, seed, trained))  # by whichever task is the first with work
+    own = of_seed(name, seed)
 
     def task(pseudo: bool) -> Task:
         settings = {
             "footage": index.pseudo_key if pseudo else index.test_key,
             "scoring": config.detectors[name].scoring,
         }
-        task_name = f"score-{name}{'-pseudo' if pseudo else ''}"
-        outputs = files.scores(name, pseudo), files.object_scores(name, pseudo)
+        task_name = _task_name(own, pseudo)
+        outputs = files.scores(own, pseudo), files.object_scores(own, pseudo)
         return Task(
             stage="score",
             name=task_name,
@@ -85,7 +97,45 @@ def tasks_of(config: Config, name: str, index: Index) -> list[Task]:
     return [task(pseudo) for pseudo in ((False, True) if index.pseudo else (False,))]
 
 
-def _ready(config: Config, name: str, index: Index, trained: Task) -> tuple["Detector", Index]:
+def _mean(config: Config, name: str, pseudo: bool, of_seeds: Sequence[Task]) -> Task:
+    """The mean of the scores with several seeds."""
+    files = RunFiles.of(config)
+    task_name = _task_name(name, pseudo)
+    return Task(
+        stage="score",
+        name=task_name,
+        record_path=files.record(task_name),
+        version=VERSION,
+        settings={"seeds": config.seeds},
+        work=lambda: _average(config, files, name, pseudo),
+        digests=digests_of(config),
+        reads=of_seeds,
+    )
+
+
+def _task_name(name: str, pseudo: bool) -> str:
+    return f"score-{name}{'-pseudo' if pseudo else ''}"
+
+
+def _average(config: Config, files: RunFiles, name: str, pseudo: bool) -> list[Path]:
+    """Write the tables of frames and of objects with the means over seeds; raises DataError where rows differ."""
+    written = []
+    for path_of in (files.scores, files.object_scores):
+        paths = [path_of(of_seed(name, seed), pseudo) for seed in config.trained_seeds]
+        if not any(path.exists() for path in paths):  # a detector without scores of objects
+            continue
+        first, *others = tables = [read_table(path, made_by="score") for path in paths]
+        for path, table in zip(paths[1:], others, strict=True):
+            if not table.drop(columns="score").equals(first.drop(columns="score")):
+                raise DataError(f"{path} has other rows than {paths[0]}: delete both, and {rerun('score')}")
+        mean = np.mean([table["score"].to_numpy(np.float64) for table in tables], axis=0)
+        write_table(path_of(name, pseudo), first.assign(score=mean.astype(np.float32)))
+        written.append(path_of(name, pseudo))
+    log.info(f"score: {name}: mean of the seeds {', '.join(map(str, config.trained_seeds))}")
+    return written
+
+
+def _ready(config: Config, name: str, index: Index, seed: int | None, trained: Task) -> tuple["Detector", Index]:
     """The trained detector, and the index with the boxes that it needs."""
     from pixelplay.training.device import find_device, keep_freed_memory
 
@@ -93,7 +143,7 @@ def _ready(config: Config, name: str, index: Index, trained: Task) -> tuple["Det
     keep_freed_memory()
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     try:
-        detector.load(RunFiles.of(config).detector(name))
+        detector.load(RunFiles.of(config).detector(name, seed))
     except PixelPlayError:  # whatever it is, `train` must not answer that it is up to date
         trained.record_path.unlink(missing_ok=True)
         raise

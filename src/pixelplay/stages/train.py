@@ -12,7 +12,7 @@ from pixelplay.detectors import registry
 from pixelplay.objects import tables
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
-from pixelplay.run.files import RunFiles
+from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.run.stage import Stage, Task, as_json, digests_of, read_record
 from pixelplay.stages import detect, extract, prepare
@@ -25,7 +25,7 @@ VERSION = 1  # raised when every detector learns something else; one detector's 
 
 def tasks(config: Config) -> list[Task]:
     index = load_index(config)
-    return [task(config, name, index) for name in config.detectors]
+    return [task(config, name, index, seed) for name in config.detectors for seed in config.trained_seeds]
 
 
 STAGE = Stage("train", tasks)
@@ -33,26 +33,30 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    waiting = [one for one in tasks(config) if one.pending()]
+    index = load_index(config)
+    seeds = {name: [task(config, name, index, seed) for seed in config.trained_seeds] for name in config.detectors}
+    waiting = [name for name, of_seeds in seeds.items() if any(one.pending() for one in of_seeds)]
     if waiting:
-        preconditions.require_models(config, [one.name.removeprefix("train-") for one in waiting])
+        preconditions.require_models(config, waiting)
         require_writable(config.paths.checkpoints, "paths.checkpoints")
     STAGE.run(config)
 
 
-def task(config: Config, name: str, index: Index) -> Task:
-    settings = _settings(config, name, index)
+def task(config: Config, name: str, index: Index, seed: int | None = None) -> Task:
+    """The training of a detector, with one of several seeds or the run's only one."""
+    settings, files, task_name = _settings(config, name, index, seed), RunFiles.of(config), record_name(name, seed)
+    folder = files.detector(name, seed)
     return Task(
         stage="train",
-        name=f"train-{name}",
-        record_path=RunFiles.of(config).record(f"train-{name}"),
+        name=task_name,
+        record_path=files.record(task_name),
         version=VERSION,
         settings=settings,
-        work=lambda: _train(config, name, index, fingerprint(VERSION, settings)),
-        contents=lambda: str(RunFiles.of(config).detector(name)),  # where it is wanted
+        work=lambda: _train(config, name, index, seed, fingerprint(VERSION, settings)),
+        contents=lambda: str(folder),  # where it is wanted
         digests=digests_of(config),
         after=[prepare.task(config), *_objects(config, name)],
-        about=lambda: {"training": config.detectors[name].training, "parameters": _parameters(config, name)},
+        about=lambda: {"training": config.detectors[name].training, "parameters": _parameters(folder)},
     )
 
 
@@ -62,7 +66,11 @@ def _objects(config: Config, name: str) -> list[Task]:
     return [*(detect.tasks(config) if "boxes" in needs else []), *extract.tasks_for(config, needs)]
 
 
-def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
+def record_name(name: str, seed: int | None) -> str:
+    return f"train-{of_seed(name, seed)}"
+
+
+def _settings(config: Config, name: str, index: Index, seed: int | None) -> dict[str, Any]:
     """Exactly what a detector's training depends on."""
     detector, spec = config.detectors[name], registry.spec(name, config.detectors[name])
     asking = registry.needing(config, "boxes")
@@ -71,33 +79,33 @@ def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
         "footage": index.train_key,
         "heldout": index.heldout.model_dump(),
         "detector": detector.model_dump(exclude={"scoring", "training"}),
-        "training": _with_weights(config, name),
+        "training": _with_weights(config, name, seed),
         "trainer": config.trainer.model_dump(include=set(spec.trainer)),
-        "seed": config.seed,
+        "seed": config.seed if seed is None else seed,
         "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
         "tracks": tables.track_settings(config) if spec.tracks else None,
         "version": spec.version,
     }
 
 
-def _with_weights(config: Config, name: str) -> Any:
+def _with_weights(config: Config, name: str, seed: int | None) -> Any:
     """A detector's settings, files of pretrained weights named by their contents.
 
     Once such a file is gone, they are those that the detector was trained with: later stages need no weights.
     """
     settings = config.detectors[name].training
     found = by_contents(settings, digests_of(config))
-    record = read_record(RunFiles.of(config).record(f"train-{name}"))
+    record = read_record(RunFiles.of(config).record(record_name(name, seed)))
     if record is not None and record.about["training"] == as_json(settings) and not files_there(settings):
         return record.settings["training"]
     return found
 
 
-def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
+def _train(config: Config, name: str, index: Index, seed: int | None, key: str) -> list[Path]:
     from pixelplay.training.device import find_device, keep_freed_memory
     from pixelplay.training.run import TrainingRun
 
-    folder = RunFiles.of(config).detector(name)
+    folder = RunFiles.of(config).detector(name, seed)
     require_writable(folder, "paths.checkpoints")
     unfinished = folder / f"training-{key}"  # a run with other settings must not go on from this one's checkpoint
     for old in folder.glob(f"training-{KEYS}"):
@@ -107,19 +115,20 @@ def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
     device = find_device(config.device)
     keep_freed_memory()
     log.info(
-        f"train: {name} on {sum(map(len, index.fit)):,} normal frames, stopped early by "
+        f"train: {of_seed(name, seed)} on {sum(map(len, index.fit)):,} normal frames, stopped early by "
         f"{sum(map(len, index.held.validation)):,} others, on {device}"
     )
     detector = registry.create(name, config.detectors[name], device)
-    shared, kept = RunFiles.of(config).shared_models, folder / "training-kept"  # for trainings with other settings
-    training = TrainingRun(name, config.trainer, unfinished, device, config.seed, shared, kept)
+    shared, kept = RunFiles.of(config).shared_models(seed), folder / "training-kept"  # for others
+    seed = config.seed if seed is None else seed
+    training = TrainingRun(name, config.trainer, unfinished, device, seed, shared, kept)
     detector.fit(index.fit, index.held, training)
     detector.save(folder)
     saved = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return [folder / path for path in saved if not path.parts[0].startswith((".", "training-"))]
 
 
-def _parameters(config: Config, name: str) -> int | None:
+def _parameters(folder: Path) -> int | None:
     """How many parameters the trained detector has, by its detector.json; None where it does not say."""
-    count = read_json(RunFiles.of(config).detector(name) / "detector.json", made_by="train").get("parameters")
+    count = read_json(folder / "detector.json", made_by="train").get("parameters")
     return count if isinstance(count, int) else None
