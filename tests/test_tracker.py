@@ -1,6 +1,7 @@
 """Tracks of small scenes by hand: who is who through crossings, gaps and other frame rates, and what is filled."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ from pixelplay.videos.video import Video
 
 @pytest.fixture(scope="module")
 def config() -> TracksConfig:
-    """The defaults."""
+    return defaults()
+
+
+@cache
+def defaults() -> TracksConfig:
     return load_config(["experiment=sample"]).objects.tracks
 
 
@@ -46,12 +51,16 @@ def _boxes(tracks: Tracks):
 
 
 def test_two_walkers_who_cross_keep_their_tracks(config: TracksConfig):
-    """One walks right by 4 pixels a frame, one left, 6 pixels higher; in frame 20 they are in one place."""
+    """One walks right by 4 pixels a frame, one left, 6 pixels lower; in frame 20 they are one box.
+
+    There 34 of 46 rows are common, 0.74: the second is hidden, and interpolated.
+    """
     right, left = [20.0 + 4 * t for t in range(41)], [180.0 - 4 * t for t in range(41)]
     boxes = table(*[one for t in range(41) for one in (walker(t, right[t]), walker(t, left[t], y=16.0))])
-    tracks = follow(boxes, video(41), config.model_copy(update={"iou": 0.95}))
+    tracks = follow(boxes, video(41), config)
     assert column(tracks, 1) == dict(enumerate(right))
     assert column(tracks, 2) == dict(enumerate(left))
+    assert list(zip(tracks.position[tracks.interpolated], tracks.track[tracks.interpolated], strict=True)) == [(20, 2)]
 
 
 def test_a_gap_is_filled_in_a_straight_line_and_marked(config: TracksConfig):
@@ -125,16 +134,12 @@ def test_an_empty_video_has_no_tracks(config: TracksConfig, length: int):
 
 
 def test_ids_count_from_1_in_each_video_in_the_order_in_which_tracks_begin(config: TracksConfig):
-    late = [walker(t, 300.0) for t in range(2, 8)]  # ByteTrack names it before the walker who is hidden in frame 1
-    brief = [walker(1, 200.0)]
+    late, brief = [walker(t, 300.0) for t in range(2, 8)], [walker(1, 200.0)]
     boxes = table(*[walker(t, 10.0) for t in range(8)], *brief, *late)
     for _ in range(2):
         tracks = follow(boxes, video(8), config)
         assert [column(tracks, number)[start] for number, start in ((1, 0), (2, 1), (3, 2))] == [10.0, 200.0, 300.0]
         assert set(tracks.track.tolist()) == {1, 2, 3}
-        assert np.diff(np.stack([tracks.position, tracks.track]), axis=1).tolist()  # ordered by frame, then track
-        order = np.lexsort((tracks.track, tracks.position))
-        assert order.tolist() == list(range(len(tracks)))
 
 
 # --- classes --------------------------------------------------------------------------------------------------------
@@ -180,15 +185,14 @@ def scene(fps: int) -> Boxes:
 
 
 def test_a_scene_at_5_and_at_25_frames_per_second_has_the_same_tracks(config: TracksConfig):
-    changed = config.model_copy(update={"iou": 0.95})
-    slow, fast = (follow(scene(fps), video(8 * fps + 1, fps=float(fps)), changed) for fps in (5, 25))
+    slow, fast = (follow(scene(fps), video(8 * fps + 1, fps=float(fps)), config) for fps in (5, 25))
     common = fast[fast.position % 5 == 0]
     assert (common.position // 5).tolist() == slow.position.tolist()
     assert common.track.tolist() == slow.track.tolist()
     assert set(slow.track.tolist()) == {1, 2, 3, 4}
     np.testing.assert_allclose(common.xyxy, slow.xyxy, rtol=1e-5)
     assert common.interpolated.tolist() == slow.interpolated.tolist()
-    assert slow.interpolated.sum() == 2  # at 1.6 and 1.8 s
+    assert (slow.position[slow.interpolated] / 5).tolist() == [1.6, 1.8, 4.0]  # away, and hidden where they cross
 
 
 def test_missing_frames_are_time_that_passes(config: TracksConfig):
@@ -223,11 +227,7 @@ def test_lengths_are_seconds_from_the_first_to_the_last_box(config: TracksConfig
     boxes = table(*[walker(t, 10.0) for t in range(6)], *[walker(t, 200.0) for t in range(2, 5)], walker(4, 300.0))
     tracks = follow(boxes, video(6), config)
     found = lengths(tracks, frame_times(video(6), 10.0))
-    assert {int(k): round(float(one), 6) for k, one in zip(tracks.track, found, strict=True)} == {
-        1: 0.5,
-        2: 0.2,
-        3: 0.0,
-    }
+    assert dict(zip(tracks.track.tolist(), found.round(6).tolist(), strict=True)) == {1: 0.5, 2: 0.2, 3: 0.0}
 
 
 # --- any boxes ------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ one_box = st.tuples(st.integers(0, 12), corner, corner, st.integers(4, 30), st.s
 @settings(deadline=None, max_examples=60)
 @given(st.lists(one_box, max_size=60))
 def test_of_any_boxes_a_track_has_one_box_in_a_frame_and_detected_rows_are_boxes(given_boxes: list[tuple]):
-    config = load_config(["experiment=sample"]).objects.tracks
+    config = defaults()
     boxes = table(*[(t, x, y, x + side, y + side, "person", sure) for t, x, y, side, sure in given_boxes])
     tracks = follow(boxes, video(13), config)
     again = follow(boxes, video(13), config)
@@ -248,9 +248,8 @@ def test_of_any_boxes_a_track_has_one_box_in_a_frame_and_detected_rows_are_boxes
     assert len(set(pairs)) == len(pairs) and pairs == sorted(pairs)
     assert sorted(set(tracks.track.tolist())) == list(range(1, int(tracks.track.max(initial=0)) + 1))
     detected = tracks[~tracks.interpolated]
-    assert (boxes.xyxy[detected.box] == detected.xyxy).all() and (
-        boxes.position[detected.box] == detected.position
-    ).all()
+    for name in ("xyxy", "position"):
+        assert (getattr(boxes, name)[detected.box] == getattr(detected, name)).all()
     assert len(set(detected.box.tolist())) == len(detected)
     assert (tracks.box[tracks.interpolated] == -1).all()
     sure = np.flatnonzero(distinct(boxes, config.iou) & (boxes.confidence >= config.begin))
@@ -289,7 +288,7 @@ def test_an_empty_table_gives_back_its_types(config: TracksConfig, tmp_path: Pat
 
 
 def test_a_table_that_is_missing_damaged_or_of_boxes_is_told_with_what_to_do(tmp_path: Path):
-    with pytest.raises(MissingArtifactError, match="video v: no objects were followed: .* tracks=True in its Spec"):
+    with pytest.raises(MissingArtifactError, match=r"video v: no objects were followed: .* tracks=True in its Spec"):
         tracks_of(video(3))
     path = tmp_path / "tracks"
     with pytest.raises(MissingArtifactError, match=r"tracks is missing: run `python src/extract\.py`"):
