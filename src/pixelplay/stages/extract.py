@@ -8,6 +8,7 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
+from pixelplay import requirements
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import tables, tracker
@@ -49,6 +50,7 @@ def run(config: Config) -> None:
         return
     require_writable(config.paths.cache, "paths.cache")
     if pending(config):
+        requirements.require(["tracks"])
         remove_leftovers(config.paths.cache)
     STAGE.run(config)
 
