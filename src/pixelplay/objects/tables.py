@@ -138,8 +138,9 @@ def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Ind
         for path in video.objects:
             _require(path, "objects found", "detect")
         if "tracks" in needs:
-            video = replace(video, tracks=tracks_table(config, video))
-            _require(video.tracks, "objects followed", "extract")
+            path = tracks_table(config, video)
+            _require(path, "objects followed", "extract")
+            video = replace(video, tracks=path)
         return video
 
     train, test, pseudo = ([add(video) for video in videos] for videos in (index.train, index.test, index.pseudo))
