@@ -149,8 +149,7 @@ def _explain(cls: type[Settings], problem: Any, key: str) -> str:
         return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: missing; it has no default, so a config file or the command line must set it"
-    shown = repr(problem["input"])
-    return f"{key}={shown if len(shown) <= LONGEST else shown[:LONGEST] + ' …'}: {message}"
+    return f"{key}={shown(repr(problem['input']))}: {message}"
 
 
 def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
@@ -169,6 +168,16 @@ def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
 
 def alternatives(name: str, allowed: list[str]) -> str:
     """'did you mean …?' where something is close, and always the allowed names."""
-    close = get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    close = closest(name, allowed)
+    hint = f"did you mean {close!r}? " if close else ""
     return f"{hint}allowed here: {', '.join(sorted(allowed)) or 'nothing'}"
+
+
+def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The most similar of `names`, if its similarity is at least `cutoff` (0 to 1)."""
+    return next(iter(get_close_matches(name, list(names), n=1, cutoff=cutoff)), None)
+
+
+def shown(text: str) -> str:
+    """Text of the user's, as much of it as a message shows."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
