@@ -7,7 +7,7 @@ file or folder that one of these names is never deleted; neither is anything out
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -38,8 +38,9 @@ def run(config: Config, dry_run: bool = False) -> None:
     with ExitStack() as stack:
         for held in sorted(paths.outputs.rglob(".lock")):
             stack.enter_context(lock(held, f"the run {held.parent}/"))
+        folders = [paths.outputs, paths.checkpoints, paths.cache]
+        found = [Unneeded(path, "left by a killed process") for folder in folders for path in leftovers(folder)]
         named = _named(paths.outputs)
-        found = [*_leftovers(paths.outputs, paths.checkpoints, paths.cache)]
         found += _old_training(paths.outputs, paths.checkpoints)
         if paths.cache.is_dir():
             if not any(paths.outputs.rglob("index.json")):
@@ -48,7 +49,7 @@ def run(config: Config, dry_run: bool = False) -> None:
                     "paths.outputs=FOLDER, or delete the cache yourself"
                 )
             found += _cached(paths.cache, named)
-        _delete(found, [paths.outputs, paths.checkpoints, paths.cache], dry_run)
+        _delete(found, folders, dry_run)
 
 
 def _delete(found: list[Unneeded], folders: list[Path], dry_run: bool) -> None:
@@ -57,7 +58,8 @@ def _delete(found: list[Unneeded], folders: list[Path], dry_run: bool) -> None:
     for path, why in found:
         if path.is_symlink() or not any(path.resolve().is_relative_to(folder) for folder in inside):
             continue
-        size = _size(path)
+        files = path.rglob("*") if path.is_dir() else [path]
+        size = sum(file.lstat().st_size for file in files if not file.is_dir())
         total += size
         log.info(f"{size / 2**20:10,.1f} MB  {path}{'/' if path.is_dir() else ''}: {why}")
         if not dry_run:
@@ -87,12 +89,6 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _texts(item)
-
-
-def _leftovers(*folders: Path) -> Iterator[Unneeded]:
-    for folder in folders:
-        for path in leftovers(folder):
-            yield Unneeded(path, "left by a killed process")
 
 
 def _old_training(outputs: Path, checkpoints: Path) -> Iterator[Unneeded]:
@@ -135,8 +131,3 @@ def _parts(video: Path, named: set[Path]) -> Iterator[Unneeded]:
         unnamed = [path for path in files if path.resolve() not in named]
         if len(unnamed) < len(files):
             yield from (Unneeded(path, "no run uses it") for path in unnamed)
-
-
-def _size(path: Path) -> int:
-    files: Iterable[Path] = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if not file.is_dir())

@@ -5,16 +5,15 @@ no quotes but the shell's.
 """
 
 import re
-import types
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.renamed_keys import renamed
-from pixelplay.settings import CONFIG_DIR, Settings, alternatives, closest, shown
+from pixelplay.settings import CONFIG_DIR, Settings, alternatives, closest, members, shown
 
 OPTION = re.compile(r"(\+{0,2})([A-Za-z_][\w.$/@:-]*)=(.*)", re.ASCII | re.DOTALL)  # marks, key, value
 DELETION = re.compile(r"~[A-Za-z_][\w.$/@:-]*(=.*)?", re.ASCII | re.DOTALL)
@@ -25,24 +24,16 @@ LITERAL_DOLLAR = re.compile(r"(\\*)\$\{(?![^{}]+\})")  # begins no ${key} and no
 OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # a detector's own keys, which it checks itself
 DETECTORS = "detector"  # the group of which several are chosen
 
-# Names of these keys in other projects.
-USUAL = {
-    "epoch": "trainer.max_epochs",
-    "epochs": "trainer.max_epochs",
-    "lr": "trainer.learning_rate",
-    "batch_size": "trainer.batch_size",
-    "data": "dataset.root",
-    "data_dir": "dataset.root",
-    "data_root": "dataset.root",
-    "root": "dataset.root",
-    "gpu": "device",
-    "gpus": "device",
-    "output": "paths.outputs",
-    "output_dir": "paths.outputs",
-    "config": "experiment",
-    "num_workers": "workers",
-    "model": DETECTORS,
-    "models": DETECTORS,
+USUAL = {  # keys, and what other projects call them
+    "trainer.max_epochs": ("epoch", "epochs"),
+    "trainer.learning_rate": ("lr",),
+    "trainer.batch_size": ("batch_size",),
+    "dataset.root": ("data", "data_dir", "data_root", "root"),
+    "device": ("gpu", "gpus"),
+    "paths.outputs": ("output", "output_dir"),
+    "experiment": ("config",),
+    "workers": ("num_workers",),
+    DETECTORS: ("model", "models"),
 }
 
 
@@ -84,8 +75,8 @@ def nearest(name: str) -> str | None:
     known = [*groups(), *fields()]
     if name in known:
         return name
-    if name in USUAL:
-        return USUAL[name]
+    if usual := next((key for key, names in USUAL.items() if name in names), None):
+        return usual
     wanted = closest(name, known, 0.8) or closest(name, {key.rsplit(".", 1)[-1] for key in known}, 0.7)
     fitting = [key for key in known if wanted in (key, key.rsplit(".", 1)[-1])]
     return min(fitting, key=lambda key: (not key.startswith("trainer."), key.count("."), key), default=None)
@@ -193,20 +184,11 @@ def _parsed(value: str) -> Any:
 
 def _fields_of(cls: type[Settings], prefix: str) -> Iterator[tuple[str, Field]]:
     for name, field in cls.model_fields.items():
-        kinds = [kind for kind in _kinds(field.annotation) if kind is not type(None)]
+        kinds = [kind for kind in members(field.annotation) if kind is not type(None)]
         if any(get_origin(kind) is dict for kind in kinds):
             continue  # a mapping whose keys have no fixed names
         sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
-        items = [item for kind in kinds if get_origin(kind) is list for item in _kinds(get_args(kind)[0])]
+        items = [item for kind in kinds if get_origin(kind) is list for item in members(get_args(kind)[0])]
         yield prefix + name, Field(all(k in (str, Path) for k in items or kinds), bool(items), bool(sections))
         for section in sections:
             yield from _fields_of(section, f"{prefix}{name}.")
-
-
-def _kinds(annotation: Any) -> list[Any]:
-    """The members of a union; of any other annotation, itself."""
-    if get_origin(annotation) is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [kind for part in get_args(annotation) for kind in _kinds(part)]
-    return [annotation]

@@ -58,16 +58,10 @@ RENAMED = {f"{section}.{old}": f"{section}.{new}" for section, names in SECTIONS
 
 def renamed(key: str) -> str | None:
     """The present name of an old dotted `key`, or of a key below one; None for any other key."""
-    new = key
-    while (step := _once(new)) is not None:
-        new = step
-    return new if new != key else None
-
-
-def _once(key: str) -> str | None:
     for old, new in RENAMED.items():
         pattern = re.escape(old).replace(r"\*\*", "(.+)").replace(r"\*", "([^.]+)")
         if found := re.fullmatch(rf"{pattern}(\..+)?", key):
             *names, below = found.groups(default="")
-            return re.sub(r"\*+", "{}", new).format(*names) + below
+            name = re.sub(r"\*+", "{}", new).format(*names) + below
+            return renamed(name) or name
     return None

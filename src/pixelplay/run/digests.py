@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 from pixelplay.progress import progress_bar
@@ -38,7 +39,6 @@ class Digests:
     def __init__(self, path: Path):
         self._path = path
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[Identity, str]] | None = None
 
     def of(self, paths: Iterable[Path]) -> list[str]:
         """The digest of each file, 64 hex digits. Of what is no regular file, or can't be read, a word that says so:
@@ -47,8 +47,6 @@ class Digests:
         wanted = [os.path.abspath(path) for path in paths]
         found = {path: _identity(path) for path in wanted}
         with self._lock:
-            if self._known is None:
-                self._known = self._read()
             known = self._known
             files = {path: one for path, one in found.items() if not isinstance(one, str)}
             digests = self._hash({p: one for p, one in files.items() if p not in known or known[p][0] != one})
@@ -58,7 +56,6 @@ class Digests:
         """Read files, and remember them as they are when they are opened."""
         if not files:
             return {}
-        assert self._known is not None
         _let_settle(files.values())
         digests: dict[str, str] = {}
         shown = len(files) if len(files) >= SHOWN else 0
@@ -71,7 +68,8 @@ class Digests:
         self._write()
         return digests
 
-    def _read(self) -> dict[str, tuple[Identity, str]]:
+    @cached_property
+    def _known(self) -> dict[str, tuple[Identity, str]]:
         try:
             checksum, body = self._path.read_bytes().split(b"\n")[:2]
         except (OSError, ValueError):
@@ -81,8 +79,8 @@ class Digests:
         return {path: ((*identity,), digest) for path, (*identity, digest) in json.loads(body).items()}
 
     def _write(self) -> None:
-        assert self._known is not None
-        self._known = {path: value for path, value in self._known.items() if os.path.lexists(path)}
+        for path in [path for path in self._known if not os.path.lexists(path)]:
+            del self._known[path]
         body = json.dumps({path: [*identity, digest] for path, (identity, digest) in self._known.items()}).encode()
         try:
             with atomic(self._path) as temporary:
@@ -93,12 +91,9 @@ class Digests:
 
 def _let_settle(files: Iterable[Identity]) -> None:
     """Wait until whatever changes one of these files from now on changes its ctime, too."""
-    now, wait = time.time_ns(), 0
-    for *_, changed in files:
-        tick = TICK if changed % 1_000_000_000 else COARSE_TICK
-        if now - changed < tick:
-            wait = max(wait, tick)
-    time.sleep(wait / 1_000_000_000)
+    now = time.time_ns()
+    ticks = ((changed, TICK if changed % 1_000_000_000 else COARSE_TICK) for *_, changed in files)
+    time.sleep(max((tick for changed, tick in ticks if now - changed < tick), default=0) / 1_000_000_000)
 
 
 def _identity(path: str) -> Identity | str:

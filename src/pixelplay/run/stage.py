@@ -54,29 +54,20 @@ class Record(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A part of a stage that is done, and known to be current, on its own.
+    """A part of a stage that is done, and known to be current, on its own."""
 
-    stage: the command that does it. record_path: where its record lies. version: raised with the code beside it
-    when results change. settings: exactly the part of the configuration that decides the result, as JSON. work: returns
-    the files that it wrote, and writes nothing else that is read later. reads: tasks whose keys are part of this one's.
-    after: tasks that must be done with the configured settings, while only parts of their results, which `settings`
-    names, decide this one's. contents: the state of files that the user brings, such as the data set and weights; only
-    the task's own stage asks for it. about: for the record, asked for after the work and not compared.
-    kept: former outputs that stay when they are not written again.
-    """
-
-    stage: str
+    stage: str  # the command that does it
     name: str
     record_path: Path
-    version: int
-    settings: Mapping[str, Any]
-    work: Callable[[], Iterable[Path]]
+    version: int  # raised with the code beside it when results change
+    settings: Mapping[str, Any]  # exactly the part of the configuration that decides the result, as JSON
+    work: Callable[[], Iterable[Path]]  # returns the files that it wrote, and writes nothing else that is read later
     digests: Digests
-    reads: Sequence["Task"] = ()
-    after: Sequence["Task"] = ()
-    contents: Callable[[], Any] = lambda: None
-    about: Callable[[], Any] = lambda: None
-    kept: Collection[Path] = ()
+    reads: Sequence["Task"] = ()  # tasks whose keys are part of this one's
+    after: Sequence["Task"] = ()  # tasks that must be done, of whose results only parts, named by `settings`, count
+    contents: Callable[[], Any] = lambda: None  # state of files that the user brings: only the task's own stage asks
+    about: Callable[[], Any] = lambda: None  # for the record: asked for after the work, not compared
+    kept: Collection[Path] = ()  # former outputs that stay when they are not written again
 
     def record(self) -> Record | None:
         """The record of the finished task; None where there is none that can be read."""
@@ -132,7 +123,10 @@ class Task:
             contents=contents,
             about=as_json(self.about()),
             reads=reads,
-            outputs=self._written(outputs),
+            outputs=[
+                Output(path=path, size=path.stat().st_size, sha256=digest)
+                for path, digest in zip(outputs, self.digests.of(outputs), strict=True)
+            ],
             finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             seconds=round(time.monotonic() - start, 1),
         )
@@ -168,10 +162,6 @@ class Task:
         record = self.record()
         assert record is not None, self.name
         return record
-
-    def _written(self, paths: list[Path]) -> list[Output]:
-        digests = zip(paths, self.digests.of(paths), strict=True)
-        return [Output(path=path, size=path.stat().st_size, sha256=digest) for path, digest in digests]
 
     def _verify(self, outputs: Sequence[Output]) -> None:
         for path, problem in self._damaged(outputs):
