@@ -7,6 +7,7 @@ some detectors need is checked by the command that runs them, before it starts; 
 """
 
 import sys
+from itertools import chain
 
 try:
     from pixelplay import requirements
@@ -20,7 +21,7 @@ except ImportError:  # of the package packaging
 def main(files: list[str]) -> int:
     wanted = requirements.dependencies()
     if any("tests" in file for file in files):
-        wanted += [package for name in requirements.extras() for package in requirements.extra(name)]
+        wanted += chain(*requirements.extras().values())
     lacking = requirements.lacking(wanted)
     if not lacking:
         return 0

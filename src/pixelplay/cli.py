@@ -5,14 +5,14 @@ with its message and status 1, without a traceback.
 """
 
 import errno
-import importlib
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, cast
 
 from pixelplay import requirements
@@ -99,12 +99,7 @@ def main(name: str | None = None) -> None:
         if command.reads_configuration:
             _run(name, command, arguments)
         else:
-            raise SystemExit(_function(command)(arguments))
-
-
-def _function(command: Command) -> Callable[..., Any]:
-    module, function = command.target.split(":")
-    return getattr(importlib.import_module(module), function)
+            raise SystemExit(resolve_name(command.target)(arguments))
 
 
 def _run(name: str, command: Command, arguments: list[str]) -> None:
@@ -125,7 +120,7 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
         with _explained():
             config = _checked(raw, list(HydraConfig.get().overrides.task), _sweep_name())
             with exclusive(config) if command.writes else nullcontext():
-                _function(command)(config, **flags)
+                resolve_name(command.target)(config, **flags)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]

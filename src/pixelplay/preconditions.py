@@ -69,7 +69,7 @@ def _checks(config: "Config") -> list[Check]:
 
 def _checks_of(name: str, detector: DetectorConfig) -> list[Check]:
     """What one detector needs. Without its packages its module can't be imported, but its weights can be looked for."""
-    lacking = {extra for extra in _extras_of(name, detector) if requirements.lacking(requirements.extra(extra))}
+    lacking = {extra for extra in _extras_of(name, detector) if requirements.lacking(requirements.extras()[extra])}
     if not lacking:
         return [lambda: registry.check_settings({name: detector})]
     checks: list[Check] = []

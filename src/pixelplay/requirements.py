@@ -40,14 +40,9 @@ def dependencies() -> list[str]:
     return list(project()["dependencies"])
 
 
-def extra(name: str) -> list[str]:
-    """What some settings need; KeyError for an unknown name."""
-    return list(project()["optional-dependencies"][name])
-
-
-def extras() -> list[str]:
-    """The names of all extras, including the tests'."""
-    return list(project()["optional-dependencies"])
+def extras() -> dict[str, list[str]]:
+    """What only some settings need, by the names of the extras; also the tests'."""
+    return project()["optional-dependencies"]
 
 
 def lacking(requirements: Iterable[str]) -> dict[str, str]:
@@ -56,9 +51,9 @@ def lacking(requirements: Iterable[str]) -> dict[str, str]:
     return {text: found for text in wanted if (found := _lacks(Requirement(text))) is not None}
 
 
-def require(extras: Iterable[str]) -> None:
+def require(names: Iterable[str]) -> None:
     """Raise MissingPackageError that lists every missing package of these extras."""
-    packages = lacking(package for name in extras for package in extra(name))
+    packages = lacking(package for name in names for package in extras()[name])
     if packages:
         listed = "".join(f"  {package:40} {found}\n" for package, found in packages.items())
         raise MissingPackageError(f"packages that these settings need:\n{listed}{how_to_install(packages)}")

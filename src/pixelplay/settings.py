@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -92,8 +92,7 @@ def one_of(registry: str) -> AfterValidator:
     """A name of a registry of functions, `module:NAME` or several with commas, imported when a value is checked."""
 
     def check(value: str) -> str:
-        places = (place.split(":") for place in registry.split(","))
-        names = [name for module, attribute in places for name in getattr(import_module(module), attribute)]
+        names = [name for place in registry.split(",") for name in resolve_name(place)]
         if value not in names:
             *most, last = map(repr, names)
             raise ValueError(f"Input should be {', '.join(most)} or {last}")

@@ -62,7 +62,7 @@ class Digests:
         with progress_bar(shown, "file", "reading contents") as bar, ThreadPoolExecutor() as pool:
             for path, (identity, digest) in zip(files, pool.map(_contents, files), strict=True):
                 digests[path] = digest
-                if identity is not None and identity == files[path]:  # else it changes just now
+                if identity == files[path]:  # else it changes just now
                     self._known[path] = identity, digest
                 bar.update()
         self._write()
@@ -79,9 +79,8 @@ class Digests:
         return {path: ((*identity,), digest) for path, (*identity, digest) in json.loads(body).items()}
 
     def _write(self) -> None:
-        for path in [path for path in self._known if not os.path.lexists(path)]:
-            del self._known[path]
-        body = json.dumps({path: [*identity, digest] for path, (identity, digest) in self._known.items()}).encode()
+        kept = {path: value for path, value in self._known.items() if os.path.lexists(path)}
+        body = json.dumps({path: [*identity, digest] for path, (identity, digest) in kept.items()}).encode()
         try:
             with atomic(self._path) as temporary:
                 temporary.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body + b"\n")
@@ -96,15 +95,12 @@ def _let_settle(files: Iterable[Identity]) -> None:
     time.sleep(max((tick for changed, tick in ticks if now - changed < tick), default=0) / 1_000_000_000)
 
 
-def _identity(path: str) -> Identity | str:
+def _identity(file: str | int) -> Identity | str:
+    """What tells whether a file, by its path or opened, has changed, or why it is not read."""
     try:
-        return _checked(os.stat(path))
+        found = os.stat(file)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-
-
-def _checked(found: os.stat_result) -> Identity | str:
-    """What tells whether a file has changed, or why it is not read."""
     if not stat.S_ISREG(found.st_mode):
         return f"not a file: {stat.filemode(found.st_mode)[0]}"
     if not found.st_size:
@@ -112,13 +108,11 @@ def _checked(found: os.stat_result) -> Identity | str:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _contents(path: str) -> tuple[Identity | None, str]:
-    """A file as it was when it was opened, and its digest; what is no longer a file as in `Digests.of`."""
+def _contents(path: str) -> tuple[Identity | str, str]:
+    """A file's identity when it was opened, and its digest; or twice the word that says why it is not read."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # does not wait for a FIFO's other end
-            identity = _checked(os.fstat(file.fileno()))
-            if isinstance(identity, str):
-                return None, identity
-            return identity, hashlib.file_digest(file, "sha256").hexdigest()
+            identity = _identity(file.fileno())
+            return identity, identity if isinstance(identity, str) else hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        return None, f"cannot be read: {error.strerror}"
+        return (word := f"cannot be read: {error.strerror}"), word

@@ -75,11 +75,11 @@ class Task:
 
     def pending(self) -> str | None:
         """Why there is work to do; None when the task is current and its outputs are as it wrote them."""
-        if reason := self.changed():
+        record, reason = self.record(), self.changed()
+        if reason or not record:
             return reason
-        record = self._recorded()
-        if difference := _difference(record.contents, self._contents):
-            return f"{'files' if difference == 'settings' else difference} changed on disk"
+        if difference := _difference(record.contents, self._contents, "files"):
+            return f"{difference} changed on disk"
         return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
 
     def require(self) -> Record:
@@ -89,14 +89,16 @@ class Task:
         """
         for task in (*self.after, *self.reads):
             task.require()
-        if reason := self.changed():
+        record, reason = self.record(), self.changed()
+        if reason or not record:
             raise MissingArtifactError(f"{self.name}: {reason}; not done with these settings: {rerun(self.stage)}")
-        return self._recorded()
+        return record
 
-    def verified(self) -> "Task":
-        """Itself, where its outputs are there as it wrote them; else raises Missing- or DamagedArtifactError."""
-        self._verify(self.require().outputs)
-        return self
+    def verified(self) -> Record:
+        """As `require`, and its outputs are there as it wrote them; else raises Missing- or DamagedArtifactError."""
+        record = self.require()
+        self._verify(record.outputs)
+        return record
 
     def outputs(self) -> list[Path]:
         """The files that the task wrote when it was last done, whatever the settings were."""
@@ -110,7 +112,7 @@ class Task:
             return False
         for task in self.after:
             task._verify([output for output in task.require().outputs if _is_of_the_run(output.path, self.record_path)])
-        reads = {task.name: task.verified()._recorded().key for task in self.reads}
+        reads = {task.name: task.verified().key for task in self.reads}
         contents, before = self._contents, self.outputs()
         self.record_path.unlink(missing_ok=True)
         start = time.monotonic()
@@ -154,14 +156,9 @@ class Task:
             if reason := task.changed():
                 return f"{task.name}: {reason}"
         for task in self.reads:
-            if record.reads.get(task.name) != task._recorded().key:
+            if (read := task.record()) and record.reads.get(task.name) != read.key:
                 return f"{task.name} was done again"
         return None
-
-    def _recorded(self) -> Record:
-        record = self.record()
-        assert record is not None, self.name
-        return record
 
     def _verify(self, outputs: Sequence[Output]) -> None:
         for path, problem in self._damaged(outputs):
@@ -241,14 +238,14 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, sort_keys=True, default=str))
 
 
-def _difference(old: Any, new: Any, name: str = "") -> str | None:
-    """The dotted name of the first difference between two values of JSON; None where they are equal."""
+def _difference(old: Any, new: Any, whole: str = "settings", name: str = "") -> str | None:
+    """The dotted name of the first difference between two values of JSON, or `whole`; None where they are equal."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             inner = f"{name}.{key}" if name else key
             if (key in old) != (key in new):
                 return inner
-            if found := _difference(old[key], new[key], inner):
+            if found := _difference(old[key], new[key], whole, inner):
                 return found
         return None
-    return None if old == new and type(old) is type(new) else name or "settings"
+    return None if old == new and type(old) is type(new) else name or whole
