@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 from pixelplay.config import Config
 from pixelplay.errors import PixelPlayError
@@ -24,9 +23,7 @@ ARRAY = re.compile(r"\d+x\d+-(gray|rgb)\.npy")  # frames in a working size
 PARTS = ("*.npy", "objects-*.parquet")  # of a cached video: frames and boxes
 
 
-class Unneeded(NamedTuple):
-    path: Path
-    why: str
+Unneeded = tuple[Path, str]  # a file or folder, and why
 
 
 def run(config: Config, dry_run: bool = False) -> None:
@@ -39,7 +36,7 @@ def run(config: Config, dry_run: bool = False) -> None:
         for held in sorted(paths.outputs.rglob(".lock")):
             stack.enter_context(lock(held, f"the run {held.parent}/"))
         folders = [paths.outputs, paths.checkpoints, paths.cache]
-        found = [Unneeded(path, "left by a killed process") for folder in folders for path in leftovers(folder)]
+        found = [(path, "left by a killed process") for folder in folders for path in leftovers(folder)]
         named = _named(paths.outputs)
         found += _old_training(paths.outputs, paths.checkpoints)
         if paths.cache.is_dir():
@@ -100,17 +97,17 @@ def _old_training(outputs: Path, checkpoints: Path) -> Iterator[Unneeded]:
         except FileNotFoundError:
             continue
         if folder.name != f"training-{fingerprint(record['version'], record['settings'])}":
-            yield Unneeded(folder, "training with other settings than the trained detector's")
+            yield folder, "training with other settings than the trained detector's"
 
 
 def _cached(cache: Path, named: set[Path]) -> Iterator[Unneeded]:
     """In `<data set>-<key>/`: `<split>/<video>/` and `pseudo-<key>/`, as a whole or in part."""
     for dataset in cache.glob(f"*-{KEYS}"):
         if dataset.resolve() not in named:
-            yield Unneeded(dataset, "no run uses this data set")
+            yield dataset, "no run uses this data set"
             continue
         pseudo = [folder for folder in dataset.glob(f"pseudo-{KEYS}") if folder.resolve() not in named]
-        yield from (Unneeded(folder, "no run uses these pseudo-anomalies") for folder in pseudo)
+        yield from ((folder, "no run uses these pseudo-anomalies") for folder in pseudo)
         for record in sorted(dataset.rglob("decoded.json")):
             video = record.parent
             if any(folder in video.parents for folder in pseudo):
@@ -118,16 +115,16 @@ def _cached(cache: Path, named: set[Path]) -> Iterator[Unneeded]:
             if video.resolve() in named:
                 yield from _parts(video, named)
             else:
-                yield Unneeded(video, "no run uses this video")
+                yield video, "no run uses this video"
 
 
 def _parts(video: Path, named: set[Path]) -> Iterator[Unneeded]:
     """Frames, restored frames and boxes that no run uses, of kinds that the records name at all."""
     for restored in video.glob(f"restored-{KEYS}"):
         if restored.resolve() not in named:
-            yield Unneeded(restored, "no run uses these restored frames")
+            yield restored, "no run uses these restored frames"
     for pattern in PARTS:
         files = [path for path in video.glob(pattern) if pattern != "*.npy" or ARRAY.fullmatch(path.name)]
         unnamed = [path for path in files if path.resolve() not in named]
         if len(unnamed) < len(files):
-            yield from (Unneeded(path, "no run uses it") for path in unnamed)
+            yield from ((path, "no run uses it") for path in unnamed)

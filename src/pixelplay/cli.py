@@ -92,14 +92,13 @@ def main(name: str | None = None) -> None:
         print(f"pixelplay {requirements.project()['version']}")
         return
     command = COMMANDS[name]
-    if command.reads_configuration and {"--help", "-h"} & set(arguments):
-        print(_help(name))
-        return
     with _explained():
-        if command.reads_configuration:
-            _run(name, command, arguments)
-        else:
+        if not command.reads_configuration:
             raise SystemExit(resolve_name(command.target)(arguments))
+        if {"--help", "-h"} & set(arguments):
+            print(_help(name))
+        else:
+            _run(name, command, arguments)
 
 
 def _run(name: str, command: Command, arguments: list[str]) -> None:

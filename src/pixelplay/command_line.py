@@ -8,13 +8,12 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from pixelplay.commands import COMMANDS
 from pixelplay.errors import ConfigError
 from pixelplay.mining.settings import MINING_STEPS
-from pixelplay.overrides import DELETION, OPTION, Slip, choices, fields, groups, nearest, read_override
+from pixelplay.overrides import DELETION, OPTION, UNKNOWN, Slip, choices, fields, groups, nearest, read_override
 from pixelplay.settings import alternatives, closest, shown
 
 MULTIRUN = ("--multirun", "-m")
@@ -25,8 +24,6 @@ PIPELINE = {"run", *(name for name, command in COMMANDS.items() if command.write
 STARTED_BY = "PIXELPLAY_COMMAND"  # environment variable: what the user typed to run the whole pipeline
 PROPOSED = re.compile(r"\./run_all\.sh|\bpython src/(\w+)\.py")  # commands in messages
 
-Read = tuple[int, list[str]]  # how many arguments were read as one, and what Hydra is given for them
-
 
 def read_arguments(arguments: list[str], command: str) -> list[str]:
     """What Hydra is given for the arguments of a command: flags first, then overrides.
@@ -34,9 +31,19 @@ def read_arguments(arguments: list[str], command: str) -> list[str]:
     Raises ConfigError that lists every mistake, and proposes a command where all of them have a likely correction.
     """
     steps = COMMANDS[command].steps
+    given, slips, meant = _read(arguments, steps)
+    if not slips:
+        return given
+    if UNKNOWN not in meant:
+        _, _, meant = _read(meant, steps)  # a correction may need one itself
+    proposal = f"did you mean: {program(command)} {shlex.join(dict.fromkeys(meant))}".rstrip()
+    raise ConfigError("\n".join([*map(str, slips), *([] if UNKNOWN in meant else [proposal])]))
+
+
+def _read(arguments: list[str], steps: tuple[str, ...]) -> tuple[list[str], list[Slip], list[str]]:
+    """What Hydra is given, the mistakes, and the arguments that were likely meant."""
     multirun = any(argument in MULTIRUN for argument in arguments)
-    flags, overrides, slips = list[str](), list[str](), list[Slip]()
-    meant: list[str | None] = []
+    flags, overrides, slips, meant = list[str](), list[str](), list[Slip](), list[str]()
     rest = list(arguments)
     while rest:
         is_flag = rest[0].startswith("-")
@@ -47,13 +54,9 @@ def read_arguments(arguments: list[str], command: str) -> list[str]:
         except Slip as slip:
             slips.append(slip)
             count = slip.count
-            meant += _settled(slip.mended, multirun)
+            meant += slip.mended
         del rest[:count]
-    if slips:
-        proposal = shlex.join(argument for argument in dict.fromkeys(meant) if argument is not None)
-        lines = [] if None in meant else [f"did you mean: {program(command)} {proposal}".rstrip()]
-        raise ConfigError("\n".join([*map(str, slips), *lines]))
-    return flags + overrides
+    return flags + overrides, slips, meant
 
 
 def program(command: str) -> str:
@@ -76,20 +79,8 @@ def as_started(text: str) -> str:
     return PROPOSED.sub(lambda found: program(found[1] or "run") if (found[1] or "run") in COMMANDS else found[0], text)
 
 
-def _settled(mended: Sequence[str | None], multirun: bool) -> list[str | None]:
-    """Likely corrections, themselves corrected."""
-    settled: list[str | None] = []
-    for argument in mended:
-        try:
-            if argument and not argument.startswith("-"):
-                read_override(argument, multirun or "--multirun" in mended)
-            settled.append(argument)
-        except Slip as other:
-            settled += other.mended
-    return settled
-
-
-def _flag(rest: list[str]) -> Read:
+def _flag(rest: list[str]) -> tuple[int, list[str]]:
+    """How many arguments are the flag and its value, and what Hydra is given for them."""
     name, equals, value = rest[0].partition("=")
     if name in (*MULTIRUN, "--resolve", "--") and not equals:
         return 1, [] if name == "--" else [name]
@@ -108,13 +99,13 @@ def _flag(rest: list[str]) -> Read:
     if key is None:
         flags = f"{', '.join(FLAGS)} job"
         message = f"{typed}: no such flag; flags: {flags}; everything else is written key=value: see --help"
-        raise Slip(message, None, count=count)
+        raise Slip(message, UNKNOWN, count=count)
     mended = f"{key}={value or 'VALUE'}"
     message = f"{typed}: options are written key=value, without dashes: {shown(mended)}"
-    raise Slip(message, mended if value else None, count=count)
+    raise Slip(message, mended if value else UNKNOWN, count=count)
 
 
-def _option(rest: list[str], multirun: bool, steps: tuple[str, ...]) -> Read:
+def _option(rest: list[str], multirun: bool, steps: tuple[str, ...]) -> tuple[int, list[str]]:
     _require_no_spaces(rest)
     found = OPTION.fullmatch(rest[0])
     if found and found[2] == "step":
@@ -147,7 +138,7 @@ def _require_step(value: str, steps: tuple[str, ...]) -> None:
     if wrong and steps:
         close = closest(wrong[0], steps)
         message = f"step={value}: no such step; {alternatives(wrong[0], [*steps])}"
-        raise Slip(message, f"step={close}" if close else None)
+        raise Slip(message, f"step={close}" if close else UNKNOWN)
     if wrong:
         listed = ", ".join(MINING_STEPS)
         raise Slip(f"step={value}: only `python src/mine.py` has steps ({listed}); remove step=")
@@ -169,5 +160,5 @@ def _word(word: str, steps: tuple[str, ...]) -> Slip:
         mended = options[close]
     else:
         example = "options are written key=value, such as experiment=ped2: see --help"
-        return Slip(f"{shown(word)}: not an option; {example}", None)
+        return Slip(f"{shown(word)}: not an option; {example}", UNKNOWN)
     return Slip(f"{shown(word)}: options are written key=value: {shown(mended)}", mended)

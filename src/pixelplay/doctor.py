@@ -5,10 +5,9 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from pixelplay import preconditions, requirements
 from pixelplay.config import Config
@@ -23,57 +22,40 @@ GB = 2**30
 OF_A_RUN = ("prepare", "flip_network", "detect", "fuse", "evaluate", "ablate")  # records beside those of each detector
 
 
-class Frames(NamedTuple):
-    """Numbers of frames of a data set, and where they come from."""
-
-    text: str
-    train: int
-    test: int
-
-    def __str__(self) -> str:
-        return self.text
-
-
 def run(config: Config) -> None:
     """Print what was found; exits with status 1 if something is missing."""
-    data = _tried(_frames, config)
-    frames = data if isinstance(data, Frames) else None
-    findings = {
-        "data set": data,
-        "weights": _tried(_models, config),
-        "packages": _tried(_packages),
-        "device": _tried(_device, config),
-        "disk": _tried(_disk, config, frames),
-        "time": _time(config, frames),
+    frames = Counter[str]()  # by split, where the data set can be read
+    checks = {
+        "data set": lambda: _data(config, frames),
+        "weights": lambda: _models(config),
+        "packages": _packages,
+        "device": lambda: _device(config),
+        "disk": lambda: _disk(config, frames),
+        "time": lambda: _time(config, frames),
     }
-    problems = [about for about, found in findings.items() if isinstance(found, PixelPlayError)]
-    for about, found in findings.items():
-        text = str(found).replace("\n", "\n" + " " * 18)
-        print(f"{'PROBLEM' if about in problems else 'ok':8}{about:10}{text}")
-    if problems:
+    sound = True
+    for about, check in checks.items():
+        try:
+            mark, text = "ok", check()
+        except PixelPlayError as error:
+            mark, text, sound = "PROBLEM", str(error), False
+        print(f"{mark:8}{about:10}{text}".replace("\n", "\n" + " " * 18))
+    if not sound:
         raise SystemExit(1)
 
 
-def _tried(check: Callable[..., Any], *given: Any) -> Any:
-    """What a check returns, or the problem that it raises."""
-    try:
-        return check(*given)
-    except PixelPlayError as error:
-        return error
-
-
-def _frames(config: Config) -> Frames:
+def _data(config: Config, frames: Counter[str]) -> str:
+    """Also adds to `frames` how many there are."""
     sample, root = config.dataset.sample, config.dataset.root
     if sample is not None and root is not None and not root.is_dir():
         length = (sample.min_frames + sample.max_frames) // 2
-        train, test = sample.train_videos * length, sample.test_videos * length
-        return Frames(f"prepare will render it into {root}/: about {train + test:,} frames", train, test)
-    videos = read_dataset(config.dataset)
-    counts = Counter[str]()
+        frames.update(train=sample.train_videos * length, test=sample.test_videos * length)
+        return f"prepare will render it into {root}/: about {frames.total():,} frames"
+    videos, counts = read_dataset(config.dataset), Counter[str]()
     for video in videos:
         counts[video.split] += video.source.expected_frames()
-    train, test = counts["train"], counts["test"]
-    return Frames(f"{len(videos)} videos, {train:,} frames for training and {test:,} for testing", train, test)
+    frames.update(counts)
+    return f"{len(videos)} videos, {counts['train']:,} frames for training and {counts['test']:,} for testing"
 
 
 def _models(config: Config) -> str:
@@ -95,16 +77,16 @@ def _device(config: Config) -> str:
     return f"{find_device(config.device)}, {os.cpu_count()} CPU cores"
 
 
-def _disk(config: Config, frames: Frames | None) -> str:
+def _disk(config: Config, frames: Counter[str]) -> str:
     cache = config.paths.cache
     there = next(folder for folder in (cache.absolute(), *cache.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if RunFiles.of(config).index.is_file():
         return f"frames are in {cache}/ already, {free / GB:,.1f} GB free"
-    if frames is None:
+    if not frames:
         return f"needed: unknown; {free / GB:,.1f} GB free in {cache}/"
     pseudo = len(config.pseudo.kinds) * len(config.pseudo.seeds) * config.pseudo.frames
-    decoded = frames.train + 2 * (frames.test + pseudo)  # both of these are stored as decoded and as restored
+    decoded = frames["train"] + 2 * (frames["test"] + pseudo)  # both of these are stored as decoded and as restored
     needed = bytes_needed(decoded, prepare.formats(config))
     text = f"frames need at most {needed / GB:,.1f} GB of {free / GB:,.1f} GB free in {cache}/; checkpoints come on top"
     if needed >= free:
@@ -112,15 +94,15 @@ def _disk(config: Config, frames: Frames | None) -> str:
     return text
 
 
-def _time(config: Config, frames: Frames | None) -> str:
+def _time(config: Config, frames: Counter[str]) -> str:
     """The times of earlier runs, scaled by frames."""
     needed = {"prepare", *(f"{step}-{name}" for step in ("train", "score") for name in config.detectors)}
     wanted = {*OF_A_RUN, *needed, *(f"score-{name}-pseudo" for name in config.detectors)}
     total, runs = 0.0, dict[str, None]()
     for folder, earlier in _earlier_runs(config) if frames else ():
         for record in sorted(folder.glob("stages/*.json")):
-            if frames and record.stem in wanted and (found := read_record(record)):
-                total += found.seconds * (frames.train + frames.test) / earlier
+            if record.stem in wanted and (found := read_record(record)):
+                total += found.seconds * frames.total() / earlier
                 wanted.discard(record.stem)
                 runs[f"{folder}/"] = None
     if not runs:

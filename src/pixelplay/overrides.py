@@ -5,7 +5,6 @@ no quotes but the shell's.
 """
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
@@ -22,6 +21,7 @@ ITEM = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,", re.DOTALL)  # up to a comma that
 FUNCTION = re.compile(r"[a-z]+\(.*\)", re.DOTALL)  # choice(…), range(…), glob(…): of Hydra's sweeps
 LITERAL_DOLLAR = re.compile(r"(\\*)\$\{(?![^{}]+\})")  # begins no ${key} and no ${oc.env:NAME}
 OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # a detector's own keys, which it checks itself
+UNKNOWN = ""  # in place of an argument that may have been meant
 DETECTORS = "detector"  # the group of which several are chosen
 
 USUAL = {  # keys, and what other projects call them
@@ -38,9 +38,9 @@ USUAL = {  # keys, and what other projects call them
 
 
 class Slip(ConfigError):
-    """A mistake in `count` arguments; `mended` are those that were likely meant, None where that is not known."""
+    """A mistake in `count` arguments; `mended` are those that were likely meant, or UNKNOWN."""
 
-    def __init__(self, message: str, *mended: str | None, count: int = 1):
+    def __init__(self, message: str, *mended: str, count: int = 1):
         super().__init__(message)
         self.mended, self.count = mended, count
 
@@ -54,9 +54,19 @@ class Field(NamedTuple):
 
 
 @cache
-def fields() -> dict[str, Field]:
+def fields(section: type[Settings] = Config, prefix: str = "") -> dict[str, Field]:
     """Every key of the configuration, dotted, except those of detectors and of fusion members, whose names vary."""
-    return dict(_fields_of(Config, ""))
+    found: dict[str, Field] = {}
+    for name, field in section.model_fields.items():
+        kinds = [kind for kind in members(field.annotation) if kind is not type(None)]
+        if any(get_origin(kind) is dict for kind in kinds):
+            continue
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
+        items = [item for kind in kinds if get_origin(kind) is list for item in members(get_args(kind)[0])]
+        found[prefix + name] = Field(all(k in (str, Path) for k in items or kinds), bool(items), bool(sections))
+        for inner in sections:
+            found |= fields(inner, f"{prefix}{name}.")
+    return found
 
 
 @cache
@@ -94,7 +104,7 @@ def read_override(override: str, multirun: bool = False) -> str:
         return override
     found = OPTION.fullmatch(override)
     if found is None:
-        raise Slip(f"{shown(override)}: not an option; options are written key=value", None)
+        raise Slip(f"{shown(override)}: not an option; options are written key=value", UNKNOWN)
     marks, key, value = found.groups()
     if key in groups() and not value.startswith("{"):
         return f"{key}={_choice(key, value, multirun)}"
@@ -103,7 +113,7 @@ def read_override(override: str, multirun: bool = False) -> str:
         return override
     if field.section and value.lower() != "null" and not value.startswith(("{", "${")):
         below = ", ".join(other for other in fields() if other.startswith(f"{key}."))
-        raise Slip(f"{shown(override)}: {key} is a group of keys: {below}", None)
+        raise Slip(f"{shown(override)}: {key} is a group of keys: {below}", UNKNOWN)
     marks = "++" if marks and key in fields() else marks  # the key exists: nothing to add
     return f"{marks}{key}={_value(key, value, field, multirun)}"
 
@@ -119,10 +129,10 @@ def _choice(group: str, value: str, multirun: bool) -> str:
         raise Slip(message, f"dataset.root={value}")
     none = group == DETECTORS and value == "[]"  # further options add some
     if unknown or not (named or none):
-        mended = f"{group}={value}" if unknown else None
+        mended = f"{group}={value}" if unknown else UNKNOWN
         for name in unknown:
             close = closest(name, there)
-            mended = mended.replace(name, close) if mended and close else None
+            mended = mended.replace(name, close) if close else UNKNOWN
         hint = alternatives((unknown or [""])[0], there)
         raise Slip(f"{shown(f'{group}={value}')}: no such file in configs/{group}/; {hint}", mended)
     if len(named) > 1 and group != DETECTORS and not multirun:
@@ -180,15 +190,3 @@ def _parsed(value: str) -> Any:
         return OverridesParser.create().parse_override(f"key={value}")
     except (HydraException, ValueError, RecursionError):  # the last two: a number too long, brackets too deep
         return None
-
-
-def _fields_of(cls: type[Settings], prefix: str) -> Iterator[tuple[str, Field]]:
-    for name, field in cls.model_fields.items():
-        kinds = [kind for kind in members(field.annotation) if kind is not type(None)]
-        if any(get_origin(kind) is dict for kind in kinds):
-            continue  # a mapping whose keys have no fixed names
-        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
-        items = [item for kind in kinds if get_origin(kind) is list for item in members(get_args(kind)[0])]
-        yield prefix + name, Field(all(k in (str, Path) for k in items or kinds), bool(items), bool(sections))
-        for section in sections:
-            yield from _fields_of(section, f"{prefix}{name}.")

@@ -23,10 +23,7 @@ Check = Callable[[], Any]
 
 
 def require_all(config: "Config") -> None:
-    """Raise an error that names everything that is missing: the data set first, then weights, then packages.
-
-    Raises ConfigError for settings that a detector or the fusion refuses.
-    """
+    """Raise an error that names all that is missing: data set, weights, packages; ConfigError for refused settings."""
     require_known_members(config)
     rendered = config.dataset.sample is not None  # `prepare` makes it
     _require([*([] if rendered else [lambda: read_dataset(config.dataset)]), *_checks(config)])

@@ -85,10 +85,7 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """CSV of a header and rows; NaN is an empty cell.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe, which `csv_rows` takes away.
-    """
+    """CSV of a header and rows: NaN as an empty cell, an apostrophe before what a spreadsheet takes for a formula."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in rows)
     return text.getvalue()

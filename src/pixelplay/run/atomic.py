@@ -26,8 +26,7 @@ def _temporary(path: Path) -> Path:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; renamed to `path` when the block ends well, removed when it fails.
 
-    Raises OSError that names `path` where the disk has no room or the file grows too large, whatever a library makes
-    of that.
+    Raises OSError that names `path` where the disk takes no more, whatever the library that writes makes of that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
@@ -90,10 +89,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _disk_errors(path: Path, probe: Path) -> Iterator[None]:
-    """Raise an error of the disk as OSError that names `path`.
-
-    torch, safetensors and NumPy say in their own words, without the system's, that a write failed.
-    """
+    """Raise errors of the disk as OSError that names `path`; torch, safetensors and NumPy have words of their own."""
     try:
         yield
     except PixelPlayError:
@@ -129,9 +125,8 @@ def remove_files(folder: Path, pattern: str) -> None:
 
 
 def leftovers(folder: Path, pattern: str = "**/.*") -> list[Path]:
-    """The temporary files and folders that killed processes of this machine left anywhere below `folder`."""
-    found = folder.glob(f"{pattern}.{HOST}.*.tmp")  # other machines' processes may be alive
-    pids = ((path, path.name.split(".")[-2]) for path in found)
+    """What killed processes left anywhere below `folder`; those of other machines may be alive."""
+    pids = ((path, path.name.split(".")[-2]) for path in folder.glob(f"{pattern}.{HOST}.*.tmp"))
     return [path for path, pid in pids if pid.isdigit() and not _is_running(int(pid))]
 
 

@@ -1,8 +1,8 @@
 """SHA-256 of the contents of files, remembered, so that only files that have changed are read again.
 
 A remembered digest holds while path, device, inode, size, mtime and ctime (both in nanoseconds) are all as they were:
-no change of contents leaves them so, whether the times were set back, as archives and copies do, or files swapped. On a
-file system without stable inodes everything is read again.
+no change of contents leaves them so, even if times are set back or files swapped. Without stable inodes everything is
+read again.
 """
 
 import hashlib
@@ -41,9 +41,7 @@ class Digests:
         self._lock = threading.Lock()
 
     def of(self, paths: Iterable[Path]) -> list[str]:
-        """The digest of each file, 64 hex digits. Of what is no regular file, or can't be read, a word that says so:
-        nothing is read that could be endless or wait for ever. Links are followed.
-        """
+        """The digest of each file, 64 hex digits; a word that says why if it is no regular file or can't be read."""
         wanted = [os.path.abspath(path) for path in paths]
         found = {path: _identity(path) for path in wanted}
         with self._lock:

@@ -61,10 +61,7 @@ def _named(holder: Path) -> str:
 
 @contextmanager
 def exclusive(config: "Config") -> Iterator[None]:
-    """Let one process at a time write the files of a run; what killed processes left there is removed first.
-
-    Raises InUseError when another process does.
-    """
+    """Let one process at a time write the files of a run (else InUseError); removes what killed ones left there."""
     files = RunFiles.of(config)
     with lock(files.outputs / ".lock", f"the run {files.outputs}/"):
         for folder in (files.outputs, files.checkpoints):

@@ -1,9 +1,8 @@
 """The one contract of all stages: what decides a result, what was written, and whether there is anything to do.
 
-A stage is a list of tasks: `score` has one per detector, for instance. Each task declares the settings that decide its
-result, the tasks whose results it reads, and its work. When the work is done a record is written with the task's key
-and its outputs. Keys chain through records: a task looks at the keys that the records of earlier tasks hold, never at
-what those depended on, so later stages need nothing but the run's outputs folder.
+A stage is a list of tasks; `score` has one per detector, for instance. When a task is done, a record is written with
+its key and its outputs. Keys chain through records: a task looks at the keys that the records of earlier tasks hold,
+never at what those depended on, so later stages need nothing but the run's outputs folder.
 """
 
 import json
@@ -83,10 +82,7 @@ class Task:
         return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
 
     def require(self) -> Record:
-        """The record of the task, done with the configured settings.
-
-        Raises MissingArtifactError, which names the first command to run, where it was not.
-        """
+        """The record of the task if done with the configured settings; else MissingArtifactError names the command."""
         for task in (*self.after, *self.reads):
             task.require()
         record, reason = self.record(), self.changed()
@@ -181,10 +177,7 @@ class Stage:
     tasks: "Callable[[Config], Iterable[Task]]"
 
     def pending(self, config: "Config") -> str | None:
-        """Why there is work to do, found without heavy imports; None where all is up to date.
-
-        Raises MissingArtifactError where an earlier stage has not run.
-        """
+        """Why there is work to do, None where all is up to date; MissingArtifactError where an earlier stage is due."""
         reasons = [f"{task.name}: {reason}" for task in self.tasks(config) if (reason := task.pending())]
         return "; ".join(reasons) or None
 
