@@ -1,7 +1,7 @@
 """`pixelplay clean`: deletes what only grows: cached footage of no run, leftovers of killed processes, old training.
 
-Which cached files are needed is read from the runs in paths.outputs: their indices and the records of their stages. A
-file or folder that one of these names is never deleted; neither is anything outside the configured folders.
+What an index or a record of a run in paths.outputs names is needed, and never deleted; neither is anything outside the
+configured folders.
 """
 
 import json

@@ -1,7 +1,6 @@
 """The packages that pyproject.toml requires: which are missing here, and the commands that install them.
 
-Dependencies are needed by every run; an extra by some settings, see `preconditions`. Runs on a bare Python, since
-src/environment.py uses it before anything is installed.
+Dependencies are needed by every run, an extra by some settings. Runs on a bare Python, for src/environment.py.
 """
 
 import platform
@@ -55,8 +54,12 @@ def require(names: Iterable[str]) -> None:
     """Raise MissingPackageError that lists every missing package of these extras."""
     packages = lacking(package for name in names for package in extras()[name])
     if packages:
-        listed = "".join(f"  {package:40} {found}\n" for package, found in packages.items())
-        raise MissingPackageError(f"packages that these settings need:\n{listed}{how_to_install(packages)}")
+        raise MissingPackageError(f"packages that these settings need:\n{listed(packages)}{how_to_install(packages)}")
+
+
+def listed(lacking: dict[str, str]) -> str:
+    """What `lacking` found, a line each."""
+    return "".join(f"  {package:40} {reason}\n" for package, reason in lacking.items())
 
 
 def how_to_install(requirements: Iterable[str]) -> str:

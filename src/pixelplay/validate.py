@@ -22,17 +22,16 @@ def main(arguments: list[str]) -> int:
         "--run", type=Path, metavar="FOLDER", help="the outputs of a run, whose index.json lists the test frames"
     )
     options = parser.parse_args(arguments)
-    expected = expected_ids_from_sample(options.sample) if options.sample else _ids_of_run(options.run)
+    if options.sample:
+        expected = expected_ids_from_sample(options.sample)
+    else:
+        from pixelplay.videos.index import Index
+
+        index = Index.load(options.run / "index.json")
+        expected = [submission_id(video.id, int(number)) for video in index.test for number in video.numbers]
     problems = validate(options.submission, expected)
     for problem in problems:
         print(f"{options.submission}: {problem}")
     if not problems:
         print(f"valid: {len(expected)} rows")
     return 1 if problems else 0
-
-
-def _ids_of_run(folder: Path) -> list[str]:
-    from pixelplay.videos.index import Index  # not needed for a sample submission
-
-    index = Index.load(folder / "index.json")
-    return [submission_id(video.id, int(number)) for video in index.test for number in video.numbers]

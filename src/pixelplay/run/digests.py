@@ -32,8 +32,8 @@ Identity = tuple[int, int, int, int, int]  # device, inode, size, mtime and ctim
 class Digests:
     """Digests that the file `path` remembers: a line with its checksum and a line of JSON.
 
-    It is written atomically, and read as empty when missing or damaged. Processes that write it at the same time lose
-    each other's digests, which are then computed again. Threads may share an object.
+    It is read as empty when missing or damaged. Processes that write it at the same time lose each other's digests,
+    which are then computed again. Threads may share an object.
     """
 
     def __init__(self, path: Path):

@@ -27,9 +27,8 @@ log = logging.getLogger(__name__)
 def lock(path: Path, what: str, timeout: float = 0) -> Iterator[None]:
     """Let one process at a time run the block; `path` is a small file that stays, `what` begins the message.
 
-    The system frees the lock when the process ends, however it ends. Raises InUseError, which names the process that
-    holds the lock, when that has not let go within `timeout` seconds (0: at once, -1: wait for ever). Where no
-    file can be made nothing is locked: no other process can write there either, and who tries to says why.
+    The system frees the lock when the process ends. Raises InUseError, which names the process that holds the lock,
+    after `timeout` seconds (0: at once, -1: never). Where no file can be made nothing is locked: nobody can write.
     """
     own, locked, holder = FileLock(path), True, path.with_name(f"{path.name}.json")
     try:
