@@ -141,9 +141,10 @@ def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
         if field is None:  # a key of a mapping, such as a detector's name: the class stays the mapping's value class
             continue
         inner = [kind for part in members(field.annotation) for kind in (part, *get_args(part))]
-        cls = next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, Settings)), None)
-        if cls is None:
+        classes = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, Settings)]
+        if not classes:
             return []
+        cls = classes[0]
     return list(cls.model_fields)
 
 

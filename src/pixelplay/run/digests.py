@@ -61,7 +61,7 @@ class Digests:
             for path, (identity, digest) in zip(files, pool.map(_contents, files), strict=True):
                 digests[path] = digest
                 if identity == files[path]:  # else it changes just now
-                    self._known[path] = identity, digest
+                    self._known[path] = files[path], digest
                 bar.update()
         self._write()
         return digests
