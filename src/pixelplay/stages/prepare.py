@@ -205,7 +205,7 @@ def _decode(config: Config, videos: list[RawVideo]) -> tuple[list[CachedVideo], 
     """The decoded videos, and a problem for each that can't be read, where `dataset.on_unreadable` is skip."""
     cache = FrameCache(_cache_folder(config))
     wanted = formats(config)
-    new = [raw for raw in videos if not cache.holds(raw, wanted)]
+    new = [raw for raw in videos if cache.find(raw, wanted) is None]
     frames = sum(raw.source.expected_frames() for raw in new)
     # What video files announce can be wrong: whether there is room for them is seen while they are decoded.
     certain = sum(raw.source.expected_frames() for raw in new if isinstance(raw.source, ImageFolder))

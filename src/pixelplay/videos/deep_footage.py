@@ -4,7 +4,7 @@ The range is estimated on training footage, robustly against a few dead or burnt
 so that later stages use the same one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,11 +25,13 @@ def with_value_range(
 ) -> tuple[list[RawVideo], ValueRange | None]:
     """The videos, all folders of images with the data set's range of values, and that range.
 
-    It is `wanted`, or estimated on evenly spaced training frames. If none of these has more than 8 bits a value, the
-    videos stay as they are, and the range is None. Raises DataError for training frames of one value throughout.
+    It is `wanted`, or estimated on evenly spaced training frames (see `estimate`). If none of these has more than 8
+    bits a value, the videos stay as they are, and the range is None.
     """
     folders = [raw.source for raw in videos if raw.split == "train" and isinstance(raw.source, ImageFolder)]
-    images = _deep_images(folders)
+    places = [(folder, at) for folder in folders for at in range(folder.expected_frames())]
+    looked_at = (places[i] for i in evenly_spaced(len(places), FRAMES))
+    images = (image for folder, at in looked_at if (image := folder.deep_values(at)) is not None)
     if wanted is None:
         levels = estimate(images, str(folders[0].folder.parent) if folders else "")
     else:
@@ -38,15 +40,6 @@ def with_value_range(
         return videos, None
     sources = [replace(v.source, levels=levels) if isinstance(v.source, ImageFolder) else v.source for v in videos]
     return [replace(raw, source=source) for raw, source in zip(videos, sources, strict=True)], levels
-
-
-def _deep_images(folders: list[ImageFolder]) -> Iterator[np.ndarray]:
-    """The evenly spaced frames that have more than 8 bits a value."""
-    places = [(folder, at) for folder in folders for at in range(folder.expected_frames())]
-    for folder, at in (places[i] for i in evenly_spaced(len(places), FRAMES)):
-        image = folder.deep_values(at)
-        if image is not None:
-            yield image
 
 
 def estimate(images: Iterable[np.ndarray], where: str) -> ValueRange | None:

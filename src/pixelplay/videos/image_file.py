@@ -18,17 +18,14 @@ IMAGE_SUFFIXES = {
 
 
 class ImageBytes(NamedTuple):
-    """An encoded image."""
-
-    data: Data
+    data: Data  # encoded
     deep: bool  # values are of another kind than 8-bit unsigned integers
     problem: str | None  # why it is not decoded
 
 
 class ValueRange(NamedTuple):
-    """Values from `low` to `high` are shown as 0 to 255, linearly, in footage of more than 8 bits; others are clipped.
-
-    A data set has one range, so that a temperature is the same grey level in all of its videos.
+    """Values of more than 8 bits that are shown as 0 to 255, linearly; others are clipped. A data set has one range, so
+    that a temperature is the same grey level in all of its videos.
     """
 
     low: float

@@ -18,6 +18,8 @@ from pixelplay.videos.sources import Frame, Remark, natural_key
 TIFF_SUFFIXES = {".tif", ".tiff"}
 NO_RANGE = "more than 8 bits a value, and no range of values is known: the training footage has none of that kind"
 
+Decoded = tuple[np.ndarray | None, np.ndarray | None, str | None, tuple[str, str] | None]  # the end of a `Frame`
+
 
 @dataclass(frozen=True)
 class ImageFolder:
@@ -56,11 +58,11 @@ class ImageFolder:
     @classmethod
     def of_pages(cls, path: Path) -> "ImageFolder | None":
         """The pages of one TIFF, numbered from 0; None if it has only one. Raises DataError as `scan`."""
-        pages = _pages(path)
+        pages = [(path.name, page) for page in _pages(path)]
         if len(pages) == 1:
             return None
         require_utf8(path.parent, [path.name])
-        return cls._paged(path.parent, [(path.name, page) for page in pages], 1, ())
+        return cls._paged(path.parent, pages, 1, ())
 
     @classmethod
     def _paged(
@@ -87,11 +89,10 @@ class ImageFolder:
         for at in range(start, len(self.names)):
             image = self._image(at)
             if image.problem:
-                yield self._unreadable(at, image.problem)
-            elif image.deep:
-                yield self._deep(at, image.data, gray, color)
+                decoded = _unreadable(image.problem)
             else:
-                yield self._plain(at, image.data, gray, color)
+                decoded = (self._deep if image.deep else self._plain)(image.data, gray, color)
+            yield Frame(self.numbers[at], self._name(at), *decoded)
 
     def deep_values(self, at: int) -> np.ndarray | None:
         """The values of the frame at a position, (H, W) or (H, W, 3) RGB, if they are not 8-bit; else None."""
@@ -106,35 +107,34 @@ class ImageFolder:
         name = self.names[at]
         return f"{name}#{at - self.names.index(name)}" if self.pages and self.pages[at] else name
 
-    def _unreadable(self, at: int, problem: str) -> Frame:
-        return Frame(self.numbers[at], self._name(at), None, None, problem)
-
-    def _plain(self, at: int, data: Data, gray: bool, color: bool) -> Frame:
+    def _plain(self, data: Data, gray: bool, color: bool) -> Decoded:
         # Grey is decoded as grey: from a JPEG that is faster than colour, and not bit-equal to colour converted. So
         # a frame asked for in both is decoded twice, and a grey frame never depends on who else asked for colour.
-        gray_image = decode(data, cv2.IMREAD_GRAYSCALE) if gray else None
-        color_image = decode(data, cv2.IMREAD_COLOR_RGB) if color else None
-        if (gray and gray_image is None) or (color and color_image is None):
-            return self._unreadable(at, "cannot be decoded")
-        image = gray_image if gray_image is not None else color_image
+        one = decode(data, cv2.IMREAD_GRAYSCALE) if gray else None
+        three = decode(data, cv2.IMREAD_COLOR_RGB) if color else None
+        if (gray and one is None) or (color and three is None):
+            return _unreadable("cannot be decoded")
+        image = three if one is None else one
         if isinstance(data, bytes) and image is not None and is_damaged(data, image):
-            return self._unreadable(at, "damaged inside")
+            return _unreadable("damaged inside")
         remark = ("8 bits a value among frames of more", "its values are used as they are") if self.levels else None
-        return Frame(self.numbers[at], self._name(at), gray_image, color_image, None, remark)
+        return one, three, None, remark
 
-    def _deep(self, at: int, data: Data, gray: bool, color: bool) -> Frame:
-        """A frame of values that are not 8-bit, brought to 0 to 255 by the data set's range."""
-        if self.levels is None:
-            return self._unreadable(at, NO_RANGE)
-        values = decode_deep(data)
-        if values is None:
-            return self._unreadable(at, "cannot be decoded")
+    def _deep(self, data: Data, gray: bool, color: bool) -> Decoded:
+        """Of values that are not 8-bit, brought to 0 to 255 by the data set's range."""
+        values = decode_deep(data) if self.levels else None
+        if self.levels is None or values is None:
+            return _unreadable("cannot be decoded" if self.levels else NO_RANGE)
         shown = self.levels.shown(values)
         one = shown if shown.ndim == 2 else cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)
         three = shown if shown.ndim == 3 else cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB)
         lost = int(values.size - np.isfinite(values).sum())
         remark = (f"{lost:,} values are NaN or infinite", "NaN shown as 0, infinity as 255") if lost else None
-        return Frame(self.numbers[at], self._name(at), one if gray else None, three if color else None, None, remark)
+        return one if gray else None, three if color else None, None, remark
+
+
+def _unreadable(problem: str) -> Decoded:
+    return None, None, problem, None
 
 
 def require_utf8(folder: Path, names: list[str]) -> None:

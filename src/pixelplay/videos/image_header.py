@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# 8192 x 8192: frames of 8K cameras (33 megapixels) and stills of full-format cameras (45 and 61) are below it. Decoded
-# to 8-bit RGB the largest takes 200 MB, and several are decoded at a time.
+# 8192 x 8192: above frames of 8K cameras (33 megapixels) and full-format stills (61), and 200 MB in 8-bit RGB.
 MAX_PIXELS = 2**26
 MAX_BYTES = 12 * MAX_PIXELS  # of a file with one image: the largest one uncompressed, in three float32 channels
 
@@ -39,22 +38,21 @@ class JpegFrame(NamedTuple):
 
 def read_header(data: Data) -> ImageHeader | None:
     """Header of an encoded image; None if the bytes are of no known format or end too early."""
-    start = bytes(data[:64])
     try:
-        if start.startswith(b"\xff\xd8"):
-            frame = jpeg_frame(bytes(data))
-            return frame and ImageHeader(frame.width, frame.height, False)
-        if start.startswith(b"\x89PNG\r\n\x1a\n"):
-            width, height, bits = struct.unpack_from(">IIB", start, 16)
-            return ImageHeader(width, height, bits == 16)
-        if start[:4] in TIFF_FORMS:
-            return _tiff_header(data)
-        return _other_header(start, data)
+        return _header(bytes(data[:64]), data)
     except (struct.error, IndexError, OverflowError):  # offsets that lead beyond the file
         return None
 
 
-def _other_header(start: bytes, data: Data) -> ImageHeader | None:
+def _header(start: bytes, data: Data) -> ImageHeader | None:
+    if start.startswith(b"\xff\xd8"):
+        frame = jpeg_frame(bytes(data))
+        return frame and ImageHeader(frame.width, frame.height, False)
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        width, height, bits = struct.unpack_from(">IIB", start, 16)
+        return ImageHeader(width, height, bits == 16)
+    if start[:4] in TIFF_FORMS:
+        return _tiff_header(data)
     if start.startswith(b"BM"):
         core = struct.unpack_from("<I", start, 14)[0] == 12
         width, height = struct.unpack_from("<HH" if core else "<ii", start, 18)
@@ -110,7 +108,7 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
 
 
 class TiffForm(NamedTuple):
-    """How a TIFF writes numbers: byte order and the struct codes of its counts and offsets."""
+    """How a TIFF writes numbers: byte order and struct formats."""
 
     order: str
     first: int  # position of the offset of the first directory
@@ -120,10 +118,10 @@ class TiffForm(NamedTuple):
 
 
 TIFF_FORMS = {
-    b"II*\0": TiffForm("<", 4, "H", "HHI", "I"),
-    b"MM\0*": TiffForm(">", 4, "H", "HHI", "I"),
-    b"II+\0": TiffForm("<", 8, "Q", "HHQ", "Q"),
-    b"MM\0+": TiffForm(">", 8, "Q", "HHQ", "Q"),
+    b"II*\0": TiffForm("<", 4, "<H", "<HHI", "<I"),
+    b"MM\0*": TiffForm(">", 4, ">H", ">HHI", ">I"),
+    b"II+\0": TiffForm("<", 8, "<Q", "<HHQ", "<Q"),
+    b"MM\0+": TiffForm(">", 8, ">Q", ">HHQ", ">Q"),
 }
 MAX_TAGS = 4096  # of a directory; some hundred are defined
 VALUE_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
@@ -136,8 +134,7 @@ def tiff_pages(path: Path) -> list[int]:
     """
     try:
         data = np.memmap(path, np.uint8, "r")
-        form = TIFF_FORMS[bytes(data[:4])]
-        (at,) = struct.unpack_from(form.order + form.offset, data, form.first)
+        form, at = _first_page(data)
     except (OSError, ValueError, KeyError, struct.error):  # ValueError: empty
         return []
     pages: list[int] = []
@@ -156,15 +153,19 @@ def tiff_pages(path: Path) -> list[int]:
 
 def at_page(data: np.ndarray, offset: int) -> np.ndarray:
     """A TIFF's bytes, a private mapping, with the page at `offset` as the first one."""
-    form = TIFF_FORMS[bytes(data[:4])]
-    struct.pack_into(form.order + form.offset, data, form.first, offset)
+    form, _ = _first_page(data)
+    struct.pack_into(form.offset, data, form.first, offset)
     return data
 
 
-def _tiff_header(data: Data) -> ImageHeader | None:
+def _first_page(data: Data) -> tuple[TiffForm, int]:
+    """A TIFF's form and the offset of its first page; raises KeyError for what is no TIFF, or struct.error."""
     form = TIFF_FORMS[bytes(data[:4])]
-    (at,) = struct.unpack_from(form.order + form.offset, data, form.first)
-    tags, _ = _directory(data, form, at)
+    return form, struct.unpack_from(form.offset, data, form.first)[0]
+
+
+def _tiff_header(data: Data) -> ImageHeader | None:
+    tags, _ = _directory(data, *_first_page(data))
     if WIDTH not in tags or HEIGHT not in tags:
         return None
     image = tags[WIDTH], tags[HEIGHT]
@@ -178,25 +179,23 @@ def _directory(data: Data, form: TiffForm, at: int) -> tuple[dict[int, int], int
 
     Raises struct.error or OverflowError if it goes beyond the file.
     """
-    count, entry, offset = (form.order + code for code in (form.count, form.entry, form.offset))
-    (entries,) = struct.unpack_from(count, data, at)
+    (entries,) = struct.unpack_from(form.count, data, at)
     if entries > MAX_TAGS:
         raise struct.error
-    at += struct.calcsize(count)
+    at += struct.calcsize(form.count)
     tags: dict[int, int] = {}
     for _ in range(entries):
-        tag, kind, values = struct.unpack_from(entry, data, at)
-        place = at + struct.calcsize(entry)
-        at = place + struct.calcsize(offset)
+        tag, kind, values = struct.unpack_from(form.entry, data, at)
+        place = at + struct.calcsize(form.entry)
+        at = place + struct.calcsize(form.offset)
         if kind not in VALUE_CODES:
             continue
         value = form.order + VALUE_CODES[kind]
-        if values * struct.calcsize(value) > struct.calcsize(offset):
-            (place,) = struct.unpack_from(offset, data, place)
+        if values * struct.calcsize(value) > struct.calcsize(form.offset):
+            (place,) = struct.unpack_from(form.offset, data, place)
         try:
             tags[tag] = struct.unpack_from(value, data, place)[0]
         except (struct.error, OverflowError):
             if tag in (WIDTH, HEIGHT, BITS):
                 raise
-    (after,) = struct.unpack_from(offset, data, at)
-    return tags, after
+    return tags, struct.unpack_from(form.offset, data, at)[0]

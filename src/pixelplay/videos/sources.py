@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from pixelplay import requirements
 from pixelplay.errors import FootageError
 
 VIDEO_SUFFIXES = {
@@ -54,6 +55,14 @@ class Source(Protocol):
     def remarks(self, decoded: int) -> list[Remark]:
         """Remarks on the source as a whole, of which `read` has yielded `decoded` frames."""
         ...
+
+
+def video_file(path: Path) -> Source:
+    """A video file as a source; raises MissingPackageError if PyAV is not installed."""
+    requirements.require(["video"])
+    from pixelplay.videos.video_file import VideoFile  # imported late: folders of images need no PyAV
+
+    return VideoFile(path)
 
 
 def natural_key(name: str) -> tuple[list[Any], str]:

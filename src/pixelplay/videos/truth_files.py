@@ -32,14 +32,11 @@ class FrameLabels:
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
         """Labels of the frames with these numbers, uint8 [T]; raises DataError if the two do not match."""
-        place = np.searchsorted(self.numbers, numbers).clip(max=max(len(self.numbers) - 1, 0))
-        known = self.numbers[place] == numbers if len(self.numbers) else np.zeros(len(numbers), bool)
+        known = np.isin(numbers, self.numbers)
         whole = int(numbers[-1] - numbers[0]) + 1  # frames that the video would have without gaps
         if known.all() and (not self.exact or len(self.numbers) in (len(numbers), whole)):
-            return self.values[place].astype(np.uint8)
-        unknown = ""
-        if not known.all():
-            unknown = f"; frame {numbers[~known][0]} has no label"
+            return self.values[np.searchsorted(self.numbers, numbers)].astype(np.uint8)
+        unknown = "" if known.all() else f"; frame {numbers[~known][0]} has no label"
         if unknown and len(self.numbers):
             unknown += (
                 f" (labels are for frames {self.numbers[0]} to {self.numbers[-1]}, the video has {numbers[0]} to "
@@ -79,7 +76,7 @@ class TrackFile:
     whole: bool = True  # whether the footage is the whole video; False if the file may go beyond it
 
     def read(self, numbers: np.ndarray) -> TrackBoxes:
-        """The boxes, by the numbers of the video's frames, of which `numbers` are there: int64 [T], increasing.
+        """The boxes, by the video's frame numbers, of which `numbers`, int64 [T], increasing, are there.
 
         Raises DataError for a damaged file, and for one whose frame numbers do not match (see `outside_frames`).
         """
@@ -96,8 +93,8 @@ def read_tracks(path: Path) -> TrackBoxes:
     """A CSV `track_id,frame,x1,y1,x2,y2`, with or without that header (published files have none), in any order.
 
     An empty file means that the video has no anomaly. Frame numbers are the file's: `TrackFile` converts them.
-    Raises DataError with the line that is wrong: not six finite numbers, whole ones for track and frame, no frame
-    below 0, x1 < x2 and y1 < y2, and no track twice in a frame.
+    Raises DataError with the line that is wrong: other than six finite numbers with whole track and frame >= 0,
+    x1 < x2 and y1 < y2, or a track twice in a frame.
     """
     rows: dict[tuple[int, int], tuple[float, ...]] = {}
     for line, cells in read_rows(path):
@@ -125,11 +122,10 @@ def _track_row(cells: list[str]) -> tuple[int, int, float, float, float, float] 
 
 def read_text(path: Path) -> str:
     """The text of a file; bytes that are not UTF-8 become U+FFFD. Raises DataError for a file that is no text."""
-    require_file(path)
+    size = require_file(path).stat().st_size
+    if size > MAX_BYTES:
+        raise DataError(f"{path}: {size:,} bytes are too many for a text file of labels or tracks")
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path}: {size:,} bytes are too many for a text file of labels or tracks")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
@@ -144,8 +140,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     rows = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
         for row in rows:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
+            if any(cells := [cell.strip() for cell in row]):
                 yield rows.line_num, cells
     except csv.Error as error:  # a field over 131,072 characters, for instance
         raise DataError(f"{path}, line {rows.line_num}: {error}") from None
@@ -169,10 +164,10 @@ def is_complete(source: Source) -> bool:
 def first_frame(source: Source, counts_from: int, truth: Path, entries: int | None = None) -> int:
     """Number of the frame that the first entry of a truth file belongs to; frames of a video file count from 0.
 
-    `counts_from`: the number of the first frame in the layout's truth files; `entries`: the number of frames in the
-    truth, where known. In a complete folder the first entry is the first frame's, whatever its number. If frames are
-    missing, they count from 0 if frame 0 is there, else like the truth files. Raises DataError for a folder with gaps
-    that starts at 1 if the truth starts at 0: frame 0 may be missing, or not exist.
+    `counts_from`: the first frame's number in the layout's truth files; `entries`: the number of frames in the truth,
+    where known. In a complete folder the first entry is the first frame's. If frames are missing, they count from 0 if
+    frame 0 is there, else like the truth files. Raises DataError where that is ambiguous: the truth starts at 0, the
+    frames at 1 with gaps.
     """
     if not isinstance(source, ImageFolder):
         return 0
