@@ -60,7 +60,7 @@ class FlipNetwork:
     heldout: Accuracy
 
     def probability(self, frames: np.ndarray) -> np.ndarray:
-        """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]; raises DataError for another size than in training."""
+        """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]; raises DataError for a size not trained with."""
         size = (self.frames.height, self.frames.width)
         if frames.shape[1:] != size:
             raise DataError(

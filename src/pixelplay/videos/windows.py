@@ -5,6 +5,7 @@ window is padded with copies of its last frame (causally: of its first), never d
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -18,10 +19,8 @@ def windows(frames: int, length: int, stride: int) -> np.ndarray:
     _check(frames, length, stride)
     if stride > length:
         raise ValueError(f"stride={stride} would skip frames between windows of length={length}")
-    last_start = max(frames - length, 0)
-    starts = np.arange(0, last_start + 1, stride)
-    if starts[-1] != last_start:
-        starts = np.append(starts, last_start)
+    last = max(frames - length, 0)
+    starts = np.append(np.arange(0, last, stride), last)
     return np.minimum(starts[:, None] + np.arange(length), frames - 1)
 
 
@@ -59,12 +58,11 @@ def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list
     newest = -1
     for window in positions:
         first, last = int(window.min()), int(window.max())
-        while newest < last:
-            newest, frame = next(stream, (None, None))
-            if newest is None or frame is None:
-                raise ValueError(f"the stream ended before frame {last}")
+        for newest, frame in islice(stream, last - newest):
             if newest >= first:
                 held[newest] = frame
+        if newest < last:
+            raise ValueError(f"the stream ended before frame {last}")
         held = {position: frame for position, frame in held.items() if position >= first}
         yield [held[int(position)] for position in window]
 
