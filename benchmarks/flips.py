@@ -21,7 +21,7 @@ from pixelplay.restoration.restore import judge
 from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.corruption import corrupt, draw_kinds, noise_level
-from pixelplay.videos.heldout import hold_out
+from pixelplay.videos.index import hold_out
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.settings import DatasetConfig

@@ -36,10 +36,9 @@ from pixelplay.videos.cache import (
 )
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.deep_footage import with_value_range
-from pixelplay.videos.heldout import ROLES
 from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import ROLES, Index
 from pixelplay.videos.index import load_index as load_index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo

@@ -58,7 +58,8 @@ def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list
     newest = -1
     for window in positions:
         first, last = int(window.min()), int(window.max())
-        for newest, frame in islice(stream, last - newest):
+        unread = last - newest
+        for newest, frame in islice(stream, unread):
             if newest >= first:
                 held[newest] = frame
         if newest < last:
