@@ -6,8 +6,8 @@ the background and b' the background flipped, a frame f has
     evidence(f) = (d(f, b') - d(f, b)) / d(b, b')        in [-1, 1], by the triangle inequality
     P(flipped)  = sigmoid(-SLOPE (evidence + MARGIN))
 
-The evidence is 1 for the background itself, -1 for it flipped, and near 0 for unrelated frames; it is halved when half
-of the view is hidden.
+It is 1 for the background itself, -1 for it flipped, near 0 for unrelated frames, and halved if half of the view is
+hidden.
 """
 
 from collections.abc import Sequence

@@ -36,10 +36,7 @@ class Restoration:
     denoised: np.ndarray  # bool [T]
 
     def table(self, method: str) -> pd.DataFrame:
-        """A row per frame: video, frame, seconds (where known), flip_probability, noise_level, flipped, denoised.
-
-        `method`: what the last column says of denoised frames; it is empty for the others.
-        """
+        """A row per frame; `method` is what the last column says of denoised frames, while it is empty for others."""
         return pd.DataFrame(
             {
                 "video": self.before.id,
@@ -80,9 +77,8 @@ def vote(network: np.ndarray, trust: float, background: np.ndarray) -> np.ndarra
     """P(flipped), float32 [T], whose log-odds are the mean of those of the two judges.
 
     The network's are limited to those of a judge who is right with probability `trust` (its held-out accuracy): at most
-    3.9. A background that fits is surer than that (at least 6 in the real footage of benchmarks/flips.py), and decides
-    in a static scene, also one that the network was not trained on. Where the camera moves or the scene is its own
-    mirror image, the background says -2, upright in doubt, and only a sure network outvotes it.
+    3.9. A background that fits is surer (at least 6 in the real footage of benchmarks/flips.py), and decides in a
+    static scene; where the camera moves or the scene is its own mirror image, it says -2, and a sure network decides.
     """
     trust = max(trust, 0.5)  # worse than chance is no evidence for the contrary
     trusted = np.clip(network, 1 - trust, trust)

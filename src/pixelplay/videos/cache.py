@@ -105,7 +105,7 @@ class FrameCache:
         self.digests = Digests(folder / "digests")
 
     def find(self, raw: RawVideo, formats: list[FrameFormat]) -> CachedVideo | None:
-        """The cached video, or None if it must be decoded (again) to have all of `formats`."""
+        """The cached video; None if it must be decoded (again) to have all of `formats`."""
         record = self._record(raw)
         return None if record is None or self._missing(raw, record, formats) else self._cached(raw, record)
 
@@ -159,7 +159,7 @@ class FrameCache:
                 with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
                     # another run may have decoded it meanwhile
                     cached = self.find(raw, formats) or self._decode(raw, formats, count)
-            _check_share(raw, cached, max_unreadable)  # also of cached videos: another run's limit may have been higher
+            _require_readable(raw, cached, max_unreadable)  # also of cached ones: another run's limit may be higher
         except FootageError as error:
             return error
         return cached
@@ -219,7 +219,7 @@ class FrameCache:
         return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record.problems])
 
 
-def _check_share(raw: RawVideo, cached: CachedVideo, limit: float) -> None:
+def _require_readable(raw: RawVideo, cached: CachedVideo, limit: float) -> None:
     total = len(cached.video)
     replaced = [p for p in cached.problems if p.treatment == REPLACED]
     if len(replaced) > limit * total:

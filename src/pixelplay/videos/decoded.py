@@ -76,7 +76,8 @@ def write_frames(
             waiting += 1
             continue
         sizes.append((image.shape[1], image.shape[0]))
-        noise.append(_noise_level(image) if raw.split != "train" else 0.0)  # training footage is used as it is
+        if raw.split != "train":  # training footage is used as it is
+            noise.append(noise_level(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)))
         images = [_resize(frame, w.format) for w in writers]
         half = waiting // 2  # of a gap, each half gets its neighbour
         _append(writers, [last or images] * (waiting - half) + [images] * (half + 1))
@@ -113,20 +114,18 @@ def _record(
     if len(known) == len(frames) and not in_order:
         problem = "its timestamps run backwards, or are the same for several frames"
         problems.append((-1, raw.source.files()[0].name, problem, "its frames have numbers, but no times in seconds"))
-    levels = np.array(noise)[nearest(~np.isnan(noise))].round(2).tolist()  # replaced frames: that of their stand-in
+    levels = None
+    if raw.split != "train":  # replaced frames: that of their stand-in
+        levels = np.array(noise)[nearest(~np.isnan(noise))].round(2).tolist()
     return DecodedRecord(
         source=source,
         numbers=[frame.number for frame in frames],
         size=size,
-        noise=levels if raw.split != "train" else None,
+        noise=levels,
         problems=sorted(problems),
         seconds=known if len(known) == len(frames) and in_order else None,
         fps=raw.source.fps(),
     )
-
-
-def _noise_level(image: np.ndarray) -> float:
-    return noise_level(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
 def _resize(frame: Frame, frame_format: FrameFormat) -> np.ndarray:

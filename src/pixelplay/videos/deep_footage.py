@@ -1,7 +1,6 @@
 """Footage of more than 8 bits a value (16-bit, thermal, float): gives a data set its range of values.
 
-The range is estimated on training footage, robustly against a few dead or burnt pixels, and stored with every source,
-so that later stages use the same one.
+Estimated on training footage, robustly against dead or burnt pixels, and stored with every source for later stages.
 """
 
 from collections.abc import Iterable, Sequence

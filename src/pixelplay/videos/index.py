@@ -98,11 +98,10 @@ def load_index(config: "Config") -> Index:
 def hold_out(videos: list[Video], config: HeldoutConfig) -> tuple[list[Video], Heldout]:
     """Split training videos into those to fit on and those held out, both in the data set's order.
 
-    With `config.min_videos` or more, whole videos are held out: `config.share` of them, at least one for each role and
-    never all. With fewer, a block of `config.share` at the beginning or the end of each video is held out, and the
-    `config.gap` frames beside it stay unused. From three videos on a block has one role; with one or two videos each
-    block is divided among the roles, with gaps between them. Videos too short for that are fitted on. Raises DataError
-    if nothing can be held out, or nothing is left to fit on.
+    Of `config.min_videos` or more, whole videos are held out: `config.share` of them, at least one for each role. Of
+    fewer, a block of `config.share` at the beginning or the end of each, and the `config.gap` frames beside it stay
+    unused. With one or two videos each block is divided among the roles, with gaps between them. Videos too short for
+    that are fitted on. Raises DataError if nothing can be held out, or nothing is left to fit on.
     """
     rng = np.random.default_rng(config.seed)
     if len(videos) < max(config.min_videos, len(ROLES) + 1):

@@ -20,11 +20,9 @@ def attached(slug: str, root: Path) -> Path | None:
 
     Raises DataError if data sets of several owners have that name.
     """
-    for folder in (root / slug, root / "competitions" / slug):
-        if folder.is_dir():
-            return folder
-    found = sorted(folder for folder in root.glob(f"datasets/*/{slug}") if folder.is_dir())
-    if len(found) > 1:
+    datasets = sorted(root.glob(f"datasets/*/{slug}"))
+    found = [folder for folder in (root / slug, root / "competitions" / slug, *datasets) if folder.is_dir()]
+    if len(found) > 1 and found[0] in datasets:
         raise DataError(
             f"several data sets called {slug} are attached: {', '.join(map(str, found))}; remove all but one from the "
             "notebook's inputs"

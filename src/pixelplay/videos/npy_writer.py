@@ -21,7 +21,6 @@ class NpyWriter:
         return self
 
     def append(self, item: np.ndarray) -> None:
-        """Add one item, of the shape and dtype given."""
         self.extend(item[None])
 
     def extend(self, items: np.ndarray) -> None:

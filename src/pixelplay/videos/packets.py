@@ -115,9 +115,8 @@ def _ticks(found: list[tuple[int | None, int | None]]) -> np.ndarray | None:
 
 
 def frame_numbers(ticks: np.ndarray) -> np.ndarray:
-    """Frame numbers, int64 [T], of ascending timestamps, int64 [T].
-
-    At a constant rate round((tick - first) x rate), so that missing frames leave gaps; else positions.
+    """Frame numbers of ascending timestamps, both int64 [T]: with gaps for missing frames if the rate is constant, else
+    positions.
     """
     positions, steps = np.arange(len(ticks)), np.diff(ticks)
     if len(steps) < 2 or steps.min() <= 0:

@@ -6,6 +6,7 @@ the reading are returned as remarks.
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,28 +97,23 @@ def read_tracks(path: Path) -> TrackBoxes:
     Raises DataError with the line that is wrong: other than six finite numbers with whole track and frame >= 0,
     x1 < x2 and y1 < y2, or a track twice in a frame.
     """
-    rows: dict[tuple[int, int], tuple[float, ...]] = {}
+    rows: dict[tuple[int, int], list[float]] = {}
     for line, cells in read_rows(path):
         if line == 1 and cells == TRACK_COLUMNS:
             continue
-        values = _track_row(cells)
-        if values is None or values[:2] in rows:
-            why = "a track is in a frame once" if values else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
+        try:
+            track, frame, x1, y1, x2, y2 = map(float, cells)
+        except ValueError:
+            track = frame = x1 = y1 = x2 = y2 = math.nan
+        # published files write 3.0
+        whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame)) and frame >= 0
+        known = whole and (int(track), int(frame)) in rows
+        if known or not (whole and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2):
+            why = "a track is in a frame once" if known else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
             raise DataError(f"{path}, line {line}: {','.join(cells)[:80]!r}: {why}")
-        rows[values[:2]] = values[2:]
+        rows[int(track), int(frame)] = [x1, y1, x2, y2]
     keys = np.array(list(rows), np.int64).reshape(-1, 2)
     return TrackBoxes(keys[:, 0], keys[:, 1], np.array(list(rows.values()), np.float64).reshape(-1, 4))
-
-
-def _track_row(cells: list[str]) -> tuple[int, int, float, float, float, float] | None:
-    try:
-        track, frame, x1, y1, x2, y2 = map(float, cells)
-    except ValueError:
-        return None
-    whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame))  # published files write 3.0
-    if not (whole and frame >= 0 and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2):
-        return None
-    return int(track), int(frame), x1, y1, x2, y2
 
 
 def read_text(path: Path) -> str:
@@ -193,8 +189,7 @@ def counting_remarks(truth: Path, counts_from: int, first: int) -> list[Remark]:
 def outside_frames(truth: Path, numbers: np.ndarray, first: int, last: int, counting: str) -> list[Remark]:
     """A remark on the numbers in a truth file, int64 [N], outside of the video's frames `first` to `last`.
 
-    Raises DataError if most are outside, or all are inside once shifted by one: the file counts from another number
-    than `counting` says.
+    Raises DataError if most are outside, or if a shift by one, against what `counting` says, brings all inside.
     """
     outside = numbers[(numbers < first) | (numbers > last)]
     if not len(outside):
