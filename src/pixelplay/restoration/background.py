@@ -34,9 +34,8 @@ def backgrounds(videos: Sequence[Video], frame_format: FrameFormat) -> list[np.n
 def flip_evidence(frames: np.ndarray, references: Sequence[np.ndarray] = ()) -> np.ndarray:
     """P(flipped), float32 [T] in (0, 1), of a video's grey frames, uint8 [T, H, W] (memory-mapped, for instance).
 
-    `references`: upright backgrounds (H, W) of training footage. One of the same scene tells which way is up; without
-    one, most frames are taken to be upright. Where the frames agree with no background, not even their own (the camera
-    moves, the scene is its own mirror image), none is taken to be flipped.
+    `references`: upright backgrounds (H, W). One of the same scene tells which way is up; without one, most frames are
+    taken to be upright. Where frames do not even agree with their own (the camera moves), none is taken to be flipped.
     """
     background = _same_scene(frames, references)
     if background is None:

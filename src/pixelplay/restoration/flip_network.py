@@ -83,20 +83,6 @@ class FlipNetwork:
         return cls(model, about.frames, about.network, about.heldout_balanced_accuracy)
 
 
-@torch.inference_mode()
-def probability(model: FlipClassifier, frames: np.ndarray) -> np.ndarray:
-    """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]."""
-    model.eval()
-    with one_thread():
-        parts = [model(as_input(frames[i : i + CHUNK])).sigmoid() for i in range(0, len(frames), CHUNK)]
-    return torch.cat(parts).numpy()
-
-
-def as_input(frames: np.ndarray) -> torch.Tensor:
-    """Input of the network: uint8 [T, H, W] to float32 (T, 1, H, W) in [0, 1]."""
-    return torch.from_numpy(frames.astype(np.float32)).unsqueeze(1).div_(255)
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute in one thread: the number of threads changes the rounding of sums."""
@@ -106,6 +92,20 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@torch.inference_mode()
+@one_thread()
+def probability(model: FlipClassifier, frames: np.ndarray) -> np.ndarray:
+    """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]."""
+    model.eval()
+    parts = [model(as_input(frames[i : i + CHUNK])).sigmoid() for i in range(0, len(frames), CHUNK)]
+    return torch.cat(parts).numpy()
+
+
+def as_input(frames: np.ndarray) -> torch.Tensor:
+    """Input of the network: uint8 [T, H, W] to float32 (T, 1, H, W) in [0, 1]."""
+    return torch.from_numpy(frames.astype(np.float32)).unsqueeze(1).div_(255)
 
 
 class Footage:
@@ -129,6 +129,7 @@ class Footage:
         return frames
 
 
+@one_thread()
 def train(
     fit: Sequence[Video], heldout: Sequence[Video], config: RestoreConfig, folder: Path, seed: int
 ) -> FlipNetwork:
@@ -143,13 +144,12 @@ def train(
     model = FlipClassifier(settings.widths, settings.pool)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     footage = Footage(fit, config)
-    with one_thread():
-        for epoch in range(settings.epochs):
-            for frames, flipped in batches(footage, config, np.random.default_rng([seed, epoch])):
-                loss = F.binary_cross_entropy_with_logits(model(frames), flipped)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+    for epoch in range(settings.epochs):
+        for frames, flipped in batches(footage, config, np.random.default_rng([seed, epoch])):
+            loss = F.binary_cross_entropy_with_logits(model(frames), flipped)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     network = FlipNetwork(model, config.frames, settings, balanced_accuracy(model, heldout, config, seed))
     network.save(folder)
     found = network.heldout

@@ -1,7 +1,6 @@
 """The frame cache: every video decoded and resized once, into arrays that all processes memory-map.
 
-One folder per video, with one .npy per working size and a record of what was decoded. A video is decoded again only if
-its files change; a killed run resumes with the first unfinished video.
+One folder per video, with one .npy per working size and a record. A video is decoded again only if its files change.
 """
 
 import logging
@@ -49,10 +48,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class CachedVideo:
-    """A decoded video and what was found in it."""
-
     video: Video
-    problems: list[Problem]
+    problems: list[Problem]  # found when it was decoded
 
 
 class UnreadableVideos(FootageError):
@@ -106,8 +103,8 @@ class FrameCache:
 
     def find(self, raw: RawVideo, formats: list[FrameFormat]) -> CachedVideo | None:
         """The cached video; None if it must be decoded (again) to have all of `formats`."""
-        record = self._record(raw)
-        return None if record is None or self._missing(raw, record, formats) else self._cached(raw, record)
+        record, missing = self._known(raw, formats)
+        return None if record is None or missing else self._cached(raw, record)
 
     def fill(
         self,
@@ -119,9 +116,8 @@ class FrameCache:
     ) -> list[CachedVideo]:
         """Decode what is not cached yet, several videos at a time; `advance(n)` is called after n frames.
 
-        An unreadable frame is replaced by its nearest readable neighbour (the earlier of two). Raises UnreadableVideos,
-        once all others are decoded, for videos that can't be opened, have no readable frame, or a share of unreadable
-        ones above `max_unreadable`.
+        An unreadable frame is replaced by its nearest readable neighbour. Raises UnreadableVideos, once all others are
+        decoded, for videos without a readable frame, or with a share of unreadable ones above `max_unreadable`.
         """
         remove_leftovers(self.folder)
         read_contents(videos, self.digests)
@@ -170,26 +166,23 @@ class FrameCache:
     def _array(self, raw: RawVideo, frame_format: FrameFormat) -> Path:
         return self._folder(raw) / f"{format_name(frame_format)}.npy"
 
-    def _record(self, raw: RawVideo) -> DecodedRecord | None:
-        """What was decoded from the source as it is now; None if the source has changed, or the record is no good."""
+    def _known(self, raw: RawVideo, formats: list[FrameFormat]) -> tuple[DecodedRecord | None, list[FrameFormat]]:
+        """What was decoded from the source as it is now, if anything, and the formats that are missing or damaged."""
         try:
             record = DecodedRecord.model_validate_json((self._folder(raw) / "decoded.json").read_bytes())
         except (OSError, ValidationError):
-            return None
-        return record if record.source == source_key(raw, self.digests) else None
-
-    def _missing(self, raw: RawVideo, record: DecodedRecord, formats: list[FrameFormat]) -> list[FrameFormat]:
-        """Formats whose array is missing, damaged, or not of the record's frames."""
-        return [f for f in formats if not has_frames(self._array(raw, f), f, len(record.numbers))]
+            return None, formats
+        if record.source != source_key(raw, self.digests):
+            return None, formats
+        return record, [f for f in formats if not has_frames(self._array(raw, f), f, len(record.numbers))]
 
     def _decode(self, raw: RawVideo, formats: list[FrameFormat], advance: Callable[[int], Any]) -> CachedVideo:
-        folder, known = self._folder(raw), self._record(raw)
+        folder, (known, missing) = self._folder(raw), self._known(raw, formats)
         if known is None:  # what is there belongs to other files
             for pattern in ("decoded.json", "*.npy", "objects-*.parquet", "restored-*"):
                 for path in list(folder.glob(pattern)):
                     remove(path)
         source = source_key(raw, self.digests)  # before decoding: a file that changes meanwhile is decoded next time
-        missing = self._missing(raw, known, formats) if known else formats
         paths = [self._array(raw, f) for f in missing]
         for path in paths:
             if path.exists():

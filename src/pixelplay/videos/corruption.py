@@ -39,9 +39,8 @@ def draw_kinds(count: int, config: CorruptionConfig, rng: np.random.Generator) -
 def corrupt(frame: np.ndarray, kind: str, config: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:
     """A frame, (H, W) or (H, W, 3) uint8, with one kind of corruption; never changed in place.
 
-    'none' returns the frame itself, 'flip' turns it top to bottom, 'heavy' and 'light' add zero-mean Gaussian noise of
-    `heavy_sd` or `light_sd` grey levels, drawn for every frame, pixel and channel, and clip to 0..255. Raises
-    ValueError for any other kind, 'missing' included (the caller leaves such a frame out), and for a wrong array.
+    'none' returns the frame itself, 'flip' turns it top to bottom, 'heavy' and 'light' add Gaussian noise of `heavy_sd`
+    or `light_sd` grey levels to every pixel and channel, and clip to 0..255. Raises ValueError for any other kind.
     """
     _require_frame(frame)
     match kind:
@@ -61,8 +60,7 @@ def corrupt(frame: np.ndarray, kind: str, config: CorruptionConfig, rng: np.rand
 def noise_level(gray: np.ndarray) -> float:
     """Standard deviation of the noise of a grey frame, uint8 (H, W), in grey levels of 255, to within 0.25.
 
-    Pixels at 0 or 255 are left out, since clipping changes their noise (0.0 if there are no others).
-    Raises ValueError for another dtype or shape.
+    Pixels at 0 or 255, whose noise is clipped, are left out (0.0 if there are no others). Raises ValueError.
     """
     if gray.dtype != np.uint8 or gray.ndim != 2:
         raise ValueError(f"frame is {gray.dtype} of shape {gray.shape}; it must be uint8, (H, W)")
@@ -87,9 +85,9 @@ def noise_after_resize(level: float, size: tuple[int, int], frames: FrameFormat)
 def denoise(frame: np.ndarray, method: str, level: float) -> np.ndarray:
     """`frame`, uint8 (H, W) or (H, W, 3), denoised by one of `METHODS`; never changed in place.
 
-    `level`: `noise_level` of the grey frame in this size; at 0 the frame is returned as it is. Channels of a colour
-    frame are assumed to have independent noise, which is higher than that of their grey mean, unless all three are the
-    same: grey footage read as colour. Raises ConfigError for an unknown method, ValueError for a wrong frame or level.
+    `level`: `noise_level` of the grey frame in this size; at 0 the frame is returned as it is. Channels are assumed to
+    have independent noise, which is higher than that of their grey mean, unless all three are the same (grey footage
+    read as colour). Raises ConfigError for an unknown method, ValueError for a wrong frame or level.
     """
     if method not in METHODS:
         raise ConfigError(f"restore.denoise.method={method!r}: unknown method; {alternatives(method, list(METHODS))}")

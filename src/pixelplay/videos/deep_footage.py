@@ -44,8 +44,7 @@ def with_value_range(
 def estimate(images: Iterable[np.ndarray], where: str) -> ValueRange | None:
     """The range of these images, of any type and shape; None without images. `where` is named in errors.
 
-    If the percentiles coincide, as in footage that is nearly all background, the extremes count. Raises DataError for
-    images that have one value throughout, or no finite one.
+    If the percentiles coincide (nearly all background), the extremes count. Raises DataError for images of one value.
     """
     samples = [image.ravel()[:: max(1, image.size // VALUES)].astype(np.float64) for image in images]
     if not samples:

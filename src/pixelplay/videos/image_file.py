@@ -103,12 +103,9 @@ def decode_deep(data: Data) -> np.ndarray | None:
 
 
 def is_truncated(data: bytes) -> bool:
-    """Whether a JPEG, PNG or BMP ends too early.
-
-    A JPEG's end marker must follow its last start of scan (an embedded thumbnail has an end marker of its own).
-    """
+    """Whether a JPEG, PNG or BMP ends too early."""
     if data[:2] == b"\xff\xd8":
-        # nearly always the end marker is at the end, which saves a search through the whole file
+        # The end marker, nearly always at the end, follows the last start of scan: a thumbnail has one of its own.
         return not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     if data[:4] == b"\x89PNG":
         return b"IEND\xae\x42\x60\x82" not in data  # the last chunk's name and checksum
@@ -116,10 +113,7 @@ def is_truncated(data: bytes) -> bool:
 
 
 def is_damaged(data: bytes, image: np.ndarray) -> bool:
-    """Whether an image file of any format, not truncated, is a JPEG with damage that can be found cheaply.
-
-    `image` is what OpenCV decoded, uint8 (H, W) or (H, W, 3) RGB.
-    """
+    """Whether a file that OpenCV decoded as `image`, uint8 (H, W) or (H, W, 3), is a JPEG with damage as above."""
     if not data.startswith(b"\xff\xd8"):
         return False
     grey = _has_grey_corner(image)
@@ -171,9 +165,8 @@ def _has_more(data: bytes, frame: JpegFrame, start: int, end: int) -> bool:
 
 
 def _reduced(data: bytes) -> np.ndarray | None:
-    """The picture by libjpeg, one grey value for each 8x8 pixels; (0, 0) if the data make no sense.
-
-    None if Pillow does not know the kind of JPEG. OpenCV would print a warning for each of these altered files.
+    """The picture by libjpeg, one grey value for each 8x8 pixels; (0, 0) if the data make no sense, None if Pillow does
+    not know the kind of JPEG. OpenCV would print a warning for each of these altered files.
     """
     from PIL import Image
 

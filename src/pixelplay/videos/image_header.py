@@ -28,8 +28,6 @@ class ImageHeader(NamedTuple):
 
 
 class JpegFrame(NamedTuple):
-    """A JPEG's start of frame."""
-
     at: int  # position of its marker in the file
     width: int
     height: int
@@ -128,10 +126,7 @@ VALUE_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 def tiff_pages(path: Path) -> list[int]:
-    """Offsets of the pages of a TIFF file without thumbnails and masks of other pages; [] if it is no TIFF.
-
-    Only the directories are read. The list ends where the file is damaged.
-    """
+    """Offsets of a TIFF's pages, without thumbnails and masks, up to where it is damaged; [] if it is no TIFF."""
     try:
         data = np.memmap(path, np.uint8, "r")
         form, at = _first_page(data)

@@ -115,10 +115,7 @@ def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
 
 
 def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] | None] | None:
-    """`read_mask_image` of an image with a palette: where its index is above 0 and opaque. None for other images.
-
-    Read by Pillow, since OpenCV turns indices into colours. Raises DataError for an image of several pages.
-    """
+    """`read_mask_image` of an image with a palette, by Pillow (OpenCV makes colours of indices); None for others."""
     from PIL import Image
 
     try:
@@ -165,8 +162,7 @@ def load_npy(path: Path) -> np.ndarray:
 def load_avenue_masks(path: Path) -> Masks:
     """The cell array `volLabel` of an Avenue label file: one mask for each frame. Raises DataError.
 
-    SciPy reads it in a separate process, since it crashes on some damaged files. The result is cached, so that labels
-    and masks of a data set (Avenue has 21 such files) take one reading.
+    SciPy reads it in a process of its own, since it crashes on some damaged files; cached, since labels are masks here.
     """
     stat = require_file(path).stat()
     return _avenue_masks(path.absolute(), stat.st_size, stat.st_mtime_ns)

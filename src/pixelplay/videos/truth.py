@@ -1,7 +1,6 @@
 """Ground truth of a run's videos: frame labels, pixel masks, tracks; kept apart from what detectors are given.
 
-`prepare` reads the data set's label files once and stores them in the run's outputs; `evaluate`, `ablate` and the
-report read them there, without the data set.
+`prepare` stores it in the run's outputs; `evaluate`, `ablate` and the report read it there, without the data set.
 """
 
 from collections.abc import Iterable, Sequence
@@ -71,10 +70,7 @@ def read_label_files(videos: Sequence[RawVideo]) -> dict[str, FrameLabels]:
 
 
 def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> tuple[VideoTruth, list[Remark]]:
-    """The data set's truth for the frames of a video, and remarks on its files.
-
-    Raises DataError if files and frames do not match.
-    """
+    """The data set's truth for the frames of a video, and remarks on its files; raises DataError if they mismatch."""
     known = None if labels is None else labels.at(video.numbers)
     masks = None if raw.masks is None else raw.masks.read(video.numbers, video.size)
     tracks = None if raw.tracks is None else raw.tracks.read(video.numbers)

@@ -107,9 +107,9 @@ def read_tracks(path: Path) -> TrackBoxes:
             track = frame = x1 = y1 = x2 = y2 = math.nan
         # published files write 3.0
         whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame)) and frame >= 0
-        known = whole and (int(track), int(frame)) in rows
-        if known or not (whole and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2):
-            why = "a track is in a frame once" if known else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
+        valid = whole and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2
+        if not valid or (int(track), int(frame)) in rows:
+            why = "a track is in a frame once" if valid else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
             raise DataError(f"{path}, line {line}: {','.join(cells)[:80]!r}: {why}")
         rows[int(track), int(frame)] = [x1, y1, x2, y2]
     keys = np.array(list(rows), np.int64).reshape(-1, 2)

@@ -58,10 +58,7 @@ class Originals:
         return replace(self, shown=self.shown[part], flipped=self.flipped[part], noise=self.noise[part])
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Every frame in order, restored: uint8 (H, W, 3) RGB of `size`, each an array of its own.
-
-        Raises MissingArtifactError if an image that `prepare` has read can no longer be read.
-        """
+        """Every frame in order, restored, uint8 (H, W, 3) RGB; raises MissingArtifactError for one that is gone."""
         first = int(self.shown[0])
         images = enumerate(self.source.read(gray=False, color=True, start=first), first)
         at, image = -1, None
@@ -95,8 +92,7 @@ def nearest(known: np.ndarray) -> np.ndarray:
 class Video:
     """Positions 0..T-1 index every array of a video; the frames' original `numbers` are used at the edges.
 
-    A block of time is a Video too: it starts at position `start` of the cached arrays. It holds no ground truth, so
-    that none can leak to a detector (see `pixelplay.videos.truth`).
+    A block of time is a Video too. It holds no ground truth, so that none can leak to a detector.
     """
 
     id: str
@@ -106,7 +102,7 @@ class Video:
     folder: Path  # of the cached arrays
     restored: Path | None = None  # folder of the restored arrays, if any
     noise: NoiseLevels | None = None  # float32 [T], of each test or pseudo frame, grey levels of 255
-    start: int = 0
+    start: int = 0  # position of the first frame in the cached arrays
     key: str = ""  # changes with the footage and its restoration
     originals: Originals | None = None  # its frames in their original size; None for arrays without a source
     objects: tuple[Path, ...] = ()  # tables of detected boxes: see pixelplay.objects.boxes

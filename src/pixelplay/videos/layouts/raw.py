@@ -25,11 +25,10 @@ class RawVideo:
 
 
 def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = ()) -> list[RawVideo]:
-    """Videos of a folder in natural order, named without their suffix: sub-folders of frames, video files, and TIFFs of
-    several pages.
+    """Videos of a folder in natural order: folders of frames, video files, and TIFFs of several pages.
 
-    Hidden entries and those that end in `skip_suffix` are ignored silently, other files with a remark.
-    Raises DataError for a folder without frames or a name that is not UTF-8.
+    Hidden entries and those that end in `skip_suffix` are ignored silently, other files with a remark. Raises DataError
+    for a folder without frames or a name that is not UTF-8.
     """
     videos: list[RawVideo] = []
     others: list[Remark] = []
@@ -53,9 +52,8 @@ def with_tracks(
 ) -> list[RawVideo]:
     """The videos, test videos with the file of their anomalous tracks in a folder, `<video>.csv` or `.txt`.
 
-    `track_file` is the layout's; nothing is read. Leading zeros may be missing: 1.txt belongs to video 01. A file
-    without a video is ignored, since footage may be a part of its data set. Raises DataError for two files of one
-    video, and for a folder without a file of any test video.
+    `track_file` is the layout's. Leading zeros may be missing: 1.txt belongs to video 01. A file without a video is
+    ignored. Raises DataError for two files of one video, and for a folder without a file of any test video.
     """
     tests = [video for video in videos if video.split == "test"]
     files: dict[str, Path] = {}
