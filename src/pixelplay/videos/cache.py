@@ -155,10 +155,16 @@ class FrameCache:
                 with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
                     # another run may have decoded it meanwhile
                     cached = self.find(raw, formats) or self._decode(raw, formats, count)
-            _require_readable(raw, cached, max_unreadable)  # also of cached ones: another run's limit may be higher
         except FootageError as error:
             return error
-        return cached
+        total, bad = len(cached.video), [p for p in cached.problems if p.treatment == REPLACED]
+        if len(bad) <= max_unreadable * total:  # looked at in cached videos, too: another run's limit may be higher
+            return cached
+        return FootageError(
+            f"video {raw.id} ({raw.source.files()[0].parent}): {len(bad)} of {total} frames cannot be read, for "
+            f"instance {bad[0].name}: {bad[0].problem}. At most dataset.max_unreadable={max_unreadable:g} of a video "
+            "may be; repair the files or raise the limit"
+        )
 
     def _folder(self, raw: RawVideo) -> Path:
         return self.folder / raw.split / raw.id
@@ -210,14 +216,3 @@ class FrameCache:
             noise=np.array(record.noise, np.float32) if record.noise else None,
         )
         return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record.problems])
-
-
-def _require_readable(raw: RawVideo, cached: CachedVideo, limit: float) -> None:
-    total = len(cached.video)
-    replaced = [p for p in cached.problems if p.treatment == REPLACED]
-    if len(replaced) > limit * total:
-        raise FootageError(
-            f"video {raw.id} ({raw.source.files()[0].parent}): {len(replaced)} of {total} frames cannot be read, for "
-            f"instance {replaced[0].name}: {replaced[0].problem}. At most dataset.max_unreadable={limit:g} of a video "
-            "may be; repair the files or raise the limit"
-        )

@@ -100,8 +100,11 @@ def _scan(path: Path, size: int, changed: int) -> Packets:
             problem = error.strerror
         ticks, base = _ticks(found), stream.time_base or Fraction(1)
         numbers = np.arange(len(found)) if ticks is None else frame_numbers(ticks)
+        length = 0.0 if ticks is None else float(ticks[-1] - ticks[0]) * float(base)  # seconds
+        fps = float(numbers[-1]) / length if length > 0 else None
         announced = float(stream.average_rate or stream.guessed_rate or 0)
-        fps = None if ticks is None else _rate(ticks, numbers, base, announced)
+        if fps is not None and announced and abs(fps / announced - 1) < MARGIN:
+            fps = announced
         return Packets(len(found), first or 0, ticks, numbers, base, fps, stream.frames, problem)
 
 
@@ -130,11 +133,3 @@ def frame_numbers(ticks: np.ndarray) -> np.ndarray:
     for far in (steps - whole * step, ticks - ticks[0] - numbers * step):
         constant = constant and np.abs(far).max() <= CLOSE * step
     return numbers if constant else positions
-
-
-def _rate(ticks: np.ndarray, numbers: np.ndarray, base: Fraction, announced: float) -> float | None:
-    length = float(ticks[-1] - ticks[0]) * float(base)  # seconds
-    if length <= 0:
-        return None
-    measured = float(numbers[-1]) / length
-    return announced if announced and abs(measured / announced - 1) < MARGIN else measured

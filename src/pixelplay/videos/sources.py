@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from pixelplay import requirements
 from pixelplay.errors import FootageError
 
 VIDEO_SUFFIXES = {
@@ -45,14 +44,6 @@ class Source(Protocol):
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         """Decode every frame from position `start` on once, in order, in the forms asked for; numbers increase."""
         ...
-
-
-def video_file(path: Path) -> Source:
-    """A video file as a source; raises MissingPackageError if PyAV is not installed."""
-    requirements.require(["video"])
-    from pixelplay.videos.video_file import VideoFile  # imported late: folders of images need no PyAV
-
-    return VideoFile(path)
 
 
 def natural_key(name: str) -> tuple[list[Any], str]:

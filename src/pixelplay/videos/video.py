@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
+from pixelplay import requirements
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.corruption import denoise
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.npy_writer import open_frames
 from pixelplay.videos.settings import FrameFormat
-from pixelplay.videos.sources import Source, video_file
+from pixelplay.videos.sources import Source
 
 IMAGE_FOLDER = TypeAdapter(ImageFolder)  # made once: an index has hundreds
 
@@ -30,6 +31,14 @@ NoiseLevels = Annotated[
     PlainValidator(lambda values: np.array(values, np.float32)),
     PlainSerializer(lambda levels: [round(float(level), 2) for level in levels]),
 ]
+
+
+def video_file(path: Path) -> Source:
+    """A video file as a source; raises MissingPackageError if PyAV is not installed."""
+    requirements.require(["video"])
+    from pixelplay.videos.video_file import VideoFile  # imported late: folders of images need no PyAV
+
+    return VideoFile(path)
 
 
 def source_from_json(fields: dict[str, Any]) -> Source:

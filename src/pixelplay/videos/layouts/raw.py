@@ -7,8 +7,9 @@ from pathlib import Path
 from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, printable, require_utf8
 from pixelplay.videos.mask_files import MaskFiles
-from pixelplay.videos.sources import VIDEO_SUFFIXES, Remark, Source, natural_key, video_file
+from pixelplay.videos.sources import VIDEO_SUFFIXES, Remark, Source, natural_key
 from pixelplay.videos.truth_files import LabelFile, TrackFile
+from pixelplay.videos.video import video_file
 
 TRACK_SUFFIXES = (".csv", ".txt")
 
