@@ -111,15 +111,15 @@ class TiffForm(NamedTuple):
     order: str
     first: int  # position of the offset of the first directory
     count: str
-    entry: str  # tag, type, count of values; the value or its offset follows
+    entry: str  # tag, type, count of values, and the value or its offset
     offset: str
 
 
 TIFF_FORMS = {
-    b"II*\0": TiffForm("<", 4, "<H", "<HHI", "<I"),
-    b"MM\0*": TiffForm(">", 4, ">H", ">HHI", ">I"),
-    b"II+\0": TiffForm("<", 8, "<Q", "<HHQ", "<Q"),
-    b"MM\0+": TiffForm(">", 8, ">Q", ">HHQ", ">Q"),
+    b"II*\0": TiffForm("<", 4, "<H", "<HHI4s", "<I"),
+    b"MM\0*": TiffForm(">", 4, ">H", ">HHI4s", ">I"),
+    b"II+\0": TiffForm("<", 8, "<Q", "<HHQ8s", "<Q"),
+    b"MM\0+": TiffForm(">", 8, ">Q", ">HHQ8s", ">Q"),
 }
 MAX_TAGS = 4096  # of a directory; some hundred are defined
 VALUE_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
@@ -178,19 +178,18 @@ def _directory(data: Data, form: TiffForm, at: int) -> tuple[dict[int, int], int
     if entries > MAX_TAGS:
         raise struct.error
     at += struct.calcsize(form.count)
+    end = at + entries * struct.calcsize(form.entry)
     tags: dict[int, int] = {}
-    for _ in range(entries):
-        tag, kind, values = struct.unpack_from(form.entry, data, at)
-        place = at + struct.calcsize(form.entry)
-        at = place + struct.calcsize(form.offset)
+    for tag, kind, values, held in struct.iter_unpack(form.entry, data[at:end]):
         if kind not in VALUE_CODES:
             continue
-        value = form.order + VALUE_CODES[kind]
-        if values * struct.calcsize(value) > struct.calcsize(form.offset):
-            (place,) = struct.unpack_from(form.offset, data, place)
+        code = form.order + VALUE_CODES[kind]
         try:
-            tags[tag] = struct.unpack_from(value, data, place)[0]
+            if values * struct.calcsize(code) <= len(held):
+                tags[tag] = struct.unpack_from(code, held)[0]
+            else:
+                tags[tag] = struct.unpack_from(code, data, *struct.unpack(form.offset, held))[0]
         except (struct.error, OverflowError):
             if tag in (WIDTH, HEIGHT, BITS):
                 raise
-    return tags, struct.unpack_from(form.offset, data, at)[0]
+    return tags, struct.unpack_from(form.offset, data, end)[0]
