@@ -1,4 +1,4 @@
-"""Order and numbers of frames by their names: the rule of `frame_names`, on names of real cameras and programs."""
+"""Order and numbers of frames by their names: the rule of `image_folder`, on names of real cameras and programs."""
 
 from pathlib import Path
 
