@@ -44,6 +44,7 @@ TABLE = {  # the first pattern that fits decides
     "objects.yolo.*": "",  # no run of motion boxes
     "objects.motion.*": "detect train",
     "objects.tubes.*": "",  # a detector's by interpolation
+    "objects.tracks.*": "",  # no detector of the run asks for tracks
     "trainer.loggers*": "",
     "trainer.wandb*": "",
     "trainer.*": "train",

@@ -65,11 +65,17 @@ class TubeConfig(Settings):
 class TracksConfig(Settings):
     """How boxes are followed through time: see `pixelplay.objects.tracker`."""
 
+    iou: PositiveShare
+    high: Share
+    begin: Share
+    overlap: PositiveShare
+    lost: NonNegative
+    fill: NonNegative
     fps: Positive
 
 
 class ObjectsConfig(Settings):
-    method: Literal["auto", "yolo", "motion", "both"]
+    method: Literal["auto", "yolo", "motion", "both", "file"]
     yolo: YoloConfig
     motion: MotionConfig
     tubes: TubeConfig

@@ -12,7 +12,7 @@ from typing import Any
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.objects import boxes, motion, tables, yolo
+from pixelplay.objects import box_files, boxes, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
@@ -20,6 +20,7 @@ from pixelplay.run.locks import turn
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import prepare
 from pixelplay.videos.index import load_index
+from pixelplay.videos.layouts import find_root
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def tasks(config: Config) -> list[Task]:
         record_path=RunFiles.of(config).record("detect"),
         version=VERSION,
         settings=settings,
-        contents=lambda: tables.weights_digest(config, methods),  # kept by the record: later stages need no file
+        contents=lambda: tables.contents(config, methods),  # kept by the record: later stages need no files
         work=lambda: _detect_all(config, methods, [*index.train, *index.test, *index.pseudo]),
         digests=digests_of(config),
         after=[prepare.task(config)],
@@ -70,7 +71,10 @@ def run(config: Config) -> None:
 
 
 def _detect_all(config: Config, methods: Sequence[str], videos: list[Video]) -> list[Path]:
-    return [path for method in methods for path in _detect(config, method, videos)]
+    def found_by(method: str) -> list[Video]:
+        return [video for video in videos if method in tables.methods_of(video, methods)]
+
+    return [path for method in methods for path in _detect(config, method, found_by(method))]
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:
@@ -92,6 +96,9 @@ def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:
 
 
 def _finder(config: Config, method: str) -> Detect:
+    if method == "file":
+        root = find_root(config.dataset)
+        return lambda video, advance: _read(box_files.box_file(root, video.split, video.id), video, advance)
     if method == "motion":
         return lambda video, advance: motion.detect(video, config.objects.motion, advance)
     from pixelplay.training.device import autocast_bf16, find_device
@@ -99,3 +106,9 @@ def _finder(config: Config, method: str) -> Detect:
     device = find_device(config.device)
     bf16 = autocast_bf16(config.objects.yolo.precision, device)
     return yolo.Yolo(tables.weights(config), config.objects.yolo, device, bf16, config.paths.cache).detect
+
+
+def _read(path: Path, video: Video, advance: Callable[[int], Any]) -> boxes.Boxes:
+    found = box_files.read_boxes(path, video)
+    advance(len(video))
+    return found

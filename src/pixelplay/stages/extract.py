@@ -8,6 +8,7 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
+from pixelplay import requirements
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import tables, tracker
@@ -20,11 +21,13 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import detect
+from pixelplay.videos.decoded import require_space
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when tables hold something else; for what the tracker follows see its own version
+ROOM = 3  # a table of tracks in tables of boxes: it has these boxes again, three more columns, and boxes in gaps
 
 
 def tasks(config: Config) -> list[Task]:
@@ -47,6 +50,7 @@ def run(config: Config) -> None:
         return
     require_writable(config.paths.cache, "paths.cache")
     if pending(config):
+        requirements.require(["tracks"])
         remove_leftovers(config.paths.cache)
     STAGE.run(config)
 
@@ -57,7 +61,7 @@ def _tracks(config: Config, index: Index) -> Task:
         name="extract-tracks",
         record_path=RunFiles.of(config).record("extract-tracks"),
         version=VERSION,
-        settings=tables.track_settings(config),
+        settings={"objects.tracks": tables.track_settings(config)},
         work=lambda: _follow_all(config, index),
         digests=digests_of(config),
         reads=detect.tasks(config),
@@ -69,6 +73,8 @@ def _follow_all(config: Config, index: Index) -> list[Path]:
     videos = [*index.train, *index.test, *index.pseudo]
     paths = [tables.tracks_table(config, video) for video in videos]
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not is_saved(path)]
+    sizes = [path.stat().st_size for video, _ in missing for path in video.objects]
+    require_space(config.paths.cache, ROOM * sum(sizes), "paths.cache")
     with progress_bar(sum(len(video) for video, _ in missing), "frame", "following objects") as bar:
         for video, path in missing:
             with turn(path, f"tracks of video {video.id}"):
