@@ -43,7 +43,7 @@ def main() -> None:
         rows,
         ["torch", "lightning"],
         f"Batches of {BATCH} windows (16 x 128 x 128); one step, one inference: median of {STEP_REPEATS}, each line "
-        "with those above it. With bf16 alone st_ae's gradients are wrong (see detectors/autoencoder/conv3d.py). "
+        "with those above it. With bf16 alone st_ae's gradients are wrong (see detectors/autoencoder/layers.py). "
         f"Whole training of conv_ae: {EPOCHS} epochs on the sample's normal frames, median of {REPEATS}; validation "
         "loss in fp32 on held-out frames.",
     )

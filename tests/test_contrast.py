@@ -7,9 +7,16 @@ import pytest
 import torch
 from tests.pipeline import trainer_config
 
-from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining, at_places, contrast
+from pixelplay.backbones.contrastive import (
+    Contrast,
+    CropReconstruction,
+    EncoderTraining,
+    Pairs,
+    Views,
+    at_places,
+    contrast,
+)
 from pixelplay.backbones.encoder import Decoder, Encoder
-from pixelplay.backbones.views import Pairs, Views
 from pixelplay.errors import DataError
 from pixelplay.training.augmentation import Augmentation
 

@@ -16,9 +16,9 @@ class Encoder(nn.Module):
     def __init__(self, widths: Sequence[int]):
         super().__init__()
         stem, low, first, second = widths
-        self.stem = nn.Sequential(_convolution(3, stem, stride=2), _convolution(stem, low, stride=2))
-        self.first = nn.Sequential(_convolution(low, first, stride=2), _convolution(first, first))
-        self.second = nn.Sequential(_convolution(first, second, stride=2), _convolution(second, second))
+        self.stem = nn.Sequential(_down(3, stem, stride=2), _down(stem, low, stride=2))
+        self.first = nn.Sequential(_down(low, first, stride=2), _down(first, first, stride=1))
+        self.second = nn.Sequential(_down(first, second, stride=2), _down(second, second, stride=1))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x = self.stem(x)  # (N, widths[1], S / 4, S / 4)
@@ -32,7 +32,7 @@ class Decoder(nn.Module):
     def __init__(self, widths: Sequence[int]):
         super().__init__()
         self.layers = nn.Sequential(
-            *(_upsampling(inputs, outputs) for inputs, outputs in pairwise(reversed(widths))),
+            *(_normed(nn.ConvTranspose2d(a, b, 4, 2, padding=1, bias=False)) for a, b in pairwise(reversed(widths))),
             nn.ConvTranspose2d(widths[0], 3, 4, stride=2, padding=1),
             nn.Tanh(),
         )
@@ -41,11 +41,9 @@ class Decoder(nn.Module):
         return self.layers(x)
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+def _down(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return _normed(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
 
 
-def _upsampling(inputs: int, outputs: int) -> nn.Sequential:
-    convolution = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+def _normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))

@@ -1,6 +1,7 @@
 """Backbones by name, with their pretrained weights: `clip_rn101`, `timm:<model>`, from the hub or a local file.
 
-A new kind of backbone is a class with `hub` and `build`, and an entry in KINDS. `in_domain` needs no weights.
+A new kind of backbone is a class with `hub` and `build`, which fills a network with exactly the given tensors or raises
+WeightsError, and an entry in KINDS. `in_domain` needs no weights.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
-from pixelplay.backbones.state_dict import StateDict, fetching, fill, from_hub, hub_lacks, misfit, read_state_dict
+from pixelplay.backbones.state_dict import StateDict, from_hub, hub_lacks, not_found, read_state_dict, strictly
 from pixelplay.errors import ConfigError, WeightsError
 from pixelplay.settings import FilePath, Settings
 
@@ -45,13 +46,10 @@ def check_backbone(config: BackboneConfig) -> None:
 def load_backbone(config: BackboneConfig, bf16: bool) -> Backbone:
     """The backbone that the configuration names, frozen, on the CPU. Raises WeightsError or ConfigError."""
     kind, model = _kind(config.name)
-    path = config.file
-    if path is None:
-        hub = kind.hub(model)
-        try:
-            path = from_hub(*hub, config.source == "hub")
-        except WeightsError as error:
-            raise _not_found(config, str(error), hub) from None
+    try:
+        path = config.file or from_hub(*kind.hub(model), config.source == "hub")
+    except WeightsError as error:
+        raise _not_found(config, str(error), kind.hub(model)) from None
     return kind.build(model, read_state_dict(path), str(path), bf16)
 
 
@@ -72,14 +70,12 @@ class _Clip:
         return repository, ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
 
     def build(self, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-        """The network filled with exactly `state`; raises WeightsError when it does not fit."""
-        ...
         import open_clip
 
         vision = open_clip.get_model_config(self._architecture)["vision_cfg"]
         stages = ClipStages(vision["layers"], vision["width"])
-        used = {key: value for key, value in state.items() if not key.startswith(self.UNUSED)}
-        fill(stages, used, source, self._name)
+        with strictly(source, self._name):
+            stages.load_state_dict({key: value for key, value in state.items() if not key.startswith(self.UNUSED)})
         config = self._config()
         return Backbone(self._name, stages, config["mean"], config["std"], bf16)
 
@@ -107,23 +103,18 @@ class _Timm:
         return config.hf_hub_id, [config.hf_hub_filename] if config.hf_hub_filename else files
 
     def build(self, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-        """The network filled with exactly `state`; raises WeightsError when it does not fit."""
         import timm
 
         self._require_known(model)
         indices = self._stages(model)
         stages = timm.create_model(model, features_only=True, out_indices=indices)
-        if set(state) <= set(stages.state_dict()):  # saved from these stages alone
-            fill(stages, state, source, f"timm:{model}")
-        else:
-            overlay = {"state_dict": state, "source": ""}
-            try:
-                timm.create_model(model, pretrained=True, pretrained_cfg_overlay=overlay)
-            except RuntimeError as error:  # strict, unlike the next call: without a classifier timm ignores misfits
-                raise misfit(error, source, f"timm:{model}") from None
-            stages: Any = timm.create_model(
-                model, pretrained=True, pretrained_cfg_overlay=overlay, features_only=True, out_indices=indices
-            )
+        with strictly(source, f"timm:{model}"):
+            if set(state) <= set(stages.state_dict()):  # saved from these stages alone
+                stages.load_state_dict(state)
+            else:
+                given = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state, "source": ""}}
+                timm.create_model(model, **given)  # strict: for stages alone, timm ignores what does not fit
+                stages: Any = timm.create_model(model, features_only=True, out_indices=indices, **given)
         config = stages.pretrained_cfg
         return Backbone(f"timm:{model}", stages, config["mean"], config["std"], bf16)
 
@@ -169,12 +160,7 @@ def _not_found(config: BackboneConfig, reason: str, hub: Hub) -> WeightsError:
     repository, files = hub
     suffix = Path(files[0]).suffix  # it decides how a file is read
     file = config.file or Path("weights", repository.split("/")[1] + suffix)
-    key = f"weights.backbone={config.name}"
-    if config.file is not None:
-        key += f" weights.backbone_file={file}"
-    file = file if file.suffix == suffix else Path(f"{file}{suffix}")
-    return WeightsError(
-        f"{key}: no weights found ({reason})\n"
-        f"  where there is internet:  {fetching(repository, files, file.parent, file.name)}\n"
-        f"  then:                     weights.backbone_file={file}"
-    )
+    named = f" weights.backbone_file={file}" if config.file else ""
+    into = file if file.suffix == suffix else Path(f"{file}{suffix}")
+    setting = f"weights.backbone={config.name}{named}"
+    return not_found(setting, reason, repository, files[:1], into, f"weights.backbone_file={into}")

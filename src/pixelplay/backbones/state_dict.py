@@ -4,7 +4,8 @@ import pickle
 import shlex
 import textwrap
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -81,21 +82,19 @@ def load_network(network: nn.Module, path: Path, made_by: str) -> None:
         raise damaged(path, made_by, error) from None
 
 
-def fill(network: nn.Module, state: StateDict, source: str, name: str) -> None:
-    """Load exactly `state` into `network`; WeightsError names what is missing, unexpected or of another shape."""
+@contextmanager
+def strictly(source: str, name: str) -> Iterator[None]:
+    """PyTorch's error of strict loading as a WeightsError, with the source of backbone `name`'s weights: what is
+    missing, unexpected or of another shape, and what to do.
+    """
     try:
-        network.load_state_dict(state, strict=True)
+        yield
     except RuntimeError as error:
-        raise misfit(error, source, name) from None
-
-
-def misfit(error: RuntimeError, source: str, name: str) -> WeightsError:
-    """PyTorch's error of strict loading, with the source of the weights and what to do."""
-    lines = [textwrap.shorten(line, MAX_LINE, placeholder=" …") for line in str(error).splitlines()[1:]]
-    return WeightsError(
-        "\n".join([f"the weights in {source} do not fit weights.backbone={name}:", *(f"  {x}" for x in lines)])
-        + "\nname the backbone that the file was made for, or another file with weights.backbone_file=FILE"
-    )
+        lines = [textwrap.shorten(line, MAX_LINE, placeholder=" …") for line in str(error).splitlines()[1:]]
+        raise WeightsError(
+            "\n".join([f"the weights in {source} do not fit weights.backbone={name}:", *(f"  {x}" for x in lines)])
+            + "\nname the backbone that the file was made for, or another file with weights.backbone_file=FILE"
+        ) from None
 
 
 def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> str | None:
@@ -117,10 +116,9 @@ def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> s
     for name in names:
         try:
             get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
+            return None
         except Exception as error:  # no such file, no access
             reasons.append(f"{name}: {_short(error)}")
-        else:
-            return None
     return f"{constants.ENDPOINT}/{repository} gives none: {'; '.join(reasons)}"
 
 
@@ -139,15 +137,21 @@ def from_hub(repository: str, names: Sequence[str], download: bool = True) -> Pa
     raise WeightsError("; ".join(reasons))
 
 
-def fetching(repository: str, names: Sequence[str], folder: Path, file: str | None = None) -> str:
-    """A command that downloads files of a hub repository into a folder; a single one can be saved as `file`."""
+def not_found(setting: str, reason: str, repository: str, names: Sequence[str], into: Path, then: str) -> WeightsError:
+    """The error for weights that `setting` names, with the command that downloads files of a hub repository.
+
+    into: what they are saved as; of several, #1 stands for each one's name. then: the setting that finds them there.
+    """
     from huggingface_hub import hf_hub_url
 
-    into = folder / (file or "#1")  # curl's name for what matched the braces
     url = hf_hub_url(repository, names[0])
-    if file is None:
+    if len(names) > 1:
         url = f"{url.removesuffix(names[0])}{{{','.join(names)}}}"
-    return f"curl -fL --create-dirs -o {shlex.quote(str(into))} {shlex.quote(url)}"
+    return WeightsError(
+        f"{setting}: no weights found ({reason})\n"
+        f"  where there is internet:  curl -fL --create-dirs -o {shlex.quote(str(into))} {shlex.quote(url)}\n"
+        f"  then:                     {then}"
+    )
 
 
 def _short(error: Exception) -> str:

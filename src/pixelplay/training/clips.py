@@ -1,6 +1,6 @@
 """Clips of consecutive frames for training, read in whole batches from the memory-mapped frame cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,28 +12,33 @@ from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 
 
-class Clips(Dataset[torch.Tensor]):
-    """All windows of some videos. Indexed by a list of window numbers: uint8 (B, length, H, W), in colour
-    (B, length, H, W, 3). Raises DataError without videos.
+class Items(Dataset[torch.Tensor]):
+    """Parts of memory-mapped arrays, one of each video, by what indexes them. A list of numbers gives a batch."""
+
+    def __init__(self, arrays: Sequence[np.ndarray], places: Sequence[np.ndarray]):
+        self._arrays, self._places = arrays, places
+        self._starts = np.cumsum([0, *map(len, places)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, items: list[int]) -> torch.Tensor:
+        videos = np.searchsorted(self._starts, items, side="right") - 1
+        rows = items - self._starts[videos]
+        parts = [self._arrays[video][self._places[video][row]] for video, row in zip(videos, rows, strict=True)]
+        return torch.from_numpy(np.stack(parts))
+
+
+class Clips(Items):
+    """All windows of some videos, in batches uint8 (B, length, H, W), in colour (B, length, H, W, 3). Raises DataError
+    without videos.
     """
 
     def __init__(self, videos: list[Video], frame_format: FrameFormat, length: int, stride: int):
         if not videos:
             raise DataError("no normal footage to cut clips from: training videos need two frames or more to be shared")
-        self._videos = [video.frames(frame_format) for video in videos]
-        positions = [windows(len(video), length, stride) for video in videos]
-        self._positions = np.concatenate(positions)  # (N, length)
-        self._video = np.repeat(np.arange(len(videos)), [len(p) for p in positions])  # (N,)
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def __getitem__(self, items: list[int]) -> torch.Tensor:
-        first = self._videos[0]
-        clips = np.empty((len(items), self._positions.shape[1], *first.shape[1:]), first.dtype)
-        for row, item in enumerate(items):
-            clips[row] = self._videos[self._video[item]][self._positions[item]]
-        return torch.from_numpy(clips)
+        frames = [video.frames(frame_format) for video in videos]
+        super().__init__(frames, [windows(len(video), length, stride) for video in videos])
 
 
 def as_input(clips: torch.Tensor, memory_format: torch.memory_format) -> torch.Tensor:

@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
+from pixelplay.training.clips import Items, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.device import autocast_bf16, trainer_devices
 from pixelplay.training.run import TrainingRun
 from pixelplay.training.settings import TrainerConfig
@@ -61,6 +62,13 @@ class TrainingModule(LightningModule):
         return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs)]
 
 
+def fit_on(module: TrainingModule, items: Items, held: Items, run: TrainingRun, limit: int | None = None) -> None:
+    """`fit` to shuffled batches of `items`, `limit` items an epoch at most, with `held` as the held-out ones."""
+    shuffled = ShuffledBatches(len(items), run.config.batch_size, run.seed, limit)
+    ordered = OrderedBatches(len(held), run.config.batch_size)
+    fit(module, loader(items, shuffled, run.device), loader(held, ordered, run.device), run)
+
+
 def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:
     """Train `module`; it ends with the weights of the epoch with the lowest `val/loss`.
 
@@ -71,34 +79,28 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
         logging.getLogger(noisy).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")  # they would have nothing to do
     warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # a resumed run
-    warnings.filterwarnings("ignore", ".*log_every_n_steps.*")
-    warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's call of PyTorch
-    config = run.config
+    warnings.filterwarnings("ignore", ".*(log_every_n_steps|LeafSpec).*")  # Lightning's call of PyTorch
     remove_leftovers(run.folder)
     best = ModelCheckpoint(run.folder, "best", monitor="val/loss", save_weights_only=True, enable_version_counter=False)
     last = ModelCheckpoint(run.folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    stopping = EarlyStopping("val/loss", patience=config.patience, check_finite=False)
-    callbacks: list[Callback] = [stopping, _Progress(run.name, stopping), best, last]
-    if sys.stderr.isatty():
-        callbacks.append(TQDMProgressBar(leave=False))
+    stopping = EarlyStopping("val/loss", patience=run.config.patience, check_finite=False)
+    bars = [TQDMProgressBar(leave=False)] if sys.stderr.isatty() else []
     accelerator, devices = trainer_devices(run.device)
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
-        precision="bf16-mixed" if autocast_bf16(config.precision, run.device) else "32-true",
-        max_epochs=config.max_epochs,
-        callbacks=callbacks,
+        precision="bf16-mixed" if autocast_bf16(run.config.precision, run.device) else "32-true",
+        max_epochs=run.config.max_epochs,
+        callbacks=[stopping, _Progress(run.name, stopping), best, last, *bars],
         plugins=[_AtomicCheckpoints()],
         logger=_loggers(run),
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=bool(bars),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         deterministic="warn",
         log_every_n_steps=1,
     )
     newest = _sound_checkpoint(module, run)
-    if newest:
-        log.info(f"{run.name}: going on from {newest}")
     try:
         trainer.fit(module, train, heldout, ckpt_path=newest, weights_only=True)
     except SystemExit:  # raised by Lightning on SIGINT and SIGTERM
@@ -106,8 +108,7 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()  # or the next detector's curves would go into the same run
-    state = torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(state)
+    module.load_state_dict(torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"])
 
 
 def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
@@ -121,11 +122,12 @@ def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
         return None
     reason = _damage(last, module, RESUMED) or _damage(best, module, set())
     if reason is None:
+        log.info(f"{run.name}: going on from {last}")
         return last
     if last.exists():  # else the first epoch was not completed
         log.warning(f"{run.name}: starting again, since {reason}")
-    for path in (last, best):
-        path.unlink(missing_ok=True)
+    last.unlink(missing_ok=True)
+    best.unlink(missing_ok=True)
     return None
 
 
@@ -138,15 +140,15 @@ def _damage(path: Path, module: LightningModule, keys: set[str]) -> str | None:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if not keys <= set(checkpoint):
             return f"{path} is not the checkpoint of a training run"
-        own = module.state_dict()
-        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+        there, own = (
+            {name: tensor.shape for name, tensor in state.items()}
+            for state in (checkpoint["state_dict"], module.state_dict())
+        )
     except Exception as error:  # PyTorch, pickle and zipfile raise various errors for damaged files
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
             raise  # a disk error
         return f"{path} can't be read ({error})"
-    if shapes != {name: tensor.shape for name, tensor in own.items()}:
-        return f"{path} is of another network"
-    return None
+    return None if there == own else f"{path} is of another network"
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
@@ -182,7 +184,8 @@ class _Progress(Callback):
         if not self._estimated and i == ESTIMATE_STEPS:
             step = (time.monotonic() - self._estimate_start) / ESTIMATE_STEPS
             left = ((trainer.max_epochs or 0) - trainer.current_epoch) * trainer.num_training_batches * step
-            log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {_duration(left)}")
+            time_left = f"{left / 60:.1f} min" if left < 5400 else f"{left / 3600:.1f} h"
+            log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {time_left}")
             self._estimated = True
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -200,19 +203,11 @@ class _Progress(Callback):
         )
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _loggers(run: TrainingRun) -> list[Logger]:
-    loggers: list[Logger] = []
     wandb = run.config.wandb
-    for name in run.config.loggers:
-        if name == "csv":
-            loggers.append(CSVLogger(run.folder, name="csv"))  # a version per start: it would empty a used folder
-        elif name == "tensorboard":
-            loggers.append(TensorBoardLogger(run.folder, name="tensorboard", version=""))
-        else:
-            offline = wandb.mode == "offline"
-            loggers.append(WandbLogger(run.name, run.folder, offline=offline, project=wandb.project))
-    return loggers
+    makers: dict[str, Callable[[], Logger]] = {
+        "csv": lambda: CSVLogger(run.folder, name="csv"),  # a version per start: it would empty a used folder
+        "tensorboard": lambda: TensorBoardLogger(run.folder, name="tensorboard", version=""),
+        "wandb": lambda: WandbLogger(run.name, run.folder, offline=wandb.mode == "offline", project=wandb.project),
+    }
+    return [makers[name]() for name in run.config.loggers]

@@ -10,8 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from pixelplay.detectors.autoencoder.conv3d import Conv3d, ConvTranspose3d
-from pixelplay.detectors.autoencoder.dropout import Dropout
+from pixelplay.detectors.autoencoder.layers import Conv3d, ConvTranspose3d, Dropout
 
 Stride = tuple[int, ...]  # of (height, width), or of (time, height, width)
 
@@ -61,15 +60,10 @@ class SpatioTemporalAutoencoder(nn.Module):
         return torch.sigmoid(x.float())
 
 
-def _kinds(stride: Stride, convolutions: tuple[type[nn.Module], type[nn.Module]]) -> tuple[type[nn.Module], ...]:
-    """The convolution, of these for 2 and 3 dimensions, and the norm behind it."""
-    return (convolutions[0], nn.BatchNorm2d) if len(stride) == 2 else (convolutions[1], nn.BatchNorm3d)
-
-
 def _encoder(channels: int, widths: Sequence[int], strides: Sequence[Stride], dropout: float) -> nn.Sequential:
+    conv, norm = (nn.Conv2d, nn.BatchNorm2d) if len(strides[0]) == 2 else (Conv3d, nn.BatchNorm3d)
     layers: list[nn.Module] = []
     for (before, after), stride in zip(pairwise([channels, *widths]), strides, strict=True):
-        conv, norm = _kinds(stride, (nn.Conv2d, Conv3d))
         layers += [conv(before, after, 3, stride, padding=1, bias=False), norm(after), nn.ReLU(inplace=True)]
         layers.append(Dropout(dropout))
     return nn.Sequential(*layers[:-1])  # none in the bottleneck
@@ -77,13 +71,16 @@ def _encoder(channels: int, widths: Sequence[int], strides: Sequence[Stride], dr
 
 def _decoder(channels: int, widths: Sequence[int], strides: Sequence[Stride]) -> nn.Sequential:
     """The encoder's mirror; its last stage has a bias instead of a norm, and the caller adds the sigmoid."""
+    conv, norm = (nn.ConvTranspose2d, nn.BatchNorm2d) if len(strides[0]) == 2 else (ConvTranspose3d, nn.BatchNorm3d)
     layers: list[nn.Module] = []
-    outward = [*widths[::-1], channels]
-    for i, ((before, after), stride) in enumerate(zip(pairwise(outward), strides[::-1], strict=True)):
-        conv, norm = _kinds(stride, (nn.ConvTranspose2d, ConvTranspose3d))
-        last = i == len(widths) - 1
+    for (before, after), stride in zip(pairwise([*widths[::-1], channels]), strides[::-1], strict=True):
         growth = tuple(step - 1 for step in stride)  # an output exactly `stride` times as large as the input
+        last = len(layers) == 3 * (len(widths) - 1)
         layers.append(conv(before, after, 3, stride, padding=1, output_padding=growth, bias=last))
         if not last:
             layers += [norm(after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+Network = ConvAutoencoder | SpatioTemporalAutoencoder
+NETWORKS = {"conv2d": ConvAutoencoder, "conv3d": SpatioTemporalAutoencoder}

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
+from pixelplay.detectors.autoencoder.network import Network
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import as_input
 from pixelplay.training.fit import TrainingModule
@@ -12,23 +12,13 @@ from pixelplay.training.settings import TrainerConfig
 
 
 class Reconstruction(TrainingModule):
-    """Learns to reconstruct clips: augmented ones in training, held-out ones as they are.
-
-    model: takes clips (B, T, H, W) in [0, 1] in its `memory_format`, and gives the same shape.
-    """
+    """Learns to reconstruct clips uint8 (B, T, H, W): augmented ones in training, held-out ones as they are."""
 
     fused = True
 
-    def __init__(
-        self,
-        model: ConvAutoencoder | SpatioTemporalAutoencoder,
-        augmentation: Augmentation,
-        config: TrainerConfig,
-        seed: int,
-    ):
+    def __init__(self, model: Network, augmentation: Augmentation, config: TrainerConfig, seed: int):
         super().__init__(config)
-        self.model = model
-        self._augmentation, self._seed = augmentation, seed
+        self.model, self._augmentation, self._seed = model, augmentation, seed
 
     def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
         inputs = target = as_input(batch, self.model.memory_format)

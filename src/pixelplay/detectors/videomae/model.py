@@ -122,7 +122,8 @@ class VideoMAE:
         The loss, a scalar, is the mean over all hidden tokens. Raises DataError for masks that do not hide the same
         number of tokens in every row, or hide all or none.
         """
-        return self._errors(inputs, self._targets(inputs), self._checked(inputs, masks))
+        errors, loss = self.mean_errors(inputs, masks[None])
+        return errors.masked_fill_(~masks.to(errors.device), 0), loss
 
     @torch.inference_mode()
     def mean_errors(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,16 +134,15 @@ class VideoMAE:
         """
         if masks.ndim == 2:
             masks = masks[:, None].expand(-1, len(inputs), -1)
-        targets = self._targets(inputs)
-        total, times = torch.zeros(2, len(inputs), self.tokens, device=inputs.device)
-        losses = []
-        for mask in masks:
-            hidden = self._checked(inputs, mask)
-            errors, loss = self._errors(inputs, targets, hidden)
-            total += errors
-            times += hidden
+        masks = torch.stack([self._checked(inputs, mask) for mask in masks])
+        tokens, mean, scale = self._tokens(inputs)
+        targets = ((tokens - mean) / scale).flatten(2)  # (N, tokens, pixels * 3)
+        total, losses = torch.zeros(masks.shape[1:], device=inputs.device), []
+        for hidden in masks:
+            predicted, loss = self._predict(inputs, hidden)
+            total[hidden] += (predicted - targets[hidden]).square_().mean(dim=-1)
             losses.append(loss)
-        return total / times, torch.stack(losses).mean()
+        return total / masks.sum(dim=0), torch.stack(losses).mean()
 
     @torch.inference_mode()
     def reconstruct(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -152,8 +152,8 @@ class VideoMAE:
         """
         masks = self._checked(inputs, masks)
         predicted, _ = self._predict(inputs, masks)
-        tokens = self._tokens(inputs)
-        mean, scale = (x.expand(*masks.shape, 1, 3)[masks] for x in self._mean_and_scale(tokens))
+        tokens, *normalisation = self._tokens(inputs)
+        mean, scale = (x.expand(*masks.shape, 1, 3)[masks] for x in normalisation)
         tokens[masks] = predicted.unflatten(-1, (-1, 3)) * scale + mean
         seen = frames_of(tokens, self.grid, self.tubelet, self.patch)  # (N, frames, 3, side, side)
         return coloured(whitened(seen, LOSS_MEAN, LOSS_STD), self._mean, self._std).clamp_(0, 1)
@@ -179,27 +179,12 @@ class VideoMAE:
             output = self.model(inputs, bool_masked_pos=masks)
         return output.logits.float().flatten(0, 1), output.loss.float()
 
-    def _errors(
-        self, inputs: torch.Tensor, targets: torch.Tensor, masks: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        predicted, loss = self._predict(inputs, masks)
-        errors = torch.zeros(masks.shape, device=inputs.device)
-        errors[masks] = (predicted - targets[masks]).square_().mean(dim=-1)
-        return errors, loss
-
-    def _targets(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The loss's targets of all tokens: (N, tokens, tubelet * patch * patch * 3)."""
-        tokens = self._tokens(inputs)
-        mean, scale = self._mean_and_scale(tokens)
-        return ((tokens - mean) / scale).flatten(2)
-
-    def _tokens(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Tokens of inputs, (N, tokens, tubelet * patch * patch, 3), as the loss sees their pixels."""
-        return tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
-
-    def _mean_and_scale(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is subtracted from tokens, and what they are divided by, to make targets."""
-        return mean_and_scale(tokens) if self._normalises_targets else (tokens.new_zeros(()), tokens.new_ones(()))
+    def _tokens(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens of inputs, (N, tokens, tubelet * patch * patch, 3), as the loss sees their pixels; what is subtracted
+        from them, and what they are divided by, to make its targets.
+        """
+        tokens = tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
+        return tokens, *(mean_and_scale(tokens) if self._normalises_targets else tokens.new_tensor([0, 1]))
 
     def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         self._require_inputs(inputs)

@@ -1,22 +1,28 @@
 """How far a VideoMAE's encoding of a moment is from the mean of normal footage (Tong et al., NeurIPS 2022).
 
-No tokens are hidden. What is learned is one mean and one variance: the profile.
+No tokens are hidden. What is learned is one mean and one variance, in one pass: the profile. Sums are combined as in
+Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
 """
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from pixelplay.detectors.base import Scores
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.videomae.mean_variance import Profile, joined
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
-from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
+from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.progress import progress_bar
+from pixelplay.run.artifacts import damaged, missing
+from pixelplay.run.atomic import atomic
 from pixelplay.settings import BatchSize, NonNegative, Settings, Window, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
@@ -26,7 +32,83 @@ from pixelplay.videos.windows import causal_windows, windows
 log = logging.getLogger(__name__)
 
 FILE = "profile.safetensors"
+ABOUT = "profile"  # in the file's metadata, as JSON
 SMALLEST = 1e-12  # least variance, for channels that never change
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Mean and summed squared deviations from it, float64 (d,), of `count` vectors that a model made.
+
+    model: its name, for people; identity: its fingerprint; profiles of different models can't be compared.
+    """
+
+    count: int
+    mean: np.ndarray
+    deviations: np.ndarray
+    model: str
+    identity: str
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Of the vectors, float64 (d,)."""
+        return self.deviations / self.count
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, model: str, identity: str) -> "Profile":
+        """The profile of vectors (N, d), one or more."""
+        values = vectors.astype(np.float64)
+        mean = values.mean(axis=0)
+        return cls(len(values), mean, np.square(values - mean).sum(axis=0), model, identity)
+
+    def and_of(self, other: "Profile") -> "Profile":
+        """The profile of the vectors of both; raises ConfigError for those of another model."""
+        if other.identity != self.identity:
+            raise ConfigError(f"profile of another model ({other.identity} instead of {self.identity}): train again")
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        mean = self.mean + apart * (other.count / count)
+        deviations = self.deviations + other.deviations + np.square(apart) * (self.count * other.count / count)
+        return Profile(count, mean, deviations, self.model, self.identity)
+
+    def save(self, path: Path) -> None:
+        about = json.dumps({"model": self.model, "identity": self.identity, "count": self.count})
+        with atomic(path) as temporary:  # one entry: safetensors writes several in an order that differs by run
+            save_file({"mean": self.mean, "deviations": self.deviations}, temporary, {ABOUT: about})
+
+    @classmethod
+    def load(cls, path: Path, identity: str) -> "Profile":
+        """What `save` wrote; raises MissingArtifactError, or DamagedArtifactError, also for another model's profile."""
+        if not path.is_file():
+            raise missing(path, "train")
+        try:
+            with safe_open(path, "numpy") as file:
+                about = json.loads(file.metadata()[ABOUT])
+                mean, deviations = file.get_tensor("mean"), file.get_tensor("deviations")
+            profile = cls(int(about["count"]), mean, deviations, str(about["model"]), about["identity"])
+            if (mean.shape, mean.dtype, 1) != (
+                deviations.shape,
+                deviations.dtype,
+                mean.ndim,
+            ) or mean.dtype != np.float64:
+                raise ValueError(
+                    f"{mean.dtype} {mean.shape} and {deviations.dtype} {deviations.shape}, not float64 (d,)"
+                )
+            if profile.count < 1 or not np.isfinite([mean, deviations]).all() or (deviations < 0).any():
+                raise ValueError("not a mean and a variance")
+        except Exception as error:  # safetensors raises its own, plain Exceptions
+            raise damaged(path, "train", error) from None
+        if profile.identity != identity:
+            raise damaged(path, "train", f"made by another model ({profile.identity}) than is used now ({identity})")
+        return profile
+
+
+def joined(profiles: Iterable[Profile]) -> Profile | None:
+    """The profile of the vectors of all; None for none."""
+    whole = None
+    for profile in profiles:
+        whole = profile if whole is None else whole.and_of(profile)
+    return whole
 
 
 class ProfileSettings(ChosenSettings):
@@ -103,7 +185,7 @@ class VideoMAEProfile:
         positions = windows(len(video), model.frames, settings.stride)
         batches = self._embeddings(video, positions, settings.batch_size)
         whole = joined(
-            Profile.of(vectors.reshape(-1, vectors.shape[-1]), settings.videomae, model.identity)
+            Profile.of(np.concatenate(vectors), settings.videomae, model.identity)  # of moments, (B T', d)
             for _, vectors in batches
         )
         assert whole is not None, "a video has a frame, and so a clip"

@@ -15,10 +15,9 @@ from pydantic import Field, model_validator
 
 from pixelplay.detectors.base import Scores, means_over_clips
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
-from pixelplay.detectors.videomae.tokens import pool_tokens
+from pixelplay.detectors.videomae.tokens import pool_tokens, random_masks, rotating_masks
 from pixelplay.errors import DataError
 from pixelplay.settings import BatchSize, Seed, Settings, Window, validate
 from pixelplay.training.run import TrainingRun

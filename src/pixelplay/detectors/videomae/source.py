@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -44,8 +45,7 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
         )
     if settings.videomae != IN_DOMAIN:
         check_videomae(settings.videomae)
-        side = side_of(settings.videomae)
-        if side is not None:
+        if (side := side_of(settings.videomae)) is not None:
             _require_size(name, frames, settings, side)
     elif settings.center_crop:
         raise ConfigError(
@@ -85,18 +85,17 @@ class ChosenVideoMAE:
 
     def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> VideoMAE:
         """Load the model; with in_domain, train it first if no other detector of the run has."""
-        source: str | Path = self._settings.videomae
-        bf16 = autocast_bf16(run.config.precision, run.device)
-        if source != IN_DOMAIN:
-            return self._use(VideoMAE.load(source, run.device, bf16=bf16))
-        source = pretrained_videomae(videos, heldout, self._settings.pretraining, self.frames, run)
+        load = partial(VideoMAE.load, device=run.device, bf16=autocast_bf16(run.config.precision, run.device))
+        if self._settings.videomae != IN_DOMAIN:
+            return self._use(load(self._settings.videomae))
+        pretrained = partial(pretrained_videomae, videos, heldout, self._settings.pretraining, self.frames, run)
+        source = pretrained()
         try:
-            model = VideoMAE.load(source, run.device, bf16=bf16)
+            model = load(source)
         except Exception as error:  # transformers raises various errors for damaged settings
             log.warning(f"{run.name}: {source}/ is damaged and trained again ({error})")
             shutil.rmtree(source)
-            source = pretrained_videomae(videos, heldout, self._settings.pretraining, self.frames, run)
-            model = VideoMAE.load(source, run.device, bf16=bf16)
+            model = load(pretrained())
         return self._use(model)
 
     def save(self, folder: Path, used: torch.nn.Module) -> None:
@@ -114,24 +113,24 @@ class ChosenVideoMAE:
         DamagedArtifactError for a model trained in the run.
         """
         about = load_about(folder, self._identity)
-        in_domain = self._settings.videomae == IN_DOMAIN
-        source = folder / FOLDER if in_domain else self._settings.videomae
-        if in_domain and not (folder / FOLDER).is_dir():
-            raise missing(folder / FOLDER, "train")
-        try:
+        source, own = self._settings.videomae, folder / FOLDER
+        if source != IN_DOMAIN:
             model = VideoMAE.load(source, self._device, bf16=about.bf16)
-        except Exception as error:  # transformers raises various errors for damaged settings
-            if not in_domain:
-                raise
-            raise damaged(folder / FOLDER, "train", error) from None
-        if model.identity == about.videomae:
+            if model.identity != about.videomae:
+                raise ConfigError(
+                    f"{folder} holds a detector trained with another VideoMAE ({about.videomae}) than {source} holds "
+                    f"now ({model.identity}): train again"
+                )
             return self._use(model)
-        if in_domain:
-            raise damaged(folder / FOLDER, "train", "not the model that the detector was trained with")
-        raise ConfigError(
-            f"{folder} holds a detector trained with another VideoMAE ({about.videomae}) than {source} holds now "
-            f"({model.identity}): train again"
-        )
+        if not own.is_dir():
+            raise missing(own, "train")
+        try:
+            model = VideoMAE.load(own, self._device, bf16=about.bf16)
+        except Exception as error:  # transformers raises various errors for damaged settings
+            raise damaged(own, "train", error) from None
+        if model.identity != about.videomae:
+            raise damaged(own, "train", "not the model that the detector was trained with")
+        return self._use(model)
 
     def clips(self, video: Video, positions: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Batches of `size` clips: positions int64 (B, T) and the model's inputs, float32 (B, T, 3, side, side)."""
@@ -153,8 +152,7 @@ class ChosenVideoMAE:
 
 def _require_size(name: str, frames: FrameFormat, settings: ChosenSettings, side: int) -> None:
     """Frames are cached in the size that the model sees, so that none is resized twice; cropped ones no smaller."""
-    fits = min(frames.height, frames.width) >= side if settings.center_crop else frames.height == side
-    if not fits:
+    if not (min(frames.height, frames.width) >= side if settings.center_crop else frames.height == side):
         raise ConfigError(
             f"detectors.{name}.frames: {frames.width}x{frames.height}, but weights.videomae={settings.videomae} sees "
             f"{side}x{side}: set weights.image_size={side}, or detectors.{name}.frames.height and .width"
