@@ -14,14 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.backbones.descriptors import local_maps
-from pixelplay.backbones.encoder import Decoder, Encoder
+from pixelplay.backbones.frozen import local_maps
 from pixelplay.errors import DataError
-from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.clips import Items
+from pixelplay.training.clips import Augmentation, Items
 from pixelplay.training.fit import TrainingModule
-from pixelplay.training.run import seed_of
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.run import TrainerConfig, seed_of
 
 WIDTH = 128  # of the projected vectors (SimCLR's)
 PLACES = 8  # compared per crop: 64 crops have as many places as a batch of 512
@@ -67,11 +64,11 @@ class Views:
 
 
 class Contrast(nn.Module):
-    """The contrastive loss of `encoder`, on the descriptors that a memory bank will hold: both stages in `channels`
-    groups.
+    """The contrastive loss of `encoder`, an in-domain one, on the descriptors that a memory bank will hold: both stages
+    in `channels` groups.
     """
 
-    def __init__(self, encoder: Encoder, channels: int, temperature: float, views: Views):
+    def __init__(self, encoder: nn.Module, channels: int, temperature: float, views: Views):
         super().__init__()
         self.encoder = encoder
         self.head, self.place_head = (
@@ -107,7 +104,7 @@ class CropReconstruction(nn.Module):
     from the last stage of `encoder`.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, views: Views):
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, views: Views):
         super().__init__()
         self.encoder, self.decoder, self._views = encoder, decoder, views
 

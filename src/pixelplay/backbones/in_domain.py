@@ -1,14 +1,16 @@
-"""In-domain encoders: backbones for runs without pretrained weights, trained on crops of the run's normal footage."""
+"""In-domain encoders: small backbones for runs without pretrained weights, trained on crops of its normal footage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
+from torch import nn
 
-from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
@@ -17,9 +19,8 @@ from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
 from pixelplay.settings import Channels, Natural, Positive, Share, Window
-from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.run import TrainingRun
-from pixelplay.training.settings import ScheduleSettings
+from pixelplay.training.clips import Augmentation
+from pixelplay.training.run import ScheduleSettings, TrainingRun
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
@@ -52,6 +53,48 @@ class EncoderSettings(ScheduleSettings):
     def descriptor_size(self) -> int:
         """Channels of a local descriptor."""
         return self.channels or sum(self.widths[2:])
+
+
+class Encoder(nn.Module):
+    """Images (N, 3, S, S) to maps (N, widths[2], S / 8, S / 8) and (N, widths[3], S / 16, S / 16).
+
+    widths: channels after each of the four halvings of height and width. S must be a multiple of 16.
+    """
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        stem, low, first, second = widths
+        self.stem = nn.Sequential(_down(3, stem, stride=2), _down(stem, low, stride=2))
+        self.first = nn.Sequential(_down(low, first, stride=2), _down(first, first, stride=1))
+        self.second = nn.Sequential(_down(first, second, stride=2), _down(second, second, stride=1))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.stem(x)  # (N, widths[1], S / 4, S / 4)
+        first = self.first(x)
+        return first, self.second(first)
+
+
+class Decoder(nn.Module):
+    """Maps (N, widths[3], S / 16, S / 16) back to images (N, 3, S, S), in [-1, 1]."""
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(_normed(nn.ConvTranspose2d(a, b, 4, 2, padding=1, bias=False)) for a, b in pairwise(reversed(widths))),
+            nn.ConvTranspose2d(widths[0], 3, 4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+def _down(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return _normed(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
+
+
+def _normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.training.clips import Items, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.device import autocast_bf16, trainer_devices
-from pixelplay.training.run import TrainingRun
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.run import TrainerConfig, TrainingRun
 
 log = logging.getLogger(__name__)
 

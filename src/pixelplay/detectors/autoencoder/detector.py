@@ -18,8 +18,7 @@ from pixelplay.detectors.base import About, Scores, identity_of, load_about, mea
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
 from pixelplay.settings import BatchSize, Channels, Pixels, Settings, Share, Window, one_of, validate
-from pixelplay.training.augmentation import Augmentation, NoiseSettings
-from pixelplay.training.clips import Clips, as_input
+from pixelplay.training.clips import Augmentation, Clips, NoiseSettings, as_input
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout

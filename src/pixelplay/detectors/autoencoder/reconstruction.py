@@ -4,11 +4,9 @@ import torch
 from torch.nn import functional as F
 
 from pixelplay.detectors.autoencoder.network import Network
-from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.clips import as_input
+from pixelplay.training.clips import Augmentation, as_input
 from pixelplay.training.fit import TrainingModule
-from pixelplay.training.run import seed_of
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.run import TrainerConfig, seed_of
 
 
 class Reconstruction(TrainingModule):

@@ -3,6 +3,7 @@ embeddings of whole clips. Networks and image processors are transformers'.
 """
 
 import json
+import math
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,15 +50,14 @@ class VideoMAE:
         """model and processor: transformers' own, for each other. Raises ConfigError for sizes that don't fit."""
         self.frames, self.tubelet, self.patch, self.side = clip_size(model.config)
         self.grid = (self.frames // self.tubelet, self.side // self.patch, self.side // self.patch)
-        self.tokens = self.grid[0] * self.grid[1] * self.grid[2]
+        self.tokens = math.prod(self.grid)
         self.bf16 = bf16
         self._mean, self._std = list(processor.image_mean), list(processor.image_std)
         self._normalises_targets = bool(model.config.norm_pix_loss)
         images = {name: value for name, value in processor.to_dict().items() if name in IMAGE_SETTINGS}
         settings = [self.frames, self.tubelet, self.patch, self.side, self._normalises_targets, images]
         self.identity = fingerprint(hash_of_weights(model), settings)
-        self._device = device
-        self._processor = processor
+        self._device, self._processor = device, processor
         self.model = model.requires_grad_(False).eval().to(device)
 
     @classmethod
@@ -72,7 +72,12 @@ class VideoMAE:
         from transformers import AutoImageProcessor, VideoMAEForPreTraining
 
         folder = videomae_folder(str(source), key)
-        _require_videomae(folder, str(source), key)
+        try:
+            kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+        except (OSError, ValueError, AttributeError) as error:
+            raise WeightsError(f"{key}={source}: {folder}/config.json can't be read ({error}): get it again") from None
+        if kind != "videomae":
+            raise ConfigError(f"{key}={source} is a model of type {kind!r}: must be a VideoMAE")
         keep_quiet()
         try:
             processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -82,8 +87,7 @@ class VideoMAE:
         except Exception as error:  # safetensors, pickle, json and transformers raise various errors for damaged files
             reason = textwrap.shorten(str(error), 200, placeholder=" …")
             raise WeightsError(f"{key}={source}: {folder} can't be read ({reason}): get it again") from None
-        if found["missing_keys"]:  # transformers leaves them random, without an error
-            names = sorted(found["missing_keys"])
+        if names := sorted(found["missing_keys"]):  # transformers leaves them random, without an error
             raise WeightsError(
                 f"{key}={source}: {len(names)} tensors are missing, such as {names[0]}: it must be a pre-trained "
                 "VideoMAE with its decoder, such as MCG-NJU/videomae-base"
@@ -98,15 +102,9 @@ class VideoMAE:
         """
         if clips.ndim != 5 or clips.shape[1] != self.frames or clips.shape[-1] != 3:
             raise DataError(f"clips of shape {clips.shape}: this VideoMAE takes (N, {self.frames}, H, W, 3)")
-        whole: dict[str, Any] = {"size": {"height": self.side, "width": self.side}, "do_center_crop": False}
-        images = self._processor(
-            [list(clip) for clip in clips],
-            input_data_format="channels_last",
-            return_tensors="pt",
-            device=self._device,
-            **({} if crop else whole),
-        )["pixel_values"]
-        return images.to(self._device)
+        options = {"input_data_format": "channels_last", "return_tensors": "pt", "device": self._device}
+        options |= {} if crop else {"size": {"height": self.side, "width": self.side}, "do_center_crop": False}
+        return self._processor([list(clip) for clip in clips], **options)["pixel_values"].to(self._device)
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs to a folder in the hub's layout, in place of what is there."""
@@ -119,8 +117,7 @@ class VideoMAE:
         """Mean squared error of each hidden token, float32 (N, tokens), 0 where visible; and the model's own loss.
 
         A token's target is that of the loss: its pixels in [0, 1], normalised per colour if the model was trained so.
-        The loss, a scalar, is the mean over all hidden tokens. Raises DataError for masks that do not hide the same
-        number of tokens in every row, or hide all or none.
+        Raises DataError for masks that do not hide the same number of tokens in every row, or hide all or none.
         """
         errors, loss = self.mean_errors(inputs, masks[None])
         return errors.masked_fill_(~masks.to(errors.device), 0), loss
@@ -155,8 +152,8 @@ class VideoMAE:
         tokens, *normalisation = self._tokens(inputs)
         mean, scale = (x.expand(*masks.shape, 1, 3)[masks] for x in normalisation)
         tokens[masks] = predicted.unflatten(-1, (-1, 3)) * scale + mean
-        seen = frames_of(tokens, self.grid, self.tubelet, self.patch)  # (N, frames, 3, side, side)
-        return coloured(whitened(seen, LOSS_MEAN, LOSS_STD), self._mean, self._std).clamp_(0, 1)
+        seen = whitened(frames_of(tokens, self.grid, self.tubelet, self.patch), LOSS_MEAN, LOSS_STD)
+        return coloured(seen, self._mean, self._std).clamp_(0, 1)
 
     @torch.inference_mode()
     def embed(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -187,7 +184,6 @@ class VideoMAE:
         return tokens, *(mean_and_scale(tokens) if self._normalises_targets else tokens.new_tensor([0, 1]))
 
     def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        self._require_inputs(inputs)
         if masks.shape != (len(inputs), self.tokens) or masks.dtype != torch.bool:
             raise DataError(
                 f"masks {masks.dtype} {tuple(masks.shape)} for {len(inputs)} clips: must be bool "
@@ -213,14 +209,3 @@ def keep_quiet() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-
-
-def _require_videomae(folder: Path, source: str, key: str) -> None:
-    """Raise ConfigError for a folder with another kind of model, WeightsError for unreadable settings."""
-    path = folder / "config.json"
-    try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{key}={source}: {path} can't be read ({error}): get it again") from None
-    if kind != "videomae":
-        raise ConfigError(f"{key}={source} is a model of type {kind!r}: must be a VideoMAE")

@@ -15,8 +15,7 @@ from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import atomic_folder
 from pixelplay.settings import Channels, Natural, PartialShare, Pixels, Settings, Window
 from pixelplay.training.clips import Clips
-from pixelplay.training.run import TrainingRun, keyed_folder
-from pixelplay.training.settings import ScheduleSettings
+from pixelplay.training.run import ScheduleSettings, TrainingRun, keyed_folder
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
@@ -85,27 +84,21 @@ def pretrained_videomae(
     if (place / "model").is_dir():
         log.info(f"{run.name}: uses the in-domain VideoMAE in {place}/")
     else:
-        config = settings.trainer(run.config)
-        own = TrainingRun(f"{run.name}: VideoMAE", config, place / "training", run.device, run.seed)
-        _train(videos, heldout, settings, frames, own, place / "model")
+        name, config = f"{run.name}: VideoMAE", settings.trainer(run.config)
+        own = TrainingRun(name, config, place / "training", run.device, run.seed)
+        clips = Clips(videos, frames, settings.frames, settings.tubelet)
+        held = Clips(heldout, frames, settings.frames, settings.frames)
+        _train(clips, held, settings, frames.height, own, place / "model")
     return place / "model"
 
 
-def _train(
-    videos: list[Video],
-    heldout: list[Video],
-    settings: PretrainingSettings,
-    frames: FrameFormat,
-    run: TrainingRun,
-    folder: Path,
-) -> None:
+def _train(clips: Clips, held: Clips, settings: PretrainingSettings, side: int, run: TrainingRun, folder: Path) -> None:
     # slow to import
     from transformers import VideoMAEForPreTraining, VideoMAEImageProcessor
 
     from pixelplay.training.fit import TrainingModule, fit_on
 
     keep_quiet()
-    side = frames.height
     torch.manual_seed(run.seed)
     model = VideoMAEForPreTraining(_config(settings, side))
 
@@ -121,13 +114,9 @@ def _train(
             masks = random_masks(run.seed, names, settings.grid(side), settings.mask_ratio, settings.tube)
             return model(normalised(batch, LOSS_MEAN, LOSS_STD), bool_masked_pos=masks.to(batch.device)).loss
 
-    clips = Clips(videos, frames, settings.frames, settings.tubelet)
-    held = Clips(heldout, frames, settings.frames, settings.frames)
     fit_on(Pretraining(), clips, held, run, limit=settings.clips_per_epoch)
-    size = {"height": side, "width": side}
-    processor = VideoMAEImageProcessor(
-        size={"shortest_edge": side}, crop_size=size, image_mean=list(LOSS_MEAN), image_std=list(LOSS_STD)
-    )
+    sizes = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    processor = VideoMAEImageProcessor(**sizes, image_mean=list(LOSS_MEAN), image_std=list(LOSS_STD))
     with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary)
         processor.save_pretrained(temporary)

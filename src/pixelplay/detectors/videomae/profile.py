@@ -65,8 +65,7 @@ class Profile:
         """The profile of the vectors of both; raises ConfigError for those of another model."""
         if other.identity != self.identity:
             raise ConfigError(f"profile of another model ({other.identity} instead of {self.identity}): train again")
-        count = self.count + other.count
-        apart = other.mean - self.mean
+        count, apart = self.count + other.count, other.mean - self.mean
         mean = self.mean + apart * (other.count / count)
         deviations = self.deviations + other.deviations + np.square(apart) * (self.count * other.count / count)
         return Profile(count, mean, deviations, self.model, self.identity)
@@ -86,14 +85,9 @@ class Profile:
                 about = json.loads(file.metadata()[ABOUT])
                 mean, deviations = file.get_tensor("mean"), file.get_tensor("deviations")
             profile = cls(int(about["count"]), mean, deviations, str(about["model"]), about["identity"])
-            if (mean.shape, mean.dtype, 1) != (
-                deviations.shape,
-                deviations.dtype,
-                mean.ndim,
-            ) or mean.dtype != np.float64:
-                raise ValueError(
-                    f"{mean.dtype} {mean.shape} and {deviations.dtype} {deviations.shape}, not float64 (d,)"
-                )
+            kinds = [f"{x.dtype} {x.shape}" for x in (mean, deviations)]
+            if kinds != 2 * [f"float64 ({mean.size},)"]:
+                raise ValueError(f"{' and '.join(kinds)}, not float64 (d,)")
             if profile.count < 1 or not np.isfinite([mean, deviations]).all() or (deviations < 0).any():
                 raise ValueError("not a mean and a variance")
         except Exception as error:  # safetensors raises its own, plain Exceptions
@@ -137,16 +131,19 @@ class VideoMAEProfile:
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
         self.name = name
         self._settings, self._scoring = check(name, config)
-        strides = {"training.stride": self._settings.stride, "scoring.stride": self._scoring.stride}
-        self._chosen = ChosenVideoMAE(name, config, self._settings, device, strides)
+        self._chosen = ChosenVideoMAE(name, config, self._settings, device)
         self._profile: Profile | None = None
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         identity = self._chosen.fit(videos, heldout.validation, run).identity
         paths = [run.folder / f"{identity}-{i:05d}.safetensors" for i in range(len(videos))]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: profile") as bar:
-            for video, path in zip(videos, paths, strict=True):
-                if not self._is_made(path):  # a killed run goes on with the next video
+            for video, path in zip(videos, paths, strict=True):  # a killed run goes on with the next video
+                try:
+                    Profile.load(path, identity)
+                except (MissingArtifactError, DamagedArtifactError) as error:
+                    if path.is_file():
+                        log.warning(f"{self.name}: made again: {error}")
                     self._profile_of(video).save(path)
                 bar.update(len(video))
         self._profile = joined(Profile.load(path, identity) for path in paths)
@@ -170,24 +167,11 @@ class VideoMAEProfile:
     def load(self, folder: Path) -> None:
         self._profile = Profile.load(folder / FILE, self._chosen.load(folder).identity)
 
-    def _is_made(self, path: Path) -> bool:
-        try:
-            Profile.load(path, self._chosen.model.identity)
-        except MissingArtifactError:
-            return False
-        except DamagedArtifactError as error:
-            log.warning(f"{self.name}: made again: {error}")
-            return False
-        return True
-
     def _profile_of(self, video: Video) -> Profile:
         model, settings = self._chosen.model, self._settings
         positions = windows(len(video), model.frames, settings.stride)
         batches = self._embeddings(video, positions, settings.batch_size)
-        whole = joined(
-            Profile.of(np.concatenate(vectors), settings.videomae, model.identity)  # of moments, (B T', d)
-            for _, vectors in batches
-        )
+        whole = joined(Profile.of(np.concatenate(x), settings.videomae, model.identity) for _, x in batches)
         assert whole is not None, "a video has a frame, and so a clip"
         return whole
 

@@ -71,7 +71,7 @@ class VideoMAEReconstruction:
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
         self.name = name
         settings, self._scoring = check(name, config)
-        self._chosen = ChosenVideoMAE(name, config, settings, device, {"scoring.stride": self._scoring.stride})
+        self._chosen = ChosenVideoMAE(name, config, settings, device)
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         self._chosen.fit(videos, heldout.validation, run)
@@ -134,8 +134,7 @@ class VideoMAEReconstruction:
         """Grey reconstructions in [0, 1] and error maps of clips, each float32 (B, T, side, side)."""
         model, masks = self._chosen.model, self._masks(video, batch)
         errors, _ = model.mean_errors(inputs, masks)
-        size = (len(batch), model.frames, model.side, model.side)
-        predicted, times = torch.zeros(2, *size, device=inputs.device)
+        predicted, times = torch.zeros(2, len(batch), model.frames, model.side, model.side, device=inputs.device)
         given = predicted
         for mask in masks:
             rows = mask.expand(len(batch), -1)
@@ -149,12 +148,10 @@ class VideoMAEReconstruction:
     def _in_the_frame(self, squares: np.ndarray) -> np.ndarray:
         """Squares (N, side, side) where they lie in the working-size frame: float32 (N, H, W), 0 beside them."""
         height, width = self._chosen.frames.height, self._chosen.frames.width
-        frames = np.zeros((len(squares), height, width), np.float32)
         short = min(height, width)
         top, left = (height - short) // 2, (width - short) // 2
-        for frame, square in zip(frames, squares, strict=True):
-            frame[top : top + short, left : left + short] = cv2.resize(square.astype(np.float32), (short, short))
-        return frames
+        beside = ((0, 0), (top, height - short - top), (left, width - short - left))
+        return np.pad([cv2.resize(square.astype(np.float32), (short, short)) for square in squares], beside)
 
 
 build = VideoMAEReconstruction

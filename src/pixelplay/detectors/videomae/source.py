@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -57,22 +57,12 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
 
 
 class ChosenVideoMAE:
-    """The VideoMAE of one detector. `fit` or `load` it first.
+    """The VideoMAE of one detector, whose strides may not skip frames between clips. `fit` or `load` it first."""
 
-    strides: of the detector, by key; none may skip frames between clips.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        config: DetectorConfig,
-        settings: ChosenSettings,
-        device: torch.device,
-        strides: Mapping[str, int],
-    ):
+    def __init__(self, name: str, config: DetectorConfig, settings: ChosenSettings, device: torch.device):
         assert config.frames is not None, "see check_chosen"
         self.frames = config.frames
-        self._name, self._settings, self._device, self._strides = name, settings, device, strides
+        self._name, self._config, self._settings, self._device = name, config, settings, device
         # without the model's name: its weights are compared, wherever they are
         own = {key: value for key, value in config.training.items() if key != "videomae"}
         self._identity = identity_of(config, own)
@@ -141,11 +131,10 @@ class ChosenVideoMAE:
 
     def _use(self, model: VideoMAE) -> VideoMAE:
         _require_size(self._name, self.frames, self._settings, model.side)
-        for key, stride in self._strides.items():
-            if stride > model.frames:
-                raise ConfigError(
-                    f"detectors.{self._name}.{key}={stride}: would skip frames between clips of {model.frames}"
-                )
+        for part, settings in (("training", self._config.training), ("scoring", self._config.scoring)):
+            if (stride := settings.get("stride", 1)) > model.frames:
+                key = f"detectors.{self._name}.{part}.stride"
+                raise ConfigError(f"{key}={stride}: would skip frames between clips of {model.frames}")
         self._model = model
         return model
 
