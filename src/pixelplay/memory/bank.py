@@ -27,6 +27,7 @@ QUERIES = 65536  # searched at a time: bounds the memory
 ROWS = 65536  # vectors in memory at a time
 
 Metric = Literal["euclidean", "mahalanobis"]
+Features = dict[str, Any]  # what the vectors are: the backbone and its settings, as JSON
 
 
 class IvfConfig(Settings):
@@ -62,16 +63,15 @@ class About(Settings):
     """The .json beside an index."""
 
     settings: BankConfig
-    features: dict[str, Any]
+    features: Features
     sha256: str  # of the index
 
 
 class Bank:
-    """A built or loaded bank; `features` describes its vectors (backbone, feature settings)."""
+    """A built or loaded bank of vectors that `features` describes."""
 
-    def __init__(self, index: faiss.IndexPreTransform, config: BankConfig, features: dict[str, Any]):
-        self.config, self.features = config, features
-        self._index = index
+    def __init__(self, index: faiss.IndexPreTransform, config: BankConfig, features: Features):
+        self.config, self.features, self._index = config, features, index
         # Vectors are centred on the bank's mean: FAISS computes |q|^2 - 2 qv + |v|^2, where an offset costs precision.
         self._chain = [faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())]
         self._search = faiss.downcast_index(index.index)
@@ -81,14 +81,9 @@ class Bank:
 
     @classmethod
     def build(
-        cls,
-        vectors: np.ndarray,
-        config: BankConfig,
-        features: dict[str, Any],
-        seed: int,
-        whitening: np.ndarray | None = None,
+        cls, vectors: np.ndarray, config: BankConfig, features: Features, seed: int, whitening: np.ndarray | None = None
     ) -> "Bank":
-        """Index float32 (count, d) vectors, deterministically. `features` must be JSON-serialisable.
+        """Index float32 (count, d) vectors, deterministically.
 
         whitening: a matrix float32 (d, d) that vectors and queries are multiplied by before they are compared.
         Raises DataError for values that are not finite, ConfigError for more IVF cells than vectors.
@@ -98,7 +93,7 @@ class Bank:
             raise DataError("no vectors for a memory bank: no footage, or nothing was detected in any of it")
         if not np.isfinite(vectors).all():
             raise DataError(f"vector {_first_bad(vectors)} of {len(vectors)} for the memory bank is not finite")
-        index = faiss.IndexPreTransform(_empty_index(vectors.shape[0], vectors.shape[1], config, seed))
+        index = faiss.IndexPreTransform(_empty_index(*vectors.shape, config, seed))
         if whitening is not None:
             linear = faiss.LinearTransform(*whitening.shape[::-1])
             faiss.copy_array_to_vector(np.ascontiguousarray(whitening).ravel(), linear.A)
@@ -145,11 +140,8 @@ class Bank:
         write_json(path.with_suffix(".json"), about.model_dump())
 
     @classmethod
-    def load(cls, path: Path, features: dict[str, Any]) -> "Bank":
-        """Read what `save` wrote.
-
-        Raises MissingArtifactError, DamagedArtifactError, and DataError for a bank of other features (naming both).
-        """
+    def load(cls, path: Path, features: Features) -> "Bank":
+        """What `save` wrote; raises MissingArtifactError, DamagedArtifactError, or DataError for other features."""
         about = read_model(path.with_suffix(".json"), About, made_by="train")
         try:
             data = path.read_bytes()
@@ -159,14 +151,11 @@ class Bank:
             raise damaged(path, "train", "its checksum differs from that in its .json")
         asked = _as_json(features)
         if about.features != asked:
-            keys = [key for key in {**about.features, **asked} if about.features.get(key) != asked.get(key)]
+            keys = [key for key in about.features | asked if about.features.get(key) != asked.get(key)]
             have, want = ({key: side.get(key) for key in keys} for side in (about.features, asked))
-            raise DataError(
-                f"{path} holds features of {have}, asked for are {want}: restore those settings, or run "
-                "`python src/train.py` again"
-            )
-        index = faiss.deserialize_index(np.frombuffer(data, np.uint8))
-        return cls(index, about.settings, asked)
+            restore = "restore those settings, or run `python src/train.py` again"
+            raise DataError(f"{path} holds features of {have}, asked for are {want}: {restore}")
+        return cls(faiss.deserialize_index(np.frombuffer(data, np.uint8)), about.settings, asked)
 
 
 def whitening(groups: Sequence[np.ndarray], shrinkage: float) -> np.ndarray:
@@ -192,8 +181,7 @@ def whitening(groups: Sequence[np.ndarray], shrinkage: float) -> np.ndarray:
     return solve_triangular(root, np.eye(size), lower=True).astype(np.float32)
 
 
-def _parts(groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Copies in float64."""
+def _parts(groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:  # copies in float64
     for group in groups:
         for start in range(0, len(group), ROWS):
             yield group[start : start + ROWS].astype(np.float64)
@@ -224,6 +212,6 @@ def _first_bad(vectors: np.ndarray) -> int:
     return int((~np.isfinite(vectors)).any(axis=1).argmax())
 
 
-def _as_json(features: dict[str, Any]) -> dict[str, Any]:
+def _as_json(features: Features) -> Features:
     """As they are read back from JSON: tuples become lists, for instance."""
     return json.loads(json.dumps(features, allow_nan=False))

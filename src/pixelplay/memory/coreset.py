@@ -56,13 +56,8 @@ class CoresetConfig(Settings):
 
 @dataclass(frozen=True)
 class Coreset:
-    """The indices of the selected vectors, int64 (count,), in order of selection.
-
-    radius: the largest L2 distance of any vector to its nearest selected one; with `per_group`, an upper bound of it.
-    """
-
-    indices: np.ndarray
-    radius: float
+    indices: np.ndarray  # of the selected vectors, int64 (count,), in order of selection
+    radius: float  # largest L2 distance of a vector to its nearest selected one; with `per_group`, an upper bound
 
 
 def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: int, threads: int) -> Coreset:
@@ -78,18 +73,17 @@ def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: in
     filled = [(start, group) for start, group in zip(starts[:-1], groups, strict=True) if len(group)]
     if not filled:
         raise DataError("no vectors to select a coreset from: no footage, or nothing was detected in any of it")
-    if config.per_group is None:
-        vectors = filled[0][1] if len(filled) == 1 else np.concatenate([group for _, group in filled])
+
+    def selected(vectors: np.ndarray, count: int) -> Coreset:
         return greedy_k_center(vectors, count, int(rng.integers(len(vectors))), threads)
-    kept, indices, radius = [], [], 0.0
-    for start, group in filled:
-        part = greedy_k_center(group, min(config.per_group, len(group)), int(rng.integers(len(group))), threads)
-        kept.append(group[part.indices])
-        indices.append(start + part.indices)
-        radius = max(radius, part.radius)
-    vectors = np.concatenate(kept)
-    merged = greedy_k_center(vectors, count, int(rng.integers(len(vectors))), threads)
-    return Coreset(np.concatenate(indices)[merged.indices], radius + merged.radius)
+
+    if config.per_group is None:
+        return selected(filled[0][1] if len(filled) == 1 else np.concatenate([group for _, group in filled]), count)
+    parts = [selected(group, min(config.per_group, len(group))) for _, group in filled]
+    kept = [group[part.indices] for (_, group), part in zip(filled, parts, strict=True)]
+    merged = selected(np.concatenate(kept), count)
+    indices = np.concatenate([start + part.indices for (start, _), part in zip(filled, parts, strict=True)])
+    return Coreset(indices[merged.indices], max(part.radius for part in parts) + merged.radius)
 
 
 def greedy_k_center(vectors: np.ndarray, count: int, first: int, threads: int) -> Coreset:

@@ -1,4 +1,4 @@
-"""Clips of consecutive frames for training, read in whole batches from the memory-mapped frame cache; noise and flips."""
+"""Clips of consecutive frames for training, in whole batches from the memory-mapped frame cache; noise and flips."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,9 +50,9 @@ def as_input(clips: torch.Tensor, memory_format: torch.memory_format) -> torch.T
 
 
 class ShuffledBatches(Sampler[list[int]]):
-    """Batches of window numbers, in an order that depends on the seed and the epoch alone, so that resuming repeats it.
+    """Batches of item numbers, in an order that depends on the seed and the epoch alone, so that resuming repeats it.
 
-    limit: windows of an epoch, others in each; None for all.
+    limit: items of an epoch, others in each; None for all.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, limit: int | None = None):
@@ -73,7 +73,7 @@ class ShuffledBatches(Sampler[list[int]]):
 
 
 class OrderedBatches(BatchSampler):
-    """Batches of window numbers from the first to the last."""
+    """Batches of item numbers from the first to the last."""
 
     def __init__(self, count: int, batch_size: int):
         super().__init__(range(count), batch_size, drop_last=False)
@@ -93,17 +93,12 @@ class NoiseSettings(Settings):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random noise and flips, drawn from torch's global generators.
+    """Random noise and flips, drawn from torch's global generators."""
 
-    noise_amplitude: uniform noise in +- this, for frames in [0, 1]; noise_share: of the clips that get it.
-    target: `noisy`, the clip with its noise, or `clean`, the clip without. vertical_flip: share of the clips that are
-    turned upside down, with their target.
-    """
-
-    noise_amplitude: float
-    noise_share: float
-    target: Literal["noisy", "clean"]
-    vertical_flip: float
+    noise_amplitude: float  # uniform noise in +- this, for frames in [0, 1]
+    noise_share: float  # of the clips that get it
+    target: Literal["noisy", "clean"]  # the clip with its noise, or without
+    vertical_flip: float  # share of the clips that are turned upside down, with their target
 
     def apply(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of training from clips (B, T, H, W) in [0, 1]; changes `clips` in place."""

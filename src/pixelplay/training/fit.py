@@ -54,11 +54,9 @@ class TrainingModule(LightningModule):
         self.log("val/loss", self.loss(batch, None, step), batch_size=len(batch))
 
     def configure_optimizers(self) -> Any:
-        config = self._config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=self.fused
-        )
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs)]
+        rate, decay = self._config.learning_rate, self._config.weight_decay
+        optimizer = torch.optim.AdamW(self.parameters(), rate, weight_decay=decay, fused=self.fused)
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._config.max_epochs)]
 
 
 def fit_on(module: TrainingModule, items: Items, held: Items, run: TrainingRun, limit: int | None = None) -> None:
@@ -139,10 +137,8 @@ def _damage(path: Path, module: LightningModule, keys: set[str]) -> str | None:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if not keys <= set(checkpoint):
             return f"{path} is not the checkpoint of a training run"
-        there, own = (
-            {name: tensor.shape for name, tensor in state.items()}
-            for state in (checkpoint["state_dict"], module.state_dict())
-        )
+        states = checkpoint["state_dict"], module.state_dict()
+        there, own = ({name: tensor.shape for name, tensor in state.items()} for state in states)
     except Exception as error:  # PyTorch, pickle and zipfile raise various errors for damaged files
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
             raise  # a disk error
@@ -163,8 +159,7 @@ class _Progress(Callback):
 
     def __init__(self, name: str, stopping: EarlyStopping):
         self._name, self._stopping = name, stopping
-        self._epoch_start = self._estimate_start = 0.0
-        self._estimated = False
+        self._epoch_start, self._estimate_start, self._estimated = 0.0, 0.0, False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self._stopping.wait_count >= self._stopping.patience:  # resumed after its last epoch
@@ -188,18 +183,16 @@ class _Progress(Callback):
             self._estimated = True
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        losses = {k: float(trainer.callback_metrics[k]) for k in ("train/loss", "val/loss")}
-        for name, loss in losses.items():  # not at each step, which would wait for the device
+        epoch, seconds = trainer.current_epoch + 1, time.monotonic() - self._epoch_start
+        train, held = (float(trainer.callback_metrics[name]) for name in ("train/loss", "val/loss"))
+        for name, loss in (("train/loss", train), ("val/loss", held)):  # not at each step: that would wait for the GPU
             if not math.isfinite(loss):
                 raise PixelPlayError(
-                    f"{self._name}: {name} is {loss} in epoch {trainer.current_epoch + 1}; "
+                    f"{self._name}: {name} is {loss} in epoch {epoch}; "
                     "lower trainer.learning_rate (or the detector's own), or set trainer.precision=fp32"
                 )
-        log.info(
-            f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "
-            f"train {losses['train/loss']:.6f}  held-out {losses['val/loss']:.6f}  "
-            f"{time.monotonic() - self._epoch_start:.0f} s"
-        )
+        losses = f"train {train:.6f}  held-out {held:.6f}"
+        log.info(f"{self._name}: epoch {epoch}/{trainer.max_epochs}  {losses}  {seconds:.0f} s")
 
 
 def _loggers(run: TrainingRun) -> list[Logger]:

@@ -63,9 +63,7 @@ class TrainingRun:
 
 
 def keyed_folder(parent: Path, name: str, *decisive: Any) -> Path:
-    """Folder for a result that depends on these values alone: a later training with the same values finds it there, one
-    with other values replaces it.
-    """
+    """Folder for a result that depends on these values alone; one of other values is deleted."""
     folder = parent / f"{name}-{fingerprint(*decisive)}"
     for old in parent.glob(f"{name}-{KEYS}"):
         if old != folder:
