@@ -18,10 +18,9 @@ from benchmarks.allocation import set_memory
 from benchmarks.results import medians, record
 from pixelplay.cli import load_config
 from pixelplay.detectors.autoencoder import network
-from pixelplay.detectors.autoencoder.reconstruction import Reconstruction
 from pixelplay.run.files import RunFiles
 from pixelplay.training.clips import Augmentation, Clips, OrderedBatches, ShuffledBatches, as_input, loader
-from pixelplay.training.fit import fit
+from pixelplay.training.fit import Reconstruction, fit
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Index
 

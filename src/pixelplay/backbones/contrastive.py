@@ -1,9 +1,9 @@
 """Self-supervised training of an encoder on crops: SimCLR's loss (Chen et al., ICML 2020) on whole crops and, as in
 DenseCL (Wang et al., CVPR 2021), on places in them.
 
-Two views of a crop, shifted, recoloured and with noise, are contrasted with all other crops of the batch: of other
-objects, and of the same object at another moment. The encoder becomes invariant to noise, small shifts and colours, but
-not to shape and motion. Places are contrasted too, since a memory bank holds a descriptor of each.
+Two views of a crop, shifted, recoloured and with noise, are contrasted with all other crops of the batch, also of the
+same object at another moment: the encoder becomes invariant to noise, small shifts and colours, but not to shape and
+motion. Places are contrasted too, since a memory bank holds a descriptor of each.
 """
 
 from collections.abc import Sequence
@@ -36,13 +36,10 @@ class Pairs(Items):
 
 @dataclass(frozen=True)
 class Views:
-    """Random views of crops: `size` pixels from a random place, recoloured, with noise on a share of them.
+    """Random views of crops."""
 
-    color: each channel is multiplied by 1 +- this and shifted by up to half as much.
-    """
-
-    size: int
-    color: float
+    size: int  # pixels, from a random place
+    color: float  # each channel is multiplied by 1 +- this and shifted by up to half as much
     noise: Augmentation
 
     def of(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,9 +61,7 @@ class Views:
 
 
 class Contrast(nn.Module):
-    """The contrastive loss of `encoder`, an in-domain one, on the descriptors that a memory bank will hold: both stages
-    in `channels` groups.
-    """
+    """The contrastive loss of `encoder` on a memory bank's descriptors: both stages, in `channels` groups."""
 
     def __init__(self, encoder: nn.Module, channels: int, temperature: float, views: Views):
         super().__init__()
@@ -89,9 +84,7 @@ class Contrast(nn.Module):
         return (contrast(whole, self._temperature) + contrast(places, self._temperature)) / 2
 
     def _places(self, one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Random places that two views of each crop share, which start at (N, 2): in each view (N, PLACES, 2), row and
-        column as fractions of its side.
-        """
+        """Random places that views which start at (N, 2) share: in each (N, PLACES, 2), as fractions of its side."""
         size = self._views.size
         low = torch.maximum(one, other)[:, None] + MARGIN * size
         room = torch.minimum(one, other)[:, None] + (1 - MARGIN) * size - low
@@ -100,9 +93,7 @@ class Contrast(nn.Module):
 
 
 class CropReconstruction(nn.Module):
-    """The loss of an autoencoder of crops, the baseline for `Contrast`: `decoder` restores a view without its noise
-    from the last stage of `encoder`.
-    """
+    """The baseline for `Contrast`: `decoder` restores a view without its noise from the last stage of `encoder`."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, views: Views):
         super().__init__()
@@ -115,10 +106,7 @@ class CropReconstruction(nn.Module):
 
 
 class EncoderTraining(TrainingModule):
-    """Trains an objective: a module that returns the loss of a batch of pairs, uint8 (B, 2, S, S, 3).
-
-    Held-out crops have the same views in every epoch.
-    """
+    """Trains a module that returns the loss of a batch of pairs; held-out crops have the same views in every epoch."""
 
     def __init__(self, objective: nn.Module, config: TrainerConfig, seed: int):
         super().__init__(config)

@@ -23,8 +23,7 @@ STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
 class Backbone(nn.Module):
     """A network frozen in eval mode, preceded by its normalisation, with batch norms folded into convolutions.
 
-    stages: maps normalised images to feature maps at the two STRIDES. mean, std: per channel of RGB in [0, 1]. bf16:
-    compute in bfloat16.
+    stages: maps normalised images to feature maps at the two STRIDES. mean, std: per channel of RGB in [0, 1].
     identity: `backbone`, the name, and `weights`, a hash of their values, independent of file format and folding.
     """
 
@@ -60,8 +59,7 @@ class Backbone(nn.Module):
 class ClipStages(nn.Module):
     """layer2 and layer3 of CLIP's ResNet for normalised images, with random weights; parameters are named as in CLIP.
 
-    layers: blocks per stage, the last of which is not used; width: channels of the stem. The stages have 8 and 16 times
-    as many channels.
+    layers: blocks per stage, the last of which is not used; width: channels of the stem, an 8th and a 16th of theirs.
     """
 
     def __init__(self, layers: Sequence[int], width: int):
@@ -91,10 +89,8 @@ def hash_of_weights(network: nn.Module) -> str:
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """A copy with batch norms folded into the convolutions before them.
-
-    The network must be in eval mode; float32 results differ by rounding. Networks that torch.fx can't trace, or that
-    use a layer more than once, are returned unchanged: correct, but slower.
+    """A copy in eval mode with batch norms folded into the convolutions before them; float32 results round differently.
+    Networks that torch.fx can't trace, or that use a layer more than once, are returned unchanged: correct, but slower.
     """
     try:
         graph = fx.symbolic_trace(network)
@@ -114,7 +110,6 @@ def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels:
     Both stages are averaged over 3x3 neighbourhoods (no padding), resized to HxW by adaptive averaging, concatenated,
     and their Ca + Cb channels averaged in `channels` contiguous groups (Ahn et al.: CNL_POOL, 32). Averages over
     channels and over space commute, so channels come first: 32 maps to pool and resize instead of 1536.
-    Raises ConfigError for more groups than channels.
     """
     count, size = first.shape[1] + second.shape[1], first.shape[-2:]
     if channels == count:
@@ -139,9 +134,8 @@ def channel_groups(count: int, groups: int) -> torch.Tensor:
 
 
 def _pooled(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """(N, H * W, C): 3x3 averages of (N, C, H', W'), resized to `size` (H, W) by adaptive averaging.
-
-    Both are separable averages, so together they are one matrix product, several times faster than two poolings.
+    """(N, H * W, C): 3x3 averages of (N, C, H', W'), resized to `size` (H, W), in one matrix product: both are
+    separable averages, so that it is several times faster than two poolings.
     """
     return _pooling(x.shape[-2:], size).to(x) @ x.flatten(2).transpose(1, 2)
 

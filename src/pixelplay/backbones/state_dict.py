@@ -34,7 +34,7 @@ def read_state_dict(path: Path) -> StateDict:
     except WeightsError:
         raise
     except Exception as error:  # torch.load and safetensors raise various errors for damaged files
-        raise WeightsError(f"{path} can't be read as weights ({_short(error)}): download it again") from None
+        raise WeightsError(f"{path} can't be read as weights ({short(error)}): download it again") from None
     if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):  # open_clip's training checkpoints
         value = value["state_dict"]
     if not isinstance(value, dict) or not value or not all(isinstance(v, torch.Tensor) for v in value.values()):
@@ -84,21 +84,18 @@ def load_network(network: nn.Module, path: Path, made_by: str) -> None:
 
 @contextmanager
 def strictly(source: str, name: str) -> Iterator[None]:
-    """PyTorch's error of strict loading as a WeightsError, with the source of backbone `name`'s weights: what is
-    missing, unexpected or of another shape, and what to do.
-    """
+    """Turns PyTorch's error of strict loading into a WeightsError: what in `source` does not fit, and what to do."""
     try:
         yield
     except RuntimeError as error:
         lines = [textwrap.shorten(line, MAX_LINE, placeholder=" …") for line in str(error).splitlines()[1:]]
-        raise WeightsError(
-            "\n".join([f"the weights in {source} do not fit weights.backbone={name}:", *(f"  {x}" for x in lines)])
-            + "\nname the backbone that the file was made for, or another file with weights.backbone_file=FILE"
-        ) from None
+        first = f"the weights in {source} do not fit weights.backbone={name}:"
+        last = "name the backbone that the file was made for, or another file with weights.backbone_file=FILE"
+        raise WeightsError("\n".join([first, *(f"  {line}" for line in lines), last])) from None
 
 
 def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> str | None:
-    """Why none of the files `names` of a hub repository is available; None when one is. Downloads nothing.
+    """Why none of the files `names` of a hub repository is available; None when one is, without downloading anything.
 
     download: whether files that are not in the cache may be downloaded later.
     """
@@ -111,14 +108,14 @@ def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> s
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
     except Exception as error:  # no network, offline mode, proxies: each raises another class
-        return f"{constants.ENDPOINT} can't be reached: {_short(error)}"
+        return f"{constants.ENDPOINT} can't be reached: {short(error)}"
     reasons = []
     for name in names:
         try:
             get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
             return None
         except Exception as error:  # no such file, no access
-            reasons.append(f"{name}: {_short(error)}")
+            reasons.append(f"{name}: {short(error)}")
     return f"{constants.ENDPOINT}/{repository} gives none: {'; '.join(reasons)}"
 
 
@@ -133,7 +130,7 @@ def from_hub(repository: str, names: Sequence[str], download: bool = True) -> Pa
         try:
             return Path(hf_hub_download(repository, name, etag_timeout=HUB_TIMEOUT, local_files_only=not download))
         except Exception as error:  # as above
-            reasons.append(f"{name}: {_short(error)}")
+            reasons.append(f"{name}: {short(error)}")
     raise WeightsError("; ".join(reasons))
 
 
@@ -154,5 +151,6 @@ def not_found(setting: str, reason: str, repository: str, names: Sequence[str], 
     )
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """Its message on one line, 200 characters at most."""
     return textwrap.shorten(str(error).strip() or type(error).__name__, 200, placeholder=" …")

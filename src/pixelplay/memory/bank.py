@@ -111,9 +111,8 @@ class Bank:
     def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """L2 distance (not squared), float32 (n,), and index, int64 (n,), of the nearest vector to each query (n, d).
 
-        Distances are recomputed for the vectors that FAISS found, whose own are differences of large numbers: a query
-        that is in the bank has distance 0. Ties up to rounding may be broken differently for other batches of queries.
-        Raises DataError for a query that is not finite.
+        FAISS's own distances are differences of large numbers, so they are recomputed: a query that is in the bank has
+        distance 0. Ties up to rounding may be broken differently in other batches. DataError for one not finite.
         """
         _check(queries, self._centered.shape[1])
         distances, ids = np.empty(len(queries), np.float32), np.empty(len(queries), np.int64)

@@ -63,9 +63,8 @@ class Coreset:
 def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: int, threads: int) -> Coreset:
     """Select from float32 (n, d) `groups`, e.g. a memory-mapped file per video; indices are into their concatenation.
 
-    With `config.per_group`, groups are read one at a time, which suits data that does not fit into memory; without it,
-    several groups are concatenated in memory. Groups may be empty. Raises DataError when all are, or when a vector is
-    not finite.
+    With `config.per_group`, groups are read one at a time, for data that does not fit into memory; without it, several
+    are concatenated. Groups may be empty. Raises DataError when all are, or when a vector is not finite.
     """
     starts = np.cumsum([0, *map(len, groups)])
     count = config.size(int(starts[-1]))
@@ -89,10 +88,9 @@ def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: in
 def greedy_k_center(vectors: np.ndarray, count: int, first: int, threads: int) -> Coreset:
     """Select the vector with index `first`, then `count - 1` times the one farthest from all selected so far.
 
-    vectors: float32 (N, d), in memory or memory-mapped. Distances are squared, in float32, as in
-    `np.square(x - c).sum()`; ties go to the lowest index, and no vector is selected twice. When N < count, all are
-    selected, with a warning. threads: 0 is one per core; the result is the same for any number. Raises DataError for
-    values that are not finite.
+    vectors: float32 (N, d), in memory or memory-mapped. Distances are `squared_distances`; ties go to the lowest index,
+    and no vector is selected twice. When N < count, all are selected, with a warning. threads: 0 is one per core; the
+    result is the same for any number. Raises DataError for values that are not finite.
     """
     vectors = np.asarray(vectors)  # a memory-mapped array stays mapped
     if vectors.dtype != np.float32 or vectors.ndim != 2 or vectors.size == 0:

@@ -16,12 +16,13 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch.nn import functional as F
 
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
-from pixelplay.training.clips import Items, OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.clips import Augmentation, Items, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16, trainer_devices
-from pixelplay.training.run import TrainerConfig, TrainingRun
+from pixelplay.training.run import TrainerConfig, TrainingRun, seed_of
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,26 @@ class TrainingModule(LightningModule):
         rate, decay = self._config.learning_rate, self._config.weight_decay
         optimizer = torch.optim.AdamW(self.parameters(), rate, weight_decay=decay, fused=self.fused)
         return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._config.max_epochs)]
+
+
+class Reconstruction(TrainingModule):
+    """Learns to reconstruct clips: augmented ones in training, held-out ones as they are.
+
+    model: reconstructs clips float32 (B, T, H, W) in [0, 1], which it takes in its `memory_format`.
+    """
+
+    fused = True
+
+    def __init__(self, model: Any, augmentation: Augmentation, config: TrainerConfig, seed: int):
+        super().__init__(config)
+        self.model, self._augmentation, self._seed = model, augmentation, seed
+
+    def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
+        inputs = target = as_input(batch, self.model.memory_format)
+        if epoch is not None:
+            torch.manual_seed(seed_of(self._seed, epoch, step))  # for the noise and for dropout
+            inputs, target = self._augmentation.apply(inputs)
+        return F.mse_loss(self.model(inputs), target)
 
 
 def fit_on(module: TrainingModule, items: Items, held: Items, run: TrainingRun, limit: int | None = None) -> None:

@@ -47,10 +47,8 @@ class AutoencoderSettings(Settings):
             raise ValueError(f"stride={self.stride} would skip frames between windows of {self.window}")
         halvings = len(self.widths) - 1  # of time
         if self.network == "conv3d" and self.window % 2**halvings:
-            raise ValueError(
-                f"window={self.window}: must be divisible by {2**halvings}, since each of the {len(self.widths)} "
-                "widths but the last halves time in a conv3d network"
-            )
+            why = f"each of the {len(self.widths)} widths but the last halves time in a conv3d network"
+            raise ValueError(f"window={self.window}: must be divisible by {2**halvings}, since {why}")
         return self
 
 
@@ -69,11 +67,9 @@ def check(name: str, config: DetectorConfig) -> tuple[AutoencoderSettings, Autoe
         raise ConfigError(f"detectors.{name}.frames: the autoencoder needs a size and frames.gray=true")
     factor = 2 ** len(settings.widths)
     for side in ("height", "width"):
-        if getattr(config.frames, side) % factor:
-            raise ConfigError(
-                f"detectors.{name}.frames.{side}={getattr(config.frames, side)}: must be divisible by {factor}, "
-                f"since each of the {len(settings.widths)} widths halves it"
-            )
+        if (pixels := getattr(config.frames, side)) % factor:
+            why = f"each of the {len(settings.widths)} widths halves it"
+            raise ConfigError(f"detectors.{name}.frames.{side}={pixels}: must be divisible by {factor}, since {why}")
     return settings, scoring
 
 
@@ -89,16 +85,14 @@ class AutoencoderDetector:
         self._bf16 = False
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
-        from pixelplay.detectors.autoencoder.reconstruction import Reconstruction  # slow to import
-        from pixelplay.training.fit import fit_on
+        from pixelplay.training.fit import Reconstruction, fit_on  # slow to import
 
         settings, noise = self._settings, self._settings.noise
         augmentation = Augmentation(noise.amplitude, noise.share, noise.target, settings.vertical_flip)
         torch.manual_seed(run.seed)
         model = self._new_model()
-        clips, held = (
-            Clips(footage, self._frames, settings.window, settings.stride) for footage in (videos, heldout.validation)
-        )
+        parts = (videos, heldout.validation)
+        clips, held = (Clips(part, self._frames, settings.window, settings.stride) for part in parts)
         fit_on(Reconstruction(model, augmentation, run.config, run.seed), clips, held, run)
         self._use(model, autocast_bf16(run.config.precision, self._device))
 

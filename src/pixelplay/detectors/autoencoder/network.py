@@ -17,10 +17,9 @@ Stride = tuple[int, ...]  # of (height, width), or of (time, height, width)
 
 
 class ConvAutoencoder(nn.Module):
-    """Frames are channels of one image; each encoder stage halves height and width.
+    """`frames` are channels of one image; each encoder stage halves height and width.
 
-    frames: how many; widths: channels after each halving, the last is the bottleneck's. Height and width must be
-    divisible by 2 ** len(widths).
+    widths: channels after each halving, the last is the bottleneck's. Sides must be divisible by 2 ** len(widths).
     """
 
     memory_format = torch.channels_last  # of clips and weights; bf16 convolutions want it (benchmarks/RESULTS.md)
@@ -86,9 +85,8 @@ def _decoder(channels: int, widths: Sequence[int], strides: Sequence[Stride]) ->
 class Conv3d(nn.Conv3d):
     """With kernel 3 and padding 1 in time, and correct bf16 gradients on CPUs.
 
-    For exactly two frames and no stride in time, oneDNN 3.13.3 (torch 2.15) computes weight gradients in bf16 from
-    uninitialised memory. Two frames are therefore convolved in two dimensions, as one image of twice the channels, at
-    the same speed.
+    For two frames and no stride in time, oneDNN 3.13.3 (torch 2.15) computes bf16 weight gradients from uninitialised
+    memory. They are therefore convolved in two dimensions, as one image of twice the channels, at the same speed.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -111,8 +109,8 @@ class ConvTranspose3d(nn.ConvTranspose3d):
 
 
 def _for_pairs(layer: nn.Conv3d | nn.ConvTranspose3d) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Weight (N, M, 3, h, w) and bias of a 3-D layer as those between two frames and two frames, (2N, 2M, h, w): a
-    frame sees its own time through the middle tap, the other's through the first or the last.
+    """Weight (N, M, 3, h, w) and bias of a layer as those from two frames to two, (2N, 2M, h, w): a frame sees its own
+    time through the middle tap, the other's through the first or the last.
     """
     first, middle, last = layer.weight.unbind(2)
     weight = torch.cat([torch.cat([middle, last], dim=1), torch.cat([first, middle], dim=1)])
@@ -129,9 +127,7 @@ def _unstack(x: torch.Tensor) -> torch.Tensor:
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`; on a CPU, 16 random bits decide about each element instead of 64 (benchmarks/RESULTS.md), where
-    PyTorch draws a double for each on a single thread.
-    """
+    """`nn.Dropout`; on a CPU, 16 random bits decide about each element, not 64 (benchmarks/RESULTS.md)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or self.p == 0 or x.device.type != "cpu":

@@ -4,7 +4,6 @@ embeddings of whole clips. Networks and image processors are transformers'.
 
 import json
 import math
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from pixelplay.backbones.frozen import hash_of_weights
+from pixelplay.backbones.state_dict import short
 from pixelplay.detectors.videomae.hub import videomae_folder
 from pixelplay.detectors.videomae.tokens import (
     LOSS_MEAN,
@@ -51,23 +51,21 @@ class VideoMAE:
         self.frames, self.tubelet, self.patch, self.side = clip_size(model.config)
         self.grid = (self.frames // self.tubelet, self.side // self.patch, self.side // self.patch)
         self.tokens = math.prod(self.grid)
-        self.bf16 = bf16
+        self.bf16, self._device, self._processor = bf16, device, processor
         self._mean, self._std = list(processor.image_mean), list(processor.image_std)
         self._normalises_targets = bool(model.config.norm_pix_loss)
         images = {name: value for name, value in processor.to_dict().items() if name in IMAGE_SETTINGS}
         settings = [self.frames, self.tubelet, self.patch, self.side, self._normalises_targets, images]
         self.identity = fingerprint(hash_of_weights(model), settings)
-        self._device, self._processor = device, processor
         self.model = model.requires_grad_(False).eval().to(device)
 
     @classmethod
     def load(
         cls, source: str | Path, device: torch.device, key: str = "weights.videomae", bf16: bool | None = None
     ) -> "VideoMAE":
-        """The model that a hub name or a folder names; `key` is the setting that named it, for errors.
+        """The model that a hub name or a folder names; `key` is the setting that named it. bf16: None for `auto`.
 
-        bf16: None for `autocast_bf16`'s choice. Raises ConfigError for another kind of model, WeightsError for weights
-        that are not found, damaged or incomplete, as without the decoder.
+        Raises ConfigError for another kind of model, WeightsError for weights not found, damaged or incomplete.
         """
         from transformers import AutoImageProcessor, VideoMAEForPreTraining
 
@@ -81,12 +79,10 @@ class VideoMAE:
         keep_quiet()
         try:
             processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model, found = VideoMAEForPreTraining.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
+            options = {"local_files_only": True, "dtype": torch.float32, "output_loading_info": True}
+            model, found = VideoMAEForPreTraining.from_pretrained(folder, **options)
         except Exception as error:  # safetensors, pickle, json and transformers raise various errors for damaged files
-            reason = textwrap.shorten(str(error), 200, placeholder=" …")
-            raise WeightsError(f"{key}={source}: {folder} can't be read ({reason}): get it again") from None
+            raise WeightsError(f"{key}={source}: {folder} can't be read ({short(error)}): get it again") from None
         if names := sorted(found["missing_keys"]):  # transformers leaves them random, without an error
             raise WeightsError(
                 f"{key}={source}: {len(names)} tensors are missing, such as {names[0]}: it must be a pre-trained "
@@ -125,9 +121,7 @@ class VideoMAE:
     @torch.inference_mode()
     def mean_errors(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean error of each token over the masks that hide it, float32 (N, tokens), NaN where none does; and the mean
-        of the model's own losses.
-
-        masks: bool (n, N, tokens), or (n, tokens) for all clips. Raises as `errors`.
+        of the model's own losses. masks: bool (n, N, tokens), or (n, tokens) for all clips. Raises as `errors`.
         """
         if masks.ndim == 2:
             masks = masks[:, None].expand(-1, len(inputs), -1)
@@ -166,8 +160,7 @@ class VideoMAE:
 
     def on_pixels(self, tokens: torch.Tensor) -> torch.Tensor:
         """Values of tokens, (N, tokens), at each of their pixels: (N, frames, side, side)."""
-        pixels = self.tubelet * self.patch * self.patch
-        values = tokens[:, :, None, None].expand(-1, -1, pixels, 1)
+        values = tokens[:, :, None, None].expand(-1, -1, self.tubelet * self.patch * self.patch, 1)
         return frames_of(values, self.grid, self.tubelet, self.patch).squeeze(2)
 
     def _predict(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -184,11 +177,10 @@ class VideoMAE:
         return tokens, *(mean_and_scale(tokens) if self._normalises_targets else tokens.new_tensor([0, 1]))
 
     def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        self._require_inputs(inputs)
         if masks.shape != (len(inputs), self.tokens) or masks.dtype != torch.bool:
-            raise DataError(
-                f"masks {masks.dtype} {tuple(masks.shape)} for {len(inputs)} clips: must be bool "
-                f"({len(inputs)}, {self.tokens})"
-            )
+            given = f"masks {masks.dtype} {tuple(masks.shape)} for {len(inputs)} clips"
+            raise DataError(f"{given}: must be bool ({len(inputs)}, {self.tokens})")
         hidden = masks.sum(dim=1).unique().tolist()
         if len(hidden) != 1 or hidden[0] in (0, self.tokens):
             raise DataError(

@@ -23,7 +23,7 @@ from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, Missi
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
-from pixelplay.settings import BatchSize, NonNegative, Settings, Window, validate
+from pixelplay.settings import BatchSize, NonNegative, Settings, Window
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
@@ -118,11 +118,7 @@ class ProfileScoring(Settings):
 
 
 def check(name: str, config: DetectorConfig) -> tuple[ProfileSettings, ProfileScoring]:
-    """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not found."""
-    settings = validate(ProfileSettings, config.training, f"detectors.{name}.training")
-    scoring = validate(ProfileScoring, config.scoring, f"detectors.{name}.scoring")
-    check_chosen(name, config, settings)
-    return settings, scoring
+    return check_chosen(name, config, ProfileSettings, ProfileScoring)
 
 
 class VideoMAEProfile:

@@ -19,7 +19,7 @@ from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.detectors.videomae.tokens import pool_tokens, random_masks, rotating_masks
 from pixelplay.errors import DataError
-from pixelplay.settings import BatchSize, Seed, Settings, Window, validate
+from pixelplay.settings import BatchSize, Seed, Settings, Window
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
@@ -39,10 +39,8 @@ class MaskSettings(MaskConfig):
     def _partition(self) -> "MaskSettings":
         ratio = (self.count - 1) / self.count
         if self.kind == "rotating" and abs(self.ratio - ratio) > 1e-6:
-            raise ValueError(
-                f"ratio={self.ratio}: {self.count} rotating masks hide (count - 1) / count of the tokens, {ratio:.6g}; "
-                "set both, or kind=random"
-            )
+            hidden = f"{self.count} rotating masks hide (count - 1) / count of the tokens, {ratio:.6g}"
+            raise ValueError(f"ratio={self.ratio}: {hidden}; set both, or kind=random")
         return self
 
 
@@ -55,18 +53,11 @@ class ReconstructionScoring(Settings):
 
 
 def check(name: str, config: DetectorConfig) -> tuple[ChosenSettings, ReconstructionScoring]:
-    """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not found."""
-    settings = validate(ChosenSettings, config.training, f"detectors.{name}.training")
-    scoring = validate(ReconstructionScoring, config.scoring, f"detectors.{name}.scoring")
-    check_chosen(name, config, settings)
-    return settings, scoring
+    return check_chosen(name, config, ChosenSettings, ReconstructionScoring)
 
 
 class VideoMAEReconstruction:
-    """See `Detector` for the contract. One stream per pooling of a moment's token errors: `<name>/mean`, `<name>/top`.
-
-    With a pretrained model nothing is learned.
-    """
+    """See `Detector` for the contract. A stream per pooling of a moment's token errors: `<name>/mean`, `<name>/top`."""
 
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
         self.name = name
@@ -108,18 +99,17 @@ class VideoMAEReconstruction:
     def _compare_with_the_models_loss(self, video: Video) -> None:
         """Log the score of the first clips of a held-out video and the model's own loss; DataError if they disagree."""
         model, size = self._chosen.model, self._scoring.batch_size
-        positions = windows(len(video), model.frames, self._scoring.stride)[:size]
-        for batch, inputs in self._chosen.clips(video, positions, size):
-            masks = self._masks(video, batch)
-            one = masks[0].expand(len(batch), -1)
-            errors, loss = model.errors(inputs, one)
-            ours, theirs = float(errors.sum() / one.sum()), float(loss)
-            log.info(f"{self.name}: held-out clips score {ours:.6f}, the model's own loss is {theirs:.6f}")
-            if not abs(ours - theirs) <= AGREEMENT * abs(theirs):
-                raise DataError(
-                    f"{self.name}: held-out clips score {ours}, but the model's own loss is {theirs}: they must be "
-                    "equal; use the version of transformers that requirements.txt names"
-                )
+        positions = windows(len(video), model.frames, self._scoring.stride)
+        batch, inputs = next(self._chosen.clips(video, positions, size))
+        mask = self._masks(video, batch)[0].expand(len(batch), -1)
+        errors, loss = model.errors(inputs, mask)
+        ours, theirs = float(errors.sum() / mask.sum()), float(loss)
+        log.info(f"{self.name}: held-out clips score {ours:.6f}, the model's own loss is {theirs:.6f}")
+        if not abs(ours - theirs) <= AGREEMENT * abs(theirs):
+            raise DataError(
+                f"{self.name}: held-out clips score {ours}, but the model's own loss is {theirs}: they must be equal; "
+                "use the version of transformers that requirements.txt names"
+            )
 
     def _masks(self, video: Video, positions: np.ndarray) -> torch.Tensor:
         """The masks of clips (B, T): bool (n, B, tokens), or (n, tokens) if all have the same."""

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.pretrain import PretrainingSettings, check_pretraining, pretrained_videomae
 from pixelplay.errors import ConfigError
 from pixelplay.run.artifacts import damaged, missing
-from pixelplay.settings import Settings
+from pixelplay.settings import Settings, SettingsT, validate
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.settings import FrameFormat
@@ -36,8 +36,15 @@ class ChosenSettings(Settings):
     pretraining: PretrainingSettings  # for in_domain
 
 
-def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) -> None:
-    """Raise ConfigError for settings that don't fit each other, WeightsError for weights not found."""
+ChosenT = TypeVar("ChosenT", bound=ChosenSettings)
+
+
+def check_chosen(
+    name: str, config: DetectorConfig, training: type[ChosenT], scoring: type[SettingsT]
+) -> tuple[ChosenT, SettingsT]:
+    """A detector's typed settings; ConfigError for impossible ones, WeightsError for weights not found."""
+    settings = validate(training, config.training, f"detectors.{name}.training")
+    typed_scoring = validate(scoring, config.scoring, f"detectors.{name}.scoring")
     frames = config.frames
     if frames is None or frames.gray or not (settings.center_crop or frames.height == frames.width):
         raise ConfigError(
@@ -54,6 +61,7 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
         )
     else:
         check_pretraining(settings.pretraining, frames.height, f"detectors.{name}.training.pretraining")
+    return settings, typed_scoring
 
 
 class ChosenVideoMAE:
@@ -63,9 +71,8 @@ class ChosenVideoMAE:
         assert config.frames is not None, "see check_chosen"
         self.frames = config.frames
         self._name, self._config, self._settings, self._device = name, config, settings, device
-        # without the model's name: its weights are compared, wherever they are
         own = {key: value for key, value in config.training.items() if key != "videomae"}
-        self._identity = identity_of(config, own)
+        self._identity = identity_of(config, own)  # without the model's name: its weights are compared
         self._model: VideoMAE | None = None
 
     @property

@@ -28,13 +28,12 @@ def clip_size(config: "VideoMAEConfig") -> tuple[int, int, int, int]:
     side, patch = (_side(config, name) for name in ("image_size", "patch_size"))
     if config.num_channels != 3:
         raise ConfigError(f"a VideoMAE with num_channels={config.num_channels}: must be 3, for RGB")
-    if config.num_frames % config.tubelet_size:
-        raise ConfigError(
-            f"a VideoMAE with num_frames={config.num_frames}: must be divisible by tubelet_size={config.tubelet_size}"
-        )
+    frames, tubelet = config.num_frames, config.tubelet_size
+    if frames % tubelet:
+        raise ConfigError(f"a VideoMAE with num_frames={frames}: must be divisible by tubelet_size={tubelet}")
     if side % patch:
         raise ConfigError(f"a VideoMAE with image_size={side}: must be divisible by patch_size={patch}")
-    return config.num_frames, config.tubelet_size, patch, side
+    return frames, tubelet, patch, side
 
 
 def _side(config: "VideoMAEConfig", name: str) -> int:
@@ -47,9 +46,8 @@ def _side(config: "VideoMAEConfig", name: str) -> int:
 def random_masks(seed: int, keys: Sequence[str], grid: Grid, ratio: float, tube: bool) -> torch.Tensor:
     """A mask for each clip, bool (N, tokens), True where a token is hidden; the same number of them in every row.
 
-    keys: names of the clips; a clip's mask depends on the seed and its own key alone. ratio: the share of the tokens
-    that is hidden, to the nearest whole number; tube: hide places at all times. Raises ConfigError for a ratio that
-    hides all or nothing.
+    keys: names of the clips; a mask depends on the seed and its key alone. ratio: the share of the tokens that is
+    hidden, rounded; tube: hide places at all times. Raises ConfigError for a ratio that hides all or nothing.
     """
     count = _count(grid, tube)
     hidden = round(ratio * count)
@@ -127,8 +125,7 @@ def mean_and_scale(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def pool_tokens(errors: torch.Tensor, top: float) -> dict[str, torch.Tensor]:
     """Both poolings of the token errors of moments, (N, T', places) to (N, T'); NaN: a token without an error.
 
-    mean: over the places. top: mean of the largest share `top` of the places, at least one. A moment without errors
-    gets the mean of its clip.
+    mean: over the places. top: over the share `top` of the largest, at least one. Without errors: the clip's mean.
     """
     known = ~errors.isnan()
     count = max(1, round(top * errors.shape[-1]))
