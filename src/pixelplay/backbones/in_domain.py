@@ -44,8 +44,8 @@ class EncoderSettings(ScheduleSettings):
     @model_validator(mode="after")
     def _possible(self) -> "EncoderSettings":
         there = sum(self.widths[2:])
-        for name, groups in (("channels", self.channels), ("contrast_channels", self.contrast_channels)):
-            if groups is not None and groups > there:
+        for name in ("channels", "contrast_channels"):
+            if (groups := getattr(self, name)) is not None and groups > there:
                 raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
         return self
 

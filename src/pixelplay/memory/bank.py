@@ -93,7 +93,7 @@ class Bank:
             raise DataError("no vectors for a memory bank: no footage, or nothing was detected in any of it")
         if not np.isfinite(vectors).all():
             raise DataError(f"vector {_first_bad(vectors)} of {len(vectors)} for the memory bank is not finite")
-        index = faiss.IndexPreTransform(_empty_index(*vectors.shape, config, seed))
+        index = faiss.IndexPreTransform(_empty_index(len(vectors), vectors.shape[1], config, seed))
         if whitening is not None:
             linear = faiss.LinearTransform(*whitening.shape[::-1])
             faiss.copy_array_to_vector(np.ascontiguousarray(whitening).ravel(), linear.A)

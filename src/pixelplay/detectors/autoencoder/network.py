@@ -14,6 +14,7 @@ from torch.nn import functional as F
 LEVELS = 2**16  # dropout drops a share p with a resolution of 1 / LEVELS
 
 Stride = tuple[int, ...]  # of (height, width), or of (time, height, width)
+Layer = type[nn.Module]
 
 
 class ConvAutoencoder(nn.Module):
@@ -27,8 +28,8 @@ class ConvAutoencoder(nn.Module):
     def __init__(self, frames: int, widths: Sequence[int], dropout: float):
         super().__init__()
         strides = [(2, 2)] * len(widths)
-        self.encoder = _encoder(frames, widths, strides, dropout)
-        self.decoder = _decoder(frames, widths, strides)
+        self.encoder = _encoder(frames, widths, strides, dropout, nn.Conv2d, nn.BatchNorm2d)
+        self.decoder = _decoder(frames, widths, strides, nn.ConvTranspose2d, nn.BatchNorm2d)
         self.to(memory_format=self.memory_format)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,8 +50,8 @@ class SpatioTemporalAutoencoder(nn.Module):
     def __init__(self, frames: int, widths: Sequence[int], dropout: float):
         super().__init__()
         strides = [(2, 2, 2)] * (len(widths) - 1) + [(1, 2, 2)]
-        self.encoder = _encoder(1, widths, strides, dropout)
-        self.decoder = _decoder(1, widths, strides)
+        self.encoder = _encoder(1, widths, strides, dropout, Conv3d, nn.BatchNorm3d)
+        self.decoder = _decoder(1, widths, strides, ConvTranspose3d, nn.BatchNorm3d)
         self.to(memory_format=torch.channels_last_3d)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -60,8 +61,9 @@ class SpatioTemporalAutoencoder(nn.Module):
         return torch.sigmoid(x.float())
 
 
-def _encoder(channels: int, widths: Sequence[int], strides: Sequence[Stride], dropout: float) -> nn.Sequential:
-    conv, norm = (nn.Conv2d, nn.BatchNorm2d) if len(strides[0]) == 2 else (Conv3d, nn.BatchNorm3d)
+def _encoder(
+    channels: int, widths: Sequence[int], strides: Sequence[Stride], dropout: float, conv: Layer, norm: Layer
+) -> nn.Sequential:
     layers: list[nn.Module] = []
     for (before, after), stride in zip(pairwise([channels, *widths]), strides, strict=True):
         layers += [conv(before, after, 3, stride, padding=1, bias=False), norm(after), nn.ReLU(inplace=True)]
@@ -69,9 +71,10 @@ def _encoder(channels: int, widths: Sequence[int], strides: Sequence[Stride], dr
     return nn.Sequential(*layers[:-1])  # none in the bottleneck
 
 
-def _decoder(channels: int, widths: Sequence[int], strides: Sequence[Stride]) -> nn.Sequential:
+def _decoder(
+    channels: int, widths: Sequence[int], strides: Sequence[Stride], conv: Layer, norm: Layer
+) -> nn.Sequential:
     """The encoder's mirror; its last stage has a bias instead of a norm, and the caller adds the sigmoid."""
-    conv, norm = (nn.ConvTranspose2d, nn.BatchNorm2d) if len(strides[0]) == 2 else (ConvTranspose3d, nn.BatchNorm3d)
     layers: list[nn.Module] = []
     for (before, after), stride in zip(pairwise([*widths[::-1], channels]), strides[::-1], strict=True):
         growth = tuple(step - 1 for step in stride)  # an output exactly `stride` times as large as the input
@@ -93,7 +96,8 @@ class Conv3d(nn.Conv3d):
         """As `nn.Conv3d`: (B, C, T, H, W) to (B, C', T', H', W')."""
         if x.shape[2] != 2 or self.stride[0] != 1:
             return super().forward(x)
-        return _unstack(F.conv2d(_stack(x), *_for_pairs(self), self.stride[1:], self.padding[1:]))
+        weight, bias = _for_pairs(self)
+        return _unstack(F.conv2d(_stack(x), weight, bias, self.stride[1:], self.padding[1:]))
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):

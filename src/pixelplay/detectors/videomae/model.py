@@ -174,7 +174,8 @@ class VideoMAE:
         from them, and what they are divided by, to make its targets.
         """
         tokens = tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
-        return tokens, *(mean_and_scale(tokens) if self._normalises_targets else tokens.new_tensor([0, 1]))
+        mean, scale = mean_and_scale(tokens) if self._normalises_targets else tokens.new_tensor([0, 1])
+        return tokens, mean, scale
 
     def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         self._require_inputs(inputs)
