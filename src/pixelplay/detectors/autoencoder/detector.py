@@ -94,7 +94,7 @@ class AutoencoderDetector:
         parts = (videos, heldout.validation)
         clips, held = (Clips(part, self._frames, settings.window, settings.stride) for part in parts)
         fit_on(Reconstruction(model, augmentation, run.config, run.seed), clips, held, run)
-        self._use(model, autocast_bf16(run.config.precision, self._device))
+        self._model, self._bf16 = model.to(self._device).eval(), autocast_bf16(run.config.precision, self._device)
 
     @torch.inference_mode()
     def score(self, video: Video, causal: bool = False) -> Scores:
@@ -127,7 +127,7 @@ class AutoencoderDetector:
         about = load_about(folder, self._identity)
         model = self._new_model()
         load_network(model, folder / "weights.safetensors", made_by="train")
-        self._use(model, about.bf16)
+        self._model, self._bf16 = model.to(self._device).eval(), about.bf16
 
     def _reconstructed(
         self, video: Video, positions: np.ndarray
@@ -145,10 +145,6 @@ class AutoencoderDetector:
     def _new_model(self) -> Network:
         settings = self._settings
         return NETWORKS[settings.network](settings.window, settings.widths, settings.dropout)
-
-    def _use(self, model: Network, bf16: bool) -> None:
-        self._model = model.to(self._device).eval()
-        self._bf16 = bf16
 
 
 def pool_errors(errors: torch.Tensor, patch: int, topk: float) -> dict[str, torch.Tensor]:

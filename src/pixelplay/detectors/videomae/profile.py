@@ -6,7 +6,7 @@ Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -150,8 +150,8 @@ class VideoMAEProfile:
         scoring, model = self._scoring, self._chosen.model
         positions = (causal_windows if causal else windows)(len(video), model.frames, scoring.stride)
         clips = (
-            (batch, {key: moments.repeat(model.tubelet, axis=1) for key, moments in self._distances(vectors).items()})
-            for batch, vectors in self._embeddings(video, positions, scoring.batch_size)
+            (batch, {key: moments.repeat(model.tubelet, axis=1) for key, moments in self._distances(inputs).items()})
+            for batch, inputs in self._chosen.clips(video, positions, scoring.batch_size)
         )
         return Scores.of_clips(self.name, scoring.distance, video, clips, scoring.stride, causal)
 
@@ -166,20 +166,16 @@ class VideoMAEProfile:
     def _profile_of(self, video: Video) -> Profile:
         model, settings = self._chosen.model, self._settings
         positions = windows(len(video), model.frames, settings.stride)
-        batches = self._embeddings(video, positions, settings.batch_size)
-        whole = joined(Profile.of(np.concatenate(x), settings.videomae, model.identity) for _, x in batches)
+        clips = self._chosen.clips(video, positions, settings.batch_size)
+        vectors = (np.concatenate(model.embed(inputs).cpu().numpy()) for _, inputs in clips)  # each (B T', d)
+        whole = joined(Profile.of(x, settings.videomae, model.identity) for x in vectors)
         assert whole is not None, "a video has a frame, and so a clip"
         return whole
 
-    def _embeddings(self, video: Video, positions: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of clips: positions int64 (B, T) and a vector for each tubelet, float32 (B, T', d)."""
-        for batch, inputs in self._chosen.clips(video, positions, size):
-            yield batch, self._chosen.model.embed(inputs).cpu().numpy()
-
-    def _distances(self, embeddings: np.ndarray) -> dict[str, np.ndarray]:
-        """Squared distances (B, T') of embeddings (B, T', d) from the profile, each the mean over d."""
+    def _distances(self, inputs: torch.Tensor) -> dict[str, np.ndarray]:
+        """Squared distances (B, T') of the tubelets of clips from the profile, each the mean over d."""
         assert self._profile is not None, "fit or load the detector before it scores"
-        squares = np.square(embeddings - self._profile.mean)
+        squares = np.square(self._chosen.model.embed(inputs).cpu().numpy() - self._profile.mean)  # (B, T', d)
         variance = self._profile.variance
         floor = max(self._scoring.variance_floor * variance.mean(), SMALLEST)
         return {"mse": squares.mean(axis=-1), "mahalanobis": (squares / (variance + floor)).mean(axis=-1)}
