@@ -7,9 +7,9 @@ from math import pi, sin
 import cv2
 import numpy as np
 
-from pixelplay.synthetic.sample.actors import Actor
+from pixelplay.synthetic.sample.crowd import Actor
 from pixelplay.synthetic.sample.plaza import FRAME_RATE, Camera
-from pixelplay.synthetic.sample.scenery import furniture, paint_scenery
+from pixelplay.synthetic.sample.scenery import FURNITURE, paint_scenery
 from pixelplay.synthetic.sample.sprites import Sprite, draw, draw_shadow, far_to_near
 
 OVERSAMPLING = 2  # the scene is drawn this much larger and scaled down: edges become smooth
@@ -67,10 +67,10 @@ def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
     numbers = sorted({sprite.track for sprite in sprites} - {0})
     if not numbers:
         return None
-    large = _oversampled(camera)
+    large = Camera(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
     tracks = np.zeros((large.height, large.width), np.uint8)
     farthest = max(sprite.z for sprite in sprites if sprite.track)  # sprites behind all of them hide nothing
-    for sprite in far_to_near([sprite for sprite in sprites + furniture() if sprite.z <= farthest]):
+    for sprite in far_to_near([sprite for sprite in sprites + FURNITURE if sprite.z <= farthest]):
         draw(tracks, large, sprite, sprite.track)
     mask, boxes = np.zeros((camera.height, camera.width), np.uint8), {}
     for number in numbers:
@@ -87,11 +87,10 @@ def render_frames(
     camera: Camera, scene_seed: int, light: Light, actors: list[Actor], frames: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """The video's frames with its light and sensor noise, each (H, W, 3) uint8, blue-green-red."""
-    large = _oversampled(camera)
+    large = Camera(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
     empty = paint_scenery(large, np.random.default_rng(scene_seed))
-    fixed = furniture()
     fixed_shadows = np.zeros((camera.height, camera.width), np.uint8)
-    for sprite in fixed:
+    for sprite in FURNITURE:
         draw_shadow(fixed_shadows, camera, sprite)
     for frame in range(frames):
         moving = _sprites(actors, frame)
@@ -99,7 +98,7 @@ def render_frames(
         for sprite in moving:
             draw_shadow(shadows, camera, sprite)
         picture = _shade_ground(empty, shadows, light.shadow)
-        for sprite in far_to_near(moving + fixed):
+        for sprite in far_to_near(moving + FURNITURE):
             draw(picture, large, sprite)
         small = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
         lit = small * light.gain(frame)  # (H, W, 3) float32
@@ -109,10 +108,6 @@ def render_frames(
 
 def _sprites(actors: list[Actor], frame: int) -> list[Sprite]:
     return [sprite for actor in actors for sprite in actor.at(frame)]
-
-
-def _oversampled(camera: Camera) -> Camera:
-    return Camera(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
 
 
 def _shade_ground(empty: np.ndarray, shadows: np.ndarray, depth: float) -> np.ndarray:

@@ -14,6 +14,34 @@ GRASS = (62, 118, 92)
 KERB = (178, 184, 188)
 IRON = (52, 50, 48)
 
+BOLLARD = [Part([(0, 0), (0, 0.75)], 0.16, IRON), disc(0, 0.8, 0.2, (70, 72, 74))]
+LAMP = [
+    Part([(0, 0), (0, 4.1)], 0.11, IRON),
+    Part([(0, 0), (0, 0.5)], 0.2, IRON),
+    Part([(-0.3, 4.1), (0.3, 4.1), (0.16, 4.5), (-0.16, 4.5)], 0, (205, 220, 224)),
+]
+PLANTER = [
+    disc(-0.35, 0.75, 0.5, (50, 104, 66)),
+    disc(0.3, 0.75, 0.5, (44, 92, 58)),
+    disc(0, 0.95, 0.5, (62, 120, 78)),
+    disc(0.12, 0.7, 0.5, (70, 70, 170)),
+    Part([(-0.6, 0), (0.6, 0), (0.7, 0.6), (-0.7, 0.6)], 0, (104, 112, 122)),
+]
+TREE = [
+    Part([(0, 0), (0.05, 2.6)], 0.3, (48, 62, 78)),
+    disc(-0.9, 3.0, 1.8, (40, 84, 52)),
+    disc(0.9, 3.1, 1.9, (44, 92, 58)),
+    disc(0, 3.9, 2.1, (50, 104, 66)),
+    disc(-0.4, 3.2, 1.3, (58, 116, 76)),
+    disc(0.6, 3.8, 1.0, (64, 126, 86)),
+]
+FURNITURE = [  # occludes what is behind it
+    *(Sprite(x, 9.1, BOLLARD) for x in np.arange(-8.0, 8.1, 2.0)),
+    *(Sprite(x, z, LAMP) for x, z in ((-4.6, 9.1), (4.9, 12.2), (-8.8, 18.3), (8.6, 18.3))),
+    *(Sprite(x, 12.2, PLANTER) for x in (0.4, 4.4)),
+    *(Sprite(x, z, TREE) for x, z in ((-7.2, 15.4), (9.6, 16.0))),
+]
+
 
 def paint_scenery(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     """The empty plaza, (H, W, 3) uint8, blue-green-red; the textures depend on `rng` alone."""
@@ -30,17 +58,6 @@ def paint_scenery(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     sharp = np.clip(picture, 0, 255).astype(np.uint8)
     _facades(sharp, camera, rng)
     return cv2.GaussianBlur(sharp, (3, 3), 0.6)
-
-
-def furniture() -> list[Sprite]:
-    """Bollards, lamp posts, planters and a tree: they occlude what is behind them."""
-    bollards = [
-        Sprite(x, 9.1, [Part([(0, 0), (0, 0.75)], 0.16, IRON), disc(0, 0.8, 0.2, (70, 72, 74))])
-        for x in np.arange(-8.0, 8.1, 2.0)
-    ]
-    lamps = [Sprite(x, z, _lamp()) for x, z in ((-4.6, 9.1), (4.9, 12.2), (-8.8, 18.3), (8.6, 18.3))]
-    planters = [Sprite(x, 12.2, _planter()) for x in (0.4, 4.4)]
-    return [*bollards, *lamps, *planters, Sprite(-7.2, 15.4, _tree()), Sprite(9.6, 16.0, _tree())]
 
 
 def _paving(x: np.ndarray, z: np.ndarray, colour: tuple, slab: float, rng: np.random.Generator) -> np.ndarray:
@@ -88,7 +105,7 @@ def _building(picture: np.ndarray, camera: Camera, extent: tuple, colour: tuple,
     """A front with rows of windows; `extent` is left, right and height in metres."""
     left, right, tall = extent
     first, foot, scale = camera.project(left, FACADE_Z)
-    last, _, _ = camera.project(right, FACADE_Z)
+    last = camera.project(right, FACADE_Z)[0]
     top = max(0, int(foot - tall * scale))
     front = picture[top : int(foot), max(0, int(first)) : max(0, int(last))]
     if front.size == 0:
@@ -100,37 +117,8 @@ def _building(picture: np.ndarray, camera: Camera, extent: tuple, colour: tuple,
             if floor < 3 and abs(window + 0.6 - DOOR_X) < 2.0:
                 continue
             glass = float(rng.uniform(0.6, 1.25))
-            corner, _, _ = camera.project(window, FACADE_Z)
+            corner = camera.project(window, FACADE_Z)[0]
             low, high = int(foot - floor * scale), int(foot - (floor + 1.7) * scale)
             box = (int(corner), high), (int(corner + 1.25 * scale), low)
             cv2.rectangle(picture, *box, (int(96 * glass), int(84 * glass), int(72 * glass)), -1)
             cv2.rectangle(picture, *box, tuple(int(c * 0.75) for c in colour), 1)
-
-
-def _lamp() -> list[Part]:
-    return [
-        Part([(0, 0), (0, 4.1)], 0.11, IRON),
-        Part([(0, 0), (0, 0.5)], 0.2, IRON),
-        Part([(-0.3, 4.1), (0.3, 4.1), (0.16, 4.5), (-0.16, 4.5)], 0, (205, 220, 224)),
-    ]
-
-
-def _planter() -> list[Part]:
-    return [
-        disc(-0.35, 0.75, 0.5, (50, 104, 66)),
-        disc(0.3, 0.75, 0.5, (44, 92, 58)),
-        disc(0, 0.95, 0.5, (62, 120, 78)),
-        disc(0.12, 0.7, 0.5, (70, 70, 170)),
-        Part([(-0.6, 0), (0.6, 0), (0.7, 0.6), (-0.7, 0.6)], 0, (104, 112, 122)),
-    ]
-
-
-def _tree() -> list[Part]:
-    return [
-        Part([(0, 0), (0.05, 2.6)], 0.3, (48, 62, 78)),
-        disc(-0.9, 3.0, 1.8, (40, 84, 52)),
-        disc(0.9, 3.1, 1.9, (44, 92, 58)),
-        disc(0, 3.9, 2.1, (50, 104, 66)),
-        disc(-0.4, 3.2, 1.3, (58, 116, 76)),
-        disc(0.6, 3.8, 1.0, (64, 126, 86)),
-    ]

@@ -59,18 +59,11 @@ def far_to_near(sprites: list[Sprite]) -> list[Sprite]:
 
 def draw_shadow(shadows: np.ndarray, camera: Camera, sprite: Sprite) -> None:
     """Draw the figure's shadow on the ground into `shadows`, (H, W) uint8, in place, as 255."""
-    along, away = SUN
     shorter = CAMERA_HEIGHT / sprite.z  # a metre away from the camera relative to a metre up, on the image
-    draw(shadows, camera, sprite, 255, (along, away * shorter))
+    draw(shadows, camera, sprite, 255, (SUN[0], SUN[1] * shorter))
 
 
-def draw(
-    image: np.ndarray,
-    camera: Camera,
-    sprite: Sprite,
-    value: int | None = None,
-    lean: tuple[float, float] = (0.0, 1.0),
-) -> None:
+def draw(image: np.ndarray, camera: Camera, sprite: Sprite, value: int | None = None, lean: Point = (0.0, 1.0)) -> None:
     """Draw in place: in colour into (H, W, 3) uint8, or as `value` into (H, W) uint8.
 
     `lean`: where a point of height 1 is drawn, to the right of the foot and above it.
