@@ -70,10 +70,10 @@ def cut_out_things(frames: np.ndarray, survey: Survey, count: int, rng: np.rando
         yield [_cut_out(frames[t], survey, t, blob) for t, blob in paths[i][start : start + count]]
 
 
-def to_and_fro(step: int, count: int) -> int:
-    """Which of `count` frames a thing shows at `step`: 0, 1, … count-1, count-2, … 1, 0, 1, …"""
-    turn = max(2 * (count - 1), 1)
-    return count - 1 - abs(step % turn - (count - 1))
+def reflected(place: float, room: int) -> int:
+    """`place` in 0..room, as of a ball between two walls: 0, 1, … room, room - 1, … 1, 0, 1, …"""
+    phase = place % (2 * room) if room else 0
+    return round(min(phase, 2 * room - phase))
 
 
 Path = list[tuple[int, Blob]]  # a frame and the region in it, frame after frame
