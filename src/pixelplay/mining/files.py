@@ -47,8 +47,12 @@ def run(config: "Config") -> None:
     if config.step is not None and config.step not in MINING_STEPS:
         raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
     steps = MINING_STEPS if config.step is None else (config.step,)
-    if "score" in steps:
-        _require_scorable(config)
+    if "score" in steps:  # an invalid seed or device is told before a large collection is listed
+        _ = config.mine.mask_seed
+        if config.device not in ("auto", "cpu"):
+            from pixelplay.training.device import find_device
+
+            find_device(config.device)
     files = MiningFiles.of(config)
     require_writable(files.folder, "mine.folder")
     with lock(files.folder / ".lock", f"the mining run {files.folder}/"):
@@ -56,12 +60,3 @@ def run(config: "Config") -> None:
         for step in steps:
             module = importlib.import_module(f"pixelplay.mining.{step}")  # only some need torch or matplotlib
             module.run(config, files)
-
-
-def _require_scorable(config: "Config") -> None:
-    """Raise ConfigError for an invalid seed or device before a large collection is listed."""
-    _ = config.mine.mask_seed
-    if config.device not in ("auto", "cpu"):
-        from pixelplay.training.device import find_device
-
-        find_device(config.device)

@@ -6,22 +6,25 @@ clips chosen to be unlike each other by greedy k-center (pixelplay.memory) or k-
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
+from pixelplay.drawing.annotate import data_uri, encoded, resized
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.coreset import greedy_k_center
-from pixelplay.mining.clips import Clip, write_clips
+from pixelplay.mining.clips import Clip, ClipReader, write_clips
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.score import in_order, load_model
+from pixelplay.mining.score import each, load_model
 from pixelplay.mining.score_file import KEYS, clips_of, read_scores, read_settings, settings_file
-from pixelplay.mining.settings import SelectConfig
-from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import write_json
+from pixelplay.mining.settings import MineConfig, SelectConfig
+from pixelplay.report.page import TEMPLATES as REPORT
+from pixelplay.report.page import html_templates
+from pixelplay.run.artifacts import write_json, write_text
 from pixelplay.scores.normalise import robust_z
 from pixelplay.scores.settings import NormaliseConfig
 
@@ -30,13 +33,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+STILLS = 4  # evenly spaced frames of a clip, side by side
+SECOND = 1_000_000  # microseconds
 ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
 
 
 def run(config: "Config", files: MiningFiles) -> None:
     """Choose clips and write them. Raises DataError if none is above the threshold."""
-    from pixelplay.mining.contact_sheet import write_sheet
-
     select = config.mine.select
     table = read_scores(files.scores)
     scores, threshold = calibrated_and_threshold(table, files.scores, select)
@@ -50,7 +54,12 @@ def run(config: "Config", files: MiningFiles) -> None:
     count = min(select.count or passed, passed)
     candidates = candidates[: count * select.pool]
     clips = clips_of(table.iloc[candidates], files.clips, config.mine.frames)
-    chosen = _diverse(config, clips, count)
+    if select.diversify == "none" or count == len(clips):
+        chosen = np.arange(count)
+    else:
+        _, model = load_model(config)
+        embeddings = list(each(model.embed, clips, config.mine.workers, "embed"))
+        chosen = unlike_each_other(unit_length(embeddings), count, select.diversify, select.seed)
     rows = table.iloc[candidates[chosen]].assign(rank=range(1, len(chosen) + 1), calibrated=scores[candidates[chosen]])
     facts = {
         "clips": len(table),
@@ -91,8 +100,8 @@ def calibrated(table: pd.DataFrame, reference: pd.DataFrame, by: str, min_group:
     scores = table["score"].to_numpy(np.float64)
     if by == "none":
         return scores
-    everything = _finite(reference)
-    known = {str(name): _finite(part) for name, part in reference.groupby(by)}
+    everything = reference["score"].dropna().to_numpy(np.float64)
+    known = {str(name): part.dropna().to_numpy(np.float64) for name, part in reference.groupby(by)["score"]}
     result = np.full(len(table), np.nan)
     for name, rows in table.reset_index(drop=True).groupby(by).groups.items():
         own = scores[rows]
@@ -150,19 +159,40 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
         )
 
 
-def _diverse(config: "Config", clips: Sequence[Clip], count: int) -> np.ndarray:
-    """Positions of `count` of the clips, which are sorted by score."""
-    select = config.mine.select
-    if select.diversify == "none" or count == len(clips):
-        return np.arange(count)
-    _, model = load_model(config)
-    embeddings = []
-    with progress_bar(len(clips), "clip", "embed") as bar:
-        for batch in in_order(model.embed, clips, 1, config.mine.workers):
-            embeddings += [embedding for _, embedding in batch]
-            bar.update(len(batch))
-    return unlike_each_other(unit_length(embeddings), count, select.diversify, select.seed)
+# --- the contact sheet -----------------------------------------------------------------------------------------------
 
 
-def _finite(table: pd.DataFrame) -> np.ndarray:
-    return table["score"].dropna().to_numpy(np.float64)
+def write_sheet(
+    path: Path, clips: Sequence[Clip], rows: pd.DataFrame, facts: Mapping[str, Any], config: MineConfig
+) -> None:
+    """Write an HTML file that opens offline, atomically; a clip plays under the mouse.
+
+    rows: of `read_scores`, with rank and calibrated, one per clip; facts: those in selection.json. All text from data
+    is escaped, and a content security policy blocks scripts and anything from the network.
+    """
+    reader = ClipReader(config.root)
+    pairs = zip(clips, rows.itertuples(), strict=True)
+    style = [REPORT / "page.css", TEMPLATES / "contact_sheet.css"]
+    values = {
+        "cards": [_card(clip, row, reader, config.select.picture_width) for clip, row in pairs],
+        "facts": facts,
+        "style": Markup("\n".join(file.read_text(encoding="utf-8") for file in style)),  # no data in them
+    }
+    write_text(path, html_templates(TEMPLATES).get_template("contact_sheet.html").render(values))
+
+
+def _card(clip: Clip, row: Any, reader: ClipReader, width: int) -> dict[str, Any]:
+    """What the template shows of a clip; raises DataError if it can no longer be read."""
+    try:
+        frames = [resized(frame, width) for frame in reader.read(clip)]
+    except DataError as error:
+        raise DataError(f"clip {row.step} was scored, but can no longer be read: {error}") from None
+    times = clip.timestamps
+    return {
+        "clip": clip,
+        "row": row,  # rank, step, score, calibrated
+        "seconds": (times[-1] - times[0]) / SECOND if times else None,
+        "strip": data_uri(encoded(np.concatenate(frames, axis=1))),  # all frames side by side
+        "ratio": frames[0].shape[1] / frames[0].shape[0],
+        "stills": np.linspace(0, len(frames) - 1, STILLS).round().astype(int).tolist(),  # positions
+    }
