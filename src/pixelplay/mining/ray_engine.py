@@ -36,8 +36,8 @@ class ScoringWorker:
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         """Columns at, score (NaN for none) and error ('' for none) for lines of the manifest in the column clip."""
         found = [self._model.score(parse_clip(str(line), self._frames)) for line in batch["clip"]]
-        scores = [np.nan if one.score is None else one.score for one in found]
-        return {"at": batch["at"], "score": np.array(scores), "error": np.array([one.error or "" for one in found])}
+        scores = np.array([one.score for one in found], np.float64)
+        return {"at": batch["at"], "score": scores, "error": np.array([one.error or "" for one in found])}
 
 
 def require_ray(device: str) -> None:

@@ -55,8 +55,15 @@ def resume(path: Path, clips: Iterator[Clip], settings: Mapping[str, Any]) -> in
         write_json(settings_file(path), dict(settings))
         path.touch()
         return 0
-    remedy = f"name another file with mine.scores=FILE (or SCORES_OUT), or delete {path}"
-    _require_same(path, settings, remedy)
+    remedy, beside = f"name another file with mine.scores=FILE (or SCORES_OUT), or delete {path}", settings_file(path)
+    try:
+        before = read_settings(beside)
+    except (OSError, ValueError):
+        raise PixelPlayError(f"{path}: what it was made with is unknown ({beside} can't be read): {remedy}") from None
+    changed = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+    if changed:
+        listed = "; ".join(f"{key} was {before.get(key)!r} and is {settings.get(key)!r}" for key in changed)
+        raise PixelPlayError(f"{path} was made with other settings ({listed}): {remedy}")
     done, end = 0, 0
     with open(path, "rb+") as file:
         for done, line, value in _lines(path, file):
@@ -109,18 +116,6 @@ def clips_of(table: pd.DataFrame, manifest: Path, frames: int) -> list[Clip]:
                 "again, or name the manifest that was scored with mine.manifest=FILE"
             )
     return [found[step] for step in table["step"]]
-
-
-def _require_same(path: Path, settings: Mapping[str, Any], remedy: str) -> None:
-    beside = settings_file(path)
-    try:
-        before = read_settings(beside)
-    except (OSError, ValueError):
-        raise PixelPlayError(f"{path}: what it was made with is unknown ({beside} can't be read): {remedy}") from None
-    changed = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
-    if changed:
-        listed = "; ".join(f"{key} was {before.get(key)!r} and is {settings.get(key)!r}" for key in changed)
-        raise PixelPlayError(f"{path} was made with other settings ({listed}): {remedy}")
 
 
 def _lines(path: Path, file: Iterable[bytes]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:

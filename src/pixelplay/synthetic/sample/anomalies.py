@@ -8,7 +8,8 @@ from math import pi, sin
 import numpy as np
 
 from pixelplay.synthetic.sample import figures, plaza
-from pixelplay.synthetic.sample.crowd import Actor, Stage, lane_points, pedestrian, pick_look
+from pixelplay.synthetic.sample.crowd import Actor, Stage, lane_points, pedestrian
+from pixelplay.synthetic.sample.figures import Look
 from pixelplay.synthetic.sample.plaza import FRAME_RATE, Lane, Points, Route, Step, travel
 from pixelplay.synthetic.sample.sprites import Part, Sprite
 
@@ -44,12 +45,12 @@ def pick_slots(frames: int, events: int, rng: np.random.Generator) -> list[Slot]
 
 def running(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     route = _crossing(stage, slot, _pick_lane(rng), RUNNING_SPEED, 0.9, rng)
-    return [Actor(route, partial(pedestrian, pick_look(rng, "nothing"), figures.RUN, 1.0), slot.track)]
+    return [Actor(route, partial(pedestrian, Look(rng, "nothing"), figures.RUN, 1.0), slot.track)]
 
 
 def cycling(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     route = _crossing(stage, slot, _pick_lane(rng), CYCLING_SPEED, 0.95, rng)
-    return [Actor(route, partial(_vehicle, partial(figures.cyclist, pick_look(rng, "nothing")), 0.7), slot.track)]
+    return [Actor(route, partial(_vehicle, partial(figures.cyclist, Look(rng, "nothing")), 0.7), slot.track)]
 
 
 def driving(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
@@ -62,7 +63,7 @@ def wrong_way(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]
     lane = _pick_lane(rng)
     against = Lane(lane.near, lane.far, -lane.direction)
     route = _crossing(stage, slot, against, WALKING_SPEED, 0.55, rng)
-    return [Actor(route, partial(pedestrian, pick_look(rng, "nothing"), figures.WALK, 1.0), slot.track)]
+    return [Actor(route, partial(pedestrian, Look(rng, "nothing"), figures.WALK, 1.0), slot.track)]
 
 
 def trespassing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
@@ -73,7 +74,7 @@ def trespassing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Acto
     lawn = [(on, plaza.LAWN[1]), (off, plaza.LAWN[0])]
     points = [(-stage.edge(19.5), 19.5), *lawn, (off - 1.0, exit_z), (-stage.edge(exit_z), exit_z)]
     route, first, end = _timed(points, speed, slot, 1, 2)
-    return [Actor(route, partial(pedestrian, pick_look(rng, "nothing"), figures.WALK, 1.0), slot.track, first, end)]
+    return [Actor(route, partial(pedestrian, Look(rng, "nothing"), figures.WALK, 1.0), slot.track, first, end)]
 
 
 def throwing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
@@ -83,7 +84,7 @@ def throwing(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]:
     route, first, end = _timed(points, float(rng.uniform(*WALKING_SPEED)), slot, 1, 1, pause)
     colour = [(40, 60, 220), (60, 200, 230), (200, 120, 40)][rng.integers(3)]
     flight = float(rng.uniform(*THROW_SECONDS)) * FRAME_RATE
-    figure = partial(_thrower, pick_look(rng, "nothing"), lane.direction, figures.ball(0.36, colour), first, flight)
+    figure = partial(_thrower, Look(rng, "nothing"), lane.direction, figures.ball(0.36, colour), first, flight)
     return [Actor(route, figure, slot.track, first, end)]
 
 
@@ -95,7 +96,7 @@ def loitering(stage: Stage, slot: Slot, rng: np.random.Generator) -> list[Actor]
     turns = [(x + (0.9 if turn % 2 else -0.7), z + 0.25) for turn in range(int(rng.integers(*LOITERING_TURNS)))]
     points = [(-direction * edge, z), (x, z + 0.2), *turns, (direction * edge, z - 0.5)]
     route, first, end = _timed(points, speed, slot, 1, len(turns) + 1)
-    figure = partial(pedestrian, pick_look(rng, "nothing"), figures.WALK, 1.0)
+    figure = partial(pedestrian, Look(rng, "nothing"), figures.WALK, 1.0)
     until = stage.frames if slot.entering else end
     stand = Route(np.array([first, until]), np.array([[x, z, 0.0]] * 2))
     return [Actor(route, figure, slot.track, first, end), Actor(stand, _bag, slot.track + 1, first, until)]
@@ -110,7 +111,7 @@ def _vehicle(
 
 
 def _thrower(
-    look: figures.Look, rest: float, thing: list[Part], first: float, flight: float, step: Step, frame: int, track: int
+    look: Look, rest: float, thing: list[Part], first: float, flight: float, step: Step, frame: int, track: int
 ) -> list[Sprite]:
     """A pedestrian who throws from frame `first` on, while they have a track; `flight`: frames from hand to hand."""
     if not track:

@@ -116,7 +116,7 @@ def _group(points: Points, start: float, rng: np.random.Generator) -> list[Actor
     facing = int(rng.choice((-1, 1)))
     actors = []
     for member in range(size):
-        figure = partial(pedestrian, pick_look(rng), WALK, facing * (1 if member % 2 else -1))
+        figure = partial(pedestrian, Look(rng), WALK, facing * (1 if member % 2 else -1))
         x = member * 0.55 + rng.uniform(-0.1, 0.1)
         beside = route.shifted(x, (member % 2) * 0.45 + rng.uniform(-0.1, 0.1)) if member else route
         actors.append(Actor(beside, figure))
@@ -139,30 +139,3 @@ def _leaf(stage: Stage, rng: np.random.Generator) -> Actor:
     points = [(-edge, z), (edge, z + rng.uniform(-0.5, 0.5))]
     start = float(rng.uniform(-2 * edge / 3.0 * FRAME_RATE, stage.frames))
     return Actor(travel(points, float(rng.uniform(2, 4)), start), partial(_blown_leaf, colour))
-
-
-def pick_look(rng: np.random.Generator, carries: str = "") -> Look:
-    """A random person; with `carries`, an adult who carries that."""
-    skin = [(150, 180, 220), (120, 155, 200), (80, 110, 160), (55, 80, 125)][rng.integers(4)]
-    hair = [(30, 34, 40), (40, 60, 90), (60, 100, 150), (140, 140, 145), (24, 24, 26)][rng.integers(5)]
-    child = not carries and rng.random() < 0.08
-    kinds = ("nothing", "backpack", "umbrella", "pushchair", "suitcase")
-    chosen = carries or ("nothing" if child else str(rng.choice(kinds, p=(0.5, 0.18, 0.12, 0.12, 0.08))))
-    return Look(
-        height=float(rng.uniform(1.1, 1.35) if child else rng.normal(PERSON_HEIGHT, 0.08)),
-        build=float(rng.uniform(0.85, 1.25)),
-        skin=skin,
-        hair=hair,
-        top=_cloth(rng, 40, 230),
-        legs=_cloth(rng, 30, 150),
-        coat=bool(rng.random() < 0.3),
-        carries=chosen,
-    )
-
-
-def _cloth(rng: np.random.Generator, dark: int, bright: int) -> Colour:
-    """A random colour, from dull to vivid."""
-    level = rng.uniform(dark, bright)
-    tint = rng.uniform(0.55, 1.25, 3) if rng.random() < 0.6 else np.full(3, 1.0)
-    red, green, blue = np.clip(level * tint, 15, 240).astype(int).tolist()
-    return red, green, blue

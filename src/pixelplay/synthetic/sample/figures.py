@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi, sin, sqrt
 
+import numpy as np
+
 from pixelplay.synthetic.sample.sprites import DARK, Colour, Part, Point, disc, shade
 
 # Proportions of a grown person of 1.72 m, in metres.
@@ -12,18 +14,28 @@ THIGH, SHIN, HIP, SHOULDER, HEAD = 0.44, 0.46, 0.88, 1.42, 1.61
 UPPER_ARM, FOREARM = 0.30, 0.30
 
 
-@dataclass(frozen=True)
 class Look:
-    """What a person wears, carries and pushes."""
+    """What a person wears, carries and pushes, drawn at random; with `carries`, an adult who carries that."""
 
-    height: float  # metres
-    build: float  # width of the body, 1 is average
-    skin: Colour
-    hair: Colour
-    top: Colour
-    legs: Colour
-    coat: bool
-    carries: str  # 'nothing', 'backpack', 'umbrella', 'pushchair' or 'suitcase'
+    def __init__(self, rng: np.random.Generator, carries: str = ""):
+        self.skin = [(150, 180, 220), (120, 155, 200), (80, 110, 160), (55, 80, 125)][rng.integers(4)]
+        self.hair = [(30, 34, 40), (40, 60, 90), (60, 100, 150), (140, 140, 145), (24, 24, 26)][rng.integers(5)]
+        child = not carries and rng.random() < 0.08
+        kinds = ("nothing", "backpack", "umbrella", "pushchair", "suitcase")
+        shares = (0.5, 0.18, 0.12, 0.12, 0.08)
+        self.carries = carries or ("nothing" if child else str(rng.choice(kinds, p=shares)))
+        self.height = float(rng.uniform(1.1, 1.35) if child else rng.normal(PERSON_HEIGHT, 0.08))  # metres
+        self.build = float(rng.uniform(0.85, 1.25))  # width of the body, 1 is average
+        self.top, self.legs = _cloth(rng, 40, 230), _cloth(rng, 30, 150)
+        self.coat = bool(rng.random() < 0.3)
+
+
+def _cloth(rng: np.random.Generator, dark: int, bright: int) -> Colour:
+    """A random colour, from dull to vivid."""
+    level = rng.uniform(dark, bright)
+    tint = rng.uniform(0.55, 1.25, 3) if rng.random() < 0.6 else np.full(3, 1.0)
+    red, green, blue = np.clip(level * tint, 15, 240).astype(int).tolist()
+    return red, green, blue
 
 
 @dataclass(frozen=True)

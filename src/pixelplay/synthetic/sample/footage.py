@@ -22,16 +22,16 @@ SHADOWS = (0.1, 0.5)  # how much darker a shadow is, overcast to sunny
 Box = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
 class Light:
-    """The light of one video."""
+    """The light of one video, drawn at random."""
 
-    brightness: float
-    periods: tuple[float, float]  # frames
-    phases: tuple[float, float]
-    tint: np.ndarray  # (3,) float32, factors of blue, green, red
-    shadow: float
-    noise: float  # grey levels
+    def __init__(self, rng: np.random.Generator):
+        self.brightness = float(rng.uniform(*BRIGHTNESS))
+        self.periods = [float(rng.uniform(*seconds)) * FRAME_RATE for seconds in ((6, 15), (2, 5))]  # frames
+        self.phases = rng.uniform(0, 2 * pi, 2).tolist()
+        self.tint = rng.uniform(0.96, 1.04, 3).astype(np.float32)  # factors of blue, green, red
+        self.shadow = float(rng.uniform(*SHADOWS))
+        self.noise = float(rng.uniform(*SENSOR_NOISE))  # grey levels
 
     def gain(self, frame: int) -> np.ndarray:
         """Factors of blue, green and red in this frame, (3,) float32."""
@@ -48,17 +48,6 @@ class Truth:
 
     mask: np.ndarray
     boxes: dict[int, Box]
-
-
-def pick_light(rng: np.random.Generator) -> Light:
-    return Light(
-        brightness=float(rng.uniform(*BRIGHTNESS)),
-        periods=(float(rng.uniform(6, 15)) * FRAME_RATE, float(rng.uniform(2, 5)) * FRAME_RATE),
-        phases=(float(rng.uniform(0, 2 * pi)), float(rng.uniform(0, 2 * pi))),
-        tint=rng.uniform(0.96, 1.04, 3).astype(np.float32),
-        shadow=float(rng.uniform(*SHADOWS)),
-        noise=float(rng.uniform(*SENSOR_NOISE)),
-    )
 
 
 def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:

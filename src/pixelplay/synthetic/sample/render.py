@@ -16,7 +16,7 @@ from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic_folder
 from pixelplay.synthetic.sample.anomalies import EVENTS, pick_kinds, pick_slots
 from pixelplay.synthetic.sample.crowd import Actor, Stage, pick_crowd
-from pixelplay.synthetic.sample.footage import Truth, find_truth, pick_light, render_frames
+from pixelplay.synthetic.sample.footage import Light, Truth, find_truth, render_frames
 from pixelplay.synthetic.sample.plaza import Camera
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.settings import SampleConfig
@@ -99,7 +99,7 @@ def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> N
     plan = _plan_training(camera, config, plan_rng) if split == "train" else _plan_test(camera, config, video, plan_rng)
     (folder / split / name).mkdir(parents=True)
     count = len(plan.numbers)
-    frames = render_frames(camera, config.seed, pick_light(light_rng), plan.actors, count, sensor_rng)
+    frames = render_frames(camera, config.seed, Light(light_rng), plan.actors, count, sensor_rng)
     for frame, kind, number in zip(frames, plan.kinds, plan.numbers, strict=True):
         if kind != "missing":
             image = corrupt(frame, str(kind), config.corruption, corruption_rng)
