@@ -156,9 +156,10 @@ def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Seq
     """A row per kind: frames of its first clip, as detectors see them, with the anomaly outlined."""
     from pixelplay.drawing.panels import write_panels
 
-    firsts = {one[0].kind: one for one in reversed(list(zip(clips, videos, truth, strict=True)))}
-    rows = [_views(*firsts[kind]) for kind in dict.fromkeys(clip.kind for clip in clips)]
-    write_panels(path, rows, "Pseudo-anomalies, outlined: frames before, during and after each")
+    firsts = {}
+    for clip, *seen in zip(clips, videos, truth, strict=True):
+        firsts.setdefault(clip.kind, (clip, *seen))
+    write_panels(path, [_views(*first) for first in firsts.values()], "Pseudo-anomalies, outlined: frames before, during and after each")
 
 
 def _views(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":

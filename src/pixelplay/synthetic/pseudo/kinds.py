@@ -105,7 +105,7 @@ def wrong_place(piece: Piece, length: Length, config: PseudoConfig, rng: np.rand
     ]
     if not moved:
         raise NoUseError("things move everywhere in it")
-    return _at_any_time(length, _pasted(_most_visible(moved, piece)), rng)
+    return _seen_again(moved, piece, length, rng)
 
 
 def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
@@ -119,7 +119,7 @@ def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.rando
         corners, ends = _boxes(sized)
         (left, top), (right, bottom) = corners.min(axis=0).tolist(), ends.max(axis=0).tolist()
         moved.append([cut.moved(_inwards(left, right, width), _inwards(top, bottom, height)) for cut in sized])
-    return _at_any_time(length, _pasted(_most_visible(moved, piece)), rng)
+    return _seen_again(moved, piece, length, rng)
 
 
 def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list[CutOut]]:
@@ -130,8 +130,11 @@ def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list
     return found
 
 
-def _most_visible(things: Sequence[Sequence[CutOut]], piece: Piece) -> Sequence[CutOut]:
-    """The thing with the most contrast to the background, for the longest time."""
+def _seen_again(things: Sequence[Sequence[CutOut]], piece: Piece, length: Length, rng: np.random.Generator) -> Event:
+    """The thing with the most contrast to the background for the longest time is pasted, as it moved.
+
+    If it was seen in too few frames, it moves to and fro.
+    """
     scene = piece.survey.scene
 
     def visible(thing: Sequence[CutOut]) -> float:
@@ -142,17 +145,12 @@ def _most_visible(things: Sequence[Sequence[CutOut]], piece: Piece) -> Sequence[
     most = max(things, key=visible)
     if not visible(most):
         raise NoUseError("nothing that moves through it would stand out from the ground")
-    return most
-
-
-def _pasted(thing: Sequence[CutOut]) -> Change:
-    """The thing as it moved; if it was seen in too few frames, to and fro."""
 
     def change(i: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cut = thing[reflected(i, len(thing) - 1)]
+        cut = most[reflected(i, len(most) - 1)]
         return paste(frame, cut.pixels, cut.alpha, cut.corner)
 
-    return change
+    return _at_any_time(length, change, rng)
 
 
 def _unusual_places(thing: Sequence[CutOut], used: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -185,22 +183,7 @@ def _inwards(low: int, high: int, room: int) -> int:
     return max(-low, 0) + min(room - high, 0)
 
 
-def speed_up(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """For a while only every `speed_factor`-th frame is shown."""
-    return _where_most_happens(piece, length, config.speed_factor, length.edge, rng)
-
-
-def reversal(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """For a while time runs backwards, and then forwards again: without a cut, which would be an anomaly of its own."""
-    return _where_most_happens(piece, length, -1, max(length.edge, length.anomalous + 1), rng)
-
-
-def freeze(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """Everything stops, its noise too, and goes on where it stopped."""
-    return _where_most_happens(piece, length, 0, length.edge, rng)
-
-
-def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, rng: np.random.Generator) -> Event:
+def _retimed(piece: Piece, length: Length, step: int, rng: np.random.Generator) -> Event:
     """Time advances by `step` at each anomalous frame, from a random one of the frames after which much happens.
 
     In a still scene nobody would see it. The masks show everything that moves, since all of it moves wrongly.
@@ -211,6 +194,7 @@ def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, 
         steps[first : first + length.anomalous] = step
         return np.cumsum(steps) - 1
 
+    earliest = max(length.edge, length.anomalous + 1) if step < 0 else length.edge
     starts = np.arange(earliest, length.frames - length.anomalous - length.edge + 1)
     activity = np.array([piece.survey.activity[shown(a)[a : a + length.anomalous]].mean() for a in starts.tolist()])
     if activity.max() < piece.survey.scene.config.min_area:
@@ -230,9 +214,12 @@ def _at_any_time(length: Length, change: Change, rng: np.random.Generator) -> Ev
 
 KINDS: dict[str, Callable[[Piece, Length, PseudoConfig, np.random.Generator], Event]] = {
     "foreign_patch": foreign,
-    "speed_up": speed_up,
-    "reversal": reversal,
-    "freeze": freeze,
+    # for a while only every `speed_factor`-th frame is shown
+    "speed_up": lambda piece, length, config, rng: _retimed(piece, length, config.speed_factor, rng),
+    # time runs backwards, and then forwards again: without a cut, which would be an anomaly of its own
+    "reversal": lambda piece, length, config, rng: _retimed(piece, length, -1, rng),
+    # everything stops, its noise too, and goes on where it stopped
+    "freeze": lambda piece, length, config, rng: _retimed(piece, length, 0, rng),
     "wrong_place": wrong_place,
     "wrong_size": wrong_size,
 }
