@@ -14,7 +14,7 @@ from pixelplay import requirements
 from pixelplay.errors import ConfigError
 from pixelplay.mining.clips import Clip, count_clips, read_clips
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.score_file import Scored, append, line_of, read_scores, resume
+from pixelplay.mining.score_file import append, line_of, read_scores, resume
 from pixelplay.progress import progress_bar
 
 if TYPE_CHECKING:  # importing it imports torch
@@ -32,36 +32,31 @@ Result = TypeVar("Result")
 
 def run(config: "Config", files: MiningFiles) -> None:
     """Append the scores of all clips that have none yet. Raises DataError if no clip can be read."""
-    total = count_clips(files.clips, config.mine.frames)  # reports invalid lines before the weights are loaded
-    if config.mine.engine == "ray":
+    mine = config.mine
+    total = count_clips(files.clips, mine.frames)  # reports invalid lines before the weights are loaded
+    if mine.engine == "ray":
         from pixelplay.mining.ray_engine import require_ray
 
         require_ray(config.device)
     settings, model = load_model(config)
     with open(files.clips, "rb") as file:
         manifest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    clips = read_clips(files.clips, config.mine.frames)
+    clips = read_clips(files.clips, mine.frames)
     done = resume(files.scores, clips, {**model.identity, "manifest": manifest, "version": VERSION})
     if done:
         log.info(f"score: {done} of {total} clips have their scores already")
+    if mine.engine == "ray" and done < total:  # Ray takes long to start
+        from pixelplay.mining.ray_engine import score_on_ray
+
+        batches = score_on_ray(clips, settings, mine.frames, mine.batch_size, mine.workers)
+    else:
+        batches = in_order(model.score, clips, mine.batch_size, mine.workers)
     with progress_bar(total - done, "clip", "score") as bar:
-        for batch in _scored(config, settings, model, clips) if done < total else ():
+        for batch in batches:
             append(files.scores, [line_of(done + i, clip, scored) for i, (clip, scored) in enumerate(batch)])
             done += len(batch)
             bar.update(len(batch))
     _summarise(files)
-
-
-def _scored(
-    config: "Config", settings: "ModelSettings", model: "ClipModel", clips: Iterator[Clip]
-) -> Iterator[list[tuple[Clip, Scored]]]:
-    """Batches of clips with their scores, in order."""
-    mine = config.mine
-    if mine.engine == "local":
-        return in_order(model.score, clips, mine.batch_size, mine.workers)
-    from pixelplay.mining.ray_engine import score_on_ray
-
-    return score_on_ray(clips, settings, mine.frames, mine.batch_size, mine.workers)
 
 
 def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":

@@ -70,18 +70,16 @@ class Clip(Planted):
 
     def raw(self) -> RawVideo:
         """The clip as the frame cache takes it; its frames are numbered from 0."""
+        path, numbers = self.folder / "clip.json", np.arange(len(self.shown))
+        anomalous = (numbers >= self.first) & (numbers < self.stop)
+        labels = FrameLabels(path, numbers, anomalous.astype(np.uint8))
         return RawVideo(
             self.id,
             SPLIT,
             ImageFolder.scan(self.folder / "frames"),
-            LabelFile(self.folder / "clip.json", self._labels),
+            LabelFile(path, lambda: labels),
             MaskFiles("images", str(self.folder / "masks"), {t: NAME.format(t) for t in range(self.first, self.stop)}),
         )
-
-    def _labels(self) -> FrameLabels:
-        numbers = np.arange(len(self.shown))
-        anomalous = (numbers >= self.first) & (numbers < self.stop)
-        return FrameLabels(self.folder / "clip.json", numbers, anomalous.astype(np.uint8))
 
 
 def render_clips(
@@ -169,7 +167,11 @@ class _Planter:
             count = needed(length, kind, self.config)
             start = int(rng.integers(0, len(video) - count + 1))
             block = video.block(start, start + count)
-            frames = _decoded(block, path)
+            path.unlink(missing_ok=True)  # an array that is still mapped keeps its own file
+            with NpyWriter(path, (*video.size[::-1], 3), np.uint8) as writer:
+                for frame in block.full_size():
+                    writer.append(frame)
+            frames = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: each is read more than once
             usual = partial(usual_motion, self.training, block, self.config)
             yield block, Piece(frames, Survey.of(frames, self.config.moving), usual), length
 
@@ -190,16 +192,6 @@ class _Planter:
             frame = frame[..., 0] if gray else cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
             _write_png(folder / "frames" / NAME.format(t), corrupt(frame, kind, corruption, rng))
         return kinds
-
-
-def _decoded(video: Video, path: Path) -> np.ndarray:
-    """A video's full-size frames as a memory-mapped array, uint8 (S, H, W, 3): each is read more than once."""
-    width, height = video.size
-    path.unlink(missing_ok=True)  # an array that is still mapped keeps its own file
-    with NpyWriter(path, (height, width, 3), np.uint8) as writer:
-        for frame in video.full_size():
-            writer.append(frame)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

@@ -159,7 +159,11 @@ def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Seq
     firsts = {}
     for clip, *seen in zip(clips, videos, truth, strict=True):
         firsts.setdefault(clip.kind, (clip, *seen))
-    write_panels(path, [_views(*first) for first in firsts.values()], "Pseudo-anomalies, outlined: frames before, during and after each")
+    write_panels(
+        path,
+        [_views(*first) for first in firsts.values()],
+        "Pseudo-anomalies, outlined: frames before, during and after each",
+    )
 
 
 def _views(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
