@@ -73,10 +73,7 @@ def _is_short(scene: Clip, config: MineConfig) -> bool:
 
 
 def _scenes(mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]:
-    """The scenes in `mine.source`, their frames as absolute paths.
-
-    Unusable footage is appended to `problems`: path, and what is wrong with it.
-    """
+    """The scenes in `mine.source`; unusable footage is appended to `problems`: path, and what is wrong with it."""
     if mine.source is None:
         raise ConfigError("mine.source=null: name the footage, for instance mine.source=data/nuscenes")
     if not mine.source.exists():
@@ -92,10 +89,7 @@ def _scenes(mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]
 
 
 def _scenes_of_folder(source: Path, mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]:
-    """In natural order of their paths below `source`, which name them; with layout=cameras, the last part is a camera.
-
-    Raises DataError if there is no footage.
-    """
+    """In natural order of their paths below `source`, which name them; with layout=cameras, the last one the camera."""
     places, ignored = _footage(source)
     if not places:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
@@ -119,10 +113,7 @@ def _scenes_of_folder(source: Path, mine: MineConfig, problems: list[tuple[str, 
 
 
 def _footage(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
-    """Video files and folders with images in natural order, and the folders with other files, with an example.
-
-    Hidden files and folders are ignored; links are followed.
-    """
+    """Video files and folders with images in natural order, none of them hidden; folders with other files."""
     if source.is_file():
         return [source], []
     found, visited, ignored = [], set(), []
@@ -143,10 +134,7 @@ def _footage(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
 
 
 def _frames(place: Path, fps: float) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
-    """Names and times of the frames of a folder of images, taken at `fps`, or of a video, a frame per packet.
-
-    Times are None for a video without usable ones. Raises DataError.
-    """
+    """Names and, if known, times of the frames of a folder of images, taken at `fps`, or of a video's packets."""
     if place.is_dir():
         images = ImageFolder.scan(place)
         if images.pages:

@@ -62,10 +62,7 @@ def find_tables(source: Path, version: str | None) -> Tables | None:
 
 
 def read_scenes(tables: Tables, config: MineConfig) -> Iterator[Clip]:
-    """The cameras of each chosen scene, sorted by name, frames by time.
-
-    Raises DataError for damaged tables, an invalid time, or a path outside of the data set.
-    """
+    """The cameras of each chosen scene, sorted by name, frames by time. Raises DataError for damaged tables."""
     scenes = {token: str(name) for token, name in tables.records("scene", "token", "name")}
     chosen = matching("scenes", config.scenes, scenes.values())
     scene_of = tables.linked("sample", "scene", {token: token for token in scenes})

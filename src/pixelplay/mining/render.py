@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from pixelplay.drawing.panels import View, in_shape_of, write_panels
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score import each, load_model
 from pixelplay.mining.score_file import clips_of, read_scores
 from pixelplay.run.atomic import remove_files
 
-if TYPE_CHECKING:  # importing them imports torch and matplotlib
+if TYPE_CHECKING:  # importing it imports torch
     from pixelplay.config import Config
-    from pixelplay.drawing.panels import View
     from pixelplay.mining.clip_model import Reconstructed
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,6 @@ EXTREME = 99.0  # percentile of a picture's errors at the end of the colour scal
 
 def run(config: "Config", files: MiningFiles) -> None:
     """Write a PNG for each of the `render.count` highest-scoring clips, in place of those of an earlier run."""
-    from pixelplay.drawing.panels import write_panels
-
     table = read_scores(files.scores).dropna(subset="score")
     ranked = table.sort_values("score", ascending=False, kind="stable")[: config.mine.render.count or None]
     clips = clips_of(ranked, files.clips, config.mine.frames)
@@ -41,10 +39,8 @@ def run(config: "Config", files: MiningFiles) -> None:
     log.info(f"render: {len(clips)} pictures in {files.renders}/")
 
 
-def panels(made: "Reconstructed") -> "list[View]":
+def panels(made: "Reconstructed") -> list[View]:
     """Original, reconstruction, visible patches and errors, all in the original's aspect ratio."""
-    from pixelplay.drawing.panels import View, in_shape_of
-
     size = (made.frame.shape[1], made.frame.shape[0])
     original = in_shape_of(size, made.frame)
     filled = in_shape_of(size, np.rint(255 * made.filled).astype(np.uint8))

@@ -60,10 +60,7 @@ def run(config: "Config", files: MiningFiles) -> None:
 
 
 def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
-    """The configured VideoMAE, and the settings with which another process loads the same.
-
-    Raises ConfigError or WeightsError if the weights are not available or do not fit the clips.
-    """
+    """The configured VideoMAE, and the settings to load it elsewhere. Raises ConfigError or WeightsError."""
     from pixelplay.mining.clip_model import ClipModel, ModelSettings
     from pixelplay.training.device import autocast_bf16, find_device
 

@@ -58,15 +58,12 @@ class CutOut:
 
 
 def cut_out_things(frames: np.ndarray, survey: Survey, count: int, rng: np.random.Generator) -> Iterator[list[CutOut]]:
-    """Things that move, each in at most `count` frames in a row (a random part of a longer path); large and long first.
-
-    `frames`: uint8 (S, H, W, 3), those of the survey.
-    """
+    """Things in the survey's frames, uint8 (S, H, W, 3), each in at most `count` in a row; large and long ones first."""
     height, width = frames.shape[1:3]
     paths = [path for path in map(_steady, _paths(survey, (width, height))) if _goes_somewhere(path)]
     seen = [min(len(path), count) * float(np.median([blob.area for _, blob in path])) for path in paths]
     for i in sorted(range(len(paths)), key=lambda i: -seen[i]):
-        start = int(rng.integers(0, max(len(paths[i]) - count, 0) + 1))
+        start = int(rng.integers(0, max(len(paths[i]) - count, 0) + 1))  # of a random part of a longer path
         yield [_cut_out(frames[t], survey, t, blob) for t, blob in paths[i][start : start + count]]
 
 

@@ -131,10 +131,7 @@ def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list
 
 
 def _seen_again(things: Sequence[Sequence[CutOut]], piece: Piece, length: Length, rng: np.random.Generator) -> Event:
-    """The thing with the most contrast to the background for the longest time is pasted, as it moved.
-
-    If it was seen in too few frames, it moves to and fro.
-    """
+    """The thing with the most contrast for the longest time, as it moved; to and fro if it was seen too shortly."""
     scene = piece.survey.scene
 
     def visible(thing: Sequence[CutOut]) -> float:
@@ -184,10 +181,7 @@ def _inwards(low: int, high: int, room: int) -> int:
 
 
 def _retimed(piece: Piece, length: Length, step: int, rng: np.random.Generator) -> Event:
-    """Time advances by `step` at each anomalous frame, from a random one of the frames after which much happens.
-
-    In a still scene nobody would see it. The masks show everything that moves, since all of it moves wrongly.
-    """
+    """Time advances by `step` at each anomalous frame; all that moves is anomalous, so much has to happen then."""
 
     def shown(first: int) -> np.ndarray:
         steps = np.ones(length.frames, np.int64)

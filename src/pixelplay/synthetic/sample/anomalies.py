@@ -130,13 +130,7 @@ def _bag(step: Step, frame: int, track: int) -> list[Sprite]:
 
 
 EVENTS: dict[str, Callable[[Stage, Slot, np.random.Generator], list[Actor]]] = {
-    "running": running,
-    "cycling": cycling,
-    "driving": driving,
-    "throwing": throwing,
-    "wrong_way": wrong_way,
-    "trespassing": trespassing,
-    "loitering": loitering,
+    event.__name__: event for event in (running, cycling, driving, throwing, wrong_way, trespassing, loitering)
 }
 
 
@@ -164,10 +158,7 @@ def _crossing(
 def _timed(
     points: Points, speed: float, slot: Slot, begin: int, finish: int, pause: float = 0.0
 ) -> tuple[Route, float, float]:
-    """A route whose stretch from waypoint `begin` (with a `pause` there) to waypoint `finish` keeps to the slot.
-
-    Returns the route and the stretch's first frame and end.
-    """
+    """A route that keeps to the slot from waypoint `begin`, with a `pause` there, to `finish`; their first frame and end."""
     stop = (begin, pause) if pause else None
     trial = travel(points, speed, 0.0, stop)
     first, end = float(trial.frames[begin]), float(trial.frames[finish + (stop is not None)])

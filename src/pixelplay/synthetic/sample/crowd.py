@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import inf, pi, sin
+from math import cos, inf, pi, sin
 
 import numpy as np
 
 from pixelplay.synthetic.sample import plaza
-from pixelplay.synthetic.sample.figures import PERSON_HEIGHT, STAND, WALK, Gait, Look, bird, leaf, person
+from pixelplay.synthetic.sample.figures import PERSON_HEIGHT, STAND, WALK, Gait, Look, person
 from pixelplay.synthetic.sample.plaza import FRAME_RATE, Camera, Lane, Points, Route, Step, travel
-from pixelplay.synthetic.sample.sprites import Colour, Sprite
+from pixelplay.synthetic.sample.sprites import Colour, Part, Sprite
 
 WALKING_SPEED = (0.9, 1.9)  # metres per second, strolling to brisk
 MARGIN = 1.0  # metres beyond the edge of the image at which people appear and disappear
@@ -51,11 +51,16 @@ def pedestrian(look: Look, gait: Gait, rest: float, step: Step, frame: int, trac
 
 
 def _pigeon(height: float, step: Step, frame: int, track: int) -> list[Sprite]:
-    return [Sprite(step.x, step.z, bird(1.9 * frame), height + 0.2 * sin(0.2 * frame))]
+    tip = 0.22 * sin(1.9 * frame)
+    wings = Part([(-0.28, tip), (0, 0), (0.28, tip)], 0.09, (92, 88, 84))
+    body = Part([(-0.12, -0.02), (0.12, 0)], 0.12, (70, 66, 64))
+    return [Sprite(step.x, step.z, [wings, body], height + 0.2 * sin(0.2 * frame))]
 
 
 def _blown_leaf(colour: Colour, step: Step, frame: int, track: int) -> list[Sprite]:
-    return [Sprite(step.x, step.z, leaf(0.9 * frame, colour), 0.05 + 0.4 * abs(sin(0.35 * frame)))]
+    tip = (0.09 * cos(0.9 * frame), 0.05 * sin(0.9 * frame))
+    blade = Part([(-tip[0], -tip[1]), tip], 0.08, colour)
+    return [Sprite(step.x, step.z, [blade], 0.05 + 0.4 * abs(sin(0.35 * frame)))]
 
 
 @dataclass(frozen=True)

@@ -200,17 +200,3 @@ def cart(colour: Colour, turn: float, f: float) -> list[Part]:
 def ball(diameter: float, colour: Colour) -> list[Part]:
     """A thrown thing, round, that is centred on the origin."""
     return [disc(0, 0, diameter, colour), disc(-0.06 * diameter, 0.1 * diameter, 0.6 * diameter, shade(colour, 1.2))]
-
-
-def bird(flap: float) -> list[Part]:
-    """A pigeon on the wing; `flap` is the wings' phase in radians."""
-    tip = 0.22 * sin(flap)
-    return [
-        Part([(-0.28, tip), (0, 0), (0.28, tip)], 0.09, (92, 88, 84)),
-        Part([(-0.12, -0.02), (0.12, 0)], 0.12, (70, 66, 64)),
-    ]
-
-
-def leaf(turn: float, colour: Colour) -> list[Part]:
-    """A leaf that the wind turns over."""
-    return [Part([(-0.09 * cos(turn), -0.05 * sin(turn)), (0.09 * cos(turn), 0.05 * sin(turn))], 0.08, colour)]

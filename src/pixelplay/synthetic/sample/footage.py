@@ -57,8 +57,6 @@ FURNITURE = [
     *(Sprite(x, z, TREE) for x, z in ((-7.2, 15.4), (9.6, 16.0))),
 ]
 
-Box = tuple[int, int, int, int]
-
 
 class Light:
     """The light of one video, drawn at random."""
@@ -79,13 +77,10 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The anomalous pixels of one frame, (H, W) uint8, 0 or 255, and each anomalous object's box by track number.
+    """What is seen of the anomalous objects of one frame."""
 
-    Boxes are x1, y1, x2, y2 in pixels around what is seen of the object, x2 and y2 exclusive.
-    """
-
-    mask: np.ndarray
-    boxes: dict[int, Box]
+    mask: np.ndarray  # (H, W) uint8, 0 or 255
+    boxes: dict[int, tuple[int, int, int, int]]  # by track number: x1, y1, x2, y2 in pixels, x2 and y2 exclusive
 
 
 def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:

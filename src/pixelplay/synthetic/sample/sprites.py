@@ -30,16 +30,13 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Sprite:
-    """A figure in one frame: ground position and height above the ground in metres, and its parts.
+    """A figure in one frame."""
 
-    `track` numbers an anomalous object from 1; 0 is a normal one.
-    """
-
-    x: float
+    x: float  # metres on the ground
     z: float
     parts: list[Part]
-    lift: float = 0.0
-    track: int = 0
+    lift: float = 0.0  # metres above the ground
+    track: int = 0  # numbers an anomalous object from 1; 0 is a normal one
 
 
 def disc(u: float, v: float, diameter: float, colour: Colour) -> Part:
