@@ -20,6 +20,7 @@ from pixelplay.videos.footage import video_file
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, require_file
 
+SECOND = 1_000_000  # microseconds
 LISTED_ERRORS = 5  # of a manifest, in one message
 IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")
 

@@ -14,7 +14,7 @@ import numpy as np
 from pixelplay import requirements
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining import nuscenes
-from pixelplay.mining.clips import Clip, matching, read_clips, write_clips
+from pixelplay.mining.clips import SECOND, Clip, matching, read_clips, write_clips
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.settings import MineConfig
 from pixelplay.run.artifacts import csv_text, write_text
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pixelplay.config import Config
 
 log = logging.getLogger(__name__)
-
-SECOND = 1_000_000  # microseconds
 
 
 def run(config: "Config", files: MiningFiles) -> None:

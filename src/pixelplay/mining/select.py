@@ -17,7 +17,7 @@ from markupsafe import Markup
 from pixelplay.drawing.annotate import data_uri, encoded, resized
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.coreset import greedy_k_center
-from pixelplay.mining.clips import Clip, ClipReader, write_clips
+from pixelplay.mining.clips import SECOND, Clip, ClipReader, write_clips
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score import each, load_model
 from pixelplay.mining.score_file import KEYS, clips_of, read_scores, read_settings, settings_file
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 STILLS = 4  # evenly spaced frames of a clip, side by side
-SECOND = 1_000_000  # microseconds
 ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
 
 
@@ -144,14 +143,12 @@ def unit_length(vectors: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _require_comparable(scores: Path, baseline: Path) -> None:
-    made = []
-    for path in (settings_file(scores), settings_file(baseline)):
-        try:
-            made.append(read_settings(path))
-        except (OSError, ValueError):
-            log.warning(f"select: {path} can't be read: {scores} and {baseline} may not be comparable")
-            return
-    differing = [key for key in ("model", "bf16", "mask", "version") if made[0].get(key) != made[1].get(key)]
+    ours, theirs = read_settings(scores), read_settings(baseline)
+    if ours is None or theirs is None:
+        unread = settings_file(scores if ours is None else baseline)
+        log.warning(f"select: {unread} can't be read: {scores} and {baseline} may not be comparable")
+        return
+    differing = [key for key in ("model", "bf16", "mask", "version") if ours.get(key) != theirs.get(key)]
     if differing:
         raise ConfigError(
             f"mine.select.baseline={baseline} was scored with another {' and '.join(differing)} than {scores}: score "
@@ -165,11 +162,7 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
 def write_sheet(
     path: Path, clips: Sequence[Clip], rows: pd.DataFrame, facts: Mapping[str, Any], config: MineConfig
 ) -> None:
-    """Write an HTML file that opens offline, atomically; a clip plays under the mouse.
-
-    rows: of `read_scores`, with rank and calibrated, one per clip; facts: those in selection.json. All text from data
-    is escaped, and a content security policy blocks scripts and anything from the network.
-    """
+    """One HTML file that opens offline; text from data is escaped, and a content security policy blocks the rest."""
     reader = ClipReader(config.root)
     pairs = zip(clips, rows.itertuples(), strict=True)
     style = [REPORT / "page.css", TEMPLATES / "contact_sheet.css"]

@@ -58,7 +58,7 @@ class CutOut:
 
 
 def cut_out_things(frames: np.ndarray, survey: Survey, count: int, rng: np.random.Generator) -> Iterator[list[CutOut]]:
-    """Things in the survey's frames, uint8 (S, H, W, 3), each in at most `count` in a row; large and long ones first."""
+    """Things in the survey's frames, uint8 (S, H, W, 3), each in at most `count` in a row; large and long first."""
     height, width = frames.shape[1:3]
     paths = [path for path in map(_steady, _paths(survey, (width, height))) if _goes_somewhere(path)]
     seen = [min(len(path), count) * float(np.median([blob.area for _, blob in path])) for path in paths]

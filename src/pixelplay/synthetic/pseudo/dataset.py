@@ -26,9 +26,8 @@ from pixelplay.videos.settings import CorruptionConfig, FrameFormat
 from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
 from pixelplay.videos.video import Video
 
-if TYPE_CHECKING:  # importing them imports torch and matplotlib
+if TYPE_CHECKING:  # importing them imports torch
     from pixelplay.config import Config
-    from pixelplay.drawing.panels import View
     from pixelplay.restoration.restore import Restoration
 
 log = logging.getLogger(__name__)
@@ -154,28 +153,20 @@ def _row(clip: Clip) -> tuple[str | int, ...]:
 
 def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Sequence[VideoTruth]) -> None:
     """A row per kind: frames of its first clip, as detectors see them, with the anomaly outlined."""
-    from pixelplay.drawing.panels import write_panels
+    from pixelplay.drawing.panels import View, write_panels
 
-    firsts = {}
-    for clip, *seen in zip(clips, videos, truth, strict=True):
-        firsts.setdefault(clip.kind, (clip, *seen))
-    write_panels(
-        path,
-        [_views(*first) for first in firsts.values()],
-        "Pseudo-anomalies, outlined: frames before, during and after each",
-    )
-
-
-def _views(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
-    from pixelplay.drawing.panels import View
-
-    first, last = clip.first, clip.stop - 1
-    chosen = {first - 1, first, (2 * first + last) // 3, (first + 2 * last) // 3, last, last + 1}
-    return [
-        View(_outlined(frame, truth, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})")
-        for t, frame in enumerate(video.full_size())
-        if t in chosen
-    ]
+    rows: dict[str, list[View]] = {}
+    for clip, video, known in zip(clips, videos, truth, strict=True):
+        if clip.kind not in rows:
+            first, last = clip.first, clip.stop - 1
+            chosen = {first - 1, first, (2 * first + last) // 3, (first + 2 * last) // 3, last, last + 1}
+            rows[clip.kind] = [
+                View(_outlined(frame, known, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})")
+                for t, frame in enumerate(video.full_size())
+                if t in chosen
+            ]
+    title = "Pseudo-anomalies, outlined: frames before, during and after each"
+    write_panels(path, list(rows.values()), title)
 
 
 def _outlined(frame: np.ndarray, truth: VideoTruth, t: int) -> np.ndarray:

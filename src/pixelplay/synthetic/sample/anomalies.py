@@ -158,7 +158,7 @@ def _crossing(
 def _timed(
     points: Points, speed: float, slot: Slot, begin: int, finish: int, pause: float = 0.0
 ) -> tuple[Route, float, float]:
-    """A route that keeps to the slot from waypoint `begin`, with a `pause` there, to `finish`; their first frame and end."""
+    """A route that keeps to the slot from waypoint `begin` (with a `pause`) to `finish`, its first frame and end."""
     stop = (begin, pause) if pause else None
     trial = travel(points, speed, 0.0, stop)
     first, end = float(trial.frames[begin]), float(trial.frames[finish + (stop is not None)])

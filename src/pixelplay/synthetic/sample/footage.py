@@ -1,7 +1,4 @@
-"""Renders a video of the plaza frame by frame, and finds the anomalous pixels of each frame.
-
-The empty plaza has paving, kerb, lawn, path, buildings and sky; street furniture occludes what is behind it.
-"""
+"""Renders a video of the plaza, its scenery first, frame by frame, and finds the anomalous pixels of each frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +9,7 @@ import numpy as np
 
 from pixelplay.synthetic.sample.crowd import Actor
 from pixelplay.synthetic.sample.plaza import DOOR_X, FACADE_Z, FRAME_RATE, LAWN, NEAR_KERB, PATH, Camera
-from pixelplay.synthetic.sample.sprites import Part, Sprite, disc, draw, draw_shadow, far_to_near
+from pixelplay.synthetic.sample.sprites import Part, Sprite, disc, draw, draw_shadow
 
 OVERSAMPLING = 2  # the scene is drawn this much larger and scaled down: edges become smooth
 MIN_VISIBLE_PIXELS = 8  # a frame with fewer anomalous pixels counts as normal: they would be invisible
@@ -92,8 +89,9 @@ def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
     large = Camera(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
     tracks = np.zeros((large.height, large.width), np.uint8)
     farthest = max(sprite.z for sprite in sprites if sprite.track)  # sprites behind all of them hide nothing
-    for sprite in far_to_near([sprite for sprite in sprites + FURNITURE if sprite.z <= farthest]):
-        draw(tracks, large, sprite, sprite.track)
+    for sprite in sorted(sprites + FURNITURE, key=lambda sprite: -sprite.z):  # near ones hide far ones
+        if sprite.z <= farthest:
+            draw(tracks, large, sprite, sprite.track)
     mask, boxes = np.zeros((camera.height, camera.width), np.uint8), {}
     for number in numbers:
         share = cv2.resize(255 * (tracks == number).astype(np.uint8), mask.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -122,7 +120,7 @@ def render_frames(
         soft = cv2.resize(cv2.blur(shadows, (3, 3)), empty.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         lit = cv2.convertScaleAbs(soft, alpha=-light.shadow, beta=255.0)  # 255, and less in the shadow
         picture = cv2.multiply(empty, cv2.merge((lit, lit, lit)), scale=1 / 255)
-        for sprite in far_to_near(moving + FURNITURE):
+        for sprite in sorted(moving + FURNITURE, key=lambda sprite: -sprite.z):
             draw(picture, large, sprite)
         small = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
         exposed = small * light.gain(frame)  # (H, W, 3) float32

@@ -80,7 +80,6 @@ def _render_all(folder: Path, config: SampleConfig, jobs: list[tuple[str, int]],
 def _start_worker() -> None:
     """One thread per process, which ends with its parent: it must not write into the next run's folder."""
     cv2.setNumThreads(1)
-
     parent = parent_process()
     assert parent is not None
 
@@ -96,10 +95,9 @@ def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> N
     video_rng = np.random.default_rng([config.seed, SPLITS.index(split), video])
     plan_rng, light_rng, sensor_rng, corruption_rng = video_rng.spawn(4)
     camera, name = Camera(config.width, config.height), f"{video + 1:02d}"
-    plan = _plan_training(camera, config, plan_rng) if split == "train" else _plan_test(camera, config, video, plan_rng)
+    plan = _plan(camera, config, split, video, plan_rng)
     (folder / split / name).mkdir(parents=True)
-    count = len(plan.numbers)
-    frames = render_frames(camera, config.seed, Light(light_rng), plan.actors, count, sensor_rng)
+    frames = render_frames(camera, config.seed, Light(light_rng), plan.actors, len(plan.numbers), sensor_rng)
     for frame, kind, number in zip(frames, plan.kinds, plan.numbers, strict=True):
         if kind != "missing":
             image = corrupt(frame, str(kind), config.corruption, corruption_rng)
@@ -109,17 +107,14 @@ def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> N
         _write_truth(folder, name, plan)
 
 
-def _plan_training(camera: Camera, config: SampleConfig, rng: np.random.Generator) -> Plan:
-    frames = int(rng.integers(config.min_frames, config.max_frames + 1))
-    return Plan(pick_crowd(Stage(camera, frames), rng), {}, np.full(frames, "none"), np.arange(frames))
-
-
-def _plan_test(camera: Camera, config: SampleConfig, video: int, rng: np.random.Generator) -> Plan:
-    """Drawn until both normal and anomalous frames remain; almost always the first attempt succeeds."""
+def _plan(camera: Camera, config: SampleConfig, split: str, video: int, rng: np.random.Generator) -> Plan:
+    """A test video's is drawn until both normal and anomalous frames remain, which is hardly ever more than once."""
     for _ in range(PLANS):
         frames = int(rng.integers(config.min_frames, config.max_frames + 1))
         stage, kinds = Stage(camera, frames), pick_kinds(video)
         actors = pick_crowd(stage, rng)
+        if split == "train":
+            return Plan(actors, {}, np.full(frames, "none"), np.arange(frames))
         for kind, slot in zip(kinds, pick_slots(frames, len(kinds), rng), strict=True):
             actors += EVENTS[kind](stage, slot, rng)
         truths = {frame: truth for frame in range(frames) if (truth := find_truth(camera, actors, frame))}

@@ -1,7 +1,6 @@
-"""Figures: what they are made of, and how they are drawn into the frame, its shadows and the map of anomalous objects.
+"""Figures: lists of parts, painted in order, and how they are drawn into a frame, its shadows and the map of tracks.
 
-A figure is a list of parts, painted in order, in an upright plane. Metres: `u` to the right, `v` up, the origin on the
-ground below the figure.
+They stand in an upright plane; in metres, `u` to the right and `v` up from the ground below the figure.
 """
 
 from dataclasses import dataclass
@@ -47,11 +46,6 @@ def shade(colour: Colour, factor: float) -> Colour:
     """The colour, `factor` times as bright, clipped to 0..255."""
     red, green, blue = (int(min(255, max(0, c * factor))) for c in colour)
     return red, green, blue
-
-
-def far_to_near(sprites: list[Sprite]) -> list[Sprite]:
-    """The order to draw in: near sprites hide far ones."""
-    return sorted(sprites, key=lambda sprite: -sprite.z)
 
 
 def draw_shadow(shadows: np.ndarray, camera: Camera, sprite: Sprite) -> None:
