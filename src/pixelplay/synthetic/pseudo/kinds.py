@@ -81,9 +81,10 @@ def needed(length: Length, kind: str, config: PseudoConfig) -> int:
 def foreign(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """A foreign patch drifts through the view; it is reflected at the frame's edges."""
     height, width = piece.frames.shape[1:3]
-    side = min(max(4, round(rng.uniform(*config.patch.size) * min(height, width))), height, width)
+    (smallest, largest), (slowest, fastest) = config.patch.size, config.patch.speed
+    side = min(max(4, round(rng.uniform(smallest, largest) * min(height, width))), height, width)
     pixels, alpha = foreign_patch(piece.frames, side, rng), irregular_shape(side, rng)
-    right = rng.uniform(*config.patch.speed) * width * rng.choice([-1, 1])
+    right = rng.uniform(slowest, fastest) * width * rng.choice([-1, 1])
     down = right * rng.uniform(-SLOPE, SLOPE)
     room = width - side, height - side
     start = rng.uniform(0, room[0]), rng.uniform(0, room[1])
