@@ -38,7 +38,7 @@ def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config
     scores, labels, videos = checked(scores, labels, videos)
     if len(pd.unique(videos)) < 2:
         return None
-    auc, ap = drawn_figures(scores, labels, videos, config.n_bootstrap, config.seed)
+    ap, auc = drawn_figures(scores, labels, videos, config.n_bootstrap, config.seed)
     counted = ~np.isnan(auc)
     if not counted.any():
         return None
@@ -68,7 +68,7 @@ def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, 
 
 
 def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """ROC-AUC and AP of every draw, float64 (2, draws); AUC is NaN where a draw has one class.
+    """AP and ROC-AUC of every draw, float64 (2, draws); AUC is NaN where a draw has one class.
 
     Inputs (N,) as from `checked`. Each draw takes as many videos as there are, with replacement, by `seed` alone, so
     that the figures of two scores of the same frames can be subtracted draw by draw.
@@ -83,7 +83,7 @@ def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, dr
 
 
 def weighted_figures(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """ROC-AUC and AP under each of B weightings of the same frames: float64 (2, B).
+    """AP and ROC-AUC under each of B weightings of the same frames: float64 (2, B).
 
     Scores and labels (N,) as above; weights: int (B, N). AUC is NaN if one class has no weight, AP without anomalies.
     """
@@ -100,7 +100,7 @@ def weighted_figures(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray
     with np.errstate(invalid="ignore", divide="ignore"):
         auc = (new_false * (before + new_hits / 2)).sum(axis=1) / (positive * negative)
         ap = (new_hits * precision).sum(axis=1) / positive
-    return np.stack([auc, ap])
+    return np.stack([ap, auc])
 
 
 def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
