@@ -12,8 +12,8 @@ from tests.areas import area_directly
 
 from pixelplay.errors import DataError
 from pixelplay.metrics import pixels
+from pixelplay.metrics.boxes import components
 from pixelplay.metrics.pixels import PixelCounts, PixelMetrics
-from pixelplay.metrics.truth import components
 
 EIGHT = np.ones((3, 3))
 BELOW_ALL = -1e9  # stands for "no box" in the reference

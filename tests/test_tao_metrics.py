@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
+from pixelplay.metrics.regions import Rates, rates, tao_metrics
 from pixelplay.metrics.settings import TaoConfig
-from pixelplay.metrics.tao import Rates, rates, tao_metrics
 from pixelplay.settings import validate
 
 SOURCE = TaoConfig(iou=0.2, matches=3, window=5)

@@ -14,12 +14,10 @@ from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
 from pixelplay.evaluation.score_tables import read_objects
 from pixelplay.metrics.alarms import CONSTANT, constant_threshold
-from pixelplay.metrics.boxes import Detections, Regions, joined
+from pixelplay.metrics.boxes import Detections, Regions, boxes_of, components, joined, link
 from pixelplay.metrics.pixels import PixelCounts
-from pixelplay.metrics.regions import region_metrics
+from pixelplay.metrics.regions import region_metrics, tao_metrics
 from pixelplay.metrics.settings import EvaluateConfig
-from pixelplay.metrics.tao import tao_metrics
-from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.truth import Truth, VideoTruth

@@ -3,12 +3,13 @@
 They pool the pixels of all frames, and follow from three counts per distinct score: normal pixels, anomalous pixels,
 and shares of anomalous regions. AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
 
-`FrameAverages` are the averages of single frames that papers report (after the code of Huang et al., *Track Any
+Beside them stand the averages of single frames that papers report (after the code of Huang et al., *Track Any
 Anomalous Object*, CVPR 2025, arXiv 2506.05175, github.com/yu2hi13/TAO, Benchmark_Metrics/pixel_level): frames without
 an anomalous pixel are left out, so that false alarms there cost nothing, and a frame without a report counts as 0.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,11 +19,7 @@ from pixelplay.errors import DataError
 from pixelplay.metrics.frames import best_f1
 from pixelplay.metrics.regions import area_to
 
-FIGURES = (
-    "auroc",
-    "ap",
-    "pr_auc",
-)  # of single frames; TAO's code calls the area under the precision-recall curve AUPRO
+FIGURES = ("auroc", "ap", "pr_auc")  # of single frames; TAO's code calls the last one AUPRO
 COMPACT = 2**18  # rows of counts above which equal scores are merged
 MANTISSA = 23  # bits of float32
 
@@ -39,7 +36,7 @@ class PixelMetrics:
     prevalence: float  # share of anomalous pixels
     regions: int  # connected regions in AUPRO's mean, counted per frame
     frames: int
-    averages: dict[str, float | int | None]  # of single frames: see `FrameAverages.as_dict`
+    averages: dict[str, float | int | None]  # of single frames: see `_averages`
 
     def as_dict(self) -> dict[str, float | int | None]:
         """Names and values, ready for JSON; AUPRO's limit is in its name, as `aupro_0.3`."""
@@ -47,41 +44,6 @@ class PixelMetrics:
         limit, averages = values.pop("aupro_limit"), values.pop("averages")
         values |= averages
         return {f"aupro_{limit:g}" if name == "aupro" else name: value for name, value in values.items()}
-
-
-class FrameAverages:
-    """Sums of AUROC, AP and PR-AUC of frames with anomalous and normal pixels, by video."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(FIGURES)))
-        self._frames: dict[str, int] = defaultdict(int)
-
-    def add(self, counted: np.ndarray, pixels: np.ndarray, video: str) -> None:
-        """Add a frame; counted: (K, 2), its normal and anomalous pixels at each reported score, the lowest score first.
-
-        pixels: (2,), all its normal and anomalous pixels; those not in `counted` are below all others.
-        """
-        if not pixels.all():
-            return
-        self._frames[video] += 1
-        if len(counted):
-            self._sums[video] += _figures(np.concatenate([pixels[None] - counted.sum(axis=0), counted]))
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Mean over frames, `auroc_per_frame`, and over videos' means, `auroc_per_video`; likewise `ap_` and `pr_auc_`;
-        None without a frame. `averaged_frames` and `averaged_videos` are their numbers. Ready for JSON.
-        """
-        frames = sum(self._frames.values())
-        count = {"averaged_frames": frames, "averaged_videos": len(self._frames)}
-        if not frames:
-            names = [f"{figure}_per_{of}" for of in ("frame", "video") for figure in FIGURES]
-            return {**dict.fromkeys(names), **count}
-        of_videos = np.array([self._sums[video] / number for video, number in self._frames.items()])
-        means = {"frame": sum(self._sums.values(), np.zeros(len(FIGURES))) / frames, "video": of_videos.mean(axis=0)}
-        named = {
-            f"{f}_per_{of}": float(v) for of, values in means.items() for f, v in zip(FIGURES, values, strict=True)
-        }
-        return {**named, **count}
 
 
 class PixelCounts:
@@ -100,7 +62,7 @@ class PixelCounts:
         self._waiting = 0
         self._limit = COMPACT
         self._pixels = self._anomalous = self._regions = self._frames = 0
-        self._averages = FrameAverages()
+        self._frame_figures: dict[str, list[np.ndarray]] = defaultdict(list)  # by video: (3,) of each frame
 
     def add_boxes(self, xyxy: np.ndarray, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
         """Add a frame whose pixels have the score of the highest box over their centre, or else the lowest of all.
@@ -115,7 +77,7 @@ class PixelCounts:
         order = np.argsort(scores, kind="stable")
         sizes = self._count_frame(regions)
         if not len(order):
-            self._average(np.empty((0, 2)), sizes, video)
+            self._count_figures(np.empty((0, 2)), sizes, video)
             return
         (left, top), (right, bottom) = edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)
         painted = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.int64)
@@ -123,7 +85,7 @@ class PixelCounts:
             painted[y1:y2, x1:x2] = rank  # rising scores: the highest is painted last
         counted = _by_group(painted, regions[top:bottom, left:right], sizes, len(order) + 1)
         rows = _compact([np.column_stack([scores[order], counted[1:]])])
-        self._average(rows[:, 1:3], sizes, video)
+        self._count_figures(rows[:, 1:3], sizes, video)
         self._add(rows)
 
     def add_map(self, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
@@ -138,7 +100,7 @@ class PixelCounts:
         distinct, group = np.unique(keys, return_inverse=True)
         sizes = self._count_frame(regions)
         counted = _by_group(group.reshape(keys.shape), regions, sizes, len(distinct))
-        self._average(counted[:, :2], sizes, video)
+        self._count_figures(counted[:, :2], sizes, video)
         ordered = distinct << self._dropped
         kept = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
         self._add(np.column_stack([kept, counted]))
@@ -165,12 +127,19 @@ class PixelCounts:
             prevalence=self._anomalous / self._pixels,
             regions=self._regions,
             frames=self._frames,
-            averages=self._averages.as_dict(),
+            averages=_averages(self._frame_figures),
         )
 
-    def _average(self, counted: np.ndarray, sizes: np.ndarray, video: str) -> None:
-        """A frame by itself: pixels of both classes by rising score, (K, 2), and the pixels of each region."""
-        self._averages.add(counted, np.array([int(sizes[0]), int(sizes[1:].sum())]), video)
+    def _count_figures(self, counted: np.ndarray, sizes: np.ndarray, video: str) -> None:
+        """Figures of a frame by itself, if it has pixels of both classes.
+
+        counted: (K, 2), its normal and anomalous pixels at each reported score, the lowest score first; others are
+        below all of them. sizes: pixels of each region, (R + 1,).
+        """
+        pixels = np.array([int(sizes[0]), int(sizes[1:].sum())])
+        if pixels.all():
+            counts = np.concatenate([pixels[None] - counted.sum(axis=0), counted])
+            self._frame_figures[video].append(_figures(counts) if len(counted) else np.zeros(len(FIGURES)))
 
     def _count_frame(self, regions: np.ndarray) -> np.ndarray:
         """Count a frame; the pixels of each region, (R + 1,), first those in none."""
@@ -217,6 +186,22 @@ def _refuse(values: np.ndarray, what: str) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
         raise DataError(f"{int(bad.sum())} of {values.size} {what} of a frame are not finite")
+
+
+def _averages(figures: Mapping[str, list[np.ndarray]]) -> dict[str, float | int | None]:
+    """Mean over frames, `auroc_per_frame`, and over videos' means, `auroc_per_video`; likewise `ap_` and `pr_auc_`.
+
+    figures: by video, those of each frame, (3,). None without a frame; `averaged_frames` and `averaged_videos` count
+    them. Ready for JSON.
+    """
+    frames = sum(map(len, figures.values()))
+    found = {f"{figure}_per_{of}": None for of in ("frame", "video") for figure in FIGURES}
+    if frames:
+        sums = [sum(of, np.zeros(len(FIGURES))) for of in figures.values()]
+        of_videos = np.array([total / len(of) for total, of in zip(sums, figures.values(), strict=True)])
+        means = np.append(sum(sums, np.zeros(len(FIGURES))) / frames, of_videos.mean(axis=0))
+        found = dict(zip(found, means.tolist(), strict=True))
+    return {**found, "averaged_frames": frames, "averaged_videos": len(figures)}
 
 
 def _figures(counts: np.ndarray) -> np.ndarray:
