@@ -3,7 +3,7 @@
 Videos are drawn, not frames: frames of a video are alike, and drawing them one by one would understate the variance.
 """
 
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,26 +14,14 @@ from pixelplay.metrics.settings import BootstrapConfig
 BLOCK = 2**19  # frames times draws in memory at a time
 
 
-@dataclass(frozen=True)
-class Intervals:
-    """Percentile intervals, each (low, high)."""
-
-    auc_micro: tuple[float, float]
-    ap: tuple[float, float]
-    level: float  # share of the draws that lie within
-    draws: int  # with both classes; the others have no AUC
-
-    def as_dict(self) -> dict[str, object]:
-        """Field names and values, ready for JSON."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
-
-
-def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config: BootstrapConfig) -> Intervals | None:
-    """Intervals of micro ROC-AUC and AP for inputs (N,) as `frame_metrics` takes them.
+def intervals(
+    scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config: BootstrapConfig
+) -> dict[str, Any] | None:
+    """Intervals of micro ROC-AUC and AP, [low, high], for inputs (N,) as `frame_metrics` takes them; ready for JSON.
 
     Each of `config.n_bootstrap` draws takes as many videos as there are, with replacement, by `config.seed` alone. None
-    with fewer than two videos, and where no draw has both classes.
-    Raises DataError as `frame_metrics` does.
+    with fewer than two videos, and where no draw has both classes: `draws` counts those that have. `level` is the share
+    of them that lie within. Raises DataError as `frame_metrics` does.
     """
     scores, labels, videos = checked(scores, labels, videos)
     if len(pd.unique(videos)) < 2:
@@ -42,8 +30,8 @@ def intervals(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config
     counted = ~np.isnan(auc)
     if not counted.any():
         return None
-    (auc_low, auc_high), (ap_low, ap_high) = (_interval(values[counted], config.level) for values in (auc, ap))
-    return Intervals((auc_low, auc_high), (ap_low, ap_high), config.level, int(counted.sum()))
+    found = {name: list(_interval(of[counted], config.level)) for name, of in (("auc_micro", auc), ("ap", ap))}
+    return {**found, "level": config.level, "draws": int(counted.sum())}
 
 
 def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, float] | None:

@@ -157,8 +157,7 @@ def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None 
     figures = frame_metrics(values, labels, ids).as_dict()
     if config is None:
         return figures
-    drawn = intervals(values, labels, ids, config.evaluate.bootstrap)
-    return {**figures, "intervals": drawn.as_dict() if drawn else None}
+    return {**figures, "intervals": intervals(values, labels, ids, config.evaluate.bootstrap)}
 
 
 def _alarms(
