@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pixelplay.errors import DataError
-from pixelplay.metrics import bootstrap
-from pixelplay.metrics.bootstrap import intervals, share_interval
+from pixelplay.metrics import frames
+from pixelplay.metrics.frames import intervals, share_interval
 from pixelplay.metrics.settings import BootstrapConfig
 
 
@@ -59,7 +59,7 @@ def test_draws_that_lack_a_class_do_not_count():
 
 def test_blocks_of_draws_change_nothing(monkeypatch: pytest.MonkeyPatch):
     whole = intervals(*footage(), config())
-    monkeypatch.setattr(bootstrap, "BLOCK", 500)  # 5 draws at a time
+    monkeypatch.setattr(frames, "BLOCK", 500)  # 5 draws at a time
     assert intervals(*footage(), config()) == whole
 
 

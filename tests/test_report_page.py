@@ -12,6 +12,7 @@ from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import encoded
 from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart
+from pixelplay.report.manifest import Moment
 from pixelplay.report.manifest import Scale as Ramp
 from pixelplay.report.page import Ablation, GalleryItem, Report, VideoPanel, render
 from pixelplay.report.tables import other_tables, score_tables
@@ -65,18 +66,9 @@ def report(text: str) -> Report:
         "raw": {"ap": 0.3},
     }
     metrics = {"detectors": {text: figures}, "fused": {"ap": 0.6}, "published": [{"method": text, "source": text}]}
-    item = GalleryItem(
-        rank=1,
-        video=text,
-        video_anchor="video-1",
-        number=3,
-        score=2.0,
-        marks=[("anomalous", text)],
-        streams={text: 1.0},
-        picture=PICTURE,
-        boxes=text,
-        heat=[(text, PICTURE)],
-    )
+    of_detector = {"detector": text, "picture": "a.jpg"}
+    moment = Moment(video=text, frame=3, picture="a.jpg", boxes=[text], heat=[of_detector], neighbours=[])
+    item = GalleryItem(1, moment, one, 2, PICTURE, [(text, PICTURE)])
     line = {text: (np.array([0.0, 1.0]), np.array([0.0, 1.0]))}
     record = Record.model_construct(seconds=3.0, finished=text)
     table = score_tables(metrics)[0]

@@ -1,6 +1,6 @@
 """How well a fusion detects frames of known class: AP and micro ROC-AUC, their standard errors, rank correlations.
 
-Whole clips are resampled, not frames: see `pixelplay.metrics.bootstrap`. Two scores of the same frames are compared
+Whole clips are resampled, not frames: see `pixelplay.metrics.frames`. Two scores of the same frames are compared
 draw by draw, so that what makes a clip hard for both cancels out.
 """
 
@@ -12,13 +12,12 @@ import pandas as pd
 
 from pixelplay.ablation.settings import AblateConfig
 from pixelplay.errors import DataError
-from pixelplay.metrics.bootstrap import drawn_figures, weighted_figures
-from pixelplay.metrics.frames import checked, one_class
+from pixelplay.metrics.frames import checked, drawn_figures, one_class, weighted_figures
 from pixelplay.scores import fuse
 from pixelplay.scores.settings import FusionConfig
 from pixelplay.scores.table import Splits, by_split
 
-METRICS = ("ap", "auc")  # in the order of `bootstrap`
+METRICS = ("ap", "auc")  # in the order of `weighted_figures`
 PSEUDO, LABELLED = "pseudo", "test"  # splits: what is chosen on, and what is only reported
 FEWEST = 3  # rows that can be ranked
 

@@ -7,8 +7,7 @@ from functools import partial
 import numpy as np
 
 from pixelplay.errors import DataError
-from pixelplay.metrics.bootstrap import share_interval
-from pixelplay.metrics.frames import one_class
+from pixelplay.metrics.frames import one_class, share_interval
 from pixelplay.metrics.regions import rates
 from pixelplay.metrics.settings import BootstrapConfig, ThresholdsConfig
 from pixelplay.metrics.thresholds import Threshold, adaptive, evt, fixed, percentile, unpromised

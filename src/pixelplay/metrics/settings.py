@@ -8,7 +8,7 @@ from pixelplay.settings import Draws, Gap, Natural, PartialShare, Percentile, Po
 
 
 class BootstrapConfig(Settings):
-    """Confidence intervals over resampled videos: see `pixelplay.metrics.bootstrap`."""
+    """Confidence intervals over resampled videos: see `pixelplay.metrics.frames`."""
 
     n_bootstrap: Draws
     level: PartialShare

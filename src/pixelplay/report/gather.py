@@ -37,16 +37,15 @@ def gather(
     """
     files, outcome = RunFiles.of(config), load_outcome(config, index)
     manifest, scale = read_manifest(files, index), Scale.of(outcome.videos)
-    labelled = [one for one in outcome.videos if one.labels is not None]
-    metrics = read_json(files.metrics, "evaluate") if labelled else None
+    metrics = read_json(files.metrics, "evaluate") if outcome.labelled else None
     name = f"{config.experiment}/{config.run}" if config.run else config.experiment
     run = {"experiment": name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
     run |= {"seed": str(config.seed), "git commit": manifest.commit}
-    charts, key = _curves(outcome, labelled, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
+    charts, key = _curves(outcome, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
     histograms = enumerate(_distributions(config, outcome).items())
     return Report(
         title=f"PixelPlay: {name}",
-        subtitle="; ".join(filter(None, (_subtitle(config, outcome, len(labelled)), remark))),
+        subtitle="; ".join(filter(None, (_subtitle(config, outcome), remark))),
         headline=_headline(outcome, metrics),
         scores=score_tables(_with_speeds(metrics, speeds)) if metrics else [],
         other_figures=other_tables(metrics) if metrics else [],
@@ -68,11 +67,11 @@ def gather(
     )
 
 
-def _subtitle(config: "Config", outcome: Outcome, labelled: int) -> str:
-    if labelled == len(outcome.videos):
-        return f"Data set {config.dataset.name}, with labels for every test video"
+def _subtitle(config: "Config", outcome: Outcome) -> str:
+    labelled, videos = len(outcome.labelled), len(outcome.videos)
     if labelled:
-        return f"Data set {config.dataset.name}, with labels for {labelled} of {len(outcome.videos)} test videos"
+        which = "every test video" if labelled == videos else f"{labelled} of {videos} test videos"
+        return f"Data set {config.dataset.name}, with labels for {which}"
     return f"Data set {config.dataset.name}, no labels on disk: scores without metrics"
 
 
@@ -105,39 +104,23 @@ def _panels(files: RunFiles, outcome: Outcome, scale: Scale, manifest: Manifest)
 
 def _item(files: RunFiles, rank: int, moment: Moment, outcome: Outcome) -> GalleryItem:
     one = next(one for one in outcome.videos if one.video == moment.video)
-    t = _position(one, moment)
-    marks = [(style, text) for style, text, mask in one.marks if mask[t]]
-    if one.labels is not None:
-        label = "anomalous" if one.labels[t] else "normal"
-        marks = [(label, f"labelled {label}"), *marks]
-    return GalleryItem(
-        rank=rank,
-        video=one.video,
-        video_anchor=one.anchor,
-        number=moment.frame,
-        score=float(one.fused[t]),
-        marks=marks,
-        streams={name: float(scores[t]) for name, scores in one.streams.items()},
-        picture=image_uri(files.explain / moment.picture, made_by="explain"),
-        boxes=", ".join(f"boxes: {name}" for name in moment.boxes),
-        heat=[(of.detector, image_uri(files.explain / of.picture, made_by="explain")) for of in moment.heat],
-    )
+    picture = image_uri(files.explain / moment.picture, made_by="explain")
+    heat = [(of.detector, image_uri(files.explain / of.picture, made_by="explain")) for of in moment.heat]
+    return GalleryItem(rank, moment, one, _position(one, moment), picture, heat)
 
 
 def _position(one: ScoredVideo, moment: Moment) -> int:
     return int(np.searchsorted(one.numbers, moment.frame))
 
 
-def _curves(
-    outcome: Outcome, labelled: Sequence[ScoredVideo], metrics: dict[str, Any]
-) -> tuple[list[Chart], list[tuple[str, str]]]:
+def _curves(outcome: Outcome, metrics: dict[str, Any]) -> tuple[list[Chart], list[tuple[str, str]]]:
     """ROC and precision-recall curves, and their key: streams with their figures, and CSS classes."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    labels = _joined([one.labels for one in labelled])
+    labels = _joined([one.labels for one in outcome.labelled])
     roc, precision_recall, key = {}, {}, []
     for i, stream in enumerate([*outcome.streams, FUSED]):
-        scores = _joined([one.named[stream] for one in labelled])
+        scores = _joined([one.named[stream] for one in outcome.labelled])
         roc[stream] = roc_curve(labels, scores)[:2]
         precision, recall, _ = precision_recall_curve(labels, scores, drop_intermediate=True)
         precision_recall[stream] = recall[::-1], precision[::-1]
@@ -157,12 +140,11 @@ def _distributions(config: "Config", outcome: Outcome) -> dict[str, dict[str, np
 
     Of test frames by label, and without unlabelled videos, where some videos have labels.
     """
-    labelled = [one for one in outcome.videos if one.labels is not None]
-    labels = _joined([one.labels for one in labelled])
+    labels = _joined([one.labels for one in outcome.labelled])
     found = {}
     for name in [*config.detectors, FUSED]:
-        scores = _joined([one.named[name] for one in labelled or outcome.videos])
-        kinds = {"test, normal": scores[labels == 0], "test, anomalous": scores[labels > 0]} if labelled else {}
+        scores = _joined([one.named[name] for one in outcome.labelled or outcome.videos])
+        kinds = {"test, normal": scores[labels == 0], "test, anomalous": scores[labels > 0]} if outcome.labelled else {}
         found[name] = {"held-out normal": outcome.normal.get(name, np.empty(0)), **(kinds or {"test": scores})}
     return found
 

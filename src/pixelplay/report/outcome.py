@@ -49,6 +49,14 @@ class ScoredVideo:
         """Kinds of corrupted frames: CSS class, text, mask bool [T]."""
         return [("flipped", "flipped (corrected)", self.flipped), ("noisy", "noisy", self.noisy)]
 
+    def marks_at(self, position: int) -> list[tuple[str, str]]:
+        """What is known of a frame, its label first: CSS class, text."""
+        found = [(style, text) for style, text, mask in self.marks if mask[position]]
+        if self.labels is None:
+            return found
+        label = "anomalous" if self.labels[position] else "normal"
+        return [(label, f"labelled {label}"), *found]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -58,6 +66,10 @@ class Outcome:
     videos: list[ScoredVideo]  # in the order of index.test
     streams: list[str]  # lines of their charts: each detector's, in its configured order, without the fusion
     normal: Mapping[str, np.ndarray] = field(default_factory=dict)  # scores of held-out footage (N,), if any, by stream
+
+    @property
+    def labelled(self) -> list[ScoredVideo]:
+        return [one for one in self.videos if one.labels is not None]
 
 
 def load_outcome(config: "Config", index: Index) -> Outcome:

@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pixelplay.report.charts import Chart
-from pixelplay.report.manifest import Scale
+from pixelplay.report.manifest import Moment, Scale
+from pixelplay.report.outcome import ScoredVideo
 from pixelplay.report.tables import Table, heading, number_text
 from pixelplay.run.stage import Record
 
@@ -36,15 +37,11 @@ class GalleryItem:
     """A frame where the fused score peaks."""
 
     rank: int  # from 1
-    video: str
-    video_anchor: str
-    number: int
-    score: float
-    marks: Sequence[tuple[str, str]]  # (CSS class, text): its label where known, restored, noisy
-    streams: Mapping[str, float]  # processed score by detector
+    moment: Moment
+    of: ScoredVideo
+    at: int  # position of the frame in its video
     picture: str  # data URI
-    boxes: str  # whose boxes are drawn; '' for none
-    heat: Sequence[tuple[str, str]]  # error maps: (detector, data URI)
+    heat: Pairs  # error maps: (detector, data URI)
 
 
 @dataclass(frozen=True)

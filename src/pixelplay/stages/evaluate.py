@@ -148,8 +148,7 @@ def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None 
 
     With their intervals where a configuration says how to draw them.
     """
-    from pixelplay.metrics.bootstrap import intervals
-    from pixelplay.metrics.frames import frame_metrics
+    from pixelplay.metrics.frames import frame_metrics, intervals
 
     rows = [(one.video, int(number)) for one in videos for number in one.numbers]
     labels = np.concatenate([one.labels for one in videos if one.labels is not None])
