@@ -28,14 +28,10 @@ def variants_of(step: str, fusion: FusionConfig, streams: Sequence[str], config:
     match step:
         case "pooling":
             return poolings(fusion, streams)
-        case "normalise":
-            return normalisations(fusion, config.normalise)
-        case "smooth":
-            return smoothings(fusion, config.smooth)
-        case "method":
-            return methods(fusion, config.method)
-        case _:
+        case "weights":
             return weighings(fusion, config.weight_steps, config.max_points)
+        case _:
+            return CHANGED[step](fusion, getattr(config, step))
 
 
 def named(fusion: FusionConfig, members: Sequence[str]) -> FusionConfig:
@@ -45,13 +41,10 @@ def named(fusion: FusionConfig, members: Sequence[str]) -> FusionConfig:
 
 def alone(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
     """Each stream by itself, with its own processing or its detector's."""
-    found = []
-    for stream in streams:
-        like = stream if stream in fusion.members else processed_like(stream, fusion)
-        member = member_of(like, fusion).model_copy(update={"weight": 1.0})
-        update = {"method": "weighted_mean", "members": {stream: member}}
-        found.append(Variant(stream, fusion.model_copy(update=update)))
-    return found
+    like = {stream: stream if stream in fusion.members else processed_like(stream, fusion) for stream in streams}
+    members = {s: member_of(other, fusion).model_copy(update={"weight": 1.0}) for s, other in like.items()}
+    mean = fusion.model_copy(update={"method": "weighted_mean"})
+    return [Variant(stream, _with_members(mean, {stream: member})) for stream, member in members.items()]
 
 
 def leave_one_out(fusion: FusionConfig) -> list[Variant]:
@@ -113,6 +106,9 @@ def methods(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[
     return [Variant(_name(change), one) for change, one in zip(choices, fusions, strict=True)]
 
 
+CHANGED = {"normalise": normalisations, "smooth": smoothings, "method": methods}  # by what a change is of
+
+
 def equal_weights(fusion: FusionConfig) -> FusionConfig:
     """The same members, each with the mean of their weights."""
     return weighted(fusion, np.ones(len(fusion.members), np.int64))
@@ -127,9 +123,7 @@ def weighings(fusion: FusionConfig, steps: int, points: int) -> list[Variant]:
     if count < 2:
         return []
     finest = max([1, *(n for n in range(1, steps + 1) if comb(n + count - 1, count - 1) <= points)])
-    grid = [*simplex(count, finest)]
-    if finest % count:
-        grid.append((1,) * count)
+    grid = [*simplex(count, finest), *([(1,) * count] if finest % count else [])]
     return [Variant(_shares(fusion, counts), weighted(fusion, np.array(counts))) for counts in grid]
 
 

@@ -5,7 +5,7 @@ Masks are read once, frame by frame, for all detectors and streams together; onl
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,8 +125,8 @@ def _figures(
         return {method: _or_reason(lambda m=method: _tao(m, config, stream, detections, truth)) for method in CONSTANT}
 
     levels = {
-        "pixel": lambda: _or_reason(lambda: counts.result(settings.aupro_limit).as_dict()),
-        "region": lambda: asdict(region_metrics(detections, truth, frames, settings.region)),
+        "pixel": lambda: _or_reason(lambda: counts.result(settings.aupro_limit)),
+        "region": lambda: region_metrics(detections, truth, frames, settings.region),
         "tao": tao,
     }
     return {level: measure() for level, measure in levels.items() if level in settings.metrics}
@@ -148,7 +148,7 @@ def _tao(method: str, config: "Config", stream: ObjectStream, detections: Detect
     """Rates at a threshold from the stream's held-out normal objects; raises DataError if they give none."""
     threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
     above = detections[detections.score > threshold.value]
-    return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao).as_dict()}
+    return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao)}
 
 
 def _or_reason(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:

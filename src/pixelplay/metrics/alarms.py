@@ -1,7 +1,7 @@
 """False-alarm rates of thresholds on normal footage that they do not come from, and their precision and recall."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -95,7 +95,7 @@ def _found(test: Sequence[LabelledScores], limit: Limit) -> dict[str, object]:
     alarms = np.concatenate([video.scores > limit(video.scores) for video in test])
     labels = np.concatenate([video.labels for video in test]).astype(np.int64)
     right = int(alarms @ labels)
-    found = asdict(rates(right, int(alarms.sum()), right, int(labels.sum())))
+    found = rates(right, int(alarms.sum()), right, int(labels.sum()))
     reason = one_class(labels)
     return found if reason is None else {**found, "precision": None, "f1": None, "no_precision": reason}
 

@@ -4,7 +4,6 @@ Percentile intervals are over resampled videos (Efron, 1979): frames of a video 
 would understate the variance. scikit-learn is slow to import, so it is imported where it is used.
 """
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,57 +12,44 @@ import pandas as pd
 from pixelplay.errors import DataError
 from pixelplay.metrics.settings import BootstrapConfig
 
+FIGURES = ("ap", "pr_auc", "auc_micro", "auc_macro", "macro_videos", "auc_macro_anchored", "eer", "best_f1")
 BLOCK = 2**19  # frames times draws in memory at a time
 
 
-@dataclass(frozen=True)
-class FrameMetrics:
-    """All in [0, 1] except the counts; None, with the `reason`, if all labels are of one class."""
-
-    ap: float | None  # average precision over all frames pooled, the competition's metric
-    pr_auc: float | None  # area under the precision-recall curve by trapezoids; not AP, and a little more optimistic
-    auc_micro: float | None  # ROC-AUC over all frames pooled
-    auc_macro: float | None  # mean ROC-AUC over the videos with both classes; None if there are none
-    macro_videos: int  # videos in that mean
-    auc_macro_anchored: float | None  # over all videos: see `anchored_macro_auc`
-    eer: float | None  # error rate where false positive and false negative rate are equal
-    best_f1: float | None  # at the threshold that is best on these labels
-    prevalence: float  # share of anomalous frames, the AP of random scores
-    frames: int
-    reason: str | None = None  # why figures are missing
-
-    def as_dict(self) -> dict[str, float | int | str | None]:
-        """Field names and values, ready for JSON; `reason` where there is one."""
-        values = asdict(self)
-        return values if self.reason else {name: value for name, value in values.items() if name != "reason"}
-
-
-def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> FrameMetrics:
+def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> dict[str, float | int | str | None]:
     """Metrics of scores (N,), finite and higher = more anomalous, against labels (N,), 0 normal and 1 anomalous.
 
-    `videos` (N,): the id of each frame's video. Raises DataError if lengths differ, there are no frames, a score is not
+    `videos` (N,): the id of each frame's video. All are in [0, 1] except the counts, and ready for JSON; None, with the
+    `reason`, if all labels are of one class. Raises DataError if lengths differ, there are no frames, a score is not
     finite, or a label is neither 0 nor 1.
+
+    - `ap`: average precision over all frames pooled, the competition's metric;
+    - `pr_auc`: area under the precision-recall curve by trapezoids; not AP, and a little more optimistic;
+    - `auc_micro`: ROC-AUC over all frames pooled;
+    - `auc_macro`: mean ROC-AUC over the `macro_videos` with both classes, None if there are none; `auc_macro_anchored`:
+      over all videos, see `anchored_macro_auc`;
+    - `eer`: error rate where false positive and false negative rate are equal;
+    - `best_f1`: at the threshold that is best on these labels;
+    - `prevalence`: share of anomalous `frames`, the AP of random scores.
     """
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
     scores, labels, videos = checked(scores, labels, videos)
-    prevalence, frames = float(labels.mean()), len(labels)
+    measured = dict.fromkeys(FIGURES) | {"macro_videos": 0, "prevalence": float(labels.mean()), "frames": len(labels)}
     if reason := one_class(labels):
-        return FrameMetrics(None, None, None, None, 0, None, None, None, prevalence, frames, reason)
+        return {**measured, "reason": reason}
     auc_macro, macro_videos = macro_auc(scores, labels, videos)
     precision, recall, _ = precision_recall_curve(labels, scores)
-    return FrameMetrics(
-        ap=float(average_precision_score(labels, scores)),
-        pr_auc=float(auc(recall, precision)),
-        auc_micro=float(roc_auc_score(labels, scores)),
-        auc_macro=auc_macro,
-        macro_videos=macro_videos,
-        auc_macro_anchored=anchored_macro_auc(scores, labels, videos),
-        eer=equal_error_rate(scores, labels),
-        best_f1=best_f1(precision, recall),
-        prevalence=prevalence,
-        frames=frames,
-    )
+    return measured | {
+        "ap": float(average_precision_score(labels, scores)),
+        "pr_auc": float(auc(recall, precision)),
+        "auc_micro": float(roc_auc_score(labels, scores)),
+        "auc_macro": auc_macro,
+        "macro_videos": macro_videos,
+        "auc_macro_anchored": anchored_macro_auc(scores, labels, videos),
+        "eer": equal_error_rate(scores, labels),
+        "best_f1": best_f1(precision, recall),
+    }
 
 
 def one_class(labels: np.ndarray) -> str | None:

@@ -10,7 +10,6 @@ an anomalous pixel are left out, so that false alarms there cost nothing, and a 
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
@@ -19,31 +18,10 @@ from pixelplay.errors import DataError
 from pixelplay.metrics.frames import best_f1
 from pixelplay.metrics.regions import area_to
 
+Figures = dict[str, float | int | None]
 FIGURES = ("auroc", "ap", "pr_auc")  # of single frames; TAO's code calls the last one AUPRO
 COMPACT = 2**18  # rows of counts above which equal scores are merged
 MANTISSA = 23  # bits of float32
-
-
-@dataclass(frozen=True)
-class PixelMetrics:
-    """Over the pixels of all frames pooled; all in [0, 1] except the counts."""
-
-    auroc: float
-    ap: float
-    best_f1: float  # at the threshold that is best on these masks
-    aupro: float  # mean share of a region's pixels that are found, over false positive rates to the limit
-    aupro_limit: float  # false positive rate to which it was integrated, and by which it was divided
-    prevalence: float  # share of anomalous pixels
-    regions: int  # connected regions in AUPRO's mean, counted per frame
-    frames: int
-    averages: dict[str, float | int | None]  # of single frames: see `_averages`
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Names and values, ready for JSON; AUPRO's limit is in its name, as `aupro_0.3`."""
-        values = asdict(self)
-        limit, averages = values.pop("aupro_limit"), values.pop("averages")
-        values |= averages
-        return {f"aupro_{limit:g}" if name == "aupro" else name: value for name, value in values.items()}
 
 
 class PixelCounts:
@@ -105,8 +83,14 @@ class PixelCounts:
         kept = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
         self._add(np.column_stack([kept, counted]))
 
-    def result(self, aupro_limit: float) -> PixelMetrics:
-        """Metrics of all added frames; raises DataError if all pixels are of one class."""
+    def result(self, aupro_limit: float) -> Figures:
+        """Metrics of all added frames; raises DataError if all pixels are of one class.
+
+        Over the pixels of all frames pooled, in [0, 1] except the counts: `auroc`, `ap`, `best_f1` (at the threshold
+        that is best on these masks), `aupro_0.3` (mean share of a region's pixels that are found, over false positive
+        rates to that limit, divided by it), `prevalence` (share of anomalous pixels), `regions` (connected ones, per
+        frame) and `frames`. Then the averages of single frames, see `_averages`. Ready for JSON.
+        """
         normal = self._pixels - self._anomalous
         if not self._anomalous or not normal:
             lacking = "anomalous" if not self._anomalous else "normal"
@@ -118,17 +102,16 @@ class PixelCounts:
         weights = np.concatenate([counts[:, 0], counts[:, 1]])
         precision, recall, _ = precision_recall_curve(labels, levels, sample_weight=weights)
         fpr, overlap = (np.cumsum(np.append(counts[:, column], 0)[::-1]) for column in (0, 2))
-        return PixelMetrics(
-            auroc=float(roc_auc_score(labels, levels, sample_weight=weights)),
-            ap=float(average_precision_score(labels, levels, sample_weight=weights)),
-            best_f1=best_f1(precision, recall),
-            aupro=area_to(aupro_limit, fpr / normal, overlap / self._regions) / aupro_limit,
-            aupro_limit=aupro_limit,
-            prevalence=self._anomalous / self._pixels,
-            regions=self._regions,
-            frames=self._frames,
-            averages=_averages(self._frame_figures),
-        )
+        return {
+            "auroc": float(roc_auc_score(labels, levels, sample_weight=weights)),
+            "ap": float(average_precision_score(labels, levels, sample_weight=weights)),
+            "best_f1": best_f1(precision, recall),
+            f"aupro_{aupro_limit:g}": area_to(aupro_limit, fpr / normal, overlap / self._regions) / aupro_limit,
+            "prevalence": self._anomalous / self._pixels,
+            "regions": self._regions,
+            "frames": self._frames,
+            **_averages(self._frame_figures),
+        }
 
     def _count_figures(self, counted: np.ndarray, sizes: np.ndarray, video: str) -> None:
         """Figures of a frame by itself, if it has pixels of both classes.
@@ -188,11 +171,11 @@ def _refuse(values: np.ndarray, what: str) -> None:
         raise DataError(f"{int(bad.sum())} of {values.size} {what} of a frame are not finite")
 
 
-def _averages(figures: Mapping[str, list[np.ndarray]]) -> dict[str, float | int | None]:
+def _averages(figures: Mapping[str, list[np.ndarray]]) -> Figures:
     """Mean over frames, `auroc_per_frame`, and over videos' means, `auroc_per_video`; likewise `ap_` and `pr_auc_`.
 
     figures: by video, those of each frame, (3,). None without a frame; `averaged_frames` and `averaged_videos` count
-    them. Ready for JSON.
+    them.
     """
     frames = sum(map(len, figures.values()))
     found = {f"{figure}_per_{of}": None for of in ("frame", "video") for figure in FIGURES}

@@ -5,7 +5,7 @@ Jones, *Street Scene*, WACV 2020; Georgescu et al., TPAMI 2021. The reference so
 one threshold by the same names; they are not those of papers, and always shown as `tao_*`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -15,19 +15,9 @@ from pixelplay.errors import DataError
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
 from pixelplay.metrics.settings import RegionConfig, TaoConfig
 
+Rates = dict[str, float | None]
+
 MAX_FPR = 1.0  # false positives per frame up to which both papers integrate
-
-
-@dataclass(frozen=True)
-class RegionMetrics:
-    """The two areas, in [0, 1], and what they were measured on."""
-
-    rbdc: float  # region-based detection criterion
-    tbdc: float  # track-based detection criterion
-    regions: int
-    tracks: int
-    detections: int
-    frames: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +29,17 @@ class RegionCurve:
     tbdr: np.ndarray  # share of tracks that are found
 
 
-def region_metrics(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionMetrics:
-    """RBDC and TBDC over `frames` frames with known truth, including those without any box.
+def region_metrics(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> dict[str, float | int]:
+    """`rbdc` and `tbdc` over `frames` frames with known truth, including those without any box.
 
-    Areas under `region_curve` for 0 to 1 false positives per frame. Raises DataError if there is no region, or a box
+    Areas under `region_curve` for 0 to 1 false positives per frame, in [0, 1]; with the numbers of `regions`, `tracks`,
+    `detections` and `frames`. Raises DataError if there is no region, or a box
     lies in no frame 0..frames-1.
     """
     curve = region_curve(detections, truth, frames, config)
     rbdc, tbdc = (area_to(MAX_FPR, curve.fpr, found) for found in (curve.rbdr, curve.tbdr))
-    return RegionMetrics(rbdc, tbdc, len(truth), len(np.unique(truth.track)), len(detections), frames)
+    counts = {"regions": len(truth), "tracks": len(np.unique(truth.track)), "detections": len(detections)}
+    return {"rbdc": rbdc, "tbdc": tbdc, **counts, "frames": frames}
 
 
 def region_curve(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionCurve:
@@ -107,28 +99,8 @@ def _check(detections: Detections, truth: Regions, frames: int) -> None:
             raise DataError(f"{what} {outside[0]} is in frame {frame[outside[0]]}; frames are 0..{frames - 1}")
 
 
-@dataclass(frozen=True)
-class Rates:
-    """All in [0, 1]; None if there is nothing to divide by."""
-
-    precision: float | None  # None: nothing was reported
-    recall: float | None  # None: there was nothing to find
-    f1: float | None  # harmonic mean of the two; 0 where nothing right was reported, None where both are None
-
-
-@dataclass(frozen=True)
-class TaoMetrics:
-    """The reference solution's object metrics."""
-
-    region: Rates
-    track: Rates
-
-    def as_dict(self) -> dict[str, dict[str, float | None]]:
-        return {f"tao_{name}": rates for name, rates in asdict(self).items()}
-
-
-def tao_metrics(detections: Detections, truth: Regions, config: TaoConfig) -> TaoMetrics:
-    """The reference solution's region and track rates of detections that are all above the threshold.
+def tao_metrics(detections: Detections, truth: Regions, config: TaoConfig) -> dict[str, Rates]:
+    """The reference solution's rates of regions, `tao_region`, and tracks, `tao_track`; all detections are reported.
 
     Regions: maximum one-to-one matching of detections and regions of a frame with an IoU of at least `config.iou`;
     precision is over detections, recall over regions. Tracks: a detected track matches a true one if they overlap that
@@ -140,17 +112,18 @@ def tao_metrics(detections: Detections, truth: Regions, config: TaoConfig) -> Ta
     pairs = int((maximum_bipartite_matching(edges) >= 0).sum()) if len(found) else 0
     one, other = _matching_tracks(detections.track[found], truth.track[region], truth.frame[region], config)
     tracks = (len(np.unique(track)) for track in (one, detections.track, other, truth.track))
-    return TaoMetrics(region=rates(pairs, len(detections), pairs, len(truth)), track=rates(*tracks))
+    return {"tao_region": rates(pairs, len(detections), pairs, len(truth)), "tao_track": rates(*tracks)}
 
 
 def rates(right: int, reported: int, found: int, present: int) -> Rates:
-    """Precision `right` / `reported`, recall `found` / `present`, and their F1."""
-    precision = right / reported if reported else None
-    recall = found / present if present else None
-    if precision is None and recall is None:
-        return Rates(None, None, None)
+    """`precision`, right / reported, `recall`, found / present, and `f1`, their harmonic mean: all in [0, 1].
+
+    None if there is nothing to divide by; F1 is 0 where nothing right was reported, None where both others are.
+    """
+    precision, recall = (part / whole if whole else None for part, whole in ((right, reported), (found, present)))
     p, r = precision or 0.0, recall or 0.0
-    return Rates(precision, recall, 2 * p * r / (p + r) if p + r else 0.0)
+    f1 = 2 * p * r / (p + r) if p + r else 0.0
+    return {"precision": precision, "recall": recall, "f1": None if precision is None and recall is None else f1}
 
 
 def _matching_tracks(

@@ -47,7 +47,7 @@ def gather(
         title=f"PixelPlay: {name}",
         subtitle="; ".join(filter(None, (_subtitle(config, outcome), remark))),
         headline=_headline(outcome, metrics),
-        scores=score_tables(_with_speeds(metrics, speeds)) if metrics else [],
+        scores=score_tables(metrics, speeds) if metrics else [],
         other_figures=other_tables(metrics) if metrics else [],
         thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
         videos=list(_panels(files, outcome, scale, manifest)),
@@ -152,12 +152,6 @@ def _distributions(config: "Config", outcome: Outcome) -> dict[str, dict[str, np
 def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray:
     """What is known of all videos, one after the other."""
     return np.concatenate([np.empty(0), *(one for one in parts if one is not None)])
-
-
-def _with_speeds(metrics: dict[str, Any], speeds: Mapping[str, float]) -> dict[str, Any]:
-    detectors = metrics["detectors"].items()
-    measured = {name: {**of, "frames/s": speeds[name]} if name in speeds else of for name, of in detectors}
-    return {**metrics, "detectors": measured}
 
 
 def _ablation(files: RunFiles, is_current: bool) -> Ablation | None:

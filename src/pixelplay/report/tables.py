@@ -47,13 +47,14 @@ class Table:
             return Markup(table.to_html(escape=False, border=0, justify="unset"))
 
 
-def score_tables(metrics: Figures) -> list[Table]:
+def score_tables(metrics: Figures, speeds: Mapping[str, float] | None = None) -> list[Table]:
     """Of metrics.json: a row per detector, stream, and the fusion; then one table more per group of figures in them.
 
     Any number, pair of numbers or text under any key is shown. Pairs in a group called `intervals` stand below the
-    figures of the same names.
+    figures of the same names. `speeds`: frames per second, by detector.
     """
-    rows = list(_score_rows(metrics))
+    measured = {name: {"frames/s": speed} for name, speed in (speeds or {}).items()}
+    rows = [(n, {**of, **measured.get(n, {})}, style) for n, of, style in _score_rows(metrics)]
     names = dict.fromkeys(key for _, figures, _ in rows for key, value in figures.items() if _is_group(key, value))
     groups = {key: [(n, f[key], style) for n, f, style in rows if _is_group(key, f.get(key))] for key in names}
     return [_table("", rows), *(_table(heading(key), of_group) for key, of_group in groups.items())]

@@ -153,7 +153,7 @@ def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None 
     rows = [(one.video, int(number)) for one in videos for number in one.numbers]
     labels = np.concatenate([one.labels for one in videos if one.labels is not None])
     values, ids = scores.loc[rows].to_numpy(), np.array([video for video, _ in rows])
-    figures = frame_metrics(values, labels, ids).as_dict()
+    figures = frame_metrics(values, labels, ids)
     if config is None:
         return figures
     return {**figures, "intervals": intervals(values, labels, ids, config.evaluate.bootstrap)}
