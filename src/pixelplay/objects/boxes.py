@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,11 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.position)
 
-    def __getitem__(self, chosen: np.ndarray | slice) -> "Boxes":
+    def __getitem__(self, chosen: np.ndarray | slice) -> Self:
         """A subset: a slice, a mask, bool [N], or ascending indices."""
-        return Boxes(self.position[chosen], self.xyxy[chosen], self.label[chosen], self.confidence[chosen])
+        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-    def block(self, start: int, stop: int) -> "Boxes":
+    def block(self, start: int, stop: int) -> Self:
         """Boxes of the frames start..stop-1, with positions from 0."""
         part = self[slice(*np.searchsorted(self.position, [start, stop]))]
         return replace(part, position=part.position - start)

@@ -12,6 +12,14 @@ from pixelplay.videos.npy_writer import frames_in
 from pixelplay.videos.settings import FrameFormat
 
 
+@dataclass(frozen=True)
+class Maps:
+    """A file of feature maps, .npy, float16 [R, C, S, S]."""
+
+    path: Path
+    by_box: bool  # a map for each of the video's detected boxes; else one for each row of its table of tracks
+
+
 @dataclass(frozen=True, eq=False)
 class Video:
     """Positions 0..T-1 index every array of a video; the frames' original `numbers` are used at the edges.
@@ -31,6 +39,8 @@ class Video:
     key: str = ""  # changes with the footage and its restoration
     originals: Originals | None = None  # its frames in their original size; None for arrays without a source
     objects: tuple[Path, ...] = ()  # tables of detected boxes: see pixelplay.objects.boxes
+    tracks: Path | None = None  # table of boxes followed through time: see pixelplay.objects.tracks
+    features: Maps | None = None  # feature maps of the boxes: see pixelplay.objects.features
     seconds: Float64s | None = None  # [T], presentation times from the first frame on
     fps: float | None = None  # frames per second, on average where the rate varies
 
