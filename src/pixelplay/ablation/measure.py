@@ -160,7 +160,7 @@ def rank_correlations(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             rows[name] = {"n": len(table)}
             for metric in METRICS:
                 true = table[f"on_labels_{metric}"]
-                found = _correlations(table[metric], true)
+                found = _correlations(np.stack([table[metric], true]).astype(np.float64))
                 found |= {"lowest_on_labels": true.min(), "highest_on_labels": true.max()}
                 rows[name] |= {f"{key}_{metric}": float(value) for key, value in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("table")
@@ -180,10 +180,10 @@ def _of_frames(truth: Truth, members: Mapping[str, fuse.Members], split: str) ->
     return members[split].scores[:, at], members[fuse.SCALE_OF[split]].scores
 
 
-def _correlations(planted: pd.Series, true: pd.Series) -> dict[str, float]:
+def _correlations(pairs: np.ndarray) -> dict[str, float]:
+    """Rank correlations of the finite pairs among (2, K)."""
     from scipy.stats import kendalltau, spearmanr
 
-    pairs = np.stack([planted.to_numpy(np.float64), true.to_numpy(np.float64)])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < FEWEST or (np.ptp(pairs, axis=1) == 0).any():
         return {"spearman": float("nan"), "kendall": float("nan")}

@@ -104,19 +104,15 @@ def _step(
     best = int(np.argmax(values))
     gain, noise = values[best] - now, error(best, len(variants))
     if step == "weights":
-        distances = np.array([_distance(variant.fusion) for variant in variants])
+        shares = np.array([shares_of(variant.fusion) for variant in variants])  # (K, M)
+        lengths = np.abs(shares - 1 / shares.shape[1]).sum(axis=1)  # L1 distances from equal ones, in [0, 2]
+        distances = np.array([round(length, 6) for length in lengths.tolist()])  # so that mirror images are equal
         at = nearest_to_equal(np.array(values), distances, error, config.margin)
         taken = bool(distances[at] > 0)
     else:
         at, taken = best, bool(gain > config.margin * noise)
     name, taken_gain = (variants[at].name, values[at] - now) if taken else (None, 0.0)
     return fusions[at if taken else -1], Trial(step, variants[best].name, gain, noise, name, taken_gain)
-
-
-def _distance(fusion: FusionConfig) -> float:
-    """L1 distance of the weights' shares from equal ones, in [0, 2]; rounded, so that mirror images are equal."""
-    shares = shares_of(fusion)
-    return round(float(np.abs(shares - 1 / len(shares)).sum()), 6)
 
 
 def _folds(kinds: np.ndarray, videos: np.ndarray) -> dict[str, np.ndarray]:

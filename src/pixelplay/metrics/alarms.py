@@ -68,7 +68,8 @@ def alarm_rates(
             rule = partial(_rule, method, dataset=dataset, config=config)
             about, limit = rule(normal)
             rates_of = {"false_alarms": _crosswise(rule, normal), "false_alarms_unseen": _unseen(test, limit)}
-            shares = {name: _share(counts) for name, counts in rates_of.items()}
+            totals = {name: counts.sum(axis=0).tolist() for name, counts in rates_of.items()}
+            shares = {name: alarms / frames if frames else None for name, (alarms, frames) in totals.items()}
             drawn = {name: share_interval(counts, bootstrap) for name, counts in rates_of.items()}
             found = {**about, **shares, "intervals": {**drawn, "level": bootstrap.level}, **_found(test, limit)}
             highest = drawn["false_alarms"][1] if drawn["false_alarms"] else None
@@ -113,8 +114,3 @@ def _unseen(test: Sequence[LabelledScores], limit: Limit) -> np.ndarray:
     """Alarms and frames among the frames labelled normal of each test video, int64 (V, 2)."""
     normal = [(video.scores > limit(video.scores))[video.labels == 0] for video in test]
     return np.array([(int(alarms.sum()), len(alarms)) for alarms in normal])
-
-
-def _share(counts: np.ndarray) -> float | None:
-    alarms, frames = counts.sum(axis=0)
-    return float(alarms / frames) if frames else None

@@ -4,7 +4,7 @@ Frames are counted 0..F-1 through all frames whose truth is known. A box is x1, 
 exclusive, so that its area is (x2 - x1) (y2 - y1).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -86,8 +86,11 @@ def overlapping(
     ordered = other_frame[order]
     first = np.searchsorted(ordered, frame)
     count = np.searchsorted(ordered, frame, side="right") - first
+    compared = np.flatnonzero(count)
+    total = np.cumsum(count[compared])
+    cuts = np.searchsorted(total, np.arange(BLOCK, int(total[-1]) if len(total) else 0, BLOCK))
     parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-    for rows in _blocks(count):
+    for rows in np.split(compared, cuts):  # in groups of about BLOCK comparisons
         ones = np.repeat(rows, count[rows])
         starts = np.cumsum(count[rows]) - count[rows]
         others = order[np.arange(len(ones)) + np.repeat(first[rows] - starts, count[rows])]
@@ -124,14 +127,6 @@ def link(frame: np.ndarray, xyxy: np.ndarray, config: LinkConfig) -> np.ndarray:
     rows = np.flatnonzero(after >= 0)
     graph = coo_array((np.ones(len(rows)), (rows, after[rows])), shape=(len(frame), len(frame)))
     return pd.factorize(connected_components(graph, directed=False)[1])[0]
-
-
-def _blocks(count: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows with something to compare, in groups of about BLOCK comparisons."""
-    rows = np.flatnonzero(count)
-    total = np.cumsum(count[rows])
-    cuts = np.searchsorted(total, np.arange(BLOCK, int(total[-1]) if len(total) else 0, BLOCK))
-    yield from np.split(rows, cuts)
 
 
 def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -118,21 +118,18 @@ def _curves(outcome: Outcome, metrics: dict[str, Any]) -> tuple[list[Chart], lis
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     labels = _joined([one.labels for one in outcome.labelled])
+    figures = {**metrics["detectors"], FUSED: metrics["fused"]}
+    figures |= {s: of for detector in metrics["detectors"].values() for s, of in detector.get("streams", {}).items()}
     roc, precision_recall, key = {}, {}, []
     for i, stream in enumerate([*outcome.streams, FUSED]):
         scores = _joined([one.named[stream] for one in outcome.labelled])
         roc[stream] = roc_curve(labels, scores)[:2]
         precision, recall, _ = precision_recall_curve(labels, scores, drop_intermediate=True)
         precision_recall[stream] = recall[::-1], precision[::-1]
-        figures = metrics["fused"] if stream == FUSED else _figures_of(metrics, stream)
-        auc, ap = (number_text(figures[k]) if figures.get(k) is not None else "" for k in ("auc_micro", "ap"))
+        own = figures.get(stream, {})
+        auc, ap = (number_text(own[k]) if own.get(k) is not None else "" for k in ("auc_micro", "ap"))
         key.append((f"{stream}: AUC {auc}, AP {ap}" if auc else stream, curve_style(stream, i)))
     return [roc_chart(roc), precision_recall_chart(precision_recall, float((labels > 0).mean()))], key
-
-
-def _figures_of(metrics: dict[str, Any], stream: str) -> dict[str, Any]:
-    detector = metrics["detectors"].get(stream.partition("/")[0], {})
-    return detector.get("streams", {}).get(stream, {}) if "/" in stream else detector
 
 
 def _distributions(config: "Config", outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
