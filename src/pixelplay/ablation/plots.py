@@ -68,7 +68,7 @@ def draw_weights(table: pd.DataFrame, metric: str) -> Figure:
     members = members[:1] if len(members) == 2 else members
     columns = min(COLUMNS, len(members))
     size = max(4.5, WIDTH * columns / COLUMNS + 0.6), 2.3 * ceil(len(members) / columns) + 0.6
-    figure, axes = _panels(len(members), size, sharex=True, sharey=True)
+    figure, axes = _panels(len(members), size, shared=True)
     for axis, member in zip(axes, members, strict=True):
         at = table[member].to_numpy()
         axis.scatter(at, values, s=9, color=PLANTED, alpha=0.35, linewidths=0)
@@ -117,11 +117,11 @@ def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
     return figure
 
 
-def _panels(count: int, size: tuple[float, float], **shared: bool) -> tuple[Figure, np.ndarray]:
+def _panels(count: int, size: tuple[float, float], shared: bool = False) -> tuple[Figure, np.ndarray]:
     """A figure of `size` in inches with `count` panels in rows of up to three; axes (count,)."""
     figure = Figure(figsize=size, layout="constrained")
     columns = min(COLUMNS, count)
-    axes = figure.subplots(ceil(count / columns), columns, squeeze=False, **shared).ravel()
+    axes = figure.subplots(ceil(count / columns), columns, squeeze=False, sharex=shared, sharey=shared).ravel()
     for axis in axes[:count]:
         axis.tick_params(labelsize=7)
     for axis in axes[count:]:

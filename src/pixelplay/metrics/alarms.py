@@ -96,7 +96,7 @@ def _found(test: Sequence[LabelledScores], limit: Limit) -> dict[str, object]:
     alarms = np.concatenate([video.scores > limit(video.scores) for video in test])
     labels = np.concatenate([video.labels for video in test]).astype(np.int64)
     right = int(alarms @ labels)
-    found = rates(right, int(alarms.sum()), right, int(labels.sum()))
+    found: dict[str, object] = {**rates(right, int(alarms.sum()), right, int(labels.sum()))}
     reason = one_class(labels)
     return found if reason is None else {**found, "precision": None, "f1": None, "no_precision": reason}
 
