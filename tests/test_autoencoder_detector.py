@@ -16,7 +16,7 @@ from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 
 STREAMS = ["conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)]

@@ -19,9 +19,8 @@ from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.training.augmentation import Augmentation
-from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Originals, Video
 from pixelplay.videos.windows import causal_windows, windows
 
 FRAMES, CLIP, SIZE, CHANNELS, GRID = 11, 4, 48, 3, 2

@@ -21,7 +21,7 @@ from pixelplay.detectors.videomae.profile import VideoMAEProfile
 from pixelplay.detectors.videomae.reconstruction import VideoMAEReconstruction
 from pixelplay.errors import ConfigError, DamagedArtifactError, WeightsError
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows

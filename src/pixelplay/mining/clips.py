@@ -16,9 +16,9 @@ import numpy as np
 
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.run.atomic import atomic
-from pixelplay.videos.footage import video_file
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, require_file
+from pixelplay.videos.video import video_file
 
 LISTED_ERRORS = 5  # of a manifest, in one message
 IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")

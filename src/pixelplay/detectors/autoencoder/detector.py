@@ -22,7 +22,7 @@ from pixelplay.training.augmentation import Augmentation, NoiseSettings
 from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 

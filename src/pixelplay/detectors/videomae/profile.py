@@ -19,7 +19,7 @@ from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactErr
 from pixelplay.progress import progress_bar
 from pixelplay.settings import BatchSize, NonNegative, Settings, Window, validate
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 

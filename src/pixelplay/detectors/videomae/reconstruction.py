@@ -22,7 +22,7 @@ from pixelplay.detectors.videomae.tokens import pool_tokens
 from pixelplay.errors import DataError
 from pixelplay.settings import BatchSize, Seed, Settings, Window, validate
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 

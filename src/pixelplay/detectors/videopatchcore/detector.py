@@ -37,7 +37,7 @@ from pixelplay.run.atomic import remove_leftovers
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
 

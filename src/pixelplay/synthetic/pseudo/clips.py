@@ -21,12 +21,11 @@ from pixelplay.run.locks import turn
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Survey, usual_motion
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
+from pixelplay.videos.corruption import GRAY_SHARE, corrupt, draw_kinds
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
-from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.mask_files import MaskFiles
-from pixelplay.videos.noise import GRAY_SHARE
 from pixelplay.videos.npy_writer import NpyWriter
 from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.truth_files import FrameLabels, LabelFile
