@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.results import record
 from pixelplay.cli import load_config
 from pixelplay.errors import PixelPlayError
-from pixelplay.metrics.truth import boxes_of as boxes_around
-from pixelplay.metrics.truth import components
+from pixelplay.metrics.boxes import boxes_of as boxes_around
+from pixelplay.metrics.boxes import components
 from pixelplay.objects.boxes import Boxes, boxes_of, iou, save
 from pixelplay.objects.settings import TracksConfig
 from pixelplay.objects.tables import with_objects

@@ -19,7 +19,7 @@ from pixelplay.settings import (
 
 
 class BootstrapConfig(Settings):
-    """Confidence intervals over resampled videos: see `pixelplay.metrics.bootstrap`."""
+    """Confidence intervals over resampled videos: see `pixelplay.metrics.frames`."""
 
     n_bootstrap: Draws
     level: PartialShare
@@ -27,7 +27,7 @@ class BootstrapConfig(Settings):
 
 
 class LinkConfig(Settings):
-    """How boxes are linked to tracks where the data set has none: see `pixelplay.metrics.truth.link`."""
+    """How boxes are linked to tracks where the data set has none: see `pixelplay.metrics.boxes.link`."""
 
     iou: PositiveShare
     max_gap: Gap
@@ -41,7 +41,7 @@ class RegionConfig(Settings):
 
 
 class TaoConfig(Settings):
-    """When detections match, for the reference solution's object metrics: see `pixelplay.metrics.tao`."""
+    """When detections match, for the reference solution's object metrics: see `pixelplay.metrics.regions`."""
 
     iou: PositiveShare
     matches: Natural

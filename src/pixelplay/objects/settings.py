@@ -11,6 +11,7 @@ from pixelplay.settings import (
     PartialShare,
     Pixels,
     Positive,
+    PositiveShare,
     Settings,
     Share,
     Window,

@@ -45,7 +45,7 @@ class Calibration:
             if not clips[stream].notna().any():
                 raise DataError(
                     f"{name}/{stream}: no object was detected in held-out normal footage, so distances can't be "
-                    "calibrated: lower objects.tracks.confidence, or set objects.method=both"
+                    "calibrated: lower objects.tracks.begin, or set objects.method=both"
                 )
         return cls(clips[COLUMNS].reset_index(drop=True))
 

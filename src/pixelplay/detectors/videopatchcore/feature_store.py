@@ -15,9 +15,8 @@ import pandas as pd
 
 from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, ClipFeatures, Noise, PatchFeatures
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
-from pixelplay.memory.bank import Bank, BankConfig
+from pixelplay.memory.bank import ROWS, Bank, BankConfig, whitening
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
-from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES
 from pixelplay.objects.tracks import Tracks
 from pixelplay.run.artifacts import damaged, read_table, write_table
@@ -123,7 +122,7 @@ class BankBuilder:
         filled = [one for one in stored if len(one)]
         if not filled:
             raise DataError(
-                f"{self.name}: no object was detected in any normal footage: lower objects.tracks.confidence, "
+                f"{self.name}: no object was detected in any normal footage: lower objects.tracks.begin, "
                 "or set objects.method=both; `python src/explain.py show.what=[boxes]` shows them"
             )
         groups = [one.vectors for one in filled]
