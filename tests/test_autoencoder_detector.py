@@ -11,8 +11,7 @@ from tests.pipeline import CPU, GRAY, STRIDE, WINDOW, cached_video, trainer_conf
 
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
-from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
-from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
+from pixelplay.detectors.autoencoder.detector import POOLINGS, AutoencoderDetector
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.training.run import TrainingRun

@@ -21,7 +21,7 @@ from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.scores.settings import FUSED, FusionConfig
 from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Workers
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.run import TrainerConfig
 from pixelplay.videos.settings import DatasetConfig
 
 

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pixelplay.backbones.encoder import Encoder
-from pixelplay.backbones.in_domain import as_backbone, train_encoder
+from pixelplay.backbones.in_domain import Encoder, as_backbone, train_encoder
 from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
@@ -34,7 +33,7 @@ from pixelplay.objects.tubes import select
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import remove_leftovers
-from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
