@@ -27,7 +27,7 @@ from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video, format_name
 
 EXAMPLES = ROOT / "docs/examples"

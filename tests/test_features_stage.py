@@ -128,7 +128,8 @@ def test_what_decides_the_maps_has_them_made_again_and_nothing_else_does(by_timm
     assert (times("objects-*"), times("tracks-*")) == (boxes, tracks)
     torch.manual_seed(1)
     save_file(timm.create_model("test_resnet").state_dict(), "backbone.safetensors")  # another network
-    assert "objects.features.backbone changed" in (extract.pending(config := load_config(by_timm)) or "")
+    config = load_config(by_timm)
+    assert "objects.features.backbone changed" in (extract.pending(config) or "")
     extract.run(config)
     assert len(times("features-*")) == len(before) + 4
     Path("backbone.safetensors").unlink()

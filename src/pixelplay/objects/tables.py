@@ -178,8 +178,9 @@ def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Ind
         for path in video.objects:
             _require(path, "objects found", "detect")
         if "tracks" in needs:
-            video = replace(video, tracks=tracks_table(config, video))
-            _require(video.tracks, "objects followed", "extract")
+            path = tracks_table(config, video)
+            _require(path, "objects followed", "extract")
+            video = replace(video, tracks=path)
         if "features" in needs:
             video = replace(video, features=maps(config, video))
             features.require(video)
