@@ -1,58 +1,38 @@
 """In-domain encoders: small backbones for runs without pretrained weights, trained on crops of its normal footage."""
 
+import hashlib
+import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 from torch import nn
 
 from pixelplay.backbones.frozen import Backbone
+from pixelplay.backbones.settings import EncoderSettings
+from pixelplay.backbones.state_dict import load_network, save_network
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.objects.tubes import squares
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
-from pixelplay.settings import Channels, Natural, Positive, Share, Window
+from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.training.clips import Augmentation
-from pixelplay.training.run import ScheduleSettings, TrainingRun
+from pixelplay.training.device import autocast_bf16
+from pixelplay.training.run import TrainingRun
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
 
+log = logging.getLogger(__name__)
 
-class EncoderSettings(ScheduleSettings):
-    """How an in-domain encoder is built and trained."""
-
-    objective: Literal["contrast", "reconstruction"]  # reconstruction: an autoencoder's, as a baseline
-    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
-    channels: Channels | None  # of a local descriptor; None: all of both stages
-    contrast_channels: Channels  # groups of channels in the contrastive loss
-    max_pairs: Natural  # of crops, of all footage, at most
-    frame_gap: Window  # frames between the two crops of a pair
-    shift: Share  # of a view, at most, as a share of the crop's side
-    color_jitter: Share  # strength of the colour jitter
-    noise_share: Share  # of the views that have noise
-    temperature: Positive
-    batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
-
-    @model_validator(mode="after")
-    def _possible(self) -> "EncoderSettings":
-        there = sum(self.widths[2:])
-        for name in ("channels", "contrast_channels"):
-            if (groups := getattr(self, name)) is not None and groups > there:
-                raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
-        return self
-
-    @property
-    def descriptor_size(self) -> int:
-        """Channels of a local descriptor."""
-        return self.channels or sum(self.widths[2:])
+VERSION = 1  # raised when the same footage and settings give another encoder
 
 
 class Encoder(nn.Module):
@@ -133,26 +113,53 @@ class Cutting:
                     writer.extend(images.unflatten(0, (-1, 2)).cpu().numpy())
 
 
-def train_encoder(
-    videos: list[Video],
-    heldout: list[Video],
-    settings: EncoderSettings,
-    image_size: int,
-    config: TubeConfig,
-    amplitude: float,
-    run: TrainingRun,
-) -> Encoder:
+def shared_encoder(fit_on: list[Video], heldout: list[Video], settings: EncoderSettings, run: TrainingRun) -> Path:
+    """File of an encoder trained on normal footage with known boxes, for `load_encoder`.
+
+    It lies in `run.shared`, in a folder named by all that the encoder depends on, so that whoever asks for the same one
+    finds it there. A killed training goes on from the last video or epoch. Raises DataError where there is nothing to
+    cut.
+    """
+    footage = [_footage(videos) for videos in (fit_on, heldout)]
+    precise = autocast_bf16(run.config.precision, run.device)
+    folder = run.shared / f"encoder-{fingerprint(VERSION, settings.model_dump(), *footage, precise, run.seed)}"
+    path = folder / "encoder.safetensors"
+    try:
+        load_encoder(path, settings)
+        log.info(f"{run.name}: uses the in-domain encoder in {folder}/")
+        return path
+    except MissingArtifactError:
+        pass
+    except DamagedArtifactError as error:
+        log.warning(f"{run.name}: the encoder is trained again: {error}")
+    unfinished = folder / "training"
+    for old in run.shared.glob(f"encoder-{KEYS}/training"):
+        if old != unfinished:
+            shutil.rmtree(old)
+    save_network(train_encoder(fit_on, heldout, settings, replace(run, folder=unfinished)), path)
+    shutil.rmtree(unfinished)  # crops and checkpoints: much larger than the encoder
+    return path
+
+
+def load_encoder(path: Path, settings: EncoderSettings) -> Encoder:
+    """What `shared_encoder` wrote, in eval mode on the CPU; raises MissingArtifactError or DamagedArtifactError."""
+    encoder = Encoder(settings.widths)
+    load_network(encoder, path, made_by="train")
+    return encoder.eval()
+
+
+def train_encoder(videos: list[Video], heldout: list[Video], settings: EncoderSettings, run: TrainingRun) -> Encoder:
     """An encoder trained on normal footage with known boxes, in eval mode on the CPU.
 
-    image_size: pixels of the crops that it will be used for; amplitude: of uniform noise, in [0, 1].
     A killed run goes on from the last video or epoch in `run.folder`. Raises DataError where there is nothing to cut.
     """
     # slow to import
     from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining, Pairs, Views
     from pixelplay.training.fit import fit_on
 
-    size = image_size + 2 * round(settings.shift * image_size)  # with room for a view to be shifted
-    wider = config.model_copy(update={"enlarge": config.enlarge * size / image_size})
+    seen = settings.image_size
+    size = seen + 2 * round(settings.shift * seen)  # with room for a view to be shifted
+    wider = settings.tubes.model_copy(update={"enlarge": settings.tubes.enlarge * size / seen})
     cutting = Cutting(wider, settings.frame_gap, size, 1.0)
     there = sum(sum(map(len, cutting.places(video)[:2])) for video in [*videos, *heldout])
     cutting = replace(cutting, share=min(1.0, settings.max_pairs / max(there, 1)))
@@ -161,7 +168,8 @@ def train_encoder(
     held = Pairs(_cut(heldout, run.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(image_size, settings.color_jitter, Augmentation(amplitude, settings.noise_share, "clean", 0.0))
+    noise = Augmentation(settings.noise_amplitude, settings.noise_share, "clean", 0.0)
+    views = Views(seen, settings.color_jitter, noise)
     if settings.objective == "contrast":
         objective = Contrast(encoder, settings.contrast_channels, settings.temperature, views)
     else:
@@ -173,6 +181,13 @@ def train_encoder(
 def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
     """The encoder, frozen; its input is normalised as in its training, from [0, 1] to [-1, 1]."""
     return Backbone("in_domain", encoder, mean=[0.5] * 3, std=[0.5] * 3, bf16=bf16)
+
+
+def _footage(videos: Sequence[Video]) -> list[tuple[object, ...]]:
+    """What decides the crops of videos apart from settings: their frames, and the tracks in them."""
+    tracks = map(tracks_of, videos)
+    digests = [hashlib.sha256(one.position.tobytes() + one.xyxy.tobytes()).hexdigest() for one in tracks]
+    return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
 
 def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) -> list[np.ndarray]:

@@ -1,15 +1,18 @@
-"""Settings of pretrained weights, explained in `configs/weights/`; a detector's settings with its weights named by
-their contents: other weights in the same file are other settings, the same in another file are not. Imports no torch.
+"""Settings of pretrained weights, and of the encoder for runs without, explained in `configs/weights/`; a detector's
+settings with its weights named by their contents: other weights in the same file are other settings, the same in
+another file are not. Imports no torch.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from pixelplay.objects.settings import TubeConfig
 from pixelplay.run.digests import Digests
-from pixelplay.settings import FilePath, Settings
+from pixelplay.settings import Channels, FilePath, ImageSize, Natural, Positive, Settings, Share, Window
+from pixelplay.training.run import ScheduleSettings
 
 READ = {".json", ".safetensors", ".bin"}  # suffixes of the files of a model's folder that decide what the model is
 
@@ -26,13 +29,46 @@ def _backbone(value: str) -> str:
     return value
 
 
+class EncoderSettings(ScheduleSettings):
+    """How an in-domain encoder is built and trained."""
+
+    objective: Literal["contrast", "reconstruction"]  # reconstruction: an autoencoder's, as a baseline
+    image_size: ImageSize  # of the crops that it sees in training, pixels
+    tubes: TubeConfig  # crops are of objects that these settings select, and as much larger than their boxes
+    noise_amplitude: Share  # of uniform noise, of [0, 1]
+    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
+    channels: Channels | None  # of a local descriptor; None: all of both stages
+    contrast_channels: Channels  # groups of channels in the contrastive loss
+    max_pairs: Natural  # of crops, of all footage, at most
+    frame_gap: Window  # frames between the two crops of a pair
+    shift: Share  # of a view, at most, as a share of the crop's side
+    color_jitter: Share  # strength of the colour jitter
+    noise_share: Share  # of the views that have noise
+    temperature: Positive
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EncoderSettings":
+        there = sum(self.widths[2:])
+        for name in ("channels", "contrast_channels"):
+            if (groups := getattr(self, name)) is not None and groups > there:
+                raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
+        return self
+
+    @property
+    def descriptor_size(self) -> int:
+        """Channels of a local descriptor."""
+        return self.channels or sum(self.widths[2:])
+
+
 class WeightsConfig(Settings):
     source: Literal["hub", "in_domain"]
     yolo: Annotated[str, AfterValidator(_yolo)]
     backbone: Annotated[str, AfterValidator(_backbone)]
     backbone_file: FilePath | None
-    image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]
+    image_size: ImageSize
     videomae: Annotated[str, Field(min_length=1)]
+    encoder: EncoderSettings
 
 
 def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]:
