@@ -19,7 +19,7 @@ from pixelplay.detectors.videopatchcore import feature_store
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.objects import tables as detecting
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, fuse, prepare, score, train
+from pixelplay.stages import detect, extract, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -57,7 +57,7 @@ def run_stages(folder: Path) -> None:
     save_file(timm.create_model("test_resnet").state_dict(), folder / "backbone.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage in (prepare, detect, train, score, fuse):
+        for stage in (prepare, detect, extract, train, score, fuse):
             stage.run(config())
 
 
@@ -77,7 +77,7 @@ def config(*overrides: str) -> Config:
 
 
 def footage(*overrides: str) -> Index:
-    return detecting.with_objects(config(), prepare.load_index(config(*overrides)), ["boxes"])
+    return detecting.with_objects(config(), prepare.load_index(config(*overrides)), ["boxes", "tracks"])
 
 
 def fresh(*overrides: str) -> VideoPatchCore:

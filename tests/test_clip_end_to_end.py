@@ -27,7 +27,7 @@ from pixelplay.objects.boxes import Boxes
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.submission import validate
-from pixelplay.stages import detect, fuse, prepare, score, train
+from pixelplay.stages import detect, extract, fuse, prepare, score, train
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.video import Originals, Video
 
@@ -66,7 +66,7 @@ def settings(clip: Clip, *overrides: str) -> Config:
 def test_rn101_runs_from_the_footage_to_a_valid_submission(clip: Clip, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = settings(clip)
-    for stage in (prepare, detect, train, score, fuse):
+    for stage in (prepare, detect, extract, train, score, fuse):
         stage.run(config)
         assert stage.pending(config) is None
     files, index = RunFiles.of(config), prepare.load_index(config)

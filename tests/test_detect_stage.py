@@ -187,7 +187,7 @@ def test_a_finished_stage_has_nothing_to_do_and_runs_share_its_tables(options: l
     assert detect.pending(config) is None
     monkeypatch.setattr(motion, "detect", None)  # nobody calls it again
     detect.run(config)
-    detect.run(prepared(options, "run=other", "objects.tubes.confidence=0.5", "objects.yolo.batch_size=3"))
+    detect.run(prepared(options, "run=other", "objects.tubes.enlarge=2.0", "objects.yolo.batch_size=3"))
 
 
 @pytest.mark.parametrize(

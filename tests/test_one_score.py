@@ -15,7 +15,7 @@ from pixelplay.report import gather as reporting
 from pixelplay.report.outcome import load_outcome
 from pixelplay.run.artifacts import read_table
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, fuse, prepare, score, train
+from pixelplay.stages import detect, evaluate, extract, fuse, prepare, score, train
 
 STRANGE = range(11, 16)
 SHARES = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}
@@ -31,7 +31,7 @@ def labelled(patchcore_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         rows = "".join(f"{t},{int(video == 'strange' and t in STRANGE)}\n" for t in range(FRAMES))
         Path(f"data/test_labels/{video}.csv").write_text("frame,label\n" + rows)
     made = config()
-    for stage in (prepare, detect, train, score, fuse):
+    for stage in (prepare, detect, extract, train, score, fuse):
         stage.run(made)
     shutil.rmtree("data")  # what comes next needs the outputs alone
     evaluate.run(made)
