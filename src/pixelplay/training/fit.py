@@ -30,7 +30,7 @@ ESTIMATE_STEPS = 5  # timed, to estimate the time of all epochs
 
 
 class TrainingModule(LightningModule):
-    """What all trainings share: two logged losses, and AdamW with one cosine over `max_epochs`."""
+    """What all trainings share: two logged losses, and AdamW, with one cosine over `max_epochs` unless overridden."""
 
     fused: bool | None = None  # AdamW's fused kernel: faster for large networks, rounds differently
 
@@ -58,7 +58,11 @@ class TrainingModule(LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=self.fused
         )
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs)]
+        return [optimizer], [self.scheduler(optimizer)]
+
+    def scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        """Stepped once an epoch."""
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._config.max_epochs)
 
 
 def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:
