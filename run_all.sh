@@ -9,6 +9,7 @@
 #
 #   prepare    list the videos, decode every frame once, hold out normal footage
 #   detect     boxes of objects, if a detector needs them
+#   extract    these objects followed through time, if a detector needs that
 #   train      fit each detector on normal footage
 #   score      raw scores per frame: test videos, held-out normal footage, pseudo-anomalies
 #   fuse       calibrate, smooth, weigh; write the submission

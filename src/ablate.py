@@ -1,4 +1,4 @@
-"""Stage 7: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
+"""Stage 8: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
 
 See `python src/ablate.py --help`.
 """

@@ -1,4 +1,4 @@
-"""Stage 6: metrics of frames, pixels, regions and tracks, if the data set has labels.
+"""Stage 7: metrics of frames, pixels, regions and tracks, if the data set has labels.
 
 See `python src/evaluate.py --help`.
 """

@@ -1,4 +1,4 @@
-"""Stage 8: pictures of where scores come from, for the report and of any frames and videos.
+"""Stage 9: pictures of where scores come from, for the report and of any frames and videos.
 
 See `python src/explain.py --help`.
 """

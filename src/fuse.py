@@ -1,4 +1,4 @@
-"""Stage 5: calibrate, smooth and weigh the raw scores; write the submission.
+"""Stage 6: calibrate, smooth and weigh the raw scores; write the submission.
 
 See `python src/fuse.py --help`.
 """

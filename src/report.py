@@ -1,4 +1,4 @@
-"""Stage 9: one HTML page about the run.
+"""Stage 10: one HTML page about the run.
 
 See `python src/report.py --help`.
 """

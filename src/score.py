@@ -1,4 +1,4 @@
-"""Stage 4: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
+"""Stage 5: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
 
 See `python src/score.py --help`.
 """

@@ -1,4 +1,4 @@
-"""Stage 3: fit each detector on normal footage.
+"""Stage 4: fit each detector on normal footage.
 
 See `python src/train.py --help`.
 """

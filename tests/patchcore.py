@@ -77,7 +77,7 @@ def config(*overrides: str) -> Config:
 
 
 def footage(*overrides: str) -> Index:
-    return detecting.with_objects(config(), NAME, prepare.load_index(config(*overrides)), [NAME])
+    return detecting.with_objects(config(), prepare.load_index(config(*overrides)), ["boxes"])
 
 
 def fresh(*overrides: str) -> VideoPatchCore:

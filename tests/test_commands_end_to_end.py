@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from tests.pipeline import ROOT, files_below, run, run_here, user_environment
 
+from pixelplay.stages.status import STAGES
+
 RUN_ALL = ("bash", str(ROOT / "run_all.sh"))
 # Long enough to be killed in the middle: small steps in training, one window at a time in scoring.
 TINY = (
@@ -85,11 +87,8 @@ def test_a_second_run_says_that_all_is_up_to_date_and_does_nothing(undisturbed):
     again = run(*RUN_ALL, *TINY, cwd=folder)
     assert again.returncode == 0, again.stderr
     lines = again.stdout.splitlines()
-    assert [line.split(maxsplit=1) for line in lines[:9]] == [
-        [stage, "up to date"]
-        for stage in ("prepare", "detect", "train", "score", "fuse", "evaluate", "ablate", "explain", "report")
-    ]
-    assert again.stdout.splitlines()[9:] == first[first.index("\n\n") :].splitlines()[1:]  # the table, nothing else
+    assert [line.split(maxsplit=1) for line in lines[:10]] == [[stage, "up to date"] for stage in STAGES]
+    assert again.stdout.splitlines()[10:] == first[first.index("\n\n") :].splitlines()[1:]  # the table, nothing else
     assert {path: path.stat().st_mtime_ns for path in files_below(folder)} == before
 
 

@@ -16,11 +16,12 @@ from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, PixelPlayError
 from pixelplay.evaluation.members import streams_of
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, detect, evaluate, explain, extract, fuse, prepare, report, score, status, train
 
 STAGES = {
     "prepare": prepare,
     "detect": detect,
+    "extract": extract,
     "train": train,
     "score": score,
     "fuse": fuse,

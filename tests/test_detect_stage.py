@@ -83,7 +83,7 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
         "from pixelplay.cli import load_config; from pixelplay.detectors import registry; "
         "from pixelplay.objects import tables as detecting; "
-        "config = load_config(sys.argv[1:]); print(detecting.methods(config, registry.needing_boxes(config)), "
+        "config = load_config(sys.argv[1:]); print(detecting.methods(config, registry.needing(config, 'boxes')), "
         "sorted({'torch', 'ultralytics'} & set(sys.modules)))"
     )
     for arguments, expected in ((options, "('motion',) []"), ([*options, "detector=[conv_ae]"], "('motion',) []")):
@@ -96,7 +96,7 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
 def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: list[str], caplog):
     caplog.set_level("INFO")
     config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.training.window=2"])
-    assert registry.needing_boxes(config) == []
+    assert registry.needing(config, "boxes") == []
     assert detecting.settings(config, []) == {}
     assert detect.pending(config) is None
     detect.run(config)

@@ -28,12 +28,13 @@ FILES = ("encoder.safetensors", "spatial.faiss", "temporal.faiss", "global.faiss
 
 
 def in_domain(*overrides: str) -> Config:
-    encoder = f"detectors.{NAME}.training.encoder"
+    encoder = "weights.encoder"
     small = [
         f"{encoder}.widths=[4,8,8,16]",
         f"{encoder}.max_epochs=2",
         f"{encoder}.batch_size=8",
         f"{encoder}.contrast_channels=8",
+        f"{encoder}.image_size=64",
     ]
     return config("weights.backbone=in_domain", "weights.backbone_file=null", *small, *overrides)
 
@@ -90,7 +91,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(moment: str, saved: Pa
 
 def test_another_coreset_needs_neither_another_encoder_nor_other_features(saved: Path):
     def times() -> dict[Path, int]:
-        kept = ("encoder-*/pairs/*", "features-*/*/*")
+        kept = ("encoder-*/encoder.safetensors", "features-*/*/*")
         return {path: path.stat().st_mtime_ns for part in kept for path in (saved.parent / "training").glob(part)}
 
     before = times()
@@ -101,7 +102,7 @@ def test_another_coreset_needs_neither_another_encoder_nor_other_features(saved:
 
 @pytest.mark.parametrize(("channels", "size"), [("null", 24), ("6", 6)])
 def test_descriptors_have_all_channels_or_as_many_groups_as_asked_for(channels: str, size: int):
-    settings = videopatchcore.check(NAME, settings_of(f"detectors.{NAME}.training.encoder.channels={channels}"))[0]
+    settings = videopatchcore.check(NAME, settings_of(f"weights.encoder.channels={channels}"))[0]
     assert settings.described.channels == size
     pretrained = videopatchcore.check(NAME, config().detectors[NAME])[0]
     assert pretrained.described == pretrained.patches
@@ -117,7 +118,7 @@ def test_its_distances_are_mahalanobis_and_those_of_a_pretrained_backbone_are_no
 @pytest.mark.parametrize("key", ["channels", "contrast_channels"])
 def test_more_groups_than_channels_are_refused_before_anything_is_trained(key: str):
     with pytest.raises(ConfigError, match=f"{key}=25 is more than the 24 channels"):
-        VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.training.encoder.{key}=25"), CPU)
+        VideoPatchCore(NAME, settings_of(f"weights.encoder.{key}=25"), CPU)
 
 
 def test_a_damaged_encoder_is_refused_with_its_file(saved: Path, tmp_path: Path):
@@ -149,7 +150,7 @@ def test_no_more_pairs_are_cut_than_asked_for(tmp_path: Path, monkeypatch):
     index, shares = footage(), []
     monkeypatch.setattr(own_encoder, "_cut", lambda videos, folder, cutting, run: shares.append(cutting.share) or [])
     for pairs in (10, 10**6):
-        detector = VideoPatchCore(NAME, settings_of(f"detectors.{NAME}.training.encoder.max_pairs={pairs}"), CPU)
+        detector = VideoPatchCore(NAME, settings_of(f"weights.encoder.max_pairs={pairs}"), CPU)
         with pytest.raises(DataError, match="no crop of normal footage"):
             detector.fit(index.fit, index.held, TrainingRun(NAME, trainer_config(), tmp_path, CPU, 0))
     assert 0 < shares[0] < 0.5 and shares[1] == 1.0

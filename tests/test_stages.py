@@ -495,6 +495,7 @@ def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: 
     assert lines == [
         ["prepare", "up to date"],
         ["detect", "up to date"],
+        ["extract", "up to date"],
         ["train", "up to date"],
         ["score", "score-conv_ae: outputs/tiny/scores/conv_ae.parquet is missing"],
         ["fuse", "waits for score"],

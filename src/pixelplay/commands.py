@@ -44,37 +44,44 @@ python src/prepare.py {PED2}""",
 python src/detect.py {PED2} weights.yolo=yolov8n.pt""",
         writes=True,
     ),
+    "extract": Command(
+        "pixelplay.stages.extract:run",
+        f"""Stage 3: follow the detected objects through time, if a detector of the run needs that; cached per video.
+
+python src/extract.py {PED2} weights.yolo=yolov8n.pt""",
+        writes=True,
+    ),
     "train": Command(
         "pixelplay.stages.train:run",
-        f"""Stage 3: fit each detector on normal footage.
+        f"""Stage 4: fit each detector on normal footage.
 
 python src/train.py {PED2}""",
         writes=True,
     ),
     "score": Command(
         "pixelplay.stages.score:run",
-        f"""Stage 4: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
+        f"""Stage 5: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
 
 python src/score.py {PED2}""",
         writes=True,
     ),
     "fuse": Command(
         "pixelplay.stages.fuse:run",
-        f"""Stage 5: calibrate, smooth and weigh the raw scores; write the submission.
+        f"""Stage 6: calibrate, smooth and weigh the raw scores; write the submission.
 
 python src/fuse.py {PED2}""",
         writes=True,
     ),
     "evaluate": Command(
         "pixelplay.stages.evaluate:run",
-        f"""Stage 6: metrics of frames, pixels, regions and tracks, if the data set has labels.
+        f"""Stage 7: metrics of frames, pixels, regions and tracks, if the data set has labels.
 
 python src/evaluate.py {PED2}""",
         writes=True,
     ),
     "ablate": Command(
         "pixelplay.stages.ablate:run",
-        f"""Stage 7: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
+        f"""Stage 8: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
 
 python src/ablate.py {PED2}                       tables and plots
 python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py""",
@@ -82,7 +89,7 @@ python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py"
     ),
     "explain": Command(
         "pixelplay.stages.explain:run",
-        f"""Stage 8: pictures of where scores come from, for the report; with show.*, also of any frames and videos.
+        f"""Stage 9: pictures of where scores come from, for the report; with show.*, also of any frames and videos.
 
 python src/explain.py {PED2}                       the report's pictures
 python src/explain.py … 'report.clips=[Test001,Test004]'             annotated MP4s beside the page, too
@@ -93,7 +100,7 @@ python src/explain.py … show.video=Test001 show.clip=true            boxes of 
     ),
     "report": Command(
         "pixelplay.stages.report:run",
-        f"""Stage 9: one HTML page about the run, to open in a browser.
+        f"""Stage 10: one HTML page about the run, to open in a browser.
 
 python src/report.py {PED2}""",
         writes=True,

@@ -19,7 +19,8 @@ from pixelplay.videos.decoded import bytes_needed
 from pixelplay.videos.layouts import read_dataset
 
 GB = 2**30
-OF_A_RUN = ("prepare", "flip_network", "detect", "fuse", "evaluate", "ablate")  # records beside those of each detector
+# Records beside those of each detector.
+OF_A_RUN = ("prepare", "flip_network", "detect", "extract-tracks", "fuse", "evaluate", "ablate")
 
 
 class Finding(NamedTuple):

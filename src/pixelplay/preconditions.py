@@ -43,7 +43,7 @@ def extras(config: "Config") -> list[str]:
     found = {extra for name, detector in config.detectors.items() for extra in _extras_of(name, detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
-    if "yolo" in tables.methods(config, registry.needing_boxes(config)):
+    if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
         found.add("yolo")
     return sorted(found)
 
@@ -61,7 +61,7 @@ def _extras_of(name: str, detector: DetectorConfig) -> Iterator[str]:
 
 def _missing(config: "Config") -> list[PixelPlayError]:
     checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
-    checks.append(lambda: tables.require_weights(config, registry.needing_boxes(config)))
+    checks.append(lambda: tables.require_weights(config, registry.needing(config, "boxes")))
     checks.append(lambda: requirements.require(extras(config)))
     return _problems(checks)
 

@@ -53,7 +53,9 @@ SECTIONS = {  # section: {old name: new name}; *: any name, **: one name or seve
     "report": {"rate": "fps", "apart": "min_gap"},
     "mine": {"rate": "fps", "every": "frame_step", "short": "short_scenes"},
 }
+MOVED = {"detectors.*.training.encoder": "weights.encoder"}  # to another section
 RENAMED = {f"{section}.{old}": f"{section}.{new}" for section, names in SECTIONS.items() for old, new in names.items()}
+RENAMED |= MOVED
 
 
 def renamed(key: str) -> str | None:

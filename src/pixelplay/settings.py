@@ -31,6 +31,7 @@ Window = Annotated[int, Field(ge=1, le=10_000)]  # frames
 Gap = Annotated[int, Field(ge=0, le=10_000)]  # frames
 Channels = Annotated[int, Field(ge=1, le=65_536)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]  # along a side of a working size
+ImageSize = Annotated[int, Field(ge=48, le=4096, multiple_of=16)]  # pixels, of what a backbone sees
 Workers = Annotated[int, Field(ge=0, le=1024)]  # threads or processes; 0: one per core
 Fps = Annotated[float, Field(ge=0.001, le=10_000)]
 Positive = Annotated[float, Field(gt=0, le=10_000)]

@@ -1,61 +1,39 @@
 """In-domain encoders: backbones for runs without pretrained weights, trained on crops of the run's normal footage."""
 
+import hashlib
+import logging
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 
 from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
+from pixelplay.backbones.settings import EncoderSettings
+from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.backbones.views import Pairs, Views
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
-from pixelplay.settings import Channels, Epochs, Natural, NonNegative, Positive, Rate, Settings, Share, Window
+from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather, windows
 
+log = logging.getLogger(__name__)
 
-class EncoderSettings(Settings):
-    """How an in-domain encoder is built and trained; precision and loggers are the trainer's."""
-
-    objective: Literal["contrast", "reconstruction"]  # reconstruction: an autoencoder's, as a baseline
-    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
-    channels: Channels | None  # of a local descriptor; None: all of both stages
-    contrast_channels: Channels  # groups of channels in the contrastive loss
-    max_pairs: Natural  # of crops, of all footage, at most
-    frame_gap: Window  # frames between the two crops of a pair
-    shift: Share  # of a view, at most, as a share of the crop's side
-    color_jitter: Share  # strength of the colour jitter
-    noise_share: Share  # of the views that have noise
-    temperature: Positive
-    max_epochs: Epochs
-    batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
-    learning_rate: Rate
-    weight_decay: NonNegative
-
-    @model_validator(mode="after")
-    def _possible(self) -> "EncoderSettings":
-        there = sum(self.widths[2:])
-        for name, groups in (("channels", self.channels), ("contrast_channels", self.contrast_channels)):
-            if groups is not None and groups > there:
-                raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
-        return self
-
-    @property
-    def descriptor_size(self) -> int:
-        """Channels of a local descriptor."""
-        return self.channels or sum(self.widths[2:])
+VERSION = 1  # raised when the same footage and settings give another encoder
 
 
 @dataclass(frozen=True)
@@ -86,25 +64,52 @@ class Cutting:
                     writer.extend(images.unflatten(0, (-1, 2)).cpu().numpy())
 
 
-def train_encoder(
-    fit_on: list[Video],
-    heldout: list[Video],
-    settings: EncoderSettings,
-    image_size: int,
-    config: TubeConfig,
-    amplitude: float,
-    run: TrainingRun,
-) -> Encoder:
+def shared_encoder(fit_on: list[Video], heldout: list[Video], settings: EncoderSettings, run: TrainingRun) -> Path:
+    """File of an encoder trained on normal footage with known boxes, for `load_encoder`.
+
+    It lies in `run.shared`, in a folder named by all that the encoder depends on, so that whoever asks for the same one
+    finds it there. A killed training goes on from the last video or epoch. Raises DataError where there is nothing to
+    cut.
+    """
+    footage = [_footage(videos, settings.tubes) for videos in (fit_on, heldout)]
+    precise = autocast_bf16(run.config.precision, run.device)
+    folder = run.shared / f"encoder-{fingerprint(VERSION, settings.model_dump(), *footage, precise, run.seed)}"
+    path = folder / "encoder.safetensors"
+    try:
+        load_encoder(path, settings)
+        log.info(f"{run.name}: uses the in-domain encoder in {folder}/")
+        return path
+    except MissingArtifactError:
+        pass
+    except DamagedArtifactError as error:
+        log.warning(f"{run.name}: the encoder is trained again: {error}")
+    unfinished = folder / "training"
+    for old in run.shared.glob(f"encoder-{KEYS}/training"):
+        if old != unfinished:
+            shutil.rmtree(old)
+    save_network(train_encoder(fit_on, heldout, settings, replace(run, folder=unfinished)), path)
+    shutil.rmtree(unfinished)  # crops and checkpoints: much larger than the encoder
+    return path
+
+
+def load_encoder(path: Path, settings: EncoderSettings) -> Encoder:
+    """What `shared_encoder` wrote, in eval mode on the CPU; raises MissingArtifactError or DamagedArtifactError."""
+    encoder = Encoder(settings.widths)
+    load_network(encoder, path, made_by="train")
+    return encoder.eval()
+
+
+def train_encoder(fit_on: list[Video], heldout: list[Video], settings: EncoderSettings, run: TrainingRun) -> Encoder:
     """An encoder trained on normal footage with known boxes, in eval mode on the CPU.
 
-    image_size: pixels of the crops that it will be used for; amplitude: of uniform noise, in [0, 1].
     A killed run goes on from the last video or epoch in `run.folder`. Raises DataError where there is nothing to cut.
     """
     from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining  # slow to import
     from pixelplay.training.fit import fit
 
-    size = image_size + 2 * round(settings.shift * image_size)  # with room for a view to be shifted
-    wider = config.model_copy(update={"enlarge": config.enlarge * size / image_size})
+    seen = settings.image_size
+    size = seen + 2 * round(settings.shift * seen)  # with room for a view to be shifted
+    wider = settings.tubes.model_copy(update={"enlarge": settings.tubes.enlarge * size / seen})
     there = sum(_pairs_in(video, wider, settings.frame_gap) for video in [*fit_on, *heldout])
     cutting = Cutting(wider, settings.frame_gap, size, min(1.0, settings.max_pairs / max(there, 1)))
     names = ("max_epochs", "batch_size", "learning_rate", "weight_decay")
@@ -114,7 +119,8 @@ def train_encoder(
     held = Pairs(_cut(heldout, run.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
-    views = Views(image_size, settings.color_jitter, Augmentation(amplitude, settings.noise_share, "clean", 0.0))
+    noise = Augmentation(settings.noise_amplitude, settings.noise_share, "clean", 0.0)
+    views = Views(seen, settings.color_jitter, noise)
     if settings.objective == "contrast":
         objective = Contrast(encoder, settings.contrast_channels, settings.temperature, views)
     else:
@@ -131,6 +137,13 @@ def train_encoder(
 def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
     """The encoder, frozen; its input is normalised as in its training, from [0, 1] to [-1, 1]."""
     return Backbone("in_domain", encoder, mean=[0.5] * 3, std=[0.5] * 3, bf16=bf16)
+
+
+def _footage(videos: Sequence[Video], config: TubeConfig) -> list[tuple[object, ...]]:
+    """What decides the crops of videos apart from settings: their frames, and the boxes in them."""
+    boxes = [select(boxes_of(video), config) for video in videos]
+    digests = [hashlib.sha256(one.position.tobytes() + one.xyxy.tobytes()).hexdigest() for one in boxes]
+    return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
 
 def _pairs_in(video: Video, config: TubeConfig, apart: int) -> int:

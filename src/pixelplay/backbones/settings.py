@@ -1,10 +1,23 @@
-"""Settings of pretrained weights. Keys are explained in `configs/weights/`."""
+"""Settings of pretrained weights, and of the encoder for runs without. Keys are explained in `configs/weights/`."""
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from pixelplay.settings import FilePath, Settings
+from pixelplay.objects.settings import TubeConfig
+from pixelplay.settings import (
+    Channels,
+    Epochs,
+    FilePath,
+    ImageSize,
+    Natural,
+    NonNegative,
+    Positive,
+    Rate,
+    Settings,
+    Share,
+    Window,
+)
 
 
 def _yolo(value: str) -> str:
@@ -19,10 +32,46 @@ def _backbone(value: str) -> str:
     return value
 
 
+class EncoderSettings(Settings):
+    """How an in-domain encoder is built and trained; precision and loggers are the trainer's."""
+
+    objective: Literal["contrast", "reconstruction"]  # reconstruction: an autoencoder's, as a baseline
+    image_size: ImageSize  # of the crops that it sees in training, pixels
+    tubes: TubeConfig  # crops are of objects that these settings select, and as much larger than their boxes
+    noise_amplitude: Share  # of uniform noise, of [0, 1]
+    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]  # channels after each halving
+    channels: Channels | None  # of a local descriptor; None: all of both stages
+    contrast_channels: Channels  # groups of channels in the contrastive loss
+    max_pairs: Natural  # of crops, of all footage, at most
+    frame_gap: Window  # frames between the two crops of a pair
+    shift: Share  # of a view, at most, as a share of the crop's side
+    color_jitter: Share  # strength of the colour jitter
+    noise_share: Share  # of the views that have noise
+    temperature: Positive
+    max_epochs: Epochs
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
+    learning_rate: Rate
+    weight_decay: NonNegative
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EncoderSettings":
+        there = sum(self.widths[2:])
+        for name, groups in (("channels", self.channels), ("contrast_channels", self.contrast_channels)):
+            if groups is not None and groups > there:
+                raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
+        return self
+
+    @property
+    def descriptor_size(self) -> int:
+        """Channels of a local descriptor."""
+        return self.channels or sum(self.widths[2:])
+
+
 class WeightsConfig(Settings):
     source: Literal["hub", "in_domain"]
     yolo: Annotated[str, AfterValidator(_yolo)]
     backbone: Annotated[str, AfterValidator(_backbone)]
     backbone_file: FilePath | None
-    image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]
+    image_size: ImageSize
     videomae: Annotated[str, Field(min_length=1)]
+    encoder: EncoderSettings

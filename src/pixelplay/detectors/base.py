@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.explanation import Finding
+from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
@@ -28,16 +29,28 @@ class Spec:
     """What is known of an algorithm without importing torch.
 
     name: as `detectors.*.algorithm` names it. version: raised when the same settings give other results. module: where
-    its functions `check` and `build` are. boxes: whether its videos must come with boxes of objects. trainer: the keys
-    of `trainer` that decide what it learns. extra: the optional dependencies of pyproject.toml that it needs.
+    its functions `check` and `build` are. boxes, tracks, features: whether its videos must come with boxes of objects,
+    with these followed through time, and with their feature maps; each implies those before. trainer: the keys of
+    `trainer` that decide what it learns. extra: the optional dependencies of pyproject.toml that it needs.
     """
 
     name: str
     version: int
     module: str
     boxes: bool = False
+    tracks: bool = False
+    features: bool = False
     trainer: tuple[str, ...] = ("precision",)
     extra: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tracks", self.tracks or self.features)
+        object.__setattr__(self, "boxes", self.boxes or self.tracks)
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What of objects its videos must come with."""
+        return tuple(need for need in NEEDS if getattr(self, need))
 
 
 @dataclass(frozen=True)

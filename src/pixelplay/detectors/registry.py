@@ -13,6 +13,7 @@ import pixelplay.detectors
 from pixelplay.detectors.base import Spec
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, WeightsError
+from pixelplay.objects.tables import Need
 from pixelplay.settings import alternatives
 
 if TYPE_CHECKING:  # importing it would import torch, which commands with nothing to do must not wait for
@@ -51,9 +52,9 @@ def spec(name: str, config: DetectorConfig) -> Spec:
     return known[config.algorithm]
 
 
-def needing_boxes(config: "Config") -> list[str]:
-    """The run's detectors whose videos must come with boxes of objects."""
-    return [name for name, detector in config.detectors.items() if spec(name, detector).boxes]
+def needing(config: "Config", need: Need) -> list[str]:
+    """The run's detectors whose videos must come with boxes, tracks or features of objects."""
+    return [name for name, detector in config.detectors.items() if need in spec(name, detector).needs]
 
 
 def specs() -> dict[str, Spec]:

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 def write_boxes(config: "Config", index: Index) -> list[Path]:
     """Write the sheet and, if asked for, the clip; returns their paths, [] where no detector uses objects."""
-    users = registry.needing_boxes(config)
-    if not users:
+    if not registry.needing(config, "boxes"):
         return []
-    show, index = config.show, tables.with_objects(config, users[0], index, users)
+    show, index = config.show, tables.with_objects(config, index, ["boxes"])
     videos = index.test if show.split == "test" else index.train
     video = videos[0] if show.video is None else video_called(show.video, videos)
     even = np.linspace(0, len(video) - 1, min(len(video), show.count)).round().astype(int).tolist()

@@ -88,7 +88,7 @@ def explanations(
     if detector is None:
         return None
     scores = scores_of(config, name, index)
-    index = tables.with_objects(config, name, index, registry.needing_boxes(config))
+    index = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
     videos = {video.id: video for video in index.test}
     chosen: list[Chosen]
     if at is None:

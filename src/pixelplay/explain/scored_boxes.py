@@ -57,7 +57,7 @@ class Objects:
 
 def scored_objects(config: "Config", index: Index) -> list[Objects]:
     """Those of the run's detectors that score single objects."""
-    users = registry.needing_boxes(config)
+    users = registry.needing(config, "boxes")
     names = [name for name in users if RunFiles.of(config).object_scores(name).exists()]
     return [Objects.of(name, read_objects(config, name, index.test)) for name in names]
 

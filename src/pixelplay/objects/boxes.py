@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,15 @@ from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.videos.video import Video
 
 COORDINATES = ["x1", "y1", "x2", "y2"]
+Kind = TypeVar("Kind", bound="Boxes")
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
     """N >= 0 boxes, ordered by frame."""
+
+    made_by: ClassVar[str] = "detect"
+    columns: ClassVar[list[str]] = ["position", *COORDINATES, "class", "confidence"]
 
     position: np.ndarray  # int64 [N], of the frame in its video, 0..T-1, never decreasing
     xyxy: np.ndarray  # float32 [N, 4]: x1, y1, x2, y2 in pixels of the full-size frame, 0 <= x1 < x2 <= width
@@ -43,6 +47,22 @@ class Boxes:
         position, confidence = np.asarray(position, np.int64), np.asarray(confidence, np.float32)
         xyxy, label = np.asarray(xyxy, np.float32).reshape(-1, 4), np.array(list(label), np.str_)
         return cls(position, xyxy, label, confidence)[np.argsort(position, kind="stable")]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Its `columns`, a row for each box."""
+        table = pd.DataFrame({"position": self.position})
+        table[COORDINATES] = self.xyxy
+        table["class"] = pd.Series(self.label.tolist(), dtype="str")
+        others = [field.name for field in fields(self) if field.name not in ("position", "xyxy", "label")]
+        return table.assign(**{name: getattr(self, name) for name in others})[self.columns]
+
+    @classmethod
+    def of_table(cls, table: pd.DataFrame) -> Self:
+        """What `table` gave."""
+        values = {"xyxy": table[COORDINATES].to_numpy(np.float32), "label": np.array(table["class"].tolist(), np.str_)}
+        others = [field.name for field in fields(cls) if field.name not in values]
+        return cls(**values, **{name: table[name].to_numpy() for name in others})
 
     @classmethod
     def none(cls) -> "Boxes":
@@ -79,17 +99,14 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def save(boxes: Boxes, path: Path) -> None:
-    """Write a parquet, atomically, with columns position, x1, y1, x2, y2, class, confidence, and its own name."""
-    table = pd.DataFrame({"position": boxes.position})
-    table[COORDINATES] = boxes.xyxy
-    table["class"] = pd.Series(boxes.label.tolist(), dtype="str")
-    table["confidence"] = boxes.confidence
+    """Write a parquet, atomically, with the columns of its kind of boxes, and its own name."""
+    table = boxes.table
     table.attrs["file"] = path.name
     write_table(path, table)
 
 
 def is_saved(path: Path) -> bool:
-    """Whether `save` wrote this file under this name, and to its end; the boxes are not read."""
+    """Whether `save` wrote this file under this name, and to its end; its rows are not read."""
     import pyarrow.parquet  # slow to import, and most detectors need no boxes
 
     try:
@@ -99,25 +116,23 @@ def is_saved(path: Path) -> bool:
         return False
 
 
-def load(path: Path) -> Boxes:
-    """What `save` wrote.
+def load(path: Path, kind: type[Kind] = Boxes) -> Kind:
+    """What `save` wrote of this kind.
 
     Raises MissingArtifactError, or DamagedArtifactError for any other file, which is deleted so that it is made again.
     """
     try:
-        table = read_table(path, made_by="detect")
-        if list(table.columns) != ["position", *COORDINATES, "class", "confidence"]:
-            raise damaged(path, "detect", "not a table of boxes")
+        table = read_table(path, kind.made_by)
+        if list(table.columns) != kind.columns:
+            raise damaged(path, kind.made_by, f"not a table of {kind.__name__.lower()}")
         if table.attrs.get("file") != path.name:
-            raise damaged(path, "detect", f"it was {table.attrs.get('file')}, the boxes of another video or method")
+            raise damaged(path, kind.made_by, f"it was {table.attrs.get('file')}, that of another video or method")
         if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
-            raise damaged(path, "detect", "a number is not finite")
+            raise damaged(path, kind.made_by, "a number is not finite")
     except DamagedArtifactError:
         path.unlink()
         raise
-    return Boxes.of(
-        table["position"].to_numpy(), table[COORDINATES].to_numpy(), table["class"].tolist(), table["confidence"]
-    )
+    return kind.of_table(table)
 
 
 def boxes_of(video: Video) -> Boxes:

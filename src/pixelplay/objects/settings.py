@@ -67,8 +67,15 @@ class TubeConfig(Settings):
     enlarge: Annotated[float, Field(gt=0, le=100)]
 
 
+class TracksConfig(Settings):
+    """How boxes are followed through time: see `pixelplay.objects.tracker`."""
+
+    fps: Positive
+
+
 class ObjectsConfig(Settings):
     method: Literal["auto", "yolo", "motion", "both"]
     yolo: YoloConfig
     motion: MotionConfig
     tubes: TubeConfig
+    tracks: TracksConfig

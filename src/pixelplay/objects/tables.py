@@ -1,18 +1,19 @@
-"""What stages know about object detection: which methods a run uses, and where their tables of boxes are.
+"""What stages know about objects: which methods a run finds them by, and where the tables of boxes and tracks are.
 
-A table lies beside a video's cached frames, one per method, named by a key of everything that it depends on, so that
-runs share it. `asking` is always the names of the run's detectors that need boxes.
+Tables lie beside a video's cached frames, one of boxes per method and one of tracks, each named by a key of everything
+that it depends on, so that runs share it. `asking` is always the names of the run's detectors that need boxes.
 """
 
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.objects import motion, yolo
+from pixelplay.objects import motion, tracker, yolo
 from pixelplay.objects.boxes import is_saved
 from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
+from pixelplay.run.artifacts import rerun
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import digests_of, read_record
@@ -22,6 +23,9 @@ from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
+
+Need = Literal["boxes", "tracks", "features"]  # what of objects a detector needs, each with those before
+NEEDS: tuple[Need, ...] = get_args(Need)
 
 
 def methods(config: "Config", asking: Collection[str]) -> tuple[str, ...]:
@@ -85,26 +89,42 @@ def table(config: "Config", video: Video, method: str) -> Path:
     return video.folder / f"objects-{method}-{key}.parquet"
 
 
-def with_objects(config: "Config", name: str, index: Index, asking: Collection[str]) -> Index:
-    """The index as detector `name` takes it: if it needs boxes, with the tables of boxes of every video.
+def track_settings(config: "Config") -> dict[str, Any]:
+    """What decides which boxes are followed to which."""
+    return {"version": tracker.VERSION, **config.objects.tracks.model_dump()}
 
-    Raises MissingArtifactError where `detect` has not made them.
+
+def tracks_table(config: "Config", video: Video) -> Path:
+    """The file of all tracks of a video that comes with its tables of boxes."""
+    boxes = [path.name for path in video.objects]  # which name all that they depend on
+    return video.folder / f"tracks-{fingerprint(boxes, track_settings(config))}.parquet"
+
+
+def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Index:
+    """The index with what a detector's `Spec.needs` names of every video: tables of boxes, table of tracks.
+
+    Raises MissingArtifactError where `detect` or `extract` has not made them.
     """
-    if name not in asking:
+    if "boxes" not in needs:
         return index
-    chosen = methods(config, asking)
+    chosen = methods(config, needs)
 
     def add(video: Video) -> Video:
-        paths = tuple(table(config, video, method) for method in chosen)
-        for path in paths:
-            if not is_saved(path):
-                raise MissingArtifactError(
-                    f"{path}: no objects found with these settings: run `python src/detect.py` with the same options"
-                )
-        return replace(video, objects=paths)
+        video = replace(video, objects=tuple(table(config, video, method) for method in chosen))
+        for path in video.objects:
+            _require(path, "objects found", "detect")
+        if "tracks" in needs:
+            video = replace(video, tracks=tracks_table(config, video))
+            _require(video.tracks, "objects followed", "extract")
+        return video
 
     train, test, pseudo = ([add(video) for video in videos] for videos in (index.train, index.test, index.pseudo))
     return replace(index, train=train, test=test, pseudo=pseudo)
+
+
+def _require(path: Path, what: str, stage: str) -> None:
+    if not is_saved(path):
+        raise MissingArtifactError(f"{path}: no {what} with these settings: {rerun(stage)}")
 
 
 def _weights(config: "Config") -> tuple[str, Path, bool]:

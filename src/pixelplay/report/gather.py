@@ -210,6 +210,7 @@ def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str] | No
 def stage_times(config: "Config") -> list[StageTime]:
     """How long each stage took when it last finished, in the order of the run."""
     files, records = RunFiles.of(config), {"prepare": "prepare", "detect": "detect"}
+    records["extract tracks"] = "extract-tracks"
     records |= {f"train {name}": f"train-{name}" for name in config.detectors}
     for name in config.detectors:
         records[f"score {name}"] = f"score-{name}"

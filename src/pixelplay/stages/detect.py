@@ -30,7 +30,7 @@ Detect = Callable[[Video, Callable[[int], Any]], boxes.Boxes]
 
 def tasks(config: Config) -> list[Task]:
     """One task, or none where no detector of the run needs boxes."""
-    asking = registry.needing_boxes(config)
+    asking = registry.needing(config, "boxes")
     methods, index = tables.methods(config, asking), load_index(config)
     settings = {
         "footage": [index.train_key, index.test_key, index.pseudo_key],
@@ -56,7 +56,7 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    asking = registry.needing_boxes(config)
+    asking = registry.needing(config, "boxes")
     if not asking:
         log.info("detect: no detector of this run asks for objects")
         return

@@ -157,7 +157,7 @@ def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) ->
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
-    wanted += tables.formats(config, registry.needing_boxes(config))
+    wanted += tables.formats(config, registry.needing(config, "boxes"))
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]

@@ -89,7 +89,7 @@ def _ready(config: Config, name: str, index: Index, trained: Task) -> tuple["Det
     """The trained detector, and the index with the boxes that it needs."""
     from pixelplay.training.device import find_device, keep_freed_memory
 
-    index = tables.with_objects(config, name, index, registry.needing_boxes(config))
+    index = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
     keep_freed_memory()
     detector = registry.create(name, config.detectors[name], find_device(config.device))
     try:

@@ -4,11 +4,12 @@ from types import ModuleType
 
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError
-from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, train
+from pixelplay.stages import ablate, detect, evaluate, explain, extract, fuse, prepare, report, score, train
 
 STAGES = {
     "prepare": prepare,
     "detect": detect,
+    "extract": extract,
     "train": train,
     "score": score,
     "fuse": fuse,

@@ -15,7 +15,7 @@ from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.run.stage import Stage, Task, as_json, digests_of, read_record
-from pixelplay.stages import detect, prepare
+from pixelplay.stages import detect, extract, prepare
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
@@ -51,15 +51,21 @@ def task(config: Config, name: str, index: Index) -> Task:
         work=lambda: _train(config, name, index, fingerprint(VERSION, settings)),
         contents=lambda: str(RunFiles.of(config).detector(name)),  # where it is wanted
         digests=digests_of(config),
-        after=[prepare.task(config), *(detect.tasks(config) if settings["boxes"] else [])],
+        after=[prepare.task(config), *_objects(config, name)],
         about=lambda: {"training": config.detectors[name].training, "parameters": _parameters(config, name)},
     )
+
+
+def _objects(config: Config, name: str) -> list[Task]:
+    """The tasks that make what the detector needs of objects."""
+    needs = registry.spec(name, config.detectors[name]).needs
+    return [*(detect.tasks(config) if "boxes" in needs else []), *extract.tasks_for(config, needs)]
 
 
 def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
     """Exactly what a detector's training depends on."""
     detector, spec = config.detectors[name], registry.spec(name, config.detectors[name])
-    asking = registry.needing_boxes(config)
+    asking = registry.needing(config, "boxes")
     digest = tables.weights_digest(config, tables.methods(config, asking))
     return {
         "footage": index.train_key,
@@ -69,6 +75,7 @@ def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
         "trainer": config.trainer.model_dump(include=set(spec.trainer)),
         "seed": config.seed,
         "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
+        "tracks": tables.track_settings(config) if spec.tracks else None,
         "version": spec.version,
     }
 
@@ -96,7 +103,7 @@ def _train(config: Config, name: str, index: Index, key: str) -> list[Path]:
     for old in folder.glob(f"training-{KEYS}"):
         if old != unfinished:
             shutil.rmtree(old)
-    index = tables.with_objects(config, name, index, registry.needing_boxes(config))
+    index = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
     device = find_device(config.device)
     keep_freed_memory()
     log.info(

@@ -15,7 +15,7 @@ from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import Tubes, tubes
-from pixelplay.settings import Channels, Settings
+from pixelplay.settings import Channels, ImageSize, Settings
 from pixelplay.training.augmentation import Augmentation
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather
@@ -25,7 +25,7 @@ STREAMS = (*LOCAL, "global")
 
 
 class PatchSettings(Settings):
-    image_size: Annotated[int, Field(ge=48, le=4096, multiple_of=16)]  # of the crops; 3x3 pooling needs 3x3 cells of 16
+    image_size: ImageSize  # of the crops; 3x3 pooling needs 3x3 cells of 16
     channels: Channels  # of a local descriptor: CNL_POOL
     grid: Annotated[int, Field(ge=1, le=64)]  # a tube has grid x grid spatial descriptors
 

@@ -7,7 +7,6 @@ like (spatial), how it changes (temporal), and the whole frame (global).
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ import pandas as pd
 import torch
 
 from pixelplay.backbones.encoder import Encoder
-from pixelplay.backbones.in_domain import as_backbone, train_encoder
+from pixelplay.backbones.in_domain import as_backbone, load_encoder, shared_encoder
 from pixelplay.backbones.pretrained import load_backbone
-from pixelplay.backbones.state_dict import load_network, save_network
+from pixelplay.backbones.state_dict import save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore import SPECS
@@ -64,7 +63,8 @@ class VideoPatchCore:
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         settings = self._settings
         if settings.backbone.in_domain:
-            self._encoder = self._trained_encoder(videos, heldout.validation, run)
+            file = shared_encoder(videos, heldout.validation, settings.in_domain, run)
+            self._encoder = load_encoder(file, settings.in_domain)
         backbone = self._use(autocast_bf16(run.config.precision, self._device)).backbone
         features = PatchFeatures(backbone, settings.described, settings.tubes, settings.batch_size)
         clips = [windows(len(video), settings.clip, settings.stride) for video in videos]
@@ -120,8 +120,7 @@ class VideoPatchCore:
     def load(self, folder: Path) -> None:
         about = load_about(folder, self._identity())
         if self._settings.backbone.in_domain:
-            self._encoder = Encoder(self._settings.encoder.widths)
-            load_network(self._encoder, folder / ENCODER, made_by="train")
+            self._encoder = load_encoder(folder / ENCODER, self._settings.in_domain)
         features = self._use(about.bf16)
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
         self._sources = {s: read_sources(folder / f"{s}-sources.parquet", len(self._banks[s])) for s in STREAMS}
@@ -150,17 +149,6 @@ class VideoPatchCore:
         boxes = [self._boxes(video) for video in videos]
         digests = [hashlib.sha256(one.position.tobytes() + one.xyxy.tobytes()).hexdigest() for one in boxes]
         return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
-
-    def _trained_encoder(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> Encoder:
-        settings, size = self._settings, self._settings.patches.image_size
-        folder = run.intermediate(
-            "encoder",
-            SPECS[0].version,
-            *(settings.encoder.model_dump(), size, settings.tubes.enlarge, settings.noise.amplitude),
-            *(self._footage(videos), self._footage(heldout), autocast_bf16(run.config.precision, run.device), run.seed),
-        )
-        run = replace(run, folder=folder)
-        return train_encoder(videos, heldout, settings.encoder, size, settings.tubes, settings.noise.amplitude, run)
 
     def _store(
         self, features: PatchFeatures, videos: list[Video], clips: list[np.ndarray], run: TrainingRun

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pixelplay.backbones.in_domain import EncoderSettings
 from pixelplay.backbones.pretrained import BackboneConfig, check_backbone
+from pixelplay.backbones.settings import EncoderSettings
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, PatchSettings
 from pixelplay.errors import ConfigError
@@ -25,7 +25,7 @@ class VideoPatchCoreSettings(Settings):
     batch_size: BatchSize  # images per call of the backbone; not scoring's, since rounding depends on it
     patches: PatchSettings
     noise: NoiseSettings
-    encoder: EncoderSettings  # for weights.backbone=in_domain
+    in_domain: EncoderSettings  # for weights.backbone=in_domain
     distance: DistanceConfig
     coreset: dict[Literal["spatial", "temporal", "global"], CoresetConfig]
     bank: BankConfig
@@ -42,7 +42,7 @@ class VideoPatchCoreSettings(Settings):
     @property
     def described(self) -> PatchSettings:
         """How the backbone in use describes crops."""
-        channels = self.encoder.descriptor_size if self.backbone.in_domain else self.patches.channels
+        channels = self.in_domain.descriptor_size if self.backbone.in_domain else self.patches.channels
         return self.patches.model_copy(update={"channels": channels})
 
     @property

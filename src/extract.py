@@ -1,0 +1,9 @@
+"""Stage 3: follow the detected objects through time, if a detector of the run needs that; cached per video.
+
+See `python src/extract.py --help`.
+"""
+
+from pixelplay.cli import main
+
+if __name__ == "__main__":
+    main("extract")
