@@ -83,7 +83,8 @@ class TemporalMAEDetector:
     def score(self, video: Video, causal: bool = False) -> Scores:
         calibration, scoring = self._calibrated, self._scoring
         tracks = tracks_of(video)
-        filled = calibration.filled(self._raw(tracks, features_of(video), causal), tracks, causal)
+        raw = self._raw(tracks, features_of(video), causal, scoring.stride, scoring.batch_size)
+        filled = calibration.filled(raw, tracks, causal)
         combined = calibration.combined(filled, scoring)
         lowest = calibration.lowest
         objects = {self.name: combined, **{f"{self.name}/{stream}": filled[stream] for stream in STREAMS}}
@@ -129,24 +130,24 @@ class TemporalMAEDetector:
 
     @torch.inference_mode()
     def _normal(self, videos: list[Video]) -> pd.DataFrame:
-        """Raw scores of the objects of held-out normal footage."""
-        parts = []
+        """Raw scores of the objects of held-out normal footage, in training's windows, whatever scoring's are."""
+        settings, parts = self._settings, []
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: held-out footage") as bar:
             for video in videos:
                 tracks = tracks_of(video)
-                raw = self._raw(tracks, features_of(video), causal=False)
+                raw = self._raw(tracks, features_of(video), False, settings.stride, settings.batch_size)
                 about = {"video": video.id, "frame": video.numbers[tracks.position], "track": tracks.track}
                 parts.append(pd.DataFrame({**about, **raw}))
                 bar.update(len(video))
         return pd.concat(parts, ignore_index=True)
 
-    def _raw(self, tracks: Tracks, features: Features, causal: bool) -> Raw:
+    def _raw(self, tracks: Tracks, features: Features, causal: bool, stride: int, batch_size: int) -> Raw:
         """Means over the windows that cover a row, causally of the window that ends there; NaN where it has none."""
-        length, stride = self._settings.window, self._scoring.stride
+        length = self._settings.window
         every = causal_sequences(tracks, features, length) if causal else sequences(tracks, features, length, stride)
         sums, counts = np.zeros((2, len(tracks))), np.zeros((2, len(tracks)))
         steps = slice(length - 1, None) if causal else slice(None)
-        for rows, real in _full_batches(every.rows, self._scoring.batch_size):
+        for rows, real in _full_batches(every.rows, batch_size):
             maps = torch.from_numpy(read_maps(features, rows)).to(self._device)
             found = self._window_scores(maps, torch.from_numpy(rows >= 0).to(self._device), steps)
             at = rows[:real, steps]

@@ -18,9 +18,7 @@ def consecutive(valid: torch.Tensor) -> torch.Tensor:
     return torch.where(valid, before, -1)
 
 
-def info_nce(
-    embeddings: torch.Tensor, valid: torch.Tensor, track: torch.Tensor, temperature: float
-) -> torch.Tensor:
+def info_nce(embeddings: torch.Tensor, valid: torch.Tensor, track: torch.Tensor, temperature: float) -> torch.Tensor:
     """InfoNCE (van den Oord et al., 2018) of consecutive valid steps of a track against other tracks' steps.
 
     embeddings: on the unit sphere, (B, T, E); valid: bool (B, T); track: int (B,), windows of one track have one id
