@@ -1,6 +1,7 @@
 """Clips of consecutive frames for training, read in whole batches from the memory-mapped frame cache."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from pixelplay.errors import DataError
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
+
+Item = TypeVar("Item")  # what a list of numbers gives: a batch
 
 
 class Clips(Dataset[torch.Tensor]):
@@ -71,6 +74,6 @@ class OrderedBatches(BatchSampler):
         super().__init__(range(count), batch_size, drop_last=False)
 
 
-def loader(items: Dataset[torch.Tensor], batches: Sampler[list[int]], device: torch.device) -> DataLoader[torch.Tensor]:
+def loader(items: Dataset[Item], batches: Sampler[list[int]], device: torch.device) -> DataLoader[Item]:
     """Whole batches straight from disk, without worker processes: nothing is left to decode."""
     return DataLoader(items, sampler=batches, batch_size=None, pin_memory=device.type == "cuda")

@@ -22,19 +22,31 @@ from pixelplay.detectors.temporal_mae.sequences import (
     read_maps,
     sequences,
 )
-from pixelplay.detectors.temporal_mae.settings import check
-from pixelplay.errors import DataError
+from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring, TemporalMAESettings
+from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.boxes import COORDINATES
 from pixelplay.objects.features import Features, features_of
 from pixelplay.objects.tracks import Tracks, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged
+from pixelplay.settings import validate
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 
 WEIGHTS = "weights.safetensors"
+
+
+def check(name: str, config: DetectorConfig) -> tuple[TemporalMAESettings, TemporalMAEScoring]:
+    """The algorithm's typed settings; raises ConfigError for impossible ones."""
+    settings = validate(TemporalMAESettings, config.training, f"detectors.{name}.training")
+    window = settings.window
+    scoring = validate(TemporalMAEScoring, config.scoring, f"detectors.{name}.scoring")
+    if scoring.stride > window:
+        key = f"detectors.{name}.scoring.stride"
+        raise ConfigError(f"{key}={scoring.stride}: would skip frames between windows of {window}")
+    return settings, scoring
 
 
 class TemporalMAEDetector:

@@ -79,7 +79,12 @@ class Statistics:
 
 
 class TemporalMAE(nn.Module):
-    """Pooling, transformer and heads. `statistics`, by which maps are standardised, are saved with the weights."""
+    """Pooling, transformer and heads; the statistics by which maps are standardised are saved with the weights."""
+
+    positions: torch.Tensor  # (T, d)
+    mean: torch.Tensor  # (C,), as in `Statistics`
+    cell_std: torch.Tensor
+    mean_std: torch.Tensor
 
     def __init__(
         self, channels: int, window: int, pooling: str, transformer: TransformerSettings, heads: HeadsSettings

@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.errors import ConfigError
 from pixelplay.settings import (
     BatchSize,
     Bounds,
@@ -19,7 +17,6 @@ from pixelplay.settings import (
     Share,
     Window,
     one_of,
-    validate,
 )
 from pixelplay.training.settings import TrainerConfig
 
@@ -101,14 +98,3 @@ class TemporalMAEScoring(Settings):
     alpha: Share  # of the reconstruction error; the rest is that of the embeddings
     clip: Bounds | None  # of both, in robust standard deviations of normal objects
     decay: PartialShare  # of the moving average along a track, per frame
-
-
-def check(name: str, config: DetectorConfig) -> tuple[TemporalMAESettings, TemporalMAEScoring]:
-    """The algorithm's typed settings; raises ConfigError for impossible ones."""
-    settings = validate(TemporalMAESettings, config.training, f"detectors.{name}.training")
-    window = settings.window
-    scoring = validate(TemporalMAEScoring, config.scoring, f"detectors.{name}.scoring")
-    if scoring.stride > window:
-        key = f"detectors.{name}.scoring.stride"
-        raise ConfigError(f"{key}={scoring.stride}: would skip frames between windows of {window}")
-    return settings, scoring
