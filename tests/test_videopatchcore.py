@@ -294,7 +294,7 @@ def test_vectors_of_another_backbone_are_not_gone_on_with(tmp_path: Path):
 @pytest.mark.parametrize(
     ("override", "error", "message"),
     [
-        (f"detectors.{NAME}.training.encoder.widths=[8,8,8]", ConfigError, "encoder.widths.*at least 4"),
+        ("weights.encoder.widths=[8,8,8]", ConfigError, "weights.encoder.widths.*at least 4"),
         ("weights.backbone_file=nowhere.pt", WeightsError, "nowhere.pt: no weights found"),
         (f"detectors.{NAME}.training.stride=5", ConfigError, "training.stride=5: would skip frames between clips of 4"),
         (f"detectors.{NAME}.scoring.stride=5", ConfigError, "scoring.stride=5: would skip frames"),

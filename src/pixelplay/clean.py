@@ -21,7 +21,7 @@ from pixelplay.run.locks import lock
 log = logging.getLogger(__name__)
 
 ARRAY = re.compile(r"\d+x\d+-(gray|rgb)\.npy")  # frames in a working size
-PARTS = ("*.npy", "objects-*.parquet", "tracks-*.parquet")  # of a cached video: frames, boxes and tracks
+PARTS = ("*.npy", "objects-*.parquet", "tracks-*.parquet", "features-*.npy")  # of a cached video
 
 
 class Unneeded(NamedTuple):

@@ -38,6 +38,11 @@ def require_models(config: "Config", names: Iterable[str]) -> None:
     _raise(_missing(config.model_copy(update={"detectors": detectors})))
 
 
+def require_features(config: "Config") -> None:
+    """The same of feature maps of objects alone."""
+    _raise(_problems(_of_features(config)))
+
+
 def extras(config: "Config") -> list[str]:
     """Names of the optional dependencies of pyproject.toml that the settings need; video files are not counted."""
     found = {extra for name, detector in config.detectors.items() for extra in _extras_of(name, detector)}
@@ -45,6 +50,8 @@ def extras(config: "Config") -> list[str]:
         found.add("wandb")
     if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
         found.add("yolo")
+    if _by_backbone(config):
+        found.update(_extras_of_backbone(config.weights.backbone))
     return sorted(found)
 
 
@@ -52,18 +59,38 @@ def _extras_of(name: str, detector: DetectorConfig) -> Iterator[str]:
     if extra := registry.spec(name, detector).extra:
         yield extra
     backbone = detector.training.get("backbone")
-    network = str(backbone.get("name")) if isinstance(backbone, Mapping) else ""
-    if network == "clip_rn101":
+    if isinstance(backbone, Mapping):
+        yield from _extras_of_backbone(str(backbone.get("name")))
+
+
+def _extras_of_backbone(name: str) -> Iterator[str]:
+    if name == "clip_rn101":
         yield "clip"
-    if network.startswith("timm:"):
+    if name.startswith("timm:"):
         yield "timm"
+
+
+def _by_backbone(config: "Config") -> bool:
+    """Whether the run needs feature maps of objects by its backbone."""
+    return bool(registry.needing(config, "features")) and tables.features_source(config) == "backbone"
 
 
 def _missing(config: "Config") -> list[PixelPlayError]:
     checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
     checks.append(lambda: tables.require_weights(config, registry.needing(config, "boxes")))
-    checks.append(lambda: requirements.require(extras(config)))
-    return _problems(checks)
+    return _problems([*checks, *_of_features(config)])
+
+
+def _of_features(config: "Config") -> list[Check]:
+    """What feature maps of objects need; raises ConfigError where they can't be had from what is configured."""
+    checks: list[Check] = [lambda: requirements.require(extras(config))]
+    if _by_backbone(config) and not requirements.lacking(
+        [package for extra in _extras_of_backbone(config.weights.backbone) for package in requirements.extra(extra)]
+    ):
+        from pixelplay.backbones.pretrained import backbone_of, check_backbone
+
+        checks.append(lambda: check_backbone(backbone_of(config.weights)))
+    return checks
 
 
 def _checks(name: str, detector: DetectorConfig) -> list[Check]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
+from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.backbones.state_dict import StateDict, fetching, fill, from_hub, hub_lacks, misfit, read_state_dict
 from pixelplay.errors import ConfigError, WeightsError
 from pixelplay.settings import FilePath, Settings
@@ -27,6 +28,11 @@ class BackboneConfig(Settings):
     def in_domain(self) -> bool:
         """Whether it is an encoder that the run itself trains."""
         return self.name == "in_domain"
+
+
+def backbone_of(weights: WeightsConfig) -> BackboneConfig:
+    """The run's backbone."""
+    return BackboneConfig(name=weights.backbone, file=weights.backbone_file, source=weights.source)
 
 
 def check_backbone(config: BackboneConfig) -> None:

@@ -116,6 +116,13 @@ def is_saved(path: Path) -> bool:
         return False
 
 
+def count(path: Path) -> int:
+    """How many boxes `save` wrote; they are not read."""
+    import pyarrow.parquet  # see above
+
+    return pyarrow.parquet.read_metadata(path).num_rows
+
+
 def load(path: Path, kind: type[Kind] = Boxes) -> Kind:
     """What `save` wrote of this kind.
 

@@ -1,8 +1,29 @@
-"""Feature maps of tracked objects, stored once per video and read in slices."""
+"""Feature maps of tracked objects, stored once per video and read in slices.
 
+A file of maps is a .npy whose rows are those of a table of boxes or of tracks. It ends, after the array, with its own
+name and the checksum of that table, so that maps of another video, or of boxes found anew, are not taken for its own.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from pixelplay.errors import MissingArtifactError
+from pixelplay.objects.boxes import load
+from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.run.artifacts import damaged, missing
+from pixelplay.run.atomic import atomic
+from pixelplay.videos import decoded
+from pixelplay.videos.npy_writer import NpyWriter
+from pixelplay.videos.video import Video
+
+VERSIONS = {"yolo": 1, "backbone": 1}  # of maps by their source; raised when the same boxes give others
+BOXES_PER_FRAME = 20  # assumed where no video's boxes are known yet: twice as many as Ped2's people
 
 
 @dataclass(frozen=True, eq=False)
@@ -11,3 +32,84 @@ class Features:
 
     maps: np.ndarray  # float16 [R, C, S, S], memory-mapped
     row: np.ndarray  # int64 [N], for each row of the table of tracks its row in `maps`; -1: it has none
+
+
+def features_of(video: Video) -> Features:
+    """The maps of a video, with a row for each row of `tracks_of(video)`: of a block of time, those of its tracks.
+
+    Raises MissingArtifactError where no maps were made: the detector's `Spec` must say `features=True`;
+    DamagedArtifactError for a file that is not as it was written, which is deleted so that it is made again.
+    """
+    if video.features is None:
+        raise MissingArtifactError(
+            f"video {video.id}: no feature maps were made: a detector asks for them with features=True in its Spec"
+        )
+    tracks, maps = tracks_of(video), require(video)
+    if video.features.by_box:
+        return Features(maps, tracks.box)
+    assert video.tracks is not None
+    first = int(np.searchsorted(load(video.tracks, Tracks).position, video.start))
+    return Features(maps, np.arange(first, first + len(tracks)))
+
+
+def require(video: Video) -> np.ndarray:
+    """The maps of a video that names them, float16 [R, C, S, S], memory-mapped; raises as `features_of` does."""
+    assert video.features is not None and video.tracks is not None
+    path, table, stage = video.features.path, video.tracks, "extract"
+    if video.features.by_box:
+        table, stage = video.objects[0], "detect"
+    if not path.exists():
+        raise missing(path, stage)
+    if not is_saved(path, table):
+        path.unlink()
+        raise damaged(path, stage, f"not the feature maps of {table.name}")
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+@contextmanager
+def writing(path: Path, table: Path, shape: tuple[int, int, int]) -> Iterator[NpyWriter]:
+    """A writer of maps, float16 of `shape` (C, S, S), to a file that is there, whole, when the block has ended.
+
+    They are of the rows of `table`, which must be there by then.
+    """
+    with atomic(path) as temporary:
+        with NpyWriter(temporary, shape, np.float16) as writer:
+            yield writer
+        with open(temporary, "ab") as file:
+            file.write(_signature(path, table))
+
+
+def is_saved(path: Path, table: Path) -> bool:
+    """Whether `writing` wrote this file, to its end, for this table as it is now."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with open(path, "rb") as file:
+            file.seek(array.offset + array.nbytes)
+            return file.read() == _signature(path, table)
+    except (OSError, ValueError, AttributeError):  # missing, damaged, no array
+        return False
+
+
+def _signature(path: Path, table: Path) -> bytes:
+    return f"{path.name} {hashlib.sha256(table.read_bytes()).hexdigest()}".encode()
+
+
+def require_space(
+    folder: Path, frames: Sequence[int], rows: Sequence[int | None], left: Sequence[bool], shape: Sequence[int]
+) -> str:
+    """What the maps, of `shape` (C, S, S), of the videos that are `left` need in `folder`, in words.
+
+    frames: of all videos; rows: of their tables, None where they are not there yet: then as many per frame are expected
+    as in the others, or BOXES_PER_FRAME. Raises PixelPlayError where the disk has not so much free.
+    """
+    known = [(count, found) for count, found in zip(frames, rows, strict=True) if found is not None]
+    density = sum(found for _, found in known) / sum(count for count, _ in known) if known else BOXES_PER_FRAME
+    videos = [(count, found) for count, found, one in zip(frames, rows, left, strict=True) if one]
+    needed = round(sum(count * density if found is None else found for count, found in videos))
+    size = needed * math.prod(shape) * np.dtype(np.float16).itemsize
+    free = decoded.require_space(folder, size, "paths.cache")
+    guess = f", an estimate from {density:.1f} in a frame" if any(found is None for _, found in videos) else ""
+    return (
+        f"feature maps of {needed:,} boxes{guess}: {size / 1e9:,.2f} GB of {free / 1e9:,.2f} GB free in {folder}/ "
+        f"({shape[0]} channels, {shape[1]} x {shape[2]} cells)"
+    )

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from pixelplay.settings import (
     BatchSize,
+    ImageSize,
     Natural,
     NonNegative,
     PartialShare,
@@ -67,6 +68,18 @@ class TubeConfig(Settings):
     enlarge: Annotated[float, Field(gt=0, le=100)]
 
 
+class FeaturesConfig(Settings):
+    """Feature maps of objects: see `pixelplay.objects.features`."""
+
+    source: Literal["auto", "yolo", "backbone"]
+    cells: Annotated[int, Field(ge=1, le=64)]
+    image_size: ImageSize
+    enlarge: Annotated[float, Field(gt=0, le=100)]
+    every: Window
+    batch_size: BatchSize
+    precision: Literal["auto", "fp32", "bf16"]
+
+
 class TracksConfig(Settings):
     """How boxes are followed through time: see `pixelplay.objects.tracker`."""
 
@@ -79,3 +92,4 @@ class ObjectsConfig(Settings):
     motion: MotionConfig
     tubes: TubeConfig
     tracks: TracksConfig
+    features: FeaturesConfig

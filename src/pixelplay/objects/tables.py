@@ -1,7 +1,8 @@
-"""What stages know about objects: which methods a run finds them by, and where the tables of boxes and tracks are.
+"""What stages know about objects: which methods a run finds them by, and where tables and feature maps are.
 
-Tables lie beside a video's cached frames, one of boxes per method and one of tracks, each named by a key of everything
-that it depends on, so that runs share it. `asking` is always the names of the run's detectors that need boxes.
+They lie beside a video's cached frames, a table of boxes per method, one of tracks, and a file of maps, each named by a
+key of everything that it depends on, so that runs share it. `asking` is always the names of the run's detectors that
+need boxes.
 """
 
 from collections.abc import Collection
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.objects import motion, tracker, yolo
+from pixelplay.objects import features, motion, tracker, yolo
 from pixelplay.objects.boxes import is_saved
 from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
 from pixelplay.run.artifacts import rerun
@@ -19,13 +20,14 @@ from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import digests_of, read_record
 from pixelplay.videos.index import Index
 from pixelplay.videos.settings import FrameFormat
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Maps, Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
 Need = Literal["boxes", "tracks", "features"]  # what of objects a detector needs, each with those before
 NEEDS: tuple[Need, ...] = get_args(Need)
+ENCODER, MAPS = "extract-encoder", "extract-features"  # tasks, by the names of their records
 
 
 def methods(config: "Config", asking: Collection[str]) -> tuple[str, ...]:
@@ -100,8 +102,46 @@ def tracks_table(config: "Config", video: Video) -> Path:
     return video.folder / f"tracks-{fingerprint(boxes, track_settings(config))}.parquet"
 
 
+def features_source(config: "Config") -> Literal["yolo", "backbone"]:
+    """What makes the run's feature maps; raises ConfigError where `objects.features.source` can't."""
+    found_by, source = methods(config, ["features"]), config.objects.features.source
+    if source == "yolo" and found_by != ("yolo",):
+        raise ConfigError(
+            "objects.features.source=yolo: YOLO's maps are of the boxes that it finds itself, and this run's come from "
+            f"{' and '.join(found_by)}: set weights.yolo to weights and objects.method=yolo, or "
+            "objects.features.source=backbone"
+        )
+    return ("yolo" if found_by == ("yolo",) else "backbone") if source == "auto" else source
+
+
+def features_settings(config: "Config") -> dict[str, Any]:
+    """What decides the feature maps of given boxes or tracks, except for YOLO's weights and an encoder's."""
+    source, chosen = features_source(config), config.objects.features
+    version = {"source": source, "version": features.VERSIONS[source]}
+    if source == "yolo":
+        return {**version, "cells": chosen.cells}
+    return {**version, "backbone": _backbone(config), **chosen.model_dump(exclude={"source", "batch_size"})}
+
+
+def encoder_digest(config: "Config") -> str | None:
+    """SHA-256 of the encoder that makes feature maps, once `extract` has it; None where none does."""
+    if features_source(config) == "yolo" or config.weights.backbone != "in_domain":
+        return None
+    record = read_record(RunFiles.of(config).record(ENCODER))
+    return record.outputs[0].sha256 if record else None
+
+
+def maps(config: "Config", video: Video) -> Maps:
+    """The file of feature maps of a video that comes with its tables."""
+    by_box = features_source(config) == "yolo"
+    table = video.objects[0] if by_box else video.tracks
+    assert table is not None, "see with_objects"
+    key = fingerprint(table.name, features_settings(config), encoder_digest(config))
+    return Maps(video.folder / f"features-{key}.npy", by_box)
+
+
 def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Index:
-    """The index with what a detector's `Spec.needs` names of every video: tables of boxes, table of tracks.
+    """The index with what a detector's `Spec.needs` names of every video: tables of boxes, table of tracks, maps.
 
     Raises MissingArtifactError where `detect` or `extract` has not made them.
     """
@@ -116,6 +156,9 @@ def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Ind
         if "tracks" in needs:
             video = replace(video, tracks=tracks_table(config, video))
             _require(video.tracks, "objects followed", "extract")
+        if "features" in needs:
+            video = replace(video, features=maps(config, video))
+            features.require(video)
         return video
 
     train, test, pseudo = ([add(video) for video in videos] for videos in (index.train, index.test, index.pseudo))
@@ -130,6 +173,17 @@ def _require(path: Path, what: str, stage: str) -> None:
 def _weights(config: "Config") -> tuple[str, Path, bool]:
     """Name, folder of downloads, and whether downloading is allowed."""
     return config.weights.yolo, config.paths.cache / "weights", config.weights.source == "hub"
+
+
+def _backbone(config: "Config") -> Any:
+    """The backbone by name, and by contents where it is a file; once that is gone, by those used last."""
+    weights = config.weights
+    if weights.backbone == "in_domain" or weights.backbone_file is None:
+        return [weights.backbone, None]
+    record = read_record(RunFiles.of(config).record(MAPS))
+    if record is not None and not weights.backbone_file.is_file():
+        return record.settings["backbone"]
+    return [weights.backbone, *digests_of(config).of([weights.backbone_file])]
 
 
 def _method_key(config: "Config", method: str) -> str:

@@ -7,6 +7,7 @@ seconds, so only detecting does it.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,18 @@ from pixelplay.videos.video import Video
 if TYPE_CHECKING:
     import torch
 
+    from pixelplay.objects.pyramid import Pyramid
+
 VERSION = 1  # of what is found; raise it when that changes
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """What to do with the feature maps of boxes: see `pixelplay.objects.pyramid`."""
+
+    cells: int  # of a map, each way
+    write: Callable[[np.ndarray], Any]  # takes float16 [N, C, cells, cells] of the next N boxes, in their order
+    known: Boxes | None = None  # boxes of the video from an earlier detection, to be pooled in place of new ones
 
 
 class Yolo:
@@ -45,18 +57,50 @@ class Yolo:
             raise ConfigError(f"weights.yolo={weights}: cannot be loaded as weights of a YOLO ({error})") from None
         if task != "detect":
             raise ConfigError(f"weights.yolo={weights}: weights to {task}; they must be weights to detect")
+        self._weights = weights
         self._config, self._device, self._bf16 = config, device, bf16
 
-    def detect(self, video: Video, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
+    @property
+    def channels(self) -> int:
+        """Of the feature maps of boxes; raises ConfigError for a network that has none."""
+        import torch
+
+        with self._pyramid() as pyramid, torch.no_grad():
+            network: Any = self._model.model
+            network(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
+            return pyramid.channels
+
+    def detect(
+        self, video: Video, advance: Callable[[int], Any] = lambda frames: None, pooling: Pooling | None = None
+    ) -> Boxes:
         """Boxes of every class in every frame, from `confidence` up; `advance(n)` is called after n frames."""
         found = []
-        for start, batch in batches(video.full_size(), self._config.batch_size):
-            for t, result in enumerate(self._predict(batch), start):
-                one = result.boxes.cpu().numpy()
-                labels = [result.names[int(number)] for number in one.cls]
-                found.append(Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf))
-            advance(len(batch))
-        return clip(join(found), video.size)
+        with self._pyramid() if pooling else nullcontext() as pyramid:
+            for start, batch in batches(video.full_size(), self._config.batch_size):
+                boxes = clip(join(self._boxes(batch, start)), video.size)
+                if pooling and pyramid:
+                    if pooling.known is not None:
+                        part = pooling.known.block(start, start + len(batch))
+                        boxes = replace(part, position=part.position + start)
+                    if len(boxes):
+                        image = boxes.position - start
+                        pooling.write(pyramid.pooled(boxes.xyxy, image, video.size, pooling.cells))
+                found.append(boxes)
+                advance(len(batch))
+        return join(found)
+
+    def _boxes(self, batch: list[np.ndarray], start: int) -> Iterator[Boxes]:
+        """Boxes of each frame of a batch, the first of them at position `start`."""
+        for t, result in enumerate(self._predict(batch), start):
+            one = result.boxes.cpu().numpy()
+            labels = [result.names[int(number)] for number in one.cls]
+            yield Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf)
+
+    def _pyramid(self) -> "Pyramid":
+        from pixelplay.objects.pyramid import Pyramid  # imports torch
+
+        network: Any = self._model.model
+        return Pyramid(network, str(self._weights))
 
     def _predict(self, batch: list[np.ndarray]) -> list[Any]:
         import torch

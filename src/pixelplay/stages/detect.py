@@ -1,18 +1,19 @@
-"""Stage `detect`: boxes of objects in every frame, where some detector asks for them.
+"""Stage `detect`: boxes of objects in every frame, where some detector asks for them, and YOLO's feature maps of these.
 
-Each video's table is written when the video is done, so that a killed run goes on with the next one; `objects.tables`
-says where the tables lie.
+Each video's files are written when the video is done, so that a killed run goes on with the next one; `objects.tables`
+says where they lie.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.objects import boxes, motion, tables, yolo
+from pixelplay.objects import boxes, features, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
@@ -25,7 +26,7 @@ from pixelplay.videos.video import Video
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when tables hold something else; for what a method finds see its own version
-Detect = Callable[[Video, Callable[[int], Any]], boxes.Boxes]
+Find = Callable[["Part", Callable[[int], Any]], None]
 
 
 def tasks(config: Config) -> list[Task]:
@@ -36,6 +37,7 @@ def tasks(config: Config) -> list[Task]:
         "footage": [index.train_key, index.test_key, index.pseudo_key],
         "methods": tables.settings(config, asking),
         "weights": config.weights.yolo,
+        "features": tables.features_settings(config) if _pools(config) else None,
     }
     task = Task(
         stage="detect",
@@ -74,28 +76,75 @@ def _detect_all(config: Config, methods: Sequence[str], videos: list[Video]) -> 
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:
-    paths = [tables.table(config, video, method) for video in videos]
-    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not boxes.is_saved(path)]
+    parts = [_part(config, method, video) for video in videos]
+    missing = [part for part in parts if not part.done()]
     if missing:
-        find = _finder(config, method)
-        with progress_bar(sum(len(video) for video, _ in missing), "frame", f"detecting by {method}") as bar:
-            for video, path in missing:
-                with turn(path, f"boxes of video {video.id}"):
-                    if boxes.is_saved(path):  # another run has found them meanwhile
-                        bar.update(len(video))
+        find = _finder(config, method, parts)
+        with progress_bar(sum(len(part.video) for part in missing), "frame", f"detecting by {method}") as bar:
+            for part in missing:
+                with turn(part.table, f"boxes of video {part.video.id}"):
+                    if part.done():  # another run has found them meanwhile
+                        bar.update(len(part.video))
                     else:
-                        boxes.save(find(video, bar.update), path)
-    found = [len(boxes.load(path)) for path in paths]
+                        find(part, bar.update)
+    found = [len(boxes.load(part.table)) for part in parts]
     empty = f", none in {found.count(0)} of {len(videos)} videos" if 0 in found else ""
     log.info(f"detect: {method}, {sum(found):,} boxes in {sum(map(len, videos)):,} frames{empty}")
-    return paths
+    return [path for part in parts for path in (part.table, part.maps) if path]
 
 
-def _finder(config: Config, method: str) -> Detect:
+@dataclass(frozen=True)
+class Part:
+    """What one method finds in a video: a table of boxes and, if they are asked for, a file of their feature maps."""
+
+    video: Video
+    table: Path
+    maps: Path | None
+
+    def done(self) -> bool:
+        return boxes.is_saved(self.table) and (self.maps is None or features.is_saved(self.maps, self.table))
+
+
+def _part(config: Config, method: str, video: Video) -> Part:
+    table = tables.table(config, video, method)
+    pooled = method == "yolo" and _pools(config)
+    return Part(video, table, tables.maps(config, replace(video, objects=(table,))).path if pooled else None)
+
+
+def _pools(config: Config) -> bool:
+    """Whether YOLO pools feature maps of the boxes that it finds."""
+    return bool(registry.needing(config, "features")) and tables.features_source(config) == "yolo"
+
+
+def _finder(config: Config, method: str, parts: list[Part]) -> Find:
     if method == "motion":
-        return lambda video, advance: motion.detect(video, config.objects.motion, advance)
+        settings = config.objects.motion
+        return lambda part, advance: boxes.save(motion.detect(part.video, settings, advance), part.table)
     from pixelplay.training.device import autocast_bf16, find_device
 
     device = find_device(config.device)
     bf16 = autocast_bf16(config.objects.yolo.precision, device)
-    return yolo.Yolo(tables.weights(config), config.objects.yolo, device, bf16, config.paths.cache).detect
+    network = yolo.Yolo(tables.weights(config), config.objects.yolo, device, bf16, config.paths.cache)
+    if not _pools(config):
+        return lambda part, advance: boxes.save(network.detect(part.video, advance), part.table)
+    cells = config.objects.features.cells
+    shape = (network.channels, cells, cells)
+    log.info(f"detect: {_require_space(config, parts, shape)}")
+
+    def find(part: Part, advance: Callable[[int], Any]) -> None:
+        assert part.maps is not None
+        _require_space(config, parts, shape)  # more is known of how many boxes there are
+        known = boxes.load(part.table) if boxes.is_saved(part.table) else None
+        with features.writing(part.maps, part.table, shape) as writer:
+            found = network.detect(part.video, advance, yolo.Pooling(cells, writer.extend, known))
+            if known is None:
+                boxes.save(found, part.table)
+
+    return find
+
+
+def _require_space(config: Config, parts: list[Part], shape: tuple[int, int, int]) -> str:
+    """What the maps that are not there yet need, in words; raises PixelPlayError where the disk has less."""
+    rows = [boxes.count(part.table) if boxes.is_saved(part.table) else None for part in parts]
+    left = [not part.done() for part in parts]
+    return features.require_space(config.paths.cache, [len(part.video) for part in parts], rows, left, shape)

@@ -1,26 +1,32 @@
-"""Stage `extract`: what detectors ask for of the boxes that were found: tracks.
+"""Stage `extract`: what detectors ask for of the boxes that were found: tracks, and feature maps by a backbone.
 
-Each video's table is written when the video is done, so that a killed run goes on with the next one; `objects.tables`
-says where the tables lie.
+YOLO's own maps are made by `detect`. Each video's file is written when the video is done, so that a killed run goes on
+with the next one; `objects.tables` says where they lie.
 """
 
 import logging
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.objects import tables, tracker
-from pixelplay.objects.boxes import boxes_of, is_saved, load, save
+from pixelplay.objects import features, tables, tracker
+from pixelplay.objects.boxes import boxes_of, count, is_saved, load, save
 from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.objects.tracks import Tracks
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
-from pixelplay.run.stage import Stage, Task, digests_of
-from pixelplay.stages import detect
+from pixelplay.run.stage import Record, Stage, Task, digests_of, read_record
+from pixelplay.stages import detect, prepare
 from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:  # imports torch
+    from pixelplay.backbones.object_maps import ObjectMaps
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +40,15 @@ def tasks(config: Config) -> list[Task]:
 
 def tasks_for(config: Config, needs: Collection[Need]) -> list[Task]:
     """Those of the tasks that make what a detector's `Spec.needs` names."""
-    return [_tracks(config, load_index(config))] if "tracks" in needs else []
+    if "tracks" not in needs:
+        return []
+    index = load_index(config)
+    found = [_tracks(config, index)]
+    if "features" in needs and tables.features_source(config) == "backbone":
+        if config.weights.backbone == "in_domain":
+            found.append(_encoder(config, index))
+        found.append(_features(config, index, reads=found))
+    return found
 
 
 STAGE = Stage("extract", tasks)
@@ -47,6 +61,7 @@ def run(config: Config) -> None:
         return
     require_writable(config.paths.cache, "paths.cache")
     if pending(config):
+        preconditions.require_features(config)
         remove_leftovers(config.paths.cache)
     STAGE.run(config)
 
@@ -79,3 +94,105 @@ def _follow_all(config: Config, index: Index) -> list[Path]:
     rows, followed = sum(map(len, found)), sum(int(tracks.track.max(initial=0)) for tracks in found)
     log.info(f"extract: {followed:,} tracks, {rows:,} boxes in {sum(map(len, videos)):,} frames")
     return paths
+
+
+def _encoder(config: Config, index: Index) -> Task:
+    asking = registry.needing(config, "boxes")
+    settings = {
+        "encoder": config.weights.encoder.model_dump(),
+        "footage": index.train_key,
+        "heldout": index.heldout.model_dump(),
+        "precision": config.trainer.precision,
+        "seed": config.seed,
+        "boxes": [tables.settings(config, asking), tables.weights_digest(config, tables.methods(config, asking))],
+    }
+    return Task(
+        stage="extract",
+        name=tables.ENCODER,
+        record_path=RunFiles.of(config).record(tables.ENCODER),
+        version=VERSION,
+        settings=settings,
+        work=lambda: [_trained_encoder(config, index)],
+        digests=digests_of(config),
+        after=[prepare.task(config), *detect.tasks(config)],
+    )
+
+
+def _trained_encoder(config: Config, index: Index) -> Path:
+    from pixelplay.backbones.in_domain import shared_encoder
+    from pixelplay.training.device import find_device, keep_freed_memory
+    from pixelplay.training.run import TrainingRun
+
+    shared = RunFiles.of(config).shared_models
+    require_writable(shared, "paths.checkpoints")
+    keep_freed_memory()
+    run = TrainingRun("extract", config.trainer, shared, find_device(config.device), config.seed, shared)
+    index = tables.with_objects(config, index, ["boxes"])
+    return shared_encoder(index.fit, index.held.validation, config.weights.encoder, run)
+
+
+def _features(config: Config, index: Index, reads: list[Task]) -> Task:
+    return Task(
+        stage="extract",
+        name=tables.MAPS,
+        record_path=RunFiles.of(config).record(tables.MAPS),
+        version=VERSION,
+        settings=tables.features_settings(config),
+        work=lambda: _extract_all(config, index),
+        digests=digests_of(config),
+        reads=list(reads),
+    )
+
+
+def _extract_all(config: Config, index: Index) -> list[Path]:
+    index = tables.with_objects(config, index, ["boxes", "tracks"])
+    videos = [*index.train, *index.test, *index.pseudo]
+    paths = [tables.maps(config, video).path for video in videos]
+    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]
+    if missing:
+        extractor = _extractor(config)
+        shape = (extractor.channels, config.objects.features.cells, config.objects.features.cells)
+        frames, rows = [len(video) for video, _ in missing], [count(_table(video)) for video, _ in missing]
+        needed = features.require_space(config.paths.cache, frames, rows, [True] * len(rows), shape)
+        log.info(f"extract: {needed}")
+        with progress_bar(sum(frames), "frame", "features of objects") as bar:
+            for video, path in missing:
+                with turn(path, f"features of video {video.id}"):
+                    if _whole(path, video):  # another run has made them meanwhile
+                        bar.update(len(video))
+                        continue
+                    with features.writing(path, _table(video), shape) as writer:
+                        for part in extractor.of(video, load(_table(video), Tracks), bar.update):
+                            writer.extend(part)
+    return paths
+
+
+def _extractor(config: Config) -> "ObjectMaps":
+    from pixelplay.backbones.in_domain import as_backbone, load_encoder
+    from pixelplay.backbones.object_maps import ObjectMaps
+    from pixelplay.backbones.pretrained import backbone_of, load_backbone
+    from pixelplay.training.device import autocast_bf16, find_device
+
+    device = find_device(config.device)
+    bf16 = autocast_bf16(config.objects.features.precision, device)
+    if config.weights.backbone == "in_domain":
+        (file,) = [output.path for output in _recorded(config).outputs]
+        backbone = as_backbone(load_encoder(file, config.weights.encoder), bf16)
+    else:
+        backbone = load_backbone(backbone_of(config.weights), bf16)
+    return ObjectMaps(backbone.to(device), config.objects.features)
+
+
+def _recorded(config: Config) -> Record:
+    record = read_record(RunFiles.of(config).record(tables.ENCODER))
+    assert record is not None, "the task reads that of the encoder"
+    return record
+
+
+def _table(video: Video) -> Path:
+    assert video.tracks is not None, "see with_objects"
+    return video.tracks
+
+
+def _whole(path: Path, video: Video) -> bool:
+    return features.is_saved(path, _table(video))

@@ -76,6 +76,7 @@ def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
         "seed": config.seed,
         "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
         "tracks": tables.track_settings(config) if spec.tracks else None,
+        "features": [tables.features_settings(config), tables.encoder_digest(config)] if spec.features else None,
         "version": spec.version,
     }
 
