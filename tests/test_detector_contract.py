@@ -26,6 +26,7 @@ from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
+from pixelplay.objects.features import writing
 from pixelplay.objects.tracks import Tracks
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.heldout import Heldout
@@ -168,7 +169,7 @@ class Fitted:
             np.save(folder / f"{format_name(form)}.npy", np.stack(gray if form.gray else small))
         count, table = len(frames), folder / "boxes.parquet"
         box_tables.save(Boxes.of(np.arange(count), boxes, ["person"] * count, np.ones(count)), table)
-        tracks, maps = followed(frames, boxes, folder)
+        tracks, maps = followed(frames, boxes, table)
         originals: Any = Frames(frames)
         numbers = np.arange(10, 10 + count)
         return Video(
@@ -180,15 +181,16 @@ class Fitted:
         )
 
 
-def followed(frames: np.ndarray, boxes: np.ndarray, folder: Path) -> tuple[Path, Maps]:
+def followed(frames: np.ndarray, boxes: np.ndarray, table: Path) -> tuple[Path, Maps]:
     """The boxes as one track, and maps of three channels, the colours in them."""
-    count, path, maps = len(frames), folder / "tracks.parquet", folder / "maps.npy"
+    count, path, maps = len(frames), table.with_name("tracks.parquet"), table.with_name("maps.npy")
     ids, rows = np.ones(count, np.int64), np.arange(count)
     known = Boxes.of(rows, boxes, ["person"] * count, np.ones(count))
     box_tables.save(Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows), path)
     crops = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
     small = [cv2.resize(crop, (3, 3), interpolation=cv2.INTER_AREA) for crop in crops]
-    np.save(maps, (np.stack(small).transpose(0, 3, 1, 2) / 255).astype(np.float16))
+    with writing(maps, table, (3, 3, 3)) as writer:
+        writer.extend((np.stack(small).transpose(0, 3, 1, 2) / 255).astype(np.float16))
     return path, Maps(maps, by_box=True)
 
 

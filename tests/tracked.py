@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from pixelplay.objects import boxes as box_tables
+from pixelplay.objects.boxes import Boxes
+from pixelplay.objects.features import writing
 from pixelplay.objects.tracks import Tracks
 from pixelplay.videos.video import Maps, Video
 
@@ -48,7 +50,17 @@ def tracked_video(
         own[int(track)] * np.cos(0.3 * position) + rng.normal(size=MAP) * 0.1
         for track, position in zip(tracks.track[detected], tracks.position[detected], strict=True)
     ]
-    np.save(place / "maps.npy", np.array(maps, np.float16).reshape(-1, *MAP))
+    boxes = place / "boxes.parquet"
+    known = tracks[detected]
+    box_tables.save(Boxes(known.position, known.xyxy, known.label, known.confidence), boxes)
     features = Maps(place / "maps.npy", by_box=True)
+    with writing(features.path, boxes, MAP) as writer:
+        writer.extend(np.array(maps, np.float16).reshape(-1, *MAP))
     numbers = np.arange(10, 10 + length)
-    return Video(name, "test", numbers, (640, 64), place, tracks=place / "tracks.parquet", features=features, key=name)
+    return Video(
+        *(name, "test", numbers, (640, 64), place),
+        objects=(boxes,),
+        tracks=place / "tracks.parquet",
+        features=features,
+        key=name,
+    )
