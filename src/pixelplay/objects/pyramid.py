@@ -3,7 +3,7 @@ a small map for each detected box, in the forward pass that found the boxes.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,31 +15,26 @@ STRIDES = (8, 16, 32)  # of P3, P4 and P5
 
 
 class Pyramid:
-    """P3-P5 of the newest forward pass of `network` while the block runs; `weights` is its name in messages.
+    """P3-P5 of the newest forward pass of `network`; `weights` is its name in messages.
 
-    Raises ConfigError, when they are read, for a network whose head has no maps at all three STRIDES.
+    It watches the network from now on, and copies that are made of it. Raises ConfigError, when the maps are asked for,
+    where the network's head has none at one of the STRIDES.
     """
 
     def __init__(self, network: nn.Module, weights: str):
-        self._layers: Sequence[nn.Module] = network.model  # the last is the head
         self._weights = weights
         self._size = (0, 0)  # height and width of the network's input
         self._maps: list[torch.Tensor] = []
+        layers: Any = network.model
+        # Functions are shared with copies of a network; bound methods would be copied with the object.
+        layers[0].register_forward_pre_hook(lambda _, given: self._begin(given[0]))
+        layers[-1].register_forward_pre_hook(lambda _, given: self._end(given[0]))
 
-    def __enter__(self) -> Self:
-        first, head = self._layers[0], self._layers[-1]
-        self._hooks = [first.register_forward_pre_hook(self._begin), head.register_forward_pre_hook(self._end)]
-        return self
+    def _begin(self, images: torch.Tensor) -> None:
+        self._size = (images.shape[2], images.shape[3])
 
-    def __exit__(self, *_: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
-
-    def _begin(self, _: nn.Module, given: tuple[torch.Tensor]) -> None:
-        self._size = (given[0].shape[2], given[0].shape[3])
-
-    def _end(self, _: nn.Module, given: tuple[list[torch.Tensor]]) -> None:
-        self._maps = list(given[0])
+    def _end(self, maps: Sequence[torch.Tensor]) -> None:
+        self._maps = list(maps)
 
     @property
     def levels(self) -> list[torch.Tensor]:

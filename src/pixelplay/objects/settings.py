@@ -83,6 +83,12 @@ class FeaturesConfig(Settings):
 class TracksConfig(Settings):
     """How boxes are followed through time: see `pixelplay.objects.tracker`."""
 
+    iou: PositiveShare
+    high: Share
+    begin: Share
+    overlap: PositiveShare
+    lost: NonNegative
+    fill: NonNegative
     fps: Positive
 
 

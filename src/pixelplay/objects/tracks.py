@@ -22,6 +22,25 @@ class Tracks(Boxes):
     box: np.ndarray  # int64 [N], row of the detected box among all boxes of the whole video; -1 where interpolated
 
 
+def frame_times(video: Video, fps: float) -> np.ndarray:
+    """Seconds at which the frames of a video were taken, float64 [T]: its timestamps, else by its rate, else by `fps`.
+
+    Frames that are missing between others count in their numbers, and so in their times.
+    """
+    return video.numbers / (video.fps or fps) if video.seconds is None else video.seconds
+
+
+def lengths(tracks: Tracks, times: np.ndarray) -> np.ndarray:
+    """Seconds from the first to the last box of each box's track, float64 [N]; 0 where a track has one box.
+
+    times: `frame_times` of the video, or of the block of it, that the tracks are of.
+    """
+    first, last = np.full((2, tracks.track.max(initial=0) + 1), -1)
+    last[tracks.track] = tracks.position  # of equal ids the last one stays
+    first[tracks.track[::-1]] = tracks.position[::-1]
+    return times[last[tracks.track]] - times[first[tracks.track]]
+
+
 def tracks_of(video: Video) -> Tracks:
     """The tracks of a video, or what of them lies in a block of time of it, with the ids that the whole video has.
 

@@ -58,6 +58,7 @@ class Yolo:
         if task != "detect":
             raise ConfigError(f"weights.yolo={weights}: weights to {task}; they must be weights to detect")
         self._weights = weights
+        self._pyramid: Pyramid | None = None
         self._config, self._device, self._bf16 = config, device, bf16
 
     @property
@@ -65,28 +66,27 @@ class Yolo:
         """Of the feature maps of boxes; raises ConfigError for a network that has none."""
         import torch
 
-        with self._pyramid() as pyramid, torch.no_grad():
-            network: Any = self._model.model
+        network, pyramid = self._watched()
+        with torch.no_grad():
             network(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
-            return pyramid.channels
+        return pyramid.channels
 
     def detect(
         self, video: Video, advance: Callable[[int], Any] = lambda frames: None, pooling: Pooling | None = None
     ) -> Boxes:
         """Boxes of every class in every frame, from `confidence` up; `advance(n)` is called after n frames."""
         found = []
-        with self._pyramid() if pooling else nullcontext() as pyramid:
-            for start, batch in batches(video.full_size(), self._config.batch_size):
-                boxes = clip(join(self._boxes(batch, start)), video.size)
-                if pooling and pyramid:
-                    if pooling.known is not None:
-                        part = pooling.known.block(start, start + len(batch))
-                        boxes = replace(part, position=part.position + start)
-                    if len(boxes):
-                        image = boxes.position - start
-                        pooling.write(pyramid.pooled(boxes.xyxy, image, video.size, pooling.cells))
-                found.append(boxes)
-                advance(len(batch))
+        pyramid = self._watched()[1] if pooling else None
+        for start, batch in batches(video.full_size(), self._config.batch_size):
+            boxes = clip(join(self._boxes(batch, start)), video.size)
+            if pooling and pyramid:
+                if pooling.known is not None:
+                    part = pooling.known.block(start, start + len(batch))
+                    boxes = replace(part, position=part.position + start)
+                if len(boxes):
+                    pooling.write(pyramid.pooled(boxes.xyxy, boxes.position - start, video.size, pooling.cells))
+            found.append(boxes)
+            advance(len(batch))
         return join(found)
 
     def _boxes(self, batch: list[np.ndarray], start: int) -> Iterator[Boxes]:
@@ -96,11 +96,15 @@ class Yolo:
             labels = [result.names[int(number)] for number in one.cls]
             yield Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf)
 
-    def _pyramid(self) -> "Pyramid":
-        from pixelplay.objects.pyramid import Pyramid  # imports torch
+    def _watched(self) -> tuple[Any, "Pyramid"]:
+        """The network, and its pyramid."""
+        if self._pyramid is None:
+            from pixelplay.objects.pyramid import Pyramid  # imports torch
 
-        network: Any = self._model.model
-        return Pyramid(network, str(self._weights))
+            network: Any = self._model.model
+            self._pyramid = Pyramid(network, str(self._weights))
+            self._model.predictor = None  # it works with a copy of the network, made when it was first used
+        return self._model.model, self._pyramid
 
     def _predict(self, batch: list[np.ndarray]) -> list[Any]:
         import torch

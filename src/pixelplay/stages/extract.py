@@ -22,6 +22,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
 from pixelplay.run.stage import Record, Stage, Task, digests_of, read_record
 from pixelplay.stages import detect, prepare
+from pixelplay.videos.decoded import require_space
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.video import Video
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # imports torch
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when tables hold something else; for what the tracker follows see its own version
+ROOM = 3  # a table of tracks in tables of boxes: it has these boxes again, three more columns, and boxes in gaps
 
 
 def tasks(config: Config) -> list[Task]:
@@ -72,7 +74,7 @@ def _tracks(config: Config, index: Index) -> Task:
         name="extract-tracks",
         record_path=RunFiles.of(config).record("extract-tracks"),
         version=VERSION,
-        settings=tables.track_settings(config),
+        settings={"objects.tracks": tables.track_settings(config)},
         work=lambda: _follow_all(config, index),
         digests=digests_of(config),
         reads=detect.tasks(config),
@@ -84,6 +86,8 @@ def _follow_all(config: Config, index: Index) -> list[Path]:
     videos = [*index.train, *index.test, *index.pseudo]
     paths = [tables.tracks_table(config, video) for video in videos]
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not is_saved(path)]
+    sizes = [path.stat().st_size for video, _ in missing for path in video.objects]
+    require_space(config.paths.cache, ROOM * sum(sizes), "paths.cache")
     with progress_bar(sum(len(video) for video, _ in missing), "frame", "following objects") as bar:
         for video, path in missing:
             with turn(path, f"tracks of video {video.id}"):

@@ -1,0 +1,213 @@
+"""Feature maps of objects: files that know their table, rows of blocks of time, crops along tracks, room on disk."""
+
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.footage import folder_video
+from tests.pipeline import CPU
+from torch import nn
+
+from pixelplay.backbones.frozen import Backbone
+from pixelplay.backbones.object_maps import ObjectMaps, neighbours
+from pixelplay.cli import load_config
+from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
+from pixelplay.objects import features
+from pixelplay.objects.boxes import Boxes, save
+from pixelplay.objects.features import features_of
+from pixelplay.objects.settings import FeaturesConfig
+from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.videos.cache import FrameCache
+from pixelplay.videos.video import Maps, Video
+
+SHAPE = (2, 3, 3)
+
+
+def tracks(*rows: tuple[int, int], interpolated: tuple[int, ...] = ()) -> Tracks:
+    """Of (position, track), ordered; rows that were detected have the boxes 0, 1, 2, …"""
+    position, track = (np.array(values, np.int64) for values in zip(*rows, strict=True))
+    marked = np.isin(np.arange(len(rows)), interpolated)
+    xyxy = np.tile(np.array([8, 8, 40, 40], np.float32), (len(rows), 1))
+    box = np.where(marked, -1, np.cumsum(~marked) - 1)
+    ones = np.ones(len(rows), np.float32)
+    return Tracks(position, xyxy, np.array(["person"] * len(rows)), ones, track, marked, box)
+
+
+ROWS = ((0, 1), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2))
+
+
+def written(folder: Path, by_box: bool) -> Video:
+    """A video of six frames with tables and maps; the map of row r is full of r."""
+    followed = tracks(*ROWS, interpolated=(1,))
+    detected = followed[~followed.interpolated]
+    boxes = Boxes.of(detected.position, detected.xyxy, detected.label, detected.confidence)
+    save(followed, folder / "tracks-a.parquet")
+    save(boxes, folder / "objects-yolo-a.parquet")
+    path, table = folder / "features-a.npy", folder / ("objects-yolo-a.parquet" if by_box else "tracks-a.parquet")
+    count = len(boxes) if by_box else len(followed)
+    with features.writing(path, table, SHAPE) as writer:
+        writer.extend(np.broadcast_to(np.arange(count, dtype=np.float16)[:, None, None, None], (count, *SHAPE)))
+    video = Video("a", "test", np.arange(6), (64, 48), folder, objects=(folder / "objects-yolo-a.parquet",))
+    return replace(video, tracks=folder / "tracks-a.parquet", features=Maps(path, by_box))
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("by_box", "rows"), [(True, [0, -1, 1, 2, 3, 4]), (False, [0, 1, 2, 3, 4, 5])])
+def test_each_row_of_the_tracks_has_its_map_and_an_interpolated_one_no_detected_box_s(tmp_path, by_box, rows):
+    found = features_of(written(tmp_path, by_box))
+    assert found.row.tolist() == rows and found.row.dtype == np.int64
+    assert found.maps.dtype == np.float16 and found.maps.shape == (5 if by_box else 6, *SHAPE)
+    assert isinstance(found.maps, np.memmap)
+    assert found.maps[:, 0, 0, 0].tolist() == list(range(len(found.maps)))
+
+
+@pytest.mark.parametrize(("by_box", "rows"), [(True, [-1, 1, 2, 3]), (False, [1, 2, 3, 4])])
+def test_a_block_of_time_has_the_rows_of_its_tracks(tmp_path, by_box, rows):
+    block = written(tmp_path, by_box).block(1, 3)
+    assert features_of(block).row.tolist() == rows
+    assert tracks_of(block).position.tolist() == [0, 0, 1, 1]
+    assert features_of(written(tmp_path, by_box).block(4, 6)).row.tolist() == []
+
+
+def test_maps_that_nobody_asked_for_are_missing(tmp_path: Path):
+    with pytest.raises(MissingArtifactError, match="features=True in its Spec"):
+        features_of(replace(written(tmp_path, True), features=None))
+
+
+@pytest.mark.parametrize(("by_box", "stage"), [(True, "detect"), (False, "extract")])
+@pytest.mark.parametrize("damage", ["cut", "other", "table", "gone", "text"])
+def test_a_file_that_is_not_this_table_s_is_told_and_deleted(tmp_path: Path, by_box: bool, stage: str, damage: str):
+    video = written(tmp_path, by_box)
+    assert video.features is not None and video.tracks is not None
+    path, table = video.features.path, video.objects[0] if by_box else video.tracks
+    assert features.is_saved(path, table)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-70])
+    elif damage == "other":  # of another video with as many boxes
+        path.write_bytes(path.read_bytes().replace(b"features-a.npy", b"features-b.npy"))
+    elif damage == "table":  # found anew
+        moved = tracks(*ROWS, interpolated=(1,))
+        moved.xyxy[0, 0] = 7
+        one = moved[~moved.interpolated]
+        save(Boxes.of(one.position, one.xyxy, one.label, one.confidence) if by_box else moved, table)
+    elif damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"no array")
+    assert not features.is_saved(path, table)
+    error = MissingArtifactError if damage == "gone" else DamagedArtifactError
+    with pytest.raises(error, match=rf"features-a\.npy is (missing|damaged).*run `python src/{stage}\.py`"):
+        features_of(video)
+    assert not path.exists()
+
+
+def test_a_killed_writer_leaves_nothing(tmp_path: Path):
+    (tmp_path / "table").touch()
+    with pytest.raises(KeyboardInterrupt), features.writing(tmp_path / "f.npy", tmp_path / "table", SHAPE):
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["table"]
+
+
+# --- room -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_needed_is_told_before_and_refused_where_there_is_not_enough(tmp_path: Path, monkeypatch):
+    """448 x 9 numbers of 2 bytes: 8,064 bytes a box."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 10_000_000_000))
+    frames, shape = [100, 100, 300], (448, 3, 3)
+    sure = features.require_space(tmp_path, frames, [1000, 2000, 0], [True, True, False], shape)
+    assert sure.startswith("feature maps of 3,000 boxes: 0.02 GB of 10.00 GB free in ")
+    guessed = features.require_space(tmp_path, frames, [1000, None, None], [True, True, True], shape)
+    assert guessed.startswith("feature maps of 5,000 boxes, an estimate from 10.0 in a frame: 0.04 GB of")
+    unknown = features.require_space(tmp_path, frames, [None, None, None], [False, True, True], shape)
+    assert unknown.startswith("feature maps of 8,000 boxes, an estimate from 20.0 in a frame: 0.06 GB of")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 3000 * 8064 - 1))
+    with pytest.raises(PixelPlayError, match=r"23 MB are needed, 23 MB free: make room or set paths\.cache=FOLDER"):
+        features.require_space(tmp_path, frames, [1000, 2000, 0], [True, True, False], shape)
+
+
+# --- crops along tracks ---------------------------------------------------------------------------------------------
+
+
+def test_every_third_row_of_a_track_and_its_last_are_cropped_by_hand():
+    """Track 1 at 0..4, track 2 at 1 alone, track 3 at 2, 3 and, after a pause, 9."""
+    rows = ((0, 1), (1, 1), (1, 2), (2, 1), (2, 3), (3, 1), (3, 3), (4, 1), (9, 3))
+    found = neighbours(tracks(*rows), 3)
+    assert found.before.tolist() == [0, 0, 2, 0, 4, 5, 4, 7, 8]
+    assert found.after.tolist() == [0, 5, 2, 5, 4, 5, 8, 7, 8]
+    np.testing.assert_allclose(found.weight, [0, 1 / 3, 0, 2 / 3, 0, 0, 1 / 7, 0, 0], rtol=1e-6)
+    alone = neighbours(tracks(*rows), 1)
+    assert alone.before.tolist() == alone.after.tolist() == list(range(9))
+
+
+class Grey(nn.Module):
+    """Two stages of a backbone that hold the brightness of a crop and twice it."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        return mean.expand(-1, 2, 8, 8), 2 * mean.expand(-1, 1, 4, 4)
+
+
+def extractor(every: int) -> ObjectMaps:
+    config = load_config(["objects=default"]).objects.features
+    changes = {"image_size": 64, "every": every, "batch_size": 5}
+    return ObjectMaps(Backbone("grey", Grey(), [0.0] * 3, [1.0] * 3, bf16=False), config.model_copy(update=changes))
+
+
+def grey_video(folder: Path, levels: list[int]) -> Video:
+    import cv2
+
+    (folder / "data").mkdir()
+    for t, level in enumerate(levels):
+        cv2.imwrite(str(folder / f"data/{t:03d}.png"), np.full((48, 64, 3), level, np.uint8))
+    return FrameCache(folder / "cache").fill([folder_video(folder / "data")], [], 1.0, 1)[0].video
+
+
+def test_rows_between_crops_have_the_maps_between_and_no_frame_is_lost(tmp_path: Path):
+    """40 frames, more than are held at a time; brightness t squared / 8 is a curve, so that chords differ from it."""
+    levels = [t * t // 8 for t in range(40)]
+    video = grey_video(tmp_path, levels)
+    rows = tuple((t, track) for t in range(40) for track in (1, 2) if track == 1 or 5 <= t <= 30)
+    told: list[int] = []
+    parts = list(extractor(3).of(video, tracks(*rows), told.append))
+    maps = np.concatenate(parts).astype(np.float64)
+    assert maps.shape == (len(rows), 3, 3, 3) and sum(told) == 40 and len(parts) > 1
+    for (t, track), one in zip(rows, maps, strict=True):
+        first, last = (0, 39) if track == 1 else (5, 30)
+        before = first + (t - first) // 3 * 3
+        after = min(before + 3, last)
+        share = (t - before) / max(after - before, 1)
+        expected = ((1 - share) * levels[before] + share * levels[after]) / 255
+        np.testing.assert_allclose(one[:2], expected, atol=1e-3)
+        np.testing.assert_allclose(one[2], 2 * expected, atol=2e-3)
+
+
+def test_a_track_whose_crops_are_far_apart_and_an_empty_table(tmp_path: Path):
+    video = grey_video(tmp_path, list(range(0, 200, 5)))
+    maps = np.concatenate(list(extractor(3).of(video, tracks((0, 1), (20, 1), (20, 2), (39, 1)))))
+    np.testing.assert_allclose(maps[:, 0, 0, 0] * 255, [0, 100, 100, 195], atol=0.5)  # 100 = 195 x 20 / 39
+    assert list(extractor(3).of(video, tracks((0, 1))[:0])) == []
+
+
+def test_crops_are_squares_around_boxes_in_pixels_of_the_frame(tmp_path: Path):
+    """The left half of each frame is white: a box there gives 1, one on the right 0, one across 1/2."""
+    import cv2
+
+    (tmp_path / "data").mkdir()
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:, :32] = 255
+    cv2.imwrite(str(tmp_path / "data/000.png"), frame)
+    video = FrameCache(tmp_path / "cache").fill([folder_video(tmp_path / "data")], [], 1.0, 1)[0].video
+    three = tracks((0, 1), (0, 2), (0, 3))
+    boxes = np.array([[4, 14, 24, 34], [40, 14, 60, 34], [22, 14, 42, 34]], np.float32)
+    (maps,) = extractor(3).of(video, replace(three, xyxy=boxes))
+    np.testing.assert_allclose(maps[:, 0, 0, 0], [1, 0, 0.5], atol=1e-3)
+    assert extractor(3).channels == 3
+    assert isinstance(extractor(3).config, FeaturesConfig) and extractor(3).backbone.mean.device == CPU
