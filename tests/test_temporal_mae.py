@@ -72,7 +72,7 @@ def test_each_row_has_the_mean_error_of_its_windows_with_that_row_hidden(trained
     video = tracked_video(tmp_path, "test", {1: [*range(3), *range(5, 17)], 2: [4, 5]}, 18, 9)
     tracks, features = tracks_of(video), features_of(video)
     rows = (causal_sequences(tracks, features, T) if causal else sequences(tracks, features, T, 3)).rows
-    errors = expected_raw(trained._network, rows, features.maps, [T - 1] if causal else list(range(T)))
+    errors = expected_raw(trained._used.model, rows, features.maps, [T - 1] if causal else list(range(T)))
     found = by_stream(trained.score(video, causal).objects)[f"{NAME}/reconstruction"]
     assert found == pytest.approx([np.mean(errors[row]) for row in range(len(tracks))], rel=1e-4)
 
@@ -80,7 +80,7 @@ def test_each_row_has_the_mean_error_of_its_windows_with_that_row_hidden(trained
 def test_an_embedding_s_score_is_one_minus_its_cosine_with_the_step_before(trained, tmp_path: Path):
     """Frames 1, 2 and 5 of a track: one window. The first row has no step before it, so it has the next one's."""
     video = tracked_video(tmp_path, "test", {1: [1, 2, 5]}, 8, 9)
-    model, maps = trained._network, torch.from_numpy(np.array(features_of(video).maps))
+    model, maps = trained._used.model, torch.from_numpy(np.array(features_of(video).maps))
     tokens, valid = torch.zeros(1, T, 32), torch.zeros(1, T, dtype=torch.bool)
     tokens[0, [0, 1, 4]], valid[0, [0, 1, 4]] = model.tokens(maps).detach(), True
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def test_every_row_of_the_table_of_tracks_is_scored_in_every_stream_also_those_w
     video = tracked_video(tmp_path, "test", {1: list(range(6)), 2: [2, 3]}, 8, 9, without={1: [0, 3, 4], 2: [2, 3]})
     scores, tracks = trained.score(video), tracks_of(video)
     assert len(scores.objects) == 3 * len(tracks)
-    calibration = trained._calibration
+    calibration = trained._used.calibration
     for stream, values in by_stream(scores.objects).items():
         own = values[tracks.track == 1]
         assert np.isfinite(values).all()
@@ -112,7 +112,7 @@ def test_every_row_of_the_table_of_tracks_is_scored_in_every_stream_also_those_w
 
 def test_scores_are_summed_in_robust_deviations_of_normal_objects_smoothed_for_frames_only(trained, tmp_path: Path):
     video = tracked_video(tmp_path, "test", {1: [1, 2, 3, 4]}, 6, 9)
-    scores, calibration = trained.score(video), trained._calibration
+    scores, calibration = trained.score(video), trained._used.calibration
     objects = by_stream(scores.objects)
     z = {}
     for stream in STREAMS:
@@ -214,6 +214,25 @@ def test_footage_without_tracks_is_reported_before_training(tmp_path: Path):
         TemporalMAEDetector(NAME, config_of(), CPU).fit([empty], Heldout([empty], [empty], []), run)
 
 
+def test_the_best_epoch_the_last_one_or_another_training_can_be_scored_with(tmp_path: Path):
+    """Ever higher rates, so that the first epoch is the best."""
+    videos = [tracked_video(tmp_path, f"v{i}", {1: list(range(20))}, 20, i) for i in range(3)]
+    same = ("training.learning_rate=10.0", "training.max_epochs=3", "training.warmup_epochs=2")
+    run = TrainingRun(NAME, trainer_config(loggers=[]), tmp_path / "training", CPU, 0)
+    detector = TemporalMAEDetector(NAME, config_of(*same), CPU)
+    detector.fit(videos[:1], Heldout(videos[1:2], videos[2:], []), run)
+    detector.save(tmp_path / "saved")
+    found = {}
+    for name in ("best", "last", str(tmp_path / "saved")):
+        again = TemporalMAEDetector(NAME, config_of(*same, f"scoring.checkpoint={name}"), CPU)
+        again.load(tmp_path / ("saved" if name in ("best", "last") else "elsewhere"))
+        found[name] = again._used.model.state_dict()
+    for name, file in (("best", "best"), ("last", "last"), (str(tmp_path / "saved"), "best")):
+        state = torch.load(tmp_path / f"training/{file}.ckpt", weights_only=True)["state_dict"]
+        assert all(torch.equal(tensor, state[f"model.{key}"]) for key, tensor in found[name].items()), name
+    assert not torch.equal(found["best"]["mask_token"], found["last"]["mask_token"])
+
+
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
@@ -224,6 +243,7 @@ def test_footage_without_tracks_is_reported_before_training(tmp_path: Path):
         ("training.warmup_epochs=2", r"warmup_epochs=2 must be below max_epochs=2"),
         ("training.mask_ratio=1.0", r"training\.mask_ratio=1\.0"),
         ("scoring.alpha=1.5", r"scoring\.alpha=1\.5"),
+        ("scoring.checkpoint=none", r"scoring\.checkpoint=none: must be best, last, or the folder"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(override: str, problem: str):

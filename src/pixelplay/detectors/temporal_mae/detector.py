@@ -2,8 +2,7 @@
 moments, and what changes from one moment to the next.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,13 @@ from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, Raw, smoothed
-from pixelplay.detectors.temporal_mae.losses import consecutive
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
-from pixelplay.detectors.temporal_mae.sequences import (
-    TrackWindows,
-    causal_sequences,
-    read_maps,
-    sequences,
-)
+from pixelplay.detectors.temporal_mae.raw_scores import raw_scores
+from pixelplay.detectors.temporal_mae.sequences import TrackWindows
 from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring, TemporalMAESettings
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.boxes import COORDINATES
-from pixelplay.objects.features import Features, features_of
+from pixelplay.objects.features import features_of
 from pixelplay.objects.tracks import Tracks, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged
@@ -36,6 +30,7 @@ from pixelplay.videos.heldout import Heldout
 from pixelplay.videos.video import Video
 
 WEIGHTS = "weights.safetensors"
+CHECKPOINTS = ("best", "last")  # epochs: that with the lowest held-out loss, and the last one
 
 
 def check(name: str, config: DetectorConfig) -> tuple[TemporalMAESettings, TemporalMAEScoring]:
@@ -46,7 +41,26 @@ def check(name: str, config: DetectorConfig) -> tuple[TemporalMAESettings, Tempo
     if scoring.stride > window:
         key = f"detectors.{name}.scoring.stride"
         raise ConfigError(f"{key}={scoring.stride}: would skip frames between windows of {window}")
+    other = scoring.checkpoint
+    if other not in CHECKPOINTS and not (Path(other) / "detector.json").is_file():
+        raise ConfigError(
+            f"detectors.{name}.scoring.checkpoint={other}: must be best, last, or the folder of another trained "
+            f"{name}, such as checkpoints/ped2/{name}, which holds a detector.json"
+        )
     return settings, scoring
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint, and raw scores that it gives normal objects."""
+
+    model: TemporalMAE
+    calibration: Calibration
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_network(self.model, folder / WEIGHTS)
+        self.calibration.save(folder)
 
 
 class TemporalMAEDetector:
@@ -62,8 +76,8 @@ class TemporalMAEDetector:
         self._config = config
         self._settings, self._scoring = check(name, config)
         self._device = device
-        self._model: TemporalMAE | None = None
-        self._calibration: Calibration | None = None
+        self._checkpoint = self._scoring.checkpoint if self._scoring.checkpoint in CHECKPOINTS else "best"
+        self._trained: dict[str, Trained] = {}  # by checkpoint
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         from pixelplay.detectors.temporal_mae.training import Training  # slow to import
@@ -88,14 +102,19 @@ class TemporalMAEDetector:
             loader(held, OrderedBatches(len(held), settings.batch_size), self._device),
             run,
         )
-        self._use(model)
-        self._calibration = Calibration.of(self._normal(heldout.calibration), self.name)
+        last = self._new_model(train.channels)
+        state = torch.load(run.folder / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+        last.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state.items()})
+        for name, one in zip(CHECKPOINTS, (model, last), strict=True):
+            ready = one.to(self._device).eval()
+            normal = self._normal(ready, heldout.calibration)
+            self._trained[name] = Trained(ready, Calibration.of(normal, self.name))
 
     @torch.inference_mode()
     def score(self, video: Video, causal: bool = False) -> Scores:
-        calibration, scoring = self._calibrated, self._scoring
-        tracks = tracks_of(video)
-        raw = self._raw(tracks, features_of(video), causal, scoring.stride, scoring.batch_size)
+        scoring, tracks = self._scoring, tracks_of(video)
+        model, calibration = self._used.model, self._used.calibration
+        raw = raw_scores(model, tracks, features_of(video), scoring.stride, scoring.batch_size, causal)
         filled = calibration.filled(raw, tracks, causal)
         combined = calibration.combined(filled, scoring)
         lowest = calibration.lowest
@@ -107,101 +126,47 @@ class TemporalMAEDetector:
         return Scores(streams, _table(video, tracks, objects)).check(video, self.name)
 
     def save(self, folder: Path) -> None:
-        model = self._network
-        save_network(model, folder / WEIGHTS)
-        self._calibrated.save(folder)
+        model = self._used.model
+        for name, one in self._trained.items():
+            one.save(folder / name)
         parameters = sum(p.numel() for p in model.parameters())
         about = About(name=self.name, bf16=False, parameters=parameters, channels=len(model.mean))
         save_about(folder, about, identity_of(self._config))
 
     def load(self, folder: Path) -> None:
+        """As the contract says; where `scoring.checkpoint` names another folder, what that one holds."""
+        if self._scoring.checkpoint not in CHECKPOINTS:
+            folder = Path(self._scoring.checkpoint)
         about = load_about(folder, identity_of(self._config))
         if about.channels is None:
             raise damaged(folder / "detector.json", "train", "it does not say how many channels the maps have")
-        model = self._new_model(about.channels)
-        load_network(model, folder / WEIGHTS, made_by="train")
-        self._use(model)
-        self._calibration = Calibration.load(folder, self.name)
+        for name in CHECKPOINTS:
+            model = self._new_model(about.channels)
+            load_network(model, folder / name / WEIGHTS, made_by="train")
+            calibration = Calibration.load(folder / name, self.name)
+            self._trained[name] = Trained(model.to(self._device).eval(), calibration)
 
     @property
-    def _network(self) -> TemporalMAE:
-        assert self._model is not None, "fit or load the detector before it is used"
-        return self._model
-
-    @property
-    def _calibrated(self) -> Calibration:
-        assert self._calibration is not None, "fit or load the detector before it is used"
-        return self._calibration
+    def _used(self) -> "Trained":
+        assert self._trained, "fit or load the detector before it is used"
+        return self._trained[self._checkpoint]
 
     def _new_model(self, channels: int) -> TemporalMAE:
         settings = self._settings
         return TemporalMAE(channels, settings.window, settings.pooling, settings.transformer, settings.heads)
 
-    def _use(self, model: TemporalMAE) -> None:
-        self._model = model.to(self._device).eval()
-
     @torch.inference_mode()
-    def _normal(self, videos: list[Video]) -> pd.DataFrame:
+    def _normal(self, model: TemporalMAE, videos: list[Video]) -> pd.DataFrame:
         """Raw scores of the objects of held-out normal footage, in training's windows, whatever scoring's are."""
         settings, parts = self._settings, []
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: held-out footage") as bar:
             for video in videos:
                 tracks = tracks_of(video)
-                raw = self._raw(tracks, features_of(video), False, settings.stride, settings.batch_size)
+                raw = raw_scores(model, tracks, features_of(video), settings.stride, settings.batch_size)
                 about = {"video": video.id, "frame": video.numbers[tracks.position], "track": tracks.track}
                 parts.append(pd.DataFrame({**about, **raw}))
                 bar.update(len(video))
         return pd.concat(parts, ignore_index=True)
-
-    def _raw(self, tracks: Tracks, features: Features, causal: bool, stride: int, batch_size: int) -> Raw:
-        """Means over the windows that cover a row, causally of the window that ends there; NaN where it has none."""
-        length = self._settings.window
-        every = causal_sequences(tracks, features, length) if causal else sequences(tracks, features, length, stride)
-        sums, counts = np.zeros((2, len(tracks))), np.zeros((2, len(tracks)))
-        steps = slice(length - 1, None) if causal else slice(None)
-        for rows, real in _full_batches(every.rows, batch_size):
-            maps = torch.from_numpy(read_maps(features, rows)).to(self._device)
-            found = self._window_scores(maps, torch.from_numpy(rows >= 0).to(self._device), steps)
-            at = rows[:real, steps]
-            for i, values in enumerate(found):
-                scored = values[:real].cpu().double().numpy()  # (n, K)
-                there = (at >= 0) & np.isfinite(scored)
-                np.add.at(sums[i], at[there], scored[there])
-                np.add.at(counts[i], at[there], 1)
-        with np.errstate(invalid="ignore"):
-            return dict(zip(STREAMS, sums / counts, strict=True))
-
-    def _window_scores(
-        self, maps: torch.Tensor, valid: torch.Tensor, steps: slice
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of K steps of windows of maps (B, T, C, S, S): reconstruction errors, each step masked alone in turn, and
-        1 - cosine with the embedding of the step before, unmasked, NaN where there is none; both (B, K).
-        """
-        model = self._network
-        count, length = valid.shape
-        hidden = torch.eye(length, dtype=torch.bool, device=valid.device)[steps]  # (K, T)
-        turns = len(hidden)
-        tokens, targets = model.tokens(maps), model.targets(maps)  # (B, T, d), (B, T, C)
-        encoded = model.encode(
-            tokens.repeat_interleave(turns, 0), valid.repeat_interleave(turns, 0), hidden.repeat(count, 1)
-        )  # (B * K, T, d)
-        masked = encoded[hidden.repeat(count, 1)].unflatten(0, (count, turns))  # (B, K, d)
-        errors = (model.reconstruction(masked) - targets[:, steps]).square().mean(dim=-1)
-        embedded = model.embed(model.encode(tokens, valid, torch.zeros_like(valid)))  # (B, T, E)
-        before = consecutive(valid)  # (B, T)
-        earlier = embedded.gather(1, before.clamp(min=0)[..., None].expand_as(embedded))
-        apart = (1 - (embedded * earlier).sum(dim=-1)).clamp(min=0).masked_fill(before < 0, torch.nan)
-        return errors, apart[:, steps]
-
-
-def _full_batches(rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches of exactly `size` windows, the last filled up with copies, and how many are none.
-
-    Rounding depends on the shape of a batch: so the footage that follows changes no causal score.
-    """
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        yield np.pad(part, ((0, size - len(part)), (0, 0)), mode="edge"), len(part)
 
 
 def _highest(scores: np.ndarray, tracks: Tracks, frames: int, least: float) -> np.ndarray:

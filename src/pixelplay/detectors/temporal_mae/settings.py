@@ -98,3 +98,4 @@ class TemporalMAEScoring(Settings):
     alpha: Share  # of the reconstruction error; the rest is that of the embeddings
     clip: Bounds | None  # of both, in robust standard deviations of normal objects
     decay: PartialShare  # of the moving average along a track, per frame
+    checkpoint: Annotated[str, Field(min_length=1)]  # best, last, or a folder
