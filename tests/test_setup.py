@@ -141,7 +141,7 @@ def test_packages_for_a_machine_without_internet_are_downloaded_for_its_python_a
 
 OPTIONAL = {  # packages of pyproject's extras, by the folders that they are installed as
     *("faiss", "faiss_cpu", "torchvision", "ultralytics", "open_clip", "open_clip_torch", "timm", "transformers"),
-    *("huggingface_hub", "av", "ijson", "wandb", "ray"),
+    *("huggingface_hub", "av", "ijson", "wandb", "ray", "trackers"),
 }
 WITHOUT = """
 from pixelplay.cli import load_config

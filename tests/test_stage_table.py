@@ -43,7 +43,9 @@ TABLE = {  # the first pattern that fits decides
     "objects.method": "",  # motion is what auto means without weights
     "objects.yolo.*": "",  # no run of motion boxes
     "objects.motion.*": "detect train",
+    "objects.features.*": "",  # no detector of the run needs them; see test_features_stage.py
     "objects.tubes.*": "",  # a detector's by interpolation
+    "objects.tracks.*": "",  # no detector of the run asks for tracks
     "trainer.loggers*": "",
     "trainer.wandb*": "",
     "trainer.*": "train",

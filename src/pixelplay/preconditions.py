@@ -48,6 +48,8 @@ def extras(config: "Config") -> list[str]:
     found = {extra for name, detector in config.detectors.items() for extra in _extras_of(name, detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
+    if registry.needing(config, "tracks"):
+        found.add("tracks")
     if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
         found.add("yolo")
     if _by_backbone(config):

@@ -93,7 +93,7 @@ class TracksConfig(Settings):
 
 
 class ObjectsConfig(Settings):
-    method: Literal["auto", "yolo", "motion", "both"]
+    method: Literal["auto", "yolo", "motion", "both", "file"]
     yolo: YoloConfig
     motion: MotionConfig
     tubes: TubeConfig

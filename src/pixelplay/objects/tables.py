@@ -6,12 +6,13 @@ need boxes.
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.objects import features, motion, tracker, yolo
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.objects import box_files, features, motion, tracker, yolo
 from pixelplay.objects.boxes import is_saved
 from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
 from pixelplay.run.artifacts import rerun
@@ -19,6 +20,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import digests_of, read_record
 from pixelplay.videos.index import Index
+from pixelplay.videos.layouts import find_root
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Maps, Video
 
@@ -31,7 +33,9 @@ ENCODER, MAPS = "extract-encoder", "extract-features"  # tasks, by the names of 
 
 
 def methods(config: "Config", asking: Collection[str]) -> tuple[str, ...]:
-    """How the run finds objects: by `yolo`, `motion`, or both; () where no detector needs boxes.
+    """How the run finds objects: by `yolo`, `motion`, both, or `file`; () where no detector needs boxes.
+
+    With `file` clips with pseudo-anomalies, of which nobody brings boxes, get theirs by `motion`; see `methods_of`.
 
     Raises ConfigError where `objects.method` and `weights.yolo` contradict each other.
     """
@@ -41,12 +45,21 @@ def methods(config: "Config", asking: Collection[str]) -> tuple[str, ...]:
     method = config.objects.method
     if method == "auto":
         method = "motion" if without_weights else "yolo"
-    if method != "motion" and without_weights:
+    if method in ("yolo", "both") and without_weights:
         raise ConfigError(
             f"objects.method={method} needs weights, and weights.yolo=motion names none: set weights.yolo to a "
             "YOLO name or file that ends in .pt, such as yolov5lu.pt, or set objects.method=motion"
         )
+    if method == "file" and config.pseudo.kinds:
+        return ("file", "motion")
     return ("yolo", "motion") if method == "both" else (method,)
+
+
+def methods_of(video: Video, chosen: Collection[str]) -> tuple[str, ...]:
+    """Those of a run's `methods` that find the objects of one video."""
+    if "file" not in chosen:
+        return tuple(chosen)
+    return ("motion",) if video.split == "pseudo" else ("file",)
 
 
 def formats(config: "Config", asking: Collection[str]) -> list[FrameFormat]:
@@ -68,26 +81,37 @@ def weights(config: "Config") -> Path:
 def settings(config: "Config", asking: Collection[str]) -> dict[str, Any]:
     """What decides which boxes are found, except for weights; the batch size only decides the speed."""
     every = {
+        "file": {"version": box_files.VERSION},
         "motion": {"version": motion.VERSION, **config.objects.motion.model_dump()},
         "yolo": {"version": yolo.VERSION, **config.objects.yolo.model_dump(exclude={"batch_size"})},
     }
     return {method: every[method] for method in methods(config, asking)}
 
 
-def weights_digest(config: "Config", used: Collection[str]) -> str | None:
-    """SHA-256 of YOLO's weights where `yolo` is among the methods; once the file is gone, that of those used last."""
-    if "yolo" not in used:
-        return None
+def contents(config: "Config", used: Collection[str]) -> Any:
+    """SHA-256 of the files that boxes come from: YOLO's weights, or by video the user's boxes; else None.
+
+    Once the files are gone, that of those used last.
+    """
     name, folder, _ = _weights(config)
-    if path := at_hand(name, folder):
+    if "file" in used:
+        with suppress(DataError):  # the data set is gone
+            files = box_files.box_files(find_root(config.dataset))
+            return dict(zip(files, digests_of(config).of(files.values()), strict=True))
+    elif "yolo" not in used:
+        return None
+    elif path := at_hand(name, folder):
         return digests_of(config).of([path])[0]
     record = read_record(RunFiles.of(config).record("detect"))
     return record.contents if record else None
 
 
 def table(config: "Config", video: Video, method: str) -> Path:
-    """The file of all boxes that `method` finds in a video; raises WeightsError if YOLO's weights are not on disk."""
-    key = fingerprint(video.key, video.size, _method_key(config, method))
+    """The file of all boxes that `method` finds in a video.
+
+    Raises WeightsError if YOLO's weights are not on disk, DataError if the user brings no boxes of the video.
+    """
+    key = fingerprint(video.key, video.size, _method_key(config, video, method))
     return video.folder / f"objects-{method}-{key}.parquet"
 
 
@@ -150,7 +174,7 @@ def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Ind
     chosen = methods(config, needs)
 
     def add(video: Video) -> Video:
-        video = replace(video, objects=tuple(table(config, video, method) for method in chosen))
+        video = replace(video, objects=tuple(table(config, video, method) for method in methods_of(video, chosen)))
         for path in video.objects:
             _require(path, "objects found", "detect")
         if "tracks" in needs:
@@ -186,9 +210,26 @@ def _backbone(config: "Config") -> Any:
     return [weights.backbone, *digests_of(config).of([weights.backbone_file])]
 
 
-def _method_key(config: "Config", method: str) -> str:
+def _method_key(config: "Config", video: Video, method: str) -> str:
     """Of everything except the footage."""
+    if method == "file":
+        return fingerprint(box_files.VERSION, _file_digest(config, video))
     if method == "motion":
         return fingerprint(motion.VERSION, config.objects.motion.model_dump())
     settings = config.objects.yolo.model_dump(exclude={"batch_size"})
-    return fingerprint(yolo.VERSION, settings, weights_digest(config, (method,)))
+    return fingerprint(yolo.VERSION, settings, contents(config, (method,)))
+
+
+def _file_digest(config: "Config", video: Video) -> str:
+    """SHA-256 of the user's boxes of a video; once the data set is gone, of those used last."""
+    try:
+        path = box_files.box_file(find_root(config.dataset), video.split, video.id)
+    except DataError:
+        record = read_record(RunFiles.of(config).record("detect"))
+        if record is None or not isinstance(record.contents, dict):
+            raise
+        return record.contents[f"{video.split}/{video.id}"]
+    if not path.is_file():
+        header = ",".join(box_files.HEADER)
+        raise DataError(f"{path} is missing: objects.method=file needs one for each video, if only its header {header}")
+    return digests_of(config).of([path])[0]

@@ -13,7 +13,7 @@ from typing import Any
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.objects import boxes, features, motion, tables, yolo
+from pixelplay.objects import box_files, boxes, features, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
@@ -21,6 +21,7 @@ from pixelplay.run.locks import turn
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import prepare
 from pixelplay.videos.index import load_index
+from pixelplay.videos.layouts import find_root
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def tasks(config: Config) -> list[Task]:
         record_path=RunFiles.of(config).record("detect"),
         version=VERSION,
         settings=settings,
-        contents=lambda: tables.weights_digest(config, methods),  # kept by the record: later stages need no file
+        contents=lambda: tables.contents(config, methods),  # kept by the record: later stages need no files
         work=lambda: _detect_all(config, methods, [*index.train, *index.test, *index.pseudo]),
         digests=digests_of(config),
         after=[prepare.task(config)],
@@ -72,7 +73,10 @@ def run(config: Config) -> None:
 
 
 def _detect_all(config: Config, methods: Sequence[str], videos: list[Video]) -> list[Path]:
-    return [path for method in methods for path in _detect(config, method, videos)]
+    def found_by(method: str) -> list[Video]:
+        return [video for video in videos if method in tables.methods_of(video, methods)]
+
+    return [path for method in methods for path in _detect(config, method, found_by(method))]
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:
@@ -117,6 +121,9 @@ def _pools(config: Config) -> bool:
 
 
 def _finder(config: Config, method: str, parts: list[Part]) -> Find:
+    if method == "file":
+        root = find_root(config.dataset)
+        return lambda part, advance: boxes.save(_read(root, part.video, advance), part.table)
     if method == "motion":
         settings = config.objects.motion
         return lambda part, advance: boxes.save(motion.detect(part.video, settings, advance), part.table)
@@ -148,3 +155,9 @@ def _require_space(config: Config, parts: list[Part], shape: tuple[int, int, int
     rows = [boxes.count(part.table) if boxes.is_saved(part.table) else None for part in parts]
     left = [not part.done() for part in parts]
     return features.require_space(config.paths.cache, [len(part.video) for part in parts], rows, left, shape)
+
+
+def _read(root: Path, video: Video, advance: Callable[[int], Any]) -> boxes.Boxes:
+    found = box_files.read_boxes(box_files.box_file(root, video.split, video.id), video)
+    advance(len(video))
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelplay import preconditions
+from pixelplay import preconditions, requirements
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import features, tables, tracker
@@ -63,6 +63,7 @@ def run(config: Config) -> None:
         return
     require_writable(config.paths.cache, "paths.cache")
     if pending(config):
+        requirements.require(["tracks"])
         preconditions.require_features(config)
         remove_leftovers(config.paths.cache)
     STAGE.run(config)
@@ -108,7 +109,7 @@ def _encoder(config: Config, index: Index) -> Task:
         "heldout": index.heldout.model_dump(),
         "precision": config.trainer.precision,
         "seed": config.seed,
-        "boxes": [tables.settings(config, asking), tables.weights_digest(config, tables.methods(config, asking))],
+        "boxes": [tables.settings(config, asking), tables.contents(config, tables.methods(config, asking))],
     }
     return Task(
         stage="extract",

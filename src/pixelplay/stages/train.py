@@ -66,7 +66,7 @@ def _settings(config: Config, name: str, index: Index) -> dict[str, Any]:
     """Exactly what a detector's training depends on."""
     detector, spec = config.detectors[name], registry.spec(name, config.detectors[name])
     asking = registry.needing(config, "boxes")
-    digest = tables.weights_digest(config, tables.methods(config, asking))
+    digest = tables.contents(config, tables.methods(config, asking))
     return {
         "footage": index.train_key,
         "heldout": index.heldout.model_dump(),

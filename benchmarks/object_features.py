@@ -1,0 +1,92 @@
+"""Feature maps of objects: frames a second of detection by YOLO with and without RoI maps of its pyramid, and of crops
+along tracks through an in-domain encoder of random weights; and the room that the maps take.
+
+Uses data/ped2 and cache/weights/yolov8n.pt where they are there, else the sample data set (run `./run_all.sh` once) and
+moving blobs.
+"""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks.results import medians, record
+from pixelplay.backbones.encoder import Encoder
+from pixelplay.backbones.in_domain import as_backbone
+from pixelplay.backbones.object_maps import ObjectMaps
+from pixelplay.cli import load_config
+from pixelplay.objects import motion
+from pixelplay.objects.features import writing
+from pixelplay.objects.tracker import follow
+from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.yolo import Pooling, Yolo
+from pixelplay.objects.yolo_weights import at_hand
+from pixelplay.training.device import autocast_bf16, find_device, keep_freed_memory
+from pixelplay.videos.cache import FrameCache
+from pixelplay.videos.layouts import read_dataset
+from pixelplay.videos.video import Video
+
+DATA = {"ped2": "Test004", "sample": "test_01"}  # experiment: the video, of data/<experiment>
+EVERY = (1, 3, 6)
+REPEATS = 3
+
+
+def main() -> None:
+    experiment = next(name for name in DATA if Path("data", name).is_dir())
+    config = load_config([f"experiment={experiment}", f"dataset.root=data/{experiment}", "weights=in_domain"])
+    device, weights = find_device("auto"), at_hand("yolov8n.pt", Path("cache/weights"))
+    keep_freed_memory()
+    bf16 = autocast_bf16("auto", device)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        raw = next(one for one in read_dataset(config.dataset) if one.id == DATA[experiment] and one.split == "test")
+        video = FrameCache(folder).fill([raw], [config.objects.motion.frames], 1.0, 1)[0].video
+        table = folder / "table"  # what maps belong to is told from its contents
+        table.touch()
+        contenders: dict[str, Callable[[], object]] = {}
+        if weights is None:
+            boxes = motion.detect(video, config.objects.motion)
+        else:
+            yolo = Yolo(weights, config.objects.yolo, device, bf16, folder)
+            boxes = yolo.detect(video)
+            contenders["detect, yolov8n"] = partial(yolo.detect, video)
+            contenders["detect, yolov8n, and RoI maps"] = partial(_pooled, yolo, video, folder / "yolo.npy", table)
+        tracks = follow(boxes, video, config.objects.tracks)
+        torch.manual_seed(0)
+        encoder = Encoder(config.weights.encoder.widths).eval()
+        for every in EVERY:
+            chosen = config.objects.features.model_copy(update={"every": every})
+            maps = ObjectMaps(as_backbone(encoder, bf16).to(device), chosen)
+            contenders[f"extract, in_domain, every={every}"] = partial(
+                _cropped, maps, video, tracks, folder / f"{every}.npy", table
+            )
+        times = medians(contenders, REPEATS)
+        sizes = {"detect, yolov8n, and RoI maps": folder / "yolo.npy"}
+        sizes |= {f"extract, in_domain, every={every}": folder / f"{every}.npy" for every in EVERY}
+        rows = [_row(one, len(video) / times[one], sizes.get(one), len(video)) for one in contenders]
+    record(
+        "object_features",
+        ["", "frames/s", "kB a frame"],
+        rows,
+        ["torch", "torchvision", *(["ultralytics"] if weights else [])],
+        f"{experiment}/{video.id}: {len(video)} frames, {len(boxes):,} boxes, {len(tracks):,} rows of tracks; on "
+        f"{device}, {torch.get_num_threads()} thread(s), {'bf16' if bf16 else 'fp32'}. Maps are written to files. "
+        f"Median of {REPEATS}.",
+    )
+
+
+def _row(name: str, speed: float, file: Path | None, frames: int) -> list[str]:
+    return [name, f"{speed:.1f}", f"{file.stat().st_size / frames / 1e3:.0f}" if file else "-"]
+
+
+def _pooled(yolo: Yolo, video: Video, path: Path, table: Path) -> None:
+    with writing(path, table, (yolo.channels, 3, 3)) as writer:
+        yolo.detect(video, pooling=Pooling(3, writer.extend))
+
+
+def _cropped(maps: ObjectMaps, video: Video, tracks: Tracks, path: Path, table: Path) -> None:
+    with writing(path, table, (maps.channels, maps.config.cells, maps.config.cells)) as writer:
+        for part in maps.of(video, tracks):
+            writer.extend(part)
