@@ -103,29 +103,25 @@ def test_every_row_of_the_table_of_tracks_is_scored_in_every_stream_also_those_w
         if stream != NAME:
             median = np.median(calibration.normal(stream.removeprefix(f"{NAME}/")))
             assert values[tracks.track == 2] == pytest.approx(np.full(2, median), rel=1e-6)
-        else:
-            assert values[tracks.track == 2] == pytest.approx(np.zeros(2), abs=1e-6)
     frame = scores.objects[scores.objects["stream"] == NAME]
     assert frame["frame"].tolist() == video.numbers[tracks.position].tolist()
     assert frame["track"].tolist() == tracks.track.tolist()
 
 
-def test_scores_are_summed_in_robust_deviations_of_normal_objects_smoothed_for_frames_only(trained, tmp_path: Path):
+def test_scores_are_scaled_by_normal_ones_and_summed_and_smoothed_for_frames_only(trained, tmp_path: Path):
     video = tracked_video(tmp_path, "test", {1: [1, 2, 3, 4]}, 6, 9)
     scores, calibration = trained.score(video), trained._used.calibration
-    objects = by_stream(scores.objects)
-    z = {}
+    objects, scaled = by_stream(scores.objects), {}
     for stream in STREAMS:
-        normal = calibration.normal(stream)
-        centre = np.median(normal)
-        scale = 1.4826 * np.median(np.abs(normal - centre))
-        z[stream] = (objects[f"{NAME}/{stream}"] - centre) / scale
-        assert scores.streams[f"{NAME}/{stream}"][1:5] == pytest.approx(objects[f"{NAME}/{stream}"])
+        normal, raw = calibration.normal(stream), objects[f"{NAME}/{stream}"]
+        scaled[stream] = ((raw - normal.min()) / (np.quantile(normal, 0.999) - normal.min())).clip(0, 1)
+        assert scores.streams[f"{NAME}/{stream}"][1:5] == pytest.approx(raw)
         assert scores.streams[f"{NAME}/{stream}"][[0, 5]] == pytest.approx(np.full(2, normal.min()))
-    combined = (z["reconstruction"] + z["embedding"]) / 2
+    combined = (scaled["reconstruction"] + scaled["embedding"]) / 2
     assert objects[NAME] == pytest.approx(combined, rel=1e-3)
     averaged = pd.Series(combined).ewm(alpha=0.1).mean().to_numpy()
     assert scores.streams[NAME][1:5] == pytest.approx(averaged, rel=1e-3)
+    assert scores.streams[NAME][[0, 5]].tolist() == [0, 0]
 
 
 def test_a_frame_has_its_highest_object_and_without_objects_the_lowest_normal_score(trained, tmp_path: Path):
@@ -188,13 +184,12 @@ def calibration(**scores: list[float]) -> Calibration:
     return Calibration.of(pd.DataFrame({"video": "v", "frame": range(count), "track": 1, **scores}), NAME)
 
 
-def test_alpha_weighs_the_reconstruction_error_and_clip_bounds_both():
-    normal = calibration(reconstruction=[0.0, 1.0, 2.0], embedding=[0.0, 0.1, 0.2])
-    raw = {"reconstruction": np.array([1 + 1.4826 * 3, 1.0]), "embedding": np.array([0.1, 0.1 + 0.14826 * 8])}
-    scoring = check(NAME, config_of("scoring.alpha=0.25"))[1]
-    assert normal.combined(raw, scoring).tolist() == pytest.approx([0.25 * 3, 0.75 * 8])
-    clipped = scoring.model_copy(update={"clip": [-1.0, 4.0]})
-    assert normal.combined(raw, clipped).tolist() == pytest.approx([0.25 * 3, 0.75 * 4])
+def test_alpha_weighs_the_reconstruction_error_and_larger_scores_than_normal_are_clipped():
+    normal = calibration(reconstruction=[1.0, 2.0, 5.0], embedding=[0.0, 0.1, 0.2])
+    raw = {"reconstruction": np.array([3.0, 0.0, 9.0]), "embedding": np.array([0.05, 0.3, 0.2])}
+    scoring = check(NAME, config_of("scoring.alpha=0.25", "scoring.quantile=1.0"))[1]
+    expected = [0.25 * 2 / 4 + 0.75 * 0.25, 0.75, 1.0]
+    assert normal.combined(raw, scoring).tolist() == pytest.approx(expected)
 
 
 def test_calibration_without_objects_is_refused_and_a_damaged_one_is_reported(tmp_path: Path):

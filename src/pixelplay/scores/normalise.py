@@ -72,7 +72,7 @@ def rank(reference: np.ndarray, config: NormaliseConfig | None = None) -> Map:
     return ranks
 
 
-def robust_z(reference: np.ndarray, config: NormaliseConfig | None = None) -> Map:
+def robust_z(reference: np.ndarray, config: NormaliseConfig) -> Map:
     """(x - median) / (1.4826 MAD) of the reference, MAD being the median absolute deviation from the median.
 
     If the MAD is 0 (more than half of the references are equal) the scale is their standard deviation, or 1 if all are

@@ -12,7 +12,7 @@ from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring
 from pixelplay.errors import DataError
 from pixelplay.objects.tracks import Tracks
 from pixelplay.run.artifacts import damaged, read_table, write_table
-from pixelplay.scores.normalise import robust_z
+from pixelplay.scores.normalise import unit
 from pixelplay.scores.settings import SmoothConfig
 from pixelplay.scores.smooth import ema
 
@@ -73,14 +73,15 @@ class Calibration:
         return {stream: self.normal(stream).min(keepdims=True) for stream in STREAMS}
 
     def combined(self, filled: Raw, scoring: TemporalMAEScoring) -> np.ndarray:
-        """alpha z(reconstruction) + (1 - alpha) z(embedding), float64 (N,), of scores without NaN.
+        """alpha u(reconstruction) + (1 - alpha) u(embedding), float64 (N,) in [0, 1], of scores without NaN.
 
-        z counts robust standard deviations from the median of normal objects (`robust_z`), clipped to `scoring.clip`.
+        u is `unit`: the lowest score of a normal object becomes 0, their `scoring.quantile` 1, clipped. Normal scores
+        are about log-normal, the embedding's with the wider spread: in robust standard deviations (`robust_z`) its
+        outliers would outweigh every reconstruction error.
         """
         weights = {"reconstruction": scoring.alpha, "embedding": 1 - scoring.alpha}
-        low, high = scoring.clip or (-np.inf, np.inf)
-        z = {stream: robust_z(self.normal(stream))(filled[stream]).clip(low, high) for stream in STREAMS}
-        return weights["reconstruction"] * z["reconstruction"] + weights["embedding"] * z["embedding"]
+        scaled = {stream: unit(self.normal(stream), scoring.quantile)(filled[stream]) for stream in STREAMS}
+        return sum((share * scaled[stream] for stream, share in weights.items()), np.zeros(1))
 
 
 def fill(scores: np.ndarray, tracks: Tracks, default: float, causal: bool) -> np.ndarray:

@@ -6,12 +6,12 @@ from pydantic import Field, model_validator
 
 from pixelplay.settings import (
     BatchSize,
-    Bounds,
     Channels,
     Epochs,
     NonNegative,
     PartialShare,
     Positive,
+    PositiveShare,
     Rate,
     Settings,
     Share,
@@ -96,6 +96,6 @@ class TemporalMAEScoring(Settings):
     stride: Window  # frames between the starts of two windows; causally, every frame ends one
     batch_size: BatchSize  # windows, each with one step masked
     alpha: Share  # of the reconstruction error; the rest is that of the embeddings
-    clip: Bounds | None  # of both, in robust standard deviations of normal objects
+    quantile: PositiveShare  # of normal objects' scores, from which on a scaled score is 1
     decay: PartialShare  # of the moving average along a track, per frame
     checkpoint: Annotated[str, Field(min_length=1)]  # best, last, or a folder
