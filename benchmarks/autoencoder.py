@@ -18,11 +18,9 @@ from benchmarks.allocation import set_memory
 from benchmarks.results import medians, record
 from pixelplay.cli import load_config
 from pixelplay.detectors.autoencoder import network
-from pixelplay.detectors.autoencoder.reconstruction import Reconstruction
 from pixelplay.run.files import RunFiles
-from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
-from pixelplay.training.fit import fit
+from pixelplay.training.clips import Augmentation, Clips, OrderedBatches, ShuffledBatches, as_input, loader
+from pixelplay.training.fit import Reconstruction, fit
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Index
 
@@ -43,7 +41,7 @@ def main() -> None:
         rows,
         ["torch", "lightning"],
         f"Batches of {BATCH} windows (16 x 128 x 128); one step, one inference: median of {STEP_REPEATS}, each line "
-        "with those above it. With bf16 alone st_ae's gradients are wrong (see detectors/autoencoder/conv3d.py). "
+        "with those above it. With bf16 alone st_ae's gradients are wrong (see detectors/autoencoder/network.py). "
         f"Whole training of conv_ae: {EPOCHS} epochs on the sample's normal frames, median of {REPEATS}; validation "
         "loss in fp32 on held-out frames.",
     )

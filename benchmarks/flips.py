@@ -20,11 +20,10 @@ from pixelplay.restoration.flip_network import FlipNetwork, train
 from pixelplay.restoration.restore import judge
 from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.videos.cache import FrameCache
-from pixelplay.videos.corruption import corrupt, draw_kinds
-from pixelplay.videos.heldout import hold_out
+from pixelplay.videos.corruption import corrupt, draw_kinds, noise_level
+from pixelplay.videos.index import hold_out
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.noise import noise_level
 from pixelplay.videos.settings import DatasetConfig
 from pixelplay.videos.video import Video, format_name
 
@@ -119,7 +118,7 @@ def judged(
 ) -> dict[str, object]:
     flip, with_references = JUDGES[name]
     settings = config.model_copy(update={"flip": flip})
-    return {"judge": name, "judged": judge(video, network, references if with_references else [], settings).flipped}
+    return {"judge": name, "judged": judge(video, network, references if with_references else [], settings)[1]}
 
 
 def table_row(frames: pd.DataFrame) -> list[str]:

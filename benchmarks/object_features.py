@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.results import medians, record
-from pixelplay.backbones.encoder import Encoder
-from pixelplay.backbones.in_domain import as_backbone
+from pixelplay.backbones.in_domain import Encoder, as_backbone
 from pixelplay.backbones.object_maps import ObjectMaps
 from pixelplay.cli import load_config
 from pixelplay.objects import motion

@@ -36,9 +36,8 @@ from pixelplay.memory.bank import Bank, BankConfig
 from pixelplay.objects.boxes import Boxes
 from pixelplay.settings import validate
 from pixelplay.training.device import autocast_bf16, find_device
-from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Originals, Video
 from pixelplay.videos.windows import gather, windows
 
 CLIPS, REPEATS = 3, 3

@@ -65,7 +65,7 @@ def main(scale: float = 1.0) -> None:
 
     def ours() -> None:
         metrics = region_metrics(detections, truth, frames, CONFIG)
-        found["ours"] = metrics.rbdc, metrics.tbdc
+        found["ours"] = metrics["rbdc"], metrics["tbdc"]
 
     def peer() -> None:
         found["direct"] = direct(detections, truth, frames)

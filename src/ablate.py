@@ -1,7 +1,4 @@
-"""Stage 8: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
-
-See `python src/ablate.py --help`.
-"""
+"""Stage 8: what each part of the fusion contributes, measured on pseudo-anomalies, without labels; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Delete cached footage and other files that no run in outputs/ needs any longer.
-
-See `python src/clean.py --help`.
-"""
+"""Delete cached footage and other files that no run in outputs/ needs any longer; see --help."""
 
 from pixelplay.cli import main
 

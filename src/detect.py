@@ -1,7 +1,4 @@
-"""Stage 2: detect objects in every frame, if a detector of the run needs them; cached per video.
-
-See `python src/detect.py --help`.
-"""
+"""Stage 2: detect objects in every frame, if a detector of the run needs them; cached per video; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Check what a run needs before it starts: data set, weights, packages, device, disk, time.
-
-See `python src/doctor.py --help`.
-"""
+"""Check what a run needs before it starts: data set, weights, packages, device, disk, time; see --help."""
 
 from pixelplay.cli import main
 

@@ -7,6 +7,7 @@ some detectors need is checked by the command that runs them, before it starts; 
 """
 
 import sys
+from itertools import chain
 
 try:
     from pixelplay import requirements
@@ -17,24 +18,18 @@ except ImportError:  # of the package packaging
     )
 
 
-def main(files: list[str]) -> int:
+def main(files: list[str]) -> None:
     wanted = requirements.dependencies()
     if any("tests" in file for file in files):
-        wanted += [package for name in requirements.extras() for package in requirements.extra(name)]
+        wanted += chain(*requirements.extras().values())
     lacking = requirements.lacking(wanted)
-    if not lacking:
-        return 0
-    listed = "".join(f"  {text:40} {found}\n" for text, found in lacking.items())
-    print(
-        f"""error: packages that PixelPlay needs are missing in the active environment ({sys.prefix}):
-{listed}
+    if lacking:
+        sys.exit(f"""error: packages that PixelPlay needs are missing in the active environment ({sys.prefix}):
+{requirements.listed(lacking)}
 Install them yourself (nothing is installed into your own environment):
 {requirements.how_to_install(lacking)}
-Or leave the environment (deactivate) and let the project make its own .venv.""",
-        file=sys.stderr,
-    )
-    return 1
+Or leave the environment (deactivate) and let the project make its own .venv.""")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

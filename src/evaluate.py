@@ -1,7 +1,4 @@
-"""Stage 7: metrics of frames, pixels, regions and tracks, if the data set has labels.
-
-See `python src/evaluate.py --help`.
-"""
+"""Stage 7: metrics of frames, pixels, regions and tracks, if the data set has labels; see --help."""
 
 from pixelplay.cli import main
 

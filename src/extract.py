@@ -1,7 +1,4 @@
-"""Stage 3: follow the detected objects through time, if a detector of the run needs that; cached per video.
-
-See `python src/extract.py --help`.
-"""
+"""Stage 3: follow the detected objects through time, if a detector of the run needs that; cached; see --help."""
 
 from pixelplay.cli import main
 

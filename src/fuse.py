@@ -1,7 +1,4 @@
-"""Stage 6: calibrate, smooth and weigh the raw scores; write the submission.
-
-See `python src/fuse.py --help`.
-"""
+"""Stage 6: calibrate, smooth and weigh the raw scores; write the submission; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Find the unusual clips of a large collection: list clips, score them with VideoMAE, render, select.
-
-See `python src/mine.py --help`.
-"""
+"""Find the unusual clips of a large collection: list clips, score them with VideoMAE, render, select; see --help."""
 
 from pixelplay.cli import main
 

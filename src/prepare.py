@@ -1,7 +1,4 @@
-"""Stage 1: list a data set's videos, decode every frame once, hold out normal footage.
-
-See `python src/prepare.py --help`.
-"""
+"""Stage 1: list a data set's videos, decode every frame once, hold out normal footage; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Stage 10: one HTML page about the run.
-
-See `python src/report.py --help`.
-"""
+"""Stage 10: one HTML page about the run; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Run the whole pipeline, from a data set to a submission, its metrics and a report.
-
-See `python src/run.py --help`.
-"""
+"""Run the whole pipeline, from a data set to a submission, its metrics and a report; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Stage 5: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
-
-See `python src/score.py --help`.
-"""
+"""Stage 5: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""List which stages have work to do; `./run_all.sh` with the same options runs them.
-
-See `python src/status.py --help`.
-"""
+"""List which stages have work to do; `./run_all.sh` with the same options runs them; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Check the run's submission against the data set's sample_submission.csv; send it to Kaggle if told to.
-
-See `python src/submit.py --help`.
-"""
+"""Check the run's submission against the data set's sample_submission.csv; send it to Kaggle if told to; see --help."""
 
 from pixelplay.cli import main
 

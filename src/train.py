@@ -1,7 +1,4 @@
-"""Stage 4: fit each detector on normal footage.
-
-See `python src/train.py --help`.
-"""
+"""Stage 4: fit each detector on normal footage; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,7 +1,4 @@
-"""Check a submission file: header, ids, their order, and finite numbers.
-
-See `python src/validate.py --help`.
-"""
+"""Check a submission file: header, ids, their order, and finite numbers; see --help."""
 
 from pixelplay.cli import main
 

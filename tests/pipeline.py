@@ -16,11 +16,9 @@ from torch.utils.data import DataLoader
 
 from pixelplay.cli import load_config, main
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
-from pixelplay.detectors.autoencoder.reconstruction import Reconstruction
-from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
-from pixelplay.training.run import TrainingRun
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.clips import Augmentation, Clips, OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.fit import Reconstruction
+from pixelplay.training.run import TrainerConfig, TrainingRun
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video, format_name
 

@@ -10,10 +10,9 @@ from pixelplay.cli import load_config
 from pixelplay.synthetic.pseudo.kinds import Piece
 from pixelplay.synthetic.pseudo.motion_mask import Survey
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
-from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.settings import CorruptionConfig
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Originals, Video
 
 WIDTH, HEIGHT = 120, 80
 TOP, TALL, WIDE, SPEED = 44, 20, 8, 2  # of the walker, pixels; to the right per frame

@@ -21,13 +21,13 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames
-from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
 from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
 from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.index import Index
+from pixelplay.videos.restoration_table import COLUMNS
 from pixelplay.videos.truth import VideoTruth, save_truth
 from pixelplay.videos.video import Video
 
@@ -102,7 +102,7 @@ def ablated(config: Config) -> None:
 
 
 def write_restoration(path: Path, rows: pd.DataFrame) -> None:
-    rows.reindex(columns=list(restoring.COLUMNS), fill_value=0).to_csv(path, index=False)
+    rows.reindex(columns=list(COLUMNS), fill_value=0).to_csv(path, index=False)
 
 
 def table(config: Config, name: str) -> pd.DataFrame:

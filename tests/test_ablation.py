@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pixelplay.ablation.bench import Bench
-from pixelplay.ablation.measure import METRICS, Measured, Truth, figures, measured, rank_correlations
+from pixelplay.ablation.measure import METRICS, Bench, Measured, Truth, figures, measured, rank_correlations
 from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.tables import CONFIGURED, ablate
 from pixelplay.ablation.variants import (

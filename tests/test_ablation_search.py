@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tests.test_ablation import KINDS, PLAIN, ablate_config, bench_of, fusion_of, noisy, truth_of
 
-from pixelplay.ablation.measure import figures
-from pixelplay.ablation.search import Choice, Trial, Unseen, nearest_to_equal, search
+from pixelplay.ablation.measure import METRICS, figures
+from pixelplay.ablation.search import Choice, Trial, nearest_to_equal, search
 from pixelplay.ablation.summary import explanation, introduction, markdown
 from pixelplay.ablation.tables import CONFIGURED, ablate
 from pixelplay.ablation.variants import named, shares_of
@@ -66,7 +66,7 @@ def test_weights_that_win_on_every_kind_are_taken_and_nothing_nearer_to_equal_wo
     share = shares_of(choice.fusion)[0]
     assert share > 0.7
     assert [trial.step for trial in choice.trials] == ["weights"]
-    assert {one.kind for one in choice.unseen} == set(KINDS)
+    assert set(choice.unseen) == set(KINDS)
     assert choice.unseen_gain > 0.05
     assert sum(m.weight for m in choice.fusion.members.values()) == pytest.approx(2)
 
@@ -109,7 +109,7 @@ def test_a_gain_on_one_kind_that_costs_on_kinds_not_seen_is_refused():
 def test_a_single_clip_can_choose_nothing():
     truth = truth_of(1)
     choice = chosen(truth, a=noisy(truth, 9, 0), b=noisy(truth, -9, 1))
-    assert not choice.changed and choice.unseen == []
+    assert not choice.changed and choice.unseen == {}
     assert np.isnan(choice.unseen_gain)
     assert "With a single clip" in explanation(choice, ablate_config(), 21)
 
@@ -119,7 +119,7 @@ def test_clips_of_one_kind_are_left_out_one_by_one():
     only = type(truth)(truth.videos, truth.frames, truth.labels, np.full(len(truth), "freeze", object))
     choice = chosen(only, a=noisy(only, 4, 0), b=noisy(only, -2, 1))
     assert choice.changed
-    assert [one.kind for one in choice.unseen] == list(dict.fromkeys(truth.videos))
+    assert list(choice.unseen) == list(dict.fromkeys(truth.videos))
 
 
 def test_the_search_starts_from_equal_weights_whatever_is_configured():
@@ -149,7 +149,7 @@ def test_steps_build_on_each_other_in_their_order_and_each_must_win():
     assert list(choice.fusion.members) == ["a/x", "b"]
     assert choice.changed and choice.unseen_gain > 0
     bench = bench_of(truth, **scores)
-    before, after = (figures(bench.scores(one), truth)[1] for one in (choice.start, choice.fusion))
+    before, after = (figures(bench.scores(one), truth)[METRICS.index("ap")] for one in (choice.start, choice.fusion))
     told = sum(trial.taken_gain for trial in choice.trials)
     assert after - before == pytest.approx(told, abs=1e-6)
 
@@ -195,7 +195,7 @@ def test_what_was_taken_and_why_is_told_with_the_kinds_not_seen():
         Trial("smooth", "median", 0.01, 0.02, None),
         Trial("weights", "20 a", 0.25, 0.05, "3 a + 1 b", 0.22),
     ]
-    choice = Choice(fusion, fusion, trials, [Unseen("freeze", 0.1), Unseen("reversal", -0.04)], changed=True)
+    choice = Choice(fusion, fusion, trials, {"freeze": 0.1, "reversal": -0.04}, changed=True)
     text = explanation(choice, ablate_config(), 21)
     assert "Smooth: the best, median, gains 0.010 ± 0.020, which is not beyond the noise." in text
     assert "Weights: the best of 21, 20 a, gains 0.250 ± 0.050; taken is 3 a + 1 b, which gains 0.220" in text

@@ -7,8 +7,8 @@ import torch
 from tests.pipeline import DENOISING, SOURCE, trainer_config
 from torch import nn
 
-from pixelplay.detectors.autoencoder.reconstruction import Reconstruction
-from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import Augmentation
+from pixelplay.training.fit import Reconstruction
 
 GREY, CLIPS = 128 / 255, 2000
 

@@ -11,12 +11,11 @@ from tests.pipeline import CPU, GRAY, STRIDE, WINDOW, cached_video, trainer_conf
 
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
-from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
-from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
+from pixelplay.detectors.autoencoder.detector import POOLINGS, AutoencoderDetector
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 
 STREAMS = ["conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)]

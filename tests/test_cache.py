@@ -503,7 +503,7 @@ def test_unreadable_videos_are_named_together_once_the_others_are_cached(tmp_pat
     assert "video half " in text and f"{tmp_path}/cut.mp4: cannot be opened as a video" in text
     assert text.endswith("(dataset.on_unreadable=skip goes on without such videos)")
     assert [one.video.id for one in caught.value.readable] == ["good"]
-    assert FrameCache(tmp_path / "cache").holds(good, [PLAIN])
+    assert FrameCache(tmp_path / "cache").find(good, [PLAIN])
     found = [(p.split, p.video, p.number, p.treatment) for p in caught.value.problems]
     assert found == [(s, v, -1, "left out") for s, v in (("train", "none"), ("test", "half"), ("test", "cut"))]
 
@@ -659,8 +659,8 @@ def test_a_damaged_array_is_not_held_and_is_decoded_again(tmp_path: Path, name: 
     path, other = (tmp_path / "cache/train/01" / name for name in ("16x12-gray.npy", "14x10-rgb.npy"))
     whole, untouched = path.read_bytes(), other.stat().st_mtime_ns
     path.write_bytes(DAMAGES[name](whole))
-    assert not FrameCache(tmp_path / "cache").holds(raw, [GRAY])
-    assert FrameCache(tmp_path / "cache").holds(raw, [COLOR])
+    assert not FrameCache(tmp_path / "cache").find(raw, [GRAY])
+    assert FrameCache(tmp_path / "cache").find(raw, [COLOR])
     if name != "one frame more":
         with pytest.raises(MissingArtifactError, match=r"16x12-gray\.npy (is damaged|holds 4 frames).*src/prepare\.py"):
             one.video.frames(GRAY)
@@ -668,7 +668,7 @@ def test_a_damaged_array_is_not_held_and_is_decoded_again(tmp_path: Path, name: 
     assert passes == [(True, True), (True, False)]
     assert (path.read_bytes(), other.stat().st_mtime_ns) == (whole, untouched)
     assert f"{path} is damaged: decoded again" in caplog.text
-    assert FrameCache(tmp_path / "cache").holds(raw, [COLOR, GRAY])
+    assert FrameCache(tmp_path / "cache").find(raw, [COLOR, GRAY])
 
 
 # --- disk -----------------------------------------------------------------------------------------------------------

@@ -28,9 +28,8 @@ from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.submission import validate
 from pixelplay.stages import detect, fuse, prepare, score, train
-from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Originals, Video
 
 NAME, CLIP, SIDE = "videopatchcore", 4, 224
 Clip = tuple[nn.Module, Callable[[Image.Image], torch.Tensor], Path]

@@ -7,11 +7,18 @@ import pytest
 import torch
 from tests.pipeline import trainer_config
 
-from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining, at_places, contrast
-from pixelplay.backbones.encoder import Decoder, Encoder
-from pixelplay.backbones.views import Pairs, Views
+from pixelplay.backbones.contrastive import (
+    Contrast,
+    CropReconstruction,
+    EncoderTraining,
+    Pairs,
+    Views,
+    at_places,
+    contrast,
+)
+from pixelplay.backbones.in_domain import Decoder, Encoder
 from pixelplay.errors import DataError
-from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import Augmentation
 
 SIZE, ROOM = 48, 8
 QUIET = Augmentation(noise_amplitude=0.0, noise_share=0.0, target="clean", vertical_flip=0.0)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.detectors.autoencoder.conv3d import Conv3d, ConvTranspose3d
+from pixelplay.detectors.autoencoder.network import Conv3d, ConvTranspose3d
 
 STRIDES = [(1, 1, 1), (1, 2, 2), (2, 2, 2)]
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.memory import k_center
-from pixelplay.memory.coreset import CoresetConfig, greedy_k_center, select_coreset
-from pixelplay.memory.k_center import squared_distances
+from pixelplay.memory import coreset as module
+from pixelplay.memory.coreset import CoresetConfig, greedy_k_center, select_coreset, squared_distances
 from pixelplay.settings import validate
 
 KINDS = ("normal", "clusters", "duplicates", "constant", "integers", "far from 0", "far outlier", "tiny", "huge")
@@ -48,7 +47,7 @@ def data(kind: str, count: int, d: int, seed: int) -> np.ndarray:
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a few hundred vectors take many rounds, tiles and batches of pairs."""
     for name, value in {"ROWS": 16, "CENTERS": 8, "PAIRS": 32, "FRONT": 8, "MIN_FRONT": 4, "COMPACT": 4}.items():
-        monkeypatch.setattr(k_center, name, value)
+        monkeypatch.setattr(module, name, value)
 
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=["function_scoped_fixture"])

@@ -17,11 +17,11 @@ from pixelplay.run.digests import Digests
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, source_key
 from pixelplay.videos.deep_footage import estimate, with_value_range
-from pixelplay.videos.footage import source_from_json
 from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.video import source_from_json
 
 
 def ramp(low: float, high: float, dtype: type = np.uint16) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pixelplay.errors import ConfigError
-from pixelplay.videos.noise import GRAY_SHARE, METHODS, denoise, noise_level
+from pixelplay.videos.corruption import GRAY_SHARE, METHODS, denoise, noise_level
 
 
 def clean(channels: int) -> np.ndarray:

@@ -29,7 +29,7 @@ from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.tracks import Tracks
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Maps, Video, format_name
 
 EXAMPLES = ROOT / "docs/examples"

@@ -6,9 +6,8 @@ from scipy.spatial.distance import mahalanobis
 
 from pixelplay.cli import load_config
 from pixelplay.errors import DataError
-from pixelplay.memory import distance
-from pixelplay.memory.bank import Bank, BankConfig
-from pixelplay.memory.distance import whitening
+from pixelplay.memory import bank
+from pixelplay.memory.bank import Bank, BankConfig, whitening
 
 FLAT = BankConfig.model_validate(
     load_config(["detector=[videopatchcore]"]).detectors["videopatchcore"].training["bank"]
@@ -24,7 +23,7 @@ def vectors(count: int, size: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("rows", [7, 65536])
 def test_distances_are_those_of_scipy_with_the_shrunk_covariance(rows: int, monkeypatch):
-    monkeypatch.setattr(distance, "ROWS", rows)
+    monkeypatch.setattr(bank, "ROWS", rows)
     x = vectors(400, 6, seed=0)
     covariance = np.cov(x.astype(np.float64).T, bias=True)
     shrunk = 0.9 * covariance + 0.1 * np.trace(covariance) / 6 * np.eye(6)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pixelplay.detectors.autoencoder.dropout import Dropout
+from pixelplay.detectors.autoencoder.network import Dropout
 
 FORMATS = [((7, 3, 5, 9), torch.channels_last), ((4, 3, 2, 5, 6), torch.channels_last_3d), ((1001,), None)]
 

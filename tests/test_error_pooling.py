@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pixelplay.detectors.autoencoder.error_pooling import POOLINGS, pool_errors
+from pixelplay.detectors.autoencoder.detector import POOLINGS, pool_errors
 
 
 def hot(height: int, width: int, rows: slice | int, columns: slice | int) -> torch.Tensor:

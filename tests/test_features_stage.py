@@ -128,9 +128,13 @@ def test_what_decides_the_maps_has_them_made_again_and_nothing_else_does(by_timm
     assert (times("objects-*"), times("tracks-*")) == (boxes, tracks)
     torch.manual_seed(1)
     save_file(timm.create_model("test_resnet").state_dict(), "backbone.safetensors")  # another network
-    assert extract.pending(load_config(by_timm))
+    config = load_config(by_timm)
+    assert "objects.features.backbone changed" in (extract.pending(config) or "")
+    extract.run(config)
+    assert len(times("features-*")) == len(before) + 4
     Path("backbone.safetensors").unlink()
-    extract.run(config)  # everything is as it was recorded last: weights that are gone are not needed
+    assert extract.pending(load_config(by_timm)) is None  # weights that are gone are no longer needed
+    assert len(with_maps(config).train) == 2
 
 
 def test_damaged_and_foreign_maps_are_told_and_made_again(by_timm: list[str]):

@@ -59,22 +59,22 @@ def test_a_background_that_fits_has_the_last_word_and_one_that_does_not_leaves_i
 def test_every_judge_finds_the_flipped_frames(network: FlipNetwork, tmp_path: Path, flip: str):
     flipped = drawn(150, 0.1)
     video = cached_video(tmp_path, "a", turned(street(150, seed=2), flipped), split="test")
-    judgement = judge(video, network, [ground(0)], restore_config(flip=flip))
-    assert np.array_equal(judgement.flipped, flipped)
-    assert judgement.probability.dtype == np.float32
-    assert np.array_equal(judgement.flipped, judgement.probability > 0.5)
+    probability, judged = judge(video, network, [ground(0)], restore_config(flip=flip))
+    assert np.array_equal(judged, flipped)
+    assert probability.dtype == np.float32
+    assert np.array_equal(judged, probability > 0.5)
 
 
 def test_most_frames_may_be_flipped_where_training_footage_shows_the_scene(network: FlipNetwork, tmp_path: Path):
     flipped = drawn(100, 0.9)
     video = cached_video(tmp_path, "a", turned(street(100, seed=2), flipped))
-    assert np.array_equal(judge(video, network, [ground(0)], restore_config(flip="both")).flipped, flipped)
+    assert np.array_equal(judge(video, network, [ground(0)], restore_config(flip="both"))[1], flipped)
 
 
 def test_uncorrupted_footage_is_left_alone(network: FlipNetwork, tmp_path: Path):
     for seed in range(3, 6):
         video = cached_video(tmp_path, f"{seed}", street(200, seed=seed))
-        assert not judge(video, network, [ground(0)], restore_config(flip="both")).flipped.any()
+        assert not judge(video, network, [ground(0)], restore_config(flip="both"))[1].any()
 
 
 def test_in_scenes_that_the_network_has_never_seen_the_vote_follows_the_background(
@@ -84,28 +84,28 @@ def test_in_scenes_that_the_network_has_never_seen_the_vote_follows_the_backgrou
     for scene in range(1, 9):
         flipped = drawn(60, 0.1, seed=scene)
         video = cached_video(tmp_path, f"{scene}", turned(street(60, scene), flipped))
-        alone = judge(video, network, [ground(0)], restore_config(flip="network")).flipped
+        alone = judge(video, network, [ground(0)], restore_config(flip="network"))[1]
         misled += int((alone != flipped).sum())
-        assert np.array_equal(judge(video, network, [ground(0)], restore_config(flip="both")).flipped, flipped)
+        assert np.array_equal(judge(video, network, [ground(0)], restore_config(flip="both"))[1], flipped)
     assert misled > 60  # or this test would show nothing
 
 
 def test_each_setting_asks_its_own_judge(network: FlipNetwork, tmp_path: Path):
     video = cached_video(tmp_path, "a", street(30, scene=3))
     frames = street(30, scene=3)
-    alone = judge(video, network, [], restore_config(flip="network")).probability
-    background = judge(video, None, [], restore_config(flip="background")).probability
-    both = judge(video, network, [], restore_config(flip="both")).probability
+    alone = judge(video, network, [], restore_config(flip="network"))[0]
+    background = judge(video, None, [], restore_config(flip="background"))[0]
+    both = judge(video, network, [], restore_config(flip="both"))[0]
     assert np.array_equal(alone, network.probability(frames))
     assert np.array_equal(background, flip_evidence(frames))
     assert np.array_equal(both, vote(alone, min(network.heldout.overall, 0.98), background))
-    assert not judge(video, None, [], restore_config(flip="none")).probability.any()
+    assert not judge(video, None, [], restore_config(flip="none"))[0].any()
 
 
 def test_the_threshold_decides_what_is_flipped(network: FlipNetwork, tmp_path: Path):
     video = cached_video(tmp_path, "a", turned(street(40), drawn(40, 0.25)))
     for threshold, count in ((0.0, 40), (0.5, 10), (1.0, 0)):
-        assert judge(video, network, [], restore_config(flip="both", threshold=threshold)).flipped.sum() == count
+        assert judge(video, network, [], restore_config(flip="both", threshold=threshold))[1].sum() == count
 
 
 def test_a_judge_that_is_missing_is_named(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Order and numbers of frames by their names: the rule of `frame_names`, on names of real cameras and programs."""
+"""Order and numbers of frames by their names: the rule of `image_folder`, on names of real cameras and programs."""
 
 from pathlib import Path
 
@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tests.footage import encoded, folder_video
 
 from pixelplay.errors import DataError
-from pixelplay.videos.frame_names import number_names
-from pixelplay.videos.image_folder import ImageFolder
+from pixelplay.videos.image_folder import ImageFolder, number_names
 
 WHERE = Path("folder")
 

@@ -25,12 +25,10 @@ from tests.footage import (
 
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.cache import FrameCache
-from pixelplay.videos.footage import source_from_json
-from pixelplay.videos.full_size import Originals, nearest, put_right
+from pixelplay.videos.corruption import GRAY_SHARE
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.noise import GRAY_SHARE
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Originals, Video, nearest, put_right, source_from_json
 from pixelplay.videos.video_file import VideoFile
 
 
@@ -117,7 +115,7 @@ def test_flipped_frames_are_turned_back_and_noisy_ones_denoised(tmp_path: Path):
     video = cached(tmp_path / "cache", folder_video(tmp_path / "01", "test"))
     assert video.originals is not None
     flipped, noise = np.array([0, 1, 0, 1], bool), np.array([0, 0, 24, 3.0], np.float32)
-    video = replace(video, originals=video.originals.restored(flipped, noise, "median"))
+    video = replace(video, originals=replace(video.originals, flipped=flipped, noise=noise, denoiser="median"))
     expected = [
         picture(0),
         picture(1)[::-1],

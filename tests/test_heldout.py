@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pixelplay.errors import DataError
-from pixelplay.videos.heldout import ROLES, Heldout, hold_out
+from pixelplay.videos.index import ROLES, Heldout, hold_out
 from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
 

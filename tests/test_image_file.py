@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from tests.footage import encoded, folder_video, picture, write_frames
 from tests.odd_images import chunk, claiming, packed_12_bit, png_of_size, tiff
 
-from pixelplay.videos.image_file import IMAGE_SUFFIXES, read_image
+from pixelplay.videos.image_file import IMAGE_SUFFIXES, is_damaged, read_image
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.image_header import MAX_BYTES, read_header, tiff_pages
-from pixelplay.videos.jpeg_damage import is_damaged
 
 SAMPLING = {"4:2:0": 0x221111, "4:2:2": 0x211111, "4:4:4": 0x111111}
 

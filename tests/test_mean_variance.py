@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.detectors.videomae.mean_variance import Profile, joined
+from pixelplay.detectors.videomae.profile import Profile, joined
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 
 

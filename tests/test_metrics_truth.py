@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelplay.metrics.boxes import overlapping
+from pixelplay.metrics.boxes import boxes_of, components, link, overlapping
 from pixelplay.metrics.settings import LinkConfig
-from pixelplay.metrics.truth import boxes_of, components, link
 
 
 def linked(*rows: tuple[int, float], iou: float = 0.3, gap: int = 0) -> list[int]:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pixelplay.videos.noise import noise_after_resize, noise_level
+from pixelplay.videos.corruption import noise_after_resize, noise_level
 from pixelplay.videos.settings import FrameFormat
 
 

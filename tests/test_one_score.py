@@ -65,6 +65,6 @@ def test_thresholds_and_histograms_are_of_the_scores_that_the_metrics_measure(la
     normal = table.query("split == 'calibration'")["score"].to_numpy()
     assert metrics["thresholds"][NAME]["percentile"]["value"] == pytest.approx(np.percentile(normal, 95))
     outcome = load_outcome(labelled, prepare.load_index(labelled))
-    shown = {one.stream: one.scores for one in reporting._distributions(labelled, outcome)}[NAME]
+    shown = reporting._distributions(labelled, outcome)[NAME]
     assert sorted(shown["held-out normal"]) == pytest.approx(sorted(normal))
     assert sorted(np.concatenate([shown["test, normal"], shown["test, anomalous"]])) == pytest.approx(sorted(scores))

@@ -10,8 +10,7 @@ from tests.patchcore import NAME, STREAMS, by_id, config, footage, interrupted_a
 from tests.pipeline import CPU, trainer_config
 
 from pixelplay.backbones import in_domain as own_encoder
-from pixelplay.backbones.encoder import Encoder
-from pixelplay.backbones.in_domain import Cutting
+from pixelplay.backbones.in_domain import Cutting, Encoder
 from pixelplay.backbones.state_dict import load_network
 from pixelplay.config import Config
 from pixelplay.detectors.settings import DetectorConfig

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pixelplay.backbones.descriptors import channel_groups, local_maps
+from pixelplay.backbones.frozen import channel_groups, local_maps
 from pixelplay.detectors.videopatchcore.descriptors import (
     frame_vectors,
     require_finite,

@@ -10,18 +10,16 @@ from tests.footage import HEIGHT, WIDTH, write_frames
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.backbones.descriptors import local_maps
-from pixelplay.backbones.frozen import Backbone
+from pixelplay.backbones.frozen import Backbone, local_maps
 from pixelplay.detectors.videopatchcore import descriptors as patch_features
 from pixelplay.detectors.videopatchcore.clip_features import ClipFeatures, Noise, PatchFeatures, PatchSettings
 from pixelplay.detectors.videopatchcore.nearest import centred
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
-from pixelplay.training.augmentation import Augmentation
-from pixelplay.videos.full_size import Originals
+from pixelplay.training.clips import Augmentation
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Originals, Video
 from pixelplay.videos.windows import causal_windows, windows
 
 FRAMES, CLIP, SIZE, CHANNELS, GRID = 11, 4, 48, 3, 2

@@ -6,9 +6,8 @@ from scipy.stats import genpareto, norm
 
 from pixelplay.errors import ConfigError
 from pixelplay.metrics.alarms import LabelledScores, alarm_rates
-from pixelplay.metrics.peaks import extremal_index, peaks_above
 from pixelplay.metrics.settings import BootstrapConfig, EvtConfig, ThresholdsConfig
-from pixelplay.metrics.tails import fit_tail
+from pixelplay.metrics.tails import extremal_index, fit_tail, peaks_above
 from pixelplay.metrics.thresholds import evt, percentile
 from pixelplay.settings import validate
 

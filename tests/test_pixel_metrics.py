@@ -12,8 +12,8 @@ from tests.areas import area_directly
 
 from pixelplay.errors import DataError
 from pixelplay.metrics import pixels
-from pixelplay.metrics.pixels import PixelCounts, PixelMetrics
-from pixelplay.metrics.truth import components
+from pixelplay.metrics.boxes import components
+from pixelplay.metrics.pixels import PixelCounts
 
 EIGHT = np.ones((3, 3))
 BELOW_ALL = -1e9  # stands for "no box" in the reference
@@ -50,9 +50,8 @@ def directly(maps: list[np.ndarray], masks: list[np.ndarray], limit: float) -> d
     }
 
 
-def agrees(found: PixelMetrics, expected: dict[str, float]) -> None:
-    values = found.as_dict()
-    assert {name: values[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+def agrees(found: dict[str, float], expected: dict[str, float]) -> None:
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
 # --- by hand --------------------------------------------------------------------------------------------------------
@@ -66,12 +65,12 @@ def test_one_box_by_hand():
     counts.add_boxes(np.array([[4.0, 0, 8, 4]]), np.array([7.0]), components(mask))
     found = counts.result(0.5)
     fpr = 12 / 92
-    assert found.auroc == pytest.approx(fpr * 0.5 / 2 + (1 - fpr) * (0.5 + 1) / 2)
-    assert found.ap == pytest.approx(0.5 * 4 / 16 + 0.5 * 8 / 100)
-    assert found.best_f1 == pytest.approx(2 * 4 / (16 + 8))
+    assert found["auroc"] == pytest.approx(fpr * 0.5 / 2 + (1 - fpr) * (0.5 + 1) / 2)
+    assert found["ap"] == pytest.approx(0.5 * 4 / 16 + 0.5 * 8 / 100)
+    assert found["best_f1"] == pytest.approx(2 * 4 / (16 + 8))
     at_half = 0.5 + 0.5 * (0.5 - fpr) / (1 - fpr)
-    assert found.aupro == pytest.approx((fpr * 0.5 / 2 + (0.5 - fpr) * (0.5 + at_half) / 2) / 0.5)
-    assert (found.regions, found.frames, found.prevalence) == (1, 1, 0.08)
+    assert found["aupro_0.5"] == pytest.approx((fpr * 0.5 / 2 + (0.5 - fpr) * (0.5 + at_half) / 2) / 0.5)
+    assert (found["regions"], found["frames"], found["prevalence"]) == (1, 1, 0.08)
 
 
 def test_without_any_box_all_pixels_tie():
@@ -79,8 +78,9 @@ def test_without_any_box_all_pixels_tie():
     counts = PixelCounts()
     counts.add_boxes(np.empty((0, 4)), np.empty(0), components(mask))
     found = counts.result(0.3)
-    assert (found.auroc, found.ap, found.aupro) == (0.5, 0.25, pytest.approx(0.15))  # a straight line to (1, 1)
-    assert found.best_f1 == pytest.approx(2 * 4 / (16 + 4))
+    assert (found["auroc"], found["ap"]) == (0.5, 0.25)
+    assert found["aupro_0.3"] == pytest.approx(0.15)  # a straight line to (1, 1)
+    assert found["best_f1"] == pytest.approx(2 * 4 / (16 + 4))
 
 
 def test_a_small_region_counts_as_much_as_a_large_one_and_diagonal_neighbours_are_one():
@@ -90,8 +90,8 @@ def test_a_small_region_counts_as_much_as_a_large_one_and_diagonal_neighbours_ar
     counts = PixelCounts()
     counts.add_boxes(np.array([[8.0, 4, 9, 5]]), np.array([1.0]), components(mask))
     found = counts.result(1.0)
-    assert found.regions == 2
-    assert found.aupro == pytest.approx((0.25 + 1) / 2)  # half of one of two regions at FPR 0, then straight to 1
+    assert found["regions"] == 2
+    assert found["aupro_1"] == pytest.approx((0.25 + 1) / 2)  # half of one of two regions at FPR 0, then straight to 1
 
 
 def test_frames_without_any_anomaly_count_as_normal_pixels():
@@ -99,9 +99,9 @@ def test_frames_without_any_anomaly_count_as_normal_pixels():
     mask[0] = True
     counts = PixelCounts()
     counts.add_boxes(np.array([[0.0, 0, 4, 1]]), np.array([1.0]), components(mask))
-    assert counts.result(0.3).auroc == 1.0
+    assert counts.result(0.3)["auroc"] == 1.0
     counts.add_boxes(np.array([[0.0, 0, 4, 4]]), np.array([2.0]), components(np.zeros((4, 4), bool)))
-    assert counts.result(0.3).auroc == pytest.approx(12 / 28)  # of 28 normal pixels, 16 lie above
+    assert counts.result(0.3)["auroc"] == pytest.approx(12 / 28)  # of 28 normal pixels, 16 lie above
 
 
 def test_boxes_reach_over_the_border_and_hold_pixels_by_their_centres():
@@ -110,17 +110,17 @@ def test_boxes_reach_over_the_border_and_hold_pixels_by_their_centres():
     outside = np.array([[-5.0, -5, 0.6, 0.6], [3, 3, 9, 9], [-3, 0, -1, 2]])
     counts = PixelCounts()
     counts.add_boxes(outside, np.array([1.0, 2.0, 3.0]), components(mask))
-    assert counts.result(0.3).auroc == 1.0
+    assert counts.result(0.3)["auroc"] == 1.0
     short = PixelCounts()
     short.add_boxes(np.array([[0.0, 0, 0.5, 0.6]]), np.array([1.0]), components(mask))  # 0.5 is not within
-    assert short.result(0.3).auroc == 0.5
+    assert short.result(0.3)["auroc"] == 0.5
 
 
 def test_a_negative_score_is_still_above_what_no_box_covers():
     mask = np.eye(3, dtype=bool)
     counts = PixelCounts()
     counts.add_boxes(np.array([[0.0, 0, 1, 1]]), np.array([-4.0]), components(mask))
-    assert counts.result(0.3).auroc == pytest.approx(1 / 3 + 2 / 3 / 2)
+    assert counts.result(0.3)["auroc"] == pytest.approx(1 / 3 + 2 / 3 / 2)
 
 
 # --- against scikit-learn and the definition --------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_dense_maps_with_fewer_bits_are_off_by_no_more_than_the_pairs_made_equal
     kept = (scores.view(np.uint32) & np.uint32(0xFFFFFFFF << (23 - mantissa) & 0xFFFFFFFF)).view(np.float32)
     equal = kept[mask][:, None] == kept[~mask][None, :]
     bound = equal.mean() / 2
-    found, exact = counts.result(0.3).auroc, roc_auc_score(mask.ravel(), scores.ravel())
+    found, exact = counts.result(0.3)["auroc"], roc_auc_score(mask.ravel(), scores.ravel())
     assert abs(found - exact) <= bound + 1e-12
     assert 0 < bound < {0: 0.3, 4: 0.03, 11: 0.001}[mantissa]
     if mantissa == 0:
@@ -177,14 +177,14 @@ def test_maps_of_one_power_of_two_keep_their_order_on_both_sides_of_zero():
     mask = np.array([[False, False, False, True, True, True]])
     counts = PixelCounts(mantissa=0)
     counts.add_map(np.array([[-8.0, -2.0, -0.5, 0.0, 1.0, 4.0]]), components(mask))
-    assert counts.result(0.3).auroc == 1.0
+    assert counts.result(0.3)["auroc"] == 1.0
 
 
 @pytest.mark.parametrize("mantissa", [11, 23])
 def test_both_zeros_are_one_score(mantissa: int):
     counts = PixelCounts(mantissa)
     counts.add_map(np.array([[-0.0, 0.0]]), components(np.array([[False, True]])))
-    assert counts.result(0.3).auroc == 0.5
+    assert counts.result(0.3)["auroc"] == 0.5
 
 
 # --- memory, bad input ------------------------------------------------------------------------------------------------
@@ -202,14 +202,14 @@ def test_putting_equal_scores_together_on_the_way_changes_nothing_and_bounds_mem
     rows = sum(map(len, whole._rows))
     monkeypatch.setattr(pixels, "COMPACT", 100)
     compacted = counted()
-    assert compacted.result(0.3).as_dict() == pytest.approx(whole.result(0.3).as_dict(), abs=1e-12)
+    assert compacted.result(0.3) == pytest.approx(whole.result(0.3), abs=1e-12)
     assert sum(map(len, compacted._rows)) <= 200 < rows
 
 
 def test_the_name_of_aupro_has_its_limit():
     counts = PixelCounts()
     counts.add_boxes(np.array([[0.0, 0, 1, 1]]), np.array([1.0]), components(np.eye(2, dtype=bool)))
-    assert set(json.loads(json.dumps(counts.result(0.25).as_dict()))) == {
+    assert set(json.loads(json.dumps(counts.result(0.25)))) == {
         *("auroc", "ap", "best_f1", "aupro_0.25", "prevalence", "regions", "frames"),
         *("auroc_per_frame", "ap_per_frame", "pr_auc_per_frame", "averaged_frames"),
         *("auroc_per_video", "ap_per_video", "pr_auc_per_video", "averaged_videos"),
@@ -264,7 +264,7 @@ def test_averages_are_scikit_learns_of_each_frame_then_of_each_video(dense: bool
             precision, recall, _ = precision_recall_curve(truth, values)
             figures = roc_auc_score(truth, values), average_precision_score(truth, values), auc(recall, precision)
             of_videos[video].append(figures)
-    found = counts.result(0.3).as_dict()
+    found = counts.result(0.3)
     frames = np.mean(of_videos["a"] + of_videos["b"], axis=0)
     videos = np.mean([np.mean(of_videos[name], axis=0) for name in "ab"], axis=0)
     names = ("auroc", "ap", "pr_auc")
@@ -279,7 +279,7 @@ def test_a_frame_in_which_nothing_is_reported_counts_as_0_in_the_averages():
     counts = PixelCounts()
     counts.add_boxes(np.array([[0.0, 0, 3, 3]]), np.array([1.0]), components(mask), "a")  # all pixels alike: 1/2
     counts.add_boxes(np.empty((0, 4)), np.empty(0), components(mask), "a")
-    found = counts.result(0.3).as_dict()
+    found = counts.result(0.3)
     assert (found["auroc_per_frame"], found["auroc"]) == (0.25, 0.5)
 
 
@@ -292,8 +292,10 @@ def test_false_alarms_in_a_video_that_is_normal_throughout_cost_pooled_figures_a
     for _ in range(2):
         counts.add_boxes(np.array([[0.0, 0, 4, 4]]), np.array([2.0]), np.zeros((4, 4), np.int32), "normal")
     with_normal, without = counts.result(0.3), alone.result(0.3)
-    assert (without.auroc, without.ap) == (1.0, 1.0)
-    assert with_normal.auroc == pytest.approx(12 / 44)  # 32 of 44 normal pixels lie above the anomalous ones
-    assert with_normal.ap == pytest.approx(4 / 36)
-    assert with_normal.frames == 3
-    assert with_normal.averages == without.averages
+    assert (without["auroc"], without["ap"]) == (1.0, 1.0)
+    assert with_normal["auroc"] == pytest.approx(12 / 44)  # 32 of 44 normal pixels lie above the anomalous ones
+    assert with_normal["ap"] == pytest.approx(4 / 36)
+    assert with_normal["frames"] == 3
+    averages = [name for name in without if "_per_" in name or name.startswith("averaged")]
+    assert len(averages) == 8
+    assert [with_normal[name] for name in averages] == [without[name] for name in averages]

@@ -19,7 +19,7 @@ from pixelplay.run.atomic import HOST, remove_leftovers
 from pixelplay.synthetic.pseudo import motion_mask
 from pixelplay.synthetic.pseudo.clips import Clip, render_clips
 from pixelplay.videos.cache import FrameCache
-from pixelplay.videos.noise import noise_level
+from pixelplay.videos.corruption import noise_level
 from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.truth import read_label_files, read_truth
 from pixelplay.videos.video import Video

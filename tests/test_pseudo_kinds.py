@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.plaza import HEIGHT, SPEED, TALL, TOP, WIDE, WIDTH, ground, left_of, piece, settings, walk, walker_mask
 
-from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, to_and_fro
+from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, reflected
 from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
 
@@ -315,9 +315,9 @@ def test_the_largest_and_longest_comes_first():
 
 
 def test_to_and_fro():
-    assert [to_and_fro(i, 4) for i in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
-    assert [to_and_fro(i, 1) for i in range(3)] == [0, 0, 0]
-    assert [to_and_fro(i, 2) for i in range(4)] == [0, 1, 0, 1]
+    assert [reflected(i, 3) for i in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert [reflected(i, 0) for i in range(3)] == [0, 0, 0]
+    assert [reflected(i, 1) for i in range(4)] == [0, 1, 0, 1]
 
 
 # --- pasting --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tests.areas import area_directly
 from pixelplay.errors import DataError
 from pixelplay.metrics import boxes
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
-from pixelplay.metrics.regions import RegionMetrics, region_curve, region_metrics
+from pixelplay.metrics.regions import region_curve, region_metrics
 from pixelplay.metrics.settings import RegionConfig
 
 PAPERS = RegionConfig(iou=0.1, track_share=0.1)
@@ -38,7 +38,7 @@ def detections(*rows: tuple[float, int, list[float]]) -> Detections:
 
 def measured(found: Detections, truth: Regions, frames: int, config: RegionConfig = PAPERS) -> tuple[float, float]:
     metrics = region_metrics(found, truth, frames, config)
-    return metrics.rbdc, metrics.tbdc
+    return metrics["rbdc"], metrics["tbdc"]
 
 
 # --- by hand --------------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def measured(found: Detections, truth: Regions, frames: int, config: RegionConfi
 def test_the_ground_truth_as_detections_scores_one():
     truth = regions((0, 0, box(0)), (0, 1, box(5)), (1, 1, box(50)))
     found = Detections(truth.frame, truth.xyxy, np.array([3.0, 1.0, 2.0]), truth.track)
-    expected = RegionMetrics(rbdc=1.0, tbdc=1.0, regions=3, tracks=2, detections=3, frames=4)
+    expected = {"rbdc": 1.0, "tbdc": 1.0, "regions": 3, "tracks": 2, "detections": 3, "frames": 4}
     assert region_metrics(found, truth, 4, PAPERS) == expected
 
 

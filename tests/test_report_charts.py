@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelplay.report.charts import Axis, blocks, curve, line_style, path, runs, spread, thin, widened
-from pixelplay.report.distributions import BINS, Curve, Distribution, histogram, precision_recall_chart, roc_chart
+from pixelplay.report.distributions import BINS, histogram, precision_recall_chart, roc_chart
 from pixelplay.report.outcome import ScoredVideo
-from pixelplay.report.timelines import Peak, Scale, timeline
+from pixelplay.report.timelines import Scale, timeline
 
 finite = st.floats(-1e6, 1e6)
 
@@ -167,7 +167,7 @@ def test_detectors_of_very_different_width_get_a_scale_each_and_the_axis_is_the_
     assert not scale.shared
     assert scale.fused == (0, 104)
     assert scale.streams == {"narrow": (0, 2.08), "wide": (0, 1040)}
-    chart = timeline(one, scale, [])
+    chart = timeline(one, scale, {})
     tops = {line.label: min(y for _, y in corners(line.path)) for line in chart.lines}
     assert tops["narrow"] == tops["wide"] == tops["fused"]
     assert (chart.y.low, chart.y.high) == scale.fused
@@ -175,7 +175,7 @@ def test_detectors_of_very_different_width_get_a_scale_each_and_the_axis_is_the_
 
 def test_a_timeline_stands_over_the_frames_original_numbers():
     one = scored([318, 319, 320, 377], [0, 1, 2, 3], a=[1, 1, 1, 1])
-    chart = timeline(one, Scale.of([one]), [Peak(2, 7, "peak-7")])
+    chart = timeline(one, Scale.of([one]), {7: 2})
     assert [line.label for line in chart.lines] == ["a", "fused"]
     fused = corners(chart.lines[1].path)
     assert [x for x, _ in fused] == pytest.approx(chart.x(np.array([318, 319, 320, 377])), abs=0.06)
@@ -189,7 +189,7 @@ def test_a_timeline_stands_over_the_frames_original_numbers():
 def test_a_timeline_has_seconds_beside_frame_numbers_where_they_are_known():
     one = scored([0, 1, 2, 4, 100], [0, 1, 2, 3, 0], a=[1, 1, 1, 1, 1])
     one = replace(one, seconds=np.array([0, 0.04, 0.08, 0.16, 4.0]))
-    chart = timeline(one, Scale.of([one]), [Peak(3, 1, "peak-1")])
+    chart = timeline(one, Scale.of([one]), {1: 3})
     assert chart.x_title == "frame (seconds)"
     assert [tick.text for tick in chart.x_ticks] == [f"{n} ({n / 25:.1f} s)" for n in range(0, 101, 20)]
     assert "frame 4 at 0.16 s, fused score 3" in chart.markers[0].title
@@ -198,7 +198,7 @@ def test_a_timeline_has_seconds_beside_frame_numbers_where_they_are_known():
 
 def test_labels_are_shaded_and_corrupted_frames_marked_with_their_number():
     one = scored([1, 2, 3, 4], [0, 1, 2, 3], labels=[0, 1, 1, 0], flipped=(0,), noisy=(1, 3))
-    chart = timeline(one, Scale.of([one]), [])
+    chart = timeline(one, Scale.of([one]), {})
     assert [block.title for block in chart.shaded] == ["labelled anomalous: frames 2 to 3"]
     assert [(strip.style, strip.label) for strip in chart.strips] == [
         ("flipped", "flipped (corrected): 1"),
@@ -206,12 +206,12 @@ def test_labels_are_shaded_and_corrupted_frames_marked_with_their_number():
     ]
     assert [len(strip.blocks) for strip in chart.strips] == [1, 2]
     plain = scored([1, 2], [0, 1])
-    assert (timeline(plain, Scale.of([plain]), []).shaded, timeline(plain, Scale.of([plain]), []).strips) == ([], [])
+    assert (timeline(plain, Scale.of([plain]), {}).shaded, timeline(plain, Scale.of([plain]), {}).strips) == ([], [])
 
 
 def test_a_video_of_one_frame_and_constant_scores_can_be_drawn():
     one = scored([5], [2.0], labels=[1], a=[2.0])
-    chart = timeline(one, Scale.of([one]), [Peak(0, 1, "peak-1")])
+    chart = timeline(one, Scale.of([one]), {1: 0})
     assert len(corners(chart.lines[0].path)) == 1
     assert chart.x.start <= chart.markers[0].x <= chart.x.end
     assert chart.y.end <= chart.markers[0].y <= chart.y.start
@@ -221,7 +221,7 @@ def test_a_video_of_one_frame_and_constant_scores_can_be_drawn():
 
 
 def test_a_roc_curve_goes_through_its_points_above_the_diagonal_of_chance():
-    chart = roc_chart([Curve("a", np.array([0, 0.25, 1]), np.array([0, 0.5, 1])), Curve("fused", *2 * (np.arange(2),))])
+    chart = roc_chart({"a": (np.array([0, 0.25, 1]), np.array([0, 0.5, 1])), "fused": 2 * (np.arange(2),)})
     assert [line.style for line in chart.lines] == ["chance", "s0", "fused"]
     assert corners(chart.lines[1].path) == [
         (chart.x.start, chart.y.start),
@@ -232,7 +232,7 @@ def test_a_roc_curve_goes_through_its_points_above_the_diagonal_of_chance():
 
 def test_a_precision_recall_curve_has_the_steps_that_average_precision_sums():
     """Precision 1 at recall 0.5 and 0.75 at recall 1: the area of the steps is 0.5 x 1 + 0.5 x 0.75."""
-    chart = precision_recall_chart([Curve("a", np.array([0, 0.5, 1.0]), np.array([1, 1, 0.75]))], prevalence=0.25)
+    chart = precision_recall_chart({"a": (np.array([0, 0.5, 1.0]), np.array([1, 1, 0.75]))}, prevalence=0.25)
     (x, y) = (np.array(v) for v in zip(*corners(chart.lines[1].path), strict=True))
     recall, precision = (x - chart.x.start) / 400, (chart.y.start - y) / 400
     assert np.trapezoid(precision, recall) == pytest.approx(0.875)
@@ -242,7 +242,7 @@ def test_a_precision_recall_curve_has_the_steps_that_average_precision_sums():
 def test_a_histogram_has_each_kind_s_shares_which_add_up_to_all_of_its_frames():
     rng = np.random.default_rng(0)
     scores = {"held-out normal": rng.normal(0, 1, 500), "test": rng.normal(3, 1, 100)}
-    chart = histogram(Distribution("a", scores), "histogram-0")
+    chart = histogram("a", scores, "histogram-0")
     assert [line.label for line in chart.lines] == ["held-out normal", "test"]
     for line in chart.lines:
         heights = [y for _, y in corners(line.path)][1:-1:2]
@@ -254,6 +254,6 @@ def test_a_histogram_has_each_kind_s_shares_which_add_up_to_all_of_its_frames():
 
 
 def test_a_histogram_of_one_value_or_without_held_out_footage_can_be_drawn():
-    chart = histogram(Distribution("a", {"held-out normal": np.array([]), "test": np.full(9, 3.0)}), "h")
+    chart = histogram("a", {"held-out normal": np.array([]), "test": np.full(9, 3.0)}, "h")
     assert [line.label for line in chart.lines] == ["test"]
     assert min(y for _, y in corners(chart.lines[0].path)) == pytest.approx(chart.y(100), abs=0.06)

@@ -11,22 +11,13 @@ import pytest
 from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import encoded
-from pixelplay.report.distributions import Curve, Distribution, histogram, precision_recall_chart, roc_chart
+from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart
+from pixelplay.report.manifest import Moment
 from pixelplay.report.manifest import Scale as Ramp
-from pixelplay.report.page import (
-    Ablation,
-    Curves,
-    GalleryItem,
-    Histogram,
-    Report,
-    RunFacts,
-    StageTime,
-    StreamFigure,
-    VideoPanel,
-    render,
-)
+from pixelplay.report.page import Ablation, GalleryItem, Report, VideoPanel, render
 from pixelplay.report.tables import other_tables, score_tables
-from pixelplay.report.timelines import Peak, Scale, timeline
+from pixelplay.report.timelines import Scale, timeline
+from pixelplay.run.stage import Record
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;</style>"
 PICTURE = "data:image/jpeg;base64," + base64.b64encode(encoded(np.zeros((9, 16, 3), np.uint8))).decode()
@@ -75,20 +66,11 @@ def report(text: str) -> Report:
         "raw": {"ap": 0.3},
     }
     metrics = {"detectors": {text: figures}, "fused": {"ap": 0.6}, "published": [{"method": text, "source": text}]}
-    item = GalleryItem(
-        rank=1,
-        anchor="peak-1",
-        video=text,
-        video_anchor="video-1",
-        number=3,
-        score=2.0,
-        marks=[("anomalous", text)],
-        streams={text: 1.0},
-        picture=PICTURE,
-        boxes=text,
-        heat=[(text, PICTURE)],
-    )
-    line = Curve(text, np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    of_detector = {"detector": text, "picture": "a.jpg"}
+    moment = Moment(video=text, frame=3, picture="a.jpg", boxes=[text], heat=[of_detector], neighbours=[])
+    item = GalleryItem(1, moment, one, 2, PICTURE, [(text, PICTURE)])
+    line = {text: (np.array([0.0, 1.0]), np.array([0.0, 1.0]))}
+    record = Record.model_construct(seconds=3.0, finished=text)
     table = score_tables(metrics)[0]
     return Report(
         title=text,
@@ -97,15 +79,20 @@ def report(text: str) -> Report:
         scores=score_tables(metrics),
         other_figures=other_tables(metrics),
         thresholds=[(text, "data:image/png;base64,")],
-        videos=[VideoPanel(text, [text], timeline(one, Scale.of([one]), [Peak(2, 1, "peak-1")]), "clips/a.mp4")],
+        videos=[VideoPanel(text, [text], timeline(one, Scale.of([one]), {1: 2}), "clips/a.mp4")],
         streams=[(text, "s0")],
         one_scale=True,
         gallery=[item],
         color_scales=[Ramp(text=text, low=text, high=text, colors=["#000000", "#ffffff"])],
-        curves=Curves([roc_chart([line]), precision_recall_chart([line], 0.5)], [StreamFigure(text, "s0", text, text)]),
-        histograms=[Histogram(text, histogram(Distribution(text, {"test": np.arange(9.0)}), "histogram-0"))],
+        curves=[roc_chart(line), precision_recall_chart(line, 0.5)],
+        curve_key=[(text, "s0")],
+        histograms={text: histogram(text, {"test": np.arange(9.0)}, "histogram-0")},
         ablation=Ablation([text], [table, replace(table, title=text)], [(text, "data:image/png;base64,")]),
-        facts=RunFacts([(text, text)], [(text, text)], [(text, text)], [StageTime(text, 3.0, text)], text),
+        run=[(text, text)],
+        machine=[(text, text)],
+        versions=[(text, text)],
+        stages={text: record},
+        config=text,
     )
 
 
@@ -177,8 +164,8 @@ def test_what_there_is_nothing_of_is_left_out():
         other_figures=[],
         thresholds=[],
         gallery=[],
-        curves=None,
-        histograms=[],
+        curves=[],
+        histograms={},
         ablation=None,
     )
     page = Elements(render(empty))

@@ -18,8 +18,7 @@ from pixelplay.synthetic.sample import render_sample
 from pixelplay.synthetic.sample.anomalies import EVENTS, Slot, pick_kinds, pick_slots
 from pixelplay.synthetic.sample.crowd import Stage, pick_crowd
 from pixelplay.synthetic.sample.footage import MIN_VISIBLE_PIXELS, find_truth
-from pixelplay.synthetic.sample.plaza import Camera
-from pixelplay.synthetic.sample.routes import travel
+from pixelplay.synthetic.sample.plaza import Camera, travel
 from pixelplay.videos.settings import CorruptionConfig, SampleConfig
 
 CLEAN = CorruptionConfig(flip=0.0, heavy=0.0, light=0.0, missing=0.0, heavy_sd=23.0, light_sd=17.25)

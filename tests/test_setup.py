@@ -27,7 +27,7 @@ def pinned(file: str) -> list[Requirement]:
 
 def optional(*left_out: str) -> list[Requirement]:
     names = [name for name in requirements.extras() if name not in left_out]
-    return [Requirement(text) for name in names for text in requirements.extra(name)]
+    return [Requirement(text) for name in names for text in requirements.extras()[name]]
 
 
 def key(name: str) -> str:
@@ -43,7 +43,7 @@ def test_each_requirement_file_pins_each_package_once():
 
 def test_every_package_that_pyproject_names_is_pinned_within_its_range():
     own = [Requirement(text) for text in requirements.dependencies()] + optional("test")
-    tests = [Requirement(text) for text in requirements.extra("test")]
+    tests = [Requirement(text) for text in requirements.extras()["test"]]
     for wanted, file in ((own, "requirements.in"), (tests, "tests/requirements.in")):
         versions = {key(one.name): str(one.specifier).removeprefix("==") for one in pinned(file)}
         assert {key(one.name) for one in wanted} == set(versions)

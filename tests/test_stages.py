@@ -16,8 +16,7 @@ from tests.pipeline import cached_video, files_below, walking_square
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.detectors.autoencoder.detector import AutoencoderDetector
-from pixelplay.detectors.autoencoder.error_pooling import POOLINGS
+from pixelplay.detectors.autoencoder.detector import POOLINGS, AutoencoderDetector
 from pixelplay.detectors.base import Scores
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.evaluation.speed import frames_per_second

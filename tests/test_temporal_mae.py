@@ -20,7 +20,7 @@ from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.objects.features import features_of
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 
 NAME = "temporal_mae"
 T = 8  # of the tiny configuration

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
+from pixelplay.detectors.videomae.tokens import random_masks, rotating_masks
 from pixelplay.errors import ConfigError
 
 GRID = (8, 14, 14)  # of VideoMAE

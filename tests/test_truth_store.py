@@ -80,7 +80,7 @@ def test_truth_of_other_videos_is_refused_with_the_command_that_makes_it_anew(tm
 
 
 def test_a_video_that_a_detector_is_given_has_no_field_with_truth(small_run: list[str]):
-    assert not {field.name for field in fields(Video)} & {"labels", "masks", "tracks", "truth"}
+    assert not {field.name for field in fields(Video)} & {"labels", "masks", "truth"}  # `tracks` are of detected boxes
     prepare.run(config := load_config(small_run))
     text = (config.paths.outputs / "folder/index.json").read_text()
     assert "label" not in text and "mask" not in text and "track" not in text

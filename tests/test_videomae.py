@@ -12,9 +12,8 @@ from tests.pipeline import CPU
 from tests.small_videomae import FRAMES, SIDE, random_clips, saved_videomae, small_model, small_processor
 from transformers import VideoMAEForPreTraining
 
-from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
-from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, normalised
+from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, normalised, random_masks, rotating_masks
 from pixelplay.errors import ConfigError, DataError, WeightsError
 
 HALF = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}  # other image settings than those that the loss assumes

@@ -15,13 +15,13 @@ from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Detector, Reconstructs
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.profile import VideoMAEProfile
 from pixelplay.detectors.videomae.reconstruction import VideoMAEReconstruction
+from pixelplay.detectors.videomae.tokens import random_masks, rotating_masks
 from pixelplay.errors import ConfigError, DamagedArtifactError, WeightsError
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows

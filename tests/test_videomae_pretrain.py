@@ -11,9 +11,9 @@ from tests.small_videomae import COLOUR, SIDE, colour_video, walking_square
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.videomae import pretrain
-from pixelplay.detectors.videomae.masks import rotating_masks
 from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.pretrain import PretrainingSettings, pretrained_videomae
+from pixelplay.detectors.videomae.tokens import rotating_masks
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.run.artifacts import read_table
 from pixelplay.run.files import RunFiles

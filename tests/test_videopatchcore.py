@@ -35,7 +35,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.stages import score, train
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 
 pytestmark = pytest.mark.usefixtures("remembered")
 

@@ -40,8 +40,7 @@ from pixelplay.objects.boxes import boxes_of
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, fuse, prepare, score, train
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import Heldout, Index
 from pixelplay.videos.windows import windows
 
 SMALL, TALL = (40, 26), (50, 80)  # width and height: the first is smaller than the crop of 64 each way

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pixelplay.backbones.contents import by_contents
+from pixelplay.backbones.settings import by_contents
 from pixelplay.run.digests import Digests
 
 

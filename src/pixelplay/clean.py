@@ -1,16 +1,15 @@
 """`pixelplay clean`: deletes what only grows: cached footage of no run, leftovers of killed processes, old training.
 
-Which cached files are needed is read from the runs in paths.outputs: their indices and the records of their stages. A
-file or folder that one of these names is never deleted; neither is anything outside the configured folders.
+What an index or a record of a run in paths.outputs names is needed, and never deleted; neither is anything outside the
+configured folders.
 """
 
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 from pixelplay.config import Config
 from pixelplay.errors import PixelPlayError
@@ -24,9 +23,7 @@ ARRAY = re.compile(r"\d+x\d+-(gray|rgb)\.npy")  # frames in a working size
 PARTS = ("*.npy", "objects-*.parquet", "tracks-*.parquet", "features-*.npy")  # of a cached video
 
 
-class Unneeded(NamedTuple):
-    path: Path
-    why: str
+Unneeded = tuple[Path, str]  # a file or folder, and why
 
 
 def run(config: Config, dry_run: bool = False) -> None:
@@ -38,8 +35,9 @@ def run(config: Config, dry_run: bool = False) -> None:
     with ExitStack() as stack:
         for held in sorted(paths.outputs.rglob(".lock")):
             stack.enter_context(lock(held, f"the run {held.parent}/"))
+        folders = [paths.outputs, paths.checkpoints, paths.cache]
+        found = [(path, "left by a killed process") for folder in folders for path in leftovers(folder)]
         named = _named(paths.outputs)
-        found = [*_leftovers(paths.outputs, paths.checkpoints, paths.cache)]
         found += _old_training(paths.outputs, paths.checkpoints)
         if paths.cache.is_dir():
             if not any(paths.outputs.rglob("index.json")):
@@ -48,7 +46,7 @@ def run(config: Config, dry_run: bool = False) -> None:
                     "paths.outputs=FOLDER, or delete the cache yourself"
                 )
             found += _cached(paths.cache, named)
-        _delete(found, [paths.outputs, paths.checkpoints, paths.cache], dry_run)
+        _delete(found, folders, dry_run)
 
 
 def _delete(found: list[Unneeded], folders: list[Path], dry_run: bool) -> None:
@@ -57,7 +55,8 @@ def _delete(found: list[Unneeded], folders: list[Path], dry_run: bool) -> None:
     for path, why in found:
         if path.is_symlink() or not any(path.resolve().is_relative_to(folder) for folder in inside):
             continue
-        size = _size(path)
+        files = path.rglob("*") if path.is_dir() else [path]
+        size = sum(file.lstat().st_size for file in files if not file.is_dir())
         total += size
         log.info(f"{size / 2**20:10,.1f} MB  {path}{'/' if path.is_dir() else ''}: {why}")
         if not dry_run:
@@ -89,12 +88,6 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _leftovers(*folders: Path) -> Iterator[Unneeded]:
-    for folder in folders:
-        for path in leftovers(folder):
-            yield Unneeded(path, "left by a killed process")
-
-
 def _old_training(outputs: Path, checkpoints: Path) -> Iterator[Unneeded]:
     """Training folders that do not belong to the detector's finished training; unfinished ones are resumed."""
     for folder in checkpoints.glob(f"**/training-{KEYS}"):
@@ -104,17 +97,17 @@ def _old_training(outputs: Path, checkpoints: Path) -> Iterator[Unneeded]:
         except FileNotFoundError:
             continue
         if folder.name != f"training-{fingerprint(record['version'], record['settings'])}":
-            yield Unneeded(folder, "training with other settings than the trained detector's")
+            yield folder, "training with other settings than the trained detector's"
 
 
 def _cached(cache: Path, named: set[Path]) -> Iterator[Unneeded]:
     """In `<data set>-<key>/`: `<split>/<video>/` and `pseudo-<key>/`, as a whole or in part."""
     for dataset in cache.glob(f"*-{KEYS}"):
         if dataset.resolve() not in named:
-            yield Unneeded(dataset, "no run uses this data set")
+            yield dataset, "no run uses this data set"
             continue
         pseudo = [folder for folder in dataset.glob(f"pseudo-{KEYS}") if folder.resolve() not in named]
-        yield from (Unneeded(folder, "no run uses these pseudo-anomalies") for folder in pseudo)
+        yield from ((folder, "no run uses these pseudo-anomalies") for folder in pseudo)
         for record in sorted(dataset.rglob("decoded.json")):
             video = record.parent
             if any(folder in video.parents for folder in pseudo):
@@ -122,21 +115,16 @@ def _cached(cache: Path, named: set[Path]) -> Iterator[Unneeded]:
             if video.resolve() in named:
                 yield from _parts(video, named)
             else:
-                yield Unneeded(video, "no run uses this video")
+                yield video, "no run uses this video"
 
 
 def _parts(video: Path, named: set[Path]) -> Iterator[Unneeded]:
     """Frames, restored frames and boxes that no run uses, of kinds that the records name at all."""
     for restored in video.glob(f"restored-{KEYS}"):
         if restored.resolve() not in named:
-            yield Unneeded(restored, "no run uses these restored frames")
+            yield restored, "no run uses these restored frames"
     for pattern in PARTS:
         files = [path for path in video.glob(pattern) if pattern != "*.npy" or ARRAY.fullmatch(path.name)]
         unnamed = [path for path in files if path.resolve() not in named]
         if len(unnamed) < len(files):
-            yield from (Unneeded(path, "no run uses it") for path in unnamed)
-
-
-def _size(path: Path) -> int:
-    files: Iterable[Path] = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if not file.is_dir())
+            yield from ((path, "no run uses it") for path in unnamed)

@@ -5,15 +5,14 @@ with its message and status 1, without a traceback.
 """
 
 import errno
-import importlib
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, cast
 
 from pixelplay import requirements
@@ -24,8 +23,8 @@ from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.renamed_keys import renamed
 from pixelplay.run.locks import exclusive
-from pixelplay.scores.settings import FusionConfig
-from pixelplay.settings import CONFIG_DIR, alternatives, validate
+from pixelplay.scores import fusion_file
+from pixelplay.settings import CONFIG_DIR, alternatives, closest, validate
 
 if TYPE_CHECKING:  # slow to import
     from omegaconf import DictConfig
@@ -70,14 +69,12 @@ OPEN = ("fusion.members.", "fusion.external_default.")  # mappings that accept f
 
 def load_config(overrides: list[str]) -> Config:
     """Compose and check the configuration as a command with these overrides would; for notebooks and tests."""
-    from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
     overrides = [read_override(override) for override in overrides]
     try:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return _checked(compose("config", overrides=overrides), overrides)
-    except HydraException as error:  # explained outside, since that composes the defaults
+        return _checked(_composed(overrides), overrides)
+    except HydraException as error:
         raise ConfigError(_explain(error)) from None
 
 
@@ -85,30 +82,23 @@ def main(name: str | None = None) -> None:
     """Run the command `name`, or the one that the first argument names; exits with a status on an error."""
     arguments = sys.argv[1:]
     if name is None:
-        first, *arguments = arguments or ["--help"]
-        if first in ("--help", "-h", "help"):
+        name, *arguments = arguments or ["--help"]
+        if name in ("--help", "-h", "help"):
             print(_list())
             return
-        if first not in COMMANDS and first != "--version":
-            _fail(f"{first}: no such command; {alternatives(first, [*COMMANDS])}")
-        name = first
+        if name not in COMMANDS and name != "--version":
+            _fail(f"{name}: no such command; {alternatives(name, [*COMMANDS])}")
     if "--version" in (name, *arguments):
         print(f"pixelplay {requirements.project()['version']}")
         return
     command = COMMANDS[name]
-    if command.reads_configuration and {"--help", "-h"} & set(arguments):
-        print(_help(name))
-        return
     with _explained():
-        if command.reads_configuration:
-            _run(name, command, arguments)
+        if not command.reads_configuration:
+            raise SystemExit(resolve_name(command.target)(arguments))
+        if {"--help", "-h"} & set(arguments):
+            print(_help(name))
         else:
-            raise SystemExit(_function(command)(arguments))
-
-
-def _function(command: Command) -> Callable[..., Any]:
-    module, function = command.target.split(":")
-    return getattr(importlib.import_module(module), function)
+            _run(name, command, arguments)
 
 
 def _run(name: str, command: Command, arguments: list[str]) -> None:
@@ -128,12 +118,8 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
         sys.argv = argv  # as typed, for whatever starts this command again
         with _explained():
             config = _checked(raw, list(HydraConfig.get().overrides.task), _sweep_name())
-            work = _function(command)
-            if command.writes:
-                with exclusive(config):
-                    work(config, **flags)
-            else:
-                work(config, **flags)
+            with exclusive(config) if command.writes else nullcontext():
+                resolve_name(command.target)(config, **flags)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]
@@ -164,6 +150,18 @@ def _explained() -> Iterator[None]:
         _fail(f"{error}\n{REMEDIES.get(error.errno, DISK)}, and run the same command again")
 
 
+def _fail(message: str, status: int = 1) -> None:
+    print(f"error: {as_started(message)}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def _composed(overrides: list[str]) -> "DictConfig":
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return compose("config", overrides=overrides)
+
+
 def _checked(raw: "DictConfig", overrides: list[str], run: str | None = None) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -177,36 +175,23 @@ def _checked(raw: "DictConfig", overrides: list[str], run: str | None = None) ->
     values.pop("hydra", None)
     if run and values.get("run") is None:
         values["run"] = run
-    if values.get("fusion_file") is not None:
-        values["fusion"] = _fusion_of_file(str(values["fusion_file"]), overrides)
+    if (file := values.get("fusion_file")) is not None:
+        why = f"fusion_file={file} replaces all of fusion; change the file, or leave out one of the two"
+        _refuse_unused(overrides, r"[+~]*fusion[.=@]", why)
+        values["fusion"] = fusion_file.read(Path(os.path.expanduser(str(file))))
     config = validate(Config, values)
-    _refuse_composed(config, overrides)
+    for name in config.fusion.composites:  # these combine streams; the detector of that name doesn't
+        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial_weight|local_weight)="
+        key = f"fusion.composites.{name}"
+        why = f"{key} computes that stream from the others; change power or weights below {key}, or leave it to the"
+        _refuse_unused(overrides, keys, f"{why} detector with '~{key}'")
     return config
 
 
-def _refuse_composed(config: Config, overrides: list[str]) -> None:
-    """Raise ConfigError for how a detector combines its streams, if a composite of the fusion does that instead."""
-    for name in config.fusion.composites:
-        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial_weight|local_weight)="
-        unused = [override for override in overrides if re.match(keys, override)]
-        if unused:
-            key = f"fusion.composites.{name}"
-            raise ConfigError(
-                f"{unused[0]} would have no effect: {key} computes that stream from the others; change power or "
-                f"weights below {key}, or leave it to the detector with '~{key}'"
-            )
-
-
-def _fusion_of_file(name: str, overrides: list[str]) -> FusionConfig:
-    from pixelplay.scores import fusion_file
-
-    unused = [override for override in overrides if re.match(r"[+~]*fusion[.=@]", override)]
-    if unused:
-        raise ConfigError(
-            f"{unused[0]} would have no effect: fusion_file={name} replaces all of fusion; change the file, "
-            "or leave out one of the two"
-        )
-    return fusion_file.read(Path(os.path.expanduser(name)))
+def _refuse_unused(overrides: list[str], keys: str, why: str) -> None:
+    """Raise ConfigError if one of the overrides matches `keys`, which are without effect."""
+    if unused := next((override for override in overrides if re.match(keys, override)), None):
+        raise ConfigError(f"{unused} would have no effect: {why}")
 
 
 def _sweep_name() -> str | None:
@@ -226,8 +211,7 @@ def _explain(error: Exception) -> str:
     absent = re.search(r"Could not load '(\w+)/([^']+)'", message)  # named by a file of configs/
     if absent and absent[1] in groups():
         return f"{absent[1]}={absent[2]}: no such file in configs/; {alternatives(absent[2], choices(absent[1]))}"
-    twice = re.search(r"An item is already at '([^']+)'", message)
-    if twice:
+    if twice := re.search(r"An item is already at '([^']+)'", message):
         return f"+{twice[1]}=…: it already has a value; change it with ++{twice[1]}=…, once"
     unknown = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", message)
     return _unknown(unknown[1]) if unknown else message
@@ -235,25 +219,20 @@ def _explain(error: Exception) -> str:
 
 def _unknown(key: str) -> str:
     """The message for an unknown key: what may be meant, and what is allowed."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import DictConfig, OmegaConf
-
     if new := renamed(key):
         return f"{key}: renamed to {new}"
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        defaults = compose("config")
-    parts = key.split(".")
+    node: Any = _composed([])
+    *_, last = parts = key.split(".")
     for depth, name in enumerate(parts):
-        parent = ".".join(parts[:depth])
-        node = OmegaConf.select(defaults, parent) if parent else defaults
-        if not isinstance(node, DictConfig):
-            return f"{key}: unknown key; {parent} has no keys below it"
+        if not isinstance(node, Mapping):
+            return f"{key}: unknown key; {'.'.join(parts[:depth])} has no keys below it"
         if name not in node:
-            names = sorted({str(k) for k in node if k != "hydra"} | set([] if parent else groups()))
-            near = None if get_close_matches(name, names, n=1) else nearest(parts[-1])
+            names = sorted({str(k) for k in node if k != "hydra"} | set([] if depth else groups()))
+            near = None if closest(name, names) else nearest(last)
             elsewhere = f"did you mean {near!r}? " if near else ""
             adding = f" (to add one: +{key}=…)" if key.startswith(OPEN) else ""
             return f"{key}: unknown key; {elsewhere}{alternatives(name, names)}{adding}"
+        node = node[name]
     return f"{key}: not a key that can be set"
 
 
@@ -265,8 +244,3 @@ def _list() -> str:
 def _help(name: str) -> str:
     rows = [f"  {group + '=':14}{' | '.join(choices(group))}" for group in groups()]
     return as_started(COMMANDS[name].help) + "\n" + HELP.format(command=program(name), groups="\n".join(rows))
-
-
-def _fail(message: str, status: int = 1) -> None:
-    print(f"error: {as_started(message)}", file=sys.stderr)
-    raise SystemExit(status)

@@ -8,15 +8,13 @@ import re
 import shlex
 import shutil
 import sys
-from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
 
 from pixelplay.commands import COMMANDS
 from pixelplay.errors import ConfigError
 from pixelplay.mining.settings import MINING_STEPS
-from pixelplay.overrides import DELETION, OPTION, Slip, choices, fields, groups, nearest, read_override, shown
-from pixelplay.settings import alternatives
+from pixelplay.overrides import DELETION, OPTION, UNKNOWN, Slip, choices, fields, groups, nearest, read_override
+from pixelplay.settings import alternatives, closest, shown
 
 MULTIRUN = ("--multirun", "-m")
 FLAGS = ("--help", "--version", "--multirun", "--cfg")
@@ -27,39 +25,38 @@ STARTED_BY = "PIXELPLAY_COMMAND"  # environment variable: what the user typed to
 PROPOSED = re.compile(r"\./run_all\.sh|\bpython src/(\w+)\.py")  # commands in messages
 
 
-class Read(NamedTuple):
-    """How many arguments were read as one, and what Hydra is given for them."""
-
-    count: int
-    given: list[str]
-
-
 def read_arguments(arguments: list[str], command: str) -> list[str]:
     """What Hydra is given for the arguments of a command: flags first, then overrides.
 
     Raises ConfigError that lists every mistake, and proposes a command where all of them have a likely correction.
     """
     steps = COMMANDS[command].steps
+    given, slips, meant = _read(arguments, steps)
+    if not slips:
+        return given
+    if UNKNOWN not in meant:
+        _, _, meant = _read(meant, steps)  # a correction may need one itself
+    proposal = f"did you mean: {program(command)} {shlex.join(dict.fromkeys(meant))}".rstrip()
+    raise ConfigError("\n".join([*map(str, slips), *([] if UNKNOWN in meant else [proposal])]))
+
+
+def _read(arguments: list[str], steps: tuple[str, ...]) -> tuple[list[str], list[Slip], list[str]]:
+    """What Hydra is given, the mistakes, and the arguments that were likely meant."""
     multirun = any(argument in MULTIRUN for argument in arguments)
-    flags: list[str] = []
-    overrides: list[str] = []
-    slips: list[Slip] = []
-    meant: list[str] | None = []
+    flags, overrides, slips, meant = list[str](), list[str](), list[Slip](), list[str]()
     rest = list(arguments)
     while rest:
+        is_flag = rest[0].startswith("-")
         try:
-            count, given = _flag(rest) if rest[0].startswith("-") else _option(rest, multirun, steps)
-            (flags if rest[0].startswith("-") else overrides).extend(given)
-            mended: list[str] | None = rest[:count]
+            count, given = _flag(rest) if is_flag else _option(rest, multirun, steps)
+            (flags if is_flag else overrides).extend(given)
+            meant += rest[:count]
         except Slip as slip:
             slips.append(slip)
-            count, mended = slip.count, _settled(slip, multirun)
-        meant = None if meant is None or mended is None else meant + mended
+            count = slip.count
+            meant += slip.mended
         del rest[:count]
-    if slips:
-        proposal = [] if meant is None else [f"did you mean: {typed(command, list(dict.fromkeys(meant)))}"]
-        raise ConfigError("\n".join([*map(str, slips), *proposal]))
-    return flags + overrides
+    return flags + overrides, slips, meant
 
 
 def program(command: str) -> str:
@@ -77,95 +74,74 @@ def program(command: str) -> str:
     return shlex.join([script.name if shutil.which(script.name) else str(script), command])
 
 
-def typed(command: str, arguments: list[str]) -> str:
-    """A command line, as it is typed in a shell."""
-    return " ".join([program(command), *map(shlex.quote, arguments)])
-
-
 def as_started(text: str) -> str:
     """The text of a message or help, whose commands are those of a checkout, with `program` in their place."""
     return PROPOSED.sub(lambda found: program(found[1] or "run") if (found[1] or "run") in COMMANDS else found[0], text)
 
 
-def _settled(slip: Slip, multirun: bool) -> list[str] | None:
-    """The likely correction of a slip, itself corrected; None if there is none."""
-    settled: list[str] = []
-    for argument in slip.mended or []:
-        try:
-            if not argument.startswith("-"):
-                read_override(argument, multirun or "--multirun" in (slip.mended or []))
-            settled.append(argument)
-        except Slip as other:
-            if other.mended is None:
-                return None
-            settled += other.mended
-    return None if slip.mended is None else settled
-
-
-def _flag(rest: list[str]) -> Read:
+def _flag(rest: list[str]) -> tuple[int, list[str]]:
+    """How many arguments are the flag and its value, and what Hydra is given for them."""
     name, equals, value = rest[0].partition("=")
     if name in (*MULTIRUN, "--resolve", "--") and not equals:
-        return Read(1, [] if name == "--" else [name])
-    follows = not equals and len(rest) > 1 and not rest[1].startswith("-") and "=" not in rest[1]
-    count = 2 if follows else 1
-    value = rest[1] if follows else value
+        return 1, [] if name == "--" else [name]
+    count = 1
+    if not equals and len(rest) > 1 and not rest[1].startswith("-") and "=" not in rest[1]:
+        count, value = 2, rest[1]
     if name in ("--cfg", "-c"):
         if value in CFG:
-            return Read(count, ["--cfg", value])
-        raise Slip(f"{name} shows {', '.join(CFG)}, not {value or 'nothing'}", ["--cfg", "job"], count)
-    typed = shown(" ".join(rest[:count]))
-    close = get_close_matches(name, FLAGS, n=1, cutoff=0.8)
-    if close:
-        raise Slip(f"{rest[0]}: no such flag; did you mean {close[0]}?", [close[0]])
+            return count, ["--cfg", value]
+        raise Slip(f"{name} shows {', '.join(CFG)}, not {value or 'nothing'}", "--cfg", "job", count=count)
+    if close := closest(name, FLAGS, 0.8):
+        raise Slip(f"{rest[0]}: no such flag; did you mean {close}?", close)
     if (device := name.strip("-")) in DEVICES:
-        raise Slip(f"{name}: no such flag; choose a device with device={device}", [f"device={device}"])
-    key = nearest(name)
+        raise Slip(f"{name}: no such flag; choose a device with device={device}", f"device={device}")
+    typed, key = shown(" ".join(rest[:count])), nearest(name)
     if key is None:
         flags = f"{', '.join(FLAGS)} job"
         message = f"{typed}: no such flag; flags: {flags}; everything else is written key=value: see --help"
-        raise Slip(message, None, count)
+        raise Slip(message, UNKNOWN, count=count)
     mended = f"{key}={value or 'VALUE'}"
     message = f"{typed}: options are written key=value, without dashes: {shown(mended)}"
-    raise Slip(message, [mended] if value else None, count)
+    raise Slip(message, mended if value else UNKNOWN, count=count)
 
 
-def _option(rest: list[str], multirun: bool, steps: tuple[str, ...]) -> Read:
+def _option(rest: list[str], multirun: bool, steps: tuple[str, ...]) -> tuple[int, list[str]]:
     _require_no_spaces(rest)
     found = OPTION.fullmatch(rest[0])
     if found and found[2] == "step":
         _require_step(found[3], steps)
     if found or DELETION.fullmatch(rest[0]):
-        return Read(1, [read_override(rest[0], multirun)])
+        return 1, [read_override(rest[0], multirun)]
     raise _word(rest[0], steps)
 
 
 def _require_no_spaces(rest: list[str]) -> None:
     """Raise Slip for `key =value`, `key= value`, `key = value` and `key value`, as one argument or several."""
     first, second, third = (*rest, "", "")[:3]
-    plain = len(rest) > 1 and "=" not in second and not second.startswith("-")
-    inside = re.fullmatch(r"([\w.]+)\s+=\s*(.*)", first, re.DOTALL)
     key, value, count = first.rstrip(":="), second, 2
-    if inside:
+    if inside := re.fullmatch(r"([\w.]+)\s+=\s*(.*)", first, re.DOTALL):
         key, value, count = inside[1], inside[2], 1
     elif second == "=" and len(rest) > 2:
         value, count = third, 3
     elif second.startswith("=") and "=" not in first:
         value = second[1:]
-    elif not (plain and (first in (f"{key}=", key, f"{key}:")) and (key in fields() or key in groups())):
-        return
+    else:
+        plain = len(rest) > 1 and "=" not in second and not second.startswith("-")
+        if not plain or first not in (key, f"{key}=", f"{key}:") or key not in (*fields(), *groups()):
+            return
     mended = f"{key}={value}"
-    raise Slip(f"{shown(' '.join(rest[:count]))}: no spaces around =: {shown(mended)}", [mended], count)
+    raise Slip(f"{shown(' '.join(rest[:count]))}: no spaces around =: {shown(mended)}", mended, count=count)
 
 
 def _require_step(value: str, steps: tuple[str, ...]) -> None:
     wrong = [step for step in re.findall(r"[^\[\],\s]+", value) if step not in (*steps, "null")]
     if wrong and steps:
-        close = get_close_matches(wrong[0], steps, n=1)
-        hint = alternatives(wrong[0], [*steps])
-        raise Slip(f"step={value}: no such step; {hint}", [f"step={close[0]}"] if close else None)
+        close = closest(wrong[0], steps)
+        message = f"step={value}: no such step; {alternatives(wrong[0], [*steps])}"
+        raise Slip(message, f"step={close}" if close else UNKNOWN)
     if wrong:
         listed = ", ".join(MINING_STEPS)
-        raise Slip(f"step={value}: only `python src/mine.py` has steps ({listed}); remove step=", [])
+        raise Slip(f"step={value}: only `python src/mine.py` has steps ({listed}); remove step=")
 
 
 def _word(word: str, steps: tuple[str, ...]) -> Slip:
@@ -180,8 +156,9 @@ def _word(word: str, steps: tuple[str, ...]) -> Slip:
         mended = f"device={word}"
     elif "/" in word or word.startswith(("~", ".")) or Path(word).exists():
         mended = f"{'mine.source' if steps else 'dataset.root'}={word}"
-    elif close := get_close_matches(word, options, n=1, cutoff=0.7):
-        mended = options[close[0]]
+    elif close := closest(word, options, 0.7):
+        mended = options[close]
     else:
-        return Slip(f"{shown(word)}: not an option; options are written key=value, such as experiment=ped2: see --help")
-    return Slip(f"{shown(word)}: options are written key=value: {shown(mended)}", [mended])
+        example = "options are written key=value, such as experiment=ped2: see --help"
+        return Slip(f"{shown(word)}: not an option; {example}", UNKNOWN)
+    return Slip(f"{shown(word)}: options are written key=value: {shown(mended)}", mended)

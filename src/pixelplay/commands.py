@@ -19,6 +19,38 @@ class Command(NamedTuple):
     reads_configuration: bool = True  # else the function takes the arguments
 
 
+STAGES = {  # in order; a text without examples gets the usual one
+    "prepare": "list a data set's videos, decode every frame once, hold out normal footage.",
+    "detect": f"""detect objects in every frame, if a detector of the run needs them; cached per video.
+
+python src/detect.py {PED2} weights.yolo=yolov8n.pt""",
+    "extract": f"""follow the detected objects through time, if a detector of the run needs that; cached per video.
+
+python src/extract.py {PED2} weights.yolo=yolov8n.pt""",
+    "train": "fit each detector on normal footage.",
+    "score": "raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.",
+    "fuse": "calibrate, smooth and weigh the raw scores; write the submission.",
+    "evaluate": "metrics of frames, pixels, regions and tracks, if the data set has labels.",
+    "ablate": f"""what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
+
+python src/ablate.py {PED2}                       tables and plots
+python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py""",
+    "explain": f"""pictures of where scores come from, for the report; with show.*, also of any frames and videos.
+
+python src/explain.py {PED2}                       the report's pictures
+python src/explain.py … 'report.clips=[Test001,Test004]'             annotated MP4s beside the page, too
+python src/explain.py … 'show.what=[errors]'                         error maps of the frames that score highest
+python src/explain.py … show.video=Test001 'show.frames=[60,90]'     these frames: error maps, neighbours and boxes
+python src/explain.py … show.video=Test001 show.clip=true            boxes of a whole video, too, as an MP4""",
+    "report": "one HTML page about the run, to open in a browser.",
+}
+
+
+def _stage(number: int, name: str, text: str) -> Command:
+    example = "" if "\n" in text else f"\n\npython src/{name}.py {PED2}"
+    return Command(f"pixelplay.stages.{name}:run", f"Stage {number}: {text}{example}", writes=True)
+
+
 COMMANDS = {
     "run": Command(
         "pixelplay.pipeline:run",
@@ -30,81 +62,7 @@ COMMANDS = {
 
 Stages that are up to date are skipped; killed at any moment, the same command resumes.""",
     ),
-    "prepare": Command(
-        "pixelplay.stages.prepare:run",
-        f"""Stage 1: list a data set's videos, decode every frame once, hold out normal footage.
-
-python src/prepare.py {PED2}""",
-        writes=True,
-    ),
-    "detect": Command(
-        "pixelplay.stages.detect:run",
-        f"""Stage 2: detect objects in every frame, if a detector of the run needs them; cached per video.
-
-python src/detect.py {PED2} weights.yolo=yolov8n.pt""",
-        writes=True,
-    ),
-    "extract": Command(
-        "pixelplay.stages.extract:run",
-        f"""Stage 3: follow the detected objects through time, if a detector of the run needs that; cached per video.
-
-python src/extract.py {PED2} weights.yolo=yolov8n.pt""",
-        writes=True,
-    ),
-    "train": Command(
-        "pixelplay.stages.train:run",
-        f"""Stage 4: fit each detector on normal footage.
-
-python src/train.py {PED2}""",
-        writes=True,
-    ),
-    "score": Command(
-        "pixelplay.stages.score:run",
-        f"""Stage 5: raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.
-
-python src/score.py {PED2}""",
-        writes=True,
-    ),
-    "fuse": Command(
-        "pixelplay.stages.fuse:run",
-        f"""Stage 6: calibrate, smooth and weigh the raw scores; write the submission.
-
-python src/fuse.py {PED2}""",
-        writes=True,
-    ),
-    "evaluate": Command(
-        "pixelplay.stages.evaluate:run",
-        f"""Stage 7: metrics of frames, pixels, regions and tracks, if the data set has labels.
-
-python src/evaluate.py {PED2}""",
-        writes=True,
-    ),
-    "ablate": Command(
-        "pixelplay.stages.ablate:run",
-        f"""Stage 8: what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
-
-python src/ablate.py {PED2}                       tables and plots
-python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py""",
-        writes=True,
-    ),
-    "explain": Command(
-        "pixelplay.stages.explain:run",
-        f"""Stage 9: pictures of where scores come from, for the report; with show.*, also of any frames and videos.
-
-python src/explain.py {PED2}                       the report's pictures
-python src/explain.py … 'report.clips=[Test001,Test004]'             annotated MP4s beside the page, too
-python src/explain.py … 'show.what=[errors]'                         error maps of the frames that score highest
-python src/explain.py … show.video=Test001 'show.frames=[60,90]'     these frames: error maps, neighbours and boxes
-python src/explain.py … show.video=Test001 show.clip=true            boxes of a whole video, too, as an MP4""",
-        writes=True,
-    ),
-    "report": Command(
-        "pixelplay.stages.report:run",
-        f"""Stage 10: one HTML page about the run, to open in a browser.
-
-python src/report.py {PED2}""",
-        writes=True,
-    ),
+    **{name: _stage(number, name, text) for number, (name, text) in enumerate(STAGES.items(), start=1)},
     "status": Command(
         "pixelplay.stages.status:run",
         f"""List which stages have work to do; `./run_all.sh` with the same options runs them.

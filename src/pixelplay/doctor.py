@@ -4,14 +4,14 @@ import json
 import os
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from pixelplay import preconditions, requirements
 from pixelplay.config import Config
-from pixelplay.errors import PixelPlayError
+from pixelplay.errors import MissingPackageError, PixelPlayError
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.stages import prepare
@@ -23,105 +23,94 @@ GB = 2**30
 OF_A_RUN = ("prepare", "flip_network", "detect", "extract-tracks", "fuse", "evaluate", "ablate")
 
 
-class Finding(NamedTuple):
-    about: str
-    text: str
-    ok: bool = True
-
-
-class Frames(NamedTuple):
-    """Numbers of frames of a data set."""
-
-    train: int
-    test: int
-
-
 def run(config: Config) -> None:
     """Print what was found; exits with status 1 if something is missing."""
-    data, frames = _data(config)
-    findings = [data, _models(config), _packages(), _device(config), _disk(config, frames), _time(config, frames)]
-    for finding in findings:
-        text = finding.text.replace("\n", "\n" + " " * 18)
-        print(f"{'ok' if finding.ok else 'PROBLEM':8}{finding.about:10}{text}")
-    if not all(finding.ok for finding in findings):
+    frames = Counter[str]()  # by split, where the data set can be read
+    checks = {
+        "data set": lambda: _data(config, frames),
+        "weights": lambda: _models(config),
+        "packages": _packages,
+        "device": lambda: _device(config),
+        "disk": lambda: _disk(config, frames),
+        "time": lambda: _time(config, frames),
+    }
+    sound = True
+    for about, check in checks.items():
+        try:
+            mark, text = "ok", check()
+        except PixelPlayError as error:
+            mark, text, sound = "PROBLEM", str(error), False
+        print(f"{mark:8}{about:10}{text}".replace("\n", "\n" + " " * 18))
+    if not sound:
         raise SystemExit(1)
 
 
-def _data(config: Config) -> tuple[Finding, Frames | None]:
+def _data(config: Config, frames: Counter[str]) -> str:
+    """Also adds to `frames` how many there are."""
     sample, root = config.dataset.sample, config.dataset.root
     if sample is not None and root is not None and not root.is_dir():
         length = (sample.min_frames + sample.max_frames) // 2
-        frames = Frames(sample.train_videos * length, sample.test_videos * length)
-        return Finding("data set", f"prepare will render it into {root}/: about {sum(frames):,} frames"), frames
-    try:
-        videos = read_dataset(config.dataset)
-        counts = {split: 0 for split in ("train", "test")}
-        for video in videos:
-            counts[video.split] += video.source.expected_frames()
-    except PixelPlayError as error:
-        return Finding("data set", str(error), ok=False), None
-    frames = Frames(**counts)
-    text = f"{len(videos)} videos, {frames.train:,} frames for training and {frames.test:,} for testing"
-    return Finding("data set", text), frames
+        frames.update(train=sample.train_videos * length, test=sample.test_videos * length)
+        return f"prepare will render it into {root}/: about {frames.total():,} frames"
+    videos, counts = read_dataset(config.dataset), Counter[str]()
+    for video in videos:
+        counts[video.split] += video.source.expected_frames()
+    frames.update(counts)
+    return f"{len(videos)} videos, {counts['train']:,} frames for training and {counts['test']:,} for testing"
 
 
-def _models(config: Config) -> Finding:
-    try:
-        preconditions.require_models(config, config.detectors)
-    except PixelPlayError as error:
-        return Finding("weights", str(error), ok=False)
-    return Finding("weights", f"all that {', '.join(config.detectors)} need; also the packages for these settings")
+def _models(config: Config) -> str:
+    preconditions.require_models(config, config.detectors)
+    return f"all that {', '.join(config.detectors)} need; also the packages for these settings"
 
 
-def _packages() -> Finding:
-    lacking = requirements.lacking(requirements.dependencies())
-    listed = "".join(f"{package}: {found}\n" for package, found in lacking.items())
-    text = f"{listed}{requirements.how_to_install(lacking)}" if lacking else "all dependencies are installed"
-    return Finding("packages", f"Python {platform.python_version()}, {text}", ok=not lacking)
+def _packages() -> str:
+    python, lacking = f"Python {platform.python_version()}", requirements.lacking(requirements.dependencies())
+    if lacking:
+        listed = "".join(f"{package}: {found}\n" for package, found in lacking.items())
+        raise MissingPackageError(f"{python}, {listed}{requirements.how_to_install(lacking)}")
+    return f"{python}, all dependencies are installed"
 
 
-def _device(config: Config) -> Finding:
+def _device(config: Config) -> str:
     from pixelplay.training.device import find_device
 
-    try:
-        device = find_device(config.device)
-    except PixelPlayError as error:
-        return Finding("device", str(error), ok=False)
-    return Finding("device", f"{device}, {os.cpu_count()} CPU cores")
+    return f"{find_device(config.device)}, {os.cpu_count()} CPU cores"
 
 
-def _disk(config: Config, frames: Frames | None) -> Finding:
+def _disk(config: Config, frames: Counter[str]) -> str:
     cache = config.paths.cache
     there = next(folder for folder in (cache.absolute(), *cache.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if RunFiles.of(config).index.is_file():
-        return Finding("disk", f"frames are in {cache}/ already, {free / GB:,.1f} GB free")
-    if frames is None:
-        return Finding("disk", f"needed: unknown; {free / GB:,.1f} GB free in {cache}/")
+        return f"frames are in {cache}/ already, {free / GB:,.1f} GB free"
+    if not frames:
+        return f"needed: unknown; {free / GB:,.1f} GB free in {cache}/"
     pseudo = len(config.pseudo.kinds) * len(config.pseudo.seeds) * config.pseudo.frames
-    decoded = frames.train + 2 * (frames.test + pseudo)  # both of these are stored as decoded and as restored
+    decoded = frames["train"] + 2 * (frames["test"] + pseudo)  # both of these are stored as decoded and as restored
     needed = bytes_needed(decoded, prepare.formats(config))
     text = f"frames need at most {needed / GB:,.1f} GB of {free / GB:,.1f} GB free in {cache}/; checkpoints come on top"
-    return Finding("disk", text, ok=needed < free)
+    if needed >= free:
+        raise PixelPlayError(text)
+    return text
 
 
-def _time(config: Config, frames: Frames | None) -> Finding:
+def _time(config: Config, frames: Counter[str]) -> str:
     """The times of earlier runs, scaled by frames."""
-    wanted = {*OF_A_RUN, *(f"{step}-{name}" for step in ("train", "score") for name in config.detectors)}
-    wanted |= {f"score-{name}-pseudo" for name in config.detectors}
-    needed = {f"{step}-{name}" for step in ("train", "score") for name in config.detectors} | {"prepare"}
-    total, runs = 0.0, list[str]()
+    needed = {"prepare", *(f"{step}-{name}" for step in ("train", "score") for name in config.detectors)}
+    wanted = {*OF_A_RUN, *needed, *(f"score-{name}-pseudo" for name in config.detectors)}
+    total, runs = 0.0, dict[str, None]()
     for folder, earlier in _earlier_runs(config) if frames else ():
         for record in sorted(folder.glob("stages/*.json")):
             if record.stem in wanted and (found := read_record(record)):
-                total += found.seconds * sum(frames or ()) / earlier
+                total += found.seconds * frames.total() / earlier
                 wanted.discard(record.stem)
-                runs = list(dict.fromkeys([*runs, f"{folder}/"]))
-    unknown = sorted(needed & wanted)
+                runs[f"{folder}/"] = None
     if not runs:
-        return Finding("time", f"unknown: no earlier run in {config.paths.outputs}/ to go by")
+        return f"unknown: no earlier run in {config.paths.outputs}/ to go by"
+    unknown = sorted(needed & wanted)
     text = f"about {max(total / 60, 1):,.0f} min in all, by the times of {', '.join(runs)} scaled by frames"
-    return Finding("time", text + (f"; unknown and not counted: {', '.join(unknown)}" if unknown else ""))
+    return text + (f"; unknown and not counted: {', '.join(unknown)}" if unknown else "")
 
 
 def _earlier_runs(config: Config) -> Iterator[tuple[Path, int]]:

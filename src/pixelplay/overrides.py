@@ -5,52 +5,42 @@ no quotes but the shell's.
 """
 
 import re
-import types
-from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.renamed_keys import renamed
-from pixelplay.settings import CONFIG_DIR, LONGEST, Settings, alternatives
+from pixelplay.settings import CONFIG_DIR, Settings, alternatives, closest, members, shown
 
 OPTION = re.compile(r"(\+{0,2})([A-Za-z_][\w.$/@:-]*)=(.*)", re.ASCII | re.DOTALL)  # marks, key, value
 DELETION = re.compile(r"~[A-Za-z_][\w.$/@:-]*(=.*)?", re.ASCII | re.DOTALL)
 QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
-ITEM = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,", re.DOTALL)
+ITEM = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,", re.DOTALL)  # up to a comma that is not in quotes
 FUNCTION = re.compile(r"[a-z]+\(.*\)", re.DOTALL)  # choice(…), range(…), glob(…): of Hydra's sweeps
 LITERAL_DOLLAR = re.compile(r"(\\*)\$\{(?![^{}]+\})")  # begins no ${key} and no ${oc.env:NAME}
-OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # a detector's own keys
+OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # a detector's own keys, which it checks itself
+UNKNOWN = ""  # in place of an argument that may have been meant
 DETECTORS = "detector"  # the group of which several are chosen
 
-# Names of these keys in other projects.
-USUAL = {
-    "epoch": "trainer.max_epochs",
-    "epochs": "trainer.max_epochs",
-    "lr": "trainer.learning_rate",
-    "batch_size": "trainer.batch_size",
-    "data": "dataset.root",
-    "data_dir": "dataset.root",
-    "data_root": "dataset.root",
-    "root": "dataset.root",
-    "gpu": "device",
-    "gpus": "device",
-    "output": "paths.outputs",
-    "output_dir": "paths.outputs",
-    "config": "experiment",
-    "num_workers": "workers",
-    "model": DETECTORS,
-    "models": DETECTORS,
+USUAL = {  # keys, and what other projects call them
+    "trainer.max_epochs": ("epoch", "epochs"),
+    "trainer.learning_rate": ("lr",),
+    "trainer.batch_size": ("batch_size",),
+    "dataset.root": ("data", "data_dir", "data_root", "root"),
+    "device": ("gpu", "gpus"),
+    "paths.outputs": ("output", "output_dir"),
+    "experiment": ("config",),
+    "workers": ("num_workers",),
+    DETECTORS: ("model", "models"),
 }
 
 
 class Slip(ConfigError):
-    """A mistake in `count` arguments; `mended` is the likely correction, None if there is none."""
+    """A mistake in `count` arguments; `mended` are those that were likely meant, or UNKNOWN."""
 
-    def __init__(self, message: str, mended: list[str] | None = None, count: int = 1):
+    def __init__(self, message: str, *mended: str, count: int = 1):
         super().__init__(message)
         self.mended, self.count = mended, count
 
@@ -64,9 +54,19 @@ class Field(NamedTuple):
 
 
 @cache
-def fields() -> dict[str, Field]:
+def fields(section: type[Settings] = Config, prefix: str = "") -> dict[str, Field]:
     """Every key of the configuration, dotted, except those of detectors and of fusion members, whose names vary."""
-    return dict(_fields_of(Config, ""))
+    found: dict[str, Field] = {}
+    for name, field in section.model_fields.items():
+        kinds = [kind for kind in members(field.annotation) if kind is not type(None)]
+        if any(get_origin(kind) is dict for kind in kinds):
+            continue
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
+        items = [item for kind in kinds if get_origin(kind) is list for item in members(get_args(kind)[0])]
+        found[prefix + name] = Field(all(k in (str, Path) for k in items or kinds), bool(items), bool(sections))
+        for inner in sections:
+            found |= fields(inner, f"{prefix}{name}.")
+    return found
 
 
 @cache
@@ -82,82 +82,83 @@ def choices(group: str) -> list[str]:
 def nearest(name: str) -> str | None:
     """The key with a name like `name`; the shortest of several."""
     name = name.strip("-").replace("-", "_")
-    known = [*groups(), *(key for key in fields() if key not in groups())]
+    known = [*groups(), *fields()]
     if name in known:
         return name
-    if name in USUAL:
-        return USUAL[name]
-    lasts = {key.rsplit(".", 1)[-1] for key in known}
-    for wanted in (get_close_matches(name, known, n=1, cutoff=0.8), get_close_matches(name, lasts, n=1, cutoff=0.7)):
-        if wanted:
-            fitting = [key for key in known if key == wanted[0] or key.rsplit(".", 1)[-1] == wanted[0]]
-            return min(fitting, key=lambda key: (not key.startswith("trainer."), key.count("."), key))
-    return None
+    if usual := next((key for key, names in USUAL.items() if name in names), None):
+        return usual
+    wanted = closest(name, known, 0.8) or closest(name, {key.rsplit(".", 1)[-1] for key in known}, 0.7)
+    fitting = [key for key in known if wanted in (key, key.rsplit(".", 1)[-1])]
+    return min(fitting, key=lambda key: (not key.startswith("trainer."), key.count("."), key), default=None)
 
 
 def read_override(override: str, multirun: bool = False) -> str:
     """An override for Hydra; in a sweep (`multirun`), commas separate the values of its runs.
 
-    Raises Slip for what is not an override, a choice without a file in configs/, and several values without a sweep.
+    Raises Slip for what is not an override, an old key, a choice without a file, and several values without a sweep.
     """
-    _refuse_old(override)
+    name = override.lstrip("~+").partition("=")[0]
+    if (new := renamed(name)) and not OWN.match(name):
+        raise Slip(f"{name}: renamed to {new}", override.replace(name, new, 1))
     if DELETION.fullmatch(override):
         return override
     found = OPTION.fullmatch(override)
     if found is None:
-        raise Slip(f"{shown(override)}: not an option; options are written key=value")
+        raise Slip(f"{shown(override)}: not an option; options are written key=value", UNKNOWN)
     marks, key, value = found.groups()
     if key in groups() and not value.startswith("{"):
         return f"{key}={_choice(key, value, multirun)}"
     field = fields().get(key, Field())
-    marks = "++" if marks and key in fields() else marks  # the key exists: nothing to add
-    if field.section and value.lower() != "null" and not value.startswith(("{", "${")):
-        raise Slip(f"{shown(override)}: {key} is a group of keys: {', '.join(_below(key))}")
-    if not field.text:
-        return f"{marks}{key}={_other(key, value, field.many, multirun)}"
-    if multirun and FUNCTION.fullmatch(value) and _parsed(value):
+    if field.text and multirun and FUNCTION.fullmatch(value) and _parsed(value):
         return override
-    if field.many:
-        return f"{marks}{key}={_texts(value, multirun)}"
-    return f"{marks}{key}={','.join(map(_text, _items(value))) if multirun else _text(value)}"
-
-
-def _refuse_old(override: str) -> None:
-    """Raise Slip for a key of an earlier version; those that a detector checks itself are left to it."""
-    key = override.lstrip("~+").partition("=")[0]
-    new = None if OWN.match(key) else renamed(key)
-    if new:
-        raise Slip(f"{key}: renamed to {new}", [override.replace(key, new, 1)])
-
-
-def shown(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+    if field.section and value.lower() != "null" and not value.startswith(("{", "${")):
+        below = ", ".join(other for other in fields() if other.startswith(f"{key}."))
+        raise Slip(f"{shown(override)}: {key} is a group of keys: {below}", UNKNOWN)
+    marks = "++" if marks and key in fields() else marks  # the key exists: nothing to add
+    return f"{marks}{key}={_value(key, value, field, multirun)}"
 
 
 def _choice(group: str, value: str, multirun: bool) -> str:
     """The checked value of a group; a list of names if several may be chosen."""
-    named = re.findall(r"[^\[\],\s\"']+", value)
-    if FUNCTION.fullmatch(value) and multirun:
+    if multirun and FUNCTION.fullmatch(value):
         return value
-    there = choices(group)
+    named, there = re.findall(r"[^\[\],\s\"']+", value), choices(group)
     unknown = [name for name in named if name not in there]
     if group == "dataset" and unknown and (value.startswith((".", "~")) or "/" in value):
-        mended = [f"dataset.root={value}"]
-        raise Slip(f"dataset={value}: a folder is given as dataset.root=FOLDER, its layout by experiment=", mended)
+        message = f"dataset={value}: a folder is given as dataset.root=FOLDER, its layout by experiment="
+        raise Slip(message, f"dataset.root={value}")
     none = group == DETECTORS and value == "[]"  # further options add some
     if unknown or not (named or none):
-        close = {name: get_close_matches(name, there, n=1) for name in unknown}
-        mended = value
-        for name, found in close.items():
-            mended = mended.replace(name, found[0] if found else name)
-        hint = alternatives(unknown[0] if unknown else "", there)
-        raise Slip(
-            f"{shown(f'{group}={value}')}: no such file in configs/{group}/; {hint}",
-            [f"{group}={mended}"] if close and all(close.values()) else None,
-        )
+        mended = f"{group}={value}" if unknown else UNKNOWN
+        for name in unknown:
+            close = closest(name, there)
+            mended = mended.replace(name, close) if close else UNKNOWN
+        hint = alternatives((unknown or [""])[0], there)
+        raise Slip(f"{shown(f'{group}={value}')}: no such file in configs/{group}/; {hint}", mended)
     if len(named) > 1 and group != DETECTORS and not multirun:
         raise _several(group, value, many=False)
     return f"[{','.join(named)}]" if group == DETECTORS and not multirun else value
+
+
+def _value(key: str, value: str, field: Field, multirun: bool) -> str:
+    """A value for Hydra; one that is not text and can't be parsed becomes text, which the type check refuses.
+
+    Brackets of a list of texts are optional, except in a sweep, where commas separate lists.
+    """
+    if field.text and not field.many:
+        return ",".join(map(_text, ITEM.findall(value + ","))) if multirun else _text(value)
+    parsed = _parsed(value)
+    if not field.text:
+        if parsed and parsed.is_sweep_override() and not multirun:
+            raise _several(key, value, field.many)
+        return value if parsed else _text(value)
+    if parsed and (multirun or value.lower() == "null" or value.startswith("${")):
+        return value
+    items = parsed.value() if parsed and "\\" not in value else None
+    if isinstance(items, list) and all(isinstance(item, str) for item in items):
+        return value
+    inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    return f"[{','.join(map(_text, ITEM.findall(inner + ',')))}]"
 
 
 def _text(value: str) -> str:
@@ -173,33 +174,11 @@ def _text(value: str) -> str:
     return QuotedString(LITERAL_DOLLAR.sub(r"\1\1\\${", value), Quote.single).with_quotes()
 
 
-def _texts(value: str, multirun: bool) -> str:
-    """A list of texts as typed; brackets are optional, except in a sweep, where commas separate lists."""
-    parsed = _parsed(value)
-    if parsed and (multirun or value.lower() == "null" or value.startswith("${")):
-        return value
-    items = parsed.value() if parsed and "\\" not in value else None
-    if isinstance(items, list) and all(isinstance(item, str) for item in items):
-        return value
-    inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-    return f"[{','.join(map(_text, _items(inner)))}]"
-
-
-def _other(key: str, value: str, many: bool, multirun: bool) -> str:
-    """Any other value; one that Hydra can't parse becomes text, which the type check refuses by its key."""
-    parsed = _parsed(value)
-    if parsed is None:
-        return _text(value)
-    if parsed.is_sweep_override() and not multirun:
-        raise _several(key, value, many)
-    return value
-
-
 def _several(key: str, value: str, many: bool) -> Slip:
     if many:
-        return Slip(f"{shown(f'{key}={value}')}: a list needs brackets: '{key}=[{shown(value)}]'", [f"{key}=[{value}]"])
+        return Slip(f"{shown(f'{key}={value}')}: a list needs brackets: '{key}=[{shown(value)}]'", f"{key}=[{value}]")
     message = f"{shown(f'{key}={value}')}: several values for one key; --multirun starts a run for each"
-    return Slip(message, ["--multirun", f"{key}={value}"])
+    return Slip(message, "--multirun", f"{key}={value}")
 
 
 def _parsed(value: str) -> Any:
@@ -211,33 +190,3 @@ def _parsed(value: str) -> Any:
         return OverridesParser.create().parse_override(f"key={value}")
     except (HydraException, ValueError, RecursionError):  # the last two: a number too long, brackets too deep
         return None
-
-
-def _items(value: str) -> list[str]:
-    """The parts between commas that are not in quotes."""
-    return ITEM.findall(value + ",")
-
-
-def _below(section: str) -> list[str]:
-    return [key for key in fields() if key.startswith(f"{section}.")]
-
-
-def _fields_of(cls: type[Settings], prefix: str) -> Iterator[tuple[str, Field]]:
-    for name, field in cls.model_fields.items():
-        kinds = [kind for kind in _kinds(field.annotation) if kind is not type(None)]
-        if any(get_origin(kind) is dict for kind in kinds):
-            continue  # a mapping whose keys have no fixed names
-        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
-        items = [item for kind in kinds if get_origin(kind) is list for item in _kinds(get_args(kind)[0])]
-        yield prefix + name, Field(all(k in (str, Path) for k in items or kinds), bool(items), bool(sections))
-        for section in sections:
-            yield from _fields_of(section, f"{prefix}{name}.")
-
-
-def _kinds(annotation: Any) -> list[Any]:
-    """The members of a union; of any other annotation, itself."""
-    if get_origin(annotation) is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [kind for part in get_args(annotation) for kind in _kinds(part)]
-    return [annotation]

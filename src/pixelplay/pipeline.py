@@ -38,8 +38,7 @@ def run(config: Config) -> None:
 
 
 def _run_process(stage: str, overrides: list[str]) -> None:
-    script = CHECKOUT / "src" / f"{stage}.py" if CHECKOUT else None
-    command = [str(script)] if script else ["-P", "-m", "pixelplay", stage]
+    command = [str(CHECKOUT / f"src/{stage}.py")] if CHECKOUT else ["-P", "-m", "pixelplay", stage]
     sys.stdout.flush()
     process = subprocess.Popen([sys.executable, *command, *overrides], env=os.environ | {STARTED_BY: program("run")})
     # Ctrl+C reaches the stage as well, which ends with a message; this process waits for it.

@@ -23,24 +23,21 @@ Check = Callable[[], Any]
 
 
 def require_all(config: "Config") -> None:
-    """Raise an error that names everything that is missing: the data set first, then weights, then packages.
-
-    Raises ConfigError for settings that a detector or the fusion refuses.
-    """
+    """Raise an error that names all that is missing: data set, weights, packages; ConfigError for refused settings."""
     require_known_members(config)
     rendered = config.dataset.sample is not None  # `prepare` makes it
-    _raise([*([] if rendered else _problems([lambda: read_dataset(config.dataset)])), *_missing(config)])
+    _require([*([] if rendered else [lambda: read_dataset(config.dataset)]), *_checks(config)])
 
 
 def require_models(config: "Config", names: Iterable[str]) -> None:
     """The same of these detectors without the data set: for stages that work on frames which `prepare` has decoded."""
     detectors = {name: config.detectors[name] for name in names}
-    _raise(_missing(config.model_copy(update={"detectors": detectors})))
+    _require(_checks(config.model_copy(update={"detectors": detectors})))
 
 
 def require_features(config: "Config") -> None:
     """The same of feature maps of objects alone."""
-    _raise(_problems(_of_features(config)))
+    _require(_checks_of_features(config))
 
 
 def extras(config: "Config") -> list[str]:
@@ -77,27 +74,28 @@ def _by_backbone(config: "Config") -> bool:
     return bool(registry.needing(config, "features")) and tables.features_source(config) == "backbone"
 
 
-def _missing(config: "Config") -> list[PixelPlayError]:
-    checks = [check for name, detector in config.detectors.items() for check in _checks(name, detector)]
-    checks.append(lambda: tables.require_weights(config, registry.needing(config, "boxes")))
-    return _problems([*checks, *_of_features(config)])
+def _checks(config: "Config") -> list[Check]:
+    return [
+        *(check for name, detector in config.detectors.items() for check in _checks_of(name, detector)),
+        lambda: tables.require_weights(config, registry.needing(config, "boxes")),
+        *_checks_of_features(config),
+    ]
 
 
-def _of_features(config: "Config") -> list[Check]:
+def _checks_of_features(config: "Config") -> list[Check]:
     """What feature maps of objects need; raises ConfigError where they can't be had from what is configured."""
     checks: list[Check] = [lambda: requirements.require(extras(config))]
-    if _by_backbone(config) and not requirements.lacking(
-        [package for extra in _extras_of_backbone(config.weights.backbone) for package in requirements.extra(extra)]
-    ):
+    needed = _extras_of_backbone(config.weights.backbone)
+    if _by_backbone(config) and not any(requirements.lacking(requirements.extras()[extra]) for extra in needed):
         from pixelplay.backbones.pretrained import backbone_of, check_backbone
 
         checks.append(lambda: check_backbone(backbone_of(config.weights)))
     return checks
 
 
-def _checks(name: str, detector: DetectorConfig) -> list[Check]:
+def _checks_of(name: str, detector: DetectorConfig) -> list[Check]:
     """What one detector needs. Without its packages its module can't be imported, but its weights can be looked for."""
-    lacking = {extra for extra in _extras_of(name, detector) if requirements.lacking(requirements.extra(extra))}
+    lacking = {extra for extra in _extras_of(name, detector) if requirements.lacking(requirements.extras()[extra])}
     if not lacking:
         return [lambda: registry.check_settings({name: detector})]
     checks: list[Check] = []
@@ -113,21 +111,15 @@ def _checks(name: str, detector: DetectorConfig) -> list[Check]:
     return checks
 
 
-def _problems(checks: list[Check]) -> list[PixelPlayError]:
-    """What the checks raise, each message once: two detectors may lack the same."""
+def _require(checks: list[Check]) -> None:
+    """Raise what the checks raise as one error, each message once: two detectors may lack the same."""
     found: dict[str, PixelPlayError] = {}
     for check in checks:
         try:
             check()
         except PixelPlayError as error:
             found.setdefault(str(error), error)
-    return list(found.values())
-
-
-def _raise(problems: list[PixelPlayError]) -> None:
-    if not problems:
-        return
-    message = "\n".join(str(problem) for problem in problems)
-    if any(isinstance(problem, WeightsError) for problem in problems):
-        message += f"\n{WITHOUT}"
-    raise type(problems[0])(message)
+    if found:
+        first, *_ = problems = list(found.values())
+        advice = [WITHOUT] if any(isinstance(problem, WeightsError) for problem in problems) else []
+        raise type(first)("\n".join([*found, *advice]))

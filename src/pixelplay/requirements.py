@@ -1,7 +1,6 @@
 """The packages that pyproject.toml requires: which are missing here, and the commands that install them.
 
-Dependencies are needed by every run; an extra by some settings, see `preconditions`. Runs on a bare Python, since
-src/environment.py uses it before anything is installed.
+Dependencies are needed by every run, an extra by some settings. Runs on a bare Python, for src/environment.py.
 """
 
 import platform
@@ -40,14 +39,9 @@ def dependencies() -> list[str]:
     return list(project()["dependencies"])
 
 
-def extra(name: str) -> list[str]:
-    """What some settings need; KeyError for an unknown name."""
-    return list(project()["optional-dependencies"][name])
-
-
-def extras() -> list[str]:
-    """The names of all extras, including the tests'."""
-    return list(project()["optional-dependencies"])
+def extras() -> dict[str, list[str]]:
+    """What only some settings need, by the names of the extras; also the tests'."""
+    return project()["optional-dependencies"]
 
 
 def lacking(requirements: Iterable[str]) -> dict[str, str]:
@@ -56,12 +50,16 @@ def lacking(requirements: Iterable[str]) -> dict[str, str]:
     return {text: found for text in wanted if (found := _lacks(Requirement(text))) is not None}
 
 
-def require(extras: Iterable[str]) -> None:
+def require(names: Iterable[str]) -> None:
     """Raise MissingPackageError that lists every missing package of these extras."""
-    packages = lacking(package for name in extras for package in extra(name))
+    packages = lacking(package for name in names for package in extras()[name])
     if packages:
-        listed = "".join(f"  {package:40} {found}\n" for package, found in packages.items())
-        raise MissingPackageError(f"packages that these settings need:\n{listed}{how_to_install(packages)}")
+        raise MissingPackageError(f"packages that these settings need:\n{listed(packages)}{how_to_install(packages)}")
+
+
+def listed(lacking: dict[str, str]) -> str:
+    """What `lacking` found, a line each."""
+    return "".join(f"  {package:40} {reason}\n" for package, reason in lacking.items())
 
 
 def how_to_install(requirements: Iterable[str]) -> str:

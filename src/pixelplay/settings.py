@@ -1,11 +1,12 @@
 """The base of all settings classes: field types, strict validation, errors that name the key and what is allowed."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from pkgutil import resolve_name
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -39,16 +40,15 @@ NonNegative = Annotated[float, Field(ge=0, le=10_000)]
 Rate = Annotated[float, Field(gt=0, le=100)]  # learning rate
 
 
-def _safe_name(value: str) -> str:
-    if not value or value in {".", ".."} or any(c in value for c in "/\\\0") or value.startswith("."):
-        raise ValueError(f"{value!r} names a folder or file: letters, digits, '_', '-', '=', ',' and inner dots only")
-    return value
+def _only_if(holds: Callable[[Any], object], message: str) -> Callable[[Any], Any]:
+    """A validator that refuses a value for which `holds` is false; {} in the message stands for the value."""
 
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise ValueError(message.format(value))
+        return value
 
-def _named(value: Any) -> Any:
-    if value == "":
-        raise ValueError("a file or folder has a name (. is the working directory)")
-    return value
+    return check
 
 
 def _expanded(path: Path) -> Path:
@@ -59,24 +59,6 @@ def _expanded(path: Path) -> Path:
         raise ValueError(f"no such user: {path.parts[0]} (a name that begins with ~ is written so: {here})") from None
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError(f"no such file: {path} (a relative path starts at the working directory)")
-    return path
-
-
-def _quoted(value: Any) -> Any:
-    if isinstance(value, int | float):
-        raise ValueError("a video's id is text: put it in quotes, as in 'report.clips=[\"1\"]'")
-    return value
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9]\d{0,2}))?", name, re.ASCII):
-        raise ValueError("allowed: auto, cpu, cuda, cuda:NUMBER (cuda:0 is the first GPU) or mps")
-    return name
-
-
 def _unique(values: list[Any]) -> list[Any]:
     twice = [value for i, value in enumerate(values) if value in values[:i]]
     if twice:
@@ -84,13 +66,21 @@ def _unique(values: list[Any]) -> list[Any]:
     return values
 
 
-def _ascending(values: list[float]) -> list[float]:
-    if values[0] >= values[1]:
-        raise ValueError(f"the first value, {values[0]:g}, must be below the second, {values[1]:g}")
-    return values
+_is_name = re.compile(r"[^./\\\0][^/\\\0]*").fullmatch
+_is_device = re.compile(r"auto|cpu|mps|cuda(:(0|[1-9]\d{0,2}))?", re.ASCII).fullmatch
+_name = _only_if(_is_name, "{!r} names a folder or file: letters, digits, '_', '-', '=', ',' and inner dots only")
+_named = _only_if(lambda value: value != "", "a file or folder has a name (. is the working directory)")
+_existing = _only_if(Path.is_file, "no such file: {} (a relative path starts at the working directory)")
+_device = _only_if(_is_device, "allowed: auto, cpu, cuda, cuda:NUMBER (cuda:0 is the first GPU) or mps")
+_quoted = _only_if(
+    lambda value: not isinstance(value, int | float),
+    "a video's id is text: put it in quotes, as in 'report.clips=[\"1\"]'",
+)
+_ascending = _only_if(
+    lambda values: values[0] < values[1], "the first value, {0[0]:g}, must be below the second, {0[1]:g}"
+)
 
-
-FileName = Annotated[str, AfterValidator(_safe_name)]
+FileName = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named), AfterValidator(_expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
 DeviceName = Annotated[str, AfterValidator(_device)]
@@ -103,18 +93,13 @@ def one_of(registry: str) -> AfterValidator:
     """A name of a registry of functions, `module:NAME` or several with commas, imported when a value is checked."""
 
     def check(value: str) -> str:
-        names = list(_names(registry.split(",")))
+        names = [name for place in registry.split(",") for name in resolve_name(place)]
         if value not in names:
             *most, last = map(repr, names)
             raise ValueError(f"Input should be {', '.join(most)} or {last}")
         return value
 
     return AfterValidator(check)
-
-
-def _names(registries: list[str]) -> Iterable[str]:
-    for module, _, name in (registry.partition(":") for registry in registries):
-        yield from getattr(import_module(module), name)
 
 
 class Settings(BaseModel):
@@ -131,14 +116,11 @@ def validate(cls: type[SettingsT], values: dict[str, Any], where: str = "") -> S
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        problems = [(_key(cls, problem["loc"], where), problem) for problem in error.errors(include_url=False)]
+        start = [where] if where else []
+        problems = [(".".join(map(str, [*start, *one["loc"]])), one) for one in error.errors(include_url=False)]
         old = {renamed(key) for key, problem in problems if problem["type"] == "extra_forbidden"}
         told = [(key, problem) for key, problem in problems if problem["type"] != "missing" or key not in old]
-        raise ConfigError("\n".join(_explain(cls, problem, key) for key, problem in told)) from None
-
-
-def _key(cls: type[Settings], path: tuple[int | str, ...], where: str) -> str:
-    return ".".join(map(str, [where, *path] if where else path)) or cls.__name__
+        raise ConfigError("\n".join(_explain(cls, problem, key or cls.__name__) for key, problem in told)) from None
 
 
 def _explain(cls: type[Settings], problem: Any, key: str) -> str:
@@ -150,8 +132,7 @@ def _explain(cls: type[Settings], problem: Any, key: str) -> str:
         return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: missing; it has no default, so a config file or the command line must set it"
-    shown = repr(problem["input"])
-    return f"{key}={shown if len(shown) <= LONGEST else shown[:LONGEST] + ' …'}: {message}"
+    return f"{key}={shown(repr(problem['input']))}: {message}"
 
 
 def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
@@ -160,16 +141,35 @@ def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:
         field = cls.model_fields.get(name)
         if field is None:  # a key of a mapping, such as a detector's name: the class stays the mapping's value class
             continue
-        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        classes = [c for c in inner if isinstance(c, type) and issubclass(c, Settings)]
+        inner = [kind for part in members(field.annotation) for kind in (part, *get_args(part))]
+        classes = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, Settings)]
         if not classes:
             return []
         cls = classes[0]
     return list(cls.model_fields)
 
 
+def members(annotation: Any) -> list[Any]:
+    """The members of a union; of any other annotation, itself."""
+    if get_origin(annotation) is Annotated:
+        return members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for part in get_args(annotation) for kind in members(part)]
+    return [annotation]
+
+
 def alternatives(name: str, allowed: list[str]) -> str:
     """'did you mean …?' where something is close, and always the allowed names."""
-    close = get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    close = closest(name, allowed)
+    hint = f"did you mean {close!r}? " if close else ""
     return f"{hint}allowed here: {', '.join(sorted(allowed)) or 'nothing'}"
+
+
+def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The most similar of `names`, if its similarity is at least `cutoff` (0 to 1)."""
+    return next(iter(get_close_matches(name, list(names), n=1, cutoff=cutoff)), None)
+
+
+def shown(text: str) -> str:
+    """Text of the user's, as much of it as a message shows."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"

@@ -10,17 +10,6 @@ from pixelplay.scores.submission import expected_ids_from_sample, submission_id,
 
 def main(arguments: list[str]) -> int:
     """Print a line per problem; returns the exit status: 0 if there is none, else 1."""
-    options = _parse(arguments)
-    expected = expected_ids_from_sample(options.sample) if options.sample else _ids_of_run(options.run)
-    problems = validate(options.submission, expected)
-    for problem in problems:
-        print(f"{options.submission}: {problem}")
-    if not problems:
-        print(f"valid: {len(expected)} rows")
-    return 1 if problems else 0
-
-
-def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         program("validate"),
         description=as_started(COMMANDS["validate"].help),
@@ -32,11 +21,17 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     wanted.add_argument(
         "--run", type=Path, metavar="FOLDER", help="the outputs of a run, whose index.json lists the test frames"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.sample:
+        expected = expected_ids_from_sample(options.sample)
+    else:
+        from pixelplay.videos.index import Index
 
-
-def _ids_of_run(folder: Path) -> list[str]:
-    from pixelplay.videos.index import Index  # not needed for a sample submission
-
-    index = Index.load(folder / "index.json")
-    return [submission_id(video.id, int(number)) for video in index.test for number in video.numbers]
+        index = Index.load(options.run / "index.json")
+        expected = [submission_id(video.id, int(number)) for video in index.test for number in video.numbers]
+    problems = validate(options.submission, expected)
+    for problem in problems:
+        print(f"{options.submission}: {problem}")
+    if not problems:
+        print(f"valid: {len(expected)} rows")
+    return 1 if problems else 0

@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from pixelplay.ablation.bench import Bench
-from pixelplay.ablation.measure import METRICS, Truth
+from pixelplay.ablation.measure import METRICS, PSEUDO, Bench, Truth
 from pixelplay.ablation.settings import AblateConfig
+from pixelplay.ablation.variants import weighing, without
 from pixelplay.scores.fuse import FrameWeights, process
 from pixelplay.scores.settings import FusionConfig
-from pixelplay.scores.table import VideoScores, by_split
+from pixelplay.scores.table import by_split
 
-SPLIT = "pseudo"
 SURE = 2.0  # standard errors that a gain must exceed: about 95 %
 MOST = 0.5  # of the variance of normal scores that may lie between videos
 
@@ -55,23 +54,24 @@ class Verdict:
 def judge(
     streams: Mapping[str, pd.DataFrame], truth: Truth, fusion: FusionConfig, config: AblateConfig, weights: FrameWeights
 ) -> list[Verdict]:
-    """A verdict on each member of the fusion, in its order.
+    """A verdict on each member of the fusion that has a weight, in its order.
 
     streams: scores tables with pseudo-anomalies and normal footage, for all of `fusion.members`. weights: as `process`
     takes them.
     """
-    bench = Bench(streams, {SPLIT: truth}, weights)
-    between = {s: between_videos(_normal(streams[s], fusion, s, weights)) for s in fusion.members}
+    bench = Bench(streams, {PSEUDO: truth}, weights)
+    normal = {s: process(by_split(streams[s]), m, weights).get("calibration", {}) for s, m in fusion.members.items()}
+    between = {s: between_videos([one.scores for one in videos.values()]) for s, videos in normal.items()}
     verdicts: dict[str, Verdict] = {}
     left = fusion
     while True:
-        gains = _gains(bench, left, config)
-        now = {s: Verdict(s, *gains[s], *between[s]) for s in _weighing(left)}
+        now = {s: Verdict(s, *gain, *between[s]) for s, gain in _gains(bench, left, config).items()}
         worst = max((v for v in now.values() if v.rejected), key=lambda v: v.gain, default=None)
+        verdicts |= now
         if worst is None or len(now) < 2:
-            return [{**verdicts, **now}[s] for s in fusion.members if s in verdicts or s in now]
+            return [verdicts[s] for s in fusion.members if s in verdicts]
         verdicts[worst.member] = replace(worst, left_out=True)
-        left = _without(left, worst.member)
+        left = without(left, worst.member)
 
 
 def between_videos(videos: Sequence[np.ndarray]) -> tuple[float, int]:
@@ -87,25 +87,11 @@ def between_videos(videos: Sequence[np.ndarray]) -> tuple[float, int]:
     return (float(between / total) if total > 0 else 0.0), len(videos)
 
 
-def _normal(table: pd.DataFrame, fusion: FusionConfig, stream: str, weights: FrameWeights) -> list[np.ndarray]:
-    """The member's processed scores of normal footage, by video."""
-    normal: dict[str, VideoScores] = process(by_split(table), fusion.members[stream], weights).get("calibration", {})
-    return [one.scores for one in normal.values()]
-
-
 def _gains(bench: Bench, fusion: FusionConfig, config: AblateConfig) -> dict[str, tuple[float, float]]:
     """The gain of the fusion without each member and its standard error; NaN for the last member."""
-    members, at = _weighing(fusion), METRICS.index(config.metric)
+    members, at = weighing(fusion), METRICS.index(config.metric)
     if len(members) < 2:
         return dict.fromkeys(members, (float("nan"), float("nan")))
-    whole = bench.measured(fusion, config, SPLIT)
-    found = {s: bench.measured(_without(fusion, s), config, SPLIT).gain_over(whole) for s in members}
+    whole = bench.measured(fusion, config)
+    found = {s: bench.measured(without(fusion, s), config).gain_over(whole) for s in members}
     return {s: (float(gain[at]), float(error[at])) for s, (gain, error) in found.items()}
-
-
-def _weighing(fusion: FusionConfig) -> list[str]:
-    return [stream for stream, member in fusion.members.items() if member.weight > 0]
-
-
-def _without(fusion: FusionConfig, out: str) -> FusionConfig:
-    return fusion.model_copy(update={"members": {s: m for s, m in fusion.members.items() if s != out}})

@@ -1,6 +1,7 @@
 """Plots of an ablation's tables, which are its CSVs; notebooks call these functions, too."""
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from pixelplay.ablation.tables import CHANGES, TITLES, WEIGHT
 
 RANKED = ("alone", *CHANGES, "weights")
 ROW, WIDTH = 0.22, 6.6  # inches
+COLUMNS = 3  # panels in a row, at most
 PLANTED, TRUE, BEST = "#0072b2", "#d55e00", "#008a64"  # Okabe and Ito's, as the report has them
 
 
@@ -60,23 +62,20 @@ def draw_weights(table: pd.DataFrame, metric: str) -> Figure:
     Of two members one is shown: the other's picture is its mirror image.
     """
     members = [str(c) for c in table if str(c).startswith(WEIGHT)]
-    shares = table[members].to_numpy()
+    equal = np.flatnonzero(np.ptp(table[members].to_numpy(), axis=1) < 1e-4)[:1]
+    values = table[metric].to_numpy()
+    best = int(values.argmax())
     members = members[:1] if len(members) == 2 else members
-    rows, columns = _grid(len(members))
-    figure = Figure(figsize=(max(4.5, WIDTH * columns / 3 + 0.6), 2.3 * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    equal = np.flatnonzero(np.ptp(shares, axis=1) < 1e-4)[:1]
-    best = int(table[metric].to_numpy().argmax())
-    for axis, member in zip(axes, members, strict=False):
-        at, values = table[member].to_numpy(), table[metric].to_numpy()
+    columns = min(COLUMNS, len(members))
+    size = max(4.5, WIDTH * columns / COLUMNS + 0.6), 2.3 * ceil(len(members) / columns) + 0.6
+    figure, axes = _panels(len(members), size, shared=True)
+    for axis, member in zip(axes, members, strict=True):
+        at = table[member].to_numpy()
         axis.scatter(at, values, s=9, color=PLANTED, alpha=0.35, linewidths=0)
         axis.plot(*_highest(at, values), color=PLANTED, linewidth=1.4)
         axis.plot(at[equal], values[equal], "D", color=TRUE, markersize=6, label="equal weights")
         axis.plot(at[best], values[best], "*", color=BEST, markersize=11, label="highest")
-        axis.tick_params(labelsize=7)
         axis.set_xlabel(f"share of {member.removeprefix(WEIGHT)}", parse_math=False)
-    for axis in axes[len(members) :]:
-        axis.set_axis_off()
     for axis in axes[::columns]:
         axis.set_ylabel(f"{metric.upper()} on pseudo-anomalies")
     axes[0].legend(fontsize=7)
@@ -90,9 +89,8 @@ def draw_kinds(table: pd.DataFrame, metric: str) -> Figure:
     axis = figure.subplots()
     picture = axis.imshow(values, cmap="viridis", vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        axis.text(
-            column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color="w" if value < 0.6 else "k"
-        )
+        color = "w" if value < 0.6 else "k"
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color=color)
     columns = [str(kind).replace("_", "\n") for kind in table.columns]
     axis.set_xticks(range(len(columns)), columns, fontsize=8, parse_math=False)
     axis.set_yticks(range(len(table)), [str(name) for name in table.index], fontsize=8, parse_math=False)
@@ -104,27 +102,31 @@ def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
     """Figures on pseudo-anomalies against those on labels, a panel for each table, with its rank correlations."""
     ranks = tables["rank_correlation"]
     shown = [name for name in RANKED if name in tables and name in ranks.index]
-    rows, columns = _grid(len(shown))
-    figure = Figure(figsize=(WIDTH * columns / 3 + 0.4, 2.2 * rows + 0.3), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, name in zip(axes, shown, strict=False):
-        table = tables[name]
-        axis.scatter(table[metric], table[f"on_labels_{metric}"], s=14, color=PLANTED, alpha=0.6, linewidths=0)
-        axis.plot(table[metric].iloc[0], table[f"on_labels_{metric}"].iloc[0], "D", color=TRUE, markersize=6)
-        axis.tick_params(labelsize=7)
-        axis.set_title(
-            f"{name.replace('_', ' ')}, n = {int(ranks.loc[name, 'n'])}\n{_ranks(ranks.loc[name], metric)}", fontsize=8
-        )
-    for axis in axes[len(shown) :]:
-        axis.set_axis_off()
+    columns = min(COLUMNS, len(shown))
+    size = WIDTH * columns / COLUMNS + 0.4, 2.2 * ceil(len(shown) / columns) + 0.3
+    figure, axes = _panels(len(shown), size)
+    for axis, name in zip(axes, shown, strict=True):
+        planted, true, row = tables[name][metric], tables[name][f"on_labels_{metric}"], ranks.loc[name]
+        axis.scatter(planted, true, s=14, color=PLANTED, alpha=0.6, linewidths=0)
+        axis.plot(planted.iloc[0], true.iloc[0], "D", color=TRUE, markersize=6)
+        pair = row[f"spearman_{metric}"], row[f"kendall_{metric}"]
+        told = "Spearman {:+.2f}, Kendall {:+.2f}".format(*pair) if np.isfinite(pair).all() else "too few to rank"
+        axis.set_title(f"{name.replace('_', ' ')}, n = {int(row['n'])}\n{told}", fontsize=8)
     figure.supxlabel(f"{metric.upper()} on pseudo-anomalies; diamond: the configured fusion", fontsize=9)
     figure.supylabel(f"{metric.upper()} on labels, for reporting only", fontsize=9)
     return figure
 
 
-def _grid(panels: int) -> tuple[int, int]:
-    columns = min(3, panels)
-    return -(-panels // columns), columns
+def _panels(count: int, size: tuple[float, float], shared: bool = False) -> tuple[Figure, np.ndarray]:
+    """A figure of `size` in inches with `count` panels in rows of up to three; axes (count,)."""
+    figure = Figure(figsize=size, layout="constrained")
+    columns = min(COLUMNS, count)
+    axes = figure.subplots(ceil(count / columns), columns, squeeze=False, sharex=shared, sharey=shared).ravel()
+    for axis in axes[:count]:
+        axis.tick_params(labelsize=7)
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    return figure, axes[:count]
 
 
 def _highest(shares: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,17 +140,9 @@ def _highest(shares: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
     return highest.index.to_numpy(), highest.to_numpy()
 
 
-def _ranks(row: pd.Series, metric: str) -> str:
-    values = row[f"spearman_{metric}"], row[f"kendall_{metric}"]
-    if not all(np.isfinite(value) for value in values):
-        return "too few to rank"
-    return "Spearman {:+.2f}, Kendall {:+.2f}".format(*values)
-
-
 def _dots(axis: Axes, table: pd.DataFrame, value: str, error: str, color: str, label: str) -> None:
     """A row for each of the table's, the first one on top."""
-    at = np.arange(len(table))
-    errors = table[error].fillna(0.0)
+    at, errors = np.arange(len(table)), table[error].fillna(0.0)
     axis.errorbar(table[value], at, xerr=errors, fmt="o", color=color, markersize=4, linewidth=1.2, label=label)
     axis.set_yticks(at, [str(name) for name in table.index], fontsize=8, parse_math=False)
     axis.set_ylim(len(table) - 0.5, -0.5)

@@ -6,19 +6,16 @@ by more (the one-standard-error rule of Breiman et al., *Classification and Regr
 search, repeated without each kind of anomaly in turn, must gain on the kinds that it has not seen.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 
-from pixelplay.ablation.bench import Bench
-from pixelplay.ablation.measure import METRICS, Measured
+from pixelplay.ablation.measure import METRICS, PSEUDO, Bench, Measured
 from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.variants import Variant, equal_weights, shares_of, variants_of
 from pixelplay.scores.settings import FusionConfig
-
-SPLIT = "pseudo"
 
 
 @dataclass(frozen=True)
@@ -34,41 +31,31 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """Gain on a kind of anomaly of the search without that kind."""
-
-    kind: str
-    gain: float
-
-
-@dataclass(frozen=True)
 class Choice:
     fusion: FusionConfig  # what is recommended
     start: FusionConfig  # equal weights
     trials: Sequence[Trial]  # with all clips, in order
-    unseen: Sequence[Unseen] = field(default_factory=list)
+    unseen: Mapping[str, float] = field(default_factory=dict)  # gain on each kind of the search without that kind
     changed: bool = False  # whether the recommendation differs from the start
 
     @property
     def unseen_gain(self) -> float:
         """Mean over the kinds; NaN if the search was not repeated."""
-        return float(np.mean([one.gain for one in self.unseen])) if self.unseen else float("nan")
+        return float(np.mean(list(self.unseen.values()))) if self.unseen else float("nan")
 
 
 def search(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: AblateConfig) -> Choice:
     """The recommended fusion. `fusion`: every member named; `streams`: those to pool by."""
-    truth = bench.truths[SPLIT]
+    truth, metric = bench.truths[PSEUDO], METRICS.index(config.metric)
     start = equal_weights(fusion) if "weights" in config.choose else fusion
-    everything = np.ones(len(truth), bool)
-    found, trials = _climb(bench, start, streams, config, everything)
+    found, trials = _climb(bench, start, streams, config, np.ones(len(truth), bool))
     if not any(trial.taken for trial in trials):
         return Choice(start, start, trials)
-    unseen = []
-    metric = METRICS.index(config.metric)
-    for kind, rows in _folds(truth.kinds, truth.videos):
-        without, _ = _climb(bench, start, streams, config, ~rows)
-        of_kind = [bench.figures(one, SPLIT, rows)[metric] for one in (without, start)]
-        unseen.append(Unseen(kind, float(of_kind[0] - of_kind[1])))
+    unseen = {}
+    for kind, rows in _folds(truth.kinds, truth.videos).items():
+        blind, _ = _climb(bench, start, streams, config, ~rows)
+        after, before = (bench.figures(one, PSEUDO, rows)[metric] for one in (blind, start))
+        unseen[kind] = float(after - before)
     choice = Choice(found, start, trials, unseen, changed=True)
     return choice if choice.unseen_gain > 0 else Choice(start, start, trials, unseen)
 
@@ -105,41 +92,30 @@ def _step(
     metric = METRICS.index(config.metric)
     fusions = [*(variant.fusion for variant in variants), current]
 
-    def value(i: int) -> float:
-        return round(float(bench.figures(fusions[i], SPLIT, rows)[metric]), 9)  # rounding errors decide nothing
-
     @cache  # resampling takes time: only for the few that are compared
     def drawn(i: int) -> Measured:
-        return bench.measured(fusions[i], config, SPLIT, rows)
+        return bench.measured(fusions[i], config, PSEUDO, rows)
 
     def error(i: int, j: int) -> float:
         return float(drawn(i).gain_over(drawn(j))[1][metric])
 
-    *values, now = (value(i) for i in range(len(fusions)))
+    # rounded, so that rounding errors decide nothing
+    *values, now = (round(float(bench.figures(one, PSEUDO, rows)[metric]), 9) for one in fusions)
     best = int(np.argmax(values))
     gain, noise = values[best] - now, error(best, len(variants))
     if step == "weights":
-        distances = np.array([_distance(variant.fusion) for variant in variants])
+        shares = np.array([shares_of(variant.fusion) for variant in variants])  # (K, M)
+        lengths = np.abs(shares - 1 / shares.shape[1]).sum(axis=1)  # L1 distances from equal ones, in [0, 2]
+        distances = np.array([round(length, 6) for length in lengths.tolist()])  # so that mirror images are equal
         at = nearest_to_equal(np.array(values), distances, error, config.margin)
         taken = bool(distances[at] > 0)
     else:
         at, taken = best, bool(gain > config.margin * noise)
-    trial = Trial(
-        step, variants[best].name, gain, noise, variants[at].name if taken else None, values[at] - now if taken else 0.0
-    )
-    return fusions[at if taken else -1], trial
+    name, taken_gain = (variants[at].name, values[at] - now) if taken else (None, 0.0)
+    return fusions[at if taken else -1], Trial(step, variants[best].name, gain, noise, name, taken_gain)
 
 
-def _distance(fusion: FusionConfig) -> float:
-    """L1 distance of the weights' shares from equal ones, in [0, 2]; rounded, so that mirror images are equal."""
-    shares = shares_of(fusion)
-    return round(float(np.abs(shares - 1 / len(shares)).sum()), 6)
-
-
-def _folds(kinds: np.ndarray, videos: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Frames (N,) bool of each kind of anomaly, or of each clip if all are of one kind; [] for a single clip."""
-    for names in (kinds, videos):
-        present = list(dict.fromkeys(names.tolist()))
-        if len(present) > 1:
-            return [(str(name), names == name) for name in present]
-    return []
+def _folds(kinds: np.ndarray, videos: np.ndarray) -> dict[str, np.ndarray]:
+    """Frames (N,) bool of each kind of anomaly, or of each clip if all are of one kind; {} for a single clip."""
+    folds = ({str(name): names == name for name in dict.fromkeys(names.tolist())} for names in (kinds, videos))
+    return next((fold for fold in folds if len(fold) > 1), {})

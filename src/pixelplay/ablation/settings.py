@@ -28,10 +28,9 @@ class AblateConfig(Settings):
 
     def check_changes(self, fusion: FusionConfig) -> None:
         """Raise ConfigError for a change that is impossible for the fusion's default member."""
-        for i, change in enumerate(self.normalise):
-            changed(fusion.default.normalise, change, f"ablate.normalise.{i}")
-        for i, change in enumerate(self.smooth):
-            changed(fusion.default.smooth, change, f"ablate.smooth.{i}")
+        for part in ("normalise", "smooth"):
+            for i, change in enumerate(getattr(self, part)):
+                changed(getattr(fusion.default, part), change, f"ablate.{part}.{i}")
         for i, change in enumerate(self.method):
             changed_method(fusion, change, f"ablate.method.{i}")
 
@@ -46,6 +45,5 @@ def changed_method(fusion: FusionConfig, change: dict[str, Any], where: str) -> 
     strange = [key for key in change if key not in ("method", "power")]
     if strange:
         raise ConfigError(f"{where}.{strange[0]}: unknown key; {alternatives(strange[0], ['method', 'power'])}")
-    values = {**fusion.model_dump(mode="json"), **change}
-    checked = validate(FusionConfig, values, where)
+    checked = validate(FusionConfig, {**fusion.model_dump(mode="json"), **change}, where)
     return fusion.model_copy(update={"method": checked.method, "power": checked.power})

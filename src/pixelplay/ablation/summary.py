@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.ablation.measure import Truth
+from pixelplay.ablation.measure import LABELLED, PSEUDO, Truth
 from pixelplay.ablation.search import Choice, Trial
 from pixelplay.ablation.settings import AblateConfig
-from pixelplay.ablation.tables import LABELLED, PSEUDO, TITLES, WEIGHT, Ablation
+from pixelplay.ablation.tables import TITLES, WEIGHT, Ablation
 from pixelplay.run.artifacts import damaged
 from pixelplay.run.files import RunFiles
 
@@ -59,24 +59,23 @@ def introduction(
 
 def explanation(choice: Choice, config: AblateConfig, points: int) -> str:
     """What the search chose, and why."""
-    start = "Equal weights" if "weights" in config.choose else "The configured fusion"
-    kept = f"{start} {'are' if start.endswith('weights') else 'is'} kept."
-    name = config.metric.upper()
+    start, are = ("Equal weights", "are") if "weights" in config.choose else ("The configured fusion", "is")
     if not choice.trials:
         return f"{start}: there is nothing to choose between."
     steps = " ".join(_told(trial, config, points) for trial in choice.trials)
-    unseen = ", ".join(f"{one.kind} {one.gain:+.3f}" for one in choice.unseen)
+    unseen = ", ".join(f"{kind} {gain:+.3f}" for kind, gain in choice.unseen.items())
+    name = config.metric.upper()
     repeated = (
         f" Repeated without each kind of anomaly in turn, the search gains {choice.unseen_gain:+.3f} {name} on the "
         f"kind that it has not seen, on average ({unseen})."
     )
     if choice.changed:
         return f"The search, by {name}, starts from {start[0].lower()}{start[1:]}. {steps}{repeated}"
+    kept = f"{start} {are} kept. {steps}"
     if any(trial.taken for trial in choice.trials):
-        alone = "" if choice.unseen else " With a single clip this can't be checked on another."
-        why = repeated if choice.unseen else alone
-        return f"{kept} {steps}{why} That is no gain to count on."
-    return f"{kept} {steps}"
+        why = repeated if choice.unseen else " With a single clip this can't be checked on another."
+        return f"{kept}{why} That is no gain to count on."
+    return kept
 
 
 def markdown(title: str, told: Sequence[str], tables: dict[str, pd.DataFrame], metric: str) -> str:
@@ -92,73 +91,61 @@ def markdown(title: str, told: Sequence[str], tables: dict[str, pd.DataFrame], m
 
 def _told(trial: Trial, config: AblateConfig, points: int) -> str:
     among = f" of {points}" if trial.step == "weights" else ""
-    best = f"{trial.step}: the best{among}, {trial.best}, gains {trial.gain:.3f} ± {trial.error:.3f}"
+    step = trial.step[:1].upper() + trial.step[1:]
+    best = f"{step}: the best{among}, {trial.best}, gains {trial.gain:.3f} ± {trial.error:.3f}"
     if trial.taken is None:
-        beyond = "which is not beyond the noise" if trial.gain > 0 else "so nothing is better"
-        return f"{_upper(best)}, {beyond}."
+        return f"{best}, {'which is not beyond the noise' if trial.gain > 0 else 'so nothing is better'}."
     if trial.taken == trial.best:
-        return f"{_upper(best)}, and is taken."
+        return f"{best}, and is taken."
     return (
-        f"{_upper(best)}; taken is {trial.taken}, which gains {trial.taken_gain:.3f} and is nearest to equal weights "
-        "among those that are not worse beyond the noise."
+        f"{best}; taken is {trial.taken}, which gains {trial.taken_gain:.3f} and is nearest to equal weights among "
+        "those that are not worse beyond the noise."
     )
 
 
 def _on_labels(ablation: Ablation, truth: Truth) -> str:
-    table = ablation.tables["comparison"]
-    videos = len(set(truth.videos.tolist()))
+    table, ranks = ablation.tables["comparison"], ablation.tables["rank_correlation"]
     found, equal = (table.loc[name] for name in ("search", "equal weights"))
     text = (
-        f"Figures on labels ({videos} test videos, {len(truth):,} frames) are for reporting only: nothing was chosen "
-        f"on them. The search's fusion has AP {found['on_labels_ap']:.3f} and AUC {found['on_labels_auc']:.3f} there, "
-        f"equal weights {equal['on_labels_ap']:.3f} and {equal['on_labels_auc']:.3f}."
+        f"Figures on labels ({len(set(truth.videos.tolist()))} test videos, {len(truth):,} frames) are for reporting "
+        f"only: nothing was chosen on them. The search's fusion has AP {found['on_labels_ap']:.3f} and AUC "
+        f"{found['on_labels_auc']:.3f} there, equal weights {equal['on_labels_ap']:.3f} and "
+        f"{equal['on_labels_auc']:.3f}."
     )
-    ranks = ablation.tables["rank_correlation"]
-    known = ranks.loc[ranks["spearman_ap"].notna()]
-    if known.empty:
-        return text
-    pairs = "; ".join(f"{name} {_rank(row)}" for name, row in known.iterrows())
-    return (
-        f"{text} Spearman's rank correlation between AP on pseudo-anomalies and AP on labels (1: the same order, "
-        f"0: none, -1: reversed), of n fusions, with their AP on labels: {pairs}."
+    pairs = "; ".join(
+        f"{name} {row['spearman_ap']:+.2f} (n = {int(row['n'])}, {row['lowest_on_labels_ap']:.3f} to "
+        f"{row['highest_on_labels_ap']:.3f})"
+        for name, row in ranks[ranks["spearman_ap"].notna()].iterrows()
     )
-
-
-def _rank(row: pd.Series) -> str:
-    span = f"{row['lowest_on_labels_ap']:.3f} to {row['highest_on_labels_ap']:.3f}"
-    return f"{row['spearman_ap']:+.2f} (n = {int(row['n'])}, {span})"
+    correlated = (
+        " Spearman's rank correlation between AP on pseudo-anomalies and AP on labels (1: the same order, 0: none, -1: "
+        f"reversed), of n fusions, with their AP on labels: {pairs}."
+    )
+    return text + correlated if pairs else text
 
 
 def _highest(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Its first row and the highest others; all of a table with a column per kind, which nothing ranks."""
     if len(table) <= SHOWN + 1 or metric not in table:
         return table
-    rest = table.iloc[1:].nlargest(SHOWN, metric)
-    return pd.concat([table.iloc[:1], rest])
+    return pd.concat([table.iloc[:1], table.iloc[1:].nlargest(SHOWN, metric)])
 
 
 def _table(table: pd.DataFrame) -> str:
     """Figures with their errors as one column each."""
-    columns = [c for c in table if not (str(c).endswith("_error") and str(c).removesuffix("_error") in table)]
-    head = ["", *(str(c) if str(c).startswith(WEIGHT) else str(c).replace("_", " ") for c in columns)]
+    columns = [str(c) for c in table if not (str(c).endswith("_error") and str(c).removesuffix("_error") in table)]
+    head = ["", *(column if column.startswith(WEIGHT) else column.replace("_", " ") for column in columns)]
     lines = [head, ["---"] * len(head)]
     for name, row in table.iterrows():
-        lines.append([str(name), *(_figure(row[c], row.get(f"{c}_error"), str(c)) for c in columns)])
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
+        lines.append([str(name), *(_figure(row[c], row.get(f"{c}_error", np.nan), c) for c in columns)])
+    escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
-def _figure(value: float, error: float | None, column: str) -> str:
+def _figure(value: float, error: float, column: str) -> str:
     if not np.isfinite(value):
         return "-"
     if column == "n":
         return str(int(value))
     text = f"{value:+.3f}" if column.endswith(("_gain", "_over_equal")) else f"{value:.3f}"
-    return text if error is None or not np.isfinite(error) else f"{text} ± {error:.3f}"
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return f"{text} ± {error:.3f}" if np.isfinite(error) else text

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pixelplay.ablation.bench import Bench
-from pixelplay.ablation.measure import METRICS, rank_correlations
+from pixelplay.ablation.measure import LABELLED, METRICS, PSEUDO, Bench, Measured, rank_correlations
 from pixelplay.ablation.search import Choice, search
 from pixelplay.ablation.settings import AblateConfig
 from pixelplay.ablation.variants import STEPS, Variant, alone, leave_one_out, shares_of, variants_of
 from pixelplay.scores.settings import FusionConfig
 
 CONFIGURED = "configured fusion"
-PSEUDO, LABELLED = "pseudo", "test"
 
 # Tables and pictures in the order shown: file names and headings.
 TITLES = {
@@ -57,94 +55,75 @@ def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: A
 
     Raises DataError and ConfigError as the fusion itself does.
     """
-    twins = {stream: first for stream, first in bench.twins(PSEUDO).items() if stream not in fusion.members}
+    twins = {stream: first for stream, first in bench.twins().items() if stream not in fusion.members}
     streams = [stream for stream in streams if stream not in twins]
     variants = {
         "alone": alone(fusion, streams),
         "leave_one_out": leave_one_out(fusion),
         **{step: variants_of(step, fusion, streams, config) for step in STEPS},
     }
-    configured = Variant(CONFIGURED, fusion)
-    judge = _Judge(bench, config, fusion)
-    tables = {
-        name: judge.table([configured, *(one for one in of if name == "alone" or not _same(one.fusion, fusion))])
-        for name, of in variants.items()
-        if of
-    }
+    configured, base = Variant(CONFIGURED, fusion), bench.measured(fusion, config)
+    tables = {}
+    for name, of in variants.items():
+        others = [one for one in of if name == "alone" or one.fusion.model_dump() != fusion.model_dump()]
+        if of:
+            tables[name] = _table(bench, [configured, *others], base, config)
     if "weights" in tables:
         tables["weights"] = _with_shares(tables["weights"], [configured, *variants["weights"]])
     choice = search(bench, fusion, streams, config)
-    tables["comparison"] = _comparison(judge, tables["alone"], variants["alone"], configured, choice)
-    rows = [configured, Variant("equal weights", choice.start), *variants["alone"]]
-    tables |= {f"kinds_{metric}": _by_kind(bench, rows, metric) for metric in ("ap", "auc")}
+    equal = Variant("equal weights", choice.start)
+    rows = [Variant("search", choice.fusion), equal, configured, *_best(variants["alone"], tables["alone"], config)]
+    tables["comparison"] = _table(bench, rows, base, config)
     if LABELLED in bench.truths:
-        ranked = {name: tables[name] for name in variants if name in tables}
-        tables["rank_correlation"] = rank_correlations(ranked)
+        _add_errors_on_labels(tables["comparison"], bench, rows, config)
+        tables["rank_correlation"] = rank_correlations({name: tables[name] for name in variants if name in tables})
+    rows = [configured, equal, *variants["alone"]]
+    tables |= {f"kinds_{metric}": _by_kind(bench, rows, i) for i, metric in enumerate(METRICS)}
     return Ablation({n: tables[n] for n in TITLES if n in tables}, choice, len(variants["weights"]), twins)
 
 
-class _Judge:
-    """Measures variants and their gains over the configured fusion."""
-
-    def __init__(self, bench: Bench, config: AblateConfig, fusion: FusionConfig):
-        self.bench, self.config = bench, config
-        self.configured = bench.measured(fusion, config, PSEUDO)
-
-    def table(self, variants: Sequence[Variant]) -> pd.DataFrame:
-        """A row for each: figures and gains over the configured fusion with standard errors; figures on labels."""
-        rows = {variant.name: self._row(variant.fusion) for variant in variants}
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fusion")
-
-    def _row(self, fusion: FusionConfig) -> dict[str, float]:
-        one = self.bench.measured(fusion, self.config, PSEUDO)
-        gain, noise = one.gain_over(self.configured)
-        row = {}
-        for metric in ("ap", "auc"):
-            i = METRICS.index(metric)
+def _table(bench: Bench, variants: Sequence[Variant], base: Measured, config: AblateConfig) -> pd.DataFrame:
+    """A row for each variant: figures and gains over `base`, with standard errors; figures on labels."""
+    rows = {}
+    for variant in variants:
+        one, row = bench.measured(variant.fusion, config), {}
+        gain, noise = one.gain_over(base)
+        for i, metric in enumerate(METRICS):
             row |= {metric: one.figures[i], f"{metric}_error": one.errors[i]}
             row |= {f"{metric}_gain": gain[i], f"{metric}_gain_error": noise[i]}
-        if LABELLED in self.bench.truths:
-            on_labels = self.bench.figures(fusion, LABELLED)
-            row |= {f"on_labels_{metric}": on_labels[METRICS.index(metric)] for metric in ("ap", "auc")}
-        return {key: float(value) for key, value in row.items()}
+        if LABELLED in bench.truths:
+            on_labels = bench.figures(variant.fusion, LABELLED)
+            row |= {f"on_labels_{metric}": on_labels[i] for i, metric in enumerate(METRICS)}
+        rows[variant.name] = {key: float(value) for key, value in row.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fusion")
 
 
-def _comparison(
-    judge: _Judge, singles: pd.DataFrame, alone: Sequence[Variant], configured: Variant, choice: Choice
-) -> pd.DataFrame:
-    """The choice without labels and its alternatives; errors on labels are over resampled videos."""
-    metric = judge.config.metric
-    streams = singles.drop(index=CONFIGURED)
-    fusions = {one.name: one.fusion for one in alone}
-    best = streams[metric].idxmax()
-    rows = [
-        Variant("search", choice.fusion),
-        Variant("equal weights", choice.start),
-        configured,
-        Variant(f"best stream on pseudo-anomalies: {best}", fusions[best]),
-    ]
-    if LABELLED in judge.bench.truths:
-        best = streams[f"on_labels_{metric}"].idxmax()
-        rows.append(Variant(f"chosen on labels, so no fair figure: {best}", fusions[best]))
-    table = judge.table(rows)
-    if LABELLED in judge.bench.truths:
-        on_labels = [judge.bench.measured(one.fusion, judge.config, LABELLED) for one in rows]
-        base = on_labels[1]  # equal weights
-        for name in ("ap", "auc"):
-            i = METRICS.index(name)
-            table[f"on_labels_{name}_error"] = [one.errors[i] for one in on_labels]
-            table[f"on_labels_{name}_over_equal"] = [one.gain_over(base)[0][i] for one in on_labels]
-            table[f"on_labels_{name}_over_equal_error"] = [one.gain_over(base)[1][i] for one in on_labels]
-    return table
-
-
-def _by_kind(bench: Bench, variants: Sequence[Variant], metric: str) -> pd.DataFrame:
-    """A row for each variant, a column for each kind of planted anomaly: one figure over the clips of that kind."""
-    of_kinds, i = bench.truths[PSEUDO].kinds, METRICS.index(metric)
-    kinds = list(dict.fromkeys(of_kinds.tolist()))
-    rows = {
-        one.name: {kind: bench.figures(one.fusion, PSEUDO, of_kinds == kind)[i] for kind in kinds} for one in variants
+def _best(alone: Sequence[Variant], table: pd.DataFrame, config: AblateConfig) -> list[Variant]:
+    """The best single stream on pseudo-anomalies, and on labels where those are known."""
+    names = {
+        config.metric: "best stream on pseudo-anomalies",
+        f"on_labels_{config.metric}": "chosen on labels, so no fair figure",
     }
+    fusions, figures = {one.name: one.fusion for one in alone}, table.drop(index=CONFIGURED)
+    best = {column: figures[column].idxmax() for column in names if column in figures}
+    return [Variant(f"{names[column]}: {stream}", fusions[stream]) for column, stream in best.items()]
+
+
+def _add_errors_on_labels(table: pd.DataFrame, bench: Bench, rows: Sequence[Variant], config: AblateConfig) -> None:
+    """Standard errors over resampled test videos, and gains over equal weights, the second row."""
+    found = [bench.measured(one.fusion, config, LABELLED) for one in rows]
+    gains = [one.gain_over(found[1]) for one in found]
+    for i, metric in enumerate(METRICS):
+        table[f"on_labels_{metric}_error"] = [one.errors[i] for one in found]
+        table[f"on_labels_{metric}_over_equal"] = [gain[i] for gain, _ in gains]
+        table[f"on_labels_{metric}_over_equal_error"] = [error[i] for _, error in gains]
+
+
+def _by_kind(bench: Bench, variants: Sequence[Variant], i: int) -> pd.DataFrame:
+    """A row for each variant, a column for each kind of planted anomaly: the `i`-th figure of its clips."""
+    of_frames = bench.truths[PSEUDO].kinds
+    masks = {kind: of_frames == kind for kind in dict.fromkeys(of_frames.tolist())}
+    rows = {v.name: {k: bench.figures(v.fusion, rows=mask)[i] for k, mask in masks.items()} for v in variants}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fusion")
 
 
@@ -154,7 +133,3 @@ def _with_shares(table: pd.DataFrame, variants: Sequence[Variant]) -> pd.DataFra
     columns = [f"{WEIGHT}{one}" for one in variants[0].fusion.members]
     own = pd.DataFrame([shares[name] for name in table.index], index=table.index, columns=columns)
     return pd.concat([own, table], axis=1)
-
-
-def _same(one: FusionConfig, other: FusionConfig) -> bool:
-    return one.model_dump() == other.model_dump()

@@ -10,7 +10,7 @@ import numpy as np
 
 from pixelplay.ablation.settings import AblateConfig, changed, changed_method
 from pixelplay.scores.fuse import detector_of, member_of, processed_like
-from pixelplay.scores.settings import CompositeConfig, FusionConfig, MemberConfig
+from pixelplay.scores.settings import FusionConfig, MemberConfig
 
 STEPS = ("pooling", "normalise", "smooth", "method", "weights")  # see `variants_of`
 
@@ -28,14 +28,10 @@ def variants_of(step: str, fusion: FusionConfig, streams: Sequence[str], config:
     match step:
         case "pooling":
             return poolings(fusion, streams)
-        case "normalise":
-            return normalisations(fusion, config.normalise)
-        case "smooth":
-            return smoothings(fusion, config.smooth)
-        case "method":
-            return methods(fusion, config.method)
-        case _:
+        case "weights":
             return weighings(fusion, config.weight_steps, config.max_points)
+        case _:
+            return CHANGED[step](fusion, getattr(config, step))
 
 
 def named(fusion: FusionConfig, members: Sequence[str]) -> FusionConfig:
@@ -45,22 +41,26 @@ def named(fusion: FusionConfig, members: Sequence[str]) -> FusionConfig:
 
 def alone(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
     """Each stream by itself, with its own processing or its detector's."""
-    found = []
-    for stream in streams:
-        like = stream if stream in fusion.members else processed_like(stream, fusion)
-        member = member_of(like, fusion).model_copy(update={"weight": 1.0})
-        update = {"method": "weighted_mean", "members": {stream: member}}
-        found.append(Variant(stream, fusion.model_copy(update=update)))
-    return found
+    like = {stream: stream if stream in fusion.members else processed_like(stream, fusion) for stream in streams}
+    members = {s: member_of(other, fusion).model_copy(update={"weight": 1.0}) for s, other in like.items()}
+    mean = fusion.model_copy(update={"method": "weighted_mean"})
+    return [Variant(stream, _with_members(mean, {stream: member})) for stream, member in members.items()]
 
 
 def leave_one_out(fusion: FusionConfig) -> list[Variant]:
     """The fusion without each of the members that have a weight, if others are left."""
-    weighing = [stream for stream, member in fusion.members.items() if member.weight > 0]
-    if len(weighing) < 2:
-        return []
-    rest = {out: {s: m for s, m in fusion.members.items() if s != out} for out in weighing}
-    return [Variant(f"without {out}", _with_members(fusion, members)) for out, members in rest.items()]
+    members = weighing(fusion)
+    return [Variant(f"without {out}", without(fusion, out)) for out in members] if len(members) > 1 else []
+
+
+def weighing(fusion: FusionConfig) -> list[str]:
+    """The members that have a weight."""
+    return [stream for stream, member in fusion.members.items() if member.weight > 0]
+
+
+def without(fusion: FusionConfig, out: str) -> FusionConfig:
+    """The fusion without one of its members."""
+    return _with_members(fusion, {stream: member for stream, member in fusion.members.items() if stream != out})
 
 
 def poolings(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
@@ -81,36 +81,32 @@ def poolings(fusion: FusionConfig, streams: Sequence[str]) -> list[Variant]:
 
 def normalisations(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
     """Every member normalised as each of `changes` says; a composite as a whole, not its parts."""
-
-    def normalised(i: int, change: Mapping[str, Any]) -> FusionConfig:
-        where = f"ablate.normalise.{i}"
-        return _with_members(fusion, {s: _part(m, "normalise", change, where) for s, m in fusion.members.items()})
-
-    return [Variant(_name(change), normalised(i, change)) for i, change in enumerate(changes)]
+    return [
+        Variant(_name(change), _with_members(fusion, _changed(fusion.members, "normalise", i, change)))
+        for i, change in enumerate(changes)
+    ]
 
 
 def smoothings(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
     """Every member smoothed as each of `changes` says; a composite in its parts, not as a whole."""
     found = []
+    single = {stream: member for stream, member in fusion.members.items() if stream not in fusion.composites}
     for i, change in enumerate(changes):
-        where = f"ablate.smooth.{i}"
-        members = {
-            stream: member if stream in fusion.composites else _part(member, "smooth", change, where)
-            for stream, member in fusion.members.items()
-        }
-        composites = {name: _smoothed(one, change, where) for name, one in fusion.composites.items()}
+        members = fusion.members | _changed(single, "smooth", i, change)
+        parts = {name: _changed(one.streams, "smooth", i, change) for name, one in fusion.composites.items()}
+        composites = {n: one.model_copy(update={"streams": parts[n]}) for n, one in fusion.composites.items()}
         found.append(Variant(_name(change), fusion.model_copy(update={"members": members, "composites": composites})))
     return found
 
 
 def methods(fusion: FusionConfig, changes: Sequence[Mapping[str, Any]]) -> list[Variant]:
     """Members combined as each of `changes` says; none with a single member, which no method changes."""
-    if len(fusion.members) < 2:
-        return []
-    return [
-        Variant(_name(change), changed_method(fusion, dict(change), f"ablate.method.{i}"))
-        for i, change in enumerate(changes)
-    ]
+    choices = changes if len(fusion.members) > 1 else []
+    fusions = [changed_method(fusion, dict(change), f"ablate.method.{i}") for i, change in enumerate(choices)]
+    return [Variant(_name(change), one) for change, one in zip(choices, fusions, strict=True)]
+
+
+CHANGED = {"normalise": normalisations, "smooth": smoothings, "method": methods}  # by what a change is of
 
 
 def equal_weights(fusion: FusionConfig) -> FusionConfig:
@@ -127,9 +123,7 @@ def weighings(fusion: FusionConfig, steps: int, points: int) -> list[Variant]:
     if count < 2:
         return []
     finest = max([1, *(n for n in range(1, steps + 1) if comb(n + count - 1, count - 1) <= points)])
-    grid = [*simplex(count, finest)]
-    if finest % count:
-        grid.append((1,) * count)
+    grid = [*simplex(count, finest), *([(1,) * count] if finest % count else [])]
     return [Variant(_shares(fusion, counts), weighted(fusion, np.array(counts))) for counts in grid]
 
 
@@ -176,21 +170,19 @@ def _exchanged(fusion: FusionConfig, pairs: Mapping[str, str]) -> FusionConfig:
     return _with_members(fusion, members)
 
 
-def _part(member: MemberConfig, part: str, change: Mapping[str, Any], where: str) -> MemberConfig:
-    return member.model_copy(update={part: changed(getattr(member, part), dict(change), where)})
-
-
-def _smoothed(composite: CompositeConfig, change: Mapping[str, Any], where: str) -> CompositeConfig:
-    streams = {name: _part(part, "smooth", change, where) for name, part in composite.streams.items()}
-    return composite.model_copy(update={"streams": streams})
+def _changed(
+    members: Mapping[str, MemberConfig], part: str, i: int, change: Mapping[str, Any]
+) -> dict[str, MemberConfig]:
+    """The members with the `i`-th change of their part `normalise` or `smooth`."""
+    where = f"ablate.{part}.{i}"
+    return {s: m.model_copy(update={part: changed(getattr(m, part), dict(change), where)}) for s, m in members.items()}
 
 
 def _name(change: Mapping[str, Any]) -> str:
     """`gaussian, sigma 3` of {method: gaussian, sigma: 3.0}."""
-    method = [str(change["method"])] if "method" in change else []
     others = [(key, value) for key, value in change.items() if key != "method"]
     told = [f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in others]
-    return ", ".join([*method, *told])
+    return ", ".join([str(change["method"]), *told] if "method" in change else told)
 
 
 def _shares(fusion: FusionConfig, counts: Sequence[int]) -> str:

@@ -1,4 +1,5 @@
-"""Frozen convolutional networks as feature extractors: images in, feature maps at strides 8 and 16 out.
+"""Frozen convolutional networks as feature extractors: images in, feature maps at strides 8 and 16 out, and local
+descriptors from the two maps.
 
 VideoPatchCore's is CLIP's RN101 (Radford et al., ICML 2021). `pretrained` builds them with their weights.
 """
@@ -6,11 +7,15 @@ VideoPatchCore's is CLIP's RN101 (Radford et al., ICML 2021). `pretrained` build
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 from torch.fx.proxy import TraceError
+from torch.nn import functional as F
+
+from pixelplay.errors import ConfigError
 
 STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
 
@@ -18,8 +23,7 @@ STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
 class Backbone(nn.Module):
     """A network frozen in eval mode, preceded by its normalisation, with batch norms folded into convolutions.
 
-    stages: maps normalised images to feature maps at the two STRIDES. mean, std: per channel of RGB in [0, 1]. bf16:
-    compute in bfloat16.
+    stages: maps normalised images to feature maps at the two STRIDES. mean, std: per channel of RGB in [0, 1].
     identity: `backbone`, the name, and `weights`, a hash of their values, independent of file format and folding.
     """
 
@@ -55,8 +59,7 @@ class Backbone(nn.Module):
 class ClipStages(nn.Module):
     """layer2 and layer3 of CLIP's ResNet for normalised images, with random weights; parameters are named as in CLIP.
 
-    layers: blocks per stage, the last of which is not used; width: channels of the stem. The stages have 8 and 16 times
-    as many channels.
+    layers: blocks per stage, the last of which is not used; width: channels of the stem, an 8th and a 16th of theirs.
     """
 
     def __init__(self, layers: Sequence[int], width: int):
@@ -86,10 +89,8 @@ def hash_of_weights(network: nn.Module) -> str:
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """A copy with batch norms folded into the convolutions before them.
-
-    The network must be in eval mode; float32 results differ by rounding. Networks that torch.fx can't trace, or that
-    use a layer more than once, are returned unchanged: correct, but slower.
+    """A copy in eval mode with batch norms folded into the convolutions before them; float32 results round differently.
+    Networks that torch.fx can't trace, or that use a layer more than once, are returned unchanged: correct, but slower.
     """
     try:
         graph = fx.symbolic_trace(network)
@@ -100,3 +101,50 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
     if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared):
         return network
     return fuse(graph, no_trace=True)
+
+
+def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels: int) -> torch.Tensor:
+    """Patch descriptors (K, channels, T, H, W) of K tubes from the stages of their crops, (K * T, Ca, H, W) and
+    (K * T, Cb, H', W'), tube by tube.
+
+    Both stages are averaged over 3x3 neighbourhoods (no padding), resized to HxW by adaptive averaging, concatenated,
+    and their Ca + Cb channels averaged in `channels` contiguous groups (Ahn et al.: CNL_POOL, 32). Averages over
+    channels and over space commute, so channels come first: 32 maps to pool and resize instead of 1536.
+    """
+    count, size = first.shape[1] + second.shape[1], first.shape[-2:]
+    if channels == count:
+        maps = torch.cat([_pooled(stage, size) for stage in (first, second)], dim=2)
+    else:
+        weights = channel_groups(count, channels).to(first)
+        both = zip((first, second), weights.split([first.shape[1], second.shape[1]], dim=1), strict=True)
+        grouped = (torch.einsum("gc,nchw->nghw", weight, stage) for stage, weight in both)  # a group may span both
+        maps = torch.add(*(_pooled(x, size) for x in grouped))
+    return maps.unflatten(1, size).unflatten(0, (-1, frames)).permute(0, 4, 1, 2, 3)  # of (K * T, H * W, channels)
+
+
+def channel_groups(count: int, groups: int) -> torch.Tensor:
+    """The matrix float32 (groups, count) that averages `count` channels in contiguous groups, whose sizes differ by
+    one at most. Raises ConfigError for more groups than channels.
+    """
+    if groups > count:
+        raise ConfigError(f"patches.channels={groups} is more than the backbone's {count}: set it to {count} at most")
+    group = torch.arange(count) * groups // count  # of each channel
+    member = F.one_hot(group, groups).T.float()
+    return member / member.sum(dim=1, keepdim=True)
+
+
+def _pooled(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """(N, H * W, C): 3x3 averages of (N, C, H', W'), resized to `size` (H, W), in one matrix product: both are
+    separable averages, so that it is several times faster than two poolings.
+    """
+    return _pooling(x.shape[-2:], size).to(x) @ x.flatten(2).transpose(1, 2)
+
+
+@cache
+def _pooling(given: torch.Size, wanted: torch.Size) -> torch.Tensor:
+    """The matrix float32 (H * W, H' * W') that `_pooled` multiplies by: averages over 3 neighbours, no padding, then
+    adaptive ones, along each side.
+    """
+    with torch.inference_mode(False):  # the cached matrix must serve training, too
+        threes = [F.avg_pool1d(torch.eye(side)[None], 3, stride=1) for side in given]  # (1, side, side - 2)
+        return torch.kron(*(F.adaptive_avg_pool1d(x, side)[0].T for x, side in zip(threes, wanted, strict=True)))

@@ -1,20 +1,20 @@
-"""In-domain encoders: backbones for runs without pretrained weights, trained on crops of the run's normal footage."""
+"""In-domain encoders: small backbones for runs without pretrained weights, trained on crops of its normal footage."""
 
 import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from pixelplay.backbones.encoder import Decoder, Encoder
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.settings import EncoderSettings
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.backbones.views import Pairs, Views
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.crops import crop_batches, tube_rows
@@ -23,8 +23,7 @@ from pixelplay.objects.tubes import Tubes, select, tubes
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.training.augmentation import Augmentation
-from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.clips import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
@@ -36,6 +35,48 @@ log = logging.getLogger(__name__)
 VERSION = 1  # raised when the same footage and settings give another encoder
 
 
+class Encoder(nn.Module):
+    """Images (N, 3, S, S) to maps (N, widths[2], S / 8, S / 8) and (N, widths[3], S / 16, S / 16).
+
+    widths: channels after each of the four halvings of height and width. S must be a multiple of 16.
+    """
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        stem, low, first, second = widths
+        self.stem = nn.Sequential(_down(3, stem, stride=2), _down(stem, low, stride=2))
+        self.first = nn.Sequential(_down(low, first, stride=2), _down(first, first, stride=1))
+        self.second = nn.Sequential(_down(first, second, stride=2), _down(second, second, stride=1))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.stem(x)  # (N, widths[1], S / 4, S / 4)
+        first = self.first(x)
+        return first, self.second(first)
+
+
+class Decoder(nn.Module):
+    """Maps (N, widths[3], S / 16, S / 16) back to images (N, 3, S, S), in [-1, 1]."""
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(_normed(nn.ConvTranspose2d(a, b, 4, 2, padding=1, bias=False)) for a, b in pairwise(reversed(widths))),
+            nn.ConvTranspose2d(widths[0], 3, 4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+def _down(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return _normed(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
+
+
+def _normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
+
+
 @dataclass(frozen=True)
 class Cutting:
     """How pairs of crops are cut: objects and the whole frame, at a moment and `apart` frames later."""
@@ -45,10 +86,15 @@ class Cutting:
     size: int  # pixels of a crop
     share: float  # of the pairs that are kept
 
+    def places(self, video: Video) -> tuple[np.ndarray, Tubes]:
+        """Clips (C, apart + 1), and tubes around the objects of the middle frame of each."""
+        clips = windows(len(video), self.apart + 1, self.apart + 1)
+        middles = clips[:, clips.shape[1] // 2]
+        return clips, tubes(select(boxes_of(video), self.tubes), middles, video.size, self.tubes)
+
     def write(self, video: Video, path: Path, device: torch.device, seed: tuple[int, ...]) -> None:
         """Write a video's pairs, uint8 (N, 2, size, size, 3), as .npy, atomically, with two frames in memory."""
-        positions = windows(len(video), self.apart + 1, self.apart + 1)
-        every = _tubes(video, positions, self.tubes)
+        positions, every = self.places(video)
         rng = np.random.default_rng(seed)
         kept, kept_frames = rng.random(len(every)) < self.share, rng.random(len(positions)) < self.share
         with atomic(path) as temporary, NpyWriter(temporary, (2, self.size, self.size, 3), np.uint8) as writer:
@@ -99,23 +145,23 @@ def load_encoder(path: Path, settings: EncoderSettings) -> Encoder:
     return encoder.eval()
 
 
-def train_encoder(fit_on: list[Video], heldout: list[Video], settings: EncoderSettings, run: TrainingRun) -> Encoder:
+def train_encoder(videos: list[Video], heldout: list[Video], settings: EncoderSettings, run: TrainingRun) -> Encoder:
     """An encoder trained on normal footage with known boxes, in eval mode on the CPU.
 
     A killed run goes on from the last video or epoch in `run.folder`. Raises DataError where there is nothing to cut.
     """
-    from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining  # slow to import
-    from pixelplay.training.fit import fit
+    # slow to import
+    from pixelplay.backbones.contrastive import Contrast, CropReconstruction, EncoderTraining, Pairs, Views
+    from pixelplay.training.fit import fit_on
 
     seen = settings.image_size
     size = seen + 2 * round(settings.shift * seen)  # with room for a view to be shifted
     wider = settings.tubes.model_copy(update={"enlarge": settings.tubes.enlarge * size / seen})
-    there = sum(_pairs_in(video, wider, settings.frame_gap) for video in [*fit_on, *heldout])
-    cutting = Cutting(wider, settings.frame_gap, size, min(1.0, settings.max_pairs / max(there, 1)))
-    names = ("max_epochs", "batch_size", "learning_rate", "weight_decay")
-    lengths = {name: getattr(settings, name) for name in names} | {"patience": settings.max_epochs}  # never stops early
-    run = replace(run, name=f"{run.name}: encoder", config=run.config.model_copy(update=lengths))
-    train = Pairs(_cut(fit_on, run.folder / "pairs", cutting, run))
+    cutting = Cutting(wider, settings.frame_gap, size, 1.0)
+    there = sum(sum(map(len, cutting.places(video))) for video in [*videos, *heldout])
+    cutting = replace(cutting, share=min(1.0, settings.max_pairs / max(there, 1)))
+    run = replace(run, name=f"{run.name}: encoder", config=settings.trainer(run.config))
+    train = Pairs(_cut(videos, run.folder / "pairs", cutting, run))
     held = Pairs(_cut(heldout, run.folder / "heldout", cutting, run))
     torch.manual_seed(run.seed)
     encoder = Encoder(settings.widths)
@@ -125,12 +171,7 @@ def train_encoder(fit_on: list[Video], heldout: list[Video], settings: EncoderSe
         objective = Contrast(encoder, settings.contrast_channels, settings.temperature, views)
     else:
         objective = CropReconstruction(encoder, Decoder(settings.widths), views)
-    fit(
-        EncoderTraining(objective, run.config, run.seed),
-        loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), run.device),
-        loader(held, OrderedBatches(len(held), settings.batch_size), run.device),
-        run,
-    )
+    fit_on(EncoderTraining(objective, run.config, run.seed), train, held, run)
     return encoder.cpu().eval()
 
 
@@ -146,16 +187,6 @@ def _footage(videos: Sequence[Video], config: TubeConfig) -> list[tuple[object, 
     return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
 
-def _pairs_in(video: Video, config: TubeConfig, apart: int) -> int:
-    positions = windows(len(video), apart + 1, apart + 1)
-    return len(positions) + len(_tubes(video, positions, config))
-
-
-def _tubes(video: Video, positions: np.ndarray, config: TubeConfig) -> Tubes:
-    """Around the objects of the middle frame of each clip (C, T)."""
-    return tubes(select(boxes_of(video), config), positions[:, positions.shape[1] // 2], video.size, config)
-
-
 def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) -> list[np.ndarray]:
     """Pairs of each video, memory-mapped; what is on disk already is kept."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,5 +196,4 @@ def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) 
             if not is_npy(path):
                 cutting.write(video, path, run.device, (run.seed, i))
             bar.update(len(video))
-    arrays = [np.load(path, mmap_mode="r") for path in paths]
-    return [array for array in arrays if len(array)]
+    return [pairs for pairs in (np.load(path, mmap_mode="r") for path in paths) if len(pairs)]

@@ -1,23 +1,20 @@
-"""Settings of pretrained weights, and of the encoder for runs without. Keys are explained in `configs/weights/`."""
+"""Settings of pretrained weights, and of the encoder for runs without, explained in `configs/weights/`; a detector's
+settings with its weights named by their contents: other weights in the same file are other settings, the same in
+another file are not. Imports no torch.
+"""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from pixelplay.objects.settings import TubeConfig
-from pixelplay.settings import (
-    Channels,
-    Epochs,
-    FilePath,
-    ImageSize,
-    Natural,
-    NonNegative,
-    Positive,
-    Rate,
-    Settings,
-    Share,
-    Window,
-)
+from pixelplay.run.digests import Digests
+from pixelplay.settings import Channels, FilePath, ImageSize, Natural, Positive, Settings, Share, Window
+from pixelplay.training.run import ScheduleSettings
+
+READ = {".json", ".safetensors", ".bin"}  # suffixes of the files of a model's folder that decide what the model is
 
 
 def _yolo(value: str) -> str:
@@ -32,8 +29,8 @@ def _backbone(value: str) -> str:
     return value
 
 
-class EncoderSettings(Settings):
-    """How an in-domain encoder is built and trained; precision and loggers are the trainer's."""
+class EncoderSettings(ScheduleSettings):
+    """How an in-domain encoder is built and trained."""
 
     objective: Literal["contrast", "reconstruction"]  # reconstruction: an autoencoder's, as a baseline
     image_size: ImageSize  # of the crops that it sees in training, pixels
@@ -48,16 +45,13 @@ class EncoderSettings(Settings):
     color_jitter: Share  # strength of the colour jitter
     noise_share: Share  # of the views that have noise
     temperature: Positive
-    max_epochs: Epochs
     batch_size: Annotated[int, Field(ge=2, le=65_536)]  # pairs
-    learning_rate: Rate
-    weight_decay: NonNegative
 
     @model_validator(mode="after")
     def _possible(self) -> "EncoderSettings":
         there = sum(self.widths[2:])
-        for name, groups in (("channels", self.channels), ("contrast_channels", self.contrast_channels)):
-            if groups is not None and groups > there:
+        for name in ("channels", "contrast_channels"):
+            if (groups := getattr(self, name)) is not None and groups > there:
                 raise ValueError(f"{name}={groups} is more than the {there} channels of the last two widths")
         return self
 
@@ -75,3 +69,31 @@ class WeightsConfig(Settings):
     image_size: ImageSize
     videomae: Annotated[str, Field(min_length=1)]
     encoder: EncoderSettings
+
+
+def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]:
+    """The settings as far as results depend on them. Missing files and invalid settings are not refused here.
+
+    A VideoMAE on the hub is named by its name.
+    """
+    found = dict(settings)
+    if isinstance(backbone := settings.get("backbone"), Mapping):
+        name, file = backbone.get("name"), backbone.get("file")
+        used = file is not None and name != "in_domain"
+        found["backbone"] = {"name": name, "content": digests.of([Path(str(file)).expanduser()]) if used else []}
+    if isinstance(source := settings.get("videomae"), str):
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            files = sorted(path for path in folder.iterdir() if path.suffix in READ)
+            found["videomae"] = list(zip([file.name for file in files], digests.of(files), strict=True))
+    return found
+
+
+def files_there(settings: Mapping[str, Any]) -> bool:
+    """Whether the files and folders of weights that the settings name are on disk; a name on a hub is no file."""
+    backbone, videomae = settings.get("backbone"), settings.get("videomae")
+    file = backbone.get("file") if isinstance(backbone, Mapping) else None
+    named = [] if file is None else [Path(str(file))]
+    if isinstance(videomae, str) and Path(videomae).is_absolute():
+        named.append(Path(videomae))
+    return all(path.expanduser().exists() for path in named)

@@ -4,7 +4,8 @@ import pickle
 import shlex
 import textwrap
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ def read_state_dict(path: Path) -> StateDict:
     except WeightsError:
         raise
     except Exception as error:  # torch.load and safetensors raise various errors for damaged files
-        raise WeightsError(f"{path} can't be read as weights ({_short(error)}): download it again") from None
+        raise WeightsError(f"{path} can't be read as weights ({short(error)}): download it again") from None
     if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):  # open_clip's training checkpoints
         value = value["state_dict"]
     if not isinstance(value, dict) or not value or not all(isinstance(v, torch.Tensor) for v in value.values()):
@@ -81,25 +82,20 @@ def load_network(network: nn.Module, path: Path, made_by: str) -> None:
         raise damaged(path, made_by, error) from None
 
 
-def fill(network: nn.Module, state: StateDict, source: str, name: str) -> None:
-    """Load exactly `state` into `network`; WeightsError names what is missing, unexpected or of another shape."""
+@contextmanager
+def strictly(source: str, name: str) -> Iterator[None]:
+    """Turns PyTorch's error of strict loading into a WeightsError: what in `source` does not fit, and what to do."""
     try:
-        network.load_state_dict(state, strict=True)
+        yield
     except RuntimeError as error:
-        raise misfit(error, source, name) from None
-
-
-def misfit(error: RuntimeError, source: str, name: str) -> WeightsError:
-    """PyTorch's error of strict loading, with the source of the weights and what to do."""
-    lines = [textwrap.shorten(line, MAX_LINE, placeholder=" …") for line in str(error).splitlines()[1:]]
-    return WeightsError(
-        "\n".join([f"the weights in {source} do not fit weights.backbone={name}:", *(f"  {x}" for x in lines)])
-        + "\nname the backbone that the file was made for, or another file with weights.backbone_file=FILE"
-    )
+        lines = [textwrap.shorten(line, MAX_LINE, placeholder=" …") for line in str(error).splitlines()[1:]]
+        first = f"the weights in {source} do not fit weights.backbone={name}:"
+        last = "name the backbone that the file was made for, or another file with weights.backbone_file=FILE"
+        raise WeightsError("\n".join([first, *(f"  {line}" for line in lines), last])) from None
 
 
 def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> str | None:
-    """Why none of the files `names` of a hub repository is available; None when one is. Downloads nothing.
+    """Why none of the files `names` of a hub repository is available; None when one is, without downloading anything.
 
     download: whether files that are not in the cache may be downloaded later.
     """
@@ -112,15 +108,14 @@ def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> s
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
     except Exception as error:  # no network, offline mode, proxies: each raises another class
-        return f"{constants.ENDPOINT} can't be reached: {_short(error)}"
+        return f"{constants.ENDPOINT} can't be reached: {short(error)}"
     reasons = []
     for name in names:
         try:
             get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
-        except Exception as error:  # no such file, no access
-            reasons.append(f"{name}: {_short(error)}")
-        else:
             return None
+        except Exception as error:  # no such file, no access
+            reasons.append(f"{name}: {short(error)}")
     return f"{constants.ENDPOINT}/{repository} gives none: {'; '.join(reasons)}"
 
 
@@ -135,20 +130,27 @@ def from_hub(repository: str, names: Sequence[str], download: bool = True) -> Pa
         try:
             return Path(hf_hub_download(repository, name, etag_timeout=HUB_TIMEOUT, local_files_only=not download))
         except Exception as error:  # as above
-            reasons.append(f"{name}: {_short(error)}")
+            reasons.append(f"{name}: {short(error)}")
     raise WeightsError("; ".join(reasons))
 
 
-def fetching(repository: str, names: Sequence[str], folder: Path, file: str | None = None) -> str:
-    """A command that downloads files of a hub repository into a folder; a single one can be saved as `file`."""
+def not_found(setting: str, reason: str, repository: str, names: Sequence[str], into: Path, then: str) -> WeightsError:
+    """The error for weights that `setting` names, with the command that downloads files of a hub repository.
+
+    into: what they are saved as; of several, #1 stands for each one's name. then: the setting that finds them there.
+    """
     from huggingface_hub import hf_hub_url
 
-    into = folder / (file or "#1")  # curl's name for what matched the braces
     url = hf_hub_url(repository, names[0])
-    if file is None:
+    if len(names) > 1:
         url = f"{url.removesuffix(names[0])}{{{','.join(names)}}}"
-    return f"curl -fL --create-dirs -o {shlex.quote(str(into))} {shlex.quote(url)}"
+    return WeightsError(
+        f"{setting}: no weights found ({reason})\n"
+        f"  where there is internet:  curl -fL --create-dirs -o {shlex.quote(str(into))} {shlex.quote(url)}\n"
+        f"  then:                     {then}"
+    )
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """Its message on one line, 200 characters at most."""
     return textwrap.shorten(str(error).strip() or type(error).__name__, 200, placeholder=" …")

@@ -21,7 +21,7 @@ from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.scores.settings import FUSED, FusionConfig
 from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Workers
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.run import TrainerConfig
 from pixelplay.videos.settings import DatasetConfig
 
 
@@ -65,7 +65,7 @@ class Config(Settings):
     distribution: DistributionConfig
 
     @model_validator(mode="after")
-    def _streams_distinct(self) -> "Config":
+    def _consistent(self) -> "Config":
         taken = sorted(set(self.fusion.external_files) & {*self.detectors, FUSED})
         if taken:
             owner = "the fusion's own" if taken[0] == FUSED else "that of a detector of this run"
@@ -73,9 +73,5 @@ class Config(Settings):
                 f"fusion.external: {self.fusion.external_files[taken[0]]} would be called {taken[0]!r}, and that name "
                 f"is {owner}: rename the file"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _changes_possible(self) -> "Config":
         self.ablate.check_changes(self.fusion)
         return self

@@ -14,7 +14,7 @@ from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.explanation import Finding
 from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.run.artifacts import read_model, write_json
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores
 

@@ -40,15 +40,18 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
     columns = max(map(len, rows))
     height, width = rows[0][0].image.shape[:2]
     size = (WIDTH * columns, (WIDTH * min(height / width, TALLEST) + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
-    no_ticks = {"xticks": [], "yticks": []}  # never seen, but slow to lay out
-    figure, axes = plt.subplots(
-        len(rows), columns, figsize=size, squeeze=False, layout="compressed", subplot_kw=no_ticks
-    )
+    options = {"squeeze": False, "layout": "compressed"}
+    options["subplot_kw"] = {"xticks": [], "yticks": []}  # never seen, but slow to lay out
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, **options)
     for row, line in zip(rows, axes, strict=True):
         for axis in line:
             axis.set_axis_off()
         for view, axis in zip(row, line, strict=False):
-            _draw(figure, axis, view)
+            axis.set_title(view.title, fontsize=8, parse_math=False)  # names of videos may have a $ in them
+            colors = {"cmap": "gray", "vmax": 255} if view.scale is None else {"cmap": "inferno", "vmax": view.scale}
+            picture = axis.imshow(view.image, vmin=0, **colors)
+            if view.scale is not None:
+                figure.colorbar(picture, ax=axis, fraction=0.04, pad=0.02).ax.tick_params(labelsize=6)
     figure.suptitle(heading, fontsize=10, parse_math=False)
     return figure
 
@@ -56,12 +59,3 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
 def in_shape_of(original: tuple[int, int], frame: np.ndarray) -> np.ndarray:
     """A working-size frame or map, stretched to the aspect ratio of the `original` (width, height)."""
     return cv2.resize(frame, picture_size(original, PICTURE_WIDTH))
-
-
-def _draw(figure: Figure, axis: plt.Axes, view: View) -> None:
-    axis.set_title(view.title, fontsize=8, parse_math=False)  # names of videos may have a $ in them
-    if view.scale is None:
-        axis.imshow(view.image, cmap="gray", vmin=0, vmax=255)
-    else:
-        picture = axis.imshow(view.image, cmap="inferno", vmin=0, vmax=view.scale)
-        figure.colorbar(picture, ax=axis, fraction=0.04, pad=0.02).ax.tick_params(labelsize=6)

@@ -5,7 +5,7 @@ Masks are read once, frame by frame, for all detectors and streams together; onl
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,10 @@ from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
 from pixelplay.evaluation.score_tables import read_objects
 from pixelplay.metrics.alarms import CONSTANT, constant_threshold
-from pixelplay.metrics.boxes import Detections, Regions, joined
+from pixelplay.metrics.boxes import Detections, Regions, boxes_of, components, joined, link
 from pixelplay.metrics.pixels import PixelCounts
-from pixelplay.metrics.regions import region_metrics
+from pixelplay.metrics.regions import region_metrics, tao_metrics
 from pixelplay.metrics.settings import EvaluateConfig
-from pixelplay.metrics.tao import tao_metrics
-from pixelplay.metrics.truth import boxes_of, components, link
 from pixelplay.progress import progress_bar
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.truth import Truth, VideoTruth
@@ -127,8 +125,8 @@ def _figures(
         return {method: _or_reason(lambda m=method: _tao(m, config, stream, detections, truth)) for method in CONSTANT}
 
     levels = {
-        "pixel": lambda: _or_reason(lambda: counts.result(settings.aupro_limit).as_dict()),
-        "region": lambda: asdict(region_metrics(detections, truth, frames, settings.region)),
+        "pixel": lambda: _or_reason(lambda: counts.result(settings.aupro_limit)),
+        "region": lambda: region_metrics(detections, truth, frames, settings.region),
         "tao": tao,
     }
     return {level: measure() for level, measure in levels.items() if level in settings.metrics}
@@ -150,7 +148,7 @@ def _tao(method: str, config: "Config", stream: ObjectStream, detections: Detect
     """Rates at a threshold from the stream's held-out normal objects; raises DataError if they give none."""
     threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
     above = detections[detections.score > threshold.value]
-    return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao).as_dict()}
+    return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao)}
 
 
 def _or_reason(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,25 +1,33 @@
 """Memory banks: FAISS indexes of feature vectors of normal footage.
 
 As in PatchCore (Roth et al., CVPR 2022), a vector is as anomalous as it is far from its nearest neighbour in the bank.
+The distance is Euclidean, or Mahalanobis with the covariance of the normal vectors, which weights deviations in
+directions that hardly vary in normal footage more (Rippel, Mertens, Merhof, ICPR 2020; PaDiM: Defard et al., 2021).
 """
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import faiss
 import numpy as np
 from pydantic import Field
+from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.memory.k_center import squared_distances
+from pixelplay.memory.coreset import squared_distances
 from pixelplay.run.artifacts import damaged, missing, read_model, write_json
 from pixelplay.run.atomic import atomic
 from pixelplay.settings import Natural, Settings
 
 QUERIES = 65536  # searched at a time: bounds the memory
+ROWS = 65536  # vectors in memory at a time
+
+Metric = Literal["euclidean", "mahalanobis"]
+Features = dict[str, Any]  # what the vectors are: the backbone and its settings, as JSON
 
 
 class IvfConfig(Settings):
@@ -43,20 +51,27 @@ class BankConfig(Settings):
     hnsw: HnswConfig
 
 
+class DistanceConfig(Settings):
+    """The metric, by where the backbone comes from."""
+
+    pretrained: Metric
+    in_domain: Metric
+    shrinkage: Annotated[float, Field(gt=0, le=1)]  # of the covariance, towards a multiple of the identity
+
+
 class About(Settings):
     """The .json beside an index."""
 
     settings: BankConfig
-    features: dict[str, Any]
+    features: Features
     sha256: str  # of the index
 
 
 class Bank:
-    """A built or loaded bank; `features` describes its vectors (backbone, feature settings)."""
+    """A built or loaded bank of vectors that `features` describes."""
 
-    def __init__(self, index: faiss.IndexPreTransform, config: BankConfig, features: dict[str, Any]):
-        self.config, self.features = config, features
-        self._index = index
+    def __init__(self, index: faiss.IndexPreTransform, config: BankConfig, features: Features):
+        self.config, self.features, self._index = config, features, index
         # Vectors are centred on the bank's mean: FAISS computes |q|^2 - 2 qv + |v|^2, where an offset costs precision.
         self._chain = [faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())]
         self._search = faiss.downcast_index(index.index)
@@ -66,14 +81,9 @@ class Bank:
 
     @classmethod
     def build(
-        cls,
-        vectors: np.ndarray,
-        config: BankConfig,
-        features: dict[str, Any],
-        seed: int,
-        whitening: np.ndarray | None = None,
+        cls, vectors: np.ndarray, config: BankConfig, features: Features, seed: int, whitening: np.ndarray | None = None
     ) -> "Bank":
-        """Index float32 (count, d) vectors, deterministically. `features` must be JSON-serialisable.
+        """Index float32 (count, d) vectors, deterministically.
 
         whitening: a matrix float32 (d, d) that vectors and queries are multiplied by before they are compared.
         Raises DataError for values that are not finite, ConfigError for more IVF cells than vectors.
@@ -83,7 +93,7 @@ class Bank:
             raise DataError("no vectors for a memory bank: no footage, or nothing was detected in any of it")
         if not np.isfinite(vectors).all():
             raise DataError(f"vector {_first_bad(vectors)} of {len(vectors)} for the memory bank is not finite")
-        index = faiss.IndexPreTransform(_empty_index(vectors.shape[0], vectors.shape[1], config, seed))
+        index = faiss.IndexPreTransform(_empty_index(len(vectors), vectors.shape[1], config, seed))
         if whitening is not None:
             linear = faiss.LinearTransform(*whitening.shape[::-1])
             faiss.copy_array_to_vector(np.ascontiguousarray(whitening).ravel(), linear.A)
@@ -101,9 +111,8 @@ class Bank:
     def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """L2 distance (not squared), float32 (n,), and index, int64 (n,), of the nearest vector to each query (n, d).
 
-        Distances are recomputed for the vectors that FAISS found, whose own are differences of large numbers: a query
-        that is in the bank has distance 0. Ties up to rounding may be broken differently for other batches of queries.
-        Raises DataError for a query that is not finite.
+        FAISS's own distances are differences of large numbers, so they are recomputed: a query that is in the bank has
+        distance 0. Ties up to rounding may be broken differently in other batches. DataError for one not finite.
         """
         _check(queries, self._centered.shape[1])
         distances, ids = np.empty(len(queries), np.float32), np.empty(len(queries), np.int64)
@@ -130,11 +139,8 @@ class Bank:
         write_json(path.with_suffix(".json"), about.model_dump())
 
     @classmethod
-    def load(cls, path: Path, features: dict[str, Any]) -> "Bank":
-        """Read what `save` wrote.
-
-        Raises MissingArtifactError, DamagedArtifactError, and DataError for a bank of other features (naming both).
-        """
+    def load(cls, path: Path, features: Features) -> "Bank":
+        """What `save` wrote; raises MissingArtifactError, DamagedArtifactError, or DataError for other features."""
         about = read_model(path.with_suffix(".json"), About, made_by="train")
         try:
             data = path.read_bytes()
@@ -144,14 +150,40 @@ class Bank:
             raise damaged(path, "train", "its checksum differs from that in its .json")
         asked = _as_json(features)
         if about.features != asked:
-            keys = [key for key in {**about.features, **asked} if about.features.get(key) != asked.get(key)]
+            keys = [key for key in about.features | asked if about.features.get(key) != asked.get(key)]
             have, want = ({key: side.get(key) for key in keys} for side in (about.features, asked))
-            raise DataError(
-                f"{path} holds features of {have}, asked for are {want}: restore those settings, or run "
-                "`python src/train.py` again"
-            )
-        index = faiss.deserialize_index(np.frombuffer(data, np.uint8))
-        return cls(index, about.settings, asked)
+            restore = "restore those settings, or run `python src/train.py` again"
+            raise DataError(f"{path} holds features of {have}, asked for are {want}: {restore}")
+        return cls(faiss.deserialize_index(np.frombuffer(data, np.uint8)), about.settings, asked)
+
+
+def whitening(groups: Sequence[np.ndarray], shrinkage: float) -> np.ndarray:
+    """The matrix W, float32 (d, d), such that Euclidean distances of W x are Mahalanobis distances of x.
+
+    groups: float32 (n, d), e.g. a memory-mapped file per video, read twice in parts. Their joint covariance is shrunk,
+    (1 - s) C + s tr(C) / d I, so that constant directions get a finite weight; if nothing varies at all, W is the
+    identity. Raises DataError for values that are not finite.
+    """
+    from sklearn.covariance import shrunk_covariance  # slow to import
+
+    count, size = sum(map(len, groups)), groups[0].shape[1]
+    mean = sum(part.sum(axis=0) for part in _parts(groups)) / count
+    covariance = np.zeros((size, size))
+    for part in _parts(groups):
+        part -= mean
+        covariance += part.T @ part / count
+    if not np.isfinite(covariance).all():
+        raise DataError("vectors for a memory bank are not finite, or too large for their covariance")
+    if not covariance.any():
+        return np.eye(size, dtype=np.float32)
+    root = np.linalg.cholesky(shrunk_covariance(covariance, shrinkage))
+    return solve_triangular(root, np.eye(size), lower=True).astype(np.float32)
+
+
+def _parts(groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:  # copies in float64
+    for group in groups:
+        for start in range(0, len(group), ROWS):
+            yield group[start : start + ROWS].astype(np.float64)
 
 
 def _empty_index(count: int, d: int, config: BankConfig, seed: int) -> faiss.Index:
@@ -179,6 +211,6 @@ def _first_bad(vectors: np.ndarray) -> int:
     return int((~np.isfinite(vectors)).any(axis=1).argmax())
 
 
-def _as_json(features: dict[str, Any]) -> dict[str, Any]:
+def _as_json(features: Features) -> Features:
     """As they are read back from JSON: tuples become lists, for instance."""
     return json.loads(json.dumps(features, allow_nan=False))

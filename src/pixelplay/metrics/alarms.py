@@ -1,16 +1,15 @@
 """False-alarm rates of thresholds on normal footage that they do not come from, and their precision and recall."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from pixelplay.errors import DataError
-from pixelplay.metrics.bootstrap import share_interval
-from pixelplay.metrics.frames import one_class
+from pixelplay.metrics.frames import one_class, share_interval
+from pixelplay.metrics.regions import rates
 from pixelplay.metrics.settings import BootstrapConfig, ThresholdsConfig
-from pixelplay.metrics.tao import rates
 from pixelplay.metrics.thresholds import Threshold, adaptive, evt, fixed, percentile, unpromised
 
 CONSTANT = ("evt", "percentile", "fixed")
@@ -68,15 +67,15 @@ def alarm_rates(
         try:
             rule = partial(_rule, method, dataset=dataset, config=config)
             about, limit = rule(normal)
-            counts = {"false_alarms": _crosswise(rule, normal), "false_alarms_unseen": _unseen(test, limit)}
-            shares = {name: _share(of) for name, of in counts.items()}
-            drawn = {name: share_interval(of, bootstrap) for name, of in counts.items()}
-            intervals = {"intervals": {**drawn, "level": bootstrap.level}}
-            result[method] = {**about, **shares, **intervals, **_found(test, limit)}
-            if method not in PROMISING:
-                highest = drawn["false_alarms"][1] if drawn["false_alarms"] else None
-                remark = unpromised(normal, config.evt.tail, highest)
-                result[method] |= {"remark": remark} if remark else {}
+            rates_of = {"false_alarms": _crosswise(rule, normal), "false_alarms_unseen": _unseen(test, limit)}
+            totals = {name: counts.sum(axis=0).tolist() for name, counts in rates_of.items()}
+            shares = {name: alarms / frames if frames else None for name, (alarms, frames) in totals.items()}
+            drawn = {name: share_interval(counts, bootstrap) for name, counts in rates_of.items()}
+            found = {**about, **shares, "intervals": {**drawn, "level": bootstrap.level}, **_found(test, limit)}
+            highest = drawn["false_alarms"][1] if drawn["false_alarms"] else None
+            if method not in PROMISING and (remark := unpromised(normal, config.evt.tail, highest)):
+                found["remark"] = remark
+            result[method] = found
         except DataError as error:
             result[method] = {"reason": str(error)}
     return result
@@ -95,32 +94,23 @@ def _rule(
 
 def _found(test: Sequence[LabelledScores], limit: Limit) -> dict[str, object]:
     alarms = np.concatenate([video.scores > limit(video.scores) for video in test])
-    labels = np.concatenate([video.labels for video in test]) > 0
-    right = int((alarms & labels).sum())
-    found = asdict(rates(right, int(alarms.sum()), right, int(labels.sum())))
-    reason = one_class(labels.astype(np.int64))
-    return {**found} if reason is None else {**found, "precision": None, "f1": None, "no_precision": reason}
+    labels = np.concatenate([video.labels for video in test]).astype(np.int64)
+    right = int(alarms @ labels)
+    found: dict[str, object] = {**rates(right, int(alarms.sum()), right, int(labels.sum()))}
+    reason = one_class(labels)
+    return found if reason is None else {**found, "precision": None, "f1": None, "no_precision": reason}
 
 
 def _crosswise(rule: Rule, normal: Sequence[np.ndarray]) -> np.ndarray:
     """Alarms and frames of each normal video, int64 (V, 2), at thresholds from the other folds."""
     videos = list(normal) if len(normal) > 1 else np.array_split(normal[0], 2)
-    groups = min(FOLDS, len(videos))
-    counts = np.zeros((len(videos), 2), np.int64)
-    for group in range(groups):
-        rest = [video for i, video in enumerate(videos) if i % groups != group]
-        limit = rule(rest)[1]
-        for i in range(group, len(videos), groups):
-            counts[i] = int((videos[i] > limit(videos[i])).sum()), len(videos[i])
-    return counts
+    folds = np.arange(len(videos)) % min(FOLDS, len(videos))
+    limits = [rule([videos[i] for i in np.flatnonzero(folds != fold)])[1] for fold in range(folds.max() + 1)]
+    limited = [(video, limits[fold](video)) for video, fold in zip(videos, folds, strict=True)]
+    return np.array([(int((video > limit).sum()), len(video)) for video, limit in limited])
 
 
 def _unseen(test: Sequence[LabelledScores], limit: Limit) -> np.ndarray:
     """Alarms and frames among the frames labelled normal of each test video, int64 (V, 2)."""
-    alarms = [int((video.scores > limit(video.scores))[video.labels == 0].sum()) for video in test]
-    return np.column_stack([alarms, [int((video.labels == 0).sum()) for video in test]])
-
-
-def _share(counts: np.ndarray) -> float | None:
-    alarms, frames = counts.sum(axis=0)
-    return float(alarms / frames) if frames else None
+    normal = [(video.scores > limit(video.scores))[video.labels == 0] for video in test]
+    return np.array([(int(alarms.sum()), len(alarms)) for alarms in normal])

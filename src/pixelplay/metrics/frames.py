@@ -1,64 +1,55 @@
 """Frame-level metrics of scores against 0/1 labels: AP, PR-AUC, ROC-AUC micro and macro, equal error rate, best F1.
 
-scikit-learn is slow to import, so it is imported where it is used; `bootstrap.py` has the intervals.
+Percentile intervals are over resampled videos (Efron, 1979): frames of a video are alike, and drawing them one by one
+would understate the variance. scikit-learn is slow to import, so it is imported where it is used.
 """
 
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pixelplay.errors import DataError
+from pixelplay.metrics.settings import BootstrapConfig
+
+FIGURES = ("ap", "pr_auc", "auc_micro", "auc_macro", "macro_videos", "auc_macro_anchored", "eer", "best_f1")
+BLOCK = 2**19  # frames times draws in memory at a time
 
 
-@dataclass(frozen=True)
-class FrameMetrics:
-    """All in [0, 1] except the counts; None, with the `reason`, if all labels are of one class."""
-
-    ap: float | None  # average precision over all frames pooled, the competition's metric
-    pr_auc: float | None  # area under the precision-recall curve by trapezoids; not AP, and a little more optimistic
-    auc_micro: float | None  # ROC-AUC over all frames pooled
-    auc_macro: float | None  # mean ROC-AUC over the videos with both classes; None if there are none
-    macro_videos: int  # videos in that mean
-    auc_macro_anchored: float | None  # over all videos: see `anchored_macro_auc`
-    eer: float | None  # error rate where false positive and false negative rate are equal
-    best_f1: float | None  # at the threshold that is best on these labels
-    prevalence: float  # share of anomalous frames, the AP of random scores
-    frames: int
-    reason: str | None = None  # why figures are missing
-
-    def as_dict(self) -> dict[str, float | int | str | None]:
-        """Field names and values, ready for JSON; `reason` where there is one."""
-        values = asdict(self)
-        return values if self.reason else {name: value for name, value in values.items() if name != "reason"}
-
-
-def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> FrameMetrics:
+def frame_metrics(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> dict[str, float | int | str | None]:
     """Metrics of scores (N,), finite and higher = more anomalous, against labels (N,), 0 normal and 1 anomalous.
 
-    `videos` (N,): the id of each frame's video. Raises DataError if lengths differ, there are no frames, a score is not
+    `videos` (N,): the id of each frame's video. All are in [0, 1] except the counts, and ready for JSON; None, with the
+    `reason`, if all labels are of one class. Raises DataError if lengths differ, there are no frames, a score is not
     finite, or a label is neither 0 nor 1.
+
+    - `ap`: average precision over all frames pooled, the competition's metric;
+    - `pr_auc`: area under the precision-recall curve by trapezoids; not AP, and a little more optimistic;
+    - `auc_micro`: ROC-AUC over all frames pooled;
+    - `auc_macro`: mean ROC-AUC over the `macro_videos` with both classes, None if there are none; `auc_macro_anchored`:
+      over all videos, see `anchored_macro_auc`;
+    - `eer`: error rate where false positive and false negative rate are equal;
+    - `best_f1`: at the threshold that is best on these labels;
+    - `prevalence`: share of anomalous `frames`, the AP of random scores.
     """
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
     scores, labels, videos = checked(scores, labels, videos)
-    prevalence, frames = float(labels.mean()), len(labels)
+    measured = dict.fromkeys(FIGURES) | {"macro_videos": 0, "prevalence": float(labels.mean()), "frames": len(labels)}
     if reason := one_class(labels):
-        return FrameMetrics(None, None, None, None, 0, None, None, None, prevalence, frames, reason)
+        return {**measured, "reason": reason}
     auc_macro, macro_videos = macro_auc(scores, labels, videos)
     precision, recall, _ = precision_recall_curve(labels, scores)
-    return FrameMetrics(
-        ap=float(average_precision_score(labels, scores)),
-        pr_auc=float(auc(recall, precision)),
-        auc_micro=float(roc_auc_score(labels, scores)),
-        auc_macro=auc_macro,
-        macro_videos=macro_videos,
-        auc_macro_anchored=anchored_macro_auc(scores, labels, videos),
-        eer=equal_error_rate(scores, labels),
-        best_f1=best_f1(precision, recall),
-        prevalence=prevalence,
-        frames=frames,
-    )
+    return measured | {
+        "ap": float(average_precision_score(labels, scores)),
+        "pr_auc": float(auc(recall, precision)),
+        "auc_micro": float(roc_auc_score(labels, scores)),
+        "auc_macro": auc_macro,
+        "macro_videos": macro_videos,
+        "auc_macro_anchored": anchored_macro_auc(scores, labels, videos),
+        "eer": equal_error_rate(scores, labels),
+        "best_f1": best_f1(precision, recall),
+    }
 
 
 def one_class(labels: np.ndarray) -> str | None:
@@ -111,6 +102,83 @@ def best_f1(precision: np.ndarray, recall: np.ndarray) -> float:
     return float(np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0).max())
 
 
+def intervals(
+    scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, config: BootstrapConfig
+) -> dict[str, Any] | None:
+    """Intervals of micro ROC-AUC and AP, [low, high], for inputs (N,) as `frame_metrics` takes them; ready for JSON.
+
+    Each of `config.n_bootstrap` draws takes as many videos as there are, with replacement, by `config.seed` alone. None
+    with fewer than two videos, and where no draw has both classes: `draws` counts those that have. `level` is the share
+    of them that lie within. Raises DataError as `frame_metrics` does.
+    """
+    scores, labels, videos = checked(scores, labels, videos)
+    if len(pd.unique(videos)) < 2:
+        return None
+    ap, auc = drawn_figures(scores, labels, videos, config.n_bootstrap, config.seed)
+    counted = ~np.isnan(auc)
+    if not counted.any():
+        return None
+    found = {name: list(_interval(of[counted], config.level)) for name, of in (("auc_micro", auc), ("ap", ap))}
+    return {**found, "level": config.level, "draws": int(counted.sum())}
+
+
+def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, float] | None:
+    """The percentile interval of a share of frames over resampled videos; None with fewer than two videos with frames.
+
+    counts: int (V, 2), of each video the counted frames and all its frames. If none or all are counted, no draw varies:
+    the open end is then (1 - level)^(1 / V) from the other (the rule of three of Hanley and Lippman-Hand, JAMA 1983,
+    exact).
+    """
+    counts = counts[counts[:, 1] > 0]
+    videos = len(counts)
+    if videos < 2:
+        return None
+    beyond = 1 - (1 - config.level) ** (1 / videos)
+    if not counts[:, 0].any():
+        return 0.0, beyond
+    if (counts[:, 0] == counts[:, 1]).all():
+        return 1 - beyond, 1.0
+    drawn = np.random.default_rng(config.seed).multinomial(videos, np.full(videos, 1 / videos), size=config.n_bootstrap)
+    counted, frames = (drawn @ counts).T
+    return _interval(counted / frames, config.level)
+
+
+def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """AP and ROC-AUC of every draw, float64 (2, draws); AUC is NaN where a draw has one class.
+
+    Inputs (N,) as from `checked`. Each draw takes as many videos as there are, with replacement, by `seed` alone, so
+    that the figures of two scores of the same frames can be subtracted draw by draw.
+    """
+    codes, names = pd.factorize(videos, use_na_sentinel=False)
+    drawn = np.random.default_rng(seed).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), size=draws
+    )  # (B, V): how often each video was drawn
+    rows = max(1, BLOCK // len(scores))
+    parts = [weighted_figures(scores, labels, drawn[start : start + rows][:, codes]) for start in range(0, draws, rows)]
+    return np.concatenate(parts, axis=1)
+
+
+def weighted_figures(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AP and ROC-AUC under each of B weightings of the same frames: float64 (2, B).
+
+    Scores and labels (N,) as above; weights: int (B, N). AUC is NaN if one class has no weight, AP without anomalies.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # (K,), of each group of equal scores
+    weights, labels = weights[:, order], labels[order]
+    hits = np.cumsum(weights * labels, axis=1)[:, last].astype(np.float64)  # (B, K), true positives
+    taken = np.cumsum(weights, axis=1)[:, last].astype(np.float64)
+    false = taken - hits
+    before = np.concatenate([np.zeros((len(hits), 1)), hits[:, :-1]], axis=1)
+    new_hits, new_false = hits - before, np.diff(false, axis=1, prepend=0.0)
+    precision = np.divide(hits, taken, out=np.zeros_like(hits), where=taken > 0)
+    positive, negative = hits[:, -1], false[:, -1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        auc = (new_false * (before + new_hits / 2)).sum(axis=1) / (positive * negative)
+        ap = (new_hits * precision).sum(axis=1) / positive
+    return np.stack([ap, auc])
+
+
 def checked(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores as float64, labels as int64, and videos, each (N,); raises DataError as `frame_metrics` does."""
     scores, labels, videos = np.asarray(scores), np.asarray(labels), np.asarray(videos)
@@ -135,3 +203,8 @@ def _of_videos(videos: np.ndarray) -> list[np.ndarray]:
     """Rows of each video, in order of first appearance."""
     codes, _ = pd.factorize(videos, use_na_sentinel=False)
     return list(pd.Series(np.arange(len(codes))).groupby(codes).indices.values())
+
+
+def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    return float(low), float(high)

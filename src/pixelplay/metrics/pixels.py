@@ -3,13 +3,13 @@
 They pool the pixels of all frames, and follow from three counts per distinct score: normal pixels, anomalous pixels,
 and shares of anomalous regions. AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
 
-`FrameAverages` are the averages of single frames that papers report (after the code of Huang et al., *Track Any
+Beside them stand the averages of single frames that papers report (after the code of Huang et al., *Track Any
 Anomalous Object*, CVPR 2025, arXiv 2506.05175, github.com/yu2hi13/TAO, Benchmark_Metrics/pixel_level): frames without
 an anomalous pixel are left out, so that false alarms there cost nothing, and a frame without a report counts as 0.
 """
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
@@ -18,70 +18,10 @@ from pixelplay.errors import DataError
 from pixelplay.metrics.frames import best_f1
 from pixelplay.metrics.regions import area_to
 
-FIGURES = (
-    "auroc",
-    "ap",
-    "pr_auc",
-)  # of single frames; TAO's code calls the area under the precision-recall curve AUPRO
+Figures = dict[str, float | int | None]
+FIGURES = ("auroc", "ap", "pr_auc")  # of single frames; TAO's code calls the last one AUPRO
 COMPACT = 2**18  # rows of counts above which equal scores are merged
 MANTISSA = 23  # bits of float32
-
-
-@dataclass(frozen=True)
-class PixelMetrics:
-    """Over the pixels of all frames pooled; all in [0, 1] except the counts."""
-
-    auroc: float
-    ap: float
-    best_f1: float  # at the threshold that is best on these masks
-    aupro: float  # mean share of a region's pixels that are found, over false positive rates to the limit
-    aupro_limit: float  # false positive rate to which it was integrated, and by which it was divided
-    prevalence: float  # share of anomalous pixels
-    regions: int  # connected regions in AUPRO's mean, counted per frame
-    frames: int
-    averages: dict[str, float | int | None]  # of single frames: see `FrameAverages.as_dict`
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Names and values, ready for JSON; AUPRO's limit is in its name, as `aupro_0.3`."""
-        values = asdict(self)
-        limit, averages = values.pop("aupro_limit"), values.pop("averages")
-        values |= averages
-        return {f"aupro_{limit:g}" if name == "aupro" else name: value for name, value in values.items()}
-
-
-class FrameAverages:
-    """Sums of AUROC, AP and PR-AUC of frames with anomalous and normal pixels, by video."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(FIGURES)))
-        self._frames: dict[str, int] = defaultdict(int)
-
-    def add(self, counted: np.ndarray, pixels: np.ndarray, video: str) -> None:
-        """Add a frame; counted: (K, 2), its normal and anomalous pixels at each reported score, the lowest score first.
-
-        pixels: (2,), all its normal and anomalous pixels; those not in `counted` are below all others.
-        """
-        if not pixels.all():
-            return
-        self._frames[video] += 1
-        if len(counted):
-            self._sums[video] += _figures(np.concatenate([pixels[None] - counted.sum(axis=0), counted]))
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Mean over frames, `auroc_per_frame`, and over videos' means, `auroc_per_video`; likewise `ap_` and `pr_auc_`;
-        None without a frame. `averaged_frames` and `averaged_videos` are their numbers. Ready for JSON.
-        """
-        frames = sum(self._frames.values())
-        count = {"averaged_frames": frames, "averaged_videos": len(self._frames)}
-        if not frames:
-            names = [f"{figure}_per_{of}" for of in ("frame", "video") for figure in FIGURES]
-            return {**dict.fromkeys(names), **count}
-        of_videos = np.array([self._sums[video] / number for video, number in self._frames.items()])
-        means = {"frame": sum(self._sums.values(), np.zeros(len(FIGURES))) / frames, "video": of_videos.mean(axis=0)}
-        named = {
-            f"{f}_per_{of}": float(v) for of, values in means.items() for f, v in zip(FIGURES, values, strict=True)
-        }
-        return {**named, **count}
 
 
 class PixelCounts:
@@ -100,7 +40,7 @@ class PixelCounts:
         self._waiting = 0
         self._limit = COMPACT
         self._pixels = self._anomalous = self._regions = self._frames = 0
-        self._averages = FrameAverages()
+        self._frame_figures: dict[str, list[np.ndarray]] = defaultdict(list)  # by video: (3,) of each frame
 
     def add_boxes(self, xyxy: np.ndarray, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
         """Add a frame whose pixels have the score of the highest box over their centre, or else the lowest of all.
@@ -115,7 +55,7 @@ class PixelCounts:
         order = np.argsort(scores, kind="stable")
         sizes = self._count_frame(regions)
         if not len(order):
-            self._average(np.empty((0, 2)), sizes, video)
+            self._count_figures(np.empty((0, 2)), sizes, video)
             return
         (left, top), (right, bottom) = edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)
         painted = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.int64)
@@ -123,7 +63,7 @@ class PixelCounts:
             painted[y1:y2, x1:x2] = rank  # rising scores: the highest is painted last
         counted = _by_group(painted, regions[top:bottom, left:right], sizes, len(order) + 1)
         rows = _compact([np.column_stack([scores[order], counted[1:]])])
-        self._average(rows[:, 1:3], sizes, video)
+        self._count_figures(rows[:, 1:3], sizes, video)
         self._add(rows)
 
     def add_map(self, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
@@ -138,13 +78,19 @@ class PixelCounts:
         distinct, group = np.unique(keys, return_inverse=True)
         sizes = self._count_frame(regions)
         counted = _by_group(group.reshape(keys.shape), regions, sizes, len(distinct))
-        self._average(counted[:, :2], sizes, video)
+        self._count_figures(counted[:, :2], sizes, video)
         ordered = distinct << self._dropped
         kept = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
         self._add(np.column_stack([kept, counted]))
 
-    def result(self, aupro_limit: float) -> PixelMetrics:
-        """Metrics of all added frames; raises DataError if all pixels are of one class."""
+    def result(self, aupro_limit: float) -> Figures:
+        """Metrics of all added frames; raises DataError if all pixels are of one class.
+
+        Over the pixels of all frames pooled, in [0, 1] except the counts: `auroc`, `ap`, `best_f1` (at the threshold
+        that is best on these masks), `aupro_0.3` (mean share of a region's pixels that are found, over false positive
+        rates to that limit, divided by it), `prevalence` (share of anomalous pixels), `regions` (connected ones, per
+        frame) and `frames`. Then the averages of single frames, see `_averages`. Ready for JSON.
+        """
         normal = self._pixels - self._anomalous
         if not self._anomalous or not normal:
             lacking = "anomalous" if not self._anomalous else "normal"
@@ -156,21 +102,27 @@ class PixelCounts:
         weights = np.concatenate([counts[:, 0], counts[:, 1]])
         precision, recall, _ = precision_recall_curve(labels, levels, sample_weight=weights)
         fpr, overlap = (np.cumsum(np.append(counts[:, column], 0)[::-1]) for column in (0, 2))
-        return PixelMetrics(
-            auroc=float(roc_auc_score(labels, levels, sample_weight=weights)),
-            ap=float(average_precision_score(labels, levels, sample_weight=weights)),
-            best_f1=best_f1(precision, recall),
-            aupro=area_to(aupro_limit, fpr / normal, overlap / self._regions) / aupro_limit,
-            aupro_limit=aupro_limit,
-            prevalence=self._anomalous / self._pixels,
-            regions=self._regions,
-            frames=self._frames,
-            averages=self._averages.as_dict(),
-        )
+        return {
+            "auroc": float(roc_auc_score(labels, levels, sample_weight=weights)),
+            "ap": float(average_precision_score(labels, levels, sample_weight=weights)),
+            "best_f1": best_f1(precision, recall),
+            f"aupro_{aupro_limit:g}": area_to(aupro_limit, fpr / normal, overlap / self._regions) / aupro_limit,
+            "prevalence": self._anomalous / self._pixels,
+            "regions": self._regions,
+            "frames": self._frames,
+            **_averages(self._frame_figures),
+        }
 
-    def _average(self, counted: np.ndarray, sizes: np.ndarray, video: str) -> None:
-        """A frame by itself: pixels of both classes by rising score, (K, 2), and the pixels of each region."""
-        self._averages.add(counted, np.array([int(sizes[0]), int(sizes[1:].sum())]), video)
+    def _count_figures(self, counted: np.ndarray, sizes: np.ndarray, video: str) -> None:
+        """Figures of a frame by itself, if it has pixels of both classes.
+
+        counted: (K, 2), its normal and anomalous pixels at each reported score, the lowest score first; others are
+        below all of them. sizes: pixels of each region, (R + 1,).
+        """
+        pixels = np.array([int(sizes[0]), int(sizes[1:].sum())])
+        if pixels.all():
+            counts = np.concatenate([pixels[None] - counted.sum(axis=0), counted])
+            self._frame_figures[video].append(_figures(counts) if len(counted) else np.zeros(len(FIGURES)))
 
     def _count_frame(self, regions: np.ndarray) -> np.ndarray:
         """Count a frame; the pixels of each region, (R + 1,), first those in none."""
@@ -217,6 +169,22 @@ def _refuse(values: np.ndarray, what: str) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
         raise DataError(f"{int(bad.sum())} of {values.size} {what} of a frame are not finite")
+
+
+def _averages(figures: Mapping[str, list[np.ndarray]]) -> Figures:
+    """Mean over frames, `auroc_per_frame`, and over videos' means, `auroc_per_video`; likewise `ap_` and `pr_auc_`.
+
+    figures: by video, those of each frame, (3,). None without a frame; `averaged_frames` and `averaged_videos` count
+    them.
+    """
+    frames = sum(map(len, figures.values()))
+    found = {f"{figure}_per_{of}": None for of in ("frame", "video") for figure in FIGURES}
+    if frames:
+        sums = [sum(of, np.zeros(len(FIGURES))) for of in figures.values()]
+        of_videos = np.array([total / len(of) for total, of in zip(sums, figures.values(), strict=True)])
+        means = np.append(sum(sums, np.zeros(len(FIGURES))) / frames, of_videos.mean(axis=0))
+        found = dict(zip(found, means.tolist(), strict=True))
+    return {**found, "averaged_frames": frames, "averaged_videos": len(figures)}
 
 
 def _figures(counts: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ Jones, WACV 2020; Georgescu et al., TPAMI 2021).
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 
 from pixelplay.errors import DataError
@@ -54,27 +54,24 @@ def published_table(
     for metric in dict.fromkeys(figure.metric for figure in published):
         reason = not_comparable(dataset, metric, protocol)
         own = [
-            {"method": f"ours: {name}", "metric": metric, "value": value, "source": reason or "this run"}
+            PublishedFigure(f"ours: {name}", metric, value, reason or "this run")
             for name, figures in ours.items()
             if (value := figures.get(metric)) is not None
         ]
-        others = [
-            {"method": one.method, "metric": metric, "value": one.value, "source": one.source}
-            for one in published
-            if one.metric == metric
-        ]
-        ranked = sorted(others + ([] if reason else own), key=lambda row: -row["value"])
-        rows += [{**row, "rank": sum(r["value"] > row["value"] for r in ranked) + 1} for row in ranked]
-        rows += [{**row, "rank": None} for row in own] if reason else []
+        others = [one for one in published if one.metric == metric]
+        ranked = sorted(others if reason else others + own, key=lambda one: -one.value)
+        rows += [{**asdict(one), "rank": sum(other.value > one.value for other in ranked) + 1} for one in ranked]
+        rows += [{**asdict(one), "rank": None} for one in own if reason]
     return rows
 
 
 def not_comparable(dataset: str, metric: str, protocol: Protocol) -> str | None:
     """Why a figure of ours can't be compared with published ones of this metric; None if it can."""
-    if dataset not in whole_test_sets():
-        return "the size of the whole test set is unknown: not comparable with published figures"
-    (videos, frames), problem = whole_test_sets()[dataset], None
-    if protocol.videos != videos:
+    videos, frames = whole_test_sets().get(dataset, (None, 0))
+    problem = None
+    if videos is None:
+        problem = "the size of the whole test set is unknown"
+    elif protocol.videos != videos:
         problem = f"{protocol.videos} of {videos} test videos"
     elif abs(protocol.frames - frames) > FRAMES_OFF * frames:
         problem = f"{protocol.frames:,} of {frames:,} test frames"

@@ -1,29 +1,23 @@
-"""RBDC and TBDC: how many anomalous regions and tracks are found, at how many false alarms per frame.
+"""How many anomalous regions and tracks are found: RBDC and TBDC of papers, and the reference solution's rates.
 
-Ramachandra and Jones, *Street Scene*, WACV 2020; Georgescu et al., TPAMI 2021. One sweep over the scores from the top.
+RBDC and TBDC weigh them against false alarms per frame, in one sweep over the scores from the top: Ramachandra and
+Jones, *Street Scene*, WACV 2020; Georgescu et al., TPAMI 2021. The reference solution calls precision, recall and F1 at
+one threshold by the same names; they are not those of papers, and always shown as `tao_*`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from pixelplay.errors import DataError
 from pixelplay.metrics.boxes import Detections, Regions, overlapping
-from pixelplay.metrics.settings import RegionConfig
+from pixelplay.metrics.settings import RegionConfig, TaoConfig
+
+Rates = dict[str, float | None]
 
 MAX_FPR = 1.0  # false positives per frame up to which both papers integrate
-
-
-@dataclass(frozen=True)
-class RegionMetrics:
-    """The two areas, in [0, 1], and what they were measured on."""
-
-    rbdc: float  # region-based detection criterion
-    tbdc: float  # track-based detection criterion
-    regions: int
-    tracks: int
-    detections: int
-    frames: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,21 +29,17 @@ class RegionCurve:
     tbdr: np.ndarray  # share of tracks that are found
 
 
-def region_metrics(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionMetrics:
-    """RBDC and TBDC over `frames` frames with known truth, including those without any box.
+def region_metrics(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> dict[str, float | int]:
+    """`rbdc` and `tbdc` over `frames` frames with known truth, including those without any box.
 
-    Areas under `region_curve` for 0 to 1 false positives per frame. Raises DataError if there is no region, or a box
+    Areas under `region_curve` for 0 to 1 false positives per frame, in [0, 1]; with the numbers of `regions`, `tracks`,
+    `detections` and `frames`. Raises DataError if there is no region, or a box
     lies in no frame 0..frames-1.
     """
     curve = region_curve(detections, truth, frames, config)
-    return RegionMetrics(
-        rbdc=area_to(MAX_FPR, curve.fpr, curve.rbdr),
-        tbdc=area_to(MAX_FPR, curve.fpr, curve.tbdr),
-        regions=len(truth),
-        tracks=len(np.unique(truth.track)),
-        detections=len(detections),
-        frames=frames,
-    )
+    rbdc, tbdc = (area_to(MAX_FPR, curve.fpr, found) for found in (curve.rbdr, curve.tbdr))
+    counts = {"regions": len(truth), "tracks": len(np.unique(truth.track)), "detections": len(detections)}
+    return {"rbdc": rbdc, "tbdc": tbdc, **counts, "frames": frames}
 
 
 def region_curve(detections: Detections, truth: Regions, frames: int, config: RegionConfig) -> RegionCurve:
@@ -107,3 +97,41 @@ def _check(detections: Detections, truth: Regions, frames: int) -> None:
         outside = np.flatnonzero((frame < 0) | (frame >= frames))
         if outside.size:
             raise DataError(f"{what} {outside[0]} is in frame {frame[outside[0]]}; frames are 0..{frames - 1}")
+
+
+def tao_metrics(detections: Detections, truth: Regions, config: TaoConfig) -> dict[str, Rates]:
+    """The reference solution's rates of regions, `tao_region`, and tracks, `tao_track`; all detections are reported.
+
+    Regions: maximum one-to-one matching of detections and regions of a frame with an IoU of at least `config.iou`;
+    precision is over detections, recall over regions. Tracks: a detected track matches a true one if they overlap that
+    much in at least `config.matches` of `config.window` frames in a row; precision is the share of detected tracks that
+    match any, recall the share of true tracks that are matched.
+    """
+    found, region, _ = overlapping(detections.frame, detections.xyxy, truth.frame, truth.xyxy, config.iou)
+    edges = csr_array((np.ones(len(found), bool), (found, region)), shape=(len(detections), len(truth)))
+    pairs = int((maximum_bipartite_matching(edges) >= 0).sum()) if len(found) else 0
+    one, other = _matching_tracks(detections.track[found], truth.track[region], truth.frame[region], config)
+    tracks = (len(np.unique(track)) for track in (one, detections.track, other, truth.track))
+    return {"tao_region": rates(pairs, len(detections), pairs, len(truth)), "tao_track": rates(*tracks)}
+
+
+def rates(right: int, reported: int, found: int, present: int) -> Rates:
+    """`precision`, right / reported, `recall`, found / present, and `f1`, their harmonic mean: all in [0, 1].
+
+    None if there is nothing to divide by; F1 is 0 where nothing right was reported, None where both others are.
+    """
+    precision, recall = (part / whole if whole else None for part, whole in ((right, reported), (found, present)))
+    p, r = precision or 0.0, recall or 0.0
+    f1 = 2 * p * r / (p + r) if p + r else 0.0
+    return {"precision": precision, "recall": recall, "f1": None if precision is None and recall is None else f1}
+
+
+def _matching_tracks(
+    detected: np.ndarray, true: np.ndarray, frame: np.ndarray, config: TaoConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """The detected and the true track of every match; the inputs (P,) are overlapping pairs and their frames."""
+    meetings = np.unique(np.column_stack([detected, true, frame]), axis=0)  # each once, a pair's frames ascending
+    reach = config.matches - 1
+    first, last = meetings[: len(meetings) - reach], meetings[reach:]
+    close = (first[:, :2] == last[:, :2]).all(axis=1) & (last[:, 2] - first[:, 2] < config.window)
+    return first[close, 0], first[close, 1]

@@ -8,7 +8,7 @@ from pixelplay.settings import Draws, Gap, Natural, PartialShare, Percentile, Po
 
 
 class BootstrapConfig(Settings):
-    """Confidence intervals over resampled videos: see `pixelplay.metrics.bootstrap`."""
+    """Confidence intervals over resampled videos: see `pixelplay.metrics.frames`."""
 
     n_bootstrap: Draws
     level: PartialShare
@@ -16,7 +16,7 @@ class BootstrapConfig(Settings):
 
 
 class LinkConfig(Settings):
-    """How boxes are linked to tracks where the data set has none: see `pixelplay.metrics.truth.link`."""
+    """How boxes are linked to tracks where the data set has none: see `pixelplay.metrics.boxes.link`."""
 
     iou: PositiveShare
     max_gap: Gap
@@ -30,7 +30,7 @@ class RegionConfig(Settings):
 
 
 class TaoConfig(Settings):
-    """When detections match, for the reference solution's object metrics: see `pixelplay.metrics.tao`."""
+    """When detections match, for the reference solution's object metrics: see `pixelplay.metrics.regions`."""
 
     iou: PositiveShare
     matches: Natural

@@ -1,6 +1,6 @@
 """Thresholds from scores of held-out normal footage alone; a score *above* its threshold is an alarm.
 
-Peaks over threshold (`tails.py`), with as many independent peaks as the footage has (`peaks.py`); percentile, fixed and
+Peaks over threshold, with as many independent peaks as the footage has (`tails.py`); percentile, fixed and
 adaptive follow the reference solution.
 """
 
@@ -11,9 +11,8 @@ import numpy as np
 from scipy.stats import beta, median_abs_deviation
 
 from pixelplay.errors import DataError
-from pixelplay.metrics.peaks import Peaks, peaks_above
 from pixelplay.metrics.settings import AdaptiveConfig, EvtConfig
-from pixelplay.metrics.tails import fit_tail
+from pixelplay.metrics.tails import Peaks, fit_tail, peaks_above
 
 GAUSSIAN_MAD = 1.4826  # makes the MAD of a normal distribution its standard deviation
 FEWEST = 10  # independent peaks needed to estimate a false-alarm rate
@@ -45,8 +44,7 @@ def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> T
     Parameters: start, tail (the share above it), risk, confidence, peaks (independent ones), clusters, run_length,
     extremal_index, effective_frames, and of a fit shape, scale and estimate. Raises DataError without scores.
     """
-    videos, rate = _checked(normal), config.false_alarm_rate
-    scores = np.concatenate(videos)
+    (videos, scores), rate = _checked(normal), config.false_alarm_rate
     start = float(np.quantile(scores, 1 - config.tail))
     peaks = peaks_above(start, videos)
     enough = peaks.independent >= FEWEST
@@ -55,9 +53,9 @@ def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> T
     if tail is not None:
         parameters |= {"shape": tail.shape, "scale": tail.scale, "estimate": tail.exceeded_by(rate)}
         value = tail.upper_limit(rate, peaks.independent, confidence)
-        return Threshold("evt", value, parameters, rate, _one_video(peaks))
+        return Threshold("evt", value, parameters, rate, _remark(peaks))
     expected = 1 - (1 - confidence) ** (1 / peaks.effective_frames)
-    remark = _too_short(peaks, rate, expected) if expected > rate else _one_video(peaks)
+    remark = _remark(peaks, _unknown(rate, expected) if expected > rate else None)
     return Threshold("evt", float(scores.max()), parameters, expected, remark)
 
 
@@ -67,12 +65,12 @@ def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float) 
     normal as in `evt`. `expected` is the upper limit of the share of normal scores above it (Clopper and Pearson, 1934,
     with as many frames as are independent); the remark says if the footage is too short to know that share.
     """
-    videos = _checked(normal)
-    value, rate = float(np.percentile(np.concatenate(videos), percent)), 1 - percent / 100
+    videos, scores = _checked(normal)
+    value, rate = float(np.percentile(scores, percent)), 1 - percent / 100
     peaks = peaks_above(value, videos)
     others = peaks.effective_frames - peaks.independent
     expected = float(beta.ppf(confidence, peaks.independent + 1, others)) if others > 0 else 1.0
-    remark = _too_short(peaks, rate, expected) if peaks.independent < FEWEST else _one_video(peaks)
+    remark = _remark(peaks, _unknown(rate, expected) if peaks.independent < FEWEST else None)
     return Threshold("percentile", value, {"percent": percent, **_about(peaks)}, expected, remark)
 
 
@@ -82,12 +80,11 @@ def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None)
     normal as in `evt`, peaks are counted among the `tail` highest; highest: the upper end of the measured rate, if
     known.
     """
-    videos = _checked(normal)
-    peaks = peaks_above(float(np.quantile(np.concatenate(videos), 1 - tail)), videos)
-    if peaks.independent >= FEWEST:
-        return _one_video(peaks)
+    videos, scores = _checked(normal)
+    peaks = peaks_above(float(np.quantile(scores, 1 - tail)), videos)
     expect = "" if highest is None else f"; expect up to {_percent(highest)}"
-    return f"{_footage(peaks)}: its false-alarm rate cannot be estimated{expect}"
+    few = f"its false-alarm rate cannot be estimated{expect}" if peaks.independent < FEWEST else None
+    return _remark(peaks, few)
 
 
 def fixed(normal: np.ndarray, deviations: float) -> Threshold:
@@ -96,7 +93,7 @@ def fixed(normal: np.ndarray, deviations: float) -> Threshold:
     These are the units of `normalise.method=calibrated`, as in the reference solution. The deviation is 1.4826 MAD; if
     more than half of the scores are equal, their standard deviation, or 1 if all are.
     """
-    (normal,) = _checked([normal])
+    _, normal = _checked([normal])
     centre = float(np.median(normal))
     scale = float(median_abs_deviation(normal, scale=1 / GAUSSIAN_MAD))
     if not scale:
@@ -111,7 +108,7 @@ def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> 
     Over the last `config.window` scores that were no alarms, since a long anomaly would soon count as normal. The
     window starts with quantiles of the normal scores (N,). Both inputs finite.
     """
-    window = np.quantile(_checked([normal])[0], (np.arange(config.window) + 0.5) / config.window)
+    window = np.quantile(_checked([normal])[1], (np.arange(config.window) + 0.5) / config.window)
     limits = np.empty(len(scores))
     oldest = 0  # the quantiles leave from the lowest up: the first thresholds are rather high than low
     for frame, score in enumerate(np.asarray(scores, np.float64)):
@@ -127,28 +124,26 @@ def _about(peaks: Peaks) -> dict[str, float]:
     return {"peaks": peaks.independent, **{name: getattr(peaks, name) for name in names}}
 
 
-def _too_short(peaks: Peaks, rate: float, expected: float) -> str:
-    return f"{_footage(peaks)}: {_percent(rate)} cannot be estimated; expect up to {_percent(expected)}"
-
-
-def _one_video(peaks: Peaks) -> str | None:
-    if peaks.videos > 1:
-        return None
-    return f"{_footage(peaks)}: how scores differ between videos is unknown, and more false alarms are likely"
-
-
-def _footage(peaks: Peaks) -> str:
+def _remark(peaks: Peaks, problem: str | None = None) -> str | None:
+    """The footage and what is wrong with it: the problem, or else that it is one video; None if nothing is."""
+    if problem is None and peaks.videos < 2:
+        problem = "how scores differ between videos is unknown, and more false alarms are likely"
     independent = max(1, int(peaks.independent))
     videos = f"{peaks.videos} videos" if peaks.videos > 1 else "one video"
-    return f"{peaks.frames:,} normal frames of {videos}, {independent} independent peak{'s' * (independent > 1)}"
+    footage = f"{peaks.frames:,} normal frames of {videos}, {independent} independent peak{'s' * (independent > 1)}"
+    return problem and f"{footage}: {problem}"
+
+
+def _unknown(rate: float, expected: float) -> str:
+    return f"{_percent(rate)} cannot be estimated; expect up to {_percent(expected)}"
 
 
 def _percent(rate: float) -> str:
     return f"{100 * rate:.2g} %" if rate < 0.995 else "100 %"
 
 
-def _checked(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Scores of each video that has any, float64 (T,)."""
+def _checked(normal: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Scores of each video that has any, float64 (T,), and all of them, (N,)."""
     videos = [np.asarray(scores, np.float64) for scores in normal if len(scores)]
     if not videos:
         raise DataError("there are no scores of held-out normal footage to derive a threshold from")
@@ -156,4 +151,4 @@ def _checked(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
     bad = np.flatnonzero(~np.isfinite(scores))
     if bad.size:
         raise DataError(f"{bad.size} of {scores.size} normal scores are not finite, the first at {bad[0]}")
-    return videos
+    return videos, scores

@@ -16,25 +16,23 @@ import numpy as np
 
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.run.atomic import atomic
-from pixelplay.videos.footage import video_file
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.sources import VIDEO_SUFFIXES, Frame, require_file
+from pixelplay.videos.video import video_file
 
+SECOND = 1_000_000  # microseconds
 LISTED_ERRORS = 5  # of a manifest, in one message
 IN_VIDEO = re.compile(r"(?s)(.+)#(\d{1,9})")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames of one camera in chronological order: a clip's, or a whole scene's.
-
-    timestamps: microseconds, one per frame; None if unknown.
-    """
+    """Frames of one camera in chronological order: a clip's, or a whole scene's."""
 
     scene: str
     camera: str
     frames: tuple[str, ...]
-    timestamps: tuple[int, ...] | None
+    timestamps: tuple[int, ...] | None  # microseconds, one per frame; None if unknown
 
     def as_json(self) -> str:
         return json.dumps(vars(self))
@@ -46,10 +44,7 @@ class Clip:
 
 
 def matching(key: str, patterns: list[str], names: Iterable[str]) -> set[str]:
-    """The names that match a pattern (`*` and `?` are wildcards), all of them without patterns.
-
-    Raises DataError for a pattern of `mine.<key>` that matches none.
-    """
+    """The names that match a pattern of `mine.<key>`, all without patterns; raises DataError if one matches none."""
     found = set(names)
     chosen = {pattern: {name for name in found if fnmatchcase(name, pattern)} for pattern in patterns}
     for pattern, matched in chosen.items():

@@ -32,11 +32,6 @@ class MiningFiles:
         self.selection = folder / "selection.json"  # the scores of the selected clips and the threshold
         self.sheet = folder / "contact_sheet.html"
 
-    @classmethod
-    def of(cls, config: "Config") -> "MiningFiles":
-        mine = config.mine
-        return cls(mine.folder / config.run if config.run else mine.folder, mine.manifest, mine.scores)
-
     def render(self, rank: int, step: int, scene: str, camera: str) -> Path:
         """PNG of the clip in line `step` of the manifest, with the `rank`-th highest score; unique for each clip."""
         return self.renders / f"{rank:04d}-clip{step:07d}-{plain_name(f'{scene}-{camera}' if camera else scene)}.png"
@@ -46,22 +41,17 @@ def run(config: "Config") -> None:
     """Run `config.step`, or all steps in order; raises ConfigError for an unknown step."""
     if config.step is not None and config.step not in MINING_STEPS:
         raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
-    steps = MINING_STEPS if config.step is None else (config.step,)
-    if "score" in steps:
-        _require_scorable(config)
-    files = MiningFiles.of(config)
+    mine, steps = config.mine, MINING_STEPS if config.step is None else (config.step,)
+    if "score" in steps:  # an invalid seed or device is told before a large collection is listed
+        _ = mine.mask_seed
+        if config.device not in ("auto", "cpu"):
+            from pixelplay.training.device import find_device
+
+            find_device(config.device)
+    files = MiningFiles(mine.folder / config.run if config.run else mine.folder, mine.manifest, mine.scores)
     require_writable(files.folder, "mine.folder")
     with lock(files.folder / ".lock", f"the mining run {files.folder}/"):
         remove_leftovers(files.folder)
         for step in steps:
             module = importlib.import_module(f"pixelplay.mining.{step}")  # only some need torch or matplotlib
             module.run(config, files)
-
-
-def _require_scorable(config: "Config") -> None:
-    """Raise ConfigError for an invalid seed or device before a large collection is listed."""
-    _ = config.mine.mask_seed
-    if config.device not in ("auto", "cpu"):
-        from pixelplay.training.device import find_device
-
-        find_device(config.device)

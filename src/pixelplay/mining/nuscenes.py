@@ -63,9 +63,9 @@ def find_tables(source: Path, version: str | None) -> Tables | None:
 
 def read_scenes(tables: Tables, config: MineConfig) -> Iterator[Clip]:
     """The cameras of each chosen scene, sorted by name, frames by time. Raises DataError for damaged tables."""
-    scenes = {token: str(name) for token, name in tables.records("scene", "token", "name")}
-    chosen = matching("scenes", config.scenes, scenes.values())
-    scene_of = tables.linked("sample", "scene", {token: token for token in scenes})
+    scenes = {token: (str(name), token) for token, name in tables.records("scene", "token", "name")}
+    chosen = matching("scenes", config.scenes, [name for name, _ in scenes.values()])
+    scene_of = tables.linked("sample", "scene", scenes)
     sensors = {
         token: str(channel) if modality == "camera" else None
         for token, channel, modality in tables.records("sensor", "token", "channel", "modality")
@@ -73,28 +73,23 @@ def read_scenes(tables: Tables, config: MineConfig) -> Iterator[Clip]:
     cameras = matching("cameras", config.cameras, filter(None, sensors.values()))
     camera_of = tables.linked("calibrated_sensor", "sensor", sensors)
     frames: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
+    table = tables.folder / "sample_data.json"
     fields = ("sample_token", "calibrated_sensor_token", "is_key_frame", "timestamp", "filename")
     for sample, sensor, is_key_frame, timestamp, filename in tables.records("sample_data", *fields):
         camera = tables.resolve("sample_data", "calibrated_sensor", camera_of, sensor)
-        scene = tables.resolve("sample_data", "sample", scene_of, sample)
+        name, scene = tables.resolve("sample_data", "sample", scene_of, sample)
         skipped = config.nuscenes.frames == "key_frames" and not is_key_frame
-        if skipped or camera not in cameras or scenes[scene] not in chosen:
+        if skipped or camera not in cameras or name not in chosen:
             continue
-        frame = _frame(tables, timestamp, filename)
-        frames.setdefault((scenes[scene], camera, scene), []).append(frame)
+        path = PurePosixPath(str(filename))
+        if type(timestamp) is not int:
+            raise DataError(f"{table}: timestamp {timestamp!r:.40} of {filename!r:.60} is not an integer")
+        if path.is_absolute() or ".." in path.parts:
+            raise DataError(f"{table}: filename {filename!r} leads out of {tables.root}")
+        frames.setdefault((name, camera, scene), []).append((timestamp, str(tables.root / path)))
     for (name, camera, _), listed in sorted(frames.items()):
         listed.sort()
         yield Clip(name, camera, tuple(path for _, path in listed), tuple(time for time, _ in listed))
-
-
-def _frame(tables: Tables, timestamp: Any, filename: Any) -> tuple[int, str]:
-    """Time and path of a frame; raises DataError for an invalid time, or a path outside of the data set."""
-    table, path = tables.folder / "sample_data.json", PurePosixPath(str(filename))
-    if type(timestamp) is not int:
-        raise DataError(f"{table}: timestamp {timestamp!r:.40} of {filename!r:.60} is not an integer")
-    if path.is_absolute() or ".." in path.parts:
-        raise DataError(f"{table}: filename {filename!r} leads out of {tables.root}")
-    return timestamp, str(tables.root / path)
 
 
 def read_array(path: Path) -> Iterator[Any]:

@@ -36,8 +36,8 @@ class ScoringWorker:
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         """Columns at, score (NaN for none) and error ('' for none) for lines of the manifest in the column clip."""
         found = [self._model.score(parse_clip(str(line), self._frames)) for line in batch["clip"]]
-        scores = [np.nan if one.score is None else one.score for one in found]
-        return {"at": batch["at"], "score": np.array(scores), "error": np.array([one.error or "" for one in found])}
+        scores = np.array([one.score for one in found], np.float64)
+        return {"at": batch["at"], "score": scores, "error": np.array([one.error or "" for one in found])}
 
 
 def require_ray(device: str) -> None:
@@ -57,30 +57,26 @@ def score_on_ray(
     """
     require_ray(settings.device)
     with _cluster(workers) as resources:
-        kind = "GPU" if settings.device in ("auto", "cuda") and resources.get("GPU", 0) >= 1 else "CPU"
-        settings = replace(settings, device="cuda" if kind == "GPU" else settings.device)
-        room = int(resources.get(kind, 0))
+        from ray.data import ActorPoolStrategy
+
+        gpu = settings.device in ("auto", "cuda") and resources.get("GPU", 0) >= 1
+        room = int(resources.get("GPU" if gpu else "CPU", 0))
         if workers > room or not room:
-            raise ConfigError(f"mine.workers={workers}: the Ray cluster has {room} {kind}s, one per worker")
+            kinds = "GPUs" if gpu else "CPUs"
+            raise ConfigError(f"mine.workers={workers}: the Ray cluster has {room} {kinds}, one per worker")
+        settings = replace(settings, device="cuda" if gpu else settings.device)
+        pool = {"compute": ActorPoolStrategy(size=workers or room), "num_cpus": 1, "num_gpus": int(gpu)}
         clips = iter(clips)
         while window := list(islice(clips, WINDOW)):
-            yield from _score_window(window, settings, frames, batch_size, workers or room, kind == "GPU")
+            yield from _score_window(window, batch_size, {"fn_constructor_args": (settings, frames), **pool})
 
 
-def _score_window(
-    window: list[Clip], settings: ModelSettings, frames: int, batch_size: int, workers: int, gpu: bool
-) -> Iterator[list[tuple[Clip, Scored]]]:
+def _score_window(window: list[Clip], batch_size: int, pool: Mapping[str, Any]) -> Iterator[list[tuple[Clip, Scored]]]:
     import ray.data
 
     rows = [{"at": at, "clip": clip.as_json()} for at, clip in enumerate(window)]
-    scored = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // batch_size)).map_batches(
-        ScoringWorker,
-        fn_constructor_args=(settings, frames),
-        batch_size=None,  # a block is a batch
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=1,
-        num_gpus=1 if gpu else 0,
-    )
+    blocks = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // batch_size))
+    scored = blocks.map_batches(ScoringWorker, batch_size=None, **pool)  # a block is a batch
     done = 0
     for found in scored.iter_batches(batch_size=None, batch_format="numpy"):
         at, scores, errors = (found[name].tolist() for name in ("at", "score", "error"))
@@ -109,9 +105,9 @@ def _cluster(workers: int) -> Iterator[Mapping[str, float]]:
         if address and not connected:  # machines of the cluster may lack this code
             ray.init(address, logging_level=logging.WARNING, runtime_env={"py_modules": [str(PACKAGE)]})
         elif not connected:
-            cores = max(workers, os.cpu_count() or 1)
             settings = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
-            ray.init("local", num_cpus=cores, logging_level=logging.WARNING, **settings)
+            settings["num_cpus"] = max(workers, os.cpu_count() or 1)
+            ray.init("local", logging_level=logging.WARNING, **settings)
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False  # there is our own

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.mining.clips import Clip
+from pixelplay.drawing.panels import View, in_shape_of, write_panels
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.score import in_order, load_model
+from pixelplay.mining.score import each, load_model
 from pixelplay.mining.score_file import clips_of, read_scores
-from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_files
 
-if TYPE_CHECKING:  # importing them imports torch and matplotlib
+if TYPE_CHECKING:  # importing it imports torch
     from pixelplay.config import Config
-    from pixelplay.drawing.panels import View
     from pixelplay.mining.clip_model import Reconstructed
 
 log = logging.getLogger(__name__)
@@ -27,27 +25,22 @@ EXTREME = 99.0  # percentile of a picture's errors at the end of the colour scal
 
 def run(config: "Config", files: MiningFiles) -> None:
     """Write a PNG for each of the `render.count` highest-scoring clips, in place of those of an earlier run."""
-    from pixelplay.drawing.panels import write_panels
-
     table = read_scores(files.scores).dropna(subset="score")
     ranked = table.sort_values("score", ascending=False, kind="stable")[: config.mine.render.count or None]
     clips = clips_of(ranked, files.clips, config.mine.frames)
     _, model = load_model(config)
     remove_files(files.renders, "[0-9]" * 4 + "*-clip" + "[0-9]" * 7 + "*-*.png")
-    rows = zip(range(1, len(clips) + 1), ranked["step"].tolist(), ranked["score"].tolist(), strict=True)
-    with progress_bar(len(clips), "clip", "render") as bar:
-        for ((clip, made),) in in_order(model.reconstruct, clips, 1, config.mine.workers):
-            rank, step, score = next(rows)
-            path = files.render(rank, step, clip.scene, clip.camera)
-            write_panels(path, [panels(made)], heading(rank, step, score, clip))
-            bar.update()
+    made = each(model.reconstruct, clips, config.mine.workers, "render")
+    rows = zip(ranked["step"].tolist(), ranked["score"].tolist(), clips, made, strict=True)
+    for rank, (step, score, clip, reconstructed) in enumerate(rows, start=1):
+        where = f"{clip.scene} {clip.camera}".strip() or "no scene"
+        heading = f"{rank}. {where}, score {score:.4g}, clip {step} from {PurePath(clip.frames[0]).name}"
+        write_panels(files.render(rank, step, clip.scene, clip.camera), [panels(reconstructed)], heading)
     log.info(f"render: {len(clips)} pictures in {files.renders}/")
 
 
-def panels(made: "Reconstructed") -> "list[View]":
+def panels(made: "Reconstructed") -> list[View]:
     """Original, reconstruction, visible patches and errors, all in the original's aspect ratio."""
-    from pixelplay.drawing.panels import View, in_shape_of
-
     size = (made.frame.shape[1], made.frame.shape[0])
     original = in_shape_of(size, made.frame)
     filled = in_shape_of(size, np.rint(255 * made.filled).astype(np.uint8))
@@ -65,8 +58,3 @@ def overlay(frame: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     """A frame, uint8 (H, W, 3), with the hidden patches, bool (rows, columns), darkened."""
     over = cv2.resize(hidden.astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
     return np.where(over == 1, HIDDEN * frame, frame).astype(np.uint8)
-
-
-def heading(rank: int, step: int, score: float, clip: Clip) -> str:
-    where = f"{clip.scene} {clip.camera}".strip() or "no scene"
-    return f"{rank}. {where}, score {score:.4g}, clip {step} from {PurePath(clip.frames[0]).name}"

@@ -4,17 +4,17 @@ import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pixelplay import requirements
 from pixelplay.errors import ConfigError
 from pixelplay.mining.clips import Clip, count_clips, read_clips
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.score_file import Scored, append, line_of, read_scores, resume
+from pixelplay.mining.score_file import append, line_of, read_scores, resume
 from pixelplay.progress import progress_bar
 
 if TYPE_CHECKING:  # importing it imports torch
@@ -32,18 +32,27 @@ Result = TypeVar("Result")
 
 def run(config: "Config", files: MiningFiles) -> None:
     """Append the scores of all clips that have none yet. Raises DataError if no clip can be read."""
-    total = count_clips(files.clips, config.mine.frames)  # reports invalid lines before the weights are loaded
-    if config.mine.engine == "ray":
+    mine = config.mine
+    total = count_clips(files.clips, mine.frames)  # reports invalid lines before the weights are loaded
+    if mine.engine == "ray":
         from pixelplay.mining.ray_engine import require_ray
 
         require_ray(config.device)
     settings, model = load_model(config)
-    clips = read_clips(files.clips, config.mine.frames)
-    done = resume(files.scores, clips, made_with(model, files))
+    with open(files.clips, "rb") as file:
+        manifest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    clips = read_clips(files.clips, mine.frames)
+    done = resume(files.scores, clips, {**model.identity, "manifest": manifest, "version": VERSION})
     if done:
         log.info(f"score: {done} of {total} clips have their scores already")
+    if mine.engine == "ray" and done < total:  # Ray takes long to start
+        from pixelplay.mining.ray_engine import score_on_ray
+
+        batches = score_on_ray(clips, settings, mine.frames, mine.batch_size, mine.workers)
+    else:
+        batches = in_order(model.score, clips, mine.batch_size, mine.workers)
     with progress_bar(total - done, "clip", "score") as bar:
-        for batch in _scored(config, settings, model, clips):
+        for batch in batches:
             append(files.scores, [line_of(done + i, clip, scored) for i, (clip, scored) in enumerate(batch)])
             done += len(batch)
             bar.update(len(batch))
@@ -51,10 +60,7 @@ def run(config: "Config", files: MiningFiles) -> None:
 
 
 def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
-    """The configured VideoMAE, and the settings with which another process loads the same.
-
-    Raises ConfigError or WeightsError if the weights are not available or do not fit the clips.
-    """
+    """The configured VideoMAE, and the settings to load it elsewhere. Raises ConfigError or WeightsError."""
     from pixelplay.mining.clip_model import ClipModel, ModelSettings
     from pixelplay.training.device import autocast_bf16, find_device
 
@@ -100,26 +106,12 @@ def in_order(
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupted run starts no further batch
 
 
-def made_with(model: "ClipModel", files: MiningFiles) -> dict[str, Any]:
-    """What the scores depend on: a file made with anything else is not resumed."""
-    with open(files.clips, "rb") as file:
-        manifest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return {**model.identity, "manifest": manifest, "version": VERSION}
-
-
-def _scored(
-    config: "Config", settings: "ModelSettings", model: "ClipModel", clips: Iterator[Clip]
-) -> Iterator[list[tuple[Clip, Scored]]]:
-    """Batches of clips with their scores, in order."""
-    mine = config.mine
-    if mine.engine == "local":
-        return in_order(model.score, clips, mine.batch_size, mine.workers)
-    first = next(clips, None)
-    if first is None:
-        return iter(())  # nothing to score: Ray is not started
-    from pixelplay.mining.ray_engine import score_on_ray
-
-    return score_on_ray(chain([first], clips), settings, mine.frames, mine.batch_size, mine.workers)
+def each(work: Callable[[Clip], Result], clips: Sequence[Clip], workers: int, task: str) -> Iterator[Result]:
+    """What `work` makes of each clip, in order, by so many threads, with a progress bar."""
+    with progress_bar(len(clips), "clip", task) as bar:
+        for ((_, made),) in in_order(work, clips, 1, workers):
+            yield made
+            bar.update()
 
 
 def _summarise(files: MiningFiles) -> None:

@@ -30,12 +30,13 @@ def settings_file(scores: Path) -> Path:
     return scores.with_suffix(".settings.json")
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """What scores were made with; raises OSError or ValueError if it can't be read."""
-    value = parse_json(path.read_bytes())
-    if not isinstance(value, dict):
-        raise ValueError(f"{type(value).__name__}, not an object")
-    return value
+def read_settings(scores: Path) -> dict[str, Any] | None:
+    """What scores were made with; None if it can't be read."""
+    try:
+        value = parse_json(settings_file(scores).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def line_of(step: int, clip: Clip, scored: Scored) -> str:
@@ -56,7 +57,14 @@ def resume(path: Path, clips: Iterator[Clip], settings: Mapping[str, Any]) -> in
         path.touch()
         return 0
     remedy = f"name another file with mine.scores=FILE (or SCORES_OUT), or delete {path}"
-    _require_same(path, settings, remedy)
+    before = read_settings(path)
+    if before is None:
+        unread = f"{settings_file(path)} can't be read"
+        raise PixelPlayError(f"{path}: what it was made with is unknown ({unread}): {remedy}")
+    changed = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+    if changed:
+        listed = "; ".join(f"{key} was {before.get(key)!r} and is {settings.get(key)!r}" for key in changed)
+        raise PixelPlayError(f"{path} was made with other settings ({listed}): {remedy}")
     done, end = 0, 0
     with open(path, "rb+") as file:
         for done, line, value in _lines(path, file):
@@ -111,18 +119,6 @@ def clips_of(table: pd.DataFrame, manifest: Path, frames: int) -> list[Clip]:
     return [found[step] for step in table["step"]]
 
 
-def _require_same(path: Path, settings: Mapping[str, Any], remedy: str) -> None:
-    beside = settings_file(path)
-    try:
-        before = read_settings(beside)
-    except (OSError, ValueError):
-        raise PixelPlayError(f"{path}: what it was made with is unknown ({beside} can't be read): {remedy}") from None
-    changed = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
-    if changed:
-        listed = "; ".join(f"{key} was {before.get(key)!r} and is {settings.get(key)!r}" for key in changed)
-        raise PixelPlayError(f"{path} was made with other settings ({listed}): {remedy}")
-
-
 def _lines(path: Path, file: Iterable[bytes]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Number (from 1), bytes and value of each complete line; raises DataError for one that is not a score."""
     for number, line in enumerate(file, start=1):
@@ -131,7 +127,7 @@ def _lines(path: Path, file: Iterable[bytes]) -> Iterator[tuple[int, bytes, dict
         try:
             value = parse_json(line)
             valid = set(KEYS) <= set(value) and type(value["step"]) is int
-            valid = valid and (value["score"] is None or type(value["score"]) in (int, float))
+            valid = valid and type(value["score"]) in (int, float, type(None))
         except (ValueError, TypeError):
             valid = False
         if not valid:

@@ -6,22 +6,25 @@ clips chosen to be unlike each other by greedy k-center (pixelplay.memory) or k-
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
+from pixelplay.drawing.annotate import data_uri, encoded, resized
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.coreset import greedy_k_center
-from pixelplay.mining.clips import Clip, write_clips
+from pixelplay.mining.clips import SECOND, Clip, ClipReader, write_clips
 from pixelplay.mining.files import MiningFiles
-from pixelplay.mining.score import in_order, load_model
+from pixelplay.mining.score import each, load_model
 from pixelplay.mining.score_file import KEYS, clips_of, read_scores, read_settings, settings_file
-from pixelplay.mining.settings import SelectConfig
-from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import write_json
+from pixelplay.mining.settings import MineConfig, SelectConfig
+from pixelplay.report.page import TEMPLATES as REPORT
+from pixelplay.report.page import html_templates
+from pixelplay.run.artifacts import write_json, write_text
 from pixelplay.scores.normalise import robust_z
 from pixelplay.scores.settings import NormaliseConfig
 
@@ -30,13 +33,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+STILLS = 4  # evenly spaced frames of a clip, side by side
 ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
 
 
 def run(config: "Config", files: MiningFiles) -> None:
     """Choose clips and write them. Raises DataError if none is above the threshold."""
-    from pixelplay.mining.contact_sheet import write_sheet
-
     select = config.mine.select
     table = read_scores(files.scores)
     scores, threshold = calibrated_and_threshold(table, files.scores, select)
@@ -50,7 +53,12 @@ def run(config: "Config", files: MiningFiles) -> None:
     count = min(select.count or passed, passed)
     candidates = candidates[: count * select.pool]
     clips = clips_of(table.iloc[candidates], files.clips, config.mine.frames)
-    chosen = _diverse(config, clips, count)
+    if select.diversify == "none" or count == len(clips):
+        chosen = np.arange(count)
+    else:
+        _, model = load_model(config)
+        embeddings = list(each(model.embed, clips, config.mine.workers, "embed"))
+        chosen = unlike_each_other(unit_length(embeddings), count, select.diversify, select.seed)
     rows = table.iloc[candidates[chosen]].assign(rank=range(1, len(chosen) + 1), calibrated=scores[candidates[chosen]])
     facts = {
         "clips": len(table),
@@ -91,8 +99,8 @@ def calibrated(table: pd.DataFrame, reference: pd.DataFrame, by: str, min_group:
     scores = table["score"].to_numpy(np.float64)
     if by == "none":
         return scores
-    everything = _finite(reference)
-    known = {str(name): _finite(part) for name, part in reference.groupby(by)}
+    everything = reference["score"].dropna().to_numpy(np.float64)
+    known = {str(name): part.dropna().to_numpy(np.float64) for name, part in reference.groupby(by)["score"]}
     result = np.full(len(table), np.nan)
     for name, rows in table.reset_index(drop=True).groupby(by).groups.items():
         own = scores[rows]
@@ -135,14 +143,12 @@ def unit_length(vectors: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _require_comparable(scores: Path, baseline: Path) -> None:
-    made = []
-    for path in (settings_file(scores), settings_file(baseline)):
-        try:
-            made.append(read_settings(path))
-        except (OSError, ValueError):
-            log.warning(f"select: {path} can't be read: {scores} and {baseline} may not be comparable")
-            return
-    differing = [key for key in ("model", "bf16", "mask", "version") if made[0].get(key) != made[1].get(key)]
+    ours, theirs = read_settings(scores), read_settings(baseline)
+    if ours is None or theirs is None:
+        unread = settings_file(scores if ours is None else baseline)
+        log.warning(f"select: {unread} can't be read: {scores} and {baseline} may not be comparable")
+        return
+    differing = [key for key in ("model", "bf16", "mask", "version") if ours.get(key) != theirs.get(key)]
     if differing:
         raise ConfigError(
             f"mine.select.baseline={baseline} was scored with another {' and '.join(differing)} than {scores}: score "
@@ -150,19 +156,36 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
         )
 
 
-def _diverse(config: "Config", clips: Sequence[Clip], count: int) -> np.ndarray:
-    """Positions of `count` of the clips, which are sorted by score."""
-    select = config.mine.select
-    if select.diversify == "none" or count == len(clips):
-        return np.arange(count)
-    _, model = load_model(config)
-    embeddings = []
-    with progress_bar(len(clips), "clip", "embed") as bar:
-        for batch in in_order(model.embed, clips, 1, config.mine.workers):
-            embeddings += [embedding for _, embedding in batch]
-            bar.update(len(batch))
-    return unlike_each_other(unit_length(embeddings), count, select.diversify, select.seed)
+# --- the contact sheet -----------------------------------------------------------------------------------------------
 
 
-def _finite(table: pd.DataFrame) -> np.ndarray:
-    return table["score"].dropna().to_numpy(np.float64)
+def write_sheet(
+    path: Path, clips: Sequence[Clip], rows: pd.DataFrame, facts: Mapping[str, Any], config: MineConfig
+) -> None:
+    """One HTML file that opens offline; text from data is escaped, and a content security policy blocks the rest."""
+    reader = ClipReader(config.root)
+    pairs = zip(clips, rows.itertuples(), strict=True)
+    style = [REPORT / "page.css", TEMPLATES / "contact_sheet.css"]
+    values = {
+        "cards": [_card(clip, row, reader, config.select.picture_width) for clip, row in pairs],
+        "facts": facts,
+        "style": Markup("\n".join(file.read_text(encoding="utf-8") for file in style)),  # no data in them
+    }
+    write_text(path, html_templates(TEMPLATES).get_template("contact_sheet.html").render(values))
+
+
+def _card(clip: Clip, row: Any, reader: ClipReader, width: int) -> dict[str, Any]:
+    """What the template shows of a clip; raises DataError if it can no longer be read."""
+    try:
+        frames = [resized(frame, width) for frame in reader.read(clip)]
+    except DataError as error:
+        raise DataError(f"clip {row.step} was scored, but can no longer be read: {error}") from None
+    times = clip.timestamps
+    return {
+        "clip": clip,
+        "row": row,  # rank, step, score, calibrated
+        "seconds": (times[-1] - times[0]) / SECOND if times else None,
+        "strip": data_uri(encoded(np.concatenate(frames, axis=1))),  # all frames side by side
+        "ratio": frames[0].shape[1] / frames[0].shape[0],
+        "stills": np.linspace(0, len(frames) - 1, STILLS).round().astype(int).tolist(),  # positions
+    }

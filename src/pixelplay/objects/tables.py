@@ -178,8 +178,9 @@ def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Ind
         for path in video.objects:
             _require(path, "objects found", "detect")
         if "tracks" in needs:
-            video = replace(video, tracks=tracks_table(config, video))
-            _require(video.tracks, "objects followed", "extract")
+            path = tracks_table(config, video)
+            _require(path, "objects followed", "extract")
+            video = replace(video, tracks=path)
         if "features" in needs:
             video = replace(video, features=maps(config, video))
             features.require(video)
@@ -206,7 +207,7 @@ def _backbone(config: "Config") -> Any:
         return [weights.backbone, None]
     record = read_record(RunFiles.of(config).record(MAPS))
     if record is not None and not weights.backbone_file.is_file():
-        return record.settings["backbone"]
+        return record.settings["objects.features"]["backbone"]
     return [weights.backbone, *digests_of(config).of([weights.backbone_file])]
 
 

@@ -74,7 +74,7 @@ def _ids(boxes: Boxes, times: np.ndarray, config: TracksConfig) -> np.ndarray:
         found = sv.Detections(boxes.xyxy[rows], confidence=sure[rows], data={"row": rows})
         found = tracker.update(found, timestamp=float(time))
         if len(found):
-            ids[found.data["row"]] = found.tracker_id
+            ids[np.asarray(found.data["row"], np.int64)] = found.tracker_id
         new = [int(row) for row in rows if ids[row] < 0 and sure[row] >= max(config.begin, config.high)]
         begun += zip(tracker.tracks[len(tracker.tracks) - len(new) :], new, strict=True)
     for k, (tracklet, row) in enumerate(begun):

@@ -4,8 +4,9 @@ Colours are CSS classes, so that charts follow the page's light, dark and print 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -15,6 +16,11 @@ COLORS = 6  # classes s0 to s5 of the page's palette; further lines are dashed
 POINTS = 1000  # of a line, at most: a pixel or so each
 GAP = 0.02  # share of the horizontal axis: lines are broken at wider gaps
 LABEL_HEIGHT = 12.0  # pixels between the labels at the ends of two lines
+
+
+class Tick(NamedTuple):
+    at: float  # pixels
+    text: str
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Axis:
         share = (np.asarray(values, np.float64) - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
-    def ticks(self, count: int) -> "list[Tick]":
+    def ticks(self, count: int) -> list[Tick]:
         """At most about `count` round values on the axis, with their pixels."""
         locator = MaxNLocator(count, steps=[1, 2, 5, 10], integer=self.whole)
         values = np.asarray(locator.tick_values(self.low, self.high))
@@ -40,12 +46,6 @@ class Axis:
         step = float(np.diff(values).min()) if len(values) > 1 else 1.0
         digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
         return [Tick(float(self(value)), f"{0.0 + round(float(value), digits):,.{digits}f}") for value in inside]
-
-
-@dataclass(frozen=True)
-class Tick:
-    at: float  # pixels
-    text: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Chart:
     strips: Sequence[Strip] = ()
     markers: Sequence[Marker] = ()
     style: str = ""
-    key: str = field(default="")  # unique on the page: ids inside the SVG start with it
+    key: str = ""  # unique on the page: ids inside the SVG start with it
 
 
 def line_style(number: int) -> str:
@@ -153,7 +153,7 @@ def blocks(x: Axis, numbers: np.ndarray, mask: np.ndarray, what: str) -> list[Bl
     found = []
     for start, stop in runs(mask):
         first, last = int(numbers[start]), int(numbers[stop - 1])
-        left, right = (float(edge) for edge in x(np.array([first - 0.5, last + 0.5])).clip(x.start, x.end))
+        left, right = x(np.array([first - 0.5, last + 0.5])).clip(x.start, x.end).tolist()
         frames = f"frame {first}" if first == last else f"frames {first} to {last}"
         found.append(Block(round(left, 1), round(max(right - left, 1.0), 1), f"{what}: {frames}"))
     return found
@@ -165,17 +165,15 @@ def spread(wanted: Sequence[float], low: float, high: float, gap: float = LABEL_
     They end at `high` if there is room for all.
     """
     order = sorted(range(len(wanted)), key=wanted.__getitem__)
-    places: list[float] = []
+    places, floor = [0.0] * len(wanted), low
     for i in order:
-        places.append(max(wanted[i], low, places[-1] + gap if places else low))
+        places[i] = max(wanted[i], floor)
+        floor = places[i] + gap
     ceiling = max(high, low + gap * (len(places) - 1))
-    for i in reversed(range(len(places))):
+    for i in reversed(order):
         places[i] = min(places[i], ceiling)
         ceiling = places[i] - gap
-    result = [0.0] * len(places)
-    for place, i in zip(places, order, strict=True):
-        result[i] = round(place, 1)
-    return result
+    return [round(place, 1) for place in places]
 
 
 def widened(low: float, high: float) -> tuple[float, float]:

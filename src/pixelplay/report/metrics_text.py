@@ -57,8 +57,7 @@ def _streams(metrics: Figures) -> list[tuple[str, Figures]]:
 
 
 def _frame_row(name: str, figures: Figures, speeds: Mapping[str, float]) -> dict[str, str]:
-    row = {head: _shown(figures[key]) for head, key in FRAMES.items()}
-    row |= {f"[{head}]": _interval(figures, FRAMES[head]) for head in ("AP", "AUC micro")}
+    row = _cells(figures, FRAMES) | _intervals(figures, {head: FRAMES[head] for head in ("AP", "AUC micro")})
     count = figures.get("parameters")
     row["frames/s"] = f"{speeds[name]:.1f}" if name in speeds else NOTHING
     return {**row, "parameters": f"{count:,}" if count is not None else NOTHING}
@@ -82,25 +81,20 @@ def _objects(objects: Figures) -> list[str]:
 
 
 def _object_row(figures: Figures, aupro: str) -> dict[str, str]:
-    row: dict[str, float | None] = {head: figures.get("region", {}).get(head.lower()) for head in ("RBDC", "TBDC")}
     pixel = {**PIXELS, aupro.replace("aupro", "AUPRO"): aupro, "F1": "best_f1"}
     pixel |= {f"{head} by frame": f"{key}_per_frame" for head, key in PIXELS.items()}
-    row |= {f"pixel {head}": figures.get("pixel", {}).get(key) for head, key in pixel.items()}
+    row = _cells(figures.get("region", {}), {"RBDC": "rbdc", "TBDC": "tbdc"})
+    row |= _cells(figures.get("pixel", {}), {f"pixel {head}": key for head, key in pixel.items()})
     for level in ("tao_region", "tao_track"):
         found = figures.get("tao", {}).get("evt", {}).get(level, {})
-        row |= {f"{level} {head}": found.get(key) for head, key in RATES.items()}
-    return {head: _shown(value) for head, value in row.items()}
+        row |= _cells(found, {f"{level} {head}": key for head, key in RATES.items()})
+    return row
 
 
 def _alarms(methods: Sequence[tuple[str, Figures]]) -> list[str]:
     if not methods:
         return []
-    rows = {
-        name: {head: _shown(entry.get(key)) for head, key in ALARMS.items()}
-        | {f"[{head}]": _interval(entry, key) for head, key in UNSEEN.items()}
-        for name, entry in methods
-        if "reason" not in entry
-    }
+    rows = {name: _cells(of, ALARMS) | _intervals(of, UNSEEN) for name, of in methods if "reason" not in of}
     missing = [f"no threshold: {names}: {reason}" for reason, names in _by_reason(methods, "reason")]
     head = (
         "thresholds from held-out normal footage, on the scores that enter the fusion; false alarms: share of held-out "
@@ -119,13 +113,15 @@ def _by_reason(methods: Iterable[tuple[str, Figures]], key: str) -> list[tuple[s
     return [(reason, "; ".join(of)) for reason, of in names.items()]
 
 
-def _interval(figures: Figures, key: str) -> str:
-    drawn = (figures.get("intervals") or {}).get(key)
-    return "{:.3f}-{:.3f}".format(*drawn) if drawn else NOTHING
+def _cells(figures: Figures, keys: Mapping[str, str]) -> dict[str, str]:
+    """Figures as text, by their headings."""
+    values = {head: figures.get(key) for head, key in keys.items()}
+    return {head: NOTHING if value is None else f"{value:.4f}" for head, value in values.items()}
 
 
-def _shown(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4f}"
+def _intervals(figures: Figures, keys: Mapping[str, str]) -> dict[str, str]:
+    drawn = {head: (figures.get("intervals") or {}).get(key) for head, key in keys.items()}
+    return {f"[{head}]": "{:.3f}-{:.3f}".format(*ends) if ends else NOTHING for head, ends in drawn.items()}
 
 
 def _table(rows: Mapping[str, Mapping[str, str]]) -> str:

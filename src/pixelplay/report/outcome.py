@@ -1,7 +1,7 @@
 """What a run found in its test videos: processed scores, labels, corrupted frames; and which pictures beside them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,9 +40,22 @@ class ScoredVideo:
         return f"frame {self.numbers[position]}{time}"
 
     @property
+    def named(self) -> dict[str, np.ndarray]:
+        """All streams, the fusion last."""
+        return {**self.streams, FUSED: self.fused}
+
+    @property
     def marks(self) -> list[tuple[str, str, np.ndarray]]:
         """Kinds of corrupted frames: CSS class, text, mask bool [T]."""
         return [("flipped", "flipped (corrected)", self.flipped), ("noisy", "noisy", self.noisy)]
+
+    def marks_at(self, position: int) -> list[tuple[str, str]]:
+        """What is known of a frame, its label first: CSS class, text."""
+        found = [(style, text) for style, text, mask in self.marks if mask[position]]
+        if self.labels is None:
+            return found
+        label = "anomalous" if self.labels[position] else "normal"
+        return [(label, f"labelled {label}"), *found]
 
 
 @dataclass(frozen=True)
@@ -52,13 +65,18 @@ class Outcome:
     index: Index
     videos: list[ScoredVideo]  # in the order of index.test
     streams: list[str]  # lines of their charts: each detector's, in its configured order, without the fusion
+    normal: Mapping[str, np.ndarray] = field(default_factory=dict)  # scores of held-out footage (N,), if any, by stream
+
+    @property
+    def labelled(self) -> list[ScoredVideo]:
+        return [one for one in self.videos if one.labels is not None]
 
 
 def load_outcome(config: "Config", index: Index) -> Outcome:
     """Read fused.parquet, restoration.csv and the labels; raises MissingArtifactError or DamagedArtifactError."""
     files = RunFiles.of(config)
     table = read_fused(config, index)
-    table = table[table["split"] == "test"]
+    held_out, table = table[table["split"] == "calibration"], table[table["split"] == "test"]
     streams = [s for s in dict.fromkeys(table["stream"]) if s != FUSED and ("/" not in s or s in config.fusion.members)]
     shown = table[table["stream"].isin([*streams, FUSED])]
     scores = {(str(v), str(s)): rows.set_index("frame")["score"] for (v, s), rows in shown.groupby(["video", "stream"])}
@@ -81,14 +99,15 @@ def load_outcome(config: "Config", index: Index) -> Outcome:
                 seconds=video.seconds,
             )
         )
-    return Outcome(index, videos, streams)
+    normal = {str(s): rows.to_numpy(np.float64) for s, rows in held_out.groupby("stream")["score"]}
+    return Outcome(index, videos, streams, normal)
 
 
 def ablation_files(files: RunFiles) -> list[Path]:
     """The ablation's tables in the order shown, its summary and plots; [] where there are no tables."""
     tables = _in_order(files.ablation.glob("*.csv"), list(TITLES))
-    summary = [path for path in [files.ablation / "summary.md"] if path.is_file()]
-    return [*tables, *summary, *_in_order(files.ablation.glob("*.png"), list(PICTURES))] if tables else []
+    plots = _in_order(files.ablation.glob("*.png"), list(PICTURES))
+    return [*tables, *files.ablation.glob("summary.md"), *plots] if tables else []
 
 
 def threshold_files(files: RunFiles) -> list[Path]:

@@ -13,10 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pixelplay.report.charts import Chart
-from pixelplay.report.manifest import Scale
+from pixelplay.report.manifest import Moment, Scale
+from pixelplay.report.outcome import ScoredVideo
 from pixelplay.report.tables import Table, heading, number_text
+from pixelplay.run.stage import Record
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
+Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -33,62 +36,19 @@ class VideoPanel:
 class GalleryItem:
     """A frame where the fused score peaks."""
 
-    rank: int
-    anchor: str
-    video: str
-    video_anchor: str
-    number: int
-    score: float
-    marks: Sequence[tuple[str, str]]  # (CSS class, text): its label where known, restored, noisy
-    streams: Mapping[str, float]  # processed score by detector
+    rank: int  # from 1
+    moment: Moment
+    of: ScoredVideo
+    at: int  # position of the frame in its video
     picture: str  # data URI
-    boxes: str  # whose boxes are drawn; '' for none
-    heat: Sequence[tuple[str, str]]  # error maps: (detector, data URI)
-
-
-@dataclass(frozen=True)
-class StreamFigure:
-    """A line of the key below the curves."""
-
-    stream: str
-    style: str
-    auc: str
-    ap: str
-
-
-@dataclass(frozen=True)
-class Curves:
-    charts: Sequence[Chart]
-    key: Sequence[StreamFigure]
-
-
-@dataclass(frozen=True)
-class Histogram:
-    stream: str
-    chart: Chart
+    heat: Pairs  # error maps: (detector, data URI)
 
 
 @dataclass(frozen=True)
 class Ablation:
     told: Sequence[str]  # paragraphs
     tables: Sequence[Table]
-    plots: Sequence[tuple[str, str]]  # (name, data URI)
-
-
-@dataclass(frozen=True)
-class StageTime:
-    stage: str
-    seconds: float
-    finished: str
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    run: Sequence[tuple[str, str]]
-    machine: Sequence[tuple[str, str]]
-    versions: Sequence[tuple[str, str]]
-    stages: Sequence[StageTime]
-    config: str  # as YAML
+    plots: Pairs  # (name, data URI)
 
 
 @dataclass(frozen=True)
@@ -97,30 +57,30 @@ class Report:
 
     title: str
     subtitle: str
-    headline: Sequence[tuple[str, str]]  # (figure, what it is)
+    headline: Pairs  # (figure, what it is)
     scores: Sequence[Table]
     other_figures: Sequence[Table]
-    thresholds: Sequence[tuple[str, str]]  # plots: (name, data URI)
+    thresholds: Pairs  # plots: (name, data URI)
     videos: Sequence[VideoPanel]
-    streams: Sequence[tuple[str, str]]  # (name, CSS classes) of the lines in the videos' charts
+    streams: Pairs  # (name, CSS classes) of the lines in the videos' charts
     one_scale: bool  # for all of them
     gallery: Sequence[GalleryItem]
     color_scales: Sequence[Scale]  # of its pictures
-    curves: Curves | None
-    histograms: Sequence[Histogram]
+    curves: Sequence[Chart]
+    curve_key: Pairs  # (stream with its figures, CSS classes)
+    histograms: Mapping[str, Chart]  # by stream
     ablation: Ablation | None
-    facts: RunFacts
+    run: Pairs  # facts: (name, value)
+    machine: Pairs
+    versions: Pairs
+    stages: Mapping[str, Record]  # what each stage took, by its name
+    config: str  # as YAML
 
 
 def html_templates(folder: Path) -> Environment:
     """The templates of a folder, with autoescaping; an undefined name is an error."""
-    return Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    options = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    return Environment(loader=FileSystemLoader(folder), **options)
 
 
 def render(report: Report) -> str:
@@ -138,11 +98,9 @@ def render(report: Report) -> str:
 
 def duration(seconds: float) -> str:
     """`0.4 s`, `12 s`, `4 min 03 s`, `2 h 05 min`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -36,24 +36,25 @@ class Table:
 
     def html(self) -> Markup:
         """The <table>; all text from data is escaped, web addresses are links."""
-        names = [_span(style, name) for style, name in zip(self.styles, self.cells.index, strict=True)]
-        shown = pd.DataFrame(index=names, columns=range(self.cells.shape[1]), dtype=object)
-        for i, numeric in enumerate(self.numeric):
-            pairs = zip(self.cells.iloc[:, i], self.below.iloc[:, i], strict=True)
-            shown[i] = [_span("number" if numeric else "text", _linked(text), below) for text, below in pairs]
-        styles = ["number" if numeric else "text" for numeric in self.numeric]
-        shown.columns = [_span(style, head) for style, head in zip(styles, self.cells, strict=True)]
+        kinds = ["number" if numeric else "text" for numeric in self.numeric]
+        shown = [
+            [_span(kind, _linked(text), below) for kind, text, below in zip(kinds, cells, small, strict=True)]
+            for cells, small in zip(self.cells.to_numpy(), self.below.to_numpy(), strict=True)
+        ]
+        names, heads = map(_span, self.styles, self.cells.index), map(_span, kinds, self.cells)
+        table = pd.DataFrame(shown, index=list(names), columns=list(heads), dtype=object)
         with pd.option_context("display.max_colwidth", None):
-            return Markup(shown.to_html(escape=False, border=0, justify="unset"))
+            return Markup(table.to_html(escape=False, border=0, justify="unset"))
 
 
-def score_tables(metrics: Figures) -> list[Table]:
+def score_tables(metrics: Figures, speeds: Mapping[str, float] | None = None) -> list[Table]:
     """Of metrics.json: a row per detector, stream, and the fusion; then one table more per group of figures in them.
 
     Any number, pair of numbers or text under any key is shown. Pairs in a group called `intervals` stand below the
-    figures of the same names.
+    figures of the same names. `speeds`: frames per second, by detector.
     """
-    rows = list(_score_rows(metrics))
+    measured = {name: {"frames/s": speed} for name, speed in (speeds or {}).items()}
+    rows = [(n, {**of, **measured.get(n, {})}, style) for n, of, style in _score_rows(metrics)]
     names = dict.fromkeys(key for _, figures, _ in rows for key, value in figures.items() if _is_group(key, value))
     groups = {key: [(n, f[key], style) for n, f, style in rows if _is_group(key, f.get(key))] for key in names}
     return [_table("", rows), *(_table(heading(key), of_group) for key, of_group in groups.items())]
@@ -88,12 +89,12 @@ def csv_table(path: Path, made_by: str) -> Table:
             raise damaged(path, made_by, f"row {number} has {len(line)} fields, the header {len(head)}")
     errors = {key: f"{key}_error" for key in head if f"{key}_error" in head}
     keys = [key for key in head[1:] if key not in errors.values()]
-    records = [dict(zip(head[1:], map(_parsed, line[1:]), strict=True)) for line in lines]
+    rows = [(name, dict(zip(head[1:], map(_parsed, values), strict=True)), "") for name, *values in lines]
     below = [
-        {key: f"\N{PLUS-MINUS SIGN} {_text(record[of])}" for key, of in errors.items() if record[of] is not None}
-        for record in records
+        {key: f"\N{PLUS-MINUS SIGN} {_text(of[error])}" for key, error in errors.items() if of[error] is not None}
+        for _, of, _ in rows
     ]
-    return _of_cells("", [line[0] for line in lines], keys, records, below, [""] * len(lines))
+    return _of_cells("", keys, rows, below)
 
 
 def heading(key: str) -> str:
@@ -104,10 +105,8 @@ def heading(key: str) -> str:
 
 def number_text(value: float) -> str:
     """A figure with three decimals, or two significant digits when tiny; integers with thousands separators."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}"
+        return f"{value:,}" if not isinstance(value, bool) else "yes" if value else "no"
     if not math.isfinite(value):
         return NONE
     if value and abs(value) < 0.001:
@@ -167,32 +166,25 @@ def _without_groups(value: Figures) -> dict[str, Any]:
 def _table(title: str, rows: Rows) -> Table:
     figures = [of for _, of, _ in rows]
     keys = dict.fromkeys(key for of in figures for key in _without_groups(of) if key not in INTERVALS)
-    alike = [key for key in keys if _is_alike(key, [of[key] for of in figures if key in of])]
-    told = [(heading(key), _text(next(of[key] for of in figures if key in of))) for key in alike]
+    values = {key: [of[key] for of in figures if key in of] for key in keys}
+    alike = [(heading(key), _text(of[0])) for key, of in values.items() if _is_alike(key, of)]
     drawn = [{k: v for group in INTERVALS for k, v in (of.get(group) or {}).items()} for of in figures]
     for group in INTERVALS:
         about = next((of[group] for of in figures if isinstance(of.get(group), Mapping)), {})
-        told += [(f"{heading(group)}: {heading(key)}", _text(value)) for key, value in about.items() if key not in keys]
+        alike += [(f"{heading(group)}: {heading(k)}", _text(value)) for k, value in about.items() if k not in keys]
     below = [{key: _text(value) for key, value in of.items() if value is not None} for of in drawn]
-    shown = [key for key in keys if key not in alike]
-    names, styles = [name for name, _, _ in rows], [style for _, _, style in rows]
-    return replace(_of_cells(title, names, shown, figures, below, styles), alike=told)
+    shown = [key for key, of in values.items() if not _is_alike(key, of)]
+    return replace(_of_cells(title, shown, rows, below), alike=alike)
 
 
-def _of_cells(
-    title: str,
-    names: Sequence[str],
-    keys: Sequence[str],
-    values: Sequence[Figures],
-    below: Sequence[Mapping[str, str]],
-    styles: Sequence[str],
-) -> Table:
-    head = list(map(heading, keys))
-    cells = [[_text(of.get(key)) for key in keys] for of in values]
-    small = [[of.get(key, "") for key in keys] for of in below]
-    numeric = [all(_is_number(of.get(key)) for of in values) for key in keys]
-    shown, beneath = (pd.DataFrame(rows, index=names, columns=head, dtype=object) for rows in (cells, small))
-    return Table(title, shown, beneath, numeric, styles)
+def _of_cells(title: str, keys: Sequence[str], rows: Rows, below: Sequence[Mapping[str, str]]) -> Table:
+    """A table of the figures `keys` of each row, with the texts that stand below them."""
+    cells = [[_text(of.get(key)) for key in keys] for _, of, _ in rows]
+    small = [[texts.get(key, "") for key in keys] for texts in below]
+    index, head = [name for name, _, _ in rows], list(map(heading, keys))
+    shown, beneath = (pd.DataFrame(of, index=index, columns=head, dtype=object) for of in (cells, small))
+    numeric = [all(_is_number(of.get(key)) for _, of, _ in rows) for key in keys]
+    return Table(title, shown, beneath, numeric, [style for _, _, style in rows])
 
 
 def _is_group(key: str, value: Any) -> bool:

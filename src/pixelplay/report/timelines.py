@@ -10,19 +10,11 @@ from pixelplay.report.outcome import ScoredVideo
 
 WIDTH, PLOT_HEIGHT = 1040.0, 132.0  # pixels
 LEFT, RIGHT, TOP, BELOW = 46.0, 166.0, 10.0, 24.0  # margins; the right one has the lines' labels
+BOTTOM = TOP + PLOT_HEIGHT
 STRIP_HEIGHT = 11.0
 UNLIKE = 6.0  # ratio of score ranges above which each stream gets its own axis
 FUSED = "fused"
 HIDDEN = 99.5  # percentile of the detectors' scores that fits on the axis: single outliers need not
-
-
-@dataclass(frozen=True)
-class Peak:
-    """A frame of the gallery, marked in its video's chart."""
-
-    position: int
-    rank: int  # from 1
-    anchor: str
 
 
 @dataclass(frozen=True)
@@ -57,35 +49,32 @@ def _roomy(low: float, high: float) -> tuple[float, float]:
     return low, high + 0.04 * (high - low)
 
 
-def timeline(one: ScoredVideo, scale: Scale, peaks: Sequence[Peak]) -> Chart:
-    """The chart of one video."""
-    first, last = widened(float(one.numbers[0]), float(one.numbers[-1]))
-    x = Axis(first, last, LEFT, WIDTH - RIGHT, whole=True)
-    named = {**one.streams, FUSED: one.fused}
-    axes = {name: Axis(*ends, TOP + PLOT_HEIGHT, TOP) for name, ends in {**scale.streams, FUSED: scale.fused}.items()}
+def timeline(one: ScoredVideo, scale: Scale, peaks: Mapping[int, int]) -> Chart:
+    """The chart of one video. `peaks`: positions of its frames in the gallery, by their rank, from 1."""
+    x = Axis(*widened(float(one.numbers[0]), float(one.numbers[-1])), LEFT, WIDTH - RIGHT, whole=True)
+    axes = {name: Axis(*ends, BOTTOM, TOP) for name, ends in {**scale.streams, FUSED: scale.fused}.items()}
     styles = [*map(line_style, range(len(one.streams))), FUSED]
-    ends = [float(axes[name](scores[-1]).clip(TOP, TOP + PLOT_HEIGHT)) for name, scores in named.items()]
-    places = spread(ends, TOP + 4, TOP + PLOT_HEIGHT - 7)
+    ends = [float(axes[name](scores[-1]).clip(TOP, BOTTOM)) for name, scores in one.named.items()]
+    places = spread(ends, TOP + 4, BOTTOM - 7)
     lines = [
         Line(curve(x, axes[name], one.numbers, scores), style, name, place, axes[name])
-        for (name, scores), style, place in zip(named.items(), styles, places, strict=True)
+        for (name, scores), style, place in zip(one.named.items(), styles, places, strict=True)
     ]
-    y = axes[FUSED]
     strips = _strips(x, one)
     about = f"Scores of video {one.video}, frames {one.numbers[0]} to {one.numbers[-1]}"
     about += "" if one.seconds is None else f", {one.seconds[0]:.2f} to {one.seconds[-1]:.2f} s"
     return Chart(
         about=about,
-        size=(WIDTH, TOP + PLOT_HEIGHT + STRIP_HEIGHT * len(strips) + BELOW),
+        size=(WIDTH, BOTTOM + STRIP_HEIGHT * len(strips) + BELOW),
         x=x,
-        y=y,
+        y=axes[FUSED],
         x_ticks=_frame_ticks(x, one),
-        y_ticks=y.ticks(5),
+        y_ticks=axes[FUSED].ticks(5),
         lines=lines,
         x_title="frame" if one.seconds is None else "frame (seconds)",
         shaded=[] if one.labels is None else blocks(x, one.numbers, one.labels > 0, "labelled anomalous"),
         strips=strips,
-        markers=[_marker(x, y, one, peak) for peak in peaks],
+        markers=[_marker(x, axes[FUSED], one, rank, position) for rank, position in peaks.items()],
         style="timeline",
         key=one.anchor,
     )
@@ -95,20 +84,19 @@ def _frame_ticks(x: Axis, one: ScoredVideo) -> list[Tick]:
     """Frame numbers and, where known, times: `100 (4.0 s)`."""
     if one.seconds is None:
         return x.ticks(12)
-    times = [float(np.interp(tick.at, x(one.numbers), one.seconds)) for tick in x.ticks(8)]
-    return [Tick(tick.at, f"{tick.text} ({time:.1f} s)") for tick, time in zip(x.ticks(8), times, strict=True)]
+    numbers, seconds = x(one.numbers), one.seconds
+    return [Tick(at, f"{text} ({float(np.interp(at, numbers, seconds)):.1f} s)") for at, text in x.ticks(8)]
 
 
 def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:
     present = [mark for mark in one.marks if mark[2].any()]
     return [
-        Strip(style, f"{text}: {int(mask.sum())}", TOP + PLOT_HEIGHT + 4 + STRIP_HEIGHT * i, found)
+        Strip(style, f"{text}: {mask.sum()}", BOTTOM + 4 + STRIP_HEIGHT * i, blocks(x, one.numbers, mask, text))
         for i, (style, text, mask) in enumerate(present)
-        for found in [blocks(x, one.numbers, mask, text)]
     ]
 
 
-def _marker(x: Axis, y: Axis, one: ScoredVideo, peak: Peak) -> Marker:
-    number, score = int(one.numbers[peak.position]), float(one.fused[peak.position])
-    title = f"{peak.rank} in the gallery: {one.moment(peak.position)}, fused score {score:.3g}"
-    return Marker(round(float(x(number)), 1), round(float(y(score)), 1), str(peak.rank), f"#{peak.anchor}", title)
+def _marker(x: Axis, y: Axis, one: ScoredVideo, rank: int, position: int) -> Marker:
+    number, score = int(one.numbers[position]), float(one.fused[position])
+    title = f"{rank} in the gallery: {one.moment(position)}, fused score {score:.3g}"
+    return Marker(round(float(x(number)), 1), round(float(y(score)), 1), str(rank), f"#peak-{rank}", title)

@@ -6,8 +6,8 @@ the background and b' the background flipped, a frame f has
     evidence(f) = (d(f, b') - d(f, b)) / d(b, b')        in [-1, 1], by the triangle inequality
     P(flipped)  = sigmoid(-SLOPE (evidence + MARGIN))
 
-The evidence is 1 for the background itself, -1 for it flipped, and near 0 for unrelated frames; it is halved when half
-of the view is hidden.
+It is 1 for the background itself, -1 for it flipped, near 0 for unrelated frames, and halved if half of the view is
+hidden.
 """
 
 from collections.abc import Sequence
@@ -34,13 +34,12 @@ def backgrounds(videos: Sequence[Video], frame_format: FrameFormat) -> list[np.n
 def flip_evidence(frames: np.ndarray, references: Sequence[np.ndarray] = ()) -> np.ndarray:
     """P(flipped), float32 [T] in (0, 1), of a video's grey frames, uint8 [T, H, W] (memory-mapped, for instance).
 
-    `references`: upright backgrounds (H, W) of training footage. One of the same scene tells which way is up, whatever
-    share of frames is flipped; without one, most frames are taken to be upright, so a video with more flipped ones is
-    turned upside down. Where the frames agree with no background, not even their own (the camera moves, the scene is
-    its own mirror image), none is taken to be flipped.
+    `references`: upright backgrounds (H, W). One of the same scene tells which way is up; without one, most frames are
+    taken to be upright. Where frames do not even agree with their own (the camera moves), none is taken to be flipped.
     """
-    start = _same_scene(frames, references)
-    background = _median(frames) if start is None else start
+    background = _same_scene(frames, references)
+    if background is None:
+        background = _median(frames)
     # Again with the video's own background: in its own light, and no longer mixed with flipped frames.
     background = _median(frames, evidence(frames, background) < 0)
     values = evidence(frames, background)

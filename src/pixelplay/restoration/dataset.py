@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 import pandas as pd
 
 from pixelplay.progress import progress_bar
@@ -15,7 +16,7 @@ from pixelplay.run.atomic import atomic, remove_files
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Task, digests_of
 from pixelplay.videos.index import Index
-from pixelplay.videos.restoration_table import COLUMNS as COLUMNS
+from pixelplay.videos.restoration_table import COLUMNS
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
@@ -37,8 +38,7 @@ def decisive(config: "Config") -> dict[str, Any]:
 
 def restore_index(config: "Config", index: Index, formats: Sequence[FrameFormat]) -> Index:
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
-    files = RunFiles.of(config)
-    results = restore_videos(config, index, index.test, formats)
+    files, results = RunFiles.of(config), restore_videos(config, index, index.test, formats)
     found = write_found(config, files.restoration, results)
     files.doubtful.unlink(missing_ok=True)
     if config.restore.flip != "none":
@@ -112,14 +112,11 @@ def _show_doubtful(
     """The frames whose flip probability is nearest to the threshold, as decoded and as restored."""
     from pixelplay.drawing.panels import View, in_shape_of, write_panels
 
-    probabilities = [
-        (abs(float(p) - config.restore.threshold), i, t)
-        for i, one in enumerate(results)
-        for t, p in enumerate(one.probability)
-    ]
+    doubts = [np.abs(one.probability.astype(float) - config.restore.threshold) for one in results]
+    frames = sorted((doubt, i, t) for i, of_video in enumerate(doubts) for t, doubt in enumerate(of_video))
     largest = max(formats, key=lambda f: f.height * f.width)
     rows = []
-    for _, i, t in sorted(probabilities)[:DOUBTFUL]:
+    for _, i, t in frames[:DOUBTFUL]:
         one = results[i]
         done = [name for name, was in (("turned", one.flipped[t]), ("denoised", one.denoised[t])) if was]
         about = f"{one.before.id}, frame {one.before.numbers[t]}: P(flipped) {one.probability[t]:.3f}"

@@ -21,8 +21,7 @@ from pixelplay.restoration.flip_classifier import FlipClassifier
 from pixelplay.restoration.settings import FlipNetworkConfig, RestoreConfig
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.videos.background import evenly_spaced
-from pixelplay.videos.corruption import corrupt, draw_kinds
-from pixelplay.videos.noise import noise_after_resize
+from pixelplay.videos.corruption import corrupt, draw_kinds, noise_after_resize
 from pixelplay.videos.settings import CorruptionConfig, FrameFormat
 from pixelplay.videos.video import Video
 
@@ -61,14 +60,12 @@ class FlipNetwork:
     heldout: Accuracy
 
     def probability(self, frames: np.ndarray) -> np.ndarray:
-        """P(flipped), float32 [T], of grey frames, uint8 [T, H, W] (memory-mapped, for instance).
-
-        Raises DataError for frames of another size than the network was trained with.
-        """
-        if frames.shape[1:] != (self.frames.height, self.frames.width):
+        """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]; raises DataError for a size not trained with."""
+        size = (self.frames.height, self.frames.width)
+        if frames.shape[1:] != size:
             raise DataError(
-                f"frames of shape {frames.shape[1:]}: the flip network was trained with "
-                f"({self.frames.height}, {self.frames.width}); prepare again with the same restore.frames"
+                f"frames of shape {frames.shape[1:]}: the flip network was trained with {size}; "
+                "prepare again with the same restore.frames"
             )
         return probability(self.model, frames)
 
@@ -86,20 +83,6 @@ class FlipNetwork:
         return cls(model, about.frames, about.network, about.heldout_balanced_accuracy)
 
 
-@torch.inference_mode()
-def probability(model: FlipClassifier, frames: np.ndarray) -> np.ndarray:
-    """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]."""
-    model.eval()
-    with one_thread():
-        parts = [model(as_input(frames[i : i + CHUNK])).sigmoid() for i in range(0, len(frames), CHUNK)]
-    return torch.cat(parts).numpy()
-
-
-def as_input(frames: np.ndarray) -> torch.Tensor:
-    """Input of the network: uint8 [T, H, W] to float32 (T, 1, H, W) in [0, 1]."""
-    return torch.from_numpy(frames.astype(np.float32)).unsqueeze(1).div_(255)
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute in one thread: the number of threads changes the rounding of sums."""
@@ -111,36 +94,46 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@torch.inference_mode()
+@one_thread()
+def probability(model: FlipClassifier, frames: np.ndarray) -> np.ndarray:
+    """P(flipped), float32 [T], of grey frames, uint8 [T, H, W]."""
+    model.eval()
+    parts = [model(as_input(frames[i : i + CHUNK])).sigmoid() for i in range(0, len(frames), CHUNK)]
+    return torch.cat(parts).numpy()
+
+
+def as_input(frames: np.ndarray) -> torch.Tensor:
+    """Input of the network: uint8 [T, H, W] to float32 (T, 1, H, W) in [0, 1]."""
+    return torch.from_numpy(frames.astype(np.float32)).unsqueeze(1).div_(255)
+
+
 class Footage:
     """Frames of several videos in the working size, with the noise that resizing leaves of a full-size frame's."""
 
     def __init__(self, videos: Sequence[Video], config: RestoreConfig):
         self._frames = [video.frames(config.frames) for video in videos]
         self._noise = [_noise_when_small(config, video.size) for video in videos]
-        lengths = [len(frames) for frames in self._frames]
-        self._video = np.repeat(np.arange(len(videos)), lengths)
-        self._position = np.concatenate([np.arange(length) for length in lengths])
+        self._stops = np.cumsum([len(frames) for frames in self._frames])
 
     def __len__(self) -> int:
-        return len(self._position)
+        return int(self._stops[-1])
 
     def corrupted(self, items: np.ndarray, flip: np.ndarray, kinds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Frames `items`, uint8 [N, H, W], flipped where `flip` [N] is set, with the noise that `kinds` [N] names."""
         frames = np.empty((len(items), *self._frames[0].shape[1:]), np.uint8)
         for row, item in enumerate(items):
-            video = self._video[item]
-            frame = self._frames[video][self._position[item]]
+            video = np.searchsorted(self._stops, item, side="right")
+            frame = self._frames[video][item - self._stops[video]]  # a negative position: from the video's end
             frames[row] = corrupt(frame[::-1] if flip[row] else frame, kinds[row], self._noise[video], rng)
         return frames
 
 
+@one_thread()
 def train(
     fit: Sequence[Video], heldout: Sequence[Video], config: RestoreConfig, folder: Path, seed: int
 ) -> FlipNetwork:
-    """Train on `fit`, measure on `heldout`, and save into `folder`; the same arguments give the same weights.
-
-    Raises DataError where there is no footage.
-    """
+    """Train on `fit`, measure on `heldout`, and save into `folder`; the same arguments give the same weights."""
     if not fit or not heldout:
         raise DataError(
             "the flip network needs normal footage to learn from and some held out (a training video of at least two "
@@ -151,20 +144,17 @@ def train(
     model = FlipClassifier(settings.widths, settings.pool)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     footage = Footage(fit, config)
-    with one_thread():
-        for epoch in range(settings.epochs):
-            for frames, flipped in batches(footage, config, np.random.default_rng([seed, epoch])):
-                loss = F.binary_cross_entropy_with_logits(model(frames), flipped)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+    for epoch in range(settings.epochs):
+        for frames, flipped in batches(footage, config, np.random.default_rng([seed, epoch])):
+            loss = F.binary_cross_entropy_with_logits(model(frames), flipped)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     network = FlipNetwork(model, config.frames, settings, balanced_accuracy(model, heldout, config, seed))
     network.save(folder)
-    accuracy = network.heldout
-    noisy = "" if accuracy.noisy is None else f", {accuracy.noisy:.4f} on the noisy ones"
-    log.info(
-        f"flip network, held-out footage: balanced accuracy {accuracy.overall:.4f} on {accuracy.judged} frames{noisy}"
-    )
+    found = network.heldout
+    noisy = "" if found.noisy is None else f", {found.noisy:.4f} on the noisy ones"
+    log.info(f"flip network, held-out footage: balanced accuracy {found.overall:.4f} on {found.judged} frames{noisy}")
     return network
 
 
@@ -202,11 +192,9 @@ def _draw_noise(count: int, corruption: CorruptionConfig, rng: np.random.Generat
 
 
 def _noise_when_small(config: RestoreConfig, size: tuple[int, int]) -> CorruptionConfig:
-    levels = {
-        name: noise_after_resize(getattr(config.corruption, name), size, config.frames)
-        for name in ("heavy_sd", "light_sd")
-    }
-    return config.corruption.model_copy(update=levels)
+    levels = config.corruption.model_dump(include={"heavy_sd", "light_sd"})
+    small = {name: noise_after_resize(level, size, config.frames) for name, level in levels.items()}
+    return config.corruption.model_copy(update=small)
 
 
 def _balanced(judged: np.ndarray, truth: np.ndarray) -> float:

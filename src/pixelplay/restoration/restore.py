@@ -16,20 +16,13 @@ from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.run.atomic import atomic
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.locks import turn
-from pixelplay.videos.full_size import put_right
-from pixelplay.videos.noise import noise_after_resize
-from pixelplay.videos.npy_writer import FrameWriter, frames_in
+from pixelplay.videos.corruption import noise_after_resize
+from pixelplay.videos.npy_writer import FrameWriter, has_frames
 from pixelplay.videos.settings import FrameFormat
-from pixelplay.videos.video import Video, format_name
+from pixelplay.videos.video import Video, format_name, put_right
 
 VERSION = 1  # of what a restored array holds; raise it when restoring changes
 MOST_TRUST = 0.98  # of 1; the network is as sure of itself in a scene that it was never trained on
-
-
-@dataclass(frozen=True)
-class Judgement:
-    probability: np.ndarray  # P(flipped), float32 [T]
-    flipped: np.ndarray  # whether the probability is above the threshold, bool [T]
 
 
 @dataclass(frozen=True)
@@ -43,10 +36,7 @@ class Restoration:
     denoised: np.ndarray  # bool [T]
 
     def table(self, method: str) -> pd.DataFrame:
-        """A row per frame: video, frame, seconds (where known), flip_probability, noise_level, flipped, denoised.
-
-        `method`: what the last column says of denoised frames; it is empty for the others.
-        """
+        """A row per frame; `method` is what the last column says of denoised frames, while it is empty for others."""
         return pd.DataFrame(
             {
                 "video": self.before.id,
@@ -62,34 +52,33 @@ class Restoration:
 
 def judge(
     video: Video, network: FlipNetwork | None, references: Sequence[np.ndarray], config: RestoreConfig
-) -> Judgement:
-    """Which frames of `video` are flipped, found as `config.flip` says; with `none`, no frame is.
+) -> tuple[np.ndarray, np.ndarray]:
+    """P(flipped), float32 [T], of the frames of `video`, and whether it is above `config.threshold`, bool [T].
 
-    `network` is used by `network` and `both`, `references` (upright backgrounds, see `flip_evidence`) by `background`
-    and `both`. Raises ValueError where the network is missing.
+    `config.flip` names the judges (with `none`, no frame is flipped): the `network`, the background, which is compared
+    with `references` (see `flip_evidence`), or both. Raises ValueError where the network is missing.
     """
     if config.flip == "none":  # then the cache has no frames in the size for judging
-        return Judgement(np.zeros(len(video), np.float32), np.zeros(len(video), bool))
+        return np.zeros(len(video), np.float32), np.zeros(len(video), bool)
     frames = video.frames(config.frames)
     if config.flip == "background":
         probability = flip_evidence(frames, references)
     elif network is None:
         raise ValueError(f"restore.flip={config.flip} needs a trained flip network")
-    elif config.flip == "network":
-        probability = network.probability(frames)
     else:
-        trust = min(network.heldout.overall, MOST_TRUST)
-        probability = vote(network.probability(frames), trust, flip_evidence(frames, references))
-    return Judgement(probability, probability > config.threshold)
+        probability = network.probability(frames)
+        if config.flip == "both":
+            trust = min(network.heldout.overall, MOST_TRUST)
+            probability = vote(probability, trust, flip_evidence(frames, references))
+    return probability, probability > config.threshold
 
 
 def vote(network: np.ndarray, trust: float, background: np.ndarray) -> np.ndarray:
     """P(flipped), float32 [T], whose log-odds are the mean of those of the two judges.
 
     The network's are limited to those of a judge who is right with probability `trust` (its held-out accuracy): at most
-    3.9. A background that fits is surer than that (at least 6 in the real footage of benchmarks/flips.py), and decides
-    in a static scene, also one that the network was not trained on. Where the camera moves or the scene is its own
-    mirror image, the background says -2, upright in doubt, and only a sure network outvotes it.
+    3.9. A background that fits is surer (at least 6 in the real footage of benchmarks/flips.py), and decides in a
+    static scene; where the camera moves or the scene is its own mirror image, it says -2, and a sure network decides.
     """
     trust = max(trust, 0.5)  # worse than chance is no evidence for the contrary
     trusted = np.clip(network, 1 - trust, trust)
@@ -108,24 +97,19 @@ def restore(
 
     Arguments as for `judge`. The same judgement is stored only once.
     """
-    judgement = judge(video, network, references, config)
-    levels = np.zeros(len(video)) if video.noise is None else video.noise
-    denoised = np.zeros(len(video), bool)
-    if config.denoise.method != "none":
-        denoised = levels > config.noise_above
+    probability, flipped = judge(video, network, references, config)
+    levels, denoiser = np.zeros(len(video)) if video.noise is None else video.noise, config.denoise.method
+    denoised = levels > (config.noise_above if denoiser != "none" else np.inf)
     after = video
-    if judgement.flipped.any() or denoised.any():
-        key = fingerprint(VERSION, judgement.flipped.tolist(), denoised.tolist(), config.denoise.method)
+    if flipped.any() or denoised.any():
+        key = fingerprint(VERSION, flipped.tolist(), denoised.tolist(), denoiser)
         noise = np.where(denoised, levels, 0).astype(np.float32)
         folder = video.folder / f"restored-{key}"
         with turn(folder, f"restored video {video.id}"):
-            missing = [f for f in formats if frames_in(folder / f"{format_name(f)}.npy", f) != len(video)]
-            _write(video, folder, judgement.flipped, noise, config.denoise.method, missing)
-        originals = video.originals
-        if originals:
-            originals = originals.restored(judgement.flipped, noise, config.denoise.method)
+            _write(video, folder, flipped, noise, denoiser, formats)
+        originals = video.originals and replace(video.originals, flipped=flipped, noise=noise, denoiser=denoiser)
         after = replace(video, restored=folder, key=fingerprint(video.key, key), originals=originals)
-    return Restoration(video, after, judgement.probability, judgement.flipped, denoised)
+    return Restoration(video, after, probability, flipped, denoised)
 
 
 def _write(
@@ -136,8 +120,12 @@ def _write(
     denoiser: str,
     formats: Sequence[FrameFormat],
 ) -> None:
+    """Store the restored frames in the formats that `folder` does not hold yet."""
     for f in formats:
-        with atomic(folder / f"{format_name(f)}.npy") as path, FrameWriter(path, f) as writer:
+        array = folder / f"{format_name(f)}.npy"
+        if has_frames(array, f, len(video)):
+            continue
+        with atomic(array) as path, FrameWriter(path, f) as writer:
             for t, frame in enumerate(video.frames(f)):
                 level = noise_after_resize(float(noise[t]), video.size, f)
                 writer.append(put_right(frame, bool(flipped[t]), level, denoiser))

@@ -20,7 +20,7 @@ class FlipNetworkConfig(Settings):
 
 
 class DenoiseConfig(Settings):
-    method: Annotated[str, one_of("pixelplay.videos.noise:METHODS")]
+    method: Annotated[str, one_of("pixelplay.videos.corruption:METHODS")]
 
 
 class RestoreConfig(Settings):

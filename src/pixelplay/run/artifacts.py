@@ -6,7 +6,8 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,12 +41,8 @@ def append_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path, made_by: str) -> Any:
     """Read what stage `made_by` wrote; MissingArtifactError or DamagedArtifactError name the command that writes it."""
-    try:
+    with _reading(path, made_by):
         return parse_json(path.read_bytes())
-    except FileNotFoundError:
-        raise missing(path, made_by) from None
-    except ValueError as error:
-        raise damaged(path, made_by, error) from None
 
 
 def parse_json(data: bytes | str) -> Any:
@@ -65,11 +62,8 @@ def _finite(text: str) -> float:
 
 def read_model(path: Path, model: type[Model], made_by: str) -> Model:
     """Read JSON that stage `made_by` wrote, as a pydantic model; raises as `read_json` does."""
-    value = read_json(path, made_by)
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise damaged(path, made_by, explained(error)) from None
+    with _reading(path, made_by):
+        return model.model_validate(parse_json(path.read_bytes()))
 
 
 def explained(error: ValidationError) -> str:
@@ -86,22 +80,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def read_table(path: Path, made_by: str) -> pd.DataFrame:
     """Read a parquet that stage `made_by` wrote; raises as `read_json` does."""
-    try:
-        with open(path, "rb") as file:
-            return pd.read_parquet(file)
-    except FileNotFoundError:
-        raise missing(path, made_by) from None
-    except Exception as error:  # pyarrow raises all kinds for damaged files
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's: the file itself may be sound
-        raise damaged(path, made_by, error) from None
+    with _reading(path, made_by), open(path, "rb") as file:
+        return pd.read_parquet(file)
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """CSV of a header and rows; NaN is an empty cell.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe, which `csv_rows` takes away.
-    """
+    """CSV of a header and rows: NaN as an empty cell, an apostrophe before what a spreadsheet takes for a formula."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in rows)
     return text.getvalue()
@@ -127,21 +111,31 @@ def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> pd.DataFr
 
     Text stays as it is: a video may be called NA. Numbers are finite.
     """
-    try:
+    with _reading(path, made_by):
         head, *rows = csv_rows(path.read_bytes().decode("utf-8"))
         if head != list(columns):
             raise ValueError(f"its columns are {', '.join(head)}, not {', '.join(columns)}")
         if any(len(row) != len(head) for row in rows):
             raise ValueError("rows of different lengths")
         table = pd.DataFrame(rows, columns=head, dtype="str").astype(dict(columns))
-        numbers = table.select_dtypes("number")
-        if not np.isfinite(numbers.to_numpy(np.float64)).all():
+        if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
             raise ValueError("a number that is not finite")
+        return table
+
+
+@contextmanager
+def _reading(path: Path, made_by: str) -> Iterator[None]:
+    """Turn what reading a file of stage `made_by` raises into the error that names the command which writes it."""
+    try:
+        yield
     except FileNotFoundError:
         raise missing(path, made_by) from None
-    except (ValueError, OverflowError) as error:
+    except ValidationError as error:
+        raise damaged(path, made_by, explained(error)) from None
+    except Exception as error:  # pyarrow raises all kinds for damaged files
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's: the file itself may be sound
         raise damaged(path, made_by, error) from None
-    return table
 
 
 def missing(path: Path, made_by: str) -> MissingArtifactError:
@@ -149,10 +143,7 @@ def missing(path: Path, made_by: str) -> MissingArtifactError:
 
 
 def damaged(path: Path, made_by: str, why: Exception | str) -> DamagedArtifactError:
-    """The error for a file that stage `made_by` wrote and that can't be used.
-
-    The stage makes it again, since the file is no longer as the stage's record says.
-    """
+    """The error for a file that can't be used; stage `made_by` makes it again, since its record no longer holds."""
     reason = textwrap.shorten(str(why), 200, placeholder=" …")
     return DamagedArtifactError(f"{path} is damaged ({reason}): {rerun(made_by)}")
 

@@ -18,7 +18,7 @@ HOST = re.sub(r"\W", "-", platform.node()) or "here"
 
 
 def _temporary(path: Path) -> Path:
-    """A hidden name beside `path` that is known as this process's: see `remove_leftovers`."""
+    """A hidden name beside `path` that is known as this process's: see `leftovers`."""
     return path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
 
 
@@ -26,8 +26,7 @@ def _temporary(path: Path) -> Path:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; renamed to `path` when the block ends well, removed when it fails.
 
-    Raises OSError with the name `path` where the disk has no room or the file grows too large, whatever the library
-    that writes it makes of that.
+    Raises OSError that names `path` where the disk takes no more, whatever the library that writes makes of that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
@@ -90,22 +89,16 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _disk_errors(path: Path, probe: Path) -> Iterator[None]:
-    """Raise an error of the disk as OSError that names `path`.
-
-    torch, safetensors and NumPy say in their own words, without the system's, that a write failed.
-    """
+    """Raise errors of the disk as OSError that names `path`; torch, safetensors and NumPy have words of their own."""
     try:
         yield
-    except OSError as error:
-        if error.errno is None:
+    except PixelPlayError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) or error.errno is None:
             require_room(path, probe)
         elif error.filename is None:
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-        raise
-    except PixelPlayError:
-        raise
-    except Exception:
-        require_room(path, probe)
         raise
 
 
@@ -125,19 +118,15 @@ def require_room(path: Path, probe: Path) -> None:
 
 def remove_files(folder: Path, pattern: str) -> None:
     """Delete files that the project has written below `folder`, and folders that are empty without them."""
-    parents = set()
     for path in list(folder.glob(pattern)):
         path.unlink()
-        parents.add(path.parent)
-    for parent in parents:
         with suppress(OSError):  # not empty: it holds something else
-            parent.rmdir()
+            path.parent.rmdir()
 
 
 def leftovers(folder: Path, pattern: str = "**/.*") -> list[Path]:
-    """The temporary files and folders that killed processes of this machine left anywhere below `folder`."""
-    found = folder.glob(f"{pattern}.{HOST}.*.tmp")  # other machines' processes may be alive
-    pids = ((path, path.name.split(".")[-2]) for path in found)
+    """What killed processes left anywhere below `folder`; those of other machines may be alive."""
+    pids = ((path, path.name.split(".")[-2]) for path in folder.glob(f"{pattern}.{HOST}.*.tmp"))
     return [path for path, pid in pids if pid.isdigit() and not _is_running(int(pid))]
 
 
@@ -155,10 +144,8 @@ def remove(path: Path) -> None:
 def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's process
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # else it is somebody else's
     return True
 
 

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from pixelplay.config import Config
 
 
+class _Below:
+    """The path of a file or folder below one of the folders of a run."""
+
+    def __init__(self, folder: str, name: str):
+        self._folder, self._name = folder, name
+
+    def __get__(self, files: "RunFiles", owner: type) -> Path:
+        return getattr(files, self._folder) / self._name
+
+
 @dataclass(frozen=True)
 class RunFiles:
     """The files of one run: `<top folder>/<experiment>[/<run>]/…`."""
@@ -19,6 +29,28 @@ class RunFiles:
     checkpoints: Path
     submission: Path
     cache: Path
+
+    index = _Below("outputs", "index.json")
+    truth = _Below("outputs", "truth")  # folder of what is known of the videos' frames: see `pixelplay.videos.truth`
+    problems = _Below("outputs", "frame_problems.csv")
+    restoration = _Below("outputs", "restoration.csv")  # a row per test frame: how noisy, flipped or not, what was done
+    pseudo_restoration = _Below("outputs", "pseudo_restoration.csv")  # the same for clips with pseudo-anomalies
+    doubtful = _Below("outputs", "restoration_doubtful.png")
+    restored_images = _Below("outputs", "restored_frames")
+    pseudo_clips = _Below("outputs", "pseudo_anomalies.csv")  # a row per clip: kind, seed, sources, anomalous frames
+    pseudo_sheet = _Below("outputs", "pseudo_anomalies.png")
+    fused = _Below("outputs", "fused.parquet")
+    fusion_members = _Below("outputs", "fusion_members.csv")  # a row per candidate: if it was left out, and why
+    metrics = _Below("outputs", "metrics.json")
+    evaluations = _Below("outputs", "evaluations.jsonl")
+    thresholds = _Below("outputs", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
+    ablation = _Below("outputs", "ablation")  # folder of tables, plots and a summary
+    chosen_fusion = _Below("outputs", "ablation/fusion.yaml")  # what the ablation's search chose, for `fusion_file`
+    explain = _Below("outputs", "explain")  # folder of pictures; those of the report are listed in `manifest`
+    manifest = _Below("outputs", "explain/manifest.json")
+    report = _Below("outputs", "report/index.html")  # clips of videos lie beside it
+    flip_network = _Below("checkpoints", "restoration")
+    shared_models = _Below("checkpoints", "shared")  # learnt from the same footage once, for several detectors
 
     @classmethod
     def of(cls, config: "Config") -> "RunFiles":
@@ -31,90 +63,9 @@ class RunFiles:
             cache=paths.cache,
         )
 
-    @property
-    def index(self) -> Path:
-        return self.outputs / "index.json"
-
-    @property
-    def truth(self) -> Path:
-        """Folder of what is known of the videos' frames: see `pixelplay.videos.truth`."""
-        return self.outputs / "truth"
-
-    @property
-    def problems(self) -> Path:
-        return self.outputs / "frame_problems.csv"
-
-    @property
-    def restoration(self) -> Path:
-        """A row per test frame: how noisy, flipped or not, what was done."""
-        return self.outputs / "restoration.csv"
-
-    @property
-    def pseudo_restoration(self) -> Path:
-        """The same for clips with pseudo-anomalies: what was found in them, whatever was planted."""
-        return self.outputs / "pseudo_restoration.csv"
-
-    @property
-    def doubtful(self) -> Path:
-        return self.outputs / "restoration_doubtful.png"
-
-    @property
-    def restored_images(self) -> Path:
-        return self.outputs / "restored_frames"
-
-    @property
-    def pseudo_clips(self) -> Path:
-        """A row per clip with a pseudo-anomaly: kind, seed, what it is made of, which frames are anomalous."""
-        return self.outputs / "pseudo_anomalies.csv"
-
-    @property
-    def pseudo_sheet(self) -> Path:
-        return self.outputs / "pseudo_anomalies.png"
-
-    @property
-    def flip_network(self) -> Path:
-        return self.checkpoints / "restoration"
-
-    @property
-    def fused(self) -> Path:
-        return self.outputs / "fused.parquet"
-
-    @property
-    def fusion_members(self) -> Path:
-        """A row per candidate for the fusion: whether the judges left it out, and why."""
-        return self.outputs / "fusion_members.csv"
-
-    @property
-    def metrics(self) -> Path:
-        return self.outputs / "metrics.json"
-
-    @property
-    def thresholds(self) -> Path:
-        """Folder of pictures, one for each stream: its held-out normal scores and the thresholds that they gave."""
-        return self.outputs / "thresholds"
-
-    @property
-    def evaluations(self) -> Path:
-        return self.outputs / "evaluations.jsonl"
-
-    @property
-    def ablation(self) -> Path:
-        """Folder of tables, plots and a summary of what was compared on pseudo-anomalies."""
-        return self.outputs / "ablation"
-
-    @property
-    def chosen_fusion(self) -> Path:
-        """What the ablation's search chose, for `fusion_file`."""
-        return self.ablation / "fusion.yaml"
-
     def detector(self, name: str) -> Path:
         """Folder of a trained detector: what `Detector.save` writes."""
         return self.checkpoints / name
-
-    @property
-    def shared_models(self) -> Path:
-        """Folder of models that several detectors of the run learnt from the same footage, once."""
-        return self.checkpoints / "shared"
 
     def scores(self, name: str, pseudo: bool = False) -> Path:
         """Raw scores of a detector, a table as in `pixelplay.scores.table`; pseudo-anomalies have their own."""
@@ -123,15 +74,6 @@ class RunFiles:
     def object_scores(self, name: str, pseudo: bool = False) -> Path:
         """Raw scores of single objects: video and split beside the columns of `Scores.objects`."""
         return self.outputs / "scores" / f"{name}{'-pseudo' if pseudo else ''}-objects.parquet"
-
-    @property
-    def explain(self) -> Path:
-        """Folder of pictures of where scores come from; those of the report are listed in `manifest`."""
-        return self.outputs / "explain"
-
-    @property
-    def manifest(self) -> Path:
-        return self.explain / "manifest.json"
 
     def error_maps(self, detector: str, video: str | None) -> Path:
         of_video = f"-{plain_name(video)}" if video else ""
@@ -142,11 +84,6 @@ class RunFiles:
 
     def boxes(self, split: str, video: str) -> Path:
         return self.explain / "boxes" / f"{split}-{plain_name(video)}.png"
-
-    @property
-    def report(self) -> Path:
-        """The page; clips of videos lie beside it."""
-        return self.outputs / "report" / "index.html"
 
     def clip(self, video: str) -> Path:
         """MP4 of an annotated test video."""

@@ -17,8 +17,4 @@ def fingerprint(*values: Any) -> str:
 
 def file_digests(paths: Iterable[Path]) -> list[str]:
     """SHA-256 of the contents of each file, in hex digits."""
-    digests = []
-    for path in paths:
-        with open(path, "rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digests
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]

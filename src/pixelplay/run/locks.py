@@ -27,37 +27,40 @@ log = logging.getLogger(__name__)
 def lock(path: Path, what: str, timeout: float = 0) -> Iterator[None]:
     """Let one process at a time run the block; `path` is a small file that stays, `what` begins the message.
 
-    The system frees the lock when the process ends, however it ends. Raises InUseError, which names the process that
-    holds the lock, when that has not let go within `timeout` seconds (0: at once, -1: wait for ever). Where no
-    file can be made nothing is locked: no other process can write there either, and who tries to says why.
+    The system frees the lock when the process ends. Raises InUseError, which names the process that holds the lock,
+    after `timeout` seconds (0: at once, -1: never). Where no file can be made nothing is locked: nobody can write.
     """
-    own, locked = FileLock(path), True
+    own, locked, holder = FileLock(path), True, path.with_name(f"{path.name}.json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         own.acquire(timeout=timeout)
     except Timeout:
-        raise InUseError(f"{what} is in use by {_holder(path)}: wait until that has ended, or stop it") from None
+        raise InUseError(f"{what} is in use by {_named(holder)}: wait until that has ended, or stop it") from None
     except OSError:
         locked = False
     try:
         if locked:
             command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-            about = {"pid": os.getpid(), "host": platform.node(), "command": command}
-            with suppress(OSError), atomic(_holder_file(path)) as temporary:  # of a full disk, say
-                temporary.write_text(json.dumps(about), encoding="utf-8")
+            process = f"process {os.getpid()} on {platform.node()} ({command})"
+            with suppress(OSError), atomic(holder) as temporary:  # of a full disk, say
+                temporary.write_text(json.dumps(process), encoding="utf-8")
         yield
     finally:
         if locked:
-            _holder_file(path).unlink(missing_ok=True)
+            holder.unlink(missing_ok=True)
             own.release()
+
+
+def _named(holder: Path) -> str:
+    try:
+        return str(json.loads(holder.read_bytes()))
+    except (OSError, ValueError, RecursionError):  # it has not written that yet
+        return "another process"
 
 
 @contextmanager
 def exclusive(config: "Config") -> Iterator[None]:
-    """Let one process at a time write the files of a run; what killed processes left there is removed first.
-
-    Raises InUseError when another process does.
-    """
+    """Let one process at a time write the files of a run (else InUseError); removes what killed ones left there."""
     files = RunFiles.of(config)
     with lock(files.outputs / ".lock", f"the run {files.outputs}/"):
         for folder in (files.outputs, files.checkpoints):
@@ -84,16 +87,3 @@ def turn(path: Path, what: str, waiting: Callable[[], Any] = lambda: None) -> It
                 told = True
                 waiting()
         yield
-
-
-def _holder_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
-
-
-def _holder(path: Path) -> str:
-    """Who holds a lock, in words."""
-    try:
-        holder = json.loads(_holder_file(path).read_bytes())
-        return f"process {holder['pid']} on {holder['host']} ({holder['command']})"
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it has not written that yet
-        return "another process"

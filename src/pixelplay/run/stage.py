@@ -1,9 +1,8 @@
 """The one contract of all stages: what decides a result, what was written, and whether there is anything to do.
 
-A stage is a list of tasks: `score` has one per detector, for instance. Each task declares the settings that decide its
-result, the tasks whose results it reads, and its work. When the work is done a record is written with the task's key
-and its outputs. Keys chain through records: a task looks at the keys that the records of earlier tasks hold, never at
-what those depended on, so later stages need nothing but the run's outputs folder.
+A stage is a list of tasks; `score` has one per detector, for instance. When a task is done, a record is written with
+its key and its outputs. Keys chain through records: a task looks at the keys that the records of earlier tasks hold,
+never at what those depended on, so later stages need nothing but the run's outputs folder.
 """
 
 import json
@@ -54,29 +53,20 @@ class Record(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A part of a stage that is done, and known to be current, on its own.
+    """A part of a stage that is done, and known to be current, on its own."""
 
-    stage: the command that does it. record_path: where its record lies. version: raised with the code beside it
-    when results change. settings: exactly the part of the configuration that decides the result, as JSON. work: returns
-    the files that it wrote, and writes nothing else that is read later. reads: tasks whose keys are part of this one's.
-    after: tasks that must be done with the configured settings, while only parts of their results, which `settings`
-    names, decide this one's. contents: the state of files that the user brings, such as the data set and weights; only
-    the task's own stage asks for it. about: for the record, asked for after the work and not compared.
-    kept: former outputs that stay when they are not written again.
-    """
-
-    stage: str
+    stage: str  # the command that does it
     name: str
     record_path: Path
-    version: int
-    settings: Mapping[str, Any]
-    work: Callable[[], Iterable[Path]]
+    version: int  # raised with the code beside it when results change
+    settings: Mapping[str, Any]  # exactly the part of the configuration that decides the result, as JSON
+    work: Callable[[], Iterable[Path]]  # returns the files that it wrote, and writes nothing else that is read later
     digests: Digests
-    reads: Sequence["Task"] = ()
-    after: Sequence["Task"] = ()
-    contents: Callable[[], Any] = lambda: None
-    about: Callable[[], Any] = lambda: None
-    kept: Collection[Path] = ()
+    reads: Sequence["Task"] = ()  # tasks whose keys are part of this one's
+    after: Sequence["Task"] = ()  # tasks that must be done, of whose results only parts, named by `settings`, count
+    contents: Callable[[], Any] = lambda: None  # state of files that the user brings: only the task's own stage asks
+    about: Callable[[], Any] = lambda: None  # for the record: asked for after the work, not compared
+    kept: Collection[Path] = ()  # former outputs that stay when they are not written again
 
     def record(self) -> Record | None:
         """The record of the finished task; None where there is none that can be read."""
@@ -84,28 +74,27 @@ class Task:
 
     def pending(self) -> str | None:
         """Why there is work to do; None when the task is current and its outputs are as it wrote them."""
-        if reason := self.changed():
+        record, reason = self.record(), self.changed()
+        if reason or not record:
             return reason
-        record = self._recorded()
-        if difference := _difference(record.contents, self._contents):
-            return f"{'files' if difference == 'settings' else difference} changed on disk"
+        if difference := _difference(record.contents, self._contents, "files"):
+            return f"{difference} changed on disk"
         return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
 
     def require(self) -> Record:
-        """The record of the task, done with the configured settings.
-
-        Raises MissingArtifactError, which names the first command to run, where it was not.
-        """
+        """The record of the task if done with the configured settings; else MissingArtifactError names the command."""
         for task in (*self.after, *self.reads):
             task.require()
-        if reason := self.changed():
+        record, reason = self.record(), self.changed()
+        if reason or not record:
             raise MissingArtifactError(f"{self.name}: {reason}; not done with these settings: {rerun(self.stage)}")
-        return self._recorded()
+        return record
 
-    def verified(self) -> "Task":
-        """Itself, where its outputs are there as it wrote them; else raises Missing- or DamagedArtifactError."""
-        self._verify(self.require().outputs)
-        return self
+    def verified(self) -> Record:
+        """As `require`, and its outputs are there as it wrote them; else raises Missing- or DamagedArtifactError."""
+        record = self.require()
+        self._verify(record.outputs)
+        return record
 
     def outputs(self) -> list[Path]:
         """The files that the task wrote when it was last done, whatever the settings were."""
@@ -119,7 +108,7 @@ class Task:
             return False
         for task in self.after:
             task._verify([output for output in task.require().outputs if _is_of_the_run(output.path, self.record_path)])
-        reads = {task.name: task.verified()._recorded().key for task in self.reads}
+        reads = {task.name: task.verified().key for task in self.reads}
         contents, before = self._contents, self.outputs()
         self.record_path.unlink(missing_ok=True)
         start = time.monotonic()
@@ -132,7 +121,10 @@ class Task:
             contents=contents,
             about=as_json(self.about()),
             reads=reads,
-            outputs=self._written(outputs),
+            outputs=[
+                Output(path=path, size=path.stat().st_size, sha256=digest)
+                for path, digest in zip(outputs, self.digests.of(outputs), strict=True)
+            ],
             finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             seconds=round(time.monotonic() - start, 1),
         )
@@ -160,18 +152,9 @@ class Task:
             if reason := task.changed():
                 return f"{task.name}: {reason}"
         for task in self.reads:
-            if record.reads.get(task.name) != task._recorded().key:
+            if (read := task.record()) and record.reads.get(task.name) != read.key:
                 return f"{task.name} was done again"
         return None
-
-    def _recorded(self) -> Record:
-        record = self.record()
-        assert record is not None, self.name
-        return record
-
-    def _written(self, paths: list[Path]) -> list[Output]:
-        digests = zip(paths, self.digests.of(paths), strict=True)
-        return [Output(path=path, size=path.stat().st_size, sha256=digest) for path, digest in digests]
 
     def _verify(self, outputs: Sequence[Output]) -> None:
         for path, problem in self._damaged(outputs):
@@ -194,10 +177,7 @@ class Stage:
     tasks: "Callable[[Config], Iterable[Task]]"
 
     def pending(self, config: "Config") -> str | None:
-        """Why there is work to do, found without heavy imports; None where all is up to date.
-
-        Raises MissingArtifactError where an earlier stage has not run.
-        """
+        """Why there is work to do, None where all is up to date; MissingArtifactError where an earlier stage is due."""
         reasons = [f"{task.name}: {reason}" for task in self.tasks(config) if (reason := task.pending())]
         return "; ".join(reasons) or None
 
@@ -251,14 +231,14 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, sort_keys=True, default=str))
 
 
-def _difference(old: Any, new: Any, name: str = "") -> str | None:
-    """The dotted name of the first difference between two values of JSON; None where they are equal."""
+def _difference(old: Any, new: Any, whole: str = "settings", name: str = "") -> str | None:
+    """The dotted name of the first difference between two values of JSON, or `whole`; None where they are equal."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             inner = f"{name}.{key}" if name else key
             if (key in old) != (key in new):
                 return inner
-            if found := _difference(old[key], new[key], inner):
+            if found := _difference(old[key], new[key], whole, inner):
                 return found
         return None
-    return None if old == new and type(old) is type(new) else name or "settings"
+    return None if old == new and type(old) is type(new) else name or whole

@@ -94,7 +94,7 @@ def _nothing(config: Config, files: RunFiles) -> None:
 
 
 def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
-    from pixelplay.ablation.bench import Bench
+    from pixelplay.ablation.measure import Bench
     from pixelplay.ablation.plots import draw_all
     from pixelplay.ablation.summary import introduction, markdown
     from pixelplay.ablation.tables import ablate

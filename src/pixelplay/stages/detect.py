@@ -38,7 +38,7 @@ def tasks(config: Config) -> list[Task]:
         "footage": [index.train_key, index.test_key, index.pseudo_key],
         "methods": tables.settings(config, asking),
         "weights": config.weights.yolo,
-        "features": tables.features_settings(config) if _pools(config) else None,
+        "objects.features": tables.features_settings(config) if _pools(config) else None,
     }
     task = Task(
         stage="detect",

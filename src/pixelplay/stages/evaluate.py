@@ -148,17 +148,15 @@ def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None 
 
     With their intervals where a configuration says how to draw them.
     """
-    from pixelplay.metrics.bootstrap import intervals
-    from pixelplay.metrics.frames import frame_metrics
+    from pixelplay.metrics.frames import frame_metrics, intervals
 
     rows = [(one.video, int(number)) for one in videos for number in one.numbers]
     labels = np.concatenate([one.labels for one in videos if one.labels is not None])
     values, ids = scores.loc[rows].to_numpy(), np.array([video for video, _ in rows])
-    figures = frame_metrics(values, labels, ids).as_dict()
+    figures = frame_metrics(values, labels, ids)
     if config is None:
         return figures
-    drawn = intervals(values, labels, ids, config.evaluate.bootstrap)
-    return {**figures, "intervals": drawn.as_dict() if drawn else None}
+    return {**figures, "intervals": intervals(values, labels, ids, config.evaluate.bootstrap)}
 
 
 def _alarms(

@@ -142,7 +142,7 @@ def _features(config: Config, index: Index, reads: list[Task]) -> Task:
         name=tables.MAPS,
         record_path=RunFiles.of(config).record(tables.MAPS),
         version=VERSION,
-        settings=tables.features_settings(config),
+        settings={"objects.features": tables.features_settings(config)},
         work=lambda: _extract_all(config, index),
         digests=digests_of(config),
         reads=list(reads),

@@ -36,10 +36,9 @@ from pixelplay.videos.cache import (
 )
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.deep_footage import with_value_range
-from pixelplay.videos.heldout import ROLES
 from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import ROLES, Index
 from pixelplay.videos.index import load_index as load_index
 from pixelplay.videos.layouts import find_root, read_dataset
 from pixelplay.videos.layouts.raw import RawVideo
@@ -205,7 +204,7 @@ def _decode(config: Config, videos: list[RawVideo]) -> tuple[list[CachedVideo], 
     """The decoded videos, and a problem for each that can't be read, where `dataset.on_unreadable` is skip."""
     cache = FrameCache(_cache_folder(config))
     wanted = formats(config)
-    new = [raw for raw in videos if not cache.holds(raw, wanted)]
+    new = [raw for raw in videos if cache.find(raw, wanted) is None]
     frames = sum(raw.source.expected_frames() for raw in new)
     # What video files announce can be wrong: whether there is room for them is seen while they are decoded.
     certain = sum(raw.source.expected_frames() for raw in new if isinstance(raw.source, ImageFolder))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay import preconditions
-from pixelplay.backbones.contents import by_contents, files_there
+from pixelplay.backbones.settings import by_contents, files_there
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import tables

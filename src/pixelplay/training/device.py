@@ -36,16 +36,12 @@ def choose_device(name: str, counts: dict[str, int]) -> torch.device:
 
 def trainer_devices(device: torch.device) -> tuple[str, int | list[int]]:
     """Lightning's `accelerator` and `devices` for exactly this device."""
-    if device.type == "cuda":
-        return "gpu", [device.index or 0]
-    return device.type, 1
+    return ("gpu", [device.index or 0]) if device.type == "cuda" else (device.type, 1)
 
 
 def autocast_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: for `bf16`, and for `auto` on hardware that multiplies it natively.
-
-    Depends on the hardware and not on a timing, so that a resumed run computes like the one it resumes
-    (benchmarks/RESULTS.md).
+    """Whether to compute in bfloat16: for `bf16`, and for `auto` on hardware that multiplies it natively. That is no
+    timing, so that a resumed run computes like the one it resumes (benchmarks/RESULTS.md).
     """
     if precision != "auto":
         return precision == "bf16"
@@ -55,13 +51,10 @@ def autocast_bf16(precision: str, device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc's malloc reuse the memory of freed tensors instead of returning it to the kernel.
-
-    By default every large tensor gets new pages, which the kernel fills with zeros: a quarter of a training step on a
-    CPU (benchmarks/RESULTS.md). Without glibc, does nothing.
+    """Let glibc's malloc, where there is one, reuse the memory of freed tensors. By default every large tensor gets new
+    pages, which the kernel fills with zeros: a quarter of a training step on a CPU (benchmarks/RESULTS.md).
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL(None)
-    for option, value in ((M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**30)):
-        libc.mallopt(option, value)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**30)

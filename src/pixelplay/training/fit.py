@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch.nn import functional as F
 
 from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import atomic, remove_leftovers
+from pixelplay.training.clips import Augmentation, Items, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16, trainer_devices
-from pixelplay.training.run import TrainingRun
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.run import TrainerConfig, TrainingRun, seed_of
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +55,40 @@ class TrainingModule(LightningModule):
         self.log("val/loss", self.loss(batch, None, step), batch_size=len(batch))
 
     def configure_optimizers(self) -> Any:
-        config = self._config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=self.fused
-        )
+        rate, decay = self._config.learning_rate, self._config.weight_decay
+        optimizer = torch.optim.AdamW(self.parameters(), rate, weight_decay=decay, fused=self.fused)
         return [optimizer], [self.scheduler(optimizer)]
 
     def scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         """Stepped once an epoch."""
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._config.max_epochs)
+
+
+class Reconstruction(TrainingModule):
+    """Learns to reconstruct clips: augmented ones in training, held-out ones as they are.
+
+    model: reconstructs clips float32 (B, T, H, W) in [0, 1], which it takes in its `memory_format`.
+    """
+
+    fused = True
+
+    def __init__(self, model: Any, augmentation: Augmentation, config: TrainerConfig, seed: int):
+        super().__init__(config)
+        self.model, self._augmentation, self._seed = model, augmentation, seed
+
+    def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
+        inputs = target = as_input(batch, self.model.memory_format)
+        if epoch is not None:
+            torch.manual_seed(seed_of(self._seed, epoch, step))  # for the noise and for dropout
+            inputs, target = self._augmentation.apply(inputs)
+        return F.mse_loss(self.model(inputs), target)
+
+
+def fit_on(module: TrainingModule, items: Items, held: Items, run: TrainingRun, limit: int | None = None) -> None:
+    """`fit` to shuffled batches of `items`, `limit` items an epoch at most, with `held` as the held-out ones."""
+    shuffled = ShuffledBatches(len(items), run.config.batch_size, run.seed, limit)
+    ordered = OrderedBatches(len(held), run.config.batch_size)
+    fit(module, loader(items, shuffled, run.device), loader(held, ordered, run.device), run)
 
 
 def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], run: TrainingRun) -> None:
@@ -75,34 +101,28 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
         logging.getLogger(noisy).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")  # they would have nothing to do
     warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # a resumed run
-    warnings.filterwarnings("ignore", ".*log_every_n_steps.*")
-    warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's call of PyTorch
-    config = run.config
+    warnings.filterwarnings("ignore", ".*(log_every_n_steps|LeafSpec).*")  # Lightning's call of PyTorch
     remove_leftovers(run.folder)
     best = ModelCheckpoint(run.folder, "best", monitor="val/loss", save_weights_only=True, enable_version_counter=False)
     last = ModelCheckpoint(run.folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    stopping = EarlyStopping("val/loss", patience=config.patience, check_finite=False)
-    callbacks: list[Callback] = [stopping, _Progress(run.name, stopping), best, last]
-    if sys.stderr.isatty():
-        callbacks.append(TQDMProgressBar(leave=False))
+    stopping = EarlyStopping("val/loss", patience=run.config.patience, check_finite=False)
+    bars = [TQDMProgressBar(leave=False)] if sys.stderr.isatty() else []
     accelerator, devices = trainer_devices(run.device)
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
-        precision="bf16-mixed" if autocast_bf16(config.precision, run.device) else "32-true",
-        max_epochs=config.max_epochs,
-        callbacks=callbacks,
+        precision="bf16-mixed" if autocast_bf16(run.config.precision, run.device) else "32-true",
+        max_epochs=run.config.max_epochs,
+        callbacks=[stopping, _Progress(run.name, stopping), best, last, *bars],
         plugins=[_AtomicCheckpoints()],
         logger=_loggers(run),
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=bool(bars),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         deterministic="warn",
         log_every_n_steps=1,
     )
     newest = _sound_checkpoint(module, run)
-    if newest:
-        log.info(f"{run.name}: going on from {newest}")
     try:
         trainer.fit(module, train, heldout, ckpt_path=newest, weights_only=True)
     except SystemExit:  # raised by Lightning on SIGINT and SIGTERM
@@ -110,8 +130,7 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()  # or the next detector's curves would go into the same run
-    state = torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(state)
+    module.load_state_dict(torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"])
 
 
 def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
@@ -125,11 +144,12 @@ def _sound_checkpoint(module: LightningModule, run: TrainingRun) -> Path | None:
         return None
     reason = _damage(last, module, RESUMED) or _damage(best, module, set())
     if reason is None:
+        log.info(f"{run.name}: going on from {last}")
         return last
     if last.exists():  # else the first epoch was not completed
         log.warning(f"{run.name}: starting again, since {reason}")
-    for path in (last, best):
-        path.unlink(missing_ok=True)
+    last.unlink(missing_ok=True)
+    best.unlink(missing_ok=True)
     return None
 
 
@@ -142,15 +162,13 @@ def _damage(path: Path, module: LightningModule, keys: set[str]) -> str | None:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if not keys <= set(checkpoint):
             return f"{path} is not the checkpoint of a training run"
-        own = module.state_dict()
-        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+        states = checkpoint["state_dict"], module.state_dict()
+        there, own = ({name: tensor.shape for name, tensor in state.items()} for state in states)
     except Exception as error:  # PyTorch, pickle and zipfile raise various errors for damaged files
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
             raise  # a disk error
         return f"{path} can't be read ({error})"
-    if shapes != {name: tensor.shape for name, tensor in own.items()}:
-        return f"{path} is of another network"
-    return None
+    return None if there == own else f"{path} is of another network"
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
@@ -166,8 +184,7 @@ class _Progress(Callback):
 
     def __init__(self, name: str, stopping: EarlyStopping):
         self._name, self._stopping = name, stopping
-        self._epoch_start = self._estimate_start = 0.0
-        self._estimated = False
+        self._epoch_start, self._estimate_start, self._estimated = 0.0, 0.0, False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self._stopping.wait_count >= self._stopping.patience:  # resumed after its last epoch
@@ -186,37 +203,28 @@ class _Progress(Callback):
         if not self._estimated and i == ESTIMATE_STEPS:
             step = (time.monotonic() - self._estimate_start) / ESTIMATE_STEPS
             left = ((trainer.max_epochs or 0) - trainer.current_epoch) * trainer.num_training_batches * step
-            log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {_duration(left)}")
+            time_left = f"{left / 60:.1f} min" if left < 5400 else f"{left / 3600:.1f} h"
+            log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {time_left}")
             self._estimated = True
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        losses = {k: float(trainer.callback_metrics[k]) for k in ("train/loss", "val/loss")}
-        for name, loss in losses.items():  # not at each step, which would wait for the device
+        epoch, seconds = trainer.current_epoch + 1, time.monotonic() - self._epoch_start
+        train, held = (float(trainer.callback_metrics[name]) for name in ("train/loss", "val/loss"))
+        for name, loss in (("train/loss", train), ("val/loss", held)):  # not at each step: that would wait for the GPU
             if not math.isfinite(loss):
                 raise PixelPlayError(
-                    f"{self._name}: {name} is {loss} in epoch {trainer.current_epoch + 1}; "
+                    f"{self._name}: {name} is {loss} in epoch {epoch}; "
                     "lower trainer.learning_rate (or the detector's own), or set trainer.precision=fp32"
                 )
-        log.info(
-            f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "
-            f"train {losses['train/loss']:.6f}  held-out {losses['val/loss']:.6f}  "
-            f"{time.monotonic() - self._epoch_start:.0f} s"
-        )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        losses = f"train {train:.6f}  held-out {held:.6f}"
+        log.info(f"{self._name}: epoch {epoch}/{trainer.max_epochs}  {losses}  {seconds:.0f} s")
 
 
 def _loggers(run: TrainingRun) -> list[Logger]:
-    loggers: list[Logger] = []
     wandb = run.config.wandb
-    for name in run.config.loggers:
-        if name == "csv":
-            loggers.append(CSVLogger(run.folder, name="csv"))  # a version per start: it would empty a used folder
-        elif name == "tensorboard":
-            loggers.append(TensorBoardLogger(run.folder, name="tensorboard", version=""))
-        else:
-            offline = wandb.mode == "offline"
-            loggers.append(WandbLogger(run.name, run.folder, offline=offline, project=wandb.project))
-    return loggers
+    makers: dict[str, Callable[[], Logger]] = {
+        "csv": lambda: CSVLogger(run.folder, name="csv"),  # a version per start: it would empty a used folder
+        "tensorboard": lambda: TensorBoardLogger(run.folder, name="tensorboard", version=""),
+        "wandb": lambda: WandbLogger(run.name, run.folder, offline=wandb.mode == "offline", project=wandb.project),
+    }
+    return [makers[name]() for name in run.config.loggers]

@@ -1,15 +1,46 @@
-"""What a training run needs besides a network and data."""
+"""What a training run needs besides a network and data. Settings are explained in `configs/trainer/`."""
 
 import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.settings import BatchSize, Epochs, NonNegative, Rate, Settings
+
+if TYPE_CHECKING:  # the configuration is read without torch
+    import torch
+
+
+class WandbConfig(Settings):
+    project: str
+    mode: Literal["online", "offline"]
+
+
+class ScheduleSettings(Settings):
+    """Of a training that a detector needs first, such as its backbone's; the rest is the trainer's."""
+
+    max_epochs: Epochs
+    batch_size: BatchSize
+    learning_rate: Rate
+    weight_decay: NonNegative
+
+    def trainer(self, run: "TrainerConfig") -> "TrainerConfig":
+        """The run's trainer with this schedule, to its end: the loss is lowest at the end of the cosine."""
+        own = {name: getattr(self, name) for name in ScheduleSettings.model_fields}
+        return run.model_copy(update=own | {"patience": self.max_epochs})
+
+
+class TrainerConfig(Settings):
+    max_epochs: Epochs
+    patience: Epochs
+    batch_size: BatchSize
+    learning_rate: Rate
+    weight_decay: NonNegative
+    precision: Literal["auto", "fp32", "bf16"]
+    loggers: list[Literal["csv", "tensorboard", "wandb"]]
+    wandb: WandbConfig
 
 
 @dataclass(frozen=True)
@@ -17,7 +48,7 @@ class TrainingRun:
     name: str
     config: TrainerConfig
     folder: Path  # checkpoints and logs of the run
-    device: torch.device
+    device: "torch.device"
     seed: int
     among: Path | None = None  # folder for models that several detectors train once; None: its own folder
     kept: Path | None = None  # folder for intermediate results that outlive the run; None: its own folder
@@ -32,9 +63,7 @@ class TrainingRun:
 
 
 def keyed_folder(parent: Path, name: str, *decisive: Any) -> Path:
-    """Folder for a result that depends on these values alone: a later training with the same values finds it there, one
-    with other values replaces it.
-    """
+    """Folder for a result that depends on these values alone; one of other values is deleted."""
     folder = parent / f"{name}-{fingerprint(*decisive)}"
     for old in parent.glob(f"{name}-{KEYS}"):
         if old != folder:

@@ -1,38 +1,36 @@
 """The frame cache: every video decoded and resized once, into arrays that all processes memory-map.
 
-One folder per video, with one .npy per working size and a record of what was decoded. A video is decoded again only if
-its files change; a killed run resumes with the first unfinished video.
+One folder per video, with one .npy per working size and a record. A video is decoded again only if its files change.
 """
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from pixelplay.errors import FootageError
 from pixelplay.run.artifacts import write_json
-from pixelplay.run.atomic import atomic, remove_leftovers
+from pixelplay.run.atomic import atomic, remove, remove_leftovers
 from pixelplay.run.digests import Digests
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.locks import turn
 from pixelplay.videos.decoded import REPLACED, DecodedRecord, write_frames
-from pixelplay.videos.full_size import Originals
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.npy_writer import FrameWriter, frames_in
+from pixelplay.videos.npy_writer import FrameWriter, has_frames
 from pixelplay.videos.settings import FrameFormat
-from pixelplay.videos.video import Video, format_name
+from pixelplay.videos.video import Originals, Video, format_name
 
 log = logging.getLogger(__name__)
 
-LEFT_OUT = "left out"
 VERSION = 3  # of what a cached array holds; raise it when decoding or resizing changes
 
 
@@ -50,10 +48,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class CachedVideo:
-    """A decoded video and what was found in it."""
-
     video: Video
-    problems: list[Problem]
+    problems: list[Problem]  # found when it was decoded
 
 
 class UnreadableVideos(FootageError):
@@ -66,28 +62,26 @@ class UnreadableVideos(FootageError):
         super().__init__(f"{head}{reasons}\n(dataset.on_unreadable=skip goes on without such videos)")
         self.readable = readable
         self.problems = [
-            Problem(videos[i].split, videos[i].id, -1, videos[i].source.files()[0].name, str(error), LEFT_OUT)
+            Problem(videos[i].split, videos[i].id, -1, videos[i].source.files()[0].name, str(error), "left out")
             for i, error in errors.items()
         ]
 
 
 def source_key(raw: RawVideo, digests: Digests) -> str:
-    """Changes when a file of the video is added, removed, renamed or altered, not with times and places of files; and
-    with the data set's range of values, if it has one.
-    """
+    """Changes with names and contents of the video's files, not with times and places, and with its range of values."""
     levels = raw.source.levels if isinstance(raw.source, ImageFolder) else None
     return fingerprint(VERSION, raw.id, raw.split, _contents(raw.source.files(), digests), levels)
 
 
 def truth_key(raw: RawVideo, digests: Digests) -> str:
-    """Changes when a label, mask or track file of the video is added, removed, moved or altered."""
+    """Changes with places, names and contents of the video's label, mask and track files."""
     return fingerprint([(str(place), _contents(files, digests)) for place, files in _truth_files(raw)])
 
 
 def read_contents(videos: list[RawVideo], digests: Digests) -> None:
     """Digest all files of the videos at once, in parallel, so that their keys are known."""
-    files = [raw.source.files() for raw in videos] + [part for raw in videos for _, part in _truth_files(raw)]
-    digests.of(file for part in files for file in part)
+    parts = [files for raw in videos for files in (raw.source.files(), *(part for _, part in _truth_files(raw)))]
+    digests.of(chain.from_iterable(parts))
 
 
 def _truth_files(raw: RawVideo) -> list[tuple[Path, list[Path]]]:
@@ -107,25 +101,10 @@ class FrameCache:
         self.folder = folder
         self.digests = Digests(folder / "digests")
 
-    def holds(self, raw: RawVideo, formats: list[FrameFormat]) -> bool:
-        """Whether the video is cached in all of `formats`."""
-        return self.find(raw, formats) is not None
-
     def find(self, raw: RawVideo, formats: list[FrameFormat]) -> CachedVideo | None:
-        """The cached video, or None if it must be decoded (again) to have all of `formats`."""
-        record = self._record(raw)
-        if record is None or self._missing(raw, record, formats):
-            return None
-        return _cached(raw, self._folder(raw), record)
-
-    def _record(self, raw: RawVideo) -> DecodedRecord | None:
-        """What was decoded from the source as it is now; None if it has changed or was never decoded."""
-        record = DecodedRecord.read(self._folder(raw) / "decoded.json")
-        return record if record is not None and record.source == source_key(raw, self.digests) else None
-
-    def _missing(self, raw: RawVideo, record: DecodedRecord, formats: list[FrameFormat]) -> list[FrameFormat]:
-        """Formats whose array is missing, damaged, or not of the record's frames."""
-        return [f for f in formats if frames_in(self._array(raw, f), f) != len(record.numbers)]
+        """The cached video; None if it must be decoded (again) to have all of `formats`."""
+        record, missing = self._known(raw, formats)
+        return None if record is None or missing else self._cached(raw, record)
 
     def fill(
         self,
@@ -137,9 +116,8 @@ class FrameCache:
     ) -> list[CachedVideo]:
         """Decode what is not cached yet, several videos at a time; `advance(n)` is called after n frames.
 
-        An unreadable frame is replaced by its nearest readable neighbour (the earlier of two). Raises UnreadableVideos,
-        once all others are decoded, for videos that can't be opened, have no readable frame, or a share of unreadable
-        ones above `max_unreadable`.
+        An unreadable frame is replaced by its nearest readable neighbour. Raises UnreadableVideos, once all others are
+        decoded, for videos without a readable frame, or with a share of unreadable ones above `max_unreadable`.
         """
         remove_leftovers(self.folder)
         read_contents(videos, self.digests)
@@ -156,28 +134,37 @@ class FrameCache:
             jobs = {i: pool.submit(self._one, videos[i], formats, max_unreadable, count) for i in order}
             try:
                 for job in as_completed(jobs.values()):
-                    if not isinstance(job.exception(), FootageError):
-                        job.result()
+                    job.result()
             except BaseException:  # a full disk or the user's interrupt stops the other videos at once
                 stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        ended = [(i, jobs[i].exception()) for i in range(len(videos))]
-        readable = [jobs[i].result() for i, error in ended if error is None]
-        if errors := {i: error for i, error in ended if isinstance(error, FootageError)}:
+        ended = [jobs[i].result() for i in range(len(videos))]
+        readable = [one for one in ended if isinstance(one, CachedVideo)]
+        if errors := {i: one for i, one in enumerate(ended) if isinstance(one, FootageError)}:
             raise UnreadableVideos(errors, videos, readable)
         return readable
 
     def _one(
         self, raw: RawVideo, formats: list[FrameFormat], max_unreadable: float, count: Callable[[int], Any]
-    ) -> CachedVideo:
-        cached = self.find(raw, formats)
-        if cached is None:
-            with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
-                # another run may have decoded it meanwhile
-                cached = self.find(raw, formats) or self._decode(raw, formats, count)
-        _check_share(raw, cached, max_unreadable)  # also of cached videos: another run's limit may have been higher
-        return cached
+    ) -> CachedVideo | FootageError:
+        """The video, or what makes it unreadable."""
+        try:
+            cached = self.find(raw, formats)
+            if cached is None:
+                with turn(self._folder(raw), f"cached video {raw.id}", waiting=lambda: count(0)):
+                    # another run may have decoded it meanwhile
+                    cached = self.find(raw, formats) or self._decode(raw, formats, count)
+        except FootageError as error:
+            return error
+        total, bad = len(cached.video), [p for p in cached.problems if p.treatment == REPLACED]
+        if len(bad) <= max_unreadable * total:  # looked at in cached videos, too: another run's limit may be higher
+            return cached
+        return FootageError(
+            f"video {raw.id} ({raw.source.files()[0].parent}): {len(bad)} of {total} frames cannot be read, for "
+            f"instance {bad[0].name}: {bad[0].problem}. At most dataset.max_unreadable={max_unreadable:g} of a video "
+            "may be; repair the files or raise the limit"
+        )
 
     def _folder(self, raw: RawVideo) -> Path:
         return self.folder / raw.split / raw.id
@@ -185,16 +172,23 @@ class FrameCache:
     def _array(self, raw: RawVideo, frame_format: FrameFormat) -> Path:
         return self._folder(raw) / f"{format_name(frame_format)}.npy"
 
+    def _known(self, raw: RawVideo, formats: list[FrameFormat]) -> tuple[DecodedRecord | None, list[FrameFormat]]:
+        """What was decoded from the source as it is now, if anything, and the formats that are missing or damaged."""
+        try:
+            record = DecodedRecord.model_validate_json((self._folder(raw) / "decoded.json").read_bytes())
+        except (OSError, ValidationError):
+            return None, formats
+        if record.source != source_key(raw, self.digests):
+            return None, formats
+        return record, [f for f in formats if not has_frames(self._array(raw, f), f, len(record.numbers))]
+
     def _decode(self, raw: RawVideo, formats: list[FrameFormat], advance: Callable[[int], Any]) -> CachedVideo:
-        folder = self._folder(raw)
-        known = self._record(raw)
+        folder, (known, missing) = self._folder(raw), self._known(raw, formats)
         if known is None:  # what is there belongs to other files
-            for path in [folder / "decoded.json", *folder.glob("*.npy"), *folder.glob("objects-*.parquet")]:
-                path.unlink(missing_ok=True)
-            for restored in folder.glob("restored-*"):
-                shutil.rmtree(restored, ignore_errors=True)
+            for pattern in ("decoded.json", "*.npy", "objects-*.parquet", "restored-*"):
+                for path in list(folder.glob(pattern)):
+                    remove(path)
         source = source_key(raw, self.digests)  # before decoding: a file that changes meanwhile is decoded next time
-        missing = self._missing(raw, known, formats) if known else formats
         paths = [self._array(raw, f) for f in missing]
         for path in paths:
             if path.exists():
@@ -204,33 +198,21 @@ class FrameCache:
             writers = [stack.enter_context(FrameWriter(part, f)) for part, f in zip(parts, missing, strict=True)]
             record = write_frames(raw, source, writers, advance, folder)
         write_json(folder / "decoded.json", record.model_dump(mode="json"))
-        return _cached(raw, folder, record)
+        return self._cached(raw, record)
 
-
-def _cached(raw: RawVideo, folder: Path, record: DecodedRecord) -> CachedVideo:
-    numbers = np.array(record.numbers, np.int64)
-    replaced = [number for number, _, _, treatment in record.problems if treatment == REPLACED]
-    video = Video(
-        id=raw.id,
-        split=raw.split,
-        numbers=numbers,
-        size=record.size,
-        seconds=np.array(record.seconds, np.float64) if record.seconds is not None else None,
-        fps=record.fps,
-        folder=folder,
-        key=record.source,
-        originals=Originals.of(raw.source, record.size, ~np.isin(numbers, replaced)),
-        noise=np.array(record.noise, np.float32) if record.noise else None,
-    )
-    return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record.problems])
-
-
-def _check_share(raw: RawVideo, cached: CachedVideo, limit: float) -> None:
-    total = len(cached.video)
-    replaced = [p for p in cached.problems if p.treatment == REPLACED]
-    if len(replaced) > limit * total:
-        raise FootageError(
-            f"video {raw.id} ({raw.source.files()[0].parent}): {len(replaced)} of {total} frames cannot be read, for "
-            f"instance {replaced[0].name}: {replaced[0].problem}. At most dataset.max_unreadable={limit:g} of a video "
-            "may be; repair the files or raise the limit"
+    def _cached(self, raw: RawVideo, record: DecodedRecord) -> CachedVideo:
+        numbers = np.array(record.numbers, np.int64)
+        replaced = [number for number, _, _, treatment in record.problems if treatment == REPLACED]
+        video = Video(
+            id=raw.id,
+            split=raw.split,
+            numbers=numbers,
+            size=record.size,
+            seconds=np.array(record.seconds, np.float64) if record.seconds is not None else None,
+            fps=record.fps,
+            folder=self._folder(raw),
+            key=record.source,
+            originals=Originals.of(raw.source, record.size, ~np.isin(numbers, replaced)),
+            noise=np.array(record.noise, np.float32) if record.noise else None,
         )
+        return CachedVideo(video, [Problem(raw.split, raw.id, *row) for row in record.problems])

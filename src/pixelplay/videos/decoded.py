@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pixelplay.errors import FootageError, PixelPlayError
-from pixelplay.videos.full_size import nearest
+from pixelplay.videos.corruption import noise_level
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.noise import noise_level
 from pixelplay.videos.npy_writer import FrameWriter
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.sources import Frame
+from pixelplay.videos.video import nearest
 
 REPLACED = "replaced by its nearest readable neighbour"
 SPACE_FOR = 256  # frames for which there must be room whenever as many have been decoded
@@ -49,14 +49,6 @@ class DecodedRecord(BaseModel):
             raise ValueError("not one value for each frame")
         return self
 
-    @classmethod
-    def read(cls, path: Path) -> "DecodedRecord | None":
-        """The record in a file; None if it is missing or damaged: then the video counts as not decoded."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            return None
-
 
 def write_frames(
     raw: RawVideo, source: str, writers: list[FrameWriter], advance: Callable[[int], Any], folder: Path
@@ -84,17 +76,24 @@ def write_frames(
             waiting += 1
             continue
         sizes.append((image.shape[1], image.shape[0]))
-        noise.append(_noise_level(frame) if raw.split != "train" else 0.0)  # training footage is used as it is
+        if raw.split != "train":  # training footage is used as it is
+            noise.append(noise_level(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)))
         images = [_resize(frame, w.format) for w in writers]
-        _fill_gap(writers, last, images, waiting)
-        for writer, resized in zip(writers, images, strict=True):
-            writer.append(resized)
+        half = waiting // 2  # of a gap, each half gets its neighbour
+        _append(writers, [last or images] * (waiting - half) + [images] * (half + 1))
         last, waiting = images, 0
     if last is None:
         reasons = sorted({frame.problem for frame in frames if frame.problem}) or ["no frames"]
         raise FootageError(f"video {raw.id} ({raw.source.files()[0]}): no readable frame: {', '.join(reasons)}")
-    _fill_gap(writers, last, None, waiting)
+    _append(writers, [last] * waiting)
     return _record(raw, source, frames, sizes, noise)
+
+
+def _append(writers: list[FrameWriter], frames: list[list[np.ndarray]]) -> None:
+    """Write frames, each in the formats of all writers."""
+    for images in frames:
+        for writer, image in zip(writers, images, strict=True):
+            writer.append(image)
 
 
 def _record(
@@ -115,34 +114,18 @@ def _record(
     if len(known) == len(frames) and not in_order:
         problem = "its timestamps run backwards, or are the same for several frames"
         problems.append((-1, raw.source.files()[0].name, problem, "its frames have numbers, but no times in seconds"))
-    levels = np.array(noise)[nearest(~np.isnan(noise))].round(2).tolist()  # replaced frames: that of their stand-in
+    levels = None
+    if raw.split != "train":  # replaced frames: that of their stand-in
+        levels = np.array(noise)[nearest(~np.isnan(noise))].round(2).tolist()
     return DecodedRecord(
         source=source,
         numbers=[frame.number for frame in frames],
         size=size,
-        noise=levels if raw.split != "train" else None,
+        noise=levels,
         problems=sorted(problems),
         seconds=known if len(known) == len(frames) and in_order else None,
         fps=raw.source.fps(),
     )
-
-
-def _noise_level(frame: Frame) -> float:
-    if frame.gray is not None:
-        return noise_level(frame.gray)
-    assert frame.color is not None
-    return noise_level(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY))
-
-
-def _fill_gap(
-    writers: list[FrameWriter], before: list[np.ndarray] | None, after: list[np.ndarray] | None, count: int
-) -> None:
-    """Write `count` stand-ins for unreadable frames: the first half is `before`, the second `after`."""
-    for i in range(count):
-        nearest = before if after is None or (before is not None and i < count - count // 2) else after
-        assert nearest is not None
-        for writer, image in zip(writers, nearest, strict=True):
-            writer.append(image)
 
 
 def _resize(frame: Frame, frame_format: FrameFormat) -> np.ndarray:

@@ -1,10 +1,9 @@
 """Footage of more than 8 bits a value (16-bit, thermal, float): gives a data set its range of values.
 
-The range is estimated on training footage, robustly against a few dead or burnt pixels, and stored with every source,
-so that later stages use the same one.
+Estimated on training footage, robustly against dead or burnt pixels, and stored with every source for later stages.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,11 +24,13 @@ def with_value_range(
 ) -> tuple[list[RawVideo], ValueRange | None]:
     """The videos, all folders of images with the data set's range of values, and that range.
 
-    It is `wanted`, or estimated on evenly spaced training frames. If none of these has more than 8 bits a value, the
-    videos stay as they are, and the range is None. Raises DataError for training frames of one value throughout.
+    It is `wanted`, or estimated on evenly spaced training frames (see `estimate`). If none of these has more than 8
+    bits a value, the videos stay as they are, and the range is None.
     """
     folders = [raw.source for raw in videos if raw.split == "train" and isinstance(raw.source, ImageFolder)]
-    images = _deep_images(folders)
+    places = [(folder, at) for folder in folders for at in range(folder.expected_frames())]
+    looked_at = (places[i] for i in evenly_spaced(len(places), FRAMES))
+    images = (image for folder, at in looked_at if (image := folder.deep_values(at)) is not None)
     if wanted is None:
         levels = estimate(images, str(folders[0].folder.parent) if folders else "")
     else:
@@ -40,20 +41,10 @@ def with_value_range(
     return [replace(raw, source=source) for raw, source in zip(videos, sources, strict=True)], levels
 
 
-def _deep_images(folders: list[ImageFolder]) -> Iterator[np.ndarray]:
-    """The evenly spaced frames that have more than 8 bits a value."""
-    places = [(folder, at) for folder in folders for at in range(folder.expected_frames())]
-    for folder, at in (places[i] for i in evenly_spaced(len(places), FRAMES)):
-        image = folder.deep_values(at)
-        if image is not None:
-            yield image
-
-
 def estimate(images: Iterable[np.ndarray], where: str) -> ValueRange | None:
     """The range of these images, of any type and shape; None without images. `where` is named in errors.
 
-    If the percentiles coincide, as in footage that is nearly all background, the extremes count. Raises DataError for
-    images that have one value throughout, or no finite one.
+    If the percentiles coincide (nearly all background), the extremes count. Raises DataError for images of one value.
     """
     samples = [image.ravel()[:: max(1, image.size // VALUES)].astype(np.float64) for image in images]
     if not samples:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# 8192 x 8192: frames of 8K cameras (33 megapixels) and stills of full-format cameras (45 and 61) are below it. Decoded
-# to 8-bit RGB the largest takes 200 MB, and several are decoded at a time.
+# 8192 x 8192: above frames of 8K cameras (33 megapixels) and full-format stills (61), and 200 MB in 8-bit RGB.
 MAX_PIXELS = 2**26
 MAX_BYTES = 12 * MAX_PIXELS  # of a file with one image: the largest one uncompressed, in three float32 channels
 
@@ -29,8 +28,6 @@ class ImageHeader(NamedTuple):
 
 
 class JpegFrame(NamedTuple):
-    """A JPEG's start of frame."""
-
     at: int  # position of its marker in the file
     width: int
     height: int
@@ -39,22 +36,21 @@ class JpegFrame(NamedTuple):
 
 def read_header(data: Data) -> ImageHeader | None:
     """Header of an encoded image; None if the bytes are of no known format or end too early."""
-    start = bytes(data[:64])
     try:
-        if start.startswith(b"\xff\xd8"):
-            frame = jpeg_frame(bytes(data))
-            return frame and ImageHeader(frame.width, frame.height, False)
-        if start.startswith(b"\x89PNG\r\n\x1a\n"):
-            width, height, bits = struct.unpack_from(">IIB", start, 16)
-            return ImageHeader(width, height, bits == 16)
-        if start[:4] in TIFF_FORMS:
-            return _tiff_header(data)
-        return _other_header(start, data)
+        return _header(bytes(data[:64]), data)
     except (struct.error, IndexError, OverflowError):  # offsets that lead beyond the file
         return None
 
 
-def _other_header(start: bytes, data: Data) -> ImageHeader | None:
+def _header(start: bytes, data: Data) -> ImageHeader | None:
+    if start.startswith(b"\xff\xd8"):
+        frame = jpeg_frame(bytes(data))
+        return frame and ImageHeader(frame.width, frame.height, False)
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        width, height, bits = struct.unpack_from(">IIB", start, 16)
+        return ImageHeader(width, height, bits == 16)
+    if start[:4] in TIFF_FORMS:
+        return _tiff_header(data)
     if start.startswith(b"BM"):
         core = struct.unpack_from("<I", start, 14)[0] == 12
         width, height = struct.unpack_from("<HH" if core else "<ii", start, 18)
@@ -110,34 +106,30 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
 
 
 class TiffForm(NamedTuple):
-    """How a TIFF writes numbers: byte order and the struct codes of its counts and offsets."""
+    """How a TIFF writes numbers: byte order and struct formats."""
 
     order: str
     first: int  # position of the offset of the first directory
     count: str
-    entry: str  # tag, type, count of values; the value or its offset follows
+    entry: str  # tag, type, count of values, and the value or its offset
     offset: str
 
 
 TIFF_FORMS = {
-    b"II*\0": TiffForm("<", 4, "H", "HHI", "I"),
-    b"MM\0*": TiffForm(">", 4, "H", "HHI", "I"),
-    b"II+\0": TiffForm("<", 8, "Q", "HHQ", "Q"),
-    b"MM\0+": TiffForm(">", 8, "Q", "HHQ", "Q"),
+    b"II*\0": TiffForm("<", 4, "<H", "<HHI4s", "<I"),
+    b"MM\0*": TiffForm(">", 4, ">H", ">HHI4s", ">I"),
+    b"II+\0": TiffForm("<", 8, "<Q", "<HHQ8s", "<Q"),
+    b"MM\0+": TiffForm(">", 8, ">Q", ">HHQ8s", ">Q"),
 }
 MAX_TAGS = 4096  # of a directory; some hundred are defined
 VALUE_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 def tiff_pages(path: Path) -> list[int]:
-    """Offsets of the pages of a TIFF file without thumbnails and masks of other pages; [] if it is no TIFF.
-
-    Only the directories are read. The list ends where the file is damaged.
-    """
+    """Offsets of a TIFF's pages, without thumbnails and masks, up to where it is damaged; [] if it is no TIFF."""
     try:
         data = np.memmap(path, np.uint8, "r")
-        form = TIFF_FORMS[bytes(data[:4])]
-        (at,) = struct.unpack_from(form.order + form.offset, data, form.first)
+        form, at = _first_page(data)
     except (OSError, ValueError, KeyError, struct.error):  # ValueError: empty
         return []
     pages: list[int] = []
@@ -156,15 +148,19 @@ def tiff_pages(path: Path) -> list[int]:
 
 def at_page(data: np.ndarray, offset: int) -> np.ndarray:
     """A TIFF's bytes, a private mapping, with the page at `offset` as the first one."""
-    form = TIFF_FORMS[bytes(data[:4])]
-    struct.pack_into(form.order + form.offset, data, form.first, offset)
+    form, _ = _first_page(data)
+    struct.pack_into(form.offset, data, form.first, offset)
     return data
 
 
-def _tiff_header(data: Data) -> ImageHeader | None:
+def _first_page(data: Data) -> tuple[TiffForm, int]:
+    """A TIFF's form and the offset of its first page; raises KeyError for what is no TIFF, or struct.error."""
     form = TIFF_FORMS[bytes(data[:4])]
-    (at,) = struct.unpack_from(form.order + form.offset, data, form.first)
-    tags, _ = _directory(data, form, at)
+    return form, struct.unpack_from(form.offset, data, form.first)[0]
+
+
+def _tiff_header(data: Data) -> ImageHeader | None:
+    tags, _ = _directory(data, *_first_page(data))
     if WIDTH not in tags or HEIGHT not in tags:
         return None
     image = tags[WIDTH], tags[HEIGHT]
@@ -178,25 +174,22 @@ def _directory(data: Data, form: TiffForm, at: int) -> tuple[dict[int, int], int
 
     Raises struct.error or OverflowError if it goes beyond the file.
     """
-    count, entry, offset = (form.order + code for code in (form.count, form.entry, form.offset))
-    (entries,) = struct.unpack_from(count, data, at)
+    (entries,) = struct.unpack_from(form.count, data, at)
     if entries > MAX_TAGS:
         raise struct.error
-    at += struct.calcsize(count)
+    at += struct.calcsize(form.count)
+    end = at + entries * struct.calcsize(form.entry)
     tags: dict[int, int] = {}
-    for _ in range(entries):
-        tag, kind, values = struct.unpack_from(entry, data, at)
-        place = at + struct.calcsize(entry)
-        at = place + struct.calcsize(offset)
+    for tag, kind, values, held in struct.iter_unpack(form.entry, data[at:end]):
         if kind not in VALUE_CODES:
             continue
-        value = form.order + VALUE_CODES[kind]
-        if values * struct.calcsize(value) > struct.calcsize(offset):
-            (place,) = struct.unpack_from(offset, data, place)
+        code = form.order + VALUE_CODES[kind]
         try:
-            tags[tag] = struct.unpack_from(value, data, place)[0]
+            if values * struct.calcsize(code) <= len(held):
+                tags[tag] = struct.unpack_from(code, held)[0]
+            else:
+                tags[tag] = struct.unpack_from(code, data, *struct.unpack(form.offset, held))[0]
         except (struct.error, OverflowError):
             if tag in (WIDTH, HEIGHT, BITS):
                 raise
-    (after,) = struct.unpack_from(offset, data, at)
-    return tags, after
+    return tags, struct.unpack_from(form.offset, data, end)[0]

@@ -16,15 +16,10 @@ def on_kaggle(root: Path) -> bool:
 
 
 def attached(slug: str, root: Path) -> Path | None:
-    """The folder below `root` of the attached competition or data set (of any owner) called `slug`, if there is one.
-
-    Raises DataError if data sets of several owners have that name.
-    """
-    for folder in (root / slug, root / "competitions" / slug):
-        if folder.is_dir():
-            return folder
-    found = sorted(folder for folder in root.glob(f"datasets/*/{slug}") if folder.is_dir())
-    if len(found) > 1:
+    """The folder of the attached competition or data set `slug`; raises DataError for data sets of several owners."""
+    datasets = sorted(root.glob(f"datasets/*/{slug}"))
+    found = [folder for folder in (root / slug, root / "competitions" / slug, *datasets) if folder.is_dir()]
+    if len(found) > 1 and found[0] in datasets:
         raise DataError(
             f"several data sets called {slug} are attached: {', '.join(map(str, found))}; remove all but one from the "
             "notebook's inputs"

@@ -28,11 +28,6 @@ class Masks:
     size: tuple[int, int]  # width and height, pixels of the original frame
     runs: Sequence[np.ndarray]  # of each position: lengths of runs of normal, anomalous, normal, … pixels, row by row
 
-    @classmethod
-    def of(cls, size: tuple[int, int], masks: Iterable[np.ndarray]) -> "Masks":
-        """From masks, bool (H, W) each."""
-        return cls(size, [encode(mask) for mask in masks])
-
     def __len__(self) -> int:
         return len(self.runs)
 
@@ -67,7 +62,7 @@ class MaskFiles:
 
     def read(self, numbers: Iterable[int], size: tuple[int, int]) -> Masks:
         """Masks of the frames with these numbers, for `size` = (width, height); raises DataError."""
-        return Masks.of(size, (self._mask(int(number), size) for number in numbers))
+        return Masks(size, [encode(self._mask(int(number), size)) for number in numbers])
 
     def _mask(self, number: int, size: tuple[int, int]) -> np.ndarray:
         if self.kind == "images":
@@ -96,21 +91,20 @@ class MaskFiles:
 def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
     """A mask image, bool (H, W), and a remark: problem and treatment.
 
-    Anomalous are pixels whose stored value, in any colour channel and of any depth, is above 0; in images with a
-    palette, indices above 0, whatever their colour. Transparent pixels (alpha 0) are not. In a JPEG, values above 127.
-    Raises DataError.
+    Anomalous are pixels with a value above 0 in a colour channel, of any depth (in a JPEG, above 127); in images with a
+    palette, indices above 0, whatever their colour. Transparent pixels (alpha 0) are not. Raises DataError.
     """
     image = read_image(path, page=0)
+    data, problem = bytes(image.data), f"{path}: cannot be read as a mask image"
     if image.problem:
-        raise DataError(f"{path}: cannot be read as a mask image ({image.problem})")
-    data = bytes(image.data)
+        raise DataError(f"{problem} ({image.problem})")
     indexed = _read_indexed(path, data)
     if indexed is not None:
         return indexed
     lossy = data.startswith(b"\xff\xd8") or data[8:16] == b"WEBPVP8 "
     pixels = decode(data, cv2.IMREAD_COLOR if lossy else cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim not in (2, 3):
-        raise DataError(f"{path}: cannot be read as a mask image")
+        raise DataError(problem)
     if lossy:
         remark = ("a mask with lossy compression", f"values above {LOSSY_ABOVE} of 255 are taken as anomalous")
         return pixels.max(axis=2) > LOSSY_ABOVE, remark
@@ -121,10 +115,7 @@ def read_mask_image(path: Path) -> tuple[np.ndarray, tuple[str, str] | None]:
 
 
 def _read_indexed(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, str] | None] | None:
-    """`read_mask_image` of an image with a palette: where its index is above 0 and opaque. None for other images.
-
-    Read by Pillow, since OpenCV turns indices into colours. Raises DataError for an image of several pages.
-    """
+    """`read_mask_image` of an image with a palette, by Pillow (OpenCV makes colours of indices); None for others."""
     from PIL import Image
 
     try:
@@ -171,8 +162,7 @@ def load_npy(path: Path) -> np.ndarray:
 def load_avenue_masks(path: Path) -> Masks:
     """The cell array `volLabel` of an Avenue label file: one mask for each frame. Raises DataError.
 
-    SciPy reads it in a separate process, since it crashes on some damaged files: half a second more. The result is
-    cached, so that labels and masks of a data set (Avenue has 21 such files) take one reading.
+    SciPy reads it in a process of its own, since it crashes on some damaged files; cached, since labels are masks here.
     """
     stat = require_file(path).stat()
     return _avenue_masks(path.absolute(), stat.st_size, stat.st_mtime_ns)
@@ -182,10 +172,9 @@ def load_avenue_masks(path: Path) -> Masks:
 def _avenue_masks(path: Path, size: int, changed_ns: int) -> Masks:
     command = [sys.executable, "-P", str(Path(__file__).with_name("matlab_process.py")), str(path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # nothing to parallelise
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": MATLAB_SECONDS, "env": environment}
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=MATLAB_SECONDS, env=environment, check=False
-        )
+        done = subprocess.run(command, check=False, **options)
     except subprocess.TimeoutExpired:
         raise DataError(f"{path}: not read as a MATLAB file within {MATLAB_SECONDS} s; replace or remove it") from None
     if done.returncode < 0:
@@ -199,4 +188,4 @@ def _avenue_masks(path: Path, size: int, changed_ns: int) -> Masks:
     head, _, data = done.stdout.partition(b"\n")
     count, height, width = map(int, head.split())
     rows = np.frombuffer(data, np.uint8).reshape(count, -1)
-    return Masks.of((width, height), (np.unpackbits(row, count=height * width) > 0 for row in rows))
+    return Masks((width, height), [encode(np.unpackbits(row, count=height * width) > 0) for row in rows])

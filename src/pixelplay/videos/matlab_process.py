@@ -5,6 +5,7 @@ height and width, then their pixels above 0 as bits, each mask padded to whole b
 """
 
 import sys
+from contextlib import suppress
 
 import numpy as np
 from scipy.io import loadmat
@@ -13,7 +14,11 @@ MAX_MEMORY = 8 * 2**30  # bytes of address space; Avenue's longest label file ta
 
 
 def main(path: str) -> None:
-    _limit_memory()
+    with suppress(ImportError):  # Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     try:
         cells = loadmat(path, variable_names=["volLabel"]).get("volLabel")
         if cells is None:
@@ -27,15 +32,6 @@ def main(path: str) -> None:
         sys.exit(f"cannot be read as a MATLAB file ({type(error).__name__}: {error})")
     sys.stdout.buffer.write(" ".join(map(str, (len(masks), *masks[0].shape))).encode() + b"\n")
     sys.stdout.buffer.writelines(bits)
-
-
-def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """A .npy file that grows item by item, for arrays whose length is known only at the end of a video."""
 
-import math
-import os
 from pathlib import Path
 from typing import IO, Self
 
@@ -23,7 +21,6 @@ class NpyWriter:
         return self
 
     def append(self, item: np.ndarray) -> None:
-        """Add one item, of the shape and dtype given."""
         self.extend(item[None])
 
     def extend(self, items: np.ndarray) -> None:
@@ -43,6 +40,18 @@ class NpyWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
+class FrameWriter(NpyWriter):
+    """Frames of one format, uint8 [T, H, W] or [T, H, W, 3]."""
+
+    def __init__(self, path: Path, frame_format: FrameFormat):
+        self.format = frame_format
+        super().__init__(path, _shape(frame_format), np.uint8)
+
+
+def _shape(frame_format: FrameFormat) -> tuple[int, ...]:
+    return (frame_format.height, frame_format.width, *(() if frame_format.gray else (3,)))
+
+
 def is_npy(path: Path) -> bool:
     """Whether the file is a whole array, by its header and length."""
     try:
@@ -52,32 +61,18 @@ def is_npy(path: Path) -> bool:
     return True
 
 
-class FrameWriter(NpyWriter):
-    """Frames of one format, uint8 [T, H, W] or [T, H, W, 3]."""
-
-    def __init__(self, path: Path, frame_format: FrameFormat):
-        self.format = frame_format
-        super().__init__(path, frame_shape(frame_format), np.uint8)
-
-
-def frame_shape(frame_format: FrameFormat) -> tuple[int, ...]:
-    """(H, W), or (H, W, 3) of colour."""
-    return (frame_format.height, frame_format.width, *(() if frame_format.gray else (3,)))
-
-
-def frames_in(path: Path, frame_format: FrameFormat) -> int | None:
-    """Number of frames of this format in a file of `FrameWriter`; None if it is missing, truncated, or something else.
-
-    Only the header is read and compared with the file's size.
-    """
-    shape = frame_shape(frame_format)
+def open_frames(path: Path, frame_format: FrameFormat) -> np.ndarray | None:
+    """What `FrameWriter` wrote, memory-mapped; None if it is missing, damaged, or of another format."""
     try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = np.lib.format.read_array_header_1_0(file) if version == (1, 0) else None
-            size = os.fstat(file.fileno()).st_size - file.tell()
+        frames = np.lib.format.open_memmap(path, mode="r")
+        whole = frames.offset + frames.nbytes == path.stat().st_size
     except Exception:  # NumPy evaluates the header: a damaged one can raise anything
         return None
-    if header is None or header[1] or header[2] != np.uint8 or header[0][1:] != shape or not header[0]:
-        return None
-    return header[0][0] if size == math.prod(header[0]) else None
+    fits = frames.dtype == np.uint8 and frames.shape[1:] == _shape(frame_format) and frames.flags.c_contiguous
+    return frames if whole and fits else None
+
+
+def has_frames(path: Path, frame_format: FrameFormat, count: int) -> bool:
+    """Whether the file holds this number of frames of this format."""
+    frames = open_frames(path, frame_format)
+    return frames is not None and len(frames) == count

@@ -60,11 +60,8 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     try:
         container = av.open(str(path), options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        size = path.stat().st_size
-        raise FootageError(
-            f"{path}: cannot be opened as a video ({reason}; {size} bytes); replace or remove it"
-        ) from None
+        reason = f"{getattr(error, 'strerror', None) or error}; {path.stat().st_size} bytes"
+        raise FootageError(f"{path}: cannot be opened as a video ({reason}); replace or remove it") from None
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream):
         container.close()
@@ -90,42 +87,39 @@ def _scan(path: Path, size: int, changed: int) -> Packets:
     first, read, problem = None, 0, None  # first: position of the first keyframe
     container, stream = open_video(path)
     with container:
+        vp8 = stream.codec_context.name == "vp8"
         try:
             for packet in packets(container, stream):
                 if first is None and packet.is_keyframe:
                     first, found = read, []
                 read += 1
-                if not packet.is_discard and not _is_hidden(stream, packet):
+                # VP8 has packets that are only references for others (RFC 6386, 9.1): no keyframe, and not shown
+                if not packet.is_discard and not (vp8 and memoryview(packet)[0] & 0x11 == 0x01):
                     found.append((packet.pts, packet.dts))
         except av.FFmpegError as error:
             problem = error.strerror
-        ticks = _ticks(found)
+        ticks, base = _ticks(found), stream.time_base or Fraction(1)
         numbers = np.arange(len(found)) if ticks is None else frame_numbers(ticks)
-        announced = stream.average_rate or stream.guessed_rate
-        base = stream.time_base or Fraction(1)
-        fps = None if ticks is None else _rate(ticks, numbers, base, float(announced) if announced else None)
+        length = 0.0 if ticks is None else float(ticks[-1] - ticks[0]) * float(base)  # seconds
+        fps = float(numbers[-1]) / length if length > 0 else None
+        announced = float(stream.average_rate or stream.guessed_rate or 0)
+        if fps is not None and announced and abs(fps / announced - 1) < MARGIN:
+            fps = announced
         return Packets(len(found), first or 0, ticks, numbers, base, fps, stream.frames, problem)
-
-
-def _is_hidden(stream: VideoStream, packet: Packet) -> bool:
-    """Whether a packet is only a reference for others: VP8 has such packets (RFC 6386, 9.1)."""
-    return stream.codec_context.name == "vp8" and memoryview(packet)[0] & 0x11 == 0x01  # no keyframe, not shown
 
 
 def _ticks(found: list[tuple[int | None, int | None]]) -> np.ndarray | None:
     """Presentation timestamps in order, or decoding timestamps if the container has no others; None: not usable."""
     for times in zip(*found, strict=True):
-        known = [time for time in times if time is not None]
-        if known and len(known) == len(times):
+        if times and None not in times:
             decoding = np.array([dts for _, dts in found if dts is not None], np.int64)
-            return np.sort(np.array(known, np.int64)) if (np.diff(decoding) >= 0).all() else None
+            return np.sort(np.array(times, np.int64)) if (np.diff(decoding) >= 0).all() else None
     return None
 
 
 def frame_numbers(ticks: np.ndarray) -> np.ndarray:
-    """Frame numbers, int64 [T], of ascending timestamps, int64 [T].
-
-    At a constant rate round((tick - first) x rate), so that missing frames leave gaps; else positions.
+    """Frame numbers of ascending timestamps, both int64 [T]: with gaps for missing frames if the rate is constant, else
+    positions.
     """
     positions, steps = np.arange(len(ticks)), np.diff(ticks)
     if len(steps) < 2 or steps.min() <= 0:
@@ -139,11 +133,3 @@ def frame_numbers(ticks: np.ndarray) -> np.ndarray:
     for far in (steps - whole * step, ticks - ticks[0] - numbers * step):
         constant = constant and np.abs(far).max() <= CLOSE * step
     return numbers if constant else positions
-
-
-def _rate(ticks: np.ndarray, numbers: np.ndarray, base: Fraction, announced: float | None) -> float | None:
-    length = float(ticks[-1] - ticks[0]) * float(base)  # seconds
-    if length <= 0:
-        return None
-    measured = float(numbers[-1]) / length
-    return announced if announced and abs(measured / announced - 1) < MARGIN else measured

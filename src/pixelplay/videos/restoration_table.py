@@ -19,8 +19,8 @@ COLUMNS = {
 
 def read_restoration(path: Path) -> pd.DataFrame:
     """The table, a row per frame; raises MissingArtifactError or DamagedArtifactError."""
-    head = path.read_bytes().partition(b"\n")[0] if path.is_file() else b""
-    columns = {name: kind for name, kind in COLUMNS.items() if name != "seconds" or b"seconds" in head}
+    timed = path.is_file() and b"seconds" in path.read_bytes().partition(b"\n")[0]
+    columns = {name: kind for name, kind in COLUMNS.items() if name != "seconds" or timed}
     table = read_csv(path, columns, made_by="prepare")
     if not table["flipped"].isin((0, 1)).all() or table.duplicated(["video", "frame"]).any():
         raise damaged(path, "prepare", "a frame twice, or neither flipped (1) nor upright (0)")

@@ -68,7 +68,7 @@ class SampleConfig(Settings):
 
 
 class HeldoutConfig(Settings):
-    """Which normal training footage no detector is fitted on: see `pixelplay.videos.heldout`."""
+    """Which normal training footage no detector is fitted on: see `pixelplay.videos.index`."""
 
     share: PartialShare
     min_videos: Natural

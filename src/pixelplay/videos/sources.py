@@ -36,23 +36,13 @@ class Frame(NamedTuple):
 class Source(Protocol):
     """Implemented by dataclasses, which `source_from_json` restores from their fields."""
 
-    def expected_frames(self) -> int:
-        """About how many frames there are, for order and progress; of a video file, what its header says."""
-        ...
-
-    def fps(self) -> float | None:
-        """Frames per second, on average where the rate varies; None where unknown."""
+    def expected_frames(self) -> int: ...  # about how many; of a video file, what its header says
+    def fps(self) -> float | None: ...  # on average where the rate varies; None where unknown
+    def files(self) -> list[Path]: ...  # all that are read
+    def remarks(self, decoded: int) -> list[Remark]: ...  # on a source of which `read` has yielded `decoded` frames
 
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         """Decode every frame from position `start` on once, in order, in the forms asked for; numbers increase."""
-        ...
-
-    def files(self) -> list[Path]:
-        """All files that are read."""
-        ...
-
-    def remarks(self, decoded: int) -> list[Remark]:
-        """Remarks on the source as a whole, of which `read` has yielded `decoded` frames."""
         ...
 
 

@@ -1,7 +1,6 @@
 """Ground truth of a run's videos: frame labels, pixel masks, tracks; kept apart from what detectors are given.
 
-`prepare` reads the data set's label files once and stores them in the run's outputs; `evaluate`, `ablate` and the
-report read them there, without the data set.
+`prepare` stores it in the run's outputs; `evaluate`, `ablate` and the report read it there, without the data set.
 """
 
 from collections.abc import Iterable, Sequence
@@ -57,7 +56,6 @@ class Truth(dict[str, VideoTruth]):
 
     @property
     def labelled(self) -> list[VideoTruth]:
-        """The videos with frame labels."""
         return [one for one in self.values() if one.labels is not None]
 
     @property
@@ -72,27 +70,19 @@ def read_label_files(videos: Sequence[RawVideo]) -> dict[str, FrameLabels]:
 
 
 def read_truth(raw: RawVideo, video: Video, labels: FrameLabels | None) -> tuple[VideoTruth, list[Remark]]:
-    """The data set's truth for the frames of a video, and remarks on its files.
-
-    Raises DataError if files and frames do not match.
-    """
+    """The data set's truth for the frames of a video, and remarks on its files; raises DataError if they mismatch."""
+    known = None if labels is None else labels.at(video.numbers)
     masks = None if raw.masks is None else raw.masks.read(video.numbers, video.size)
     tracks = None if raw.tracks is None else raw.tracks.read(video.numbers)
-    truth = VideoTruth(
-        video=video.id,
-        numbers=video.numbers,
-        labels=None if labels is None else labels.at(video.numbers),
-        masks=masks,
-        tracks=tracks,
-    )
-    return truth, [remark for source in (labels, raw.masks, tracks) if source is not None for remark in source.remarks]
+    remarks = [remark for source in (labels, raw.masks, tracks) if source is not None for remark in source.remarks]
+    return VideoTruth(video.id, video.numbers, known, masks, tracks), remarks
 
 
 def save_truth(folder: Path, split: str, videos: Sequence[VideoTruth]) -> None:
     """Store the truth of a split's videos below `folder`."""
     none = pd.DataFrame({name: [] for name in ["video", "track", "frame", *CORNERS]}).astype({"video": str})
-    tracks = [_track_rows(one.video, one.tracks) for one in videos if one.tracks is not None]
     frames = [_frame_rows(one) for one in videos]
+    tracks = [_track_rows(one.video, one.tracks) for one in videos if one.tracks is not None]
     for path, tables in zip(truth_files(folder, split), (frames, tracks), strict=True):
         write_table(path, pd.concat(tables, ignore_index=True) if tables else none)
 
@@ -113,7 +103,7 @@ def load_truth(folder: Path, split: str, videos: Sequence[Video]) -> Truth:
 
 
 def load_labels(config: "Config", index: Index, split: str = "test") -> Truth:
-    """Truth of the videos of a split, for those that measure and report only; raises as `load_truth`."""
+    """`load_truth` of a split of the index, for those that measure and report only."""
     return load_truth(RunFiles.of(config).truth, split, getattr(index, split))
 
 
@@ -123,31 +113,31 @@ def truth_files(folder: Path, split: str) -> list[Path]:
 
 
 def _frame_rows(one: VideoTruth) -> pd.DataFrame:
-    table = pd.DataFrame({"video": one.video, "frame": one.numbers})
-    table["label"] = pd.array([None] * len(table) if one.labels is None else one.labels.tolist(), dtype="Int8")
-    table["runs"] = pd.Series([None] * len(table) if one.masks is None else list(one.masks.runs), dtype=object)
-    return table.assign(tracked=one.tracks is not None)
+    unknown = [None] * len(one.numbers)
+    return pd.DataFrame(
+        {
+            "video": one.video,
+            "frame": one.numbers,
+            "label": pd.array(unknown if one.labels is None else one.labels.tolist(), dtype="Int8"),
+            "runs": pd.Series(unknown if one.masks is None else list(one.masks.runs), dtype=object),
+            "tracked": one.tracks is not None,
+        }
+    )
 
 
 def _track_rows(video: str, tracks: TrackBoxes) -> pd.DataFrame:
-    table = pd.DataFrame({"video": video, "track": tracks.track, "frame": tracks.number})
-    table[CORNERS] = tracks.xyxy
-    return table
+    rows = pd.DataFrame({"video": video, "track": tracks.track, "frame": tracks.number})
+    return rows.join(pd.DataFrame(tracks.xyxy, columns=CORNERS))
 
 
 def _of_rows(video: Video, rows: pd.DataFrame, boxes: pd.DataFrame | None) -> VideoTruth:
     if rows["frame"].tolist() != video.numbers.tolist():
         raise ValueError(f"other frames of video {video.id}")
-    labels, runs = rows["label"], rows["runs"]
+    labels = None if rows["label"].isna().any() else rows["label"].to_numpy(np.uint8)
+    masks = None if rows["runs"].isna().any() else Masks(video.size, rows["runs"].tolist())
     tracks = None
     if rows["tracked"].iloc[0]:
         found = pd.DataFrame(columns=["track", "frame", *CORNERS]) if boxes is None else boxes
         track, frame = (found[name].to_numpy(np.int64) for name in ("track", "frame"))
         tracks = TrackBoxes(track, frame, found[CORNERS].to_numpy(np.float64).reshape(-1, 4))
-    return VideoTruth(
-        video=video.id,
-        numbers=video.numbers,
-        labels=None if labels.isna().any() else labels.to_numpy(np.uint8),
-        masks=None if runs.isna().any() else Masks(video.size, runs.tolist()),
-        tracks=tracks,
-    )
+    return VideoTruth(video.id, video.numbers, labels, masks, tracks)

@@ -6,6 +6,7 @@ the reading are returned as remarks.
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +33,11 @@ class FrameLabels:
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
         """Labels of the frames with these numbers, uint8 [T]; raises DataError if the two do not match."""
-        place = np.searchsorted(self.numbers, numbers).clip(max=max(len(self.numbers) - 1, 0))
-        known = self.numbers[place] == numbers if len(self.numbers) else np.zeros(len(numbers), bool)
+        known = np.isin(numbers, self.numbers)
         whole = int(numbers[-1] - numbers[0]) + 1  # frames that the video would have without gaps
         if known.all() and (not self.exact or len(self.numbers) in (len(numbers), whole)):
-            return self.values[place].astype(np.uint8)
-        unknown = ""
-        if not known.all():
-            unknown = f"; frame {numbers[~known][0]} has no label"
+            return self.values[np.searchsorted(self.numbers, numbers)].astype(np.uint8)
+        unknown = "" if known.all() else f"; frame {numbers[~known][0]} has no label"
         if unknown and len(self.numbers):
             unknown += (
                 f" (labels are for frames {self.numbers[0]} to {self.numbers[-1]}, the video has {numbers[0]} to "
@@ -79,7 +77,7 @@ class TrackFile:
     whole: bool = True  # whether the footage is the whole video; False if the file may go beyond it
 
     def read(self, numbers: np.ndarray) -> TrackBoxes:
-        """The boxes, by the numbers of the video's frames, of which `numbers` are there: int64 [T], increasing.
+        """The boxes, by the video's frame numbers, of which `numbers`, int64 [T], increasing, are there.
 
         Raises DataError for a damaged file, and for one whose frame numbers do not match (see `outside_frames`).
         """
@@ -96,40 +94,34 @@ def read_tracks(path: Path) -> TrackBoxes:
     """A CSV `track_id,frame,x1,y1,x2,y2`, with or without that header (published files have none), in any order.
 
     An empty file means that the video has no anomaly. Frame numbers are the file's: `TrackFile` converts them.
-    Raises DataError with the line that is wrong: not six finite numbers, whole ones for track and frame, no frame
-    below 0, x1 < x2 and y1 < y2, and no track twice in a frame.
+    Raises DataError with the line that is wrong: other than six finite numbers with whole track and frame >= 0,
+    x1 < x2 and y1 < y2, or a track twice in a frame.
     """
-    rows: dict[tuple[int, int], tuple[float, ...]] = {}
+    rows: dict[tuple[int, int], list[float]] = {}
     for line, cells in read_rows(path):
         if line == 1 and cells == TRACK_COLUMNS:
             continue
-        values = _track_row(cells)
-        if values is None or values[:2] in rows:
-            why = "a track is in a frame once" if values else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
+        try:
+            track, frame, x1, y1, x2, y2 = map(float, cells)
+        except ValueError:
+            track = frame = x1 = y1 = x2 = y2 = math.nan
+        # published files write 3.0
+        whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame)) and frame >= 0
+        valid = whole and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2
+        if not valid or (int(track), int(frame)) in rows:
+            why = "a track is in a frame once" if valid else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
             raise DataError(f"{path}, line {line}: {','.join(cells)[:80]!r}: {why}")
-        rows[values[:2]] = values[2:]
+        rows[int(track), int(frame)] = [x1, y1, x2, y2]
     keys = np.array(list(rows), np.int64).reshape(-1, 2)
     return TrackBoxes(keys[:, 0], keys[:, 1], np.array(list(rows.values()), np.float64).reshape(-1, 4))
 
 
-def _track_row(cells: list[str]) -> tuple[int, int, float, float, float, float] | None:
-    try:
-        track, frame, x1, y1, x2, y2 = map(float, cells)
-    except ValueError:
-        return None
-    whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame))  # published files write 3.0
-    if not (whole and frame >= 0 and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2):
-        return None
-    return int(track), int(frame), x1, y1, x2, y2
-
-
 def read_text(path: Path) -> str:
     """The text of a file; bytes that are not UTF-8 become U+FFFD. Raises DataError for a file that is no text."""
-    require_file(path)
+    size = require_file(path).stat().st_size
+    if size > MAX_BYTES:
+        raise DataError(f"{path}: {size:,} bytes are too many for a text file of labels or tracks")
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path}: {size:,} bytes are too many for a text file of labels or tracks")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
@@ -144,8 +136,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     rows = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
         for row in rows:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
+            if any(cells := [cell.strip() for cell in row]):
                 yield rows.line_num, cells
     except csv.Error as error:  # a field over 131,072 characters, for instance
         raise DataError(f"{path}, line {rows.line_num}: {error}") from None
@@ -169,10 +160,10 @@ def is_complete(source: Source) -> bool:
 def first_frame(source: Source, counts_from: int, truth: Path, entries: int | None = None) -> int:
     """Number of the frame that the first entry of a truth file belongs to; frames of a video file count from 0.
 
-    `counts_from`: the number of the first frame in the layout's truth files; `entries`: the number of frames in the
-    truth, where known. In a complete folder the first entry is the first frame's, whatever its number. If frames are
-    missing, they count from 0 if frame 0 is there, else like the truth files. Raises DataError for a folder with gaps
-    that starts at 1 if the truth starts at 0: frame 0 may be missing, or not exist.
+    `counts_from`: the first frame's number in the layout's truth files; `entries`: the number of frames in the truth,
+    where known. In a complete folder the first entry is the first frame's. If frames are missing, they count from 0 if
+    frame 0 is there, else like the truth files. Raises DataError where that is ambiguous: the truth starts at 0, the
+    frames at 1 with gaps.
     """
     if not isinstance(source, ImageFolder):
         return 0
@@ -198,8 +189,7 @@ def counting_remarks(truth: Path, counts_from: int, first: int) -> list[Remark]:
 def outside_frames(truth: Path, numbers: np.ndarray, first: int, last: int, counting: str) -> list[Remark]:
     """A remark on the numbers in a truth file, int64 [N], outside of the video's frames `first` to `last`.
 
-    Raises DataError if most are outside, or all are inside once shifted by one: the file counts from another number
-    than `counting` says.
+    Raises DataError if most are outside, or if a shift by one, against what `counting` says, brings all inside.
     """
     outside = numbers[(numbers < first) | (numbers > last)]
     if not len(outside):

@@ -48,19 +48,19 @@ class VideoFile:
         return [self.path]
 
     def remarks(self, decoded: int) -> list[Remark]:
-        found, remarks = scan(self.path), []
+        found, name, remarks = scan(self.path), self.path.name, []
         if found.skipped:
             problem = f"{found.skipped} packets before the first keyframe"
-            remarks.append((problem, "only what can be decoded of them is used"))
+            remarks.append((name, problem, "only what can be decoded of them is used"))
         if found.gaps:
             problem = f"{found.gaps} frames are missing between timestamps of {found.fps:.6g} frames per second"
-            remarks.append((problem, "frames are numbered by their timestamps, so that gaps remain gaps"))
+            remarks.append((name, problem, "frames are numbered by their timestamps, so that gaps remain gaps"))
         if found.problem:
-            remarks.append((f"it cannot be read to its end ({found.problem})", "used as far as it can be read"))
+            remarks.append((name, f"it cannot be read to its end ({found.problem})", "used as far as it can be read"))
         if decoded + found.gaps < found.announced:
             problem = f"its header announces {found.announced} frames, {decoded} are in it"
-            remarks.append((problem, "used as it is; the last frame may be incomplete"))
-        return [(self.path.name, problem, treatment) for problem, treatment in remarks]
+            remarks.append((name, problem, "used as it is; the last frame may be incomplete"))
+        return remarks
 
     def read(self, gray: bool, color: bool, start: int = 0) -> Iterator[Frame]:
         """Raises FootageError if the file can't be opened."""
@@ -78,21 +78,14 @@ class VideoFile:
                 number = max(number + 1, about.number_at(tick))
                 if position < start:  # codecs find the exact frame only by decoding those before it: no seeking
                     continue
-                name = f"{self.path.name}#{number}"
                 seconds = None if tick is None or first is None else float((tick - first) * about.time_base)
-                image = None if decoded is None else _bgr(decoded)
-                if image is None:
-                    why = problem or "cannot be converted to a picture"
-                    yield Frame(number, name, None, None, why, seconds=seconds)
-                    continue
-                yield Frame(
-                    number,
-                    name,
-                    cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if gray else None,  # FFmpeg's own grey differs by 2 levels
-                    cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color else None,
-                    None,
-                    seconds=seconds,
-                )
+                image, one, three = None if decoded is None else _bgr(decoded), None, None
+                if image is not None:
+                    one = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if gray else None  # FFmpeg's own differs by 2 levels
+                    three = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color else None
+                else:
+                    problem = problem or "cannot be converted to a picture"
+                yield Frame(number, f"{self.path.name}#{number}", one, three, problem or None, seconds=seconds)
 
 
 def _decoded(container: InputContainer, stream: VideoStream, skipped: int) -> Iterator[Decoded]:
@@ -109,31 +102,25 @@ def _decoded(container: InputContainer, stream: VideoStream, skipped: int) -> It
         time = None if packet is None else packet.dts if packet.pts is None else packet.pts
         if packet is not None and packet.is_corrupt and time is not None:
             incomplete.add(time)
-        frames, problem = _frames_of(stream, packet)
-        if problem and packet is not None and not packet.is_discard and position >= skipped:
-            if time is None:
-                yield None, None, problem
-            else:
-                heappush(lost, (time, problem))
+        frames: list[av.VideoFrame] = []  # that the packet completes
+        try:
+            frames = stream.codec_context.decode(packet)
+        except av.EOFError:  # nothing was left to flush
+            pass
+        except av.FFmpegError as error:
+            if packet is not None and not packet.is_discard and position >= skipped:
+                problem = f"damaged ({error.strerror})"
+                if time is None:
+                    yield None, None, problem
+                else:
+                    heappush(lost, (time, problem))
         for frame in frames:
             while lost and (frame.pts is None or lost[0][0] < frame.pts):
                 before, problem = heappop(lost)
                 yield before, None, problem
             whole = not frame.is_corrupt and frame.pts not in incomplete
             yield (frame.pts, frame, "") if whole else (frame.pts, None, INCOMPLETE)
-    while lost:
-        before, problem = heappop(lost)
-        yield before, None, problem
-
-
-def _frames_of(stream: VideoStream, packet: Packet | None) -> tuple[list[av.VideoFrame], str]:
-    """The frames that a packet completes, and its problem."""
-    try:
-        return stream.codec_context.decode(packet), ""
-    except av.EOFError:  # nothing was left to flush
-        return [], ""
-    except av.FFmpegError as error:
-        return [], f"damaged ({error.strerror})"
+    yield from ((time, None, problem) for time, problem in sorted(lost))
 
 
 def _to_the_end(container: InputContainer, stream: VideoStream) -> Iterator[Packet | None]:

@@ -1,35 +1,29 @@
-"""Sliding windows over a video, and frame scores from window scores.
+"""Sliding windows over the positions 0..T-1 of a video, and frame scores from window scores.
 
-Positions 0..T-1 index a video's frames. Every frame, up to the last, is in at least one window; a video shorter than a
-window is padded with copies of its last frame (causally: of its first), never dropped.
+Every frame is in at least one window; a video shorter than a window is padded, never dropped.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 
 
 def windows(frames: int, length: int, stride: int) -> np.ndarray:
-    """Positions of each window, int64 [N, length]; the last window ends at the last frame whatever the stride.
+    """Positions of each window, int64 [N, length]; the last one ends at the last frame whatever the stride.
 
-    With fewer than `length` frames there is one window, filled up with the last position. Raises ValueError for a
-    stride that would skip frames.
+    A video of fewer frames has one window, filled up with its last. Raises ValueError for a stride that skips frames.
     """
     _check(frames, length, stride)
     if stride > length:
         raise ValueError(f"stride={stride} would skip frames between windows of length={length}")
-    last_start = max(frames - length, 0)
-    starts = np.arange(0, last_start + 1, stride)
-    if starts[-1] != last_start:
-        starts = np.append(starts, last_start)
+    last = max(frames - length, 0)
+    starts = np.append(np.arange(0, last, stride), last)
     return np.minimum(starts[:, None] + np.arange(length), frames - 1)
 
 
 def causal_windows(frames: int, length: int, stride: int) -> np.ndarray:
-    """Positions of each window, int64 [N, length]: windows that end at frames 0, stride, 2 stride, …
-
-    Windows that begin before the first frame are padded with it, so none looks past the frame that it ends at.
-    """
+    """Positions of windows that end at frames 0, stride, 2 stride, …, int64 [N, length]; padded with the first one."""
     _check(frames, length, stride)
     ends = np.arange(0, frames, stride)
     return np.maximum(ends[:, None] - np.arange(length - 1, -1, -1), 0)
@@ -38,8 +32,8 @@ def causal_windows(frames: int, length: int, stride: int) -> np.ndarray:
 def frames_of_clips(positions: np.ndarray, frames: int, causal: bool) -> np.ndarray:
     """Assigns each frame to one clip: clip c has frames bounds[c], …, bounds[c + 1] - 1 of bounds, int64 [C + 1].
 
-    `positions`: the clips, int [C, T], from `windows` or `causal_windows`. A frame belongs to the clip whose middle is
-    nearest, the earlier of two; causally, to the latest clip that ends at it or before.
+    `positions`: int [C, T], from `windows` or `causal_windows`. A frame belongs to the clip whose middle is nearest, or
+    the earlier of two; causally, to the latest clip that ends at it or before.
     """
     if causal:
         return np.append(positions[:, -1], frames)
@@ -49,22 +43,21 @@ def frames_of_clips(positions: np.ndarray, frames: int, causal: bool) -> np.ndar
 
 
 def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """The frames of each window, int [N, length], from a stream that is read once.
+    """The frames of each window, int [N, length], from a stream that is read once; only a window's are kept in memory.
 
-    First and last positions must not decrease from window to window; only frames between the two are kept in memory.
-    Raises ValueError if the stream ends too early.
+    First and last positions must not decrease from window to window. Raises ValueError if the stream ends too early.
     """
     stream = enumerate(frames)
     held: dict[int, np.ndarray] = {}
     newest = -1
     for window in positions:
         first, last = int(window.min()), int(window.max())
-        while newest < last:
-            newest, frame = next(stream, (None, None))
-            if newest is None or frame is None:
-                raise ValueError(f"the stream ended before frame {last}")
+        unread = last - newest
+        for newest, frame in islice(stream, unread):
             if newest >= first:
                 held[newest] = frame
+        if newest < last:
+            raise ValueError(f"the stream ended before frame {last}")
         held = {position: frame for position, frame in held.items() if position >= first}
         yield [held[int(position)] for position in window]
 
@@ -83,10 +76,7 @@ class FrameScores:
         self._ends: list[np.ndarray] = []
 
     def add(self, positions: np.ndarray, scores: np.ndarray) -> None:
-        """Add scores, float [N, length] per frame or [N] per window, of windows int [N, length].
-
-        Causally only the last frame's score counts.
-        """
+        """Add scores, [N, length] per frame (causally the last one's counts) or [N], of windows int [N, length]."""
         scores = scores[:, None] if scores.ndim == 1 else scores
         if self._causal:
             self._ends.append(scores[:, -1])

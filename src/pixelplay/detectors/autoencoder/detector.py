@@ -10,24 +10,22 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
+from torch.nn import functional as F
 
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.detectors.autoencoder.error_pooling import pool_errors
-from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
+from pixelplay.detectors.autoencoder.network import NETWORKS, Network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, means_over_clips, save_about
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
 from pixelplay.settings import BatchSize, Channels, Pixels, Settings, Share, Window, one_of, validate
-from pixelplay.training.augmentation import Augmentation, NoiseSettings
-from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, as_input, loader
+from pixelplay.training.clips import Augmentation, Clips, NoiseSettings, as_input
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 
-Network = ConvAutoencoder | SpatioTemporalAutoencoder
-NETWORKS = {"conv2d": ConvAutoencoder, "conv3d": SpatioTemporalAutoencoder}
+POOLINGS = ("mean", "max", "topk", "patch_max")
 
 
 class TargetedNoise(NoiseSettings):
@@ -49,16 +47,14 @@ class AutoencoderSettings(Settings):
             raise ValueError(f"stride={self.stride} would skip frames between windows of {self.window}")
         halvings = len(self.widths) - 1  # of time
         if self.network == "conv3d" and self.window % 2**halvings:
-            raise ValueError(
-                f"window={self.window}: must be divisible by {2**halvings}, since each of the {len(self.widths)} "
-                "widths but the last halves time in a conv3d network"
-            )
+            why = f"each of the {len(self.widths)} widths but the last halves time in a conv3d network"
+            raise ValueError(f"window={self.window}: must be divisible by {2**halvings}, since {why}")
         return self
 
 
 class AutoencoderScoring(Settings):
     batch_size: BatchSize
-    pooling: Annotated[str, one_of("pixelplay.detectors.autoencoder.error_pooling:POOLINGS")]
+    pooling: Annotated[str, one_of(f"{__name__}:POOLINGS")]
     patch: Pixels
     topk: Annotated[float, Field(gt=0, le=1)]
 
@@ -71,11 +67,9 @@ def check(name: str, config: DetectorConfig) -> tuple[AutoencoderSettings, Autoe
         raise ConfigError(f"detectors.{name}.frames: the autoencoder needs a size and frames.gray=true")
     factor = 2 ** len(settings.widths)
     for side in ("height", "width"):
-        if getattr(config.frames, side) % factor:
-            raise ConfigError(
-                f"detectors.{name}.frames.{side}={getattr(config.frames, side)}: must be divisible by {factor}, "
-                f"since each of the {len(settings.widths)} widths halves it"
-            )
+        if (pixels := getattr(config.frames, side)) % factor:
+            why = f"each of the {len(settings.widths)} widths halves it"
+            raise ConfigError(f"detectors.{name}.frames.{side}={pixels}: must be divisible by {factor}, since {why}")
     return settings, scoring
 
 
@@ -84,32 +78,23 @@ class AutoencoderDetector:
 
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
         self.name = name
-        self._config = config
         self._settings, self._scoring = check(name, config)
         assert config.frames is not None, "see check"
-        self._frames = config.frames
-        self._device = device
+        self._frames, self._identity, self._device = config.frames, identity_of(config), device
         self._model: Network | None = None
         self._bf16 = False
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
-        from pixelplay.detectors.autoencoder.reconstruction import Reconstruction  # slow to import
-        from pixelplay.training.fit import fit
+        from pixelplay.training.fit import Reconstruction, fit_on  # slow to import
 
-        settings, noise, batch_size = self._settings, self._settings.noise, run.config.batch_size
+        settings, noise = self._settings, self._settings.noise
         augmentation = Augmentation(noise.amplitude, noise.share, noise.target, settings.vertical_flip)
         torch.manual_seed(run.seed)
         model = self._new_model()
-        clips, held = (
-            Clips(footage, self._frames, settings.window, settings.stride) for footage in (videos, heldout.validation)
-        )
-        fit(
-            Reconstruction(model, augmentation, run.config, run.seed),
-            loader(clips, ShuffledBatches(len(clips), batch_size, run.seed), self._device),
-            loader(held, OrderedBatches(len(held), batch_size), self._device),
-            run,
-        )
-        self._use(model, autocast_bf16(run.config.precision, self._device))
+        parts = (videos, heldout.validation)
+        clips, held = (Clips(part, self._frames, settings.window, settings.stride) for part in parts)
+        fit_on(Reconstruction(model, augmentation, run.config, run.seed), clips, held, run)
+        self._model, self._bf16 = model.to(self._device).eval(), autocast_bf16(run.config.precision, self._device)
 
     @torch.inference_mode()
     def score(self, video: Video, causal: bool = False) -> Scores:
@@ -136,13 +121,13 @@ class AutoencoderDetector:
         assert self._model is not None, "fit or load the detector before it is saved"
         save_network(self._model, folder / "weights.safetensors")
         about = About(name=self.name, bf16=self._bf16, parameters=sum(p.numel() for p in self._model.parameters()))
-        save_about(folder, about, identity_of(self._config))
+        save_about(folder, about, self._identity)
 
     def load(self, folder: Path) -> None:
-        about = load_about(folder, identity_of(self._config))
+        about = load_about(folder, self._identity)
         model = self._new_model()
         load_network(model, folder / "weights.safetensors", made_by="train")
-        self._use(model, about.bf16)
+        self._model, self._bf16 = model.to(self._device).eval(), about.bf16
 
     def _reconstructed(
         self, video: Video, positions: np.ndarray
@@ -161,9 +146,21 @@ class AutoencoderDetector:
         settings = self._settings
         return NETWORKS[settings.network](settings.window, settings.widths, settings.dropout)
 
-    def _use(self, model: Network, bf16: bool) -> None:
-        self._model = model.to(self._device).eval()
-        self._bf16 = bf16
+
+def pool_errors(errors: torch.Tensor, patch: int, topk: float) -> dict[str, torch.Tensor]:
+    """All poolings of error maps (..., H, W), each (...), in one pass.
+
+    mean: over the map. max: the largest pixel. topk: mean of the largest share `topk` of the pixels.
+    patch_max: the largest mean over patch x patch squares that overlap by half, cropped at the right and lower edges;
+    on a map smaller than `patch`, squares are as large as its shorter side.
+    """
+    height, width = errors.shape[-2:]
+    flat = errors.reshape(-1, 1, height, width)
+    largest = flat.flatten(1).topk(max(1, round(topk * height * width)), dim=1).values  # sorted, (N, k)
+    side = min(patch, height, width)
+    patches = F.avg_pool2d(flat, side, stride=max(1, side // 2), ceil_mode=True)  # (N, 1, rows, columns)
+    pooled = (flat.mean(dim=(1, 2, 3)), largest[:, 0], largest.mean(dim=1), patches.amax(dim=(1, 2, 3)))
+    return {name: values.reshape(errors.shape[:-2]) for name, values in zip(POOLINGS, pooled, strict=True)}
 
 
 build = AutoencoderDetector

@@ -26,7 +26,7 @@ from pixelplay.run.artifacts import damaged
 from pixelplay.settings import validate
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 
 WEIGHTS = "weights.safetensors"

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from pixelplay.backbones.state_dict import fetching, from_hub, hub_lacks
+from pixelplay.backbones.state_dict import from_hub, hub_lacks, not_found
 from pixelplay.errors import ConfigError, WeightsError
 
 SETTINGS = ("config.json", "preprocessor_config.json")
@@ -23,17 +23,17 @@ def check_videomae(source: str, key: str = "weights.videomae") -> None:
     if folder.is_dir():
         for names in FILES:
             if not any((folder / name).is_file() for name in names):
-                raise _not_found(source, f"the folder has no {' or '.join(names)}", key)
-        return
-    if not HUB_NAME.fullmatch(source):
+                raise WeightsError(
+                    f"{key}={source}: no weights found (the folder has no {' or '.join(names)})\n"
+                    f"  it must hold {', '.join(SETTINGS)} and {WEIGHTS[0]}: name another folder, {key}=FOLDER"
+                )
+    elif not HUB_NAME.fullmatch(source):
         raise ConfigError(
             f"{key}={source}: no such folder, and not a hub name: use a folder that holds "
             f"{', '.join(SETTINGS)} and {WEIGHTS[0]}, a name such as MCG-NJU/videomae-base, or in_domain"
         )
-    for names in FILES:
-        reason = hub_lacks(source, names)
-        if reason is not None:
-            raise _not_found(source, reason, key)
+    elif reason := next(filter(None, (hub_lacks(source, names) for names in FILES)), None):
+        raise _not_on_hub(source, reason, key)
 
 
 def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
@@ -43,10 +43,9 @@ def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
         check_videomae(source, key)
         return folder
     try:
-        files = [from_hub(source, names) for names in FILES]
+        return [from_hub(source, names) for names in FILES][-1].parent
     except WeightsError as error:
-        raise _not_found(source, str(error), key) from None
-    return files[-1].parent
+        raise _not_on_hub(source, str(error), key) from None
 
 
 def side_of(source: str) -> int | None:
@@ -66,15 +65,6 @@ def side_of(source: str) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def _not_found(source: str, reason: str, key: str) -> WeightsError:
-    if Path(source).expanduser().is_dir():
-        return WeightsError(
-            f"{key}={source}: no weights found ({reason})\n"
-            f"  it must hold {', '.join(SETTINGS)} and {WEIGHTS[0]}: name another folder, {key}=FOLDER"
-        )
+def _not_on_hub(source: str, reason: str, key: str) -> WeightsError:
     folder = Path("weights") / source.split("/")[1]
-    return WeightsError(
-        f"{key}={source}: no weights found ({reason})\n"
-        f"  where there is internet:  {fetching(source, [*SETTINGS, WEIGHTS[0]], folder)}\n"
-        f"  then:                     {key}={folder}"
-    )
+    return not_found(f"{key}={source}", reason, source, [*SETTINGS, WEIGHTS[0]], folder / "#1", f"{key}={folder}")

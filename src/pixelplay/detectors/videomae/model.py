@@ -3,7 +3,7 @@ embeddings of whole clips. Networks and image processors are transformers'.
 """
 
 import json
-import textwrap
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pixelplay.backbones.frozen import hash_of_weights
+from pixelplay.backbones.state_dict import short
 from pixelplay.detectors.videomae.hub import videomae_folder
 from pixelplay.detectors.videomae.tokens import (
     LOSS_MEAN,
@@ -49,41 +50,40 @@ class VideoMAE:
         """model and processor: transformers' own, for each other. Raises ConfigError for sizes that don't fit."""
         self.frames, self.tubelet, self.patch, self.side = clip_size(model.config)
         self.grid = (self.frames // self.tubelet, self.side // self.patch, self.side // self.patch)
-        self.tokens = self.grid[0] * self.grid[1] * self.grid[2]
-        self.bf16 = bf16
+        self.tokens = math.prod(self.grid)
+        self.bf16, self._device, self._processor = bf16, device, processor
         self._mean, self._std = list(processor.image_mean), list(processor.image_std)
         self._normalises_targets = bool(model.config.norm_pix_loss)
         images = {name: value for name, value in processor.to_dict().items() if name in IMAGE_SETTINGS}
         settings = [self.frames, self.tubelet, self.patch, self.side, self._normalises_targets, images]
         self.identity = fingerprint(hash_of_weights(model), settings)
-        self._device = device
-        self._processor = processor
         self.model = model.requires_grad_(False).eval().to(device)
 
     @classmethod
     def load(
         cls, source: str | Path, device: torch.device, key: str = "weights.videomae", bf16: bool | None = None
     ) -> "VideoMAE":
-        """The model that a hub name or a folder names; `key` is the setting that named it, for errors.
+        """The model that a hub name or a folder names; `key` is the setting that named it. bf16: None for `auto`.
 
-        bf16: None for `autocast_bf16`'s choice. Raises ConfigError for another kind of model, WeightsError for weights
-        that are not found, damaged or incomplete, as without the decoder.
+        Raises ConfigError for another kind of model, WeightsError for weights not found, damaged or incomplete.
         """
         from transformers import AutoImageProcessor, VideoMAEForPreTraining
 
         folder = videomae_folder(str(source), key)
-        _require_videomae(folder, str(source), key)
+        try:
+            kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+        except (OSError, ValueError, AttributeError) as error:
+            raise WeightsError(f"{key}={source}: {folder}/config.json can't be read ({error}): get it again") from None
+        if kind != "videomae":
+            raise ConfigError(f"{key}={source} is a model of type {kind!r}: must be a VideoMAE")
         keep_quiet()
         try:
             processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model, found = VideoMAEForPreTraining.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
+            options = {"local_files_only": True, "dtype": torch.float32, "output_loading_info": True}
+            model, found = VideoMAEForPreTraining.from_pretrained(folder, **options)
         except Exception as error:  # safetensors, pickle, json and transformers raise various errors for damaged files
-            reason = textwrap.shorten(str(error), 200, placeholder=" …")
-            raise WeightsError(f"{key}={source}: {folder} can't be read ({reason}): get it again") from None
-        if found["missing_keys"]:  # transformers leaves them random, without an error
-            names = sorted(found["missing_keys"])
+            raise WeightsError(f"{key}={source}: {folder} can't be read ({short(error)}): get it again") from None
+        if names := sorted(found["missing_keys"]):  # transformers leaves them random, without an error
             raise WeightsError(
                 f"{key}={source}: {len(names)} tensors are missing, such as {names[0]}: it must be a pre-trained "
                 "VideoMAE with its decoder, such as MCG-NJU/videomae-base"
@@ -98,15 +98,9 @@ class VideoMAE:
         """
         if clips.ndim != 5 or clips.shape[1] != self.frames or clips.shape[-1] != 3:
             raise DataError(f"clips of shape {clips.shape}: this VideoMAE takes (N, {self.frames}, H, W, 3)")
-        whole: dict[str, Any] = {"size": {"height": self.side, "width": self.side}, "do_center_crop": False}
-        images = self._processor(
-            [list(clip) for clip in clips],
-            input_data_format="channels_last",
-            return_tensors="pt",
-            device=self._device,
-            **({} if crop else whole),
-        )["pixel_values"]
-        return images.to(self._device)
+        options = {"input_data_format": "channels_last", "return_tensors": "pt", "device": self._device}
+        options |= {} if crop else {"size": {"height": self.side, "width": self.side}, "do_center_crop": False}
+        return self._processor([list(clip) for clip in clips], **options)["pixel_values"].to(self._device)
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs to a folder in the hub's layout, in place of what is there."""
@@ -119,30 +113,27 @@ class VideoMAE:
         """Mean squared error of each hidden token, float32 (N, tokens), 0 where visible; and the model's own loss.
 
         A token's target is that of the loss: its pixels in [0, 1], normalised per colour if the model was trained so.
-        The loss, a scalar, is the mean over all hidden tokens. Raises DataError for masks that do not hide the same
-        number of tokens in every row, or hide all or none.
+        Raises DataError for masks that do not hide the same number of tokens in every row, or hide all or none.
         """
-        return self._errors(inputs, self._targets(inputs), self._checked(inputs, masks))
+        errors, loss = self.mean_errors(inputs, masks[None])
+        return errors.masked_fill_(~masks.to(errors.device), 0), loss
 
     @torch.inference_mode()
     def mean_errors(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean error of each token over the masks that hide it, float32 (N, tokens), NaN where none does; and the mean
-        of the model's own losses.
-
-        masks: bool (n, N, tokens), or (n, tokens) for all clips. Raises as `errors`.
+        of the model's own losses. masks: bool (n, N, tokens), or (n, tokens) for all clips. Raises as `errors`.
         """
         if masks.ndim == 2:
             masks = masks[:, None].expand(-1, len(inputs), -1)
-        targets = self._targets(inputs)
-        total, times = torch.zeros(2, len(inputs), self.tokens, device=inputs.device)
-        losses = []
-        for mask in masks:
-            hidden = self._checked(inputs, mask)
-            errors, loss = self._errors(inputs, targets, hidden)
-            total += errors
-            times += hidden
+        masks = torch.stack([self._checked(inputs, mask) for mask in masks])
+        tokens, mean, scale = self._tokens(inputs)
+        targets = ((tokens - mean) / scale).flatten(2)  # (N, tokens, pixels * 3)
+        total, losses = torch.zeros(masks.shape[1:], device=inputs.device), []
+        for hidden in masks:
+            predicted, loss = self._predict(inputs, hidden)
+            total[hidden] += (predicted - targets[hidden]).square_().mean(dim=-1)
             losses.append(loss)
-        return total / times, torch.stack(losses).mean()
+        return total / masks.sum(dim=0), torch.stack(losses).mean()
 
     @torch.inference_mode()
     def reconstruct(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -152,11 +143,11 @@ class VideoMAE:
         """
         masks = self._checked(inputs, masks)
         predicted, _ = self._predict(inputs, masks)
-        tokens = self._tokens(inputs)
-        mean, scale = (x.expand(*masks.shape, 1, 3)[masks] for x in self._mean_and_scale(tokens))
+        tokens, *normalisation = self._tokens(inputs)
+        mean, scale = (x.expand(*masks.shape, 1, 3)[masks] for x in normalisation)
         tokens[masks] = predicted.unflatten(-1, (-1, 3)) * scale + mean
-        seen = frames_of(tokens, self.grid, self.tubelet, self.patch)  # (N, frames, 3, side, side)
-        return coloured(whitened(seen, LOSS_MEAN, LOSS_STD), self._mean, self._std).clamp_(0, 1)
+        seen = whitened(frames_of(tokens, self.grid, self.tubelet, self.patch), LOSS_MEAN, LOSS_STD)
+        return coloured(seen, self._mean, self._std).clamp_(0, 1)
 
     @torch.inference_mode()
     def embed(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -169,8 +160,7 @@ class VideoMAE:
 
     def on_pixels(self, tokens: torch.Tensor) -> torch.Tensor:
         """Values of tokens, (N, tokens), at each of their pixels: (N, frames, side, side)."""
-        pixels = self.tubelet * self.patch * self.patch
-        values = tokens[:, :, None, None].expand(-1, -1, pixels, 1)
+        values = tokens[:, :, None, None].expand(-1, -1, self.tubelet * self.patch * self.patch, 1)
         return frames_of(values, self.grid, self.tubelet, self.patch).squeeze(2)
 
     def _predict(self, inputs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,35 +169,19 @@ class VideoMAE:
             output = self.model(inputs, bool_masked_pos=masks)
         return output.logits.float().flatten(0, 1), output.loss.float()
 
-    def _errors(
-        self, inputs: torch.Tensor, targets: torch.Tensor, masks: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        predicted, loss = self._predict(inputs, masks)
-        errors = torch.zeros(masks.shape, device=inputs.device)
-        errors[masks] = (predicted - targets[masks]).square_().mean(dim=-1)
-        return errors, loss
-
-    def _targets(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The loss's targets of all tokens: (N, tokens, tubelet * patch * patch * 3)."""
-        tokens = self._tokens(inputs)
-        mean, scale = self._mean_and_scale(tokens)
-        return ((tokens - mean) / scale).flatten(2)
-
-    def _tokens(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Tokens of inputs, (N, tokens, tubelet * patch * patch, 3), as the loss sees their pixels."""
-        return tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
-
-    def _mean_and_scale(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is subtracted from tokens, and what they are divided by, to make targets."""
-        return mean_and_scale(tokens) if self._normalises_targets else (tokens.new_zeros(()), tokens.new_ones(()))
+    def _tokens(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens of inputs, (N, tokens, tubelet * patch * patch, 3), as the loss sees their pixels; what is subtracted
+        from them, and what they are divided by, to make its targets.
+        """
+        tokens = tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
+        mean, scale = mean_and_scale(tokens) if self._normalises_targets else tokens.new_tensor([0, 1])
+        return tokens, mean, scale
 
     def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         self._require_inputs(inputs)
         if masks.shape != (len(inputs), self.tokens) or masks.dtype != torch.bool:
-            raise DataError(
-                f"masks {masks.dtype} {tuple(masks.shape)} for {len(inputs)} clips: must be bool "
-                f"({len(inputs)}, {self.tokens})"
-            )
+            given = f"masks {masks.dtype} {tuple(masks.shape)} for {len(inputs)} clips"
+            raise DataError(f"{given}: must be bool ({len(inputs)}, {self.tokens})")
         hidden = masks.sum(dim=1).unique().tolist()
         if len(hidden) != 1 or hidden[0] in (0, self.tokens):
             raise DataError(
@@ -228,14 +202,3 @@ def keep_quiet() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-
-
-def _require_videomae(folder: Path, source: str, key: str) -> None:
-    """Raise ConfigError for a folder with another kind of model, WeightsError for unreadable settings."""
-    path = folder / "config.json"
-    try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{key}={source}: {path} can't be read ({error}): get it again") from None
-    if kind != "videomae":
-        raise ConfigError(f"{key}={source} is a model of type {kind!r}: must be a VideoMAE")

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
-from pixelplay.detectors.videomae.masks import random_masks
 from pixelplay.detectors.videomae.model import keep_quiet
-from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, clip_size, normalised
+from pixelplay.detectors.videomae.tokens import LOSS_MEAN, LOSS_STD, Grid, normalised, random_masks
 from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import atomic_folder
-from pixelplay.settings import BatchSize, Channels, Epochs, Natural, NonNegative, Pixels, Rate, Settings, Window
-from pixelplay.training.clips import Clips, OrderedBatches, ShuffledBatches, loader
-from pixelplay.training.run import TrainingRun, keyed_folder
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.settings import Channels, Natural, PartialShare, Pixels, Settings, Window
+from pixelplay.training.clips import Clips
+from pixelplay.training.run import ScheduleSettings, TrainingRun, keyed_folder
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
@@ -28,8 +26,6 @@ log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same footage and settings give another model
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
 
 class LayersSettings(Settings):
     """A stack of transformer layers."""
@@ -39,8 +35,8 @@ class LayersSettings(Settings):
     heads: Annotated[int, Field(ge=1, le=1024)]
 
 
-class PretrainingSettings(Settings):
-    """How an in-domain VideoMAE is built and trained; precision and loggers are the trainer's."""
+class PretrainingSettings(ScheduleSettings):
+    """How an in-domain VideoMAE is built and trained; batches are of clips."""
 
     frames: Window  # of a clip
     tubelet: Window  # frames of a token
@@ -48,18 +44,13 @@ class PretrainingSettings(Settings):
     encoder: LayersSettings
     decoder: LayersSettings
     norm_pix_loss: bool  # each token is predicted less its mean colour, over its contrast
-    mask_ratio: Share  # of the tokens that are hidden
+    mask_ratio: PartialShare  # of the tokens that are hidden
     tube: bool  # the same places are hidden at all times
     clips_per_epoch: Natural  # of an epoch, at most
-    max_epochs: Epochs
-    batch_size: BatchSize  # clips
-    learning_rate: Rate
-    weight_decay: NonNegative
 
-    def trainer(self, run: TrainerConfig) -> TrainerConfig:
-        """The run's trainer with these lengths and rates."""
-        own = self.model_dump(include={"max_epochs", "batch_size", "learning_rate", "weight_decay"})
-        return run.model_copy(update=own | {"patience": self.max_epochs})  # the loss is lowest at the cosine's end
+    def grid(self, side: int) -> Grid:
+        """Tokens of a clip whose images have this side."""
+        return self.frames // self.tubelet, side // self.patch, side // self.patch
 
 
 def check_pretraining(settings: PretrainingSettings, side: int, key: str) -> None:
@@ -73,9 +64,8 @@ def check_pretraining(settings: PretrainingSettings, side: int, key: str) -> Non
             raise ConfigError(f"{key}.{name}={value}: must be divisible by {of}")
     if side % settings.patch:
         raise ConfigError(f"{key}.patch={settings.patch}: must divide the frames' side of {side} pixels")
-    grid = (settings.frames // settings.tubelet, side // settings.patch, side // settings.patch)
     try:
-        random_masks(0, [], grid, settings.mask_ratio, settings.tube)
+        random_masks(0, [], settings.grid(side), settings.mask_ratio, settings.tube)
     except ConfigError as error:
         raise ConfigError(f"{key}.mask_ratio={settings.mask_ratio}: {error}") from None
 
@@ -94,31 +84,23 @@ def pretrained_videomae(
     if (place / "model").is_dir():
         log.info(f"{run.name}: uses the in-domain VideoMAE in {place}/")
     else:
-        trainer = settings.trainer(run.config)
-        own = TrainingRun(f"{run.name}: VideoMAE", trainer, place / "training", run.device, run.seed)
-        _train(videos, heldout, settings, frames, own, place / "model")
+        name, config = f"{run.name}: VideoMAE", settings.trainer(run.config)
+        own = TrainingRun(name, config, place / "training", run.device, run.seed)
+        clips = Clips(videos, frames, settings.frames, settings.tubelet)
+        held = Clips(heldout, frames, settings.frames, settings.frames)
+        _train(clips, held, settings, frames.height, own, place / "model")
     return place / "model"
 
 
-def _train(
-    videos: list[Video],
-    heldout: list[Video],
-    settings: PretrainingSettings,
-    frames: FrameFormat,
-    run: TrainingRun,
-    folder: Path,
-) -> None:
+def _train(clips: Clips, held: Clips, settings: PretrainingSettings, side: int, run: TrainingRun, folder: Path) -> None:
     # slow to import
     from transformers import VideoMAEForPreTraining, VideoMAEImageProcessor
 
-    from pixelplay.training.fit import TrainingModule, fit
+    from pixelplay.training.fit import TrainingModule, fit_on
 
     keep_quiet()
-    config = _config(settings, frames.height)
-    length, tubelet, patch, side = clip_size(config)
-    grid = (length // tubelet, side // patch, side // patch)
     torch.manual_seed(run.seed)
-    model = VideoMAEForPreTraining(config)
+    model = VideoMAEForPreTraining(_config(settings, side))
 
     class Pretraining(TrainingModule):
         """Predicts the hidden tokens of clips uint8 (B, T, S, S, 3), each under a mask of its own."""
@@ -129,21 +111,12 @@ def _train(
 
         def loss(self, batch: torch.Tensor, epoch: int | None, step: int) -> torch.Tensor:
             names = [f"{'held-out' if epoch is None else epoch} {step} {row}" for row in range(len(batch))]
-            masks = random_masks(run.seed, names, grid, settings.mask_ratio, settings.tube)
+            masks = random_masks(run.seed, names, settings.grid(side), settings.mask_ratio, settings.tube)
             return model(normalised(batch, LOSS_MEAN, LOSS_STD), bool_masked_pos=masks.to(batch.device)).loss
 
-    clips, held = Clips(videos, frames, length, tubelet), Clips(heldout, frames, length, length)
-    batches = ShuffledBatches(len(clips), settings.batch_size, run.seed, limit=settings.clips_per_epoch)
-    fit(
-        Pretraining(),
-        loader(clips, batches, run.device),
-        loader(held, OrderedBatches(len(held), settings.batch_size), run.device),
-        run,
-    )
-    size = {"height": side, "width": side}
-    processor = VideoMAEImageProcessor(
-        size={"shortest_edge": side}, crop_size=size, image_mean=list(LOSS_MEAN), image_std=list(LOSS_STD)
-    )
+    fit_on(Pretraining(), clips, held, run, limit=settings.clips_per_epoch)
+    sizes = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    processor = VideoMAEImageProcessor(**sizes, image_mean=list(LOSS_MEAN), image_std=list(LOSS_STD))
     with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary)
         processor.save_pretrained(temporary)

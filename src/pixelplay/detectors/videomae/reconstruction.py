@@ -15,14 +15,13 @@ from pydantic import Field, model_validator
 
 from pixelplay.detectors.base import Scores, means_over_clips
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.videomae.masks import random_masks, rotating_masks
 from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
-from pixelplay.detectors.videomae.tokens import pool_tokens
+from pixelplay.detectors.videomae.tokens import pool_tokens, random_masks, rotating_masks
 from pixelplay.errors import DataError
-from pixelplay.settings import BatchSize, Seed, Settings, Window, validate
+from pixelplay.settings import BatchSize, Seed, Settings, Window
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import causal_windows, windows
 
@@ -40,10 +39,8 @@ class MaskSettings(MaskConfig):
     def _partition(self) -> "MaskSettings":
         ratio = (self.count - 1) / self.count
         if self.kind == "rotating" and abs(self.ratio - ratio) > 1e-6:
-            raise ValueError(
-                f"ratio={self.ratio}: {self.count} rotating masks hide (count - 1) / count of the tokens, {ratio:.6g}; "
-                "set both, or kind=random"
-            )
+            hidden = f"{self.count} rotating masks hide (count - 1) / count of the tokens, {ratio:.6g}"
+            raise ValueError(f"ratio={self.ratio}: {hidden}; set both, or kind=random")
         return self
 
 
@@ -56,23 +53,16 @@ class ReconstructionScoring(Settings):
 
 
 def check(name: str, config: DetectorConfig) -> tuple[ChosenSettings, ReconstructionScoring]:
-    """The algorithm's typed settings; raises ConfigError, or WeightsError for weights not found."""
-    settings = validate(ChosenSettings, config.training, f"detectors.{name}.training")
-    scoring = validate(ReconstructionScoring, config.scoring, f"detectors.{name}.scoring")
-    check_chosen(name, config, settings)
-    return settings, scoring
+    return check_chosen(name, config, ChosenSettings, ReconstructionScoring)
 
 
 class VideoMAEReconstruction:
-    """See `Detector` for the contract. One stream per pooling of a moment's token errors: `<name>/mean`, `<name>/top`.
-
-    With a pretrained model nothing is learned.
-    """
+    """See `Detector` for the contract. A stream per pooling of a moment's token errors: `<name>/mean`, `<name>/top`."""
 
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
         self.name = name
         settings, self._scoring = check(name, config)
-        self._chosen = ChosenVideoMAE(name, config, settings, device, {"scoring.stride": self._scoring.stride})
+        self._chosen = ChosenVideoMAE(name, config, settings, device)
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         self._chosen.fit(videos, heldout.validation, run)
@@ -109,18 +99,17 @@ class VideoMAEReconstruction:
     def _compare_with_the_models_loss(self, video: Video) -> None:
         """Log the score of the first clips of a held-out video and the model's own loss; DataError if they disagree."""
         model, size = self._chosen.model, self._scoring.batch_size
-        positions = windows(len(video), model.frames, self._scoring.stride)[:size]
-        for batch, inputs in self._chosen.clips(video, positions, size):
-            masks = self._masks(video, batch)
-            one = masks[0].expand(len(batch), -1)
-            errors, loss = model.errors(inputs, one)
-            ours, theirs = float(errors.sum() / one.sum()), float(loss)
-            log.info(f"{self.name}: held-out clips score {ours:.6f}, the model's own loss is {theirs:.6f}")
-            if not abs(ours - theirs) <= AGREEMENT * abs(theirs):
-                raise DataError(
-                    f"{self.name}: held-out clips score {ours}, but the model's own loss is {theirs}: they must be "
-                    "equal; use the version of transformers that requirements.txt names"
-                )
+        positions = windows(len(video), model.frames, self._scoring.stride)
+        batch, inputs = next(self._chosen.clips(video, positions, size))
+        mask = self._masks(video, batch)[0].expand(len(batch), -1)
+        errors, loss = model.errors(inputs, mask)
+        ours, theirs = float(errors.sum() / mask.sum()), float(loss)
+        log.info(f"{self.name}: held-out clips score {ours:.6f}, the model's own loss is {theirs:.6f}")
+        if not abs(ours - theirs) <= AGREEMENT * abs(theirs):
+            raise DataError(
+                f"{self.name}: held-out clips score {ours}, but the model's own loss is {theirs}: they must be equal; "
+                "use the version of transformers that requirements.txt names"
+            )
 
     def _masks(self, video: Video, positions: np.ndarray) -> torch.Tensor:
         """The masks of clips (B, T): bool (n, B, tokens), or (n, tokens) if all have the same."""
@@ -135,8 +124,7 @@ class VideoMAEReconstruction:
         """Grey reconstructions in [0, 1] and error maps of clips, each float32 (B, T, side, side)."""
         model, masks = self._chosen.model, self._masks(video, batch)
         errors, _ = model.mean_errors(inputs, masks)
-        size = (len(batch), model.frames, model.side, model.side)
-        predicted, times = torch.zeros(2, *size, device=inputs.device)
+        predicted, times = torch.zeros(2, len(batch), model.frames, model.side, model.side, device=inputs.device)
         given = predicted
         for mask in masks:
             rows = mask.expand(len(batch), -1)
@@ -150,12 +138,10 @@ class VideoMAEReconstruction:
     def _in_the_frame(self, squares: np.ndarray) -> np.ndarray:
         """Squares (N, side, side) where they lie in the working-size frame: float32 (N, H, W), 0 beside them."""
         height, width = self._chosen.frames.height, self._chosen.frames.width
-        frames = np.zeros((len(squares), height, width), np.float32)
         short = min(height, width)
         top, left = (height - short) // 2, (width - short) // 2
-        for frame, square in zip(frames, squares, strict=True):
-            frame[top : top + short, left : left + short] = cv2.resize(square.astype(np.float32), (short, short))
-        return frames
+        beside = ((0, 0), (top, height - short - top), (left, width - short - left))
+        return np.pad([cv2.resize(square.astype(np.float32), (short, short)) for square in squares], beside)
 
 
 build = VideoMAEReconstruction

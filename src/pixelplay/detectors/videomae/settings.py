@@ -8,7 +8,7 @@ from pixelplay.settings import PartialShare, Settings
 
 
 class MaskConfig(Settings):
-    """Which tokens are hidden, in `count` masks with a forward pass each: see `pixelplay.detectors.videomae.masks`.
+    """Which tokens are hidden, in `count` masks with a forward pass each: see `pixelplay.detectors.videomae.tokens`.
 
     random: drawn for each clip. rotating: each token is visible in one of the masks, which are the same for all clips.
     """

@@ -2,9 +2,10 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from pixelplay.detectors.videomae.model import VideoMAE
 from pixelplay.detectors.videomae.pretrain import PretrainingSettings, check_pretraining, pretrained_videomae
 from pixelplay.errors import ConfigError
 from pixelplay.run.artifacts import damaged, missing
-from pixelplay.settings import Settings
+from pixelplay.settings import Settings, SettingsT, validate
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.settings import FrameFormat
@@ -35,8 +36,15 @@ class ChosenSettings(Settings):
     pretraining: PretrainingSettings  # for in_domain
 
 
-def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) -> None:
-    """Raise ConfigError for settings that don't fit each other, WeightsError for weights not found."""
+ChosenT = TypeVar("ChosenT", bound=ChosenSettings)
+
+
+def check_chosen(
+    name: str, config: DetectorConfig, training: type[ChosenT], scoring: type[SettingsT]
+) -> tuple[ChosenT, SettingsT]:
+    """A detector's typed settings; ConfigError for impossible ones, WeightsError for weights not found."""
+    settings = validate(training, config.training, f"detectors.{name}.training")
+    typed_scoring = validate(scoring, config.scoring, f"detectors.{name}.scoring")
     frames = config.frames
     if frames is None or frames.gray or not (settings.center_crop or frames.height == frames.width):
         raise ConfigError(
@@ -44,8 +52,7 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
         )
     if settings.videomae != IN_DOMAIN:
         check_videomae(settings.videomae)
-        side = side_of(settings.videomae)
-        if side is not None:
+        if (side := side_of(settings.videomae)) is not None:
             _require_size(name, frames, settings, side)
     elif settings.center_crop:
         raise ConfigError(
@@ -54,28 +61,18 @@ def check_chosen(name: str, config: DetectorConfig, settings: ChosenSettings) ->
         )
     else:
         check_pretraining(settings.pretraining, frames.height, f"detectors.{name}.training.pretraining")
+    return settings, typed_scoring
 
 
 class ChosenVideoMAE:
-    """The VideoMAE of one detector. `fit` or `load` it first.
+    """The VideoMAE of one detector, whose strides may not skip frames between clips. `fit` or `load` it first."""
 
-    strides: of the detector, by key; none may skip frames between clips.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        config: DetectorConfig,
-        settings: ChosenSettings,
-        device: torch.device,
-        strides: Mapping[str, int],
-    ):
+    def __init__(self, name: str, config: DetectorConfig, settings: ChosenSettings, device: torch.device):
         assert config.frames is not None, "see check_chosen"
         self.frames = config.frames
-        self._name, self._settings, self._device, self._strides = name, settings, device, strides
-        # without the model's name: its weights are compared, wherever they are
+        self._name, self._config, self._settings, self._device = name, config, settings, device
         own = {key: value for key, value in config.training.items() if key != "videomae"}
-        self._identity = identity_of(config, own)
+        self._identity = identity_of(config, own)  # without the model's name: its weights are compared
         self._model: VideoMAE | None = None
 
     @property
@@ -85,18 +82,17 @@ class ChosenVideoMAE:
 
     def fit(self, videos: list[Video], heldout: list[Video], run: TrainingRun) -> VideoMAE:
         """Load the model; with in_domain, train it first if no other detector of the run has."""
-        source: str | Path = self._settings.videomae
-        bf16 = autocast_bf16(run.config.precision, run.device)
-        if source != IN_DOMAIN:
-            return self._use(VideoMAE.load(source, run.device, bf16=bf16))
-        source = pretrained_videomae(videos, heldout, self._settings.pretraining, self.frames, run)
+        load = partial(VideoMAE.load, device=run.device, bf16=autocast_bf16(run.config.precision, run.device))
+        if self._settings.videomae != IN_DOMAIN:
+            return self._use(load(self._settings.videomae))
+        pretrained = partial(pretrained_videomae, videos, heldout, self._settings.pretraining, self.frames, run)
+        source = pretrained()
         try:
-            model = VideoMAE.load(source, run.device, bf16=bf16)
+            model = load(source)
         except Exception as error:  # transformers raises various errors for damaged settings
             log.warning(f"{run.name}: {source}/ is damaged and trained again ({error})")
             shutil.rmtree(source)
-            source = pretrained_videomae(videos, heldout, self._settings.pretraining, self.frames, run)
-            model = VideoMAE.load(source, run.device, bf16=bf16)
+            model = load(pretrained())
         return self._use(model)
 
     def save(self, folder: Path, used: torch.nn.Module) -> None:
@@ -114,24 +110,24 @@ class ChosenVideoMAE:
         DamagedArtifactError for a model trained in the run.
         """
         about = load_about(folder, self._identity)
-        in_domain = self._settings.videomae == IN_DOMAIN
-        source = folder / FOLDER if in_domain else self._settings.videomae
-        if in_domain and not (folder / FOLDER).is_dir():
-            raise missing(folder / FOLDER, "train")
-        try:
+        source, own = self._settings.videomae, folder / FOLDER
+        if source != IN_DOMAIN:
             model = VideoMAE.load(source, self._device, bf16=about.bf16)
-        except Exception as error:  # transformers raises various errors for damaged settings
-            if not in_domain:
-                raise
-            raise damaged(folder / FOLDER, "train", error) from None
-        if model.identity == about.videomae:
+            if model.identity != about.videomae:
+                raise ConfigError(
+                    f"{folder} holds a detector trained with another VideoMAE ({about.videomae}) than {source} holds "
+                    f"now ({model.identity}): train again"
+                )
             return self._use(model)
-        if in_domain:
-            raise damaged(folder / FOLDER, "train", "not the model that the detector was trained with")
-        raise ConfigError(
-            f"{folder} holds a detector trained with another VideoMAE ({about.videomae}) than {source} holds now "
-            f"({model.identity}): train again"
-        )
+        if not own.is_dir():
+            raise missing(own, "train")
+        try:
+            model = VideoMAE.load(own, self._device, bf16=about.bf16)
+        except Exception as error:  # transformers raises various errors for damaged settings
+            raise damaged(own, "train", error) from None
+        if model.identity != about.videomae:
+            raise damaged(own, "train", "not the model that the detector was trained with")
+        return self._use(model)
 
     def clips(self, video: Video, positions: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Batches of `size` clips: positions int64 (B, T) and the model's inputs, float32 (B, T, 3, side, side)."""
@@ -142,19 +138,17 @@ class ChosenVideoMAE:
 
     def _use(self, model: VideoMAE) -> VideoMAE:
         _require_size(self._name, self.frames, self._settings, model.side)
-        for key, stride in self._strides.items():
-            if stride > model.frames:
-                raise ConfigError(
-                    f"detectors.{self._name}.{key}={stride}: would skip frames between clips of {model.frames}"
-                )
+        for part, settings in (("training", self._config.training), ("scoring", self._config.scoring)):
+            if (stride := settings.get("stride", 1)) > model.frames:
+                key = f"detectors.{self._name}.{part}.stride"
+                raise ConfigError(f"{key}={stride}: would skip frames between clips of {model.frames}")
         self._model = model
         return model
 
 
 def _require_size(name: str, frames: FrameFormat, settings: ChosenSettings, side: int) -> None:
     """Frames are cached in the size that the model sees, so that none is resized twice; cropped ones no smaller."""
-    fits = min(frames.height, frames.width) >= side if settings.center_crop else frames.height == side
-    if not fits:
+    if not (min(frames.height, frames.width) >= side if settings.center_crop else frames.height == side):
         raise ConfigError(
             f"detectors.{name}.frames: {frames.width}x{frames.height}, but weights.videomae={settings.videomae} sees "
             f"{side}x{side}: set weights.image_size={side}, or detectors.{name}.frames.height and .width"

@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pixelplay.backbones.descriptors import local_maps
-from pixelplay.backbones.frozen import Backbone
+from pixelplay.backbones.frozen import Backbone, local_maps
 from pixelplay.detectors.videopatchcore import descriptors
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tubes import Tubes, tubes
 from pixelplay.settings import Channels, ImageSize, Settings
-from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import Augmentation
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import gather
 

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pixelplay.backbones.encoder import Encoder
-from pixelplay.backbones.in_domain import as_backbone, load_encoder, shared_encoder
+from pixelplay.backbones.in_domain import Encoder, as_backbone, load_encoder, shared_encoder
 from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
@@ -33,10 +32,10 @@ from pixelplay.objects.tubes import select
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import remove_leftovers
-from pixelplay.training.augmentation import Augmentation
+from pixelplay.training.clips import Augmentation
 from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
-from pixelplay.videos.heldout import Heldout
+from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import FrameScores, causal_windows, windows
 

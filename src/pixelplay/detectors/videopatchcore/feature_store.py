@@ -15,9 +15,8 @@ import pandas as pd
 
 from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, ClipFeatures, Noise, PatchFeatures
 from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError
-from pixelplay.memory.bank import Bank, BankConfig
+from pixelplay.memory.bank import ROWS, Bank, BankConfig, whitening
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
-from pixelplay.memory.distance import ROWS, whitening
 from pixelplay.objects.boxes import COORDINATES, Boxes
 from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.run.atomic import replaced_folder

@@ -9,12 +9,11 @@ from pixelplay.backbones.settings import EncoderSettings
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, PatchSettings
 from pixelplay.errors import ConfigError
-from pixelplay.memory.bank import BankConfig
+from pixelplay.memory.bank import BankConfig, DistanceConfig
 from pixelplay.memory.coreset import CoresetConfig
-from pixelplay.memory.distance import DistanceConfig
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.settings import BatchSize, NonNegative, Settings, Share, Window, validate
-from pixelplay.training.augmentation import NoiseSettings
+from pixelplay.training.clips import NoiseSettings
 
 
 class VideoPatchCoreSettings(Settings):

@@ -58,22 +58,19 @@ class CutOut:
 
 
 def cut_out_things(frames: np.ndarray, survey: Survey, count: int, rng: np.random.Generator) -> Iterator[list[CutOut]]:
-    """Things that move, each in at most `count` frames in a row (a random part of a longer path); large and long first.
-
-    `frames`: uint8 (S, H, W, 3), those of the survey.
-    """
+    """Things in the survey's frames, uint8 (S, H, W, 3), each in at most `count` in a row; large and long first."""
     height, width = frames.shape[1:3]
     paths = [path for path in map(_steady, _paths(survey, (width, height))) if _goes_somewhere(path)]
     seen = [min(len(path), count) * float(np.median([blob.area for _, blob in path])) for path in paths]
     for i in sorted(range(len(paths)), key=lambda i: -seen[i]):
-        start = int(rng.integers(0, max(len(paths[i]) - count, 0) + 1))
+        start = int(rng.integers(0, max(len(paths[i]) - count, 0) + 1))  # of a random part of a longer path
         yield [_cut_out(frames[t], survey, t, blob) for t, blob in paths[i][start : start + count]]
 
 
-def to_and_fro(step: int, count: int) -> int:
-    """Which of `count` frames a thing shows at `step`: 0, 1, … count-1, count-2, … 1, 0, 1, …"""
-    turn = max(2 * (count - 1), 1)
-    return count - 1 - abs(step % turn - (count - 1))
+def reflected(place: float, room: int) -> int:
+    """`place` in 0..room, as of a ball between two walls: 0, 1, … room, room - 1, … 1, 0, 1, …"""
+    phase = place % (2 * room) if room else 0
+    return round(min(phase, 2 * room - phase))
 
 
 Path = list[tuple[int, Blob]]  # a frame and the region in it, frame after frame

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pixelplay.drawing.annotate import enlargement
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
 from pixelplay.run.artifacts import csv_text, read_csv, write_text
@@ -25,9 +26,8 @@ from pixelplay.videos.settings import CorruptionConfig, FrameFormat
 from pixelplay.videos.truth import VideoTruth, read_label_files, read_truth
 from pixelplay.videos.video import Video
 
-if TYPE_CHECKING:  # importing them imports torch and matplotlib
+if TYPE_CHECKING:  # importing them imports torch
     from pixelplay.config import Config
-    from pixelplay.drawing.panels import View
     from pixelplay.restoration.restore import Restoration
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,11 @@ def add_clips(
     files = RunFiles.of(config)
     for path in (files.pseudo_clips, files.pseudo_restoration, files.pseudo_sheet):
         path.unlink(missing_ok=True)
-    if not _wanted(config):
+    if not (config.pseudo.kinds and config.pseudo.seeds):
         return index, []
-    corruption = _corruption(config, files)
+    corruption = CLEAN
+    if config.pseudo.corrupted:  # as the test footage of this run was found to be
+        corruption = estimate_corruption(read_restoration(files.restoration), config.restore.noise_above)
     clips = _render(config, index, corruption, folder / f"pseudo-{_key(config, index, corruption)}", formats)
     write_text(files.pseudo_clips, csv_text([COLUMNS, *map(_row, clips)]))
     for clip in clips:
@@ -59,7 +61,7 @@ def add_clips(
         return index, []
     cache = FrameCache(made[0].folder.parent.parent)
     raws = [clip.raw() for clip in made]
-    decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, _workers(config))
+    decoded = cache.fill(raws, list(formats), config.dataset.max_unreadable, config.workers or os.cpu_count() or 1)
     results = restoring.restore_videos(config, index, [one.video for one in decoded], formats)
     restoring.write_found(config, files.pseudo_restoration, results)
     videos = [one.after for one in results]
@@ -74,7 +76,7 @@ def add_clips(
 def outputs(config: "Config", index: Index) -> list[Path]:
     """The files beside the index and the frames that must exist after `add_clips`."""
     files = RunFiles.of(config)
-    listed = [files.pseudo_clips] if _wanted(config) else []
+    listed = [files.pseudo_clips] if config.pseudo.kinds and config.pseudo.seeds else []
     return [*listed, files.pseudo_restoration, files.pseudo_sheet] if index.pseudo else listed
 
 
@@ -82,22 +84,6 @@ def kinds_of_clips(files: RunFiles) -> dict[str, str]:
     """The kind of anomaly of each clip in pseudo_anomalies.csv; raises Missing- or DamagedArtifactError."""
     table = read_csv(files.pseudo_clips, dict.fromkeys(COLUMNS, str), made_by="prepare")
     return dict(zip(table["video"], table["kind"], strict=True))
-
-
-def _wanted(config: "Config") -> bool:
-    return bool(config.pseudo.kinds and config.pseudo.seeds)
-
-
-def _workers(config: "Config") -> int:
-    return config.workers or os.cpu_count() or 1
-
-
-def _corruption(config: "Config", files: RunFiles) -> CorruptionConfig:
-    """As the test footage of this run was found to be."""
-    if not config.pseudo.corrupted:
-        return CLEAN
-    found = read_restoration(files.restoration)
-    return estimate_corruption(found, config.restore.noise_above)
 
 
 def estimate_corruption(found: pd.DataFrame, above: float) -> CorruptionConfig:
@@ -109,9 +95,8 @@ def estimate_corruption(found: pd.DataFrame, above: float) -> CorruptionConfig:
     """
     if found.empty:
         raise ValueError("there is no test frame to estimate the corruption from")
-    flipped = found["flipped"].to_numpy() > 0
-    levels = found["noise_level"].to_numpy(dtype=np.float64)
-    light, heavy = two_levels(levels[(levels > above) & ~flipped])
+    flipped, levels = found["flipped"] > 0, found["noise_level"].astype(np.float64)
+    light, heavy = two_levels(levels[(levels > above) & ~flipped].to_numpy())
     return CorruptionConfig(
         flip=round(float(flipped.mean()), 6),
         heavy=round(len(heavy) / len(found), 6),
@@ -148,16 +133,15 @@ def _key(config: "Config", index: Index, corruption: CorruptionConfig) -> str:
 def _render(
     config: "Config", index: Index, corruption: CorruptionConfig, folder: Path, formats: Sequence[FrameFormat]
 ) -> list[Clip]:
-    settings = config.pseudo
+    settings, folder, workers = config.pseudo, folder / "clips", config.workers or os.cpu_count() or 1
     count = len(settings.kinds) * len(settings.seeds)
-    if not (folder / "clips").is_dir():
+    if not folder.is_dir():
         width, height = max(video.size for video in index.train)
         frames = count * settings.frames
         needed = bytes_needed(frames, list(formats)) + frames * width * height * 3
         require_space(config.paths.cache, needed, "paths.cache")
-    planting, folder = index.held.planting, folder / "clips"
     with progress_bar(count, "clip", "planting pseudo-anomalies") as bar:
-        return render_clips(planting, index.train, settings, corruption, folder, _workers(config), bar.update)
+        return render_clips(index.held.planting, index.train, settings, corruption, folder, workers, bar.update)
 
 
 def _row(clip: Clip) -> tuple[str | int, ...]:
@@ -169,29 +153,24 @@ def _row(clip: Clip) -> tuple[str | int, ...]:
 
 def _show(path: Path, clips: Sequence[Clip], videos: Sequence[Video], truth: Sequence[VideoTruth]) -> None:
     """A row per kind: frames of its first clip, as detectors see them, with the anomaly outlined."""
-    from pixelplay.drawing.panels import write_panels
+    from pixelplay.drawing.panels import View, write_panels
 
-    firsts = {one[0].kind: one for one in reversed(list(zip(clips, videos, truth, strict=True)))}
-    rows = [_views(*firsts[kind]) for kind in dict.fromkeys(clip.kind for clip in clips)]
-    write_panels(path, rows, "Pseudo-anomalies, outlined: frames before, during and after each")
-
-
-def _views(clip: Clip, video: Video, truth: VideoTruth) -> "list[View]":
-    from pixelplay.drawing.panels import View
-
-    first, last = clip.first, clip.stop - 1
-    chosen = {first - 1, first, (2 * first + last) // 3, (first + 2 * last) // 3, last, last + 1}
-    return [
-        View(_outlined(frame, truth, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})")
-        for t, frame in enumerate(video.full_size())
-        if t in chosen
-    ]
+    rows: dict[str, list[View]] = {}
+    for clip, video, known in zip(clips, videos, truth, strict=True):
+        if clip.kind not in rows:
+            first, last = clip.first, clip.stop - 1
+            chosen = {first - 1, first, (2 * first + last) // 3, (first + 2 * last) // 3, last, last + 1}
+            rows[clip.kind] = [
+                View(_outlined(frame, known, t), f"{video.id}, frame {t} ({clip.source}, {clip.shown[t]})")
+                for t, frame in enumerate(video.full_size())
+                if t in chosen
+            ]
+    title = "Pseudo-anomalies, outlined: frames before, during and after each"
+    write_panels(path, list(rows.values()), title)
 
 
 def _outlined(frame: np.ndarray, truth: VideoTruth, t: int) -> np.ndarray:
     """A frame with an outline around its mask, enlarged so that the line is thin."""
-    from pixelplay.drawing.annotate import enlargement
-
     assert truth.masks is not None
     mask = truth.masks.at(t).astype(np.uint8)
     factor = enlargement(truth.masks.size, SHOWN)
@@ -201,13 +180,12 @@ def _outlined(frame: np.ndarray, truth: VideoTruth, t: int) -> np.ndarray:
 
 
 def _summarise(clips: Sequence[Clip], results: "Sequence[Restoration]", files: RunFiles) -> None:
-    frames = sum(len(clip.shown) for clip in clips)
     anomalous = sum(clip.stop - clip.first for clip in clips)
     drawn = np.concatenate([clip.corruption for clip in clips])
-    turned = np.concatenate([one.flipped for one in results])
-    flipped = drawn == "flip"
+    kinds = len({clip.kind for clip in clips})
+    flipped, turned = drawn == "flip", np.concatenate([one.flipped for one in results])
     log.info(
-        f"prepare: {len(clips)} clips with pseudo-anomalies of {len({clip.kind for clip in clips})} kinds, {frames:,} "
+        f"prepare: {len(clips)} clips with pseudo-anomalies of {kinds} kinds, {len(drawn):,} "
         f"frames, {anomalous:,} of them anomalous; {flipped.sum()} flipped ({(flipped & turned).sum()} corrected, "
         f"{(turned & ~flipped).sum()} upright ones turned), {np.isin(drawn, ('heavy', 'light')).sum()} noisy, as in "
         f"the test footage: {files.pseudo_sheet}"

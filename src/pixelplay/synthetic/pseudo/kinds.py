@@ -10,7 +10,7 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, to_and_fro
+from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, reflected
 from pixelplay.synthetic.pseudo.motion_mask import Survey
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
 
@@ -57,6 +57,11 @@ class Length:
     frames: int  # T
     anomalous: int
 
+    @property
+    def edge(self) -> int:
+        """Normal frames before and after the event, at least; few enough to leave room for a reversal."""
+        return max(1, min(round(EDGE * self.frames), self.frames - 2 * self.anomalous - 1))
+
 
 def length_in(available: int, kind: str, config: PseudoConfig) -> Length | None:
     """The longest clip of a kind that can be made of so many frames; None where they are too few."""
@@ -76,16 +81,16 @@ def needed(length: Length, kind: str, config: PseudoConfig) -> int:
 def foreign(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """A foreign patch drifts through the view; it is reflected at the frame's edges."""
     height, width = piece.frames.shape[1:3]
-    smallest, largest = config.patch.size
+    (smallest, largest), (slowest, fastest) = config.patch.size, config.patch.speed
     side = min(max(4, round(rng.uniform(smallest, largest) * min(height, width))), height, width)
     pixels, alpha = foreign_patch(piece.frames, side, rng), irregular_shape(side, rng)
-    right = rng.uniform(config.patch.speed[0], config.patch.speed[1]) * width * rng.choice([-1, 1])
+    right = rng.uniform(slowest, fastest) * width * rng.choice([-1, 1])
     down = right * rng.uniform(-SLOPE, SLOPE)
     room = width - side, height - side
     start = rng.uniform(0, room[0]), rng.uniform(0, room[1])
 
     def change(i: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        corner = _reflected(start[0] + right * i, room[0]), _reflected(start[1] + down * i, room[1])
+        corner = reflected(start[0] + right * i, room[0]), reflected(start[1] + down * i, room[1])
         return paste(frame, pixels, alpha, corner)
 
     return _at_any_time(length, change, rng)
@@ -101,7 +106,7 @@ def wrong_place(piece: Piece, length: Length, config: PseudoConfig, rng: np.rand
     ]
     if not moved:
         raise NoUseError("things move everywhere in it")
-    return _at_any_time(length, _pasted(_most_visible(moved, piece)), rng)
+    return _seen_again(moved, piece, length, rng)
 
 
 def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
@@ -115,7 +120,7 @@ def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.rando
         corners, ends = _boxes(sized)
         (left, top), (right, bottom) = corners.min(axis=0).tolist(), ends.max(axis=0).tolist()
         moved.append([cut.moved(_inwards(left, right, width), _inwards(top, bottom, height)) for cut in sized])
-    return _at_any_time(length, _pasted(_most_visible(moved, piece)), rng)
+    return _seen_again(moved, piece, length, rng)
 
 
 def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list[CutOut]]:
@@ -126,8 +131,8 @@ def _things(piece: Piece, length: Length, rng: np.random.Generator) -> list[list
     return found
 
 
-def _most_visible(things: Sequence[Sequence[CutOut]], piece: Piece) -> Sequence[CutOut]:
-    """The thing with the most contrast to the background, for the longest time."""
+def _seen_again(things: Sequence[Sequence[CutOut]], piece: Piece, length: Length, rng: np.random.Generator) -> Event:
+    """The thing with the most contrast for the longest time, as it moved; to and fro if it was seen too shortly."""
     scene = piece.survey.scene
 
     def visible(thing: Sequence[CutOut]) -> float:
@@ -138,17 +143,12 @@ def _most_visible(things: Sequence[Sequence[CutOut]], piece: Piece) -> Sequence[
     most = max(things, key=visible)
     if not visible(most):
         raise NoUseError("nothing that moves through it would stand out from the ground")
-    return most
-
-
-def _pasted(thing: Sequence[CutOut]) -> Change:
-    """The thing as it moved; if it was seen in too few frames, to and fro."""
 
     def change(i: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cut = thing[to_and_fro(i, len(thing))]
+        cut = most[reflected(i, len(most) - 1)]
         return paste(frame, cut.pixels, cut.alpha, cut.corner)
 
-    return change
+    return _at_any_time(length, change, rng)
 
 
 def _unusual_places(thing: Sequence[CutOut], used: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -163,8 +163,7 @@ def _unusual_places(thing: Sequence[CutOut], used: np.ndarray, rng: np.random.Ge
         (x1, y1), (x2, y2) = (corners + move).T, (ends + move).T
         return float((sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]).sum())
 
-    costs = np.array([usage(move) for move in moves])
-    limit = UNUSUAL * usage(np.zeros(2, np.int64))
+    costs, limit = np.array([usage(move) for move in moves]), UNUSUAL * usage(np.zeros(2, np.int64))
     least = np.argsort(costs, kind="stable")[:LEAST_USUAL]
     return [tuple(moves[i].tolist()) for i in least if costs[i] <= limit]
 
@@ -182,41 +181,16 @@ def _inwards(low: int, high: int, room: int) -> int:
     return max(-low, 0) + min(room - high, 0)
 
 
-def _reflected(place: float, room: int) -> int:
-    """`place` in 0..room, as of a ball between two walls."""
-    if room == 0:
-        return 0
-    phase = place % (2 * room)
-    return round(min(phase, 2 * room - phase))
-
-
-def speed_up(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """For a while only every `speed_factor`-th frame is shown."""
-    return _where_most_happens(piece, length, config.speed_factor, _edge(length), rng)
-
-
-def reversal(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """For a while time runs backwards, and then forwards again: without a cut, which would be an anomaly of its own."""
-    return _where_most_happens(piece, length, -1, max(_edge(length), length.anomalous + 1), rng)
-
-
-def freeze(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
-    """Everything stops, its noise too, and goes on where it stopped."""
-    return _where_most_happens(piece, length, 0, _edge(length), rng)
-
-
-def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, rng: np.random.Generator) -> Event:
-    """Time advances by `step` at each anomalous frame, from a random one of the frames after which much happens.
-
-    In a still scene nobody would see it. The masks show everything that moves, since all of it moves wrongly.
-    """
+def _retimed(piece: Piece, length: Length, step: int, rng: np.random.Generator) -> Event:
+    """Time advances by `step` at each anomalous frame; all that moves is anomalous, so much has to happen then."""
 
     def shown(first: int) -> np.ndarray:
         steps = np.ones(length.frames, np.int64)
         steps[first : first + length.anomalous] = step
         return np.cumsum(steps) - 1
 
-    starts = np.arange(earliest, length.frames - length.anomalous - _edge(length) + 1)
+    earliest = max(length.edge, length.anomalous + 1) if step < 0 else length.edge
+    starts = np.arange(earliest, length.frames - length.anomalous - length.edge + 1)
     activity = np.array([piece.survey.activity[shown(a)[a : a + length.anomalous]].mean() for a in starts.tolist()])
     if activity.max() < piece.survey.scene.config.min_area:
         raise NoUseError("hardly anything moves in it")
@@ -229,20 +203,18 @@ def _where_most_happens(piece: Piece, length: Length, step: int, earliest: int, 
 
 
 def _at_any_time(length: Length, change: Change, rng: np.random.Generator) -> Event:
-    first = int(rng.integers(_edge(length), length.frames - length.anomalous - _edge(length) + 1))
+    first = int(rng.integers(length.edge, length.frames - length.anomalous - length.edge + 1))
     return Event(np.arange(length.frames), first, first + length.anomalous, change)
-
-
-def _edge(length: Length) -> int:
-    """Normal frames before and after the event, at least; few enough to leave room for a reversal."""
-    return max(1, min(round(EDGE * length.frames), length.frames - 2 * length.anomalous - 1))
 
 
 KINDS: dict[str, Callable[[Piece, Length, PseudoConfig, np.random.Generator], Event]] = {
     "foreign_patch": foreign,
-    "speed_up": speed_up,
-    "reversal": reversal,
-    "freeze": freeze,
+    # for a while only every `speed_factor`-th frame is shown
+    "speed_up": lambda piece, length, config, rng: _retimed(piece, length, config.speed_factor, rng),
+    # time runs backwards, and then forwards again: without a cut, which would be an anomaly of its own
+    "reversal": lambda piece, length, config, rng: _retimed(piece, length, -1, rng),
+    # everything stops, its noise too, and goes on where it stopped
+    "freeze": lambda piece, length, config, rng: _retimed(piece, length, 0, rng),
     "wrong_place": wrong_place,
     "wrong_size": wrong_size,
 }

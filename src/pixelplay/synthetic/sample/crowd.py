@@ -1,12 +1,16 @@
-"""Normal life on the plaza: people who walk, chat, push and carry; birds; leaves."""
+"""Who is on the plaza: actors, and the normal life of people who walk, chat, push and carry, of birds and leaves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from math import cos, inf, pi, sin
 
 import numpy as np
 
-from pixelplay.synthetic.sample.actors import Actor, Bird, Leaf, Walker, pick_look
-from pixelplay.synthetic.sample.plaza import DOOR_X, FACADE_Z, FRAME_RATE, LANES, LAWN, MIDDLE_LANE, Camera, Lane
-from pixelplay.synthetic.sample.routes import Route, frames_for, travel
+from pixelplay.synthetic.sample import plaza
+from pixelplay.synthetic.sample.figures import PERSON_HEIGHT, STAND, WALK, Gait, Look, person
+from pixelplay.synthetic.sample.plaza import FRAME_RATE, Camera, Lane, Points, Route, Step, travel
+from pixelplay.synthetic.sample.sprites import Colour, Part, Sprite
 
 WALKING_SPEED = (0.9, 1.9)  # metres per second, strolling to brisk
 MARGIN = 1.0  # metres beyond the edge of the image at which people appear and disappear
@@ -17,6 +21,46 @@ CHAT_SHARE = 0.16  # of the groups stop on their way
 CHAT_SECONDS = (2.0, 6.0)
 BIRDS_PER_MINUTE = (0, 8)
 LEAVES_PER_MINUTE = (0, 30)
+
+
+@dataclass(frozen=True, eq=False)
+class Actor:
+    """Moves along a route; anomalous, as object number `track`, from frame `first` to before `end`."""
+
+    route: Route
+    figure: Callable[[Step, int, int], list[Sprite]]  # place, frame, number of the anomalous object or 0 -> sprites
+    track: int = 0
+    first: float = -inf
+    end: float = inf
+
+    def at(self, frame: int) -> list[Sprite]:
+        """The sprites in this frame; none while it is away."""
+        step = self.route.locate(frame)
+        track = self.track if self.first <= frame < self.end else 0
+        return [] if step is None else self.figure(step, frame, track)
+
+
+def pedestrian(look: Look, gait: Gait, rest: float, step: Step, frame: int, track: int) -> list[Sprite]:
+    """`rest`: where they face when they stand (+1 right, -1 left)."""
+    if step.moving:
+        phase = 2 * pi * step.walked / (gait.stride * look.height / PERSON_HEIGHT)
+        parts = person(look, gait, phase, step.facing)
+    else:
+        parts = person(look, STAND, 0.25 * frame, 0.8 * rest)
+    return [Sprite(step.x, step.z, parts, track=track)]
+
+
+def _pigeon(height: float, step: Step, frame: int, track: int) -> list[Sprite]:
+    tip = 0.22 * sin(1.9 * frame)
+    wings = Part([(-0.28, tip), (0, 0), (0.28, tip)], 0.09, (92, 88, 84))
+    body = Part([(-0.12, -0.02), (0.12, 0)], 0.12, (70, 66, 64))
+    return [Sprite(step.x, step.z, [wings, body], height + 0.2 * sin(0.2 * frame))]
+
+
+def _blown_leaf(colour: Colour, step: Step, frame: int, track: int) -> list[Sprite]:
+    tip = (0.09 * cos(0.9 * frame), 0.05 * sin(0.9 * frame))
+    blade = Part([(-tip[0], -tip[1]), tip], 0.08, colour)
+    return [Sprite(step.x, step.z, [blade], 0.05 + 0.4 * abs(sin(0.35 * frame)))]
 
 
 @dataclass(frozen=True)
@@ -49,7 +93,7 @@ def _count(per_minute: tuple[float, float], frames: float, rng: np.random.Genera
     return rng.poisson(rng.uniform(*per_minute) * frames / (60 * FRAME_RATE))
 
 
-def lane_points(stage: Stage, lane: Lane, direction: int, rng: np.random.Generator) -> list[tuple[float, float]]:
+def lane_points(stage: Stage, lane: Lane, direction: int, rng: np.random.Generator) -> Points:
     """Waypoints along a lane: edge, a visible point, other edge; `direction` is +1 or -1."""
     z, drift = rng.uniform(lane.near, lane.far), rng.uniform(-0.3, 0.3)
     end = float(np.clip(z + drift, lane.near, lane.far))
@@ -58,32 +102,30 @@ def lane_points(stage: Stage, lane: Lane, direction: int, rng: np.random.Generat
     return [(-direction * edge, z), (middle, (z + end) / 2), (direction * edge, end)]
 
 
-def _pick_points(stage: Stage, way: str, rng: np.random.Generator) -> list[tuple[float, float]]:
-    if way in LANES:
-        return lane_points(stage, LANES[way], LANES[way].direction or int(rng.choice((-1, 1))), rng)
-    z = rng.uniform(MIDDLE_LANE.near + 0.5, MIDDLE_LANE.far)
-    x = DOOR_X + rng.uniform(-0.6, 0.6)
-    edge = MIDDLE_LANE.direction * stage.edge(z)
+def _pick_points(stage: Stage, way: str, rng: np.random.Generator) -> Points:
+    if way in plaza.LANES:
+        return lane_points(stage, plaza.LANES[way], plaza.LANES[way].direction or int(rng.choice((-1, 1))), rng)
+    z = rng.uniform(plaza.MIDDLE_LANE.near + 0.5, plaza.MIDDLE_LANE.far)
+    x = plaza.DOOR_X + rng.uniform(-0.6, 0.6)
+    edge = plaza.MIDDLE_LANE.direction * stage.edge(z)
     if rng.random() < 0.5:  # out of the door and on along the middle lane, or along it and in
-        return [(DOOR_X, FACADE_Z - 0.1), (x, LAWN[0] - 0.2), (x - 1.0, z), (edge, z)]
-    return [(-edge, z), (x + 1.0, z), (x, LAWN[0] - 0.2), (DOOR_X, FACADE_Z - 0.1)]
+        return [(plaza.DOOR_X, plaza.FACADE_Z - 0.1), (x, plaza.LAWN[0] - 0.2), (x - 1.0, z), (edge, z)]
+    return [(-edge, z), (x + 1.0, z), (x, plaza.LAWN[0] - 0.2), (plaza.DOOR_X, plaza.FACADE_Z - 0.1)]
 
 
-def _group(points: list[tuple[float, float]], start: float, rng: np.random.Generator) -> list[Actor]:
+def _group(points: Points, start: float, rng: np.random.Generator) -> list[Actor]:
     """People who walk side by side; some groups stop for a chat."""
     size = int(rng.choice(GROUP_SIZES, p=GROUP_SHARES))
     stop = (1, float(rng.uniform(*CHAT_SECONDS)) * FRAME_RATE) if rng.random() < CHAT_SHARE else None
     route = travel(points, float(rng.uniform(*WALKING_SPEED)), start, stop)
     facing = int(rng.choice((-1, 1)))
-    return [
-        Walker(look=pick_look(rng), route=_beside(route, member, rng), rest=facing * (1 if member % 2 else -1))
-        for member in range(size)
-    ]
-
-
-def _beside(route: Route, member: int, rng: np.random.Generator) -> Route:
-    x = member * 0.55 + rng.uniform(-0.1, 0.1)
-    return route.shifted(x, (member % 2) * 0.45 + rng.uniform(-0.1, 0.1)) if member else route
+    actors = []
+    for member in range(size):
+        figure = partial(pedestrian, Look(rng), WALK, facing * (1 if member % 2 else -1))
+        x = member * 0.55 + rng.uniform(-0.1, 0.1)
+        beside = route.shifted(x, (member % 2) * 0.45 + rng.uniform(-0.1, 0.1)) if member else route
+        actors.append(Actor(beside, figure))
+    return actors
 
 
 def _flock(stage: Stage, rng: np.random.Generator) -> list[Actor]:
@@ -92,12 +134,13 @@ def _flock(stage: Stage, rng: np.random.Generator) -> list[Actor]:
     points = [(-side * stage.edge(z), z), (side * stage.edge(z), z)]
     start, flock = float(rng.uniform(-20, stage.frames)), int(rng.integers(1, 4))
     route = travel(points, float(rng.uniform(6, 10)), start)
-    return [Bird(route=route.shifted(0.7 * i, 0.3 * i), height=float(rng.uniform(1.5, 5))) for i in range(flock)]
+    return [Actor(route.shifted(0.7 * i, 0.3 * i), partial(_pigeon, float(rng.uniform(1.5, 5)))) for i in range(flock)]
 
 
 def _leaf(stage: Stage, rng: np.random.Generator) -> Actor:
     z = rng.uniform(5.5, 14)
     colour = [(40, 110, 170), (40, 80, 130), (60, 150, 190)][rng.integers(3)]
-    points = [(-stage.edge(z), z), (stage.edge(z), z + rng.uniform(-0.5, 0.5))]
-    start = float(rng.uniform(-frames_for(2 * stage.edge(z), 3.0), stage.frames))
-    return Leaf(route=travel(points, float(rng.uniform(2, 4)), start), colour=colour)
+    edge = stage.edge(z)
+    points = [(-edge, z), (edge, z + rng.uniform(-0.5, 0.5))]
+    start = float(rng.uniform(-2 * edge / 3.0 * FRAME_RATE, stage.frames))
+    return Actor(travel(points, float(rng.uniform(2, 4)), start), partial(_blown_leaf, colour))

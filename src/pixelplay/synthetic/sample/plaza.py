@@ -1,6 +1,6 @@
-"""The plaza: a fixed camera over two one-way walkways, a lawn, a path to a door and a far walkway, in metres.
+"""The plaza: a fixed camera over two one-way walkways, a lawn, a path to a door and a far walkway; and routes over it.
 
-World coordinates: `x` to the right of the camera's axis, `z` away from the camera, both on the ground.
+World coordinates, in metres: `x` to the right of the camera's axis, `z` away from the camera, both on the ground.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ LAWN = (12.4, 18.0)  # z range of the lawn; people walk on its path only
 PATH = (1.2, 3.6)  # x range of the path through the lawn
 FACADE_Z = 21.5  # where the buildings stand
 DOOR_X = 2.4  # the door that the path leads to
+
+Points = list[tuple[float, float]]  # x, z
 
 
 class Lane(NamedTuple):
@@ -58,3 +60,52 @@ class Camera:
         columns = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.height  # (W,)
         x = columns[None, :] * np.minimum(z, 1e6)[:, None] / FOCAL  # (H, W)
         return x, np.broadcast_to(z[:, None], x.shape)
+
+
+class Step(NamedTuple):
+    """A position on a route; `facing` is the cosine of the heading to the image plane."""
+
+    x: float
+    z: float
+    walked: float
+    moving: bool
+    facing: float
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """Key frames of a movement; positions are interpolated between them."""
+
+    frames: np.ndarray  # (K,) float64, increasing
+    places: np.ndarray  # (K, 3) float64: x, z and the way walked so far, metres
+
+    def locate(self, frame: float) -> Step | None:
+        """Position and heading at `frame`, None outside the route's frames."""
+        if not self.frames[0] <= frame <= self.frames[-1]:
+            return None
+        leg = min(int(np.searchsorted(self.frames, frame, side="right")) - 1, len(self.frames) - 2)
+        share = (frame - self.frames[leg]) / (self.frames[leg + 1] - self.frames[leg])
+        ahead = self.places[leg + 1] - self.places[leg]
+        x, z, walked = (self.places[leg] + share * ahead).tolist()
+        size = float(np.hypot(*ahead[:2]))
+        return Step(x, z, walked, size > 0, float(ahead[0]) / size if size > 0 else 1.0)
+
+    def shifted(self, x: float, z: float) -> "Route":
+        """The same movement `x` metres further right and `z` metres further away."""
+        return Route(self.frames, self.places + np.array([x, z, 0.0]))
+
+
+def travel(points: Points, speed: float, start: float, stop: tuple[int, float] | None = None) -> Route:
+    """A route along `points` (x, z) at `speed` metres per second that leaves the first point at frame `start`.
+
+    `stop` = (which waypoint, frames) stands still at one waypoint. Two neighbouring points must differ.
+    """
+    corners = np.array(points, np.float64)
+    walked = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
+    frames, places = start + walked / speed * FRAME_RATE, np.column_stack([corners, walked])
+    if stop is not None:
+        which, pause = stop
+        frames = np.insert(frames, which + 1, frames[which] + pause)
+        frames[which + 2 :] += pause
+        places = np.insert(places, which + 1, places[which], axis=0)
+    return Route(frames, places)

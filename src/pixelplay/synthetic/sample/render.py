@@ -14,10 +14,9 @@ import pandas as pd
 from pixelplay.errors import DataError
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic_folder
-from pixelplay.synthetic.sample.actors import Actor
 from pixelplay.synthetic.sample.anomalies import EVENTS, pick_kinds, pick_slots
-from pixelplay.synthetic.sample.crowd import Stage, pick_crowd
-from pixelplay.synthetic.sample.footage import Truth, find_truth, pick_light, render_frames
+from pixelplay.synthetic.sample.crowd import Actor, Stage, pick_crowd
+from pixelplay.synthetic.sample.footage import Light, Truth, find_truth, render_frames
 from pixelplay.synthetic.sample.plaza import Camera
 from pixelplay.videos.corruption import corrupt, draw_kinds
 from pixelplay.videos.settings import SampleConfig
@@ -36,11 +35,6 @@ class Plan:
     truths: dict[int, Truth]  # by position, anomalous frames only
     kinds: np.ndarray  # str [T], the corruption of each frame
     numbers: np.ndarray  # int64 [T], frame numbers
-
-    def shows_both(self) -> bool:
-        """Whether there are normal and anomalous frames among those that are not missing."""
-        kept = np.flatnonzero(self.kinds != "missing")
-        return 0 < np.isin(kept, list(self.truths)).sum() < len(kept)
 
 
 def render_sample(root: Path, config: SampleConfig, workers: int = 0) -> None:
@@ -61,8 +55,8 @@ def render_sample(root: Path, config: SampleConfig, workers: int = 0) -> None:
         raise ValueError(f"workers={workers} must be 0 (one per core) or more")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{root} exists and is not empty; remove it to have the sample rendered there again")
-    counts = {"train": config.train_videos, "test": config.test_videos}
-    jobs = [(split, video) for split in SPLITS for video in range(counts[split])]
+    counts = (config.train_videos, config.test_videos)
+    jobs = [(split, video) for split, count in zip(SPLITS, counts, strict=True) for video in range(count)]
     with atomic_folder(root) as unfinished:
         _render_all(unfinished, config, jobs, min(workers or os.cpu_count() or 1, len(jobs)))
         if root.exists():
@@ -86,7 +80,6 @@ def _render_all(folder: Path, config: SampleConfig, jobs: list[tuple[str, int]],
 def _start_worker() -> None:
     """One thread per process, which ends with its parent: it must not write into the next run's folder."""
     cv2.setNumThreads(1)
-
     parent = parent_process()
     assert parent is not None
 
@@ -102,38 +95,34 @@ def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> N
     video_rng = np.random.default_rng([config.seed, SPLITS.index(split), video])
     plan_rng, light_rng, sensor_rng, corruption_rng = video_rng.spawn(4)
     camera, name = Camera(config.width, config.height), f"{video + 1:02d}"
-    plan = _plan_training(camera, config, plan_rng) if split == "train" else _plan_test(camera, config, video, plan_rng)
+    plan = _plan(camera, config, split, video, plan_rng)
     (folder / split / name).mkdir(parents=True)
-    count = len(plan.numbers)
-    frames = render_frames(camera, config.seed, pick_light(light_rng), plan.actors, count, sensor_rng)
+    frames = render_frames(camera, config.seed, Light(light_rng), plan.actors, len(plan.numbers), sensor_rng)
     for frame, kind, number in zip(frames, plan.kinds, plan.numbers, strict=True):
         if kind != "missing":
             image = corrupt(frame, str(kind), config.corruption, corruption_rng)
-            path = folder / split / name / f"frame_{number:05d}.jpg"
-            _write(path, image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            _write(folder / split / name / f"frame_{number:05d}.jpg", image, options)
     if split == "test":
         _write_truth(folder, name, plan)
 
 
-def _plan_training(camera: Camera, config: SampleConfig, rng: np.random.Generator) -> Plan:
-    frames = int(rng.integers(config.min_frames, config.max_frames + 1))
-    crowd = pick_crowd(Stage(camera, frames), rng)
-    return Plan(crowd, {}, np.full(frames, "none"), np.arange(frames))
-
-
-def _plan_test(camera: Camera, config: SampleConfig, video: int, rng: np.random.Generator) -> Plan:
-    """Drawn until both normal and anomalous frames remain; almost always the first attempt succeeds."""
+def _plan(camera: Camera, config: SampleConfig, split: str, video: int, rng: np.random.Generator) -> Plan:
+    """A test video's is drawn until both normal and anomalous frames remain, which is hardly ever more than once."""
     for _ in range(PLANS):
         frames = int(rng.integers(config.min_frames, config.max_frames + 1))
         stage, kinds = Stage(camera, frames), pick_kinds(video)
         actors = pick_crowd(stage, rng)
+        if split == "train":
+            return Plan(actors, {}, np.full(frames, "none"), np.arange(frames))
         for kind, slot in zip(kinds, pick_slots(frames, len(kinds), rng), strict=True):
             actors += EVENTS[kind](stage, slot, rng)
         truths = {frame: truth for frame in range(frames) if (truth := find_truth(camera, actors, frame))}
         first = int(rng.integers(LATE_STARTS)) if rng.random() < 0.5 else 0
-        plan = Plan(actors, truths, draw_kinds(frames, config.corruption, rng), first + np.arange(frames))
-        if plan.shows_both():
-            return plan
+        corruption = draw_kinds(frames, config.corruption, rng)
+        kept = np.flatnonzero(corruption != "missing")
+        if 0 < np.isin(kept, list(truths)).sum() < len(kept):
+            return Plan(actors, truths, corruption, first + np.arange(frames))
     raise DataError(
         f"test video {video + 1:02d} of the sample has no normal or no anomalous frame in {PLANS} attempts; "
         f"raise min_frames={config.min_frames} or lower corruption.missing={config.corruption.missing}"

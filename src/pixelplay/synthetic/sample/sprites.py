@@ -1,7 +1,6 @@
-"""Figures: what they are made of, and how they are drawn into the frame, its shadows and the map of anomalous objects.
+"""Figures: lists of parts, painted in order, and how they are drawn into a frame, its shadows and the map of tracks.
 
-A figure is a list of parts, painted in order, in an upright plane. Metres: `u` to the right, `v` up, the origin on the
-ground below the figure.
+They stand in an upright plane; in metres, `u` to the right and `v` up from the ground below the figure.
 """
 
 from dataclasses import dataclass
@@ -30,16 +29,13 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Sprite:
-    """A figure in one frame: ground position and height above the ground in metres, and its parts.
+    """A figure in one frame."""
 
-    `track` numbers an anomalous object from 1; 0 is a normal one.
-    """
-
-    x: float
+    x: float  # metres on the ground
     z: float
     parts: list[Part]
-    lift: float = 0.0
-    track: int = 0
+    lift: float = 0.0  # metres above the ground
+    track: int = 0  # numbers an anomalous object from 1; 0 is a normal one
 
 
 def disc(u: float, v: float, diameter: float, colour: Colour) -> Part:
@@ -52,25 +48,13 @@ def shade(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-def far_to_near(sprites: list[Sprite]) -> list[Sprite]:
-    """The order to draw in: near sprites hide far ones."""
-    return sorted(sprites, key=lambda sprite: -sprite.z)
-
-
 def draw_shadow(shadows: np.ndarray, camera: Camera, sprite: Sprite) -> None:
     """Draw the figure's shadow on the ground into `shadows`, (H, W) uint8, in place, as 255."""
-    along, away = SUN
     shorter = CAMERA_HEIGHT / sprite.z  # a metre away from the camera relative to a metre up, on the image
-    draw(shadows, camera, sprite, 255, (along, away * shorter))
+    draw(shadows, camera, sprite, 255, (SUN[0], SUN[1] * shorter))
 
 
-def draw(
-    image: np.ndarray,
-    camera: Camera,
-    sprite: Sprite,
-    value: int | None = None,
-    lean: tuple[float, float] = (0.0, 1.0),
-) -> None:
+def draw(image: np.ndarray, camera: Camera, sprite: Sprite, value: int | None = None, lean: Point = (0.0, 1.0)) -> None:
     """Draw in place: in colour into (H, W, 3) uint8, or as `value` into (H, W) uint8.
 
     `lean`: where a point of height 1 is drawn, to the right of the foot and above it.

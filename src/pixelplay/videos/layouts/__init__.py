@@ -27,8 +27,7 @@ def read_dataset(config: DatasetConfig) -> list[RawVideo]:
         ids = [video.id for video in videos if video.split == split]
         if not ids:
             raise DataError(f"{root}: no {split} videos; expected layout:\n{layout.EXPECTED}")
-        twice = {i for i in ids if ids.count(i) > 1}
-        if twice:
+        if twice := {i for i in ids if ids.count(i) > 1}:
             raise DataError(f"{root}: two {split} videos are called {min(twice)!r} (a folder and a file?); rename one")
     videos = with_tracks(videos, config.tracks or root / TRACKS, layout.track_file)
     if config.tracks is not None and not any(video.tracks for video in videos):
@@ -42,18 +41,17 @@ def read_dataset(config: DatasetConfig) -> list[RawVideo]:
 def find_root(config: DatasetConfig) -> Path:
     """The folder that holds the layout's own folders: dataset.root, or a candidate, or a folder below it."""
     layout = _layout(config.layout)
-    roots = [config.root] if config.root is not None else [Path(c) for c in config.candidates]
-    roots = [root.expanduser() for root in roots]  # shells don't expand the ~ of dataset.root=~/data
-    for root in roots:
-        if root.is_dir():
-            found = _below(root, layout.MARKERS)
-            if len(found) > 1:
-                raise DataError(
-                    f"data set {config.name!r}: several are below {root}: {', '.join(map(str, found))}; "
-                    "name one with dataset.root=FOLDER"
-                )
-            if found:
-                return found[0]
+    # shells don't expand the ~ of dataset.root=~/data
+    roots = [Path(root).expanduser() for root in ([config.root] if config.root is not None else config.candidates)]
+    for root in filter(Path.is_dir, roots):
+        found = _below(root, layout.MARKERS)
+        if len(found) > 1:
+            raise DataError(
+                f"data set {config.name!r}: several are below {root}: {', '.join(map(str, found))}; "
+                "name one with dataset.root=FOLDER"
+            )
+        if found:
+            return found[0]
     tried = ", ".join(str(root) for root in roots) or "nowhere (dataset.candidates is empty)"
     missing = "no such folder" if not any(root.exists() for root in roots) else "no data set of this layout in"
     get = ""
@@ -70,8 +68,7 @@ def _below(root: Path, markers: tuple[str, ...]) -> list[Path]:
     """The folders that hold all `markers`, on the highest level that has one."""
     level = [root]
     for _ in range(SEARCH_DEPTH + 1):
-        found = [folder for folder in level if all((folder / marker).is_dir() for marker in markers)]
-        if found:
+        if found := [folder for folder in level if all((folder / marker).is_dir() for marker in markers)]:
             return found
         # a level with very many folders is footage, not the way to it
         below = (child for folder in level for child in folder.iterdir() if child.is_dir())

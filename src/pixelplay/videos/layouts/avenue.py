@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelplay.videos.layouts.raw import RawVideo, list_videos
+from pixelplay.videos.layouts.raw import RawVideo, list_videos, unpadded
 from pixelplay.videos.mask_files import MaskFiles, load_avenue_masks
 from pixelplay.videos.truth_files import FrameLabels, LabelFile, TrackFile, counting_remarks, first_frame, is_complete
 
@@ -36,10 +36,8 @@ def track_file(video: RawVideo, path: Path) -> TrackFile:
 
 def _with_truth(video: RawVideo, root: Path, whole: bool) -> RawVideo:
     """The video with labels and masks of its label file, if there is one."""
-    name = str(int(video.id)) if video.id.isdecimal() else video.id
-    folders = (root / "testing_label_mask", root / "ground_truth_demo/testing_label_mask")
-    paths = [folder / f"{name}_label.mat" for folder in folders]
-    path = next((path for path in paths if os.path.lexists(path)), None)
+    name = f"testing_label_mask/{unpadded(video.id)}_label.mat"
+    path = next(filter(os.path.lexists, (root / name, root / "ground_truth_demo" / name)), None)
     if path is None:
         return video
     first = first_frame(video.source, COUNTS_FROM, path) if whole else 0

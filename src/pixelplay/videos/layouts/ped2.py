@@ -103,26 +103,20 @@ def read_gt_frames(path: Path, videos: list[RawVideo]) -> list[RawVideo]:
 
 
 def _labels_of_line(path: Path, video: RawVideo, line: str) -> FrameLabels:
+    said = f"{path}: gt_frame of {video.id}"
     if not isinstance(video.source, ImageFolder):
-        raise DataError(f"{path}: gt_frame of {video.id} counts frames of a folder, and {video.id} is a video file")
-    numbers = np.array(video.source.numbers, np.int64)
-    first = _first_frame(video, path)
+        raise DataError(f"{said} counts frames of a folder, and {video.id} is a video file")
+    numbers, first = np.array(video.source.numbers, np.int64), _first_frame(video, path)
     counted = numbers - first + COUNTS_FROM  # as gt_frame counts
     values = np.zeros(len(numbers), np.uint8)
     for part in re.sub(r"\s*:\s*", ":", line).replace(",", " ").split():
-        start, stop = _range(part, f"{path}: gt_frame of {video.id}")
+        ends = [whole_number(end) for end in part.split(":")]  # of 61:180, or of 61
+        start, stop = ends[0], ends[-1]
+        if len(ends) > 2 or start is None or stop is None:
+            raise DataError(f"{said} has {part[:80]!r}, not a range such as 61:180")
+        if not COUNTS_FROM <= start <= stop:
+            raise DataError(f"{said} has {part!r}: frames count from {COUNTS_FROM}, and a range goes upwards")
         if stop > counted[-1]:
-            raise DataError(f"{path}: gt_frame of {video.id} goes to {stop}, its last frame is {counted[-1]}")
+            raise DataError(f"{said} goes to {stop}, its last frame is {counted[-1]}")
         values[(counted >= start) & (counted <= stop)] = 1
     return FrameLabels(path, numbers, values, remarks=counting_remarks(path, COUNTS_FROM, first))
-
-
-def _range(part: str, said: str) -> tuple[int, int]:
-    """First and last frame of `61:180` or `61`; raises DataError."""
-    ends = [whole_number(end) for end in part.split(":")]
-    start, stop = ends[0], ends[-1]
-    if len(ends) > 2 or start is None or stop is None:
-        raise DataError(f"{said} has {part[:80]!r}, not a range such as 61:180")
-    if not COUNTS_FROM <= start <= stop:
-        raise DataError(f"{said} has {part!r}: frames count from {COUNTS_FROM}, and a range goes upwards")
-    return start, stop

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelplay.errors import DataError
-from pixelplay.videos.footage import video_file
 from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, printable, require_utf8
 from pixelplay.videos.mask_files import MaskFiles
 from pixelplay.videos.sources import VIDEO_SUFFIXES, Remark, Source, natural_key
 from pixelplay.videos.truth_files import LabelFile, TrackFile
+from pixelplay.videos.video import video_file
 
 TRACK_SUFFIXES = (".csv", ".txt")
 
@@ -26,32 +26,26 @@ class RawVideo:
 
 
 def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = ()) -> list[RawVideo]:
-    """Videos of a folder in natural order, named without their suffix: sub-folders of frames, video files, and TIFFs of
-    several pages.
+    """Videos of a folder in natural order: folders of frames, video files, and TIFFs of several pages.
 
-    Hidden entries and those that end in `skip_suffix` are ignored silently, other files with a remark.
-    Raises DataError for a folder without frames or a name that is not UTF-8.
+    Hidden entries and those that end in `skip_suffix` are ignored silently, other files with a remark. Raises DataError
+    for a folder without frames or a name that is not UTF-8.
     """
     videos: list[RawVideo] = []
-    others: list[str] = []
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    others: list[Remark] = []
+    entries = (e for e in folder.iterdir() if not e.name.startswith(".") and not e.name.endswith(skip_suffix))
     for entry in sorted(entries, key=lambda e: natural_key(e.name)):
         source: Source | None = None
-        if entry.name.endswith(skip_suffix):
-            continue
         if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES:
             require_utf8(entry.parent, [entry.name])
             source = ImageFolder.scan(entry) if entry.is_dir() else video_file(entry)
         elif entry.suffix.lower() in TIFF_SUFFIXES:
             source = ImageFolder.of_pages(entry)
         if source is None:
-            others.append(printable(entry.name))
+            others.append((printable(entry.name), "neither a video file nor a folder of frames", "ignored"))
         else:
             videos.append(RawVideo(entry.name if entry.is_dir() else entry.stem, split, source))
-    if videos:
-        remarks = tuple((name, "neither a video file nor a folder of frames", "ignored") for name in others)
-        videos[0] = replace(videos[0], beside=remarks)
-    return videos
+    return [replace(video, beside=tuple(others)) for video in videos[:1]] + videos[1:]
 
 
 def with_tracks(
@@ -59,19 +53,18 @@ def with_tracks(
 ) -> list[RawVideo]:
     """The videos, test videos with the file of their anomalous tracks in a folder, `<video>.csv` or `.txt`.
 
-    `track_file` is the layout's. Leading zeros may be missing in a file's name: 1.txt belongs to video 01. A video
-    without a file has no tracks, and a file without a video is ignored, since footage may be a part of its data set;
-    nothing is read. Raises DataError for two files of one video, and for a folder without a file of any test video.
+    `track_file` is the layout's. Leading zeros may be missing: 1.txt belongs to video 01. A file without a video is
+    ignored. Raises DataError for two files of one video, and for a folder without a file of any test video.
     """
     tests = [video for video in videos if video.split == "test"]
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.suffix.lower() not in TRACK_SUFFIXES or path.name.startswith("."):
             continue
-        other = files.setdefault(_unpadded(path.stem), path)
+        other = files.setdefault(unpadded(path.stem), path)
         if other is not path:
             raise DataError(f"{folder}: {other.name} and {path.name} are tracks of one video; keep one")
-    found = {video.id: files[_unpadded(video.id)] for video in tests if _unpadded(video.id) in files}
+    found = {video.id: files[unpadded(video.id)] for video in tests if unpadded(video.id) in files}
     if files and not found:
         raise DataError(
             f"{folder}: {min(files.values()).name} and all others belong to no test video; call each after its video: "
@@ -80,5 +73,6 @@ def with_tracks(
     return [replace(v, tracks=track_file(v, found[v.id])) if v.split == "test" and v.id in found else v for v in videos]
 
 
-def _unpadded(name: str) -> str:
+def unpadded(name: str) -> str:
+    """01 as 1."""
     return str(int(name)) if name.isdecimal() else name

@@ -35,12 +35,11 @@ def track_file(video: RawVideo, path: Path) -> TrackFile:
 
 
 def _with_truth(video: RawVideo, testing: Path) -> RawVideo:
-    label_file = testing / "test_frame_mask" / f"{video.id}.npy"
-    mask_file = testing / "test_pixel_mask" / f"{video.id}.npy"
+    label_file, mask_file = (testing / f"test_{kind}_mask" / f"{video.id}.npy" for kind in ("frame", "pixel"))
     if os.path.lexists(label_file):
         first = first_frame(video.source, COUNTS_FROM, label_file)
-        read_file = partial(read_labels, label_file, first, is_complete(video.source))
-        video = replace(video, labels=LabelFile(label_file, read_file))
+        read = partial(read_labels, label_file, first, is_complete(video.source))
+        video = replace(video, labels=LabelFile(label_file, read))
     if os.path.lexists(mask_file):
         first = first_frame(video.source, COUNTS_FROM, mask_file)
         remarks = counting_remarks(mask_file, COUNTS_FROM, first)
