@@ -11,14 +11,58 @@ without error; here a collapsed pooling only loses information, and losses of di
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 
-from pixelplay.detectors.temporal_mae.settings import HeadsSettings, TransformerSettings
+from pixelplay.settings import Channels, NonNegative, Positive, Settings
 
 FLOOR = 0.01  # least standard deviation, in mean ones: a channel that is silent in normal footage must not outweigh all
+
+
+class TransformerSettings(Settings):
+    width: Annotated[int, Field(ge=2, le=65_536, multiple_of=2)]  # sines and cosines of positions are pairs
+    depth: Annotated[int, Field(ge=1, le=256)]
+    heads: Annotated[int, Field(ge=1, le=1024)]
+    feed_forward: Channels
+
+    @model_validator(mode="after")
+    def _divides(self) -> "TransformerSettings":
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width}: must be divisible by heads={self.heads}")
+        return self
+
+
+class ReconstructionSettings(Settings):
+    weight: Positive  # of its loss
+    hidden: Channels
+
+
+class ContrastiveSettings(Settings):
+    weight: NonNegative  # of its loss; 0: no such head
+    hidden: Channels
+    size: Channels  # of an embedding
+    temperature: Positive
+
+
+class ForecastSettings(Settings):
+    weight: NonNegative  # of its loss; 0: no such head
+    hidden: Channels
+    steps: Annotated[int, Field(ge=1, le=1000)]  # predicted after the window
+
+
+class HeadsSettings(Settings):
+    reconstruction: ReconstructionSettings
+    contrastive: ContrastiveSettings
+    forecast: ForecastSettings
+
+    @property
+    def future(self) -> int:
+        """Steps after a window that training reads."""
+        return self.forecast.steps if self.forecast.weight else 0
 
 
 class AveragePooling(nn.Module):

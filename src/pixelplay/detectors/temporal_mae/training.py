@@ -11,8 +11,7 @@ from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.sequences import Batch
 from pixelplay.detectors.temporal_mae.settings import TemporalMAESettings
 from pixelplay.training.fit import TrainingModule
-from pixelplay.training.run import seed_of
-from pixelplay.training.settings import TrainerConfig
+from pixelplay.training.run import TrainerConfig, seed_of
 
 
 class Training(TrainingModule):
