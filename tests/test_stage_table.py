@@ -47,7 +47,7 @@ TABLE = {  # the first pattern that fits decides
     "objects.tubes.*": "",  # a detector's by interpolation
     "objects.tracks.*": "",  # no detector of the run asks for tracks
     "trainer.loggers*": "",
-    "trainer.wandb*": "",
+    "wandb.*": "",
     "trainer.*": "train",
     "detectors.*.scoring.*": "score",
     "detectors.videopatchcore.training.backbone.source": "",  # whether a download is allowed
