@@ -69,24 +69,25 @@ def log_run(config: "Config", stage: str) -> None:
     """Log what there is when `stage` is done, unless it was logged before, and close the W&B run."""
     if "wandb" not in config.trainer.loggers:
         return
-    files = RunFiles.of(config)
-    logged, waiting = _logged(config, files), dict[str, str]()
+    files, done = RunFiles.of(config), dict[str, str]()
+    before = _logged(config, files).things
     for thing in (thing for kind in KINDS[stage] for thing in kind(config, files)):
         outputs = [[str(output.path), output.sha256] for output in thing.files]
         key = fingerprint(config.wandb.project, config.wandb.mode, outputs)
-        if not outputs or logged.things.get(thing.name) == key:
+        if not outputs or before.get(thing.name) == key:
             continue
         run = open_run(config)
         if run is None:
             return
         if _succeeds(f"{thing.name} not logged", lambda thing=thing, run=run: thing.log(run)):
-            waiting[thing.name] = key
-    if _succeeds("not all of the run was logged", _close) and waiting:
-        logged.things.update(waiting)
+            done[thing.name] = key
+    if _succeeds("not all of the run was logged", _close) and done:
+        logged = _logged(config, files)
+        logged.things.update(done)
         _succeeds("it will be logged again", lambda: write_json(files.wandb, logged.model_dump()))
         folder = files.outputs / "wandb"
         sync = f"{folder}/: upload it with `wandb sync --id {logged.id} {folder}/offline-run-*`"
-        log.info(f"wandb: {', '.join(waiting)} -> {sync if config.wandb.mode == 'offline' else logged.id}")
+        log.info(f"wandb: {', '.join(done)} -> {sync if config.wandb.mode == 'offline' else logged.id}")
 
 
 def checkpoints(config: "Config", files: RunFiles) -> Iterator[Thing]:
@@ -112,10 +113,11 @@ def metrics(config: "Config", files: RunFiles) -> Iterator[Thing]:
 
 
 def figures(config: "Config", files: RunFiles) -> Iterator[Thing]:
-    """The pictures that the report shows, which W&B copies."""
+    """The report and the pictures that it shows; W&B copies both."""
     for stage in PICTURED:
-        found = [output for output in _outputs(files, [stage]) if output.path.suffix == ".png"]
+        found = [output for output in _outputs(files, [stage]) if output.path.suffix in (".png", ".jpg")]
         yield Thing(f"pictures of {stage}", found, lambda run, found=found: _log_pictures(run, files, found))
+    yield Thing("report", _outputs(files, ["report"]), lambda run: _log_page(run, files.report))
 
 
 KINDS: dict[str, tuple[Callable[["Config", RunFiles], Iterator[Thing]], ...]] = {  # by stage: what is there then
@@ -169,6 +171,12 @@ def _log_pictures(run: "Run", files: RunFiles, outputs: list[Output]) -> None:
 
     paths = {output.path.relative_to(files.outputs).with_suffix("").as_posix(): output.path for output in outputs}
     run.log({key: wandb.Image(str(path)) for key, path in paths.items()})
+
+
+def _log_page(run: "Run", path: Path) -> None:
+    import wandb
+
+    run.log({"report": wandb.Html(str(path), inject=False)})
 
 
 def _numbers_of(path: Path) -> dict[str, float]:
