@@ -16,8 +16,9 @@ from pixelplay import preconditions
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
+from pixelplay.run import weights_and_biases
 from pixelplay.run.weights_and_biases import log_run, open_run
-from pixelplay.stages import evaluate, report, train
+from pixelplay.stages import ablate, evaluate, explain, fuse, report, score, train
 from pixelplay.training.fit import fit
 
 wandb = pytest.importorskip("wandb", reason="wandb is not installed: pip install wandb")
@@ -169,6 +170,34 @@ def test_online_without_a_login_is_refused_before_any_work_and_a_warning_once_a_
     evaluate.run(config)
     assert "not logged in to Weights & Biases" in caplog.text
     assert not list((reported / "outputs").rglob("*.wandb"))
+
+
+def test_online_all_is_one_run_and_each_upload_of_files_is_waited_for(reported: Path, monkeypatch, caplog):
+    config, init, waited = tiny(LOGGED, "wandb.mode=online"), wandb.init, []
+    monkeypatch.setattr(wandb, "login", lambda **_: wandb.run is None)  # as wandb's own answers, with a key
+    monkeypatch.setattr(wandb, "init", lambda **given: init(**{**given, "mode": "offline"}))
+    monkeypatch.setattr(wandb.Artifact, "wait", lambda artifact: waited.append(artifact.name))
+    opened = open_run(config)
+    assert opened is not None and open_run(config) is opened
+    log_run(config, "report")
+    assert [name.partition(opened.id)[2] for name in waited] == [
+        *("-conv_ae-checkpoint", "-st_ae-checkpoint"),
+        *("-conv_ae-predictions", "-st_ae-predictions", "-fused-predictions"),
+    ]
+    assert not [one for one in caplog.records if one.levelno == logging.WARNING]
+    log_run(tiny(LOGGED), "report")  # what went online is not in the offline run
+    assert len(wandb_runs.artifacts(wandb_runs.records(reported / "outputs/tiny/wandb"))) == 5
+    assert len(list(reported.rglob("*.wandb"))) == 2
+
+
+def test_what_is_logged_is_what_the_tasks_of_the_stages_wrote_with_every_seed(reported: Path, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(weights_and_biases, "_outputs", lambda files, tasks: asked.extend(tasks) or [])
+    config = tiny(LOGGED, "seeds=[0,1]")
+    log_run(config, "report")
+    stages = (train, score, fuse, evaluate, ablate, explain, report)
+    tasks = {task.record_path.stem for stage in stages for task in stage.tasks(config)}
+    assert set(asked) - {"fuse-objects"} == tasks  # this run scores no objects
 
 
 def test_the_old_keys_name_the_new_ones():

@@ -51,7 +51,7 @@ def require_login(config: "Config") -> None:
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))
-    if not wandb.login(prompt=False, verify=False):
+    if wandb.run is None and not wandb.login(prompt=False, verify=False):
         raise ConfigError(
             "wandb.mode=online: not logged in to Weights & Biases: run `wandb login`, set WANDB_API_KEY, or choose "
             "wandb.mode=offline, which needs no account"
@@ -210,7 +210,6 @@ def _name(config: "Config") -> str:
 
 def _opened(config: "Config") -> "Run":
     requirements.require(["wandb"])
-    require_login(config)
     import wandb
 
     files = RunFiles.of(config)
@@ -218,6 +217,7 @@ def _opened(config: "Config") -> "Run":
     if wandb.run is not None and wandb.run.id == logged.id:
         return wandb.run
     _close()  # of a run that failed
+    require_login(config)
     files.outputs.mkdir(parents=True, exist_ok=True)
     write_json(files.wandb, logged.model_dump())
     return wandb.init(

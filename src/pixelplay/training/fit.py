@@ -230,5 +230,5 @@ def _wandb_logger(run: TrainingRun) -> Logger | None:
     group = run.name.replace(": ", "/")  # of what a detector trains first, too
     opened.define_metric(f"{group}/*", step_metric="trainer/global_step")
     logger = WandbLogger(experiment=opened, prefix=group)
-    logger.LOGGER_JOIN_CHAR = "/"
+    logger.LOGGER_JOIN_CHAR = "/"  # pyright: ignore[reportAttributeAccessIssue]
     return logger
