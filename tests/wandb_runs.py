@@ -2,10 +2,13 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from wandb.proto.wandb_internal_pb2 import Record
 
 HEADER, BLOCK = 7, 32768  # bytes: checksum, length and kind; a record does not cross the end of a block
@@ -13,7 +16,18 @@ HEADER, BLOCK = 7, 32768  # bytes: checksum, length and kind; a record does not 
 
 def records(folder: Path) -> list[Record]:
     """Of all W&B runs below a folder, the oldest run's first."""
-    return [record for path in sorted(folder.rglob("run-*.wandb")) for record in _records(path)]
+    return [record for path in sorted(folder.rglob("run-*.wandb")) for record in _finished(path)]
+
+
+def _finished(path: Path) -> list[Record]:
+    """All records of a finished run: wandb's own process may still write when the run is closed."""
+    for _ in range(100):
+        with suppress(struct.error, DecodeError):
+            found = list(_records(path))
+            if any(record.HasField("exit") for record in found):
+                return found
+        time.sleep(0.1)
+    raise AssertionError(f"{path}: not finished after 10 s")
 
 
 def _records(path: Path) -> Iterator[Record]:
