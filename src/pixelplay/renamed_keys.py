@@ -39,7 +39,7 @@ RENAMED = {
     for section, names in (line.split(maxsplit=1) for line in TABLE.split("\n") if line)
     for old, new in (name.split(" > ") for name in names.split(", "))
 }
-RENAMED["detectors.*.training.encoder"] = "weights.encoder"  # moved
+RENAMED |= {"detectors.*.training.encoder": "weights.encoder", "trainer.wandb": "wandb"}  # moved
 
 
 def renamed(key: str) -> str | None:
