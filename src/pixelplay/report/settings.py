@@ -9,6 +9,7 @@ from pixelplay.settings import Fps, Natural, Settings, VideoId
 
 class ReportConfig(Settings):
     gallery: Annotated[int, Field(ge=0, le=200)]
+    tracks: Annotated[int, Field(ge=0, le=200)]
     per_video: Natural
     min_gap: Natural
     picture_width: Annotated[int, Field(ge=64, le=1920)]
