@@ -120,6 +120,11 @@ def test_only_the_highest_boxes_say_what_they_are():
     assert object_drawing(rows, {"v": Span(0, 4)}).captions == ["", "", "", "person 3", "person 4"]
 
 
+def test_boxes_name_the_tracks_that_they_are_of():
+    rows = objects(*(("test", 1, 15.0 * i, "v", i) for i in range(4))).assign(track=[4, -1, 12, 7])
+    assert object_drawing(rows, {"v": Span(0, 4)}).captions == ["4", "", "person 12: 2", "person 7: 3"]
+
+
 @pytest.mark.parametrize("span", [{}, {"v": Span(3, 3)}, {"v": Span(0, np.inf)}])
 def test_scores_without_a_usable_span_are_drawn_as_normal_ones(span: dict):
     drawing = object_drawing(objects(("test", 1, 0, "v", 3)), span)

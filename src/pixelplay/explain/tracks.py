@@ -12,7 +12,7 @@ from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.explain.clips import GROUND
 from pixelplay.explain.frames import full_size_at
 from pixelplay.explain.nearest_figure import scaled
-from pixelplay.explain.scored_boxes import COORDINATES, Objects, Span, color_of, object_drawing, shares
+from pixelplay.explain.scored_boxes import COORDINATES, Objects, Span, color_of, shares
 from pixelplay.objects import tables
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.report.manifest import PicturedTrack
@@ -90,8 +90,7 @@ def track_picture(
     large = resized(frames[1], width)
     factor = large.shape[1] / frames[1].shape[1]
     draw_path(large, factor * (xyxy[:, :2] + xyxy[:, 2:]) / 2, colors)
-    peak = object_drawing(rows.iloc[[ends[1]]], spans)
-    large = annotated(large, Drawing(factor * peak.xyxy, peak.captions, peak.colors), "", width)
+    large = annotated(large, Drawing(factor * xyxy[[ends[1]]], [""], [colors[ends[1]]]), "", width)
     side = (width - 2 * GAP) // 3
     picture = np.full((len(large) + GAP + side, width, 3), GROUND, np.uint8)
     left = (width - large.shape[1]) // 2  # of tall frames, which are narrower
@@ -118,13 +117,13 @@ def draw_path(image: np.ndarray, points: np.ndarray, colors: Sequence[tuple[int,
 
 def object_crop(frame: np.ndarray, box: np.ndarray, color: tuple[int, int, int], side: int) -> np.ndarray:
     """A box x1, y1, x2, y2 of a frame (H, W, 3) with its surroundings: uint8 (side, side, 3) RGB."""
-    half = CONTEXT / 2 * max(box[2] - box[0], box[3] - box[1], 1.0)
-    middle = (box[:2] + box[2:]) / 2
-    left, top = np.floor(np.maximum(middle - half, 0)).astype(int).tolist()
-    right, bottom = np.ceil(np.minimum(middle + half, frame.shape[1::-1])).astype(int).tolist()
+    room = np.array(frame.shape[1::-1])
+    size = np.minimum(np.ceil(CONTEXT * max(box[2] - box[0], box[3] - box[1], 1.0)), room)
+    start = np.clip((box[:2] + box[2:] - size) // 2, 0, room - size)
+    (left, top), (right, bottom) = start.astype(int).tolist(), (start + size).astype(int).tolist()
     crop, factor = scaled(frame[top:bottom, left:right], side)
     height, width = crop.shape[:2]
-    x, y = (side - width) // 2, (side - height) // 2  # at the frame's edge a crop is no square
+    x, y = (side - width) // 2, (side - height) // 2  # of crops as large as the frame, which are no squares
     square = np.full((side, side, 3), GROUND, np.uint8)
     square[y : y + height, x : x + width] = crop
     moved = factor * (box - [left, top, left, top]) + [x, y, x, y]

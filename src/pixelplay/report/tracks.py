@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams, read_objects
-from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, blocks, curve, line_style, widened
+from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, blocks, curve, line_style
 from pixelplay.report.manifest import Manifest, PicturedTrack
 from pixelplay.report.outcome import Outcome, ScoredVideo
 from pixelplay.report.tables import number_text
@@ -20,11 +20,12 @@ from pixelplay.scores.settings import OBJECTS
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
-WIDTH, PLOT_HEIGHT = 500.0, 132.0  # pixels
+WIDTH, PLOT_HEIGHT = 500.0, 170.0  # pixels
 LEFT, RIGHT, TOP, BELOW = 52.0, 30.0, 10.0, 44.0  # margins
 BOTTOM = TOP + PLOT_HEIGHT
 POINTS = 400  # of a line, at most
 MARGIN = 0.04  # of the horizontal axis beside the track's ends, in lengths of the track
+FLOOR = 0.06  # of the vertical axis below the lowest score, for the marker
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ def track_styles(tracks: Sequence[ScoredTrack], streams: Sequence[str]) -> dict[
 
     streams: the lines of the videos' charts; who is among them looks the same here.
     """
-    summed = dict.fromkeys(stream for one in tracks for stream in one.streams)
+    summed = list(tracks[0].streams) if tracks else []  # as in all the others
     order = list(dict.fromkeys([*streams, *summed]))
     return {stream: line_style(order.index(stream)) for stream in summed} | {OBJECTS: FUSED}
 
@@ -114,20 +115,17 @@ def track_charts(tracks: Sequence[ScoredTrack], styles: Mapping[str, str]) -> li
     scores = np.concatenate([one.scores for one in tracks])
     summed = np.concatenate([values for one in tracks for values in one.streams.values()])
     low, high = np.percentile(summed, [100 - HIDDEN, HIDDEN]).tolist()
-    y = Axis(*roomy(min(float(scores.min()), low), max(float(scores.max()), high)), BOTTOM, TOP)
+    low, high = roomy(min(float(scores.min()), low), max(float(scores.max()), high))
+    y = Axis(low - FLOOR * (high - low), high, BOTTOM, TOP)
     return [_chart(one, y, styles, rank) for rank, one in enumerate(tracks, 1)]
 
 
 def _chart(one: ScoredTrack, y: Axis, styles: Mapping[str, str], rank: int) -> Chart:
     first, last = float(one.numbers[0]), float(one.numbers[-1])
     beside = max(MARGIN * (last - first), 0.5)
-    x = Axis(*widened(first - beside, last + beside), LEFT, WIDTH - RIGHT, whole=True)
+    x = Axis(first - beside, last + beside, LEFT, WIDTH - RIGHT, whole=True)
     values = {**one.streams, OBJECTS: one.scores}
-    lines = [
-        Line(curve(x, y, one.numbers, values[name], POINTS), style, name, axis=y)
-        for name, style in styles.items()
-        if name in values
-    ]
+    lines = [Line(curve(x, y, one.numbers, values[k], POINTS), style, k, axis=y) for k, style in styles.items()]
     between, of = blocks(x, one.numbers, one.interpolated, "interpolated boxes"), one.of
     strips = [Strip("interpolated", "", BOTTOM + 4, between)] if between else []
     shown = (of.numbers >= x.low) & (of.numbers <= x.high)
