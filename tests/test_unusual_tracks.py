@@ -25,6 +25,7 @@ from pixelplay.report.outcome import load_outcome
 from pixelplay.report.tracks import BOTTOM, TOP, ScoredTrack, scored_tracks, track_charts, track_styles
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import evaluate, explain, fuse, prepare, report
+from pixelplay.videos.video import Video
 
 GRAY = np.full((40, 80, 3), 100, np.uint8)
 
@@ -36,17 +37,32 @@ def rows(*scores: tuple[int, float]) -> pd.DataFrame:
     return table.assign(frame=table.index, x2=table["x1"] + 10, y2=30.0, stream="objects", **{"class": "person"})
 
 
+VIDEOS = [Video(name, "test", np.arange(4), (80, 40), Path("nowhere")) for name in "abc"]
+
+
 # --- which -----------------------------------------------------------------------------------------------------------
 
 
 def test_tracks_are_ranked_by_their_highest_score_and_limited_per_video():
     found = {"b": rows((1, 0.2), (1, 0.9), (2, 0.5), (3, 0.8)), "a": rows((1, 0.5), (1, 0.1), (2, 0.9))}
-    settings = tiny().report.model_copy(update={"tracks": 9, "per_video": 2})
-    assert unusual_tracks(found, settings) == [("a", 2), ("b", 1), ("b", 3), ("a", 1)]
-    assert unusual_tracks(found, settings.model_copy(update={"per_video": 1})) == [("a", 2), ("b", 1)]
-    assert unusual_tracks(found, settings.model_copy(update={"tracks": 1})) == [("a", 2)]
-    assert unusual_tracks(found, settings.model_copy(update={"tracks": 0})) == []
-    assert unusual_tracks({}, settings) == []
+
+    def chosen(**changes: object) -> list[tuple[str, int]]:
+        update = {"tracks": 9, "per_video": 2, "shortest_track": 0.0, **changes}
+        return unusual_tracks(VIDEOS, found, tiny().report.model_copy(update=update), fps=5.0)
+
+    assert chosen() == [("a", 2), ("b", 1), ("b", 3), ("a", 1)]
+    assert chosen(per_video=1) == [("a", 2), ("b", 1)]
+    assert chosen(tracks=1) == [("a", 2)]
+    assert chosen(tracks=0) == []
+
+
+def test_tracks_that_last_too_short_are_left_out_by_the_time_between_their_ends():
+    settings = tiny().report.model_copy(update={"shortest_track": 0.2})
+    found = {"a": rows((1, 0.9), (2, 0.5), (2, 0.1))}  # one frame, and two
+    assert unusual_tracks(VIDEOS, found, settings, fps=5.0) == [("a", 2)]
+    assert unusual_tracks(VIDEOS, found, settings, fps=6.0) == []
+    timed = [replace(VIDEOS[0], seconds=np.array([0.1, 0.2, 0.4, 0.5]))]  # frames 1 and 2 are 0.2 s apart
+    assert unusual_tracks(timed, found, settings, fps=6.0) == [("a", 2)]
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -111,7 +127,7 @@ def track(numbers: list[int], scores: list[float], peak: int, interpolated: tupl
 def test_the_chart_covers_the_track_with_its_peak_its_labels_and_its_interpolated_boxes():
     one = track(list(range(105, 116)), [0.0] * 5 + [0.5] + [0.0] * 5, peak=110, interpolated=(107, 108))
     (chart,) = track_charts([one], {"s": "s0", "objects": "fused"})
-    assert (chart.x.low, chart.x.high) == (104.5, 115.5)  # half a frame on both sides
+    assert (chart.x.low, chart.x.high) == (104, 116)  # a frame on both sides
     assert [(line.label, line.style) for line in chart.lines] == [("s", "s0"), ("objects", "fused")]
     highest = min(corners(chart.lines[1].path), key=lambda corner: corner[1])
     (marker,) = chart.markers
@@ -123,7 +139,7 @@ def test_the_chart_covers_the_track_with_its_peak_its_labels_and_its_interpolate
 
 
 def test_labels_outside_the_track_s_time_are_not_shaded_and_unknown_ones_not_at_all():
-    one = track([104, 105, 106], [0, 1, 0], peak=105)
+    one = track([105, 106], [0, 1], peak=106)
     for of in (VIDEO, replace(VIDEO, labels=None)):
         (chart,) = track_charts([replace(one, of=of)], {"objects": "fused"})
         assert chart.shaded == chart.strips == []
@@ -135,6 +151,7 @@ def test_all_tracks_have_one_scale_that_shows_the_lowest_and_the_highest_score()
     assert charts[0].y == charts[1].y
     assert TOP <= charts[0].y(8.0 * 0.99) < charts[0].y(0.0) <= BOTTOM - 8  # room for the marker
     assert corners(charts[1].lines[1].path) == [(charts[1].markers[0].x, charts[1].markers[0].y)]
+    assert [tick.text for tick in charts[1].x_ticks] == ["102", "103", "104"]
     assert second.facts == ["frame 103", "highest score 4.000, frame 103", "1 box"]
     assert track_charts([], {}) == []
 
@@ -151,7 +168,7 @@ def test_times_are_told_where_they_are_known():
     one = replace(track([101, 102, 103], [0, 1, 0], peak=102), of=timed)
     assert one.facts[0] == "frame 101 at 0.25 s to frame 103 at 0.75 s"
     (chart,) = track_charts([one], {"objects": "fused"})
-    assert [tick.text for tick in chart.x_ticks] == ["101 (0.2 s)", "102 (0.5 s)", "103 (0.8 s)"]
+    assert [tick.text for tick in chart.x_ticks] == ["100 (0.0 s)", "102 (0.5 s)", "104 (1.0 s)"]
 
 
 # --- in a run --------------------------------------------------------------------------------------------------------

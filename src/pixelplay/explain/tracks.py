@@ -14,7 +14,7 @@ from pixelplay.explain.frames import full_size_at
 from pixelplay.explain.nearest_figure import scaled
 from pixelplay.explain.scored_boxes import COORDINATES, Objects, Span, color_of, shares
 from pixelplay.objects import tables
-from pixelplay.objects.tracks import tracks_of
+from pixelplay.objects.tracks import frame_times, tracks_of
 from pixelplay.report.manifest import PicturedTrack
 from pixelplay.report.settings import ReportConfig
 from pixelplay.run.files import RunFiles
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CONTEXT = 1.5  # side of a crop, in longer sides of the object's box
 GAP = 2  # pixels between a picture's parts
+EXACT = 1e-6  # seconds: differences of times are rounded
 PATH = 2  # pixels, width of a path
 
 
@@ -37,22 +38,29 @@ def write_tracks(config: "Config", index: Index, objects: Sequence[Objects]) -> 
     if not object_streams(config):
         return []
     (fused,) = objects
-    chosen = unusual_tracks(fused.rows, config.report)
+    chosen = unusual_tracks(index.test, fused.rows, config.report, config.objects.tracks.fps)
     index = tables.with_objects(config, index, ["boxes", "tracks"]) if chosen else index
     videos = {video.id: video for video in index.test}
     return [_written(config, videos[video], track, fused, rank) for rank, (video, track) in enumerate(chosen, 1)]
 
 
-def unusual_tracks(rows: Mapping[str, pd.DataFrame], settings: ReportConfig) -> list[tuple[str, int]]:
-    """(video, track) of the tracks to show: those with the highest single scores, highest first.
+def unusual_tracks(
+    videos: Sequence[Video], rows: Mapping[str, pd.DataFrame], settings: ReportConfig, fps: float
+) -> list[tuple[str, int]]:
+    """(video, track) of the tracks to show: those that last long enough with the highest single scores, highest first.
 
-    rows: of scored objects, by video.
+    rows: of scored objects, by video; fps: frames per second of videos that do not say.
     """
     found = []
-    for video, of_video in rows.items():
-        highest = of_video.groupby("track")["score"].max().sort_values(ascending=False, kind="stable")
-        highest = highest.head(settings.per_video)
-        found += [(-score, video, at) for at, score in zip(highest.index.tolist(), highest.tolist(), strict=True)]
+    for video in videos:
+        if video.id in rows:
+            tracks = rows[video.id].groupby("track").agg({"frame": ["first", "last"], "score": "max"})
+            first, last, score = tracks.to_numpy(np.float64).T
+            positions = np.searchsorted(video.numbers, [first, last])
+            lasts = np.diff(frame_times(video, fps)[positions], axis=0)[0]
+            order = np.argsort(-score, kind="stable")
+            long = order[lasts[order] >= settings.shortest_track - EXACT][: settings.per_video]
+            found += zip((-score[long]).tolist(), [video.id] * len(long), tracks.index[long].tolist(), strict=True)
     return [(video, track) for _, video, track in sorted(found)[: settings.tracks]]
 
 
@@ -64,8 +72,8 @@ def _written(config: "Config", video: Video, track: int, objects: Objects, rank:
     path = RunFiles.of(config).explain / f"track-{rank:02d}.jpg"
     shown = [frames[position] for position in positions]
     write_image(path, track_picture(shown, rows, ends, objects.spans, config.report.picture_width))
-    every = tracks_of(video)
     first, peak, last = video.numbers[positions].tolist()
+    every = tracks_of(video)
     return PicturedTrack(
         video=video.id,
         track=track,

@@ -24,7 +24,7 @@ WIDTH, PLOT_HEIGHT = 500.0, 170.0  # pixels
 LEFT, RIGHT, TOP, BELOW = 52.0, 30.0, 10.0, 44.0  # margins
 BOTTOM = TOP + PLOT_HEIGHT
 POINTS = 400  # of a line, at most
-MARGIN = 0.04  # of the horizontal axis beside the track's ends, in lengths of the track
+MARGIN = 0.04  # of the horizontal axis beside the track's ends, in lengths of the track; at least a frame
 FLOOR = 0.06  # of the vertical axis below the lowest score, for the marker
 
 
@@ -122,7 +122,7 @@ def track_charts(tracks: Sequence[ScoredTrack], styles: Mapping[str, str]) -> li
 
 def _chart(one: ScoredTrack, y: Axis, styles: Mapping[str, str], rank: int) -> Chart:
     first, last = float(one.numbers[0]), float(one.numbers[-1])
-    beside = max(MARGIN * (last - first), 0.5)
+    beside = max(MARGIN * (last - first), 1.0)
     x = Axis(first - beside, last + beside, LEFT, WIDTH - RIGHT, whole=True)
     values = {**one.streams, OBJECTS: one.scores}
     lines = [Line(curve(x, y, one.numbers, values[k], POINTS), style, k, axis=y) for k, style in styles.items()]
