@@ -14,7 +14,7 @@ from pixelplay.drawing.annotate import encoded
 from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart
 from pixelplay.report.manifest import Moment, PicturedTrack
 from pixelplay.report.manifest import Scale as Ramp
-from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, VideoPanel, render
+from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, Tracks, VideoPanel, render
 from pixelplay.report.tables import other_tables, score_tables
 from pixelplay.report.timelines import Scale, timeline
 from pixelplay.report.tracks import ScoredTrack, track_charts
@@ -85,8 +85,7 @@ def report(text: str) -> Report:
         scores=score_tables(metrics),
         other_figures=other_tables(metrics),
         thresholds=[(text, "data:image/png;base64,")],
-        tracks=[TrackItem(1, track, PICTURE, track_charts([track], lines)[0])],
-        track_key=[*lines.items()],
+        tracks=Tracks([TrackItem(1, track, PICTURE, track_charts([track], lines)[0])], [*lines.items()]),
         videos=[VideoPanel(text, [text], timeline(one, Scale.of([one]), {1: 2}), "clips/a.mp4")],
         streams=[(text, "s0")],
         one_scale=True,
@@ -170,7 +169,7 @@ def test_what_there_is_nothing_of_is_left_out():
         scores=[],
         other_figures=[],
         thresholds=[],
-        tracks=[],
+        tracks=None,
         gallery=[],
         curves=[],
         histograms={},

@@ -153,14 +153,12 @@ def test_all_tracks_have_one_scale_that_shows_the_lowest_and_the_highest_score()
     assert corners(charts[1].lines[1].path) == [(charts[1].markers[0].x, charts[1].markers[0].y)]
     assert [tick.text for tick in charts[1].x_ticks] == ["102", "103", "104"]
     assert second.facts == ["frame 103", "highest score 4.000, frame 103", "1 box"]
-    assert track_charts([], {}) == []
 
 
 def test_a_stream_looks_as_in_the_videos_charts():
     one = track([100], [1.0], peak=100)
     assert track_styles([one], ["other", "s"]) == {"s": "s1", "objects": "fused"}
     assert track_styles([one], ["other"]) == {"s": "s1", "objects": "fused"}
-    assert track_styles([], ["other"]) == {"objects": "fused"}
 
 
 def test_times_are_told_where_they_are_known():

@@ -15,7 +15,7 @@ from pixelplay.report.charts import Chart
 from pixelplay.report.distributions import curve_style, histogram, precision_recall_chart, roc_chart
 from pixelplay.report.manifest import Manifest, Moment, image_uri, read_manifest
 from pixelplay.report.outcome import Outcome, ScoredVideo, ablation_files, load_outcome, threshold_files
-from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, VideoPanel
+from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, Tracks, VideoPanel
 from pixelplay.report.tables import NONE, csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Scale, timeline
 from pixelplay.report.tracks import ScoredTrack, scored_tracks, track_charts, track_styles
@@ -43,8 +43,6 @@ def gather(
     name = f"{config.experiment}/{config.run}" if config.run else config.experiment
     run = {"experiment": name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
     run |= {"seed": str(config.seed), "git commit": manifest.commit}
-    tracks = scored_tracks(config, outcome, manifest)
-    styles = track_styles(tracks, outcome.streams)
     charts, key = _curves(outcome, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
     histograms = enumerate(_distributions(config, outcome).items())
     return Report(
@@ -54,8 +52,7 @@ def gather(
         scores=score_tables(metrics, speeds) if metrics else [],
         other_figures=other_tables(metrics) if metrics else [],
         thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
-        tracks=_track_items(files, tracks, track_charts(tracks, styles)),
-        track_key=[*styles.items()],
+        tracks=_tracks(files, outcome, scored_tracks(config, outcome, manifest)),
         videos=list(_panels(files, outcome, scale, manifest)),
         streams=[*((s, curve_style(s, i)) for i, s in enumerate(outcome.streams)), (FUSED, FUSED)],
         one_scale=scale.shared,
@@ -115,9 +112,13 @@ def _item(files: RunFiles, rank: int, moment: Moment, outcome: Outcome) -> Galle
     return GalleryItem(rank, moment, one, _position(one, moment), picture, heat)
 
 
-def _track_items(files: RunFiles, tracks: Sequence[ScoredTrack], charts: Sequence[Chart]) -> list[TrackItem]:
+def _tracks(files: RunFiles, outcome: Outcome, tracks: Sequence[ScoredTrack]) -> Tracks | None:
+    if not tracks:
+        return None
+    styles = track_styles(tracks, outcome.streams)
     pictures = [image_uri(files.explain / one.pictured.picture, made_by="explain") for one in tracks]
-    return [TrackItem(rank, *of) for rank, of in enumerate(zip(tracks, pictures, charts, strict=True), 1)]
+    every = zip(tracks, pictures, track_charts(tracks, styles), strict=True)
+    return Tracks([TrackItem(rank, *of) for rank, of in enumerate(every, 1)], [*styles.items()])
 
 
 def _position(one: ScoredVideo, moment: Moment) -> int:

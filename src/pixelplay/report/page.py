@@ -56,6 +56,14 @@ class TrackItem:
 
 
 @dataclass(frozen=True)
+class Tracks:
+    """The most unusual tracks."""
+
+    rows: Sequence[TrackItem]
+    key: Pairs  # (name, CSS classes) of the lines in their charts
+
+
+@dataclass(frozen=True)
 class Ablation:
     told: Sequence[str]  # paragraphs
     tables: Sequence[Table]
@@ -72,8 +80,7 @@ class Report:
     scores: Sequence[Table]
     other_figures: Sequence[Table]
     thresholds: Pairs  # plots: (name, data URI)
-    tracks: Sequence[TrackItem]
-    track_key: Pairs  # (name, CSS classes) of the lines in the tracks' charts
+    tracks: Tracks | None
     videos: Sequence[VideoPanel]
     streams: Pairs  # (name, CSS classes) of the lines in the videos' charts
     one_scale: bool  # for all of them

@@ -96,22 +96,20 @@ def scored_tracks(config: "Config", outcome: Outcome, manifest: Manifest) -> lis
 
 
 def track_styles(tracks: Sequence[ScoredTrack], streams: Sequence[str]) -> dict[str, str]:
-    """CSS classes of the lines in the charts, by name, that of `objects` last.
+    """CSS classes of the lines in the charts of at least one track, by name, that of `objects` last.
 
     streams: the lines of the videos' charts; who is among them looks the same here.
     """
-    summed = list(tracks[0].streams) if tracks else []  # as in all the others
+    summed = list(tracks[0].streams)  # as in all the others
     order = list(dict.fromkeys([*streams, *summed]))
     return {stream: line_style(order.index(stream)) for stream in summed} | {OBJECTS: FUSED}
 
 
 def track_charts(tracks: Sequence[ScoredTrack], styles: Mapping[str, str]) -> list[Chart]:
-    """A chart for each track: its score over frame numbers, and that of each stream that was summed.
+    """A chart for each of at least one track: its score over frame numbers, and that of each stream that was summed.
 
     All have one vertical axis: it covers the whole score, and the streams' except for rare outliers.
     """
-    if not tracks:
-        return []
     scores = np.concatenate([one.scores for one in tracks])
     summed = np.concatenate([values for one in tracks for values in one.streams.values()])
     low, high = np.percentile(summed, [100 - HIDDEN, HIDDEN]).tolist()
