@@ -282,7 +282,9 @@ def test_a_training_clip_is_nearest_to_itself(index: Index):
     assert max(near.distance for near in found) < 1e-3
     assert len(found) >= 3 * len(middles)
     for near in found:
-        assert near.there == near.here
+        assert near.there.frames == near.here.frames
+        if not near.stream.endswith("temporal"):  # clips that overlap have the same differences
+            assert near.there == near.here
 
 
 def test_frames_come_back_in_the_order_asked_for_and_those_at_the_ends_are_explained_too(index: Index):

@@ -25,14 +25,16 @@ from pixelplay.videos.video import Video
 TABLE = {  # the first pattern that fits decides
     "experiment": "",  # another experiment has other folders
     "run": "",
-    "seed": "prepare train",
+    "seed": "prepare extract train",
     "seeds": "train score",
     "device": "",
     "workers": "",
     "step": "",
     "paths.*": "",
     "weights.yolo": "detect train",
-    "weights.*": "",  # detectors take theirs by interpolation: see detectors.*
+    "weights.backbone": "extract train",
+    "weights.encoder.*": "extract",  # and detectors take theirs by interpolation, as of all weights: see detectors.*
+    "weights.*": "",
     "dataset.root": "",  # places decide nothing, contents do
     "dataset.candidates": "",
     "dataset.noise_share": "prepare evaluate",
@@ -51,6 +53,7 @@ TABLE = {  # the first pattern that fits decides
     "objects.tracks.*": "extract train",
     "trainer.loggers*": "",
     "wandb.*": "",
+    "trainer.precision": "extract train",
     "trainer.*": "train",
     "detectors.*.scoring.*": "score",
     "detectors.videopatchcore.training.backbone.source": "",  # whether a download is allowed
