@@ -30,7 +30,7 @@ def read_dataset(config: DatasetConfig) -> list[RawVideo]:
         if twice := {i for i in ids if ids.count(i) > 1}:
             raise DataError(f"{root}: two {split} videos are called {min(twice)!r} (a folder and a file?); rename one")
     videos = with_tracks(videos, config.tracks or root / TRACKS, layout.track_file)
-    if config.tracks is not None and not any(video.tracks for video in videos):
+    if config.tracks is not None and not any(v.tracks and v.tracks.path.parent == config.tracks for v in videos):
         raise ConfigError(
             f"dataset.tracks={config.tracks}: no track file of a test video is there; name the folder that holds "
             "<video>.csv or <video>.txt, or null"
