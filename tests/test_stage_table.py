@@ -26,6 +26,7 @@ TABLE = {  # the first pattern that fits decides
     "experiment": "",  # another experiment has other folders
     "run": "",
     "seed": "prepare train",
+    "checkpoints_of": "train",
     "device": "",
     "workers": "",
     "step": "",
