@@ -136,7 +136,7 @@ def test_one_data_set_is_scored_calibrated_and_measured_with_what_a_run_on_sever
         theirs["video"] = theirs["video"].str.removeprefix("ped2/")
         pd.testing.assert_frame_equal(scores(config, split), theirs)
     found = json.loads(RunFiles.of(config).metrics.read_text())
-    assert found["frames"] == 8 and found["anomalous_share"] == 0.25
+    assert found["frames"] == 8 and found["prevalence"] == 0.25
     assert [one for stage in (prepare, train, score, fuse) if (one := stage.pending(config))] == []
 
 
