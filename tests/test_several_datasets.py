@@ -157,7 +157,7 @@ def test_another_run_s_detectors_are_refused_where_they_do_not_fit(on_both: Conf
     other = [*on_one, "run=other"]
     with pytest.raises(MissingArtifactError, match=r"checkpoints_of=nothing: .*that run has no train-conv_ae"):
         run(*other, "checkpoints_of=nothing", stages=(prepare, train))
-    with pytest.raises(ConfigError, match=r"its train-conv_ae has other settings: .*window differs"):
+    with pytest.raises(ConfigError, match=r"its conv_ae has other settings: .*window differs"):
         run(*other, "detectors.conv_ae.training.window=3", stages=(prepare, train))
     with pytest.raises(ConfigError, match=r"fitted on frames of Train00\d that this one holds out.*dataset.heldout"):
         run(*other, "dataset.heldout.share=0.3", "dataset.heldout.seed=1", stages=(prepare, train))
@@ -192,12 +192,19 @@ def test_videopatchcore_of_another_run_is_calibrated_by_held_out_footage_and_sho
     other, config = patchcore.config(), patchcore.config("run=again", "checkpoints_of=folder")
     for stage in (prepare, detect, extract, train, score):
         stage.run(config)
+    own = load_index(config).held.calibration
+    copied = patchcore.fresh()
+    copied.load(RunFiles.of(config).detector("videopatchcore"))
+    assert set(copied._calibrated.clips["video"]) == {video.id for video in own}
     table, borrowed = (pd.read_parquet(RunFiles.of(one).scores("videopatchcore")) for one in (other, config))
     normal = borrowed["split"] == "calibration"
-    held = [(video.id, number) for video in load_index(config).held.calibration for number in video.numbers]
+    held = [(video.id, number) for video in own for number in video.numbers]
     assert set(zip(borrowed["video"][normal], borrowed["frame"][normal], strict=True)) == set(held)
     assert (table["split"] == "calibration").sum() > normal.sum()  # its own run has scored its folds, too
-    tests = [one[one["split"] == "test"].reset_index(drop=True) for one in (table, borrowed)]
-    pd.testing.assert_frame_equal(*tests)
+    anew = patchcore.loaded()
+    anew.recalibrate(patchcore.footage().held.calibration)
+    (strange,) = (video for video in patchcore.footage().test if video.id == "strange")
+    of_video = borrowed[(borrowed["video"] == "strange") & (borrowed["stream"] == "videopatchcore")]["score"]
+    np.testing.assert_array_equal(of_video, anew.score(strange).streams["videopatchcore"])
     found = with_training(config, replace(load_index(config), train=[]))
     assert [video.id for video in found.train] == [video.id for video in load_index(other).train]

@@ -26,7 +26,7 @@ TABLE = {  # the first pattern that fits decides
     "experiment": "",  # another experiment has other folders
     "run": "",
     "seed": "prepare train",
-    "checkpoints_of": "train",
+    "checkpoints_of": "extract train",
     "seeds": "",  # other tasks: see test_seeds.py
     "device": "",
     "workers": "",

@@ -62,7 +62,7 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
         version=VERSION,
         settings=settings,
         work=lambda: (
-            _borrow(config, task_name, index, wanted)
+            _borrow(config, name, index, seed, wanted)
             if other
             else _train(config, name, index, seed, fingerprint(VERSION, settings))
         ),
@@ -147,20 +147,20 @@ def _train(config: Config, name: str, index: Index, seed: int | None, key: str) 
     return [folder / path for path in saved if not path.parts[0].startswith((".", "training-"))]
 
 
-def _borrow(config: Config, name: str, index: Index, wanted: dict[str, Any]) -> list[Path]:
-    """Copy what another run has trained, if it scores this run's footage as intended.
+def _borrow(config: Config, name: str, index: Index, seed: int | None, wanted: dict[str, Any]) -> list[Path]:
+    """Copy what another run has trained, if it scores this run's footage as intended, and calibrate that anew.
 
     Raises ConfigError where the settings differ, or where that run was fitted on footage that this one holds out.
     """
-    record, own = borrowed.trained_record(config, name, "train"), as_json(wanted)
+    record, own = borrowed.trained_record(config, record_name(name, seed), "train"), as_json(wanted)
     theirs = {key: record.settings.get(key) for key in SHARED}
     for one in (own, theirs):  # of boxes that users bring, each data set has its own
         if one["boxes"] and isinstance(one["boxes"][1], dict):
             one["boxes"] = one["boxes"][:1]
     if changed := difference(theirs, own):
         raise ConfigError(
-            f"checkpoints_of={config.checkpoints_of}: its {name} has other settings: {changed} differs; give both runs "
-            "the same detectors, weights and objects"
+            f"checkpoints_of={config.checkpoints_of}: its {of_seed(name, seed)} has other settings: "
+            f"{changed} differs; give both runs the same detectors, weights and objects"
         )
     if twice := seen([*index.held.calibration, *index.held.planting], trained_index(config).fit):
         raise ConfigError(
@@ -168,8 +168,22 @@ def _borrow(config: Config, name: str, index: Index, wanted: dict[str, Any]) -> 
             "out, and scores of known footage calibrate nothing: give both the same dataset.heldout"
         )
     written = borrowed.copy_outputs(config, record, "train")
-    log.info(f"train: {name.removeprefix('train-')} is that of {config.checkpoints_of}, nothing is trained")
+    log.info(f"train: {of_seed(name, seed)} is that of {config.checkpoints_of}, nothing is trained")
+    _recalibrate(config, name, index, RunFiles.of(config).detector(name, seed))
     return written
+
+
+def _recalibrate(config: Config, name: str, index: Index, folder: Path) -> None:
+    """Give the detector in a folder the scales of this run's held-out normal footage, if it has such."""
+    from pixelplay.detectors.base import Recalibrates
+    from pixelplay.training.device import find_device
+
+    detector = registry.create(name, config.detectors[name], find_device(config.device))
+    if isinstance(detector, Recalibrates):
+        detector.load(folder)
+        index = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
+        detector.recalibrate(index.held.calibration)
+        detector.save(folder)
 
 
 def _parameters(folder: Path) -> int | None:

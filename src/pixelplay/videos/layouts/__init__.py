@@ -10,6 +10,7 @@ import pkgutil
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.settings import CONFIG_DIR, alternatives, validate
@@ -68,7 +69,7 @@ def _parts(config: DatasetConfig) -> dict[str, DatasetConfig]:
                 f"dataset.parts: {name!r} is no data set of configs/dataset/; {alternatives(name, known)}"
             )
         values = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / "dataset" / f"{name}.yaml"))
-        part = validate(DatasetConfig, values)
+        part = validate(DatasetConfig, cast(dict[str, Any], values))
         found[name] = part if root is None else part.model_copy(update={"root": root})
     return found
 
