@@ -153,7 +153,7 @@ def _borrow(config: Config, name: str, index: Index, seed: int | None, wanted: d
     Raises ConfigError where the settings differ, or where that run was fitted on footage that this one holds out.
     """
     record, own = borrowed.trained_record(config, record_name(name, seed), "train"), as_json(wanted)
-    theirs = {key: record.settings.get(key) for key in SHARED}
+    theirs: dict[str, Any] = {key: record.settings.get(key) for key in SHARED}
     for one in (own, theirs):  # of boxes that users bring, each data set has its own
         if one["boxes"] and isinstance(one["boxes"][1], dict):
             one["boxes"] = one["boxes"][:1]
