@@ -162,6 +162,11 @@ def _borrow(config: Config, name: str, index: Index, seed: int | None, wanted: d
             f"checkpoints_of={config.checkpoints_of}: its {of_seed(name, seed)} has other settings: "
             f"{changed} differs; give both runs the same detectors, weights and objects"
         )
+    if (path := config.detectors[name].scoring.get("checkpoint")) not in (None, "best", "last"):
+        raise ConfigError(
+            f"checkpoints_of={config.checkpoints_of} and detectors.{name}.scoring.checkpoint={path} both name "
+            "checkpoints of another run: leave out one"
+        )
     if twice := seen([*index.held.calibration, *index.held.planting], trained_index(config).fit):
         raise ConfigError(
             f"checkpoints_of={config.checkpoints_of}: that run was fitted on frames of {twice.id} that this one holds "
