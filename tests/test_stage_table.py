@@ -27,7 +27,7 @@ TABLE = {  # the first pattern that fits decides
     "run": "",
     "seed": "prepare train",
     "checkpoints_of": "extract train",
-    "seeds": "",  # other tasks: see test_seeds.py
+    "seeds": "train score",
     "device": "",
     "workers": "",
     "step": "",
@@ -51,7 +51,7 @@ TABLE = {  # the first pattern that fits decides
     "objects.tubes.*": "",  # a detector's by interpolation
     "objects.tracks.*": "extract train",
     "trainer.loggers*": "",
-    "trainer.wandb*": "",
+    "wandb.*": "",
     "trainer.*": "train",
     "detectors.*.scoring.*": "score",
     "detectors.videopatchcore.training.backbone.source": "",  # whether a download is allowed
