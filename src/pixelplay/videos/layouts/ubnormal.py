@@ -36,8 +36,8 @@ EXPECTED = """  SceneN/normal_scene_N_*.mp4    (a video file or a folder of fram
   normal_training_video_names.txt, normal_test_video_names.txt, abnormal_test_video_names.txt (or in scripts/)
   test_tracks/<video>.txt        optional: track_id,frame,x1,y1,x2,y2, frames from 0 (or .csv)"""
 DOWNLOAD = (
-    "https://github.com/lilygeorgescu/UBnormal has the link to it; its lists of names: curl -fL --remote-name-all "
-    "https://raw.githubusercontent.com/lilygeorgescu/UBnormal/main/scripts/"
+    "https://github.com/lilygeorgescu/UBnormal has the link to it; its lists of names: "
+    "curl -fL --create-dirs --remote-name-all https://raw.githubusercontent.com/lilygeorgescu/UBnormal/main/scripts/"
     "{normal_training,normal_test,abnormal_test}_video_names.txt --output-dir data/ubnormal"
 )
 MARKERS = ("Scene1",)
