@@ -226,6 +226,17 @@ def test_the_encoder_is_trained_once_for_the_maps_and_for_videopatchcore_whoever
     assert extract.pending(config) and "encoder.safetensors is missing" in str(extract.pending(config))
 
 
+def test_a_run_with_another_run_s_detectors_takes_its_encoder_and_trains_none(pooling: list[str], monkeypatch):
+    config = extracted(pooling)
+    (first,) = Path("checkpoints/folder/shared").rglob("*.safetensors")
+    monkeypatch.setattr(extract, "_trained_encoder", lambda *_: pytest.fail("an encoder is trained"))
+    again = extracted(pooling, "run=again", "checkpoints_of=folder")
+    (copied,) = Path("checkpoints/folder/again/shared").rglob("*.safetensors")
+    assert copied.read_bytes() == first.read_bytes()
+    assert tables.encoder_digest(again) == tables.encoder_digest(config)
+    assert extract.pending(again) is None
+
+
 # --- what can't be --------------------------------------------------------------------------------------------------
 
 

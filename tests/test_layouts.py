@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.truth_files import read_tracks
 from pixelplay.videos.video_file import VideoFile
 
-LAYOUTS = ("avenue", "folder", "ped2", "pixelplay26", "shanghaitech")
+LAYOUTS = ("avenue", "folder", "ped2", "pixelplay26", "shanghaitech", "streetscene", "ubnormal")
 
 
 def mask(row: int) -> np.ndarray:
@@ -79,6 +80,46 @@ def write_pixelplay26(root: Path) -> None:
     for folder in ("training_vol", "testing_vol"):
         (home / folder).mkdir()
         savemat(home / folder / "vol01.mat", {"vol": np.zeros((2, 2))})
+
+
+def write_streetscene(root: Path) -> None:
+    """A test video with two anomalies that share frame 3, and one without a ground truth file."""
+    write_frames(root / "Train/Train001", range(1, 4), "{:03d}.jpg")
+    write_frames(root / "Train/Train002", range(1, 4), "{:03d}.jpg")
+    for video in ("Test001", "Test002"):
+        write_frames(root / "Test" / video, range(1, 7), "{:03d}.jpg")
+    (root / "Test/Test001/Test001_gt.txt").write_text("002.jpg 0 20 10 8 4\n003.jpg 0 22 10 8 4\n003.jpg 1 40 30 5 6\n")
+
+
+UBNORMAL = {  # lists and the videos in them; scene 2 has one for validation, too
+    "normal_training": ["normal_scene_1_scenario1_1", "normal_scene_2_scenario_1"],
+    "normal_test": ["normal_scene_1_scenario_2"],
+    "abnormal_test": ["abnormal_scene_2_scenario_1", "abnormal_scene_1_scenario_3_fog"],
+}
+
+
+def object_map(**places: tuple[int, int, int, int]) -> np.ndarray:
+    """A map of UBnormal, uint8 (H, W): objects, called o1, o2, …, in boxes x1, y1, x2, y2."""
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for name, (x1, y1, x2, y2) in places.items():
+        pixels[y1:y2, x1:x2] = int(name[1:])
+    return pixels
+
+
+def write_ubnormal(root: Path) -> None:
+    """Object 3 is anomalous in frames 1 and 2, object 7 in frame 2; object 1 is normal and always there."""
+    for name in [*chain.from_iterable(UBNORMAL.values()), "normal_scene_2_scenario_9"]:
+        write_video(root / f"Scene{name.split('_')[2]}/{name}.mp4", 4, "mp4v")
+    for name, videos in UBNORMAL.items():
+        (root / f"{name}_video_names.txt").write_text("\n".join(videos))
+    video = "abnormal_scene_2_scenario_1"
+    folder = root / f"Scene2/{video}_annotations"
+    folder.mkdir()
+    (folder / f"{video}_tracks.txt").write_text("7,2,2\n3,1,2\n")
+    walker, large = {"o1": (0, 0, 4, 9)}, {"o3": (10, 20, 18, 30)}
+    maps = [walker, walker | large, walker | large | {"o7": (40, 5, 44, 9)}, walker | {"o3": (20, 20, 28, 30)}]
+    for frame, places in enumerate(maps):
+        (folder / f"{video}_{frame:04d}_gt.png").write_bytes(encoded(".png", image=object_map(**places)))
 
 
 def write_folder(root: Path) -> None:
@@ -199,6 +240,129 @@ def test_shanghaitech_labels_other_than_zero_and_one_are_refused(tmp_path: Path)
         labels(video, [0])
 
 
+def test_streetscene_reads_boxes_by_centre_and_size_and_labels_the_frames_that_have_one(tmp_path: Path):
+    write_streetscene(tmp_path)
+    videos = read_dataset(dataset("streetscene", tmp_path))
+    assert ids(videos, "train") == ["Train001", "Train002"]
+    assert ids(videos, "test") == ["Test001", "Test002"]
+    first = pick(videos, "Test001")
+    assert labels(first, [1, 2, 3, 4, 5, 6]) == [0, 1, 1, 0, 0, 0]
+    boxes = first.tracks.read(np.arange(1, 7))
+    assert boxes.track.tolist() == [0, 0, 1] and boxes.number.tolist() == [2, 3, 3]
+    assert boxes.xyxy.tolist() == [[16, 8, 24, 12], [18, 8, 26, 12], [37.5, 27, 42.5, 33]]
+    assert first.source.remarks(6) == []  # the file among the frames is used
+    assert pick(videos, "Test002").labels is None
+
+
+def test_streetscene_takes_ground_truth_beside_the_frame_folders_with_paths_in_it(tmp_path: Path):
+    write_streetscene(tmp_path)
+    (tmp_path / "Test/Test001/Test001_gt.txt").unlink()
+    (tmp_path / "Test/Test001_gt.txt").write_text("/data/Test/Test001/005.jpg 0 20 10 8 4\n\n")
+    videos = read_dataset(dataset("streetscene", tmp_path))
+    assert labels(pick(videos, "Test001"), [4, 5, 6]) == [0, 1, 0]
+    assert all(video.beside == () for video in videos)
+
+
+def test_an_empty_streetscene_file_is_a_video_without_an_anomaly(tmp_path: Path):
+    write_streetscene(tmp_path)
+    (tmp_path / "Test/Test002/Test002_gt.txt").touch()
+    video = pick(read_dataset(dataset("streetscene", tmp_path)), "Test002")
+    assert labels(video, [1, 2]) == [0, 0] and len(video.tracks.read(np.arange(1, 7)).track) == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["002.jpg,0,20,10,8,4", "002.jpg 0 20 10 8", "frame 0 20 10 8 4", "002.jpg 0 20 10 0 4", "003.jpg 1 1 1 1 x"],
+)
+def test_a_streetscene_line_of_another_form_is_refused_with_its_number_and_the_form(tmp_path: Path, line: str):
+    write_streetscene(tmp_path)
+    (tmp_path / "Test/Test001/Test001_gt.txt").write_text(f"002.jpg 0 20 10 8 4\n{line}\n")
+    with pytest.raises(DataError, match=r"Test001_gt.txt, line 2: .*FFF.jpg track x y width height"):
+        labels(pick(read_dataset(dataset("streetscene", tmp_path)), "Test001"), [1])
+
+
+def test_streetscene_boxes_of_frames_that_the_video_does_not_have_are_refused(tmp_path: Path):
+    write_streetscene(tmp_path)
+    (tmp_path / "Test/Test001/Test001_gt.txt").write_text("060.jpg 0 20 10 8 4\n061.jpg 0 20 10 8 4\n")
+    video = pick(read_dataset(dataset("streetscene", tmp_path)), "Test001")
+    with pytest.raises(DataError, match="2 of 2 entries are for frames outside 1 to 6"):
+        video.tracks.read(np.arange(1, 7))
+
+
+def test_ubnormal_splits_by_the_owners_lists_and_learns_from_normal_videos_only(tmp_path: Path):
+    write_ubnormal(tmp_path)
+    videos = read_dataset(dataset("ubnormal", tmp_path))
+    assert ids(videos, "train") == ["normal_scene_1_scenario1_1", "normal_scene_2_scenario_1"]
+    assert ids(videos, "test") == [
+        "normal_scene_1_scenario_2",
+        "abnormal_scene_1_scenario_3_fog",
+        "abnormal_scene_2_scenario_1",
+    ]
+    assert videos[0].beside == (
+        (tmp_path.name, "1 videos are in no list of normal training or test videos", "ignored"),
+    )
+    assert labels(pick(videos, "normal_scene_1_scenario_2"), [0, 1, 2, 3]) == [0, 0, 0, 0]
+    assert pick(videos, "abnormal_scene_1_scenario_3_fog").labels is None  # no annotations on disk
+
+
+def test_ubnormal_takes_labels_masks_and_boxes_of_the_objects_while_they_are_anomalous(tmp_path: Path):
+    write_ubnormal(tmp_path)
+    video = pick(read_dataset(dataset("ubnormal", tmp_path)), "abnormal_scene_2_scenario_1")
+    assert labels(video, [0, 1, 2, 3]) == [0, 1, 1, 0]
+    masks = video.masks.read([0, 1, 2, 3], (WIDTH, HEIGHT))
+    wanted = [object_map(), object_map(o1=(10, 20, 18, 30)), object_map(o1=(10, 20, 18, 30), o2=(40, 5, 44, 9))]
+    for position, expected in enumerate([*wanted, object_map()]):
+        assert np.array_equal(masks.at(position), expected > 0), position
+    boxes = video.tracks.read(np.arange(4))
+    assert boxes.track.tolist() == [0, 0, 1] and boxes.number.tolist() == [1, 2, 2]
+    assert boxes.xyxy.tolist() == [[10, 20, 18, 30], [10, 20, 18, 30], [40, 5, 44, 9]]
+
+
+def test_of_an_ubnormal_object_in_parts_the_largest_is_its_box_and_corrected_tracks_win(tmp_path: Path):
+    write_ubnormal(tmp_path)
+    name = "abnormal_scene_2_scenario_1"
+    folder = tmp_path / f"Scene2/{name}_annotations"
+    pixels = object_map(o3=(10, 20, 18, 30)) | object_map(o3=(30, 20, 32, 22))  # 80 and 4 pixels
+    (folder / f"{name}_0000_gt.png").write_bytes(encoded(".png", image=pixels))
+    (folder / f"{name}_new_tracks.txt").write_text("3,0,0\n")
+    video = pick(read_dataset(dataset("ubnormal", tmp_path)), name)
+    assert labels(video, [0, 1]) == [1, 0]
+    assert video.tracks.read(np.arange(4)).xyxy.tolist() == [[10, 20, 18, 30]]
+    assert video.masks.read([0], (WIDTH, HEIGHT)).at(0).sum() == 84
+
+
+@pytest.mark.parametrize(
+    "tracks, complaint",
+    [
+        ("3,2,1\n", "line 1: '3,2,1': must be object_id,start,end"),
+        ("3 1 2\n", "line 1: '3 1 2': must be object_id,start,end"),
+        ("3,1,2\n3,x,2\n", "line 2: '3,x,2'"),
+        ("9,1,1\n", "object 9 is not in the map of frame 1"),
+        ("3,3,4\n", "_0004_gt.png: .*: a map of object ids is needed"),
+    ],
+)
+def test_ubnormal_annotations_that_do_not_fit_are_refused(tmp_path: Path, tracks: str, complaint: str):
+    write_ubnormal(tmp_path)
+    name = "abnormal_scene_2_scenario_1"
+    (tmp_path / f"Scene2/{name}_annotations/{name}_tracks.txt").write_text(tracks)
+    video = pick(read_dataset(dataset("ubnormal", tmp_path)), name)
+    with pytest.raises(DataError, match=complaint):
+        video.tracks.read(np.arange(4))
+
+
+def test_ubnormal_without_a_list_or_without_a_listed_video_is_refused(tmp_path: Path):
+    write_ubnormal(tmp_path)
+    (tmp_path / "Scene1/normal_scene_1_scenario_2.mp4").unlink()
+    with pytest.raises(DataError, match=r"1 of 1 videos are not below .*normal_scene_1_scenario_2.mp4 for instance"):
+        read_dataset(dataset("ubnormal", tmp_path))
+    (tmp_path / "scripts").mkdir()
+    for name in UBNORMAL:
+        (tmp_path / f"{name}_video_names.txt").rename(tmp_path / f"scripts/{name}_video_names.txt")
+    (tmp_path / "scripts/normal_training_video_names.txt").unlink()
+    with pytest.raises(DataError, match=r"normal_training_video_names.txt is missing: .*curl"):
+        read_dataset(dataset("ubnormal", tmp_path))
+
+
 def test_pixelplay26_is_found_below_kaggles_nested_folders_and_keeps_frame_numbers(tmp_path: Path):
     write_pixelplay26(tmp_path)
     for config in (
@@ -247,6 +411,8 @@ TRACK_NAMES = {  # of a test video, and how a published file of its tracks may b
     "ped2": ("Test002", "Test002.txt"),
     "pixelplay26": ("02", "02.txt"),
     "shanghaitech": ("01_0014", "01_0014.txt"),
+    "streetscene": ("Test002", "Test002.txt"),
+    "ubnormal": ("abnormal_scene_1_scenario_3_fog", "abnormal_scene_1_scenario_3_fog.txt"),
 }
 
 
@@ -255,6 +421,11 @@ def write_tracks(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).write_text("0,2,1,2,3,4\n")
     return folder
+
+
+def in_folder(folder: Path, videos: list[RawVideo]) -> dict[str, Path]:
+    """The track files in a folder, by video: some layouts have others of their own."""
+    return {v.id: v.tracks.path for v in videos if v.tracks and v.tracks.path.parent == folder}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -266,12 +437,12 @@ def test_every_layout_takes_published_track_files_from_below_its_root_or_from_a_
     root = find_root(dataset(layout, tmp_path / "data"))
     own = write_tracks(tmp_path / "tracks", name, "notes.md", ".hidden.txt", "elsewhere.txt")
     videos = read_dataset(dataset(layout, tmp_path / "data", tracks=own))
-    assert {v.id: v.tracks.path for v in videos if v.tracks} == {video: own / name}
+    assert in_folder(own, videos) == {video: own / name}
     assert read_tracks(own / name).xyxy.tolist() == [[1, 2, 3, 4]]
     below = write_tracks(root / "test_tracks", name)
     videos = read_dataset(dataset(layout, tmp_path / "data"))
-    assert {v.id: v.tracks.path for v in videos if v.tracks} == {video: below / name}
-    assert [v.split for v in videos if v.tracks] == ["test"]  # where a training video is called alike, too
+    assert in_folder(below, videos) == {video: below / name}
+    assert {v.split for v in videos if v.tracks} == {"test"}  # where a training video is called alike, too
 
 
 def test_two_track_files_of_one_video_are_refused(tmp_path: Path):
@@ -300,13 +471,14 @@ def test_hidden_copies_of_track_files_are_none(tmp_path: Path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_named_folder_without_track_files_is_refused_with_the_key(tmp_path: Path, there: bool):
-    write_ped2(tmp_path / "data")
+@pytest.mark.parametrize("layout", ["ped2", "streetscene"])  # of which the second has tracks of its own
+def test_a_named_folder_without_track_files_is_refused_with_the_key(tmp_path: Path, there: bool, layout: str):
+    WRITERS[layout](tmp_path / "data")
     folder = tmp_path / "tracks"
     if there:
         write_tracks(folder, "README.md")
     with pytest.raises(ConfigError, match=r"dataset\.tracks=.*tracks: no track file of a test video is there"):
-        read_dataset(dataset("ped2", tmp_path / "data", tracks=folder))
+        read_dataset(dataset(layout, tmp_path / "data", tracks=folder))
 
 
 def test_videos_stand_in_natural_order(tmp_path: Path):
@@ -413,7 +585,8 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path):
 def test_an_unknown_layout_is_refused_with_the_known_ones():
     config = dataset("folder", Path("/nowhere")).model_copy(update={"layout": "ped1"})
     with pytest.raises(
-        ConfigError, match=r"'ped1'.*did you mean 'ped2'.*avenue, folder, ped2, pixelplay26, shanghaitech"
+        ConfigError,
+        match=r"'ped1'.*did you mean 'ped2'.*avenue, folder, ped2, pixelplay26, shanghaitech, streetscene, ubnormal",
     ):
         read_dataset(config)
 

@@ -49,6 +49,12 @@ def test_every_figure_is_of_a_data_set_and_a_metric_that_there_are():
         ("ped2", "AED-SSMTL", {"auc_micro": 0.975, "auc_macro": 0.998, "rbdc": 0.728, "tbdc": 0.912}),
         ("avenue", "AED-SSMTL", {"auc_micro": 0.915, "auc_macro": 0.919, "rbdc": 0.570, "tbdc": 0.583}),
         ("shanghaitech", "AED-SSMTL", {"auc_micro": 0.824, "auc_macro": 0.893, "rbdc": 0.428, "tbdc": 0.839}),
+        # from the table in the README of github.com/lilygeorgescu/UBnormal
+        (
+            "ubnormal",
+            "Georgescu et al. with UBnormal's anomalies",
+            {"auc_micro": 0.613, "auc_macro": 0.856, "rbdc": 0.2543, "tbdc": 0.56272},
+        ),
         ("ped2", "conv AE of Hasan et al.", {"auc_micro": 0.90}),  # as the README says of conv_ae's model
     ],
 )

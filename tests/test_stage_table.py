@@ -26,6 +26,7 @@ TABLE = {  # the first pattern that fits decides
     "experiment": "",  # another experiment has other folders
     "run": "",
     "seed": "prepare extract train",
+    "checkpoints_of": "extract train",
     "seeds": "train score",
     "device": "",
     "workers": "",

@@ -192,6 +192,18 @@ def test_alpha_weighs_the_reconstruction_error_and_larger_scores_than_normal_are
     assert normal.combined(raw, scoring).tolist() == pytest.approx(expected)
 
 
+def test_scales_can_be_those_of_other_normal_footage_and_the_networks_stay(trained, tmp_path: Path):
+    before = trained._trained
+    borrowed = TemporalMAEDetector(NAME, config_of(), CPU)
+    borrowed._trained = dict(before)
+    other = tracked_video(tmp_path, "other", {1: list(range(12))}, 12, 9)
+    borrowed.recalibrate([other])
+    assert trained._trained is before
+    for name, one in borrowed._trained.items():
+        assert set(one.calibration.objects["video"]) == {"other"} and one.model is before[name].model
+        assert len(one.calibration.objects) == 12
+
+
 def test_calibration_without_objects_is_refused_and_a_damaged_one_is_reported(tmp_path: Path):
     with pytest.raises(DataError, match=r"temporal_mae/embedding: no object.*objects\.yolo\.confidence"):
         calibration(reconstruction=[1.0], embedding=[math.nan])

@@ -69,6 +69,10 @@ def _unique(values: list[Any]) -> list[Any]:
 _is_name = re.compile(r"[^./\\\0][^/\\\0]*").fullmatch
 _is_device = re.compile(r"auto|cpu|mps|cuda(:(0|[1-9]\d{0,2}))?", re.ASCII).fullmatch
 _name = _only_if(_is_name, "{!r} names a folder or file: letters, digits, '_', '-', '=', ',' and inner dots only")
+_run_name = _only_if(
+    re.compile(r"[^./\\\0][^/\\\0]*(/[^./\\\0][^/\\\0]*)?").fullmatch,
+    "{!r} names no run: EXPERIMENT, or EXPERIMENT/RUN for one that was given run=RUN",
+)
 _named = _only_if(lambda value: value != "", "a file or folder has a name (. is the working directory)")
 _existing = _only_if(Path.is_file, "no such file: {} (a relative path starts at the working directory)")
 _device = _only_if(_is_device, "allowed: auto, cpu, cuda, cuda:NUMBER (cuda:0 is the first GPU) or mps")
@@ -83,6 +87,7 @@ _ascending = _only_if(
 FileName = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named), AfterValidator(_expanded)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
+RunName = Annotated[str, AfterValidator(_run_name)]
 DeviceName = Annotated[str, AfterValidator(_device)]
 VideoId = Annotated[str, BeforeValidator(_quoted)]
 Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ascending)]

@@ -20,7 +20,7 @@ from pixelplay.report.settings import ReportConfig
 from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.run.settings import WandbConfig
 from pixelplay.scores.settings import FUSED, FusionConfig
-from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Unique, Workers
+from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, RunName, Seed, Settings, Unique, Workers
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
 from pixelplay.training.run import TrainerConfig
 from pixelplay.videos.settings import DatasetConfig
@@ -45,6 +45,7 @@ class Config(Settings):
     run: FileName | None
     seed: Seed
     seeds: Annotated[list[Seed], Field(min_length=2), Unique] | None
+    checkpoints_of: RunName | None
     device: DeviceName
     workers: Workers
     paths: PathsConfig
@@ -68,6 +69,11 @@ class Config(Settings):
     distribution: DistributionConfig
 
     @property
+    def run_name(self) -> str:
+        """`experiment` or `experiment/run`."""
+        return f"{self.experiment}/{self.run}" if self.run else self.experiment
+
+    @property
     def trained_seeds(self) -> list[int | None]:
         """The seeds that each detector is trained with; [None] where it is `seed` alone."""
         return list(self.seeds) if self.seeds else [None]
@@ -80,6 +86,10 @@ class Config(Settings):
             raise ConfigError(
                 f"fusion.external: {self.fusion.external_files[taken[0]]} would be called {taken[0]!r}, and that name "
                 f"is {owner}: rename the file"
+            )
+        if self.checkpoints_of == self.run_name:
+            raise ConfigError(
+                f"checkpoints_of={self.checkpoints_of}: this is that run itself; name this one otherwise: run=NAME"
             )
         self.ablate.check_changes(self.fusion)
         return self

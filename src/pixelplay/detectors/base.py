@@ -176,6 +176,14 @@ class Calibrates(Protocol):
 
 
 @runtime_checkable
+class Recalibrates(Protocol):
+    """A detector whose scales come from held-out normal footage, also of another data set than it has learnt from."""
+
+    def recalibrate(self, videos: list[Video]) -> None:
+        """Set the scales from held-out normal footage, as `fit` does; the rest of what was learnt stays."""
+
+
+@runtime_checkable
 class Reconstructs(Protocol):
     """A detector that can show a frame as it reconstructs it, and where it is wrong."""
 

@@ -15,7 +15,7 @@ from pixelplay.explain.clips import write_annotated_clip
 from pixelplay.explain.error_maps import errors_at
 from pixelplay.explain.frames import full_size_at, peaks_of
 from pixelplay.explain.machine import git_commit, library_versions, machine
-from pixelplay.explain.nearest import explanations, write_pictures
+from pixelplay.explain.nearest import explanations, with_training, write_pictures
 from pixelplay.explain.scored_boxes import COLORS, PALEST, Objects, joined, scored_objects
 from pixelplay.explain.tracks import write_tracks
 from pixelplay.report.manifest import Manifest, Moment, OfDetector, Scale
@@ -127,7 +127,7 @@ def _write_neighbours(config: "Config", index: Index, chosen: Places) -> dict[st
     for name in config.detectors if chosen else ():
         if found := explanations(config, index, name, at):
             written[name] = [_path(config, k, f"{name}-nearest") for k in range(len(at))]
-            write_pictures(written[name], name, *found, index, NEIGHBOURS)
+            write_pictures(written[name], name, *found, with_training(config, index), NEIGHBOURS)
     return written
 
 

@@ -4,7 +4,7 @@ A PNG for each frame, and a CSV with the same facts.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from pixelplay.objects import tables
 from pixelplay.objects.explanation import Finding, Neighbour, Place
 from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.files import RunFiles
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import Index, trained_index
 from pixelplay.videos.truth import load_labels
 from pixelplay.videos.video import Video
 
@@ -72,7 +72,7 @@ def write_neighbours(config: "Config", index: Index) -> list[Path]:
         if found := explanations(config, index, name):
             legend, frames = found
             paths = [files.neighbours(name, one.video.id, one.number) for one in frames]
-            write_pictures(paths, name, legend, frames, index, config.show.count)
+            write_pictures(paths, name, legend, frames, with_training(config, index), config.show.count)
             written += [file for path in paths for file in (path, path.with_suffix(".csv"))]
     return written
 
@@ -103,6 +103,11 @@ def explanations(
     return detector.legend, [
         Explained(video, t, score, found[video.id, t], label_of(truth[video.id], t)) for video, t, score in chosen
     ]
+
+
+def with_training(config: "Config", index: Index) -> Index:
+    """The index with the training footage that the run's detectors know: with `checkpoints_of`, another run's."""
+    return replace(index, train=trained_index(config).train) if config.checkpoints_of else index
 
 
 def write_pictures(

@@ -33,6 +33,7 @@ class Protocol:
     videos: int  # test videos with labels
     frames: int  # of those
     track_videos: int = 0  # test videos with published track files, or labelled normal throughout
+    trained_by: str | None = None  # another run, on other footage
     corrupted: bool = False  # noisy or flipped frames that the published data set does not have
 
 
@@ -75,6 +76,8 @@ def not_comparable(dataset: str, metric: str, protocol: Protocol) -> str | None:
         problem = f"{protocol.videos} of {videos} test videos"
     elif abs(protocol.frames - frames) > FRAMES_OFF * frames:
         problem = f"{protocol.frames:,} of {frames:,} test frames"
+    elif protocol.trained_by:
+        problem = f"trained by the run {protocol.trained_by}"
     elif protocol.corrupted:
         problem = "corrupted test frames"
     elif metric in OF_TRACKS and protocol.track_videos != protocol.videos:

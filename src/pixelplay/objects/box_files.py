@@ -6,6 +6,7 @@ is cut off.
 
 import csv
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +16,22 @@ from pixelplay.objects.boxes import COORDINATES, Boxes, clip
 from pixelplay.videos.video import Video
 
 VERSION = 1  # raised when the same files give other boxes
+SPLITS = ("train", "test")
 HEADER = ["frame", *COORDINATES, "class", "confidence"]
 
 
-def box_file(root: Path, split: str, video: str) -> Path:
-    """Where the boxes of a video lie below a data set's folder."""
-    return root / f"{split}_boxes" / f"{video}.csv"
+def box_file(roots: Mapping[str, Path], split: str, video: str) -> Path:
+    """Where the boxes of a video lie below the folder, of `layouts.roots`, of its data set."""
+    part = next(part for part in roots if video.startswith(part))
+    return roots[part] / f"{split}_boxes" / f"{video.removeprefix(part)}.csv"
 
 
-def box_files(root: Path) -> dict[str, Path]:
-    """The files below a data set's folder, by what they are of: `train/<video>` or `test/<video>`."""
-    folders = {split: root / f"{split}_boxes" for split in ("train", "test")}
+def box_files(roots: Mapping[str, Path]) -> dict[str, Path]:
+    """The files below the folders of `layouts.roots`, by what they are of: `train/<video>` or `test/<video>`."""
+    folders = [(f"{split}/{part}", root / f"{split}_boxes") for part, root in roots.items() for split in SPLITS]
     return {
-        f"{split}/{path.relative_to(folder).with_suffix('').as_posix()}": path
-        for split, folder in folders.items()
+        f"{of}{path.relative_to(folder).with_suffix('').as_posix()}": path
+        for of, folder in folders
         for path in sorted(folder.rglob("[!.]*.csv"))  # no hidden copies
     }
 

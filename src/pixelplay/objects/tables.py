@@ -20,7 +20,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import digests_of, read_record
 from pixelplay.videos.index import Index
-from pixelplay.videos.layouts import find_root
+from pixelplay.videos.layouts import roots
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Maps, Video
 
@@ -96,7 +96,7 @@ def contents(config: "Config", used: Collection[str]) -> Any:
     name, folder, _ = _weights(config)
     if "file" in used:
         with suppress(DataError):  # the data set is gone
-            files = box_files.box_files(find_root(config.dataset))
+            files = box_files.box_files(roots(config.dataset))
             return dict(zip(files, digests_of(config).of(files.values()), strict=True))
     elif "yolo" not in used:
         return None
@@ -224,7 +224,7 @@ def _method_key(config: "Config", video: Video, method: str) -> str:
 def _file_digest(config: "Config", video: Video) -> str:
     """SHA-256 of the user's boxes of a video; once the data set is gone, of those used last."""
     try:
-        path = box_files.box_file(find_root(config.dataset), video.split, video.id)
+        path = box_files.box_file(roots(config.dataset), video.split, video.id)
     except DataError:
         record = read_record(RunFiles.of(config).record("detect"))
         if record is None or not isinstance(record.contents, dict):

@@ -40,8 +40,9 @@ def gather(
     files, outcome = RunFiles.of(config), load_outcome(config, index)
     manifest, scale = read_manifest(files, index), Scale.of(outcome.videos)
     metrics = read_json(files.metrics, "evaluate") if outcome.labelled else None
-    name = f"{config.experiment}/{config.run}" if config.run else config.experiment
+    name = config.run_name
     run = {"experiment": name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
+    run |= {"trained by": config.checkpoints_of} if config.checkpoints_of else {}
     run |= {"seed": str(config.seed), "git commit": manifest.commit}
     charts, key = _curves(outcome, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
     histograms = enumerate(_distributions(config, outcome).items())

@@ -54,8 +54,16 @@ class RunFiles:
 
     @classmethod
     def of(cls, config: "Config") -> "RunFiles":
-        name = Path(config.experiment, config.run) if config.run else Path(config.experiment)
-        paths = config.paths
+        return cls._named(config, config.run_name)
+
+    @classmethod
+    def trained(cls, config: "Config") -> "RunFiles":
+        """Those of the run that trained the detectors: `checkpoints_of`, or the run itself."""
+        return cls._named(config, config.checkpoints_of or config.run_name)
+
+    @classmethod
+    def _named(cls, config: "Config", run: str) -> "RunFiles":
+        name, paths = Path(run), config.paths
         return cls(
             outputs=paths.outputs / name,
             checkpoints=paths.checkpoints / name,

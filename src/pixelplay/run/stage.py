@@ -77,8 +77,8 @@ class Task:
         record, reason = self.record(), self.changed()
         if reason or not record:
             return reason
-        if difference := _difference(record.contents, self._contents, "files"):
-            return f"{difference} changed on disk"
+        if changed := difference(record.contents, self._contents, "files"):
+            return f"{changed} changed on disk"
         return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
 
     def require(self) -> Record:
@@ -146,8 +146,8 @@ class Task:
             return "not done yet"
         if record.version != self.version:
             return "made by another version of this project"
-        if difference := _difference(record.settings, self._settings):
-            return f"{difference} changed"
+        if changed := difference(record.settings, self._settings):
+            return f"{changed} changed"
         for task in (*self.reads, *self.after):
             if reason := task.changed():
                 return f"{task.name}: {reason}"
@@ -231,14 +231,14 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, sort_keys=True, default=str))
 
 
-def _difference(old: Any, new: Any, whole: str = "settings", name: str = "") -> str | None:
+def difference(old: Any, new: Any, whole: str = "settings", name: str = "") -> str | None:
     """The dotted name of the first difference between two values of JSON, or `whole`; None where they are equal."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             inner = f"{name}.{key}" if name else key
             if (key in old) != (key in new):
                 return inner
-            if found := _difference(old[key], new[key], whole, inner):
+            if found := difference(old[key], new[key], whole, inner):
                 return found
         return None
     return None if old == new and type(old) is type(new) else name or whole

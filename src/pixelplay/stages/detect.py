@@ -5,7 +5,7 @@ says where they lie.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pixelplay.run.locks import turn
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import prepare
 from pixelplay.videos.index import load_index
-from pixelplay.videos.layouts import find_root
+from pixelplay.videos.layouts import roots
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -122,8 +122,8 @@ def _pools(config: Config) -> bool:
 
 def _finder(config: Config, method: str, parts: list[Part]) -> Find:
     if method == "file":
-        root = find_root(config.dataset)
-        return lambda part, advance: boxes.save(_read(root, part.video, advance), part.table)
+        folders = roots(config.dataset)
+        return lambda part, advance: boxes.save(_read(folders, part.video, advance), part.table)
     if method == "motion":
         settings = config.objects.motion
         return lambda part, advance: boxes.save(motion.detect(part.video, settings, advance), part.table)
@@ -157,7 +157,7 @@ def _require_space(config: Config, parts: list[Part], shape: tuple[int, int, int
     return features.require_space(config.paths.cache, [len(part.video) for part in parts], rows, left, shape)
 
 
-def _read(root: Path, video: Video, advance: Callable[[int], Any]) -> boxes.Boxes:
-    found = box_files.read_boxes(box_files.box_file(root, video.split, video.id), video)
+def _read(folders: Mapping[str, Path], video: Video, advance: Callable[[int], Any]) -> boxes.Boxes:
+    found = box_files.read_boxes(box_files.box_file(folders, video.split, video.id), video)
     advance(len(video))
     return found

@@ -151,7 +151,7 @@ def _beside_published(config: Config, result: dict[str, Any], videos: int) -> li
         ours |= {name: ours.get(name, {}) | of.get("region", {}) for name, of in detector["streams"].items()}
     known = objects.get("videos", {})
     tracked = known.get("tracks", 0) + known.get("normal", 0)
-    protocol = Protocol(videos, result["frames"], tracked, _is_corrupted(config))
+    protocol = Protocol(videos, result["frames"], tracked, config.checkpoints_of, _is_corrupted(config))
     return published_table(config.dataset.name, ours, protocol)
 
 

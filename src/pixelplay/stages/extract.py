@@ -18,6 +18,7 @@ from pixelplay.objects.boxes import boxes_of, count, is_saved, load, save
 from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.objects.tracks import Tracks
 from pixelplay.progress import progress_bar
+from pixelplay.run import borrowed
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
@@ -112,17 +113,26 @@ def _encoder(config: Config, index: Index, tracks: Task) -> Task:
         "precision": config.trainer.precision,
         "seed": config.seed,
     }
+    other = config.checkpoints_of
+    if other:
+        settings = {"checkpoints_of": other, "encoder": settings["encoder"]}
     return Task(
         stage="extract",
         name=tables.ENCODER,
         record_path=RunFiles.of(config).record(tables.ENCODER),
         version=VERSION,
         settings=settings,
-        work=lambda: [_trained_encoder(config, index)],
+        work=lambda: _borrowed_encoder(config) if other else [_trained_encoder(config, index)],
+        contents=lambda: borrowed.key_of(config, tables.ENCODER) if other else None,
         digests=digests_of(config),
         reads=[tracks],
         after=[prepare.task(config)],
     )
+
+
+def _borrowed_encoder(config: Config) -> list[Path]:
+    """That of the run whose detectors are used, which have learnt from its maps."""
+    return borrowed.copy_outputs(config, borrowed.trained_record(config, tables.ENCODER, "extract"), "extract")
 
 
 def _trained_encoder(config: Config, index: Index) -> Path:

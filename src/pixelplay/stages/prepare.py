@@ -40,7 +40,7 @@ from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import ROLES, Index
 from pixelplay.videos.index import load_index as load_index
-from pixelplay.videos.layouts import find_root, read_dataset
+from pixelplay.videos.layouts import read_dataset, roots
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.truth import load_labels as load_labels
@@ -79,7 +79,8 @@ def run(config: Config) -> None:
 
 def task(config: Config) -> Task:
     """The one task of this stage; later ones depend on parts of its result, by the keys in the index."""
-    shown = config.dataset.model_dump(exclude={"root", "candidates"})  # places decide nothing, contents do
+    shown = config.dataset.model_dump(exclude={"root", "candidates", "parts"})  # places decide nothing, contents do
+    shown |= {"parts": list(config.dataset.parts)} if config.dataset.parts else {}
     settings = {"dataset": shown, "pseudo": config.pseudo.model_dump(), "restore": restoring.decisive(config)}
     return Task(
         stage="prepare",
@@ -196,7 +197,7 @@ def require_submittable(files: RunFiles, videos: list[RawVideo]) -> None:
 
 def _cache_folder(config: Config) -> Path:
     """What every run on this data set shares."""
-    place = fingerprint(config.dataset.layout, find_root(config.dataset).resolve())
+    place = fingerprint(config.dataset.layout, *(root.resolve() for root in roots(config.dataset).values()))
     return config.paths.cache / f"{config.dataset.name}-{place}"
 
 

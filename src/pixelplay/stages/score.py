@@ -74,7 +74,7 @@ def tasks_of(config: Config, name: str, index: Index) -> list[Task]:
 def _of_seed(config: Config, name: str, index: Index, seed: int | None) -> list[Task]:
     files, trained = RunFiles.of(config), train.task(config, name, index, seed)
     ready = cache(lambda: _ready(config, name, index, seed, trained))  # by whichever task is the first with work
-    own = of_seed(name, seed)
+    own, folds = of_seed(name, seed), config.checkpoints_of is None  # another run's folds are of its own footage
 
     def task(pseudo: bool) -> Task:
         settings = {
@@ -89,7 +89,9 @@ def _of_seed(config: Config, name: str, index: Index, seed: int | None) -> list[
             record_path=files.record(task_name),
             version=VERSION,
             settings=settings,
-            work=lambda: _score(name, *ready(), pseudo, outputs, fingerprint(trained.require().key, settings)),
+            work=lambda: _score(
+                name, *ready(), pseudo, folds and not pseudo, outputs, fingerprint(trained.require().key, settings)
+            ),
             digests=digests_of(config),
             reads=[trained],
         )
@@ -151,7 +153,7 @@ def _ready(config: Config, name: str, index: Index, seed: int | None, trained: T
 
 
 def _score(
-    name: str, detector: "Detector", index: Index, pseudo: bool, outputs: tuple[Path, Path], key: str
+    name: str, detector: "Detector", index: Index, pseudo: bool, folds: bool, outputs: tuple[Path, Path], key: str
 ) -> list[Path]:
     """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
     from pixelplay.detectors.base import Calibrates
@@ -165,7 +167,7 @@ def _score(
         if old != parts:
             shutil.rmtree(old)
     frames, objects = _parts(detector, name, footage, parts)
-    if isinstance(detector, Calibrates) and not pseudo:
+    if isinstance(detector, Calibrates) and folds:
         scored = zip(index.fit, detector.calibrate(index.fit), strict=False)  # none, or all of them
         frames += [_table("calibration", video, found.streams) for video, found in scored]
     object_scores.unlink(missing_ok=True)  # of other settings, under which there were objects

@@ -1,4 +1,7 @@
-"""Stage `train`: fit each detector on normal footage, one after the other; a killed run goes on where it stopped."""
+"""Stage `train`: fit each detector on normal footage, one after the other; a killed run goes on where it stopped.
+
+With `checkpoints_of` nothing is fitted: the detectors are those of another run.
+"""
 
 import logging
 import shutil
@@ -10,18 +13,21 @@ from pixelplay import preconditions
 from pixelplay.backbones.settings import by_contents, files_there
 from pixelplay.config import Config
 from pixelplay.detectors import registry
+from pixelplay.errors import ConfigError
 from pixelplay.objects import tables
+from pixelplay.run import borrowed
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.run.stage import Stage, Task, as_json, digests_of, read_record
+from pixelplay.run.stage import Stage, Task, as_json, difference, digests_of, read_record
 from pixelplay.run.weights_and_biases import log_run, open_run
 from pixelplay.stages import detect, extract, prepare
-from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.index import Index, load_index, seen, trained_index
 
 log = logging.getLogger(__name__)
 
+SHARED = ("detector", "training", "boxes", "tracks", "features", "version")  # settings of whoever uses a detector
 VERSION = 1  # raised when every detector learns something else; one detector's is in its `Spec`
 
 
@@ -49,14 +55,22 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
     """The training of a detector, with one of several seeds or the run's only one."""
     settings, files, task_name = _settings(config, name, index, seed), RunFiles.of(config), record_name(name, seed)
     folder = files.detector(name, seed)
+    if other := config.checkpoints_of:
+        wanted = {key: settings[key] for key in SHARED}
+        settings = {"checkpoints_of": other, "detector": settings["detector"], "training": settings["training"]}
     return Task(
         stage="train",
         name=task_name,
         record_path=files.record(task_name),
         version=VERSION,
         settings=settings,
-        work=lambda: _train(config, name, index, seed, fingerprint(VERSION, settings)),
-        contents=lambda: str(folder),  # where it is wanted
+        work=lambda: (
+            _borrow(config, name, index, seed, wanted)
+            if other
+            else _train(config, name, index, seed, fingerprint(VERSION, settings))
+        ),
+        # what the other run has trained, or where it is wanted
+        contents=lambda: borrowed.key_of(config, task_name) if other else str(folder),
         digests=digests_of(config),
         after=[prepare.task(config), *_objects(config, name)],
         about=lambda: {"training": _training(config, name), "parameters": _parameters(folder)},
@@ -135,6 +149,50 @@ def _train(config: Config, name: str, index: Index, seed: int | None, key: str) 
     detector.save(folder)
     saved = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return [folder / path for path in saved if not path.parts[0].startswith((".", "training-"))]
+
+
+def _borrow(config: Config, name: str, index: Index, seed: int | None, wanted: dict[str, Any]) -> list[Path]:
+    """Copy what another run has trained, if it scores this run's footage as intended, and calibrate that anew.
+
+    Raises ConfigError where the settings differ, or where that run was fitted on footage that this one holds out.
+    """
+    record, own = borrowed.trained_record(config, record_name(name, seed), "train"), as_json(wanted)
+    theirs: dict[str, Any] = {key: record.settings.get(key) for key in SHARED}
+    for one in (own, theirs):  # of boxes that users bring, each data set has its own
+        if one["boxes"] and isinstance(one["boxes"][1], dict):
+            one["boxes"] = one["boxes"][:1]
+    if changed := difference(theirs, own):
+        raise ConfigError(
+            f"checkpoints_of={config.checkpoints_of}: its {of_seed(name, seed)} has other settings: "
+            f"{changed} differs; give both runs the same detectors, weights and objects"
+        )
+    if (path := config.detectors[name].scoring.get("checkpoint")) not in (None, "best", "last"):
+        raise ConfigError(
+            f"checkpoints_of={config.checkpoints_of} and detectors.{name}.scoring.checkpoint={path} both name "
+            "checkpoints of another run: leave out one"
+        )
+    if twice := seen([*index.held.calibration, *index.held.planting], trained_index(config).fit):
+        raise ConfigError(
+            f"checkpoints_of={config.checkpoints_of}: that run was fitted on frames of {twice.id} that this one holds "
+            "out, and scores of known footage calibrate nothing: give both the same dataset.heldout"
+        )
+    written = borrowed.copy_outputs(config, record, "train")
+    log.info(f"train: {of_seed(name, seed)} is that of {config.checkpoints_of}, nothing is trained")
+    _recalibrate(config, name, index, RunFiles.of(config).detector(name, seed))
+    return written
+
+
+def _recalibrate(config: Config, name: str, index: Index, folder: Path) -> None:
+    """Give the detector in a folder the scales of this run's held-out normal footage, if it has such."""
+    from pixelplay.detectors.base import Recalibrates
+    from pixelplay.training.device import find_device
+
+    detector = registry.create(name, config.detectors[name], find_device(config.device))
+    if isinstance(detector, Recalibrates):
+        detector.load(folder)
+        index = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
+        detector.recalibrate(index.held.calibration)
+        detector.save(folder)
 
 
 def _parameters(folder: Path) -> int | None:

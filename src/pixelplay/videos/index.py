@@ -6,7 +6,7 @@ keep a gap between them, since windows reach across.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.run.artifacts import damaged, explained, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.settings import HeldoutConfig
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Originals, Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
@@ -63,7 +63,14 @@ class Index:
 
     @cached_property
     def _split(self) -> tuple[list[Video], Heldout]:
-        return hold_out(self.train, self.heldout)
+        parts: dict[str, list[Video]] = {}
+        for video in self.train:
+            parts.setdefault(video.part, []).append(video)
+        fit, held = zip(
+            *(_held_out_of(part, videos, self.heldout) for part, videos in (parts or {"": []}).items()), strict=True
+        )
+        roles = {role: [video for one in held for video in getattr(one, role)] for role in ROLES}
+        return [video for videos in fit for video in videos], Heldout(**roles)
 
     def save(self, path: Path) -> None:
         write_json(path, _adapter().dump_python(self, mode="json"))
@@ -93,6 +100,44 @@ def load_index(config: "Config") -> Index:
     if (index.dataset, index.heldout) != (config.dataset.name, config.dataset.heldout):
         raise MissingArtifactError(f"{path} was made with other settings: run `python src/prepare.py` with these")
     return index
+
+
+def _held_out_of(part: str, videos: list[Video], config: HeldoutConfig) -> tuple[list[Video], Heldout]:
+    """`hold_out` of one part of a data set, as if it were alone."""
+    try:
+        return hold_out(videos, config)
+    except DataError as error:
+        raise DataError(f"{part}: {error}" if part else str(error)) from None
+
+
+def trained_index(config: "Config") -> Index:
+    """The index of the run that `checkpoints_of` names; raises MissingArtifactError if that is gone."""
+    path = RunFiles.trained(config).index
+    if not path.is_file():
+        raise MissingArtifactError(
+            f"checkpoints_of={config.checkpoints_of}: {path} is missing, which lists its footage"
+        )
+    return Index.load(path)
+
+
+def seen(held: Iterable[Video], fitted: Iterable[Video]) -> Video | None:
+    """The first of the videos, or blocks, `held` out of one run of which a frame is among those `fitted` on in another.
+
+    Footage is known by where its files lie.
+    """
+    spans: dict[Path, list[tuple[int, int]]] = {}
+    for video in fitted:
+        if video.originals:
+            spans.setdefault(_place(video.originals), []).append((video.start, video.start + len(video)))
+    for video in held:
+        known = spans.get(_place(video.originals), []) if video.originals else []
+        if any(video.start < stop and start < video.start + len(video) for start, stop in known):
+            return video
+    return None
+
+
+def _place(originals: Originals) -> Path:
+    return originals.source.files()[0].resolve()
 
 
 def hold_out(videos: list[Video], config: HeldoutConfig) -> tuple[list[Video], Heldout]:

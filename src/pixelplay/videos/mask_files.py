@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -48,6 +48,19 @@ def encode(mask: np.ndarray) -> np.ndarray:
     flat = np.concatenate([[False], mask.ravel(), [not mask.ravel()[-1]]])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     return np.diff(edges, prepend=0).astype(np.uint32)
+
+
+class MaskSource(Protocol):
+    """Where the masks of one video are; read frame by frame, when asked for."""
+
+    @property
+    def path(self) -> str: ...  # a file or a folder, by whose contents changes are noticed
+    @property
+    def remarks(self) -> list[Remark]: ...  # `read` adds to them
+
+    def read(self, numbers: Iterable[int], size: tuple[int, int]) -> Masks:
+        """Masks of the frames with these numbers, for `size` = (width, height); raises DataError."""
+        ...
 
 
 @dataclass(frozen=True)

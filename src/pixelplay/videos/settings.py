@@ -76,9 +76,13 @@ class HeldoutConfig(Settings):
     seed: Seed
 
 
+SEVERAL = "several"  # layout of a data set that consists of others
+
+
 class DatasetConfig(Settings):
     name: FileName
     layout: FileName
+    parts: dict[FileName, FilePath | None] | None = None  # folders of data sets, by their names, if there are several
     root: FilePath | None
     candidates: list[str]
     tracks: FilePath | None
@@ -88,3 +92,11 @@ class DatasetConfig(Settings):
     heldout: HeldoutConfig
     noise_share: Share
     sample: SampleConfig | None
+
+    @model_validator(mode="after")
+    def _whole_or_in_parts(self) -> "DatasetConfig":
+        if self.parts and self.layout != SEVERAL:
+            raise ValueError("parts are those of dataset=several; the folder of one data set is root")
+        if self.layout == SEVERAL and (self.root or self.tracks):
+            raise ValueError("root and tracks are those of one data set; dataset=several has parts: {NAME: FOLDER, …}")
+        return self

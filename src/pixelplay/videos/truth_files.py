@@ -7,7 +7,7 @@ the reading are returned as remarks.
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +30,13 @@ class FrameLabels:
     values: np.ndarray  # uint8 [N], 0 or 1
     exact: bool = True  # labels from the first frame to the last and no more; False where frames may be missing on disk
     remarks: Sequence[Remark] = ()
+    rest: int | None = None  # label of all frames that are not in `numbers`; None: each frame must be there
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
         """Labels of the frames with these numbers, uint8 [T]; raises DataError if the two do not match."""
+        if self.rest is not None:
+            labels = dict(zip(self.numbers.tolist(), self.values.tolist(), strict=True))
+            return np.array([labels.get(number, self.rest) for number in numbers.tolist()], np.uint8)
         known = np.isin(numbers, self.numbers)
         whole = int(numbers[-1] - numbers[0]) + 1  # frames that the video would have without gaps
         if known.all() and (not self.exact or len(self.numbers) in (len(numbers), whole)):
@@ -75,13 +79,14 @@ class TrackFile:
     counts_from: int = 0  # what the file calls the frame `first`; if both are 0, it uses the frames' own numbers
     first: int = 0
     whole: bool = True  # whether the footage is the whole video; False if the file may go beyond it
+    parse: "Callable[[Path], TrackBoxes] | None" = None  # of files in another form than `read_tracks` knows
 
     def read(self, numbers: np.ndarray) -> TrackBoxes:
         """The boxes, by the video's frame numbers, of which `numbers`, int64 [T], increasing, are there.
 
         Raises DataError for a damaged file, and for one whose frame numbers do not match (see `outside_frames`).
         """
-        boxes, shift = read_tracks(self.path), self.first - self.counts_from
+        boxes, shift = (self.parse or read_tracks)(self.path), self.first - self.counts_from
         remarks = counting_remarks(self.path, self.counts_from, self.first)
         if self.whole:
             counting = f"files of this layout count from {self.counts_from}" if shift else "it uses the frames' numbers"
@@ -97,20 +102,27 @@ def read_tracks(path: Path) -> TrackBoxes:
     Raises DataError with the line that is wrong: other than six finite numbers with whole track and frame >= 0,
     x1 < x2 and y1 < y2, or a track twice in a frame.
     """
+    lines = ((line, ",".join(cells), cells) for line, cells in read_rows(path) if (line, cells) != (1, TRACK_COLUMNS))
+    return track_boxes(path, lines, f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2")
+
+
+def track_boxes(path: Path, lines: Iterable[tuple[int, str, Sequence[str | float]]], form: str) -> TrackBoxes:
+    """The boxes of a track file: of each line its number, its text, and track, frame, x1, y1, x2, y2.
+
+    Raises DataError, which tells the `form` of a line, as `read_tracks` does.
+    """
     rows: dict[tuple[int, int], list[float]] = {}
-    for line, cells in read_rows(path):
-        if line == 1 and cells == TRACK_COLUMNS:
-            continue
+    for line, text, values in lines:
         try:
-            track, frame, x1, y1, x2, y2 = map(float, cells)
+            track, frame, x1, y1, x2, y2 = map(float, values)
         except ValueError:
             track = frame = x1 = y1 = x2 = y2 = math.nan
         # published files write 3.0
         whole = all(value.is_integer() and abs(value) < 2**53 for value in (track, frame)) and frame >= 0
         valid = whole and np.isfinite([x1, y1, x2, y2]).all() and x1 < x2 and y1 < y2
         if not valid or (int(track), int(frame)) in rows:
-            why = "a track is in a frame once" if valid else f"must be {','.join(TRACK_COLUMNS)}, x1 < x2, y1 < y2"
-            raise DataError(f"{path}, line {line}: {','.join(cells)[:80]!r}: {why}")
+            why = "a track is in a frame once" if valid else form
+            raise DataError(f"{path}, line {line}: {text[:80]!r}: {why}")
         rows[int(track), int(frame)] = [x1, y1, x2, y2]
     keys = np.array(list(rows), np.int64).reshape(-1, 2)
     return TrackBoxes(keys[:, 0], keys[:, 1], np.array(list(rows.values()), np.float64).reshape(-1, 4))

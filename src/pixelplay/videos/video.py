@@ -131,6 +131,11 @@ class Video:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @property
+    def part(self) -> str:
+        """The data set that it is of, where a run has several; else ""."""
+        return self.id.rpartition("/")[0]
+
     def frames(self, frame_format: FrameFormat) -> np.ndarray:
         """Decoded, restored frames, memory-mapped: uint8 [T, H, W] grey or [T, H, W, 3] RGB."""
         path = (self.restored or self.folder) / f"{format_name(frame_format)}.npy"

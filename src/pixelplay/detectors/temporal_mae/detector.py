@@ -106,9 +106,10 @@ class TemporalMAEDetector:
         state = torch.load(run.folder / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
         last.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state.items()})
         for name, one in zip(CHECKPOINTS, (model, last), strict=True):
-            ready = one.to(self._device).eval()
-            normal = self._normal(ready, heldout.calibration)
-            self._trained[name] = Trained(ready, Calibration.of(normal, self.name))
+            self._trained[name] = self._calibrated(one.to(self._device).eval(), heldout.calibration)
+
+    def recalibrate(self, videos: list[Video]) -> None:
+        self._trained = {name: self._calibrated(one.model, videos) for name, one in self._trained.items()}
 
     @torch.inference_mode()
     def score(self, video: Video, causal: bool = False) -> Scores:
@@ -154,6 +155,9 @@ class TemporalMAEDetector:
     def _new_model(self, channels: int) -> TemporalMAE:
         settings = self._settings
         return TemporalMAE(channels, settings.window, settings.pooling, settings.transformer, settings.heads)
+
+    def _calibrated(self, model: TemporalMAE, videos: list[Video]) -> "Trained":
+        return Trained(model, Calibration.of(self._normal(model, videos), self.name))
 
     @torch.inference_mode()
     def _normal(self, model: TemporalMAE, videos: list[Video]) -> pd.DataFrame:

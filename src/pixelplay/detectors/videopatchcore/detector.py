@@ -84,6 +84,11 @@ class VideoPatchCore:
             normal += [] if found is None else [found.assign(source=FOLDS)]
         self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), self.name)
 
+    def recalibrate(self, videos: list[Video]) -> None:
+        assert self._features is not None, "fit or load the detector before it is calibrated"
+        normal = self._heldout(self._features, videos).assign(source=HELDOUT)
+        self._calibration = Calibration.of(normal, self.name)
+
     def score(self, video: Video, causal: bool = False) -> Scores:
         assert self._features is not None, "fit or load the detector before it scores"
         scoring, tracks = self._scoring, tracks_of(video)

@@ -7,20 +7,28 @@ and optionally `DOWNLOAD`: how to get the data set into the last of its `dataset
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.settings import alternatives
+from pixelplay.settings import CONFIG_DIR, alternatives, validate
 from pixelplay.videos.layouts.raw import RawVideo, with_tracks
-from pixelplay.videos.settings import DatasetConfig
+from pixelplay.videos.settings import SEVERAL, DatasetConfig
 
 TRACKS = "test_tracks"  # folder of track files if dataset.tracks is null
 SEARCH_DEPTH = 4  # folders below dataset.root in which the layout's own folders are looked for (Kaggle nests three)
 
 
 def read_dataset(config: DatasetConfig) -> list[RawVideo]:
-    """All videos of the data set, training videos first; nothing is decoded. Raises DataError or ConfigError."""
+    """All videos of the data set, training videos first; nothing is decoded. Raises DataError or ConfigError.
+
+    Those of a data set in parts are called after them: `ped2/Test001`.
+    """
+    if config.layout == SEVERAL:
+        every = [replace(v, id=f"{name}/{v.id}") for name, part in _parts(config).items() for v in _of_part(name, part)]
+        return sorted(every, key=lambda video: video.split != "train")
     layout, root = _layout(config.layout), find_root(config)
     videos = layout.read(root)
     for split in ("train", "test"):
@@ -30,12 +38,49 @@ def read_dataset(config: DatasetConfig) -> list[RawVideo]:
         if twice := {i for i in ids if ids.count(i) > 1}:
             raise DataError(f"{root}: two {split} videos are called {min(twice)!r} (a folder and a file?); rename one")
     videos = with_tracks(videos, config.tracks or root / TRACKS, layout.track_file)
-    if config.tracks is not None and not any(video.tracks for video in videos):
+    if config.tracks is not None and not any(v.tracks and v.tracks.path.parent == config.tracks for v in videos):
         raise ConfigError(
             f"dataset.tracks={config.tracks}: no track file of a test video is there; name the folder that holds "
             "<video>.csv or <video>.txt, or null"
         )
     return videos
+
+
+def roots(config: DatasetConfig) -> dict[str, Path]:
+    """The folder of each part of a data set, by what its videos' ids begin with, such as `ped2/`; by "" the whole's."""
+    if config.layout != SEVERAL:
+        return {"": find_root(config)}
+    return {f"{name}/": find_root(part) for name, part in _parts(config).items()}
+
+
+def _parts(config: DatasetConfig) -> dict[str, DatasetConfig]:
+    """The data sets that a data set consists of, each as its file in configs/dataset/ has it, in its own folder."""
+    from omegaconf import OmegaConf
+
+    if not config.parts:
+        raise ConfigError(
+            "dataset.parts names no data sets: 'dataset.parts={ped2: data/ped2, avenue: data/avenue}', for instance"
+        )
+    known = sorted(path.stem for path in (CONFIG_DIR / "dataset").glob("*.yaml") if path.stem != config.name)
+    found = {}
+    for name, root in config.parts.items():
+        if name not in known:
+            raise ConfigError(
+                f"dataset.parts: {name!r} is no data set of configs/dataset/; {alternatives(name, known)}"
+            )
+        values = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / "dataset" / f"{name}.yaml"))
+        part = validate(DatasetConfig, cast(dict[str, Any], values))
+        found[name] = part if root is None else part.model_copy(update={"root": root})
+    return found
+
+
+def _of_part(name: str, part: DatasetConfig) -> list[RawVideo]:
+    try:
+        return read_dataset(part)
+    except DataError as error:
+        raise DataError(
+            f"dataset.parts.{name}, where FOLDER is for dataset.parts={{{name}: FOLDER}}: {error}"
+        ) from None
 
 
 def find_root(config: DatasetConfig) -> Path:

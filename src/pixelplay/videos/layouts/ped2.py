@@ -50,7 +50,7 @@ def track_file(video: RawVideo, path: Path) -> TrackFile:
 
 def _first_frame(video: RawVideo, truth: Path) -> int:
     """Number of the frame that truth files call 1."""
-    masks = sorted(video.masks.files) if video.masks else []
+    masks = sorted(video.masks.files) if isinstance(video.masks, MaskFiles) else []
     return first_frame(video.source, COUNTS_FROM, truth, len(masks) if masks and without_gaps(masks) else None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pixelplay.errors import DataError
 from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, printable, require_utf8
-from pixelplay.videos.mask_files import MaskFiles
+from pixelplay.videos.mask_files import MaskSource
 from pixelplay.videos.sources import VIDEO_SUFFIXES, Remark, Source, natural_key
 from pixelplay.videos.truth_files import LabelFile, TrackFile
 from pixelplay.videos.video import video_file
@@ -20,7 +20,7 @@ class RawVideo:
     split: str  # train | test | pseudo
     source: Source
     labels: LabelFile | None = None
-    masks: MaskFiles | None = None
+    masks: MaskSource | None = None
     tracks: TrackFile | None = None
     beside: tuple[Remark, ...] = ()  # of a folder's first video: what else is in the folder
 
