@@ -22,6 +22,7 @@ from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.renamed_keys import renamed
+from pixelplay.run.files import run_name
 from pixelplay.run.locks import exclusive
 from pixelplay.scores import fusion_file
 from pixelplay.settings import CONFIG_DIR, alternatives, closest, validate
@@ -64,7 +65,7 @@ REMEDIES = {
     errno.ENOMEM: "free memory",
 }
 
-OPEN = ("fusion.members.", "fusion.external_default.")  # mappings that accept further keys
+OPEN = ("fusion.members.", "fusion.external_default.", "sweep.variants.")  # mappings that accept further keys
 
 
 def load_config(overrides: list[str]) -> Config:
@@ -201,8 +202,9 @@ def _sweep_name() -> str | None:
 
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         return None
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("experiment=", "dataset.root="))]
-    return re.sub(r"[^\w=,.+-]", "_", ",".join(sorted(overrides))).lstrip(".") or None
+    apart = ("experiment=", "dataset.root=", "sweep=")  # they have folders of their own
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(apart)]
+    return run_name(sorted(overrides)) or None
 
 
 def _explain(error: Exception) -> str:

@@ -1,0 +1,169 @@
+"""The command `sweep`: a run per variant, nothing twice, and a table of what the runs' own files say."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.pipeline import run_here
+
+from pixelplay import pipeline
+from pixelplay.cli import load_config
+from pixelplay.stages.status import STAGES
+
+TINY = (
+    "experiment=tiny",
+    "dataset.sample.min_frames=30",
+    "dataset.sample.max_frames=40",
+    "pseudo.kinds=[freeze]",
+    "workers=1",
+    "device=cpu",
+    "trainer.max_epochs=1",
+    "evaluate.bootstrap.n_bootstrap=2",
+    "ablate.n_bootstrap=2",
+    "seeds=[3,5]",
+)
+SWEEP = (
+    "sweep.name=dropout",
+    "sweep.detectors=[conv_ae]",
+    '+sweep.variants.usual=["detectors.conv_ae.training.dropout=0.2"]',
+    '+sweep.variants.none=["detectors.conv_ae.training.dropout=0.0"]',
+    '+sweep.variants.batches=["detectors.conv_ae.scoring.batch_size=5"]',
+)
+RUNS = {
+    "usual": "conv_ae",
+    "none": "conv_ae,training.dropout=0.0",
+    "batches": "conv_ae,scoring.batch_size=5",
+}
+
+
+def in_process(started: list[tuple[str, str]]) -> Callable[[str, Sequence[str], str], None]:
+    """A stage as in a process of its own, without the seconds that it takes to start one."""
+
+    def run(stage: str, overrides: Sequence[str], started_by: str) -> None:
+        config = load_config(list(overrides))
+        started.append((str(config.run), stage))
+        STAGES[stage].run(config)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, str]], str]:
+    """The folder in which the sweep ran, the stages that ran, and what was printed."""
+    folder, started = tmp_path_factory.mktemp("swept"), list[tuple[str, str]]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_run_process", in_process(started))
+        done = run_here("sweep.py", *TINY, *SWEEP, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, started, done.stdout
+
+
+def record(folder: Path, variant: str, name: str) -> dict:
+    return json.loads((folder / "outputs/tiny" / RUNS[variant] / f"stages/{name}.json").read_text())
+
+
+def test_every_figure_of_the_table_is_that_of_the_runs_own_files(swept):
+    folder, _, _ = swept
+    with open(folder / "outputs/tiny/sweeps/dropout/table.csv", newline="") as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    assert list(rows) == list(RUNS)
+    for variant, run in RUNS.items():
+        row, outputs = rows[variant], folder / "outputs/tiny" / run
+        found = json.loads((outputs / "metrics.json").read_text())["detectors"]["conv_ae"]
+        for name in ("auc_micro", "ap"):
+            assert float(row[name]) == found["seeds"][name]["mean"]
+            assert float(row[f"{name}_deviation"]) == found["seeds"][name]["deviation"]
+        alone = pd.read_csv(outputs / "ablation/alone.csv", index_col=0).loc["conv_ae"]
+        assert (float(row["pseudo_ap"]), float(row["pseudo_ap_error"])) == (alone["ap"], alone["ap_error"])
+        assert int(row["parameters"]) == found["parameters"]
+        for stage in ("train", "score"):
+            seconds = sum(record(folder, variant, f"{stage}-conv_ae-seed{seed}")["seconds"] for seed in (3, 5)) / 2
+            column = {"train": "training_minutes", "score": "scoring_minutes"}[stage]
+            assert float(row[column]) == pytest.approx(seconds / 60, abs=0.006)
+        assert {row[name] for name in ("pixel_auroc", "pixel_ap", "rbdc", "tbdc")} == {""}  # it has no boxes
+
+
+def test_the_text_says_at_what_budget_and_which_figures_are_on_labels(swept):
+    folder, _, printed = swept
+    text = (folder / "outputs/tiny/sweeps/dropout/table.md").read_text()
+    assert text in printed
+    assert "max epochs 1, " in text and "2 seeds (3, 5)" in text and "`trainer.max_epochs=1`" in text
+    assert "scoring stride" in text
+    assert "On test labels: frame AUC, frame AP: reported only, never to be chosen on." in text
+    assert "AP on pseudo-anomalies needs no labels" in text
+    assert "RBDC" not in text
+    assert (folder / "outputs/tiny/sweeps/dropout/figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_variant_that_only_scores_differently_is_not_trained_again(swept):
+    folder, started, _ = swept
+    assert [stage for run, stage in started if run == RUNS["none"]][:2] == ["prepare", "detect"]
+    assert (RUNS["none"], "train") in started
+    usual, batches = (folder / "checkpoints/tiny" / RUNS[one] for one in ("usual", "batches"))
+    for seed in (3, 5):
+        own = record(folder, "batches", f"train-conv_ae-seed{seed}")
+        first = record(folder, "usual", f"train-conv_ae-seed{seed}")
+        assert (own["seconds"], own["settings"]) == (first["seconds"], first["settings"])
+        assert all(Path(one["path"]).is_relative_to(f"checkpoints/tiny/{RUNS['batches']}") for one in own["outputs"])
+    names = {path.relative_to(batches) for path in batches.rglob("*.safetensors")}
+    assert names and all((batches / name).read_bytes() == (usual / name).read_bytes() for name in names)
+
+
+def test_resumed_it_runs_nothing_and_writes_the_same_table(swept, monkeypatch):
+    folder, _, _ = swept
+    table = folder / "outputs/tiny/sweeps/dropout/table.csv"
+    before, started = table.read_bytes(), list[tuple[str, str]]()
+    monkeypatch.setattr(pipeline, "_run_process", in_process(started))
+    done = run_here("sweep.py", *TINY, *SWEEP, cwd=folder)
+    assert (done.returncode, started) == (0, []), done.stderr
+    assert table.read_bytes() == before
+    assert done.stdout.count(": up to date (outputs/tiny/") == 3
+
+
+def test_another_sweep_shares_the_baseline(swept, monkeypatch):
+    folder, started = swept[0], list[tuple[str, str]]()
+    monkeypatch.setattr(pipeline, "_run_process", in_process(started))
+    monkeypatch.setattr("pixelplay.sweep._run", lambda variant, others: started.append((variant.name, "run")))
+    other = ("sweep.name=batches", SWEEP[1], '+sweep.variants.as=["detectors.conv_ae.training.dropout=0.2"]', SWEEP[4])
+    done = run_here("sweep.py", *TINY, *other, cwd=folder)
+    assert (done.returncode, started) == (0, []), done.stderr
+
+
+def test_a_variant_that_fails_is_named(swept, monkeypatch):
+    def fail(stage: str, overrides: Sequence[str], started_by: str) -> None:
+        assert started_by == "sweep"
+        raise SystemExit(1)
+
+    monkeypatch.setattr(pipeline, "_run_process", fail)
+    more = '+sweep.variants.half=["detectors.conv_ae.training.dropout=0.5"]'
+    done = run_here("sweep.py", *TINY, *SWEEP, more, cwd=swept[0])
+    assert done.returncode == 1
+    assert (
+        "error: sweep=dropout, variant 'half': the run outputs/tiny/conv_ae,training.dropout=0.5/ failed" in done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["sweep=poolin"],
+            "did you mean 'pooling'? allowed here: alpha, losses, mask_ratio, none, pooling, sequence_length",
+        ),
+        ([], "which one? sweep=alpha, sweep=losses, sweep=mask_ratio, sweep=pooling, sweep=sequence_length"),
+        ([*SWEEP[:2], '+sweep.variants.a=["detectors.conv_ae.training.dropuot=0"]'], "variant 'a': detectors.conv_ae"),
+        (
+            [*SWEEP[:2], '+sweep.variants.a=["detectors.conv_ae.training.dropout=2.0"]'],
+            "variant 'a': detectors.conv_ae",
+        ),
+        ([*SWEEP, "detector=[st_ae_tiny]"], "sweep=dropout varies conv_ae, and detector= names other detectors"),
+    ],
+)
+def test_what_is_impossible_is_refused_before_any_work(options: list[str], message: str, tmp_path: Path):
+    done = run_here("sweep.py", "experiment=tiny", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.rglob("index.json")]
