@@ -158,7 +158,10 @@ def _fail(message: str, status: int = 1) -> None:
 
 def _composed(overrides: list[str]) -> "DictConfig":
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
+    if GlobalHydra.instance().is_initialized():  # by a command, which reads the same folder
+        return compose("config", overrides=overrides)
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return compose("config", overrides=overrides)
 
