@@ -26,9 +26,11 @@ from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
+from pixelplay.objects.features import writing
+from pixelplay.objects.tracks import Tracks
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
-from pixelplay.videos.video import Video, format_name
+from pixelplay.videos.video import Maps, Video, format_name
 
 EXAMPLES = ROOT / "docs/examples"
 WIDTH, HEIGHT, BOX = 96, 64, 20
@@ -54,6 +56,11 @@ SMALL_AE = ("frames.height=16", "frames.width=16", "training.window=4", "trainin
 SMALL_VIDEOMAE = (f"frames.height={SIDE}", f"frames.width={SIDE}", "scoring.stride=3")
 SMALL_PATCHES = ("training.patches.image_size=64", "training.patches.channels=8")
 SMALL_VIDEOPATCHCORE = ("training.clip=4", "training.stride=2", *SMALL_PATCHES)
+SMALL_TEMPORAL_MAE = (
+    *("training.window=4", "training.stride=2", "scoring.stride=3", "training.heads.contrastive.size=4"),
+    *(f"training.transformer.{size}" for size in ("width=8", "depth=1", "heads=2", "feed_forward=8")),
+    *("training.max_epochs=2", "training.warmup_epochs=1"),
+)
 CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
     "conv_ae": Case(SMALL_AE, {"batch_size": 2, "pooling": "mean", "patch": 3, "topk": 0.5}, POOLINGS),
     "st_ae": Case(SMALL_AE, {"batch_size": 2}, POOLINGS),
@@ -71,6 +78,11 @@ CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
         (*SMALL_VIDEOPATCHCORE, "training.folds=2", "training.noise.share=0.5", "scoring.stride=2"),
         {"stride": 1, "batch_size": 5, "quantile": 0.5, "power": 1, "spatial_weight": 0.5, "local_weight": 0.5},
         ("spatial", "temporal", "global"),
+    ),
+    "temporal_mae": Case(
+        SMALL_TEMPORAL_MAE,
+        {"stride": 2, "batch_size": 2, "alpha": 0.2, "quantile": 0.5, "decay": 0.5},
+        ("reconstruction", "embedding"),
     ),
     "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
     "next_frame": Case(("training.steps=3",), looks_ahead=False),
@@ -119,7 +131,7 @@ class Fitted:
     def heldout(self) -> Heldout:
         """Footage for planting pseudo-anomalies, of which nothing may be learned, can't be read."""
         video = self.video("heldout", *walk(10, 3))
-        gone = replace(video, folder=self.place / "gone", originals=None, objects=())
+        gone = replace(video, folder=self.place / "gone", originals=None, objects=(), tracks=None, features=None)
         return Heldout([video], [video], [gone])
 
     @cached_property
@@ -154,9 +166,29 @@ class Fitted:
             np.save(folder / f"{format_name(form)}.npy", np.stack(gray if form.gray else small))
         count, table = len(frames), folder / "boxes.parquet"
         box_tables.save(Boxes.of(np.arange(count), boxes, ["person"] * count, np.ones(count)), table)
+        tracks, maps = followed(frames, boxes, table)
         originals: Any = Frames(frames)
         numbers = np.arange(10, 10 + count)
-        return Video(name, "test", numbers, (WIDTH, HEIGHT), folder, originals=originals, objects=(table,))
+        return Video(
+            *(name, "test", numbers, (WIDTH, HEIGHT), folder),
+            originals=originals,
+            objects=(table,),
+            tracks=tracks,
+            features=maps,
+        )
+
+
+def followed(frames: np.ndarray, boxes: np.ndarray, table: Path) -> tuple[Path, Maps]:
+    """The boxes as one track, and maps of three channels, the colours in them."""
+    count, path, maps = len(frames), table.with_name("tracks.parquet"), table.with_name("maps.npy")
+    ids, rows = np.ones(count, np.int64), np.arange(count)
+    known = Boxes.of(rows, boxes, ["person"] * count, np.ones(count))
+    box_tables.save(Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows), path)
+    crops = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
+    small = [cv2.resize(crop, (3, 3), interpolation=cv2.INTER_AREA) for crop in crops]
+    with writing(maps, table, (3, 3, 3)) as writer:
+        writer.extend((np.stack(small).transpose(0, 3, 1, 2) / 255).astype(np.float16))
+    return path, Maps(maps, by_box=True)
 
 
 class Frames:

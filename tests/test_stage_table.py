@@ -43,9 +43,11 @@ TABLE = {  # the first pattern that fits decides
     "objects.method": "",  # motion is what auto means without weights
     "objects.yolo.*": "",  # no run of motion boxes
     "objects.motion.*": "detect train",
-    "objects.features.*": "",  # no detector of the run needs them; see test_features_stage.py
+    "objects.features.source": "",  # a backbone is what auto means for moving blobs
+    "objects.features.batch_size": "",
+    "objects.features.*": "extract train",
     "objects.tubes.*": "",  # a detector's by interpolation
-    "objects.tracks.*": "",  # no detector of the run asks for tracks
+    "objects.tracks.*": "extract train",
     "trainer.loggers*": "",
     "trainer.wandb*": "",
     "trainer.*": "train",
@@ -68,6 +70,7 @@ TABLE = {  # the first pattern that fits decides
     "mine.*": "",
     "distribution.*": "",
 }
+AUTO = {"objects.method": "motion", "objects.features.source": "backbone"}
 
 
 @pytest.fixture
@@ -106,7 +109,7 @@ def changed(config: Config, key: str) -> Config:
     for part in path:
         node = node[part] if isinstance(node, dict) else getattr(node, part)
     values = node if isinstance(node, dict) else node.__dict__
-    values[last] = "motion" if key == "objects.method" else other(values[last])
+    values[last] = AUTO[key] if key in AUTO else other(values[last])
     return copy
 
 

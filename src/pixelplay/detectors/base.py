@@ -109,6 +109,7 @@ class About(BaseModel):
     bf16: bool
     parameters: int
     videomae: str | None = None  # identity of the VideoMAE that it uses
+    channels: int | None = None  # of the feature maps that it reads
 
 
 def identity_of(config: DetectorConfig, training: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from pixelplay.settings import Settings, Share
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
+
+Batch = TypeVar("Batch")
 
 
 class Items(Dataset[torch.Tensor]):
@@ -79,7 +81,7 @@ class OrderedBatches(BatchSampler):
         super().__init__(range(count), batch_size, drop_last=False)
 
 
-def loader(items: Dataset[torch.Tensor], batches: Sampler[list[int]], device: torch.device) -> DataLoader[torch.Tensor]:
+def loader(items: Dataset[Batch], batches: Sampler[list[int]], device: torch.device) -> DataLoader[Batch]:
     """Whole batches straight from disk, without worker processes: nothing is left to decode."""
     return DataLoader(items, sampler=batches, batch_size=None, pin_memory=device.type == "cuda")
 

@@ -31,7 +31,7 @@ ESTIMATE_STEPS = 5  # timed, to estimate the time of all epochs
 
 
 class TrainingModule(LightningModule):
-    """What all trainings share: two logged losses, and AdamW with one cosine over `max_epochs`."""
+    """What all trainings share: two logged losses, and AdamW, with one cosine over `max_epochs` unless overridden."""
 
     fused: bool | None = None  # AdamW's fused kernel: faster for large networks, rounds differently
 
@@ -57,7 +57,11 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> Any:
         rate, decay = self._config.learning_rate, self._config.weight_decay
         optimizer = torch.optim.AdamW(self.parameters(), rate, weight_decay=decay, fused=self.fused)
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._config.max_epochs)]
+        return [optimizer], [self.scheduler(optimizer)]
+
+    def scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        """Stepped once an epoch."""
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._config.max_epochs)
 
 
 class Reconstruction(TrainingModule):

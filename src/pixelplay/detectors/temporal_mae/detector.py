@@ -1,0 +1,188 @@
+"""Objects as the temporal masked autoencoder sees them: unusual is what it cannot reconstruct from the track's other
+moments, and what changes from one moment to the next.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from pixelplay.backbones.state_dict import load_network, save_network
+from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, Raw, smoothed
+from pixelplay.detectors.temporal_mae.network import TemporalMAE
+from pixelplay.detectors.temporal_mae.raw_scores import raw_scores
+from pixelplay.detectors.temporal_mae.sequences import TrackWindows
+from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring, TemporalMAESettings
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.objects.boxes import COORDINATES
+from pixelplay.objects.features import features_of
+from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.progress import progress_bar
+from pixelplay.run.artifacts import damaged
+from pixelplay.settings import validate
+from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.index import Heldout
+from pixelplay.videos.video import Video
+
+WEIGHTS = "weights.safetensors"
+CHECKPOINTS = ("best", "last")  # epochs: that with the lowest held-out loss, and the last one
+
+
+def check(name: str, config: DetectorConfig) -> tuple[TemporalMAESettings, TemporalMAEScoring]:
+    """The algorithm's typed settings; raises ConfigError for impossible ones."""
+    settings = validate(TemporalMAESettings, config.training, f"detectors.{name}.training")
+    window = settings.window
+    scoring = validate(TemporalMAEScoring, config.scoring, f"detectors.{name}.scoring")
+    if scoring.stride > window:
+        key = f"detectors.{name}.scoring.stride"
+        raise ConfigError(f"{key}={scoring.stride}: would skip frames between windows of {window}")
+    other = scoring.checkpoint
+    if other not in CHECKPOINTS and not (Path(other) / "detector.json").is_file():
+        raise ConfigError(
+            f"detectors.{name}.scoring.checkpoint={other}: must be best, last, or the folder of another trained "
+            f"{name}, such as checkpoints/ped2/{name}, which holds a detector.json"
+        )
+    return settings, scoring
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint, and raw scores that it gives normal objects."""
+
+    model: TemporalMAE
+    calibration: Calibration
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_network(self.model, folder / WEIGHTS)
+        self.calibration.save(folder)
+
+
+class TemporalMAEDetector:
+    """See `Detector` for the contract. Streams: `<name>`, and raw `<name>/reconstruction` and `<name>/embedding`.
+
+    A frame has the highest score of its objects; without objects, the lowest normal one. Every row of the table of
+    tracks has a score in each stream (see `Calibration.filled`); in the default stream, the frame's are smoothed along
+    the track and the objects' are not.
+    """
+
+    def __init__(self, name: str, config: DetectorConfig, device: torch.device):
+        self.name = name
+        self._config = config
+        self._settings, self._scoring = check(name, config)
+        self._device = device
+        self._checkpoint = self._scoring.checkpoint if self._scoring.checkpoint in CHECKPOINTS else "best"
+        self._trained: dict[str, Trained] = {}  # by checkpoint
+
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+        from pixelplay.detectors.temporal_mae.training import Training  # slow to import
+        from pixelplay.training.fit import fit
+
+        settings = self._settings
+        run = replace(run, config=settings.trainer(run.config))
+        shape = settings.window, settings.stride, settings.heads.future
+        train, held = TrackWindows(videos, *shape), TrackWindows(heldout.validation, *shape)
+        for windows, footage in ((train, "training"), (held, "held-out")):
+            if not len(windows):
+                raise DataError(
+                    f"{self.name}: no object with feature maps was followed in {footage} footage: lower "
+                    "objects.yolo.confidence, or set objects.method=both"
+                )
+        torch.manual_seed(run.seed)
+        model = self._new_model(train.channels)
+        model.standardise(train.statistics())
+        fit(
+            Training(model, settings, run.config, run.seed),
+            loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), self._device),
+            loader(held, OrderedBatches(len(held), settings.batch_size), self._device),
+            run,
+        )
+        last = self._new_model(train.channels)
+        state = torch.load(run.folder / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+        last.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state.items()})
+        for name, one in zip(CHECKPOINTS, (model, last), strict=True):
+            ready = one.to(self._device).eval()
+            normal = self._normal(ready, heldout.calibration)
+            self._trained[name] = Trained(ready, Calibration.of(normal, self.name))
+
+    @torch.inference_mode()
+    def score(self, video: Video, causal: bool = False) -> Scores:
+        scoring, tracks = self._scoring, tracks_of(video)
+        model, calibration = self._used.model, self._used.calibration
+        raw = raw_scores(model, tracks, features_of(video), scoring.stride, scoring.batch_size, causal)
+        filled = calibration.filled(raw, tracks, causal)
+        combined = calibration.combined(filled, scoring)
+        lowest = calibration.lowest
+        objects = {self.name: combined, **{f"{self.name}/{stream}": filled[stream] for stream in STREAMS}}
+        frames = objects | {self.name: smoothed(combined, tracks, scoring.decay)}
+        least = {self.name: calibration.combined(lowest, scoring)}
+        least |= {f"{self.name}/{stream}": lowest[stream] for stream in STREAMS}
+        streams = {name: _highest(frames[name], tracks, len(video), float(least[name][0])) for name in frames}
+        return Scores(streams, _table(video, tracks, objects)).check(video, self.name)
+
+    def save(self, folder: Path) -> None:
+        model = self._used.model
+        for name, one in self._trained.items():
+            one.save(folder / name)
+        parameters = sum(p.numel() for p in model.parameters())
+        about = About(name=self.name, bf16=False, parameters=parameters, channels=len(model.mean))
+        save_about(folder, about, identity_of(self._config))
+
+    def load(self, folder: Path) -> None:
+        """As the contract says; where `scoring.checkpoint` names another folder, what that one holds."""
+        if self._scoring.checkpoint not in CHECKPOINTS:
+            folder = Path(self._scoring.checkpoint)
+        about = load_about(folder, identity_of(self._config))
+        if about.channels is None:
+            raise damaged(folder / "detector.json", "train", "it does not say how many channels the maps have")
+        for name in CHECKPOINTS:
+            model = self._new_model(about.channels)
+            load_network(model, folder / name / WEIGHTS, made_by="train")
+            calibration = Calibration.load(folder / name, self.name)
+            self._trained[name] = Trained(model.to(self._device).eval(), calibration)
+
+    @property
+    def _used(self) -> "Trained":
+        assert self._trained, "fit or load the detector before it is used"
+        return self._trained[self._checkpoint]
+
+    def _new_model(self, channels: int) -> TemporalMAE:
+        settings = self._settings
+        return TemporalMAE(channels, settings.window, settings.pooling, settings.transformer, settings.heads)
+
+    @torch.inference_mode()
+    def _normal(self, model: TemporalMAE, videos: list[Video]) -> pd.DataFrame:
+        """Raw scores of the objects of held-out normal footage, in training's windows, whatever scoring's are."""
+        settings, parts = self._settings, []
+        with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: held-out footage") as bar:
+            for video in videos:
+                tracks = tracks_of(video)
+                raw = raw_scores(model, tracks, features_of(video), settings.stride, settings.batch_size)
+                about = {"video": video.id, "frame": video.numbers[tracks.position], "track": tracks.track}
+                parts.append(pd.DataFrame({**about, **raw}))
+                bar.update(len(video))
+        return pd.concat(parts, ignore_index=True)
+
+
+def _highest(scores: np.ndarray, tracks: Tracks, frames: int, least: float) -> np.ndarray:
+    """Of the objects of each frame, float32 (T,); `least` for a frame without any."""
+    result = np.full(frames, -np.inf)
+    np.maximum.at(result, tracks.position, scores)
+    return np.where(np.isinf(result), least, result).astype(np.float32)
+
+
+def _table(video: Video, tracks: Tracks, objects: Raw) -> pd.DataFrame:
+    """`Scores.objects`: every row of the table of tracks, in each stream."""
+    rows = pd.DataFrame({"frame": video.numbers[tracks.position], "track": tracks.track})
+    rows[COORDINATES] = tracks.xyxy
+    rows["class"] = pd.Series(tracks.label.tolist(), dtype="str")
+    parts = [rows.assign(stream=name, score=scores.astype(np.float32)) for name, scores in objects.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+build = TemporalMAEDetector

@@ -1,0 +1,71 @@
+"""Raw scores of tracked objects by a trained network: reconstruction errors, and how far embeddings move."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from pixelplay.detectors.temporal_mae.calibration import STREAMS, Raw
+from pixelplay.detectors.temporal_mae.losses import consecutive
+from pixelplay.detectors.temporal_mae.network import TemporalMAE
+from pixelplay.detectors.temporal_mae.sequences import causal_sequences, read_maps, sequences
+from pixelplay.objects.features import Features
+from pixelplay.objects.tracks import Tracks
+
+
+@torch.inference_mode()
+def raw_scores(
+    model: TemporalMAE, tracks: Tracks, features: Features, stride: int, batch_size: int, causal: bool = False
+) -> Raw:
+    """A score of each stream for each row of the table of tracks, float64 (N,); NaN where it has none.
+
+    Means over the windows that cover the row, one every `stride` frames of its track; causally, of the window that ends
+    there. batch_size: windows, each of which takes as many sequences as steps are scored.
+    """
+    length, device = len(model.positions), model.positions.device
+    every = causal_sequences(tracks, features, length) if causal else sequences(tracks, features, length, stride)
+    sums, counts = np.zeros((2, len(tracks))), np.zeros((2, len(tracks)))
+    steps = slice(length - 1, None) if causal else slice(None)
+    for rows, real in _full_batches(every.rows, batch_size):
+        maps = torch.from_numpy(read_maps(features, rows)).to(device)
+        found = _window_scores(model, maps, torch.from_numpy(rows >= 0).to(device), steps)
+        at = rows[:real, steps]
+        for i, values in enumerate(found):
+            scored = values[:real].cpu().double().numpy()  # (n, K)
+            there = (at >= 0) & ~np.isnan(scored)
+            np.add.at(sums[i], at[there], scored[there])
+            np.add.at(counts[i], at[there], 1)
+    with np.errstate(invalid="ignore"):
+        return dict(zip(STREAMS, sums / counts, strict=True))
+
+
+def _window_scores(
+    model: TemporalMAE, maps: torch.Tensor, valid: torch.Tensor, steps: slice
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of K steps of windows of maps (B, T, C, S, S): reconstruction errors, each step masked alone in turn, and
+    1 - cosine with the embedding of the step before, unmasked, NaN where there is none; both (B, K).
+    """
+    count, length = valid.shape
+    hidden = torch.eye(length, dtype=torch.bool, device=valid.device)[steps]  # (K, T)
+    turns = len(hidden)
+    tokens, targets = model.tokens(maps), model.targets(maps)  # (B, T, d), (B, T, C)
+    encoded = model.encode(
+        tokens.repeat_interleave(turns, 0), valid.repeat_interleave(turns, 0), hidden.repeat(count, 1)
+    )  # (B * K, T, d)
+    masked = encoded[hidden.repeat(count, 1)].unflatten(0, (count, turns))  # (B, K, d)
+    errors = (model.reconstruction(masked) - targets[:, steps]).square().mean(dim=-1)
+    embedded = model.embed(model.encode(tokens, valid, torch.zeros_like(valid)))  # (B, T, E)
+    before = consecutive(valid)  # (B, T)
+    earlier = embedded.gather(1, before.clamp(min=0)[..., None].expand_as(embedded))
+    apart = (1 - (embedded * earlier).sum(dim=-1)).clamp(min=0).masked_fill(before < 0, torch.nan)
+    return errors, apart[:, steps]
+
+
+def _full_batches(rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Batches of exactly `size` windows, the last filled up with copies, and how many are none.
+
+    Rounding depends on the shape of a batch: so the footage that follows changes no causal score.
+    """
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        yield np.pad(part, ((0, size - len(part)), (0, 0)), mode="edge"), len(part)

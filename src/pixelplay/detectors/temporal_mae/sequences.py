@@ -1,0 +1,169 @@
+"""Windows of time along tracks: which row of a video's table of tracks stands at each step.
+
+A step is a frame, so a gap in a track stays a gap. A track shorter than a window is padded, never dropped.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from pixelplay.detectors.temporal_mae.network import Statistics
+from pixelplay.objects.features import Features, features_of
+from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.videos.video import Video
+from pixelplay.videos.windows import windows
+
+CHUNK = 1024  # maps in memory at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """N windows of T steps along tracks.
+
+    rows: int64 (N, T), row of the table of tracks at each step; -1: the track has none there, or one without a map.
+    Every window has a row. track: int64 (N,), its id.
+    """
+
+    rows: np.ndarray
+    track: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def sequences(tracks: Tracks, features: Features, length: int, stride: int, future: int = 0) -> Sequences:
+    """Windows of `length` steps along every track, and after them `future` steps: (N, length + future).
+
+    The last window ends at the track's last row, whatever the stride; windows of gaps alone are left out.
+    """
+    parts, ids = [], []
+    for track, row_at in _by_track(tracks, features):
+        starts = windows(len(row_at), length, stride)[:, 0]
+        parts.append(_padded(row_at, starts, length, future))
+        ids.append(np.full(len(starts), track))
+    return _with_rows(parts, ids, length, future)
+
+
+def causal_sequences(tracks: Tracks, features: Features, length: int) -> Sequences:
+    """For every row with a map the window that ends there, in the order of the rows."""
+    parts, ids = [], []
+    for track, row_at in _by_track(tracks, features):
+        padded = np.concatenate([np.full(length - 1, -1), row_at])
+        starts = np.flatnonzero(row_at >= 0)
+        parts.append(_padded(padded, starts, length, 0))
+        ids.append(np.full(len(starts), track))
+    found = _with_rows(parts, ids, length, 0)
+    order = np.argsort(found.rows[:, -1], kind="stable")
+    return Sequences(found.rows[order], found.track[order])
+
+
+def by_track(tracks: Tracks) -> list[np.ndarray]:
+    """The rows of each track, by ascending frame."""
+    order = np.argsort(tracks.track, kind="stable")
+    starts = np.flatnonzero(np.diff(tracks.track[order])) + 1
+    return np.split(order, starts) if len(order) else []
+
+
+def read_maps(features: Features, rows: np.ndarray) -> np.ndarray:
+    """The maps of rows of the table of tracks, int (...), float16 (..., C, S, S): zeros for -1."""
+    maps = np.zeros((*rows.shape, *features.maps.shape[1:]), np.float16)
+    maps[rows >= 0] = features.maps[features.row[rows[rows >= 0]]]
+    return maps
+
+
+def _by_track(tracks: Tracks, features: Features) -> Iterator[tuple[int, np.ndarray]]:
+    """Each track's id and its rows from its first frame to its last, int64 (L,), -1 as in `Sequences`."""
+    usable = np.where(features.row >= 0, np.arange(len(tracks)), -1)
+    for rows in by_track(tracks):
+        position = tracks.position[rows]
+        row_at = np.full(position[-1] - position[0] + 1, -1)
+        row_at[position - position[0]] = usable[rows]
+        yield int(tracks.track[rows[0]]), row_at
+
+
+def _padded(row_at: np.ndarray, starts: np.ndarray, length: int, future: int) -> np.ndarray:
+    padded = np.concatenate([row_at, np.full(length + future, -1)])
+    steps = np.arange(length + future)
+    return padded[np.minimum(starts[:, None] + steps, len(padded) - 1)]  # (n, length + future)
+
+
+def _with_rows(parts: list[np.ndarray], ids: list[np.ndarray], length: int, future: int) -> Sequences:
+    rows = np.concatenate([np.empty((0, length + future), np.int64), *parts])
+    track = np.concatenate([np.empty(0, np.int64), *ids])
+    there = (rows[:, :length] >= 0).any(axis=1)
+    return Sequences(rows[there], track[there])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of T steps, and K steps after them that are never an input.
+
+    maps: float16 (B, T + K, C, S, S), zeros where there is none; valid: bool (B, T + K), where there is one; track:
+    int64 (B,), an id of its own for each track of each video.
+    """
+
+    maps: torch.Tensor
+    valid: torch.Tensor
+    track: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":  # called by Lightning
+        return Batch(*(t.to(device, non_blocking=non_blocking) for t in (self.maps, self.valid, self.track)))
+
+
+class TrackWindows(Dataset[Batch]):
+    """The windows along the tracks of some videos, read from the memory-mapped maps. Indexed by a list of numbers."""
+
+    def __init__(self, videos: Sequence[Video], length: int, stride: int, future: int):
+        self._features, found = [], []
+        for video in videos:
+            tracks, features = tracks_of(video), features_of(video)
+            self._features.append(features)
+            found.append(sequences(tracks, features, length, stride, future))
+        self._rows = np.concatenate([np.empty((0, length + future), np.int64), *(one.rows for one in found)])
+        self._video = np.repeat(np.arange(len(found)), list(map(len, found)))  # (N,)
+        self._track = np.concatenate([np.empty(0, np.int64), *(one.track for one in found)])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def channels(self) -> int:
+        """Of the maps; of a video without any, its file need not say."""
+        return self._features[self._video[0]].maps.shape[1]
+
+    def __getitem__(self, items: list[int]) -> Batch:
+        rows, video = self._rows[items], self._video[items]
+        maps = np.empty((*rows.shape, *self._features[video[0]].maps.shape[1:]), np.float16)
+        for number in np.unique(video):
+            maps[video == number] = read_maps(self._features[number], rows[video == number])
+        track = (video << 32) + self._track[items]
+        return Batch(*(torch.from_numpy(array) for array in (maps, rows >= 0, track)))
+
+    def statistics(self) -> Statistics:
+        """Over every map that stands in a window, each once."""
+        count, sums = 0, [np.zeros(1)] * 3  # of means of cells, their squares, and squares of cells
+        for number, features in enumerate(self._features):
+            rows = np.unique(self._rows[self._video == number])
+            for part in _chunks(features.row[rows[rows >= 0]]):
+                maps = features.maps[part].astype(np.float64)  # (n, C, S, S)
+                means = maps.mean(axis=(2, 3))
+                every = means, means**2, (maps**2).mean(axis=(2, 3))
+                sums = [old + new.sum(axis=0) for old, new in zip(sums, every, strict=True)]
+                count += len(part)
+        mean, square_of_means, square = (total / count for total in sums)
+        values = mean, _std(square - mean**2), _std(square_of_means - mean**2)
+        return Statistics(*(torch.from_numpy(value.astype(np.float32)) for value in values))
+
+
+def _std(variance: np.ndarray) -> np.ndarray:
+    return np.sqrt(variance.clip(min=0))
+
+
+def _chunks(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
