@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tests.footage import followed
 from tests.test_backbones import photo, with_random_norms
 from tests.test_patch_features import literal_maps
 from torch import nn
@@ -23,7 +24,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors.videopatchcore.clip_features import PatchFeatures, PatchSettings
 from pixelplay.detectors.videopatchcore.descriptors import temporal_pyramid
-from pixelplay.objects.boxes import Boxes
+from pixelplay.objects.tracks import Tracks
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.submission import validate
@@ -96,12 +97,12 @@ def saved_video(folder: Path, size: tuple[int, int]) -> tuple[Video, list[Image.
     return Video("a", "train", np.arange(CLIP), size, folder, originals=originals), images
 
 
-def ours(clip: Clip, video: Video, boxes: Boxes) -> dict[str, torch.Tensor]:
+def ours(clip: Clip, video: Video, tracks: Tracks) -> dict[str, torch.Tensor]:
     config = settings(clip, f"detectors.{NAME}.training.patches.image_size={SIDE}", "objects.tubes.enlarge=1.0")
     training = config.detectors[NAME].training
     patches, backbone = PatchSettings(**training["patches"]), BackboneConfig(**training["backbone"])
     features = PatchFeatures(load_backbone(backbone, bf16=False), patches, config.objects.tubes, batch=8)
-    (one,) = features.clips(video, boxes, np.arange(CLIP)[None], False)
+    (one,) = features.clips(video, tracks, np.arange(CLIP)[None], False)
     return {stream: torch.from_numpy(vectors) for stream, vectors in one.vectors.items()}
 
 
@@ -128,7 +129,7 @@ def apart(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 def test_whole_frames_reach_rn101_as_open_clip_s_own_preprocessing_brings_them_there(clip: Clip, tmp_path: Path):
     video, images = saved_video(tmp_path / "a", (SIDE, SIDE))
-    found = ours(clip, video, Boxes.none())
+    found = ours(clip, video, followed())
     assert {stream: tuple(vectors.shape) for stream, vectors in found.items()} == {"global": (CLIP, 1536)}
 
     def expected(images: list[Image.Image]) -> torch.Tensor:
@@ -145,8 +146,8 @@ def test_whole_frames_reach_rn101_as_open_clip_s_own_preprocessing_brings_them_t
 def test_objects_reach_rn101_as_open_clip_s_own_preprocessing_brings_their_crops_there(clip: Clip, tmp_path: Path):
     """A box of 224 x 224 in frames of 260 x 240: the crop is that of PIL."""
     video, images = saved_video(tmp_path / "a", (260, 240))
-    boxes = Boxes.of(np.array([CLIP // 2]), np.array([[20, 10, 20 + SIDE, 10 + SIDE]]), ["person"], np.ones(1))
-    found = ours(clip, video, boxes)
+    tracks = followed(*((t, 1, 20, 10, 20 + SIDE, 10 + SIDE) for t in range(CLIP)))
+    found = ours(clip, video, tracks)
     shapes = {"spatial": (1, 49, 32), "temporal": (1, CLIP - 1, 32), "global": (CLIP, 1536)}
     assert {stream: tuple(vectors.shape) for stream, vectors in found.items()} == shapes
     first, second = theirs(clip, [image.crop((20, 10, 20 + SIDE, 10 + SIDE)) for image in images])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
+from tests.footage import followed
 from tests.patchcore import (
     CLIP,
     FRAMES,
@@ -37,8 +38,9 @@ from pixelplay.explain.nearest import COLUMNS, Explained, cut_out, explanations,
 from pixelplay.explain.nearest_figure import CROP, FRAME, MARK, change, draw_rows, enlarged, framed, squared
 from pixelplay.memory.bank import Bank
 from pixelplay.objects import boxes
-from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.explanation import Finding, Neighbour, Place
+from pixelplay.objects.tracks import tracks_of
+from pixelplay.objects.tubes import tubes
 from pixelplay.report.manifest import read_manifest
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import explain, prepare
@@ -242,7 +244,7 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
     """The vectors as training stored them, and their sources, row for row."""
     made, video = loaded(), by_id(index.test, "strange")
     (found,) = made.explain(video, [13])
-    (clip,) = made._features.clips(video, made._boxes(video), centred(np.array([13]), CLIP, FRAMES), False)
+    (clip,) = made._features.clips(video, tracks_of(video), centred(np.array([13]), CLIP, FRAMES), False)
     folders = sorted(RunFiles.of(config()).detector(NAME).glob("training-kept/features-*/0*"))
     assert len(folders) == len(index.fit) and len(found) == len(clip.tubes) + 1 == 2
     for near in (near for finding in found for near in finding.neighbours):
@@ -257,12 +259,13 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
         numbers, box = source["clip"], tuple(source[["x1", "y1", "x2", "y2"]])
         there = source["video"], numbers, int(source["frame"])
         assert near.there == part_of_clip(stream, *there, box, int(entry % each), 7)
-        square = clip.tubes.square[0].tolist() if stream != "global" else (0, 0, WIDTH, HEIGHT)
+        at = int(part) if stream == "temporal" else CLIP // 2
+        square = clip.tubes.square[0, at].tolist() if stream != "global" else (0, 0, WIDTH, HEIGHT)
         assert near.here == part_of_clip(stream, "strange", np.arange(11, 15), 13, square, int(part), 7)
         assert near.relative == pytest.approx(near.distance / np.quantile(made._calibrated.normal(stream), 0.999))
 
 
-def test_a_noisy_frame_is_explained_by_objects_of_the_nearest_clean_one_shown_there(index: Index):
+def test_a_noisy_frame_is_explained_by_the_object_in_the_nearest_clean_one(index: Index):
     made, video = loaded(), by_id(index.test, "strange")
     noise = np.where(np.isin(np.arange(FRAMES), [12, 13]), 20.0, 1.0).astype(np.float32)
     (found,) = made.explain(replace(video, noise=noise), [13])
@@ -293,26 +296,27 @@ def test_frames_come_back_in_the_order_asked_for_and_those_at_the_ends_are_expla
         assert [one.box for one in alone] == [one.box for one in findings]
         seen = [near for one in findings for near in one.neighbours if near.stream.endswith("spatial")]
         assert all(near.here.frames == (position,) for near in seen)
-        objects = boxes.boxes_of(video)
-        assert len(seen) == (objects.position == position).sum() > 0
+        clip = centred(np.array([position]), CLIP, FRAMES)
+        (tubes_there,) = tubes(tracks_of(video), clip, video.size, config().objects.tubes)
+        assert len(seen) == len(tubes_there) > 0
 
 
-def with_boxes(video: Video, path: Path, *rows: tuple[float, ...]) -> Video:
-    """The video with a person at each of these places: position, x1, y1, x2, y2."""
-    values = np.array(rows, np.float64).reshape(-1, 5)
-    boxes.save(Boxes.of(values[:, 0], values[:, 1:], ["person"] * len(values), np.full(len(values), 0.9)), path)
-    return replace(video, objects=(path,))
+def with_tracks(video: Video, path: Path, *rows: tuple[float, ...]) -> Video:
+    """The video with a person at each of these places: position, track, x1, y1, x2, y2."""
+    boxes.save(followed(*rows), path)
+    return replace(video, tracks=path)
 
 
 def test_the_most_unusual_object_comes_first_and_the_whole_frame_last(index: Index, tmp_path: Path):
     """Two pieces of plain ground and the chequered board of frame 13: random features decide which is the strangest."""
     places = [(13, 70, 2, 90, 12), (13, 29, 14, 53, 38), (13, 2, 44, 22, 62)]
-    video = with_boxes(by_id(index.test, "strange"), tmp_path / "boxes.parquet", *places)
+    rows = [(t, k, *box) for t in range(11, 15) for k, (_, *box) in enumerate(places, 1)]
+    video = with_tracks(by_id(index.test, "strange"), tmp_path / "tracks.parquet", *rows)
     (found,) = loaded().explain(video, [13])
     assert [one.label for one in found] == ["person"] * 3 + [""]
     given = [place[1:] for place in places]
     assert [one.box for one in found[:3]] != given and {one.box for one in found[:3]} == set(given)
-    assert found[0].confidence == pytest.approx(0.9)
+    assert found[0].confidence == 1.0
     local = [
         0.7 * spatial.relative**4 + 0.3 * temporal.relative**4
         for spatial, temporal in (f.neighbours for f in found[:3])

@@ -18,6 +18,7 @@ from pixelplay.scores.settings import (
     FusionConfig,
     MemberConfig,
     NormaliseConfig,
+    ObjectFusionConfig,
     SmoothConfig,
 )
 from pixelplay.scores.table import by_split
@@ -50,6 +51,7 @@ def fusion(
         external=[],
         default=default,
         external_default=default,
+        objects=ObjectFusionConfig(streams={}, normalise=member().normalise, smooth=member().smooth, top=1),
         composites={},
         members=members,
     )

@@ -12,7 +12,7 @@ from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.objects import frame_scores, fuse_objects
 from pixelplay.scores.settings import ObjectFusionConfig
 
-A, B = "videopatchcore/spatial", "temporal_mae"
+A, B = "videopatchcore/spatial", "temporal_mae/reconstruction"
 NORMAL = [("calibration", "n", frame, 1) for frame in range(5)]
 
 

@@ -26,6 +26,7 @@ TABLE = {  # the first pattern that fits decides
     "experiment": "",  # another experiment has other folders
     "run": "",
     "seed": "prepare train",
+    "seeds": "",  # other tasks: see test_seeds.py
     "device": "",
     "workers": "",
     "step": "",

@@ -31,7 +31,8 @@ class Spec:
     name: as `detectors.*.algorithm` names it. version: raised when the same settings give other results. module: where
     its functions `check` and `build` are. boxes, tracks, features: whether its videos must come with boxes of objects,
     with these followed through time, and with their feature maps; each implies those before. trainer: the keys of
-    `trainer` that decide what it learns. extra: the optional dependencies of pyproject.toml that it needs.
+    `trainer` that decide what it learns. only_in_domain: keys of its `training` that count only where its backbone is
+    trained in the run. extra: the optional dependencies of pyproject.toml that it needs.
     """
 
     name: str
@@ -41,11 +42,17 @@ class Spec:
     tracks: bool = False
     features: bool = False
     trainer: tuple[str, ...] = ("precision",)
+    only_in_domain: tuple[str, ...] = ()
     extra: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracks", self.tracks or self.features)
         object.__setattr__(self, "boxes", self.boxes or self.tracks)
+
+    def decisive(self, training: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of a detector's `training` that decides what it learns."""
+        unused = () if training.get("backbone", {}).get("name") == "in_domain" else self.only_in_domain
+        return {key: value for key, value in training.items() if key not in unused}
 
     @property
     def needs(self) -> tuple[Need, ...]:

@@ -143,10 +143,12 @@ class FusionConfig(Settings):
     @field_validator("objects", mode="before")
     @classmethod
     def _complete_objects(cls, value: Any, info: ValidationInfo) -> Any:
-        base = info.data.get("default")
-        if not isinstance(base, MemberConfig) or not isinstance(value, dict):
+        if (base := info.data.get("default")) is None:  # its mistake is reported already
+            return ObjectFusionConfig.model_construct()
+        if not isinstance(value, dict):
             return value
-        return _merged(base.model_dump(exclude={"weight"}), value)
+        scale = base.normalise.model_copy(update={"scope": "all"})
+        return _merged({"normalise": scale.model_dump(), "smooth": base.smooth.model_dump()}, value)
 
     @field_validator("composites", mode="before")
     @classmethod

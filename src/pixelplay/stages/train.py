@@ -56,7 +56,7 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
         contents=lambda: str(folder),  # where it is wanted
         digests=digests_of(config),
         after=[prepare.task(config), *_objects(config, name)],
-        about=lambda: {"training": config.detectors[name].training, "parameters": _parameters(folder)},
+        about=lambda: {"training": _training(config, name), "parameters": _parameters(folder)},
     )
 
 
@@ -89,12 +89,16 @@ def _settings(config: Config, name: str, index: Index, seed: int | None) -> dict
     }
 
 
+def _training(config: Config, name: str) -> dict[str, Any]:
+    return registry.spec(name, config.detectors[name]).decisive(config.detectors[name].training)
+
+
 def _with_weights(config: Config, name: str, seed: int | None) -> Any:
     """A detector's settings, files of pretrained weights named by their contents.
 
     Once such a file is gone, they are those that the detector was trained with: later stages need no weights.
     """
-    settings = config.detectors[name].training
+    settings = _training(config, name)
     found = by_contents(settings, digests_of(config))
     record = read_record(RunFiles.of(config).record(record_name(name, seed)))
     if record is not None and record.about["training"] == as_json(settings) and not files_there(settings):

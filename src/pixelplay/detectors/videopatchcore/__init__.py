@@ -2,4 +2,8 @@
 
 from pixelplay.detectors.base import Spec
 
-SPECS = [Spec("videopatchcore", 2, f"{__name__}.detector", tracks=True, extra="videopatchcore")]
+SPECS = [
+    Spec(
+        "videopatchcore", 2, f"{__name__}.detector", tracks=True, only_in_domain=("in_domain",), extra="videopatchcore"
+    )
+]

@@ -127,7 +127,8 @@ class VideoPatchCore:
 
     def _identity(self) -> dict[str, Any]:
         """See `identity_of`; of the backbone only its name, since the banks know its weights, wherever they lie."""
-        return identity_of(self._config, self._config.training | {"backbone": self._settings.backbone.name})
+        training = SPECS[0].decisive(self._config.training)
+        return identity_of(self._config, training | {"backbone": self._settings.backbone.name})
 
     def _use(self, bf16: bool) -> PatchFeatures:
         settings, scoring = self._settings, self._scoring
