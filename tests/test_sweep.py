@@ -10,9 +10,12 @@ import pytest
 from tests.pipeline import run_here
 
 from pixelplay import pipeline
+from pixelplay.ablation.sweeps import caption, markdown, results, write
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.overrides import choices
+from pixelplay.run.artifacts import write_json
+from pixelplay.run.files import RunFiles
 from pixelplay.stages.status import STAGES
 from pixelplay.sweep import variants_of
 
@@ -180,3 +183,48 @@ def test_the_sweeps_that_come_along_are_possible_and_vary_what_they_are_named_af
         assert list(one.config.detectors) == ["temporal_mae"]
     if name == "alpha":
         assert all(one["training"] == settings[0]["training"] for one in settings)
+
+
+def outputs_of(folder: Path, seconds: float) -> RunFiles:
+    """A run as far as the table of a sweep reads it: records alone."""
+    files = RunFiles(folder, folder, folder, folder)
+    training, scoring = {"window": 8, "stride": 4, "max_epochs": 2}, {"stride": 3}
+    for stage, settings in {"train": {"trainer": {}, "training": training}, "score": {"scoring": scoring}}.items():
+        about = {"parameters": 1234}
+        record = {"key": "", "version": 1, "settings": settings, "contents": None, "about": about, "reads": {}}
+        write_json(files.record(f"{stage}-mae"), record | {"outputs": [], "finished": "", "seconds": seconds})
+    return files
+
+
+def test_figures_of_boxes_are_those_of_the_detectors_default_stream(tmp_path: Path):
+    files = outputs_of(tmp_path, seconds=90.0)
+    pixel, region = {"auroc": 0.75, "ap": 0.25, "auroc_per_frame": 0.5}, {"rbdc": 0.625, "tbdc": 0.875}
+    streams = {"mae": {"pixel": pixel, "region": region}, "mae/other": {"region": {"rbdc": 0.1, "tbdc": 0.1}}}
+    frames = {"mae": {"auc_micro": 0.5, "ap": 0.125}}
+    write_json(files.metrics, {"detectors": frames, "objects": {"detectors": {"mae": {"streams": streams}}}})
+    found = results({"a|b": files}, ["mae"], [None])
+    shown = {"auc_micro": 0.5, "ap": 0.125, "pixel_auroc": 0.75, "pixel_ap": 0.25, "rbdc": 0.625, "tbdc": 0.875}
+    costs = {"parameters": 1234, "training_minutes": 1.5, "scoring_minutes": 1.5}
+    assert found.table.iloc[0].dropna().to_dict() == {"variant": "a|b", "detector": "mae", **shown, **costs}
+    assert markdown(found.table).splitlines()[2:] == [
+        "| a\\|b | 0.500 | 0.125 | 0.750 | 0.250 | 0.625 | 0.875 | 1,234 | 1.5 | 1.5 |"
+    ]
+    budget, on_labels = caption(found, [])
+    assert budget.startswith(
+        "Budget of every variant: mae: window 8, stride 4, max epochs 2, scoring stride 3; one seed."
+    )
+    assert "RBDC, TBDC: reported only" in on_labels and "of one seed, without a spread" in on_labels
+
+
+def test_without_labels_there_are_costs_and_figures_on_pseudo_anomalies(tmp_path: Path):
+    runs = {}
+    for name, ap in {"first": "0.25", "second": "0.5"}.items():
+        runs[name] = outputs_of(tmp_path / name, seconds=6.0)
+        runs[name].ablation.mkdir()
+        (runs[name].ablation / "alone.csv").write_text(
+            f"fusion,ap,ap_error\nconfigured fusion,0.1,0.1\nmae,{ap},0.05\n"
+        )
+    text = write(tmp_path / "sweep", "x", results(runs, ["mae"], [None]), ["device=cpu"])
+    assert "| first | 0.250 ± 0.050 | 1,234 | 0.1 | 0.1 |\n| second | 0.500 ± 0.050 | 1,234 | 0.1 | 0.1 |" in text
+    assert "No test labels are known" in text and "options `device=cpu`" in text
+    assert (tmp_path / "sweep/figure.png").is_file()
