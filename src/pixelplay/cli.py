@@ -205,8 +205,7 @@ def _sweep_name() -> str | None:
 
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         return None
-    apart = ("experiment=", "dataset.root=", "sweep=")  # they have folders of their own
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(apart)]
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("experiment=", "dataset.root="))]
     return run_name(sorted(overrides)) or None
 
 

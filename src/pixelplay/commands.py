@@ -69,9 +69,8 @@ Stages that are up to date are skipped; killed at any moment, the same command r
 
 python src/sweep.py {PED2} sweep=pooling 'seeds=[0,1]'
 python src/sweep.py sweep=losses 'detector=[temporal_mae_small]'     a reduced budget, for two cores
-python src/sweep.py --multirun sweep=pooling,losses                  several, which share their baseline
 
-Killed at any moment, the same command resumes; what is up to date is not run again.""",
+Sweeps of one experiment share runs. Killed at any moment, the same command resumes.""",
     ),
     "status": Command(
         "pixelplay.stages.status:run",
