@@ -90,7 +90,7 @@ def test_the_vector_farthest_from_the_memory_is_taken_with_the_entry_nearest_to_
     vectors = np.array([[[1], [14]], [[19], [20.5]]], np.float32)
     squares = [[5, 5, 9, 9], [6, 6, 8, 8]]
     memory, numbers = Memory("d/temporal", bank, sources, 8.0), np.array([7, 8, 9])
-    first, second = neighbours("temporal", memory, "test", numbers, np.array([8, 8]), squares, vectors, grid=7)
+    first, second = neighbours("temporal", memory, "test", numbers, 1, squares, vectors, grid=7)
     here, there = (
         Place("test", (8, 9), (5, 5, 9, 9), "frames 8 to 9"),
         Place("y", (12, 13), (0, 0, 2, 2), "frames 12 to 13"),
@@ -259,8 +259,7 @@ def test_distances_and_sources_are_those_that_brute_force_finds_among_all_traini
         numbers, box = source["clip"], tuple(source[["x1", "y1", "x2", "y2"]])
         there = source["video"], numbers, int(source["frame"])
         assert near.there == part_of_clip(stream, *there, box, int(entry % each), 7)
-        at = int(part) if stream == "temporal" else CLIP // 2
-        square = clip.tubes.square[0, at].tolist() if stream != "global" else (0, 0, WIDTH, HEIGHT)
+        square = clip.tubes.square[0, CLIP // 2].tolist() if stream != "global" else (0, 0, WIDTH, HEIGHT)
         assert near.here == part_of_clip(stream, "strange", np.arange(11, 15), 13, square, int(part), 7)
         assert near.relative == pytest.approx(near.distance / np.quantile(made._calibrated.normal(stream), 0.999))
 
@@ -381,7 +380,7 @@ def test_each_moment_of_the_report_has_a_neighbour_picture_and_a_table(index: In
     assert moments
     for one in moments:
         (near,) = one.neighbours
-        assert near.detector == NAME and one.boxes == [NAME] * len(one.boxes) and one.heat == []
+        assert near.detector == NAME and one.boxes == ["objects"] * len(one.boxes) and one.heat == []
         assert cv2.imread(str(files.explain / near.picture)).shape[1] > 300
         table = pd.read_csv((files.explain / near.picture).with_suffix(".csv"))
         assert table.columns.tolist() == COLUMNS and set(table["frame"]) == {one.frame}

@@ -119,7 +119,6 @@ def test_footage_without_any_object_gives_no_rows_and_frames_of_0():
 
 
 def test_a_scale_for_each_video_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"fusion.objects: normalise.scope must be all|fusion\.objects=.*scope must be all"
-    ):
+    with pytest.raises(ConfigError, match=r"fusion\.objects.*normalise\.scope: objects of all videos are on one scale"):
         load_config(["+fusion.objects.normalise.scope=video"])
+    assert load_config(["fusion.default.normalise.scope=video"]).fusion.objects.normalise.scope == "all"

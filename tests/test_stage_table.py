@@ -26,7 +26,7 @@ TABLE = {  # the first pattern that fits decides
     "experiment": "",  # another experiment has other folders
     "run": "",
     "seed": "prepare train",
-    "seeds": "",  # other tasks: see test_seeds.py
+    "seeds": "train score",
     "device": "",
     "workers": "",
     "step": "",

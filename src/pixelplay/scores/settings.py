@@ -99,12 +99,6 @@ class ObjectFusionConfig(Settings):
     smooth: SmoothConfig
     top: Natural
 
-    @model_validator(mode="after")
-    def _all_together(self) -> "ObjectFusionConfig":
-        if self.normalise.scope != "all":
-            raise ValueError("normalise.scope must be all: objects of all videos are on one scale")
-        return self
-
 
 class FusionConfig(Settings):
     """Each member is normalised and smoothed, then all are combined.
@@ -148,7 +142,10 @@ class FusionConfig(Settings):
         if not isinstance(value, dict):
             return value
         scale = base.normalise.model_copy(update={"scope": "all"})
-        return _merged({"normalise": scale.model_dump(), "smooth": base.smooth.model_dump()}, value)
+        whole = _merged({"normalise": scale.model_dump(), "smooth": base.smooth.model_dump()}, value)
+        if whole["normalise"]["scope"] != "all":
+            raise ValueError("normalise.scope: objects of all videos are on one scale")
+        return whole
 
     @field_validator("composites", mode="before")
     @classmethod

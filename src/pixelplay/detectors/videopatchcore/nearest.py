@@ -98,11 +98,9 @@ def findings(
     numbers, whole, shown = video.numbers[clip], (0, 0, *video.size), features.shown
     near = {}
     for stream, vectors in features.vectors.items():
-        if stream in LOCAL:
-            boxes, rows = features.tubes.square, vectors
-        else:
-            boxes, rows = np.tile(np.array(whole), (1, len(clip), 1)), vectors[None]
-        near[stream] = neighbours(stream, memories[stream], video.id, numbers, shown, boxes, rows, grid)
+        boxes = features.tubes.square[:, shown].tolist() if stream in LOCAL else [whole]
+        vectors = vectors if stream in LOCAL else vectors[None]
+        near[stream] = neighbours(stream, memories[stream], video.id, numbers, shown, boxes, vectors, grid)
     objects = []
     for k, track in enumerate(features.tubes.track):
         own = np.flatnonzero(tracks.track == track)
@@ -118,15 +116,14 @@ def neighbours(
     video: str,
     numbers: np.ndarray,
     shown: int,
-    boxes: np.ndarray,
+    boxes: Sequence[Sequence[int]],
     vectors: np.ndarray,
     grid: int,
 ) -> list[Neighbour]:
-    """For each of K tubes with boxes int (K, T, 4) and P vectors, float32 (K, P, C), the vector farthest from the
-    memory and its nearest entry.
+    """For each of K boxes with P vectors, float32 (K, P, C), the vector farthest from the memory and its nearest entry.
 
-    numbers: (T,) of the clip's frames; shown: the index of the one that stands for it. Of vectors that are equally far,
-    the first is taken.
+    numbers: (T,) of the clip's frames; shown: the index of the one that stands for it, which the boxes are of. Of
+    vectors that are equally far, the first is taken.
     """
     distances, entries = memory.bank.nearest(vectors.reshape(-1, vectors.shape[-1]))
     distances, entries = distances.reshape(len(boxes), -1), entries.reshape(len(boxes), -1)
@@ -135,8 +132,7 @@ def neighbours(
         source = memory.sources.iloc[entries[k, part]]
         square = [int(source[edge]) for edge in COORDINATES]
         distance = float(distances[k, part])
-        at = int(part) if stream == "temporal" else shown
-        here = part_of_clip(stream, video, numbers, int(numbers[shown]), boxes[k, at].tolist(), int(part), grid)
+        here = part_of_clip(stream, video, numbers, int(numbers[shown]), boxes[k], int(part), grid)
         origin = source["video"], source["clip"], int(source["frame"])
         there = part_of_clip(stream, *origin, square, int(source["part"]), grid)
         found.append(Neighbour(memory.name, here, there, distance, distance / memory.scale))
