@@ -125,6 +125,12 @@ def test_a_whole_frame_is_brought_before_the_backbone_once(backbone, video, seen
     assert sum(seen) == FRAMES
 
 
+@pytest.mark.parametrize("stride", [1, 3])
+def test_so_is_each_object_in_it(backbone, video, seen, stride):
+    list(features(backbone).clips(video, TWO, windows(FRAMES, CLIP, stride), causal=False))
+    assert sum(seen) == FRAMES * (1 + 2)
+
+
 def test_a_frame_that_pads_a_clip_is_not_brought_before_the_backbone_again(backbone, video, seen):
     (one,) = features(backbone).clips(video, TWO, np.array([[0, 0, 0, 1]]), causal=True)
     assert sum(seen) == 2 * (2 + 1)  # two frames: two objects and the whole

@@ -63,13 +63,13 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def probed(page: Path) -> dict:
+def probed(page: Path, *options: str) -> dict:
     """What PROBE finds on a copy of the page."""
     text = page.read_text()
     copy = page.with_name("probed.html")
     text = re.sub(r"script-src '[^']+'", "script-src 'unsafe-inline'", text)
     copy.write_text(text.replace("</body>", f"<script>addEventListener('load', () => {{{PROBE}}});</script></body>"))
-    dom = browse(copy, "--dump-dom").stdout
+    dom = browse(copy, "--dump-dom", *options).stdout
     title = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1]
     return json.loads(title.replace("&quot;", '"').replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
 
@@ -111,6 +111,15 @@ def test_hovering_over_a_chart_tells_the_frame_and_the_scores_there(reported: Pa
     for stream, value in shown.items():
         assert value == pytest.approx(first[stream], abs=0.05)
     assert seen["hiddenAfter"]
+
+
+def test_hovering_over_the_curve_of_a_track_tells_the_scores_of_its_object(tmp_path: Path):
+    page = tmp_path / "page.html"
+    page.write_text(render(report("plain")))  # its first chart is of a track: frames 1 to 3, scores 0, 0.5 and 0
+    seen = probed(page)
+    assert re.findall(r"[a-z]+|[\d.]+", seen["readout"]) == ["frame", "2", "plain", "1.00", "objects", "0.50"]
+    assert complaints(browse(page, "--dump-dom")) == []
+    assert probed(page, "--window-size=500,900")["wide"] == 0
 
 
 def _pairs(rows: list[str]) -> dict[str, float]:

@@ -12,11 +12,12 @@ from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import encoded
 from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart
-from pixelplay.report.manifest import Moment
+from pixelplay.report.manifest import Moment, PicturedTrack
 from pixelplay.report.manifest import Scale as Ramp
-from pixelplay.report.page import Ablation, GalleryItem, Report, VideoPanel, render
+from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, Tracks, VideoPanel, render
 from pixelplay.report.tables import other_tables, score_tables
 from pixelplay.report.timelines import Scale, timeline
+from pixelplay.report.tracks import ScoredTrack, track_charts
 from pixelplay.run.stage import Record
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;</style>"
@@ -69,6 +70,11 @@ def report(text: str) -> Report:
     of_detector = {"detector": text, "picture": "a.jpg"}
     moment = Moment(video=text, frame=3, picture="a.jpg", boxes=[text], heat=[of_detector], neighbours=[])
     item = GalleryItem(1, moment, one, 2, PICTURE, [(text, PICTURE)])
+    pictured = PicturedTrack(
+        video=text, track=7, label=text, first=1, peak=2, last=3, interpolated=[2], picture="b.jpg"
+    )
+    track = ScoredTrack(pictured, one, np.array([1, 2, 3]), np.array([0, 0.5, 0]), {text: np.array([0, 1.0, 0])})
+    lines = {text: "s0", "objects": "fused"}
     line = {text: (np.array([0.0, 1.0]), np.array([0.0, 1.0]))}
     record = Record.model_construct(seconds=3.0, finished=text)
     table = score_tables(metrics)[0]
@@ -79,6 +85,7 @@ def report(text: str) -> Report:
         scores=score_tables(metrics),
         other_figures=other_tables(metrics),
         thresholds=[(text, "data:image/png;base64,")],
+        tracks=Tracks([TrackItem(1, track, PICTURE, track_charts([track], lines)[0])], [*lines.items()]),
         videos=[VideoPanel(text, [text], timeline(one, Scale.of([one]), {1: 2}), "clips/a.mp4")],
         streams=[(text, "s0")],
         one_scale=True,
@@ -114,10 +121,10 @@ def test_every_text_of_the_report_is_on_the_page(harmless: Elements):
     page = render(report("plain"))
     assert harmless.open == []
     assert page.count("plain") > 40
-    assert len(harmless.named("svg")) == 1 + 2 + 1 + 1 + 1 + 1  # video, two curves, histogram, three keys
+    assert len(harmless.named("svg")) == 1 + 1 + 2 + 1 + 2 + 1 + 1 + 1  # track, video, two curves, histogram, keys
     assert [picture["src"][:15] for picture in harmless.named("img")] == ["data:image/png;"] + [
         "data:image/jpeg"
-    ] * 2 + ["data:image/png;"]
+    ] * 3 + ["data:image/png;"]
 
 
 def test_nothing_is_loaded_from_anywhere(harmless: Elements):
@@ -144,9 +151,8 @@ def test_links_inside_the_page_lead_to_something(harmless: Elements):
     ids = [attributes["id"] for _, attributes in harmless.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     inside = [link["href"][1:] for link in harmless.named("a") if link["href"].startswith("#")]
-    assert {"peak-1", "video-1", "scores", "videos", "gallery", "curves", "histograms", "ablation", "run"} == set(
-        inside
-    )
+    sections = ("scores", "tracks", "videos", "gallery", "curves", "histograms", "ablation", "run")
+    assert {"peak-1", "video-1", *sections} == set(inside)
     assert set(inside) <= set(ids)
 
 
@@ -163,6 +169,7 @@ def test_what_there_is_nothing_of_is_left_out():
         scores=[],
         other_figures=[],
         thresholds=[],
+        tracks=None,
         gallery=[],
         curves=[],
         histograms={},

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.test_report_charts import scored
 
-from pixelplay.drawing.annotate import Drawing, annotated, write_clip, write_image
+from pixelplay.drawing.annotate import Drawing, annotated, readable, write_clip, write_image
 from pixelplay.explain.clips import ANOMALOUS, CURVE_HEIGHT, FLIPPED, NOISY, annotated_frames, make_footer, title
 from pixelplay.explain.gallery import HEAT, colors_of, frame_picture, heat_picture
 from pixelplay.explain.scored_boxes import COLORS, Span, object_drawing, object_spans
@@ -55,6 +55,12 @@ def test_captions_are_in_their_boxes_colours_on_black_and_stay_in_the_picture():
     assert text.sum() > 20
     rows, columns = np.nonzero((picture == 0).all(axis=2))
     assert len(rows) > 300 and rows.max() < 160 and columns.max() < 240
+
+
+def test_dark_captions_are_lightened():
+    assert readable((255, 0, 0)) == (255, 0, 0)  # 0.299 x 255 = 76
+    assert readable((75, 3, 161)) == (165, 129, 208)  # 42.5
+    assert readable((0, 0, 0)) == (127, 127, 127)
 
 
 def test_a_heat_map_is_dark_without_error_and_brightest_at_the_full_one():
@@ -118,6 +124,11 @@ def test_a_box_has_the_colour_of_its_highest_stream_and_the_highest_is_drawn_las
 def test_only_the_highest_boxes_say_what_they_are():
     rows = objects(*(("test", 1, 15.0 * i, "v", i) for i in range(5)))
     assert object_drawing(rows, {"v": Span(0, 4)}).captions == ["", "", "", "person 3", "person 4"]
+
+
+def test_boxes_name_the_tracks_that_they_are_of():
+    rows = objects(*(("test", 1, 15.0 * i, "v", i) for i in range(4))).assign(track=[4, -1, 12, 7])
+    assert object_drawing(rows, {"v": Span(0, 4)}).captions == ["4", "", "person 12: 2", "person 7: 3"]
 
 
 @pytest.mark.parametrize("span", [{}, {"v": Span(3, 3)}, {"v": Span(0, np.inf)}])

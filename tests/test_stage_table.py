@@ -50,7 +50,7 @@ TABLE = {  # the first pattern that fits decides
     "objects.tubes.*": "",  # a detector's by interpolation
     "objects.tracks.*": "extract train",
     "trainer.loggers*": "",
-    "trainer.wandb*": "",
+    "wandb.*": "",
     "trainer.*": "train",
     "detectors.*.scoring.*": "score",
     "detectors.videopatchcore.training.backbone.source": "",  # whether a download is allowed

@@ -277,18 +277,6 @@ def test_curves_of_all_epochs_are_kept_also_when_the_run_was_killed(tmp_path: Pa
     assert list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))
 
 
-def test_offline_wandb_needs_no_account_and_each_run_has_its_own_curves(tmp_path: Path, monkeypatch):
-    pytest.importorskip("wandb", reason="wandb is not installed: pip install wandb")
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))  # no netrc with a login
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    wandb = {"project": "pixelplay", "mode": "offline"}
-    config = trainer_config().wandb.model_validate(wandb)
-    for name in ("first", "second"):
-        fit_counter(tmp_path / name, [3, 2], loggers=["wandb"], wandb=config)
-        assert len(list((tmp_path / name / "wandb").glob("offline-run-*/run-*.wandb"))) == 1
-
-
 def test_each_epoch_is_told_with_both_losses(tmp_path: Path, caplog):
     caplog.set_level(logging.INFO)
     fit_counter(tmp_path, [5, 3])

@@ -11,6 +11,7 @@ from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import PixelPlayError, WeightsError
 from pixelplay.evaluation.members import require_known_members
 from pixelplay.objects import tables
+from pixelplay.run import weights_and_biases
 from pixelplay.settings import validate
 from pixelplay.videos.layouts import read_dataset
 
@@ -79,7 +80,13 @@ def _checks(config: "Config") -> list[Check]:
         *(check for name, detector in config.detectors.items() for check in _checks_of(name, detector)),
         lambda: tables.require_weights(config, registry.needing(config, "boxes")),
         *_checks_of_features(config),
+        *_checks_of_wandb(config),
     ]
+
+
+def _checks_of_wandb(config: "Config") -> list[Check]:
+    lacking = requirements.lacking(requirements.extras()["wandb"])  # which the packages' check names
+    return [] if lacking else [lambda: weights_and_biases.require_login(config)]
 
 
 def _checks_of_features(config: "Config") -> list[Check]:

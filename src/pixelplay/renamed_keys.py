@@ -16,7 +16,6 @@ detectors.*.training.pretraining  clips > clips_per_epoch
 objects.motion                    block > background_frames, samples > background_samples, noise > n_sigma
 objects.motion                    shake > jitter_px, join > close_px, parts > split
 objects.motion.split              wide > min_aspect, narrowest > min_width
-objects.tubes                     overlap > iou
 restore                           denoise.above > noise_above
 pseudo                            share > anomalous_share, speed > speed_factor, enlarge > size_factor
 pseudo                            around > context_frames
@@ -39,7 +38,7 @@ RENAMED = {
     for section, names in (line.split(maxsplit=1) for line in TABLE.split("\n") if line)
     for old, new in (name.split(" > ") for name in names.split(", "))
 }
-RENAMED["detectors.*.training.encoder"] = "weights.encoder"  # moved
+RENAMED |= {"detectors.*.training.encoder": "weights.encoder", "trainer.wandb": "wandb"}  # moved
 
 
 def renamed(key: str) -> str | None:

@@ -5,7 +5,6 @@ import numpy as np
 from pixelplay.detectors.base import Scores, Spec
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.objects.settings import TubeConfig
-from pixelplay.objects.tubes import select
 from pixelplay.run.artifacts import read_json, write_json
 from pixelplay.settings import validate
 
@@ -15,7 +14,7 @@ SPECS = [Spec("counting", 1, __name__, boxes=True)]
 class Counting:
     def __init__(self, name, config, device):
         self.name = name
-        self._tubes = check(name, config)
+        check(name, config)
         self._usual = 0.0
 
     def fit(self, videos, heldout, run):
@@ -31,7 +30,7 @@ class Counting:
         self._usual = read_json(folder / "detector.json", made_by="train")["usual"]
 
     def _count(self, video):
-        return np.bincount(select(boxes_of(video), self._tubes).position, minlength=len(video))
+        return np.bincount(boxes_of(video).position, minlength=len(video))
 
 
 build = Counting

@@ -18,6 +18,7 @@ from pixelplay.mining.settings import DistributionConfig, MineConfig
 from pixelplay.objects.settings import ObjectsConfig
 from pixelplay.report.settings import ReportConfig
 from pixelplay.restoration.settings import RestoreConfig
+from pixelplay.run.settings import WandbConfig
 from pixelplay.scores.settings import FUSED, FusionConfig
 from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, Seed, Settings, Unique, Workers
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
@@ -52,6 +53,7 @@ class Config(Settings):
     objects: ObjectsConfig
     detectors: Annotated[dict[FileName, DetectorConfig], Field(min_length=1)]
     trainer: TrainerConfig
+    wandb: WandbConfig
     fusion: FusionConfig
     fusion_file: FilePath | None
     restore: RestoreConfig

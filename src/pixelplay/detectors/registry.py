@@ -6,6 +6,7 @@ A new detector is a module or a package in this folder that lists its `SPECS`, a
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -57,11 +58,15 @@ def needing(config: "Config", need: Need) -> list[str]:
     return [name for name, detector in config.detectors.items() if need in spec(name, detector).needs]
 
 
-def specs() -> dict[str, Spec]:
+def specs() -> Mapping[str, Spec]:
     """All algorithms, by name."""
-    package = pixelplay.detectors
-    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
-    return {one.name: one for module in modules for one in getattr(module, "SPECS", [])}
+    return _specs_in(tuple(pixelplay.detectors.__path__))
+
+
+@cache  # a command asks hundreds of times
+def _specs_in(folders: tuple[str, ...]) -> Mapping[str, Spec]:
+    names = [f"{pixelplay.detectors.__name__}.{found.name}" for found in pkgutil.iter_modules(folders)]
+    return {one.name: one for name in names for one in getattr(importlib.import_module(name), "SPECS", [])}
 
 
 def _module(name: str, config: DetectorConfig) -> ModuleType:

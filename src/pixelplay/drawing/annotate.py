@@ -16,6 +16,7 @@ TALLEST = 4  # a picture's height is at most this many widths: very tall frames 
 FONT, TEXT = cv2.FONT_HERSHEY_SIMPLEX, 0.35  # scale of the font
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)  # RGB
 LABEL_TOP = 29  # pixels from the top that labels of boxes may reach down to, at least: below the title
+DARK = 60  # luma, of 255
 JPEG_QUALITY = 82
 PALETTE = (
     (0, 220, 90),
@@ -76,14 +77,25 @@ def annotated(frame: np.ndarray, drawing: Drawing, title: str, width: int = WIDT
 def _draw_boxes(image: np.ndarray, xyxy: np.ndarray, drawing: Drawing) -> None:
     import supervision as sv  # slow to import
 
-    palette = sv.ColorPalette([sv.Color(*color[::-1]) for color in drawing.colors])  # it takes images as BGR
+    palette, text = (
+        sv.ColorPalette([sv.Color(*color[::-1]) for color in colors])  # it takes images as BGR
+        for colors in (drawing.colors, map(readable, drawing.colors))
+    )
     boxes = sv.Detections(xyxy, class_id=np.arange(len(xyxy)))
     sv.BoxAnnotator(palette, thickness=1).annotate(image, boxes)
     named = np.flatnonzero([bool(caption) for caption in drawing.captions])
     style = {"text_scale": TEXT, "text_padding": 2, "smart_position": True}  # within the picture, one beside another
-    labels = sv.LabelAnnotator(sv.Color(*BLACK), text_color=palette, **style)
+    labels = sv.LabelAnnotator(sv.Color(*BLACK), text_color=text, **style)
     below_title = sv.Detections(np.maximum(xyxy, (0, LABEL_TOP, 0, 0))[named], class_id=named)
     labels.annotate(image, below_title, [drawing.captions[i] for i in named.tolist()])
+
+
+def readable(color: tuple[int, int, int]) -> tuple[int, int, int]:
+    """An RGB colour for text on black: itself, or half way to white if it is darker than `DARK`."""
+    red, green, blue = color
+    if 0.299 * red + 0.587 * green + 0.114 * blue >= DARK:  # luma, ITU-R BT.601
+        return color
+    return (red + 255) // 2, (green + 255) // 2, (blue + 255) // 2
 
 
 def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pixelplay.config import Config
 
 PLACE = ["split", "video", "frame"]
-OF_OBJECTS = ("split", "video", "frame", "x1", "y1", "x2", "y2", "stream", "score")
+OF_OBJECTS = ("split", "video", "frame", "x1", "y1", "x2", "y2", "stream", "score", "track")
 
 
 def object_streams(config: "Config") -> list[str]:
@@ -71,6 +71,15 @@ def read_objects(config: "Config", name: str, videos: Iterable[Video], planted: 
     return pd.concat(
         [table, _object_rows(files.object_scores(name, pseudo=True), "pseudo", planted)], ignore_index=True
     )
+
+
+def read_object_streams(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
+    """Raw scores of objects in each of the `object_streams`, by stream; raises as `read_scores`."""
+    streams, tables = object_streams(config), {}
+    for name in dict.fromkeys(map(detector_of, streams)):
+        rows = read_objects(config, name, index.test, index.pseudo)
+        tables |= {str(stream): of for stream, of in rows.groupby("stream", sort=False) if stream in streams}
+    return tables
 
 
 def _object_rows(path: Path, split: str, videos: Iterable[Video]) -> pd.DataFrame:

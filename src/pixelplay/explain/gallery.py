@@ -17,6 +17,7 @@ from pixelplay.explain.frames import full_size_at, peaks_of
 from pixelplay.explain.machine import git_commit, library_versions, machine
 from pixelplay.explain.nearest import explanations, write_pictures
 from pixelplay.explain.scored_boxes import COLORS, PALEST, Objects, joined, scored_objects
+from pixelplay.explain.tracks import write_tracks
 from pixelplay.report.manifest import Manifest, Moment, OfDetector, Scale
 from pixelplay.report.outcome import Outcome, ScoredVideo, load_outcome
 from pixelplay.report.settings import ReportConfig
@@ -43,6 +44,7 @@ def write_gallery(config: "Config", index: Index) -> list[Path]:
     chosen, objects = gallery_frames(outcome.videos, config.report), scored_objects(config, index)
     frames = _frames(index, chosen)
     pictures, boxes = _write_frames(config, outcome, frames, objects)
+    tracks = write_tracks(config, index, objects)
     heat, scales = _write_heat_maps(config, index, frames)
     neighbours = _write_neighbours(config, index, chosen)
     if objects and chosen:
@@ -63,6 +65,7 @@ def write_gallery(config: "Config", index: Index) -> list[Path]:
     ]
     manifest = Manifest(
         gallery=moments,
+        tracks=tracks,
         scales=scales,
         clips=config.report.clips,
         commit=git_commit(PACKAGE) or "none: not a git repository",
@@ -72,6 +75,7 @@ def write_gallery(config: "Config", index: Index) -> list[Path]:
     write_json(files.manifest, manifest.model_dump(mode="json"))
     nearest = [path for paths in neighbours.values() for path in paths]
     written = [*pictures, *(path for paths in heat.values() for path in paths), *nearest]
+    written += [files.explain / one.picture for one in tracks]
     tables = [path.with_suffix(".csv") for path in nearest]
     return [files.manifest, *written, *tables, *map(files.clip, config.report.clips)]
 

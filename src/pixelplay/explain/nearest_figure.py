@@ -22,14 +22,14 @@ WIDE = 0.55  # width of a character, as a share of its height
 
 def framed(frame: np.ndarray, box: Sequence[float]) -> np.ndarray:
     """A frame, uint8 (H, W, 3) RGB, brought to FRAME, with the box x1, y1, x2, y2 marked."""
-    image, factor = _scaled(frame, FRAME)
+    image, factor = scaled(frame, FRAME)
     _outline(image, box, factor, 3)
     return image
 
 
 def enlarged(crop: np.ndarray, cell: Sequence[float] | None = None) -> np.ndarray:
     """A crop, uint8 (h, w, 3), brought to CROP, with the cell x1, y1, x2, y2 (pixels of the crop) marked."""
-    image, factor = _scaled(crop, CROP)
+    image, factor = scaled(crop, CROP)
     if cell is not None:
         _outline(image, cell, factor, 2)
     return image
@@ -100,7 +100,8 @@ def _fitting(line: str, characters: int) -> str:
     return f"{line[: kept // 2]}…{line[len(line) - (kept - kept // 2) :]}"
 
 
-def _scaled(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+def scaled(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """An image, uint8 (h, w, 3), whose longer side has `side` pixels, and the factor."""
     factor = side / max(image.shape[:2])
     size = [max(1, round(edge * factor)) for edge in image.shape[1::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA), factor

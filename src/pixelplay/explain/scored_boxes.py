@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from pixelplay.detectors import registry
 from pixelplay.drawing.annotate import Drawing
+from pixelplay.evaluation.object_streams import NO_TRACK
 from pixelplay.evaluation.score_tables import object_streams, read_objects
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.settings import OBJECTS
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 COLORS = matplotlib.colormaps["plasma"]
 PALEST = 0.2  # position in the colour map of a normal object: its darkest blue can't be seen on most frames
-CAPTIONED = 2  # boxes per frame with class and score: the highest
+CAPTIONED = 2  # boxes per frame with class and score beside their track: the highest
 COORDINATES = ["x1", "y1", "x2", "y2"]
 NO_BOXES = Drawing(np.empty((0, 4)), [], [])
 
@@ -54,6 +55,10 @@ class Objects:
         rows = self.rows[video]
         first, last = np.searchsorted(rows["frame"], [number, number + 1])
         return object_drawing(rows.iloc[first:last], self.spans) if last > first else NO_BOXES
+
+    def of_track(self, video: str, track: int) -> pd.DataFrame:
+        """Rows of one track, ordered by frame."""
+        return self.rows[video][self.rows[video]["track"] == track]
 
 
 def scored_objects(config: "Config", index: Index) -> list[Objects]:
@@ -90,13 +95,31 @@ def object_spans(objects: pd.DataFrame) -> dict[str, Span]:
 
 def object_drawing(rows: pd.DataFrame, spans: Mapping[str, Span]) -> Drawing:
     """Boxes of one frame's objects: one per object, by the highest of its streams, the highest drawn last."""
+    ordered = rows.assign(share=shares(rows, spans)).sort_values(["share", *COORDINATES], kind="stable")
+    objects = ordered.drop_duplicates([*COORDINATES, "track", "class"], keep="last")
+    plain = len(objects) - CAPTIONED
+    captions = [_caption(row, i >= plain) for i, row in enumerate(objects.to_dict("records"))]
+    return Drawing(objects[COORDINATES].to_numpy(np.float64), captions, list(map(color_of, objects["share"])))
+
+
+def shares(rows: pd.DataFrame, spans: Mapping[str, Span]) -> np.ndarray:
+    """Where scores lie between the ends of their streams' spans: float64 (N,) in [0, 1]."""
     ends = [spans.get(str(stream), Span(0.0, 0.0)) for stream in rows["stream"]]
     low, high = (np.array([getattr(end, name) for end in ends], np.float64) for name in ("low", "high"))
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.nan_to_num((rows["score"].to_numpy(np.float64) - low) / (high - low), posinf=0.0, neginf=0.0)
-    ordered = rows.assign(share=share.clip(0, 1)).sort_values(["share", *COORDINATES], kind="stable")
-    objects = ordered.drop_duplicates([*COORDINATES, "class"], keep="last")
-    colors = [tuple(round(255 * c) for c in COLORS(PALEST + (1 - PALEST) * one)[:3]) for one in objects["share"]]
-    texts = [f"{label} {score:.3g}" for label, score in zip(objects["class"], objects["score"], strict=True)]
-    captions = [text if i >= len(texts) - CAPTIONED else "" for i, text in enumerate(texts)]
-    return Drawing(objects[COORDINATES].to_numpy(np.float64), captions, colors)
+        share = (rows["score"].to_numpy(np.float64) - low) / (high - low)
+    return np.nan_to_num(share, posinf=0.0, neginf=0.0).clip(0, 1)
+
+
+def color_of(share: float) -> tuple[int, int, int]:
+    """RGB of a score, by its share of the span."""
+    red, green, blue = (round(255 * c) for c in COLORS(PALEST + (1 - PALEST) * share)[:3])
+    return red, green, blue
+
+
+def _caption(row: Mapping[str, Any], whole: bool) -> str:
+    """`person 3: 1.25`, or `3` for short; objects that were not followed have no number."""
+    track = "" if row["track"] == NO_TRACK else str(row["track"])
+    if not whole:
+        return track
+    return " ".join(filter(None, (row["class"], f"{track}:" if track else "", f"{row['score']:.3g}")))

@@ -132,9 +132,9 @@ def path(x: np.ndarray, y: np.ndarray, breaks: np.ndarray | None = None) -> str:
     return "".join(f"{'M' if i in lifted else 'L'}{a:g} {b:g}" for i, (a, b) in enumerate(pixels))
 
 
-def curve(x: Axis, y: Axis, at: np.ndarray, values: np.ndarray) -> str:
+def curve(x: Axis, y: Axis, at: np.ndarray, values: np.ndarray, points: int = POINTS) -> str:
     """Path of `values` (N,) over `at` (N,), thinned and broken at gaps."""
-    at, values = thin(at, values)
+    at, values = thin(at, values, points)
     steps = np.diff(at)
     typical = float(np.median(steps)) if len(steps) else 0.0
     breaks = np.flatnonzero(steps > max(GAP * (x.high - x.low), 3 * typical)) + 1

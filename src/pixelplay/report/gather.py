@@ -15,9 +15,10 @@ from pixelplay.report.charts import Chart
 from pixelplay.report.distributions import curve_style, histogram, precision_recall_chart, roc_chart
 from pixelplay.report.manifest import Manifest, Moment, image_uri, read_manifest
 from pixelplay.report.outcome import Outcome, ScoredVideo, ablation_files, load_outcome, threshold_files
-from pixelplay.report.page import Ablation, GalleryItem, Report, VideoPanel
+from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, Tracks, VideoPanel
 from pixelplay.report.tables import NONE, csv_table, number_text, other_tables, score_tables
 from pixelplay.report.timelines import Scale, timeline
+from pixelplay.report.tracks import ScoredTrack, scored_tracks, track_charts, track_styles
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.stage import Record, read_record
@@ -51,6 +52,7 @@ def gather(
         scores=score_tables(metrics, speeds) if metrics else [],
         other_figures=other_tables(metrics) if metrics else [],
         thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
+        tracks=_tracks(files, outcome, scored_tracks(config, outcome, manifest)),
         videos=list(_panels(files, outcome, scale, manifest)),
         streams=[*((s, curve_style(s, i)) for i, s in enumerate(outcome.streams)), (FUSED, FUSED)],
         one_scale=scale.shared,
@@ -108,6 +110,15 @@ def _item(files: RunFiles, rank: int, moment: Moment, outcome: Outcome) -> Galle
     picture = image_uri(files.explain / moment.picture, made_by="explain")
     heat = [(of.detector, image_uri(files.explain / of.picture, made_by="explain")) for of in moment.heat]
     return GalleryItem(rank, moment, one, _position(one, moment), picture, heat)
+
+
+def _tracks(files: RunFiles, outcome: Outcome, tracks: Sequence[ScoredTrack]) -> Tracks | None:
+    if not tracks:
+        return None
+    styles = track_styles(tracks, outcome.streams)
+    pictures = [image_uri(files.explain / one.pictured.picture, made_by="explain") for one in tracks]
+    every = zip(tracks, pictures, track_charts(tracks, styles), strict=True)
+    return Tracks([TrackItem(rank, *of) for rank, of in enumerate(every, 1)], [*styles.items()])
 
 
 def _position(one: ScoredVideo, moment: Moment) -> int:

@@ -40,6 +40,19 @@ class Moment(Listed):
     neighbours: list[OfDetector]  # its objects beside the most similar training footage
 
 
+class PicturedTrack(Listed):
+    """An object whose score is among the highest of the test."""
+
+    video: str
+    track: int
+    label: str  # its class
+    first: int  # number of its first frame
+    peak: int  # of the one with its highest score
+    last: int
+    interpolated: list[int]  # numbers of those where nothing was detected: its box lies between two that were
+    picture: FileName  # the frame of its peak with its path; below, crops of the object: first, peak, last
+
+
 class Scale(Listed):
     """A bar that explains the colours of the pictures."""
 
@@ -51,6 +64,7 @@ class Scale(Listed):
 
 class Manifest(Listed):
     gallery: list[Moment]  # the highest fused score first
+    tracks: list[PicturedTrack]  # the highest score of the stream `objects` first; [] where no objects are fused
     scales: list[Scale]
     clips: list[str]  # videos with an annotated MP4: see `RunFiles.clip`
     commit: str  # of the code that ran
@@ -62,9 +76,11 @@ def read_manifest(files: RunFiles, index: Index) -> Manifest:
     """Raises MissingArtifactError, or DamagedArtifactError, also for frames that the index does not have."""
     manifest = read_model(files.manifest, Manifest, made_by="explain")
     numbers = {video.id: video.numbers for video in index.test}
-    for one in manifest.gallery:
-        if one.frame not in numbers.get(one.video, np.empty(0)):
-            raise damaged(files.manifest, "explain", f"video {one.video!r} has no frame {one.frame}")
+    frames = [(one.video, one.frame) for one in manifest.gallery]
+    frames += [(one.video, frame) for one in manifest.tracks for frame in (one.first, one.peak, one.last)]
+    for video, frame in frames:
+        if frame not in numbers.get(video, np.empty(0)):
+            raise damaged(files.manifest, "explain", f"video {video!r} has no frame {frame}")
     return manifest
 
 

@@ -16,6 +16,7 @@ from pixelplay.report.charts import Chart
 from pixelplay.report.manifest import Moment, Scale
 from pixelplay.report.outcome import ScoredVideo
 from pixelplay.report.tables import Table, heading, number_text
+from pixelplay.report.tracks import ScoredTrack
 from pixelplay.run.stage import Record
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -45,6 +46,24 @@ class GalleryItem:
 
 
 @dataclass(frozen=True)
+class TrackItem:
+    """One of the most unusual tracks."""
+
+    rank: int  # from 1
+    track: ScoredTrack
+    picture: str  # data URI
+    chart: Chart
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The most unusual tracks."""
+
+    rows: Sequence[TrackItem]
+    key: Pairs  # (name, CSS classes) of the lines in their charts
+
+
+@dataclass(frozen=True)
 class Ablation:
     told: Sequence[str]  # paragraphs
     tables: Sequence[Table]
@@ -61,6 +80,7 @@ class Report:
     scores: Sequence[Table]
     other_figures: Sequence[Table]
     thresholds: Pairs  # plots: (name, data URI)
+    tracks: Tracks | None
     videos: Sequence[VideoPanel]
     streams: Pairs  # (name, CSS classes) of the lines in the videos' charts
     one_scale: bool  # for all of them

@@ -4,11 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pixelplay.settings import Fps, Natural, Settings, VideoId
+from pixelplay.settings import Fps, Natural, NonNegative, Settings, VideoId
 
 
 class ReportConfig(Settings):
     gallery: Annotated[int, Field(ge=0, le=200)]
+    tracks: Annotated[int, Field(ge=0, le=200)]
+    shortest_track: NonNegative
     per_video: Natural
     min_gap: Natural
     picture_width: Annotated[int, Field(ge=64, le=1920)]

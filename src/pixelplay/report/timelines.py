@@ -38,13 +38,14 @@ class Scale:
         all_ends = [(float(fused.min()), float(fused.max())), *ends.values()]
         widths = [high - low for low, high in all_ends if high > low]
         if widths and max(widths) > UNLIKE * min(widths):
-            own = {name: _roomy(float(scores.min()), float(scores.max())) for name, scores in every.items()}
-            return cls(_roomy(*all_ends[0]), own, shared=False)
-        common = _roomy(min(low for low, _ in all_ends), max(high for _, high in all_ends))
+            own = {name: roomy(float(scores.min()), float(scores.max())) for name, scores in every.items()}
+            return cls(roomy(*all_ends[0]), own, shared=False)
+        common = roomy(min(low for low, _ in all_ends), max(high for _, high in all_ends))
         return cls(common, dict.fromkeys(ends, common), shared=True)
 
 
-def _roomy(low: float, high: float) -> tuple[float, float]:
+def roomy(low: float, high: float) -> tuple[float, float]:
+    """Ends of an axis that differ, the upper one with room for a line's width."""
     low, high = widened(low, high)
     return low, high + 0.04 * (high - low)
 
@@ -68,7 +69,7 @@ def timeline(one: ScoredVideo, scale: Scale, peaks: Mapping[int, int]) -> Chart:
         size=(WIDTH, BOTTOM + STRIP_HEIGHT * len(strips) + BELOW),
         x=x,
         y=axes[FUSED],
-        x_ticks=_frame_ticks(x, one),
+        x_ticks=frame_ticks(x, one, 12, 8),
         y_ticks=axes[FUSED].ticks(5),
         lines=lines,
         x_title="frame" if one.seconds is None else "frame (seconds)",
@@ -80,12 +81,12 @@ def timeline(one: ScoredVideo, scale: Scale, peaks: Mapping[int, int]) -> Chart:
     )
 
 
-def _frame_ticks(x: Axis, one: ScoredVideo) -> list[Tick]:
-    """Frame numbers and, where known, times: `100 (4.0 s)`."""
+def frame_ticks(x: Axis, one: ScoredVideo, count: int, timed: int) -> list[Tick]:
+    """Frame numbers, about `count`, or where times are known, about `timed` with those: `100 (4.0 s)`."""
     if one.seconds is None:
-        return x.ticks(12)
+        return x.ticks(count)
     numbers, seconds = x(one.numbers), one.seconds
-    return [Tick(at, f"{text} ({float(np.interp(at, numbers, seconds)):.1f} s)") for at, text in x.ticks(8)]
+    return [Tick(at, f"{text} ({float(np.interp(at, numbers, seconds)):.1f} s)") for at, text in x.ticks(timed)]
 
 
 def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:

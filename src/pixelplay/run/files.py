@@ -51,6 +51,7 @@ class RunFiles:
     explain = _Below("outputs", "explain")  # folder of pictures; those of the report are listed in `manifest`
     manifest = _Below("outputs", "explain/manifest.json")
     report = _Below("outputs", "report/index.html")  # clips of videos lie beside it
+    wandb = _Below("outputs", "wandb.json")  # what is on W&B, whose own files are in wandb/ beside it
     flip_network = _Below("checkpoints", "restoration")
 
     @classmethod

@@ -37,10 +37,10 @@ def fuse_objects(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig)
         _require_tracks(stream, table)
         if not table[ROW].equals(rows[ROW]):
             raise DataError(_difference(first, rows, stream, table))
+        if len(table) and not (table["split"] == "calibration").any():
+            log.warning(f"fuse: {stream}: no object in held-out normal footage: its scale is that of all objects")
     total = sum(config.streams[stream] for stream in ordered)
-    summed = sum(
-        config.streams[stream] / total * _calibrated(stream, table, config) for stream, table in ordered.items()
-    )
+    summed = sum(config.streams[stream] / total * calibrated(table, config) for stream, table in ordered.items())
     rows = rows.assign(stream=OBJECTS, score=np.asarray(summed, np.float64))
     return rows.assign(score=_along_tracks(rows, config))
 
@@ -66,11 +66,9 @@ def frame_scores(
     return pd.concat(tables, ignore_index=True)
 
 
-def _calibrated(stream: str, table: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:
+def calibrated(table: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:
     """A stream's scores (N,) on the scale of held-out normal objects, or where there are none, of all objects."""
     scores, normal = table["score"].to_numpy(np.float64), (table["split"] == "calibration").to_numpy()
-    if not normal.any() and len(scores):
-        log.warning(f"fuse: {stream}: no object in held-out normal footage: its scale is that of all objects")
     return normalise(scores, scores[normal] if normal.any() else scores, config.normalise)
 
 

@@ -23,6 +23,7 @@ from pixelplay.run.artifacts import append_json, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.run.stage import Stage, Task, digests_of, forget, read_record
+from pixelplay.run.weights_and_biases import log_run
 from pixelplay.scores.fuse import FUSED, detector_of
 from pixelplay.stages import fuse, train
 from pixelplay.videos.index import Index, load_index
@@ -65,6 +66,7 @@ def run(config: Config) -> None:
     truth = load_labels(config, index)
     if not truth.labelled:
         _without_labels(config, files, index, truth)
+        log_run(config, "evaluate")
         return
     if len(truth.labelled) < len(index.test):
         log.info(
@@ -74,6 +76,7 @@ def run(config: Config) -> None:
     metrics = read_json(files.metrics, made_by="evaluate")
     text = metrics_text(metrics, frames_per_second(config, index))
     log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
+    log_run(config, "evaluate")
 
 
 def _without_labels(config: Config, files: RunFiles, index: Index, truth: Truth) -> None:

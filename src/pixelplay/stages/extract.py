@@ -6,6 +6,7 @@ with the next one; `objects.tables` says where they lie.
 
 import logging
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
 from pixelplay.run.stage import Record, Stage, Task, digests_of, read_record
+from pixelplay.run.weights_and_biases import log_run, open_run
 from pixelplay.stages import detect, prepare
 from pixelplay.videos.decoded import require_space
 from pixelplay.videos.index import Index, load_index
@@ -67,6 +69,7 @@ def run(config: Config) -> None:
         preconditions.require_features(config)
         remove_leftovers(config.paths.cache)
     STAGE.run(config)
+    log_run(config, "extract")
 
 
 def _tracks(config: Config, index: Index) -> Task:
@@ -130,7 +133,8 @@ def _trained_encoder(config: Config, index: Index) -> Path:
     shared = RunFiles.of(config).shared_models()
     require_writable(shared, "paths.checkpoints")
     keep_freed_memory()
-    run = TrainingRun("extract", config.trainer, shared, find_device(config.device), config.seed, shared)
+    device, opening = find_device(config.device), partial(open_run, config)
+    run = TrainingRun("extract", config.trainer, shared, device, config.seed, shared, open_wandb=opening)
     index = tables.with_objects(config, index, ["boxes", "tracks"])
     return shared_encoder(index.fit, index.held.validation, config.weights.encoder, run)
 

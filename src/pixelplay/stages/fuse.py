@@ -13,14 +13,14 @@ import pandas as pd
 from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
-from pixelplay.evaluation.score_tables import object_streams, read_objects
+from pixelplay.evaluation.score_tables import object_streams, read_object_streams
 from pixelplay.run.artifacts import csv_text, write_table, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, detector_of, fuse, process_unfused
+from pixelplay.scores.fuse import FUSED, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
 from pixelplay.scores.settings import OBJECTS
 from pixelplay.stages import prepare, score
@@ -84,11 +84,7 @@ def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     streams, settings = object_streams(config), config.fusion.objects
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     videos += [("pseudo", video) for video in index.pseudo]
-    tables = {}
-    for name in dict.fromkeys(map(detector_of, streams)):
-        rows = read_objects(config, name, index.test, index.pseudo)
-        tables |= {str(stream): of for stream, of in rows.groupby("stream", sort=False) if stream in streams}
-    objects = fuse_objects(tables, settings)
+    objects = fuse_objects(read_object_streams(config, index), settings)
     frames = frame_scores(objects, [(split, video.id, video.numbers) for split, video in videos], settings)
     written: list[Path] = []
     for pseudo in (False, True) if index.pseudo else (False,):

@@ -12,12 +12,13 @@ from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.run.weights_and_biases import log_run
 from pixelplay.stages import ablate, evaluate, explain, fuse
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the page of the same run looks different
+VERSION = 2  # raised when the page of the same run looks different
 FORMER = "the pictures were made with other settings; `python src/explain.py` with the same options makes new ones"
 
 
@@ -50,6 +51,7 @@ def run(config: Config) -> None:
     log.info(f"report: {files.report}")
     for video in config.report.clips:
         log.info(f"report: {files.clip(video)}")
+    log_run(config, "report")
 
 
 def _contents(config: Config, files: RunFiles) -> dict[str, Any]:

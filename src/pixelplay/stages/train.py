@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.run.stage import Stage, Task, as_json, digests_of, read_record
+from pixelplay.run.weights_and_biases import log_run, open_run
 from pixelplay.stages import detect, extract, prepare
 from pixelplay.videos.index import Index, load_index
 
@@ -40,6 +42,7 @@ def run(config: Config) -> None:
         preconditions.require_models(config, waiting)
         require_writable(config.paths.checkpoints, "paths.checkpoints")
     STAGE.run(config)
+    log_run(config, "train")
 
 
 def task(config: Config, name: str, index: Index, seed: int | None = None) -> Task:
@@ -125,8 +128,9 @@ def _train(config: Config, name: str, index: Index, seed: int | None, key: str) 
     )
     detector = registry.create(name, config.detectors[name], device)
     shared, kept = RunFiles.of(config).shared_models(seed), folder / "training-kept"  # for others
-    seed = config.seed if seed is None else seed
-    training = TrainingRun(name, config.trainer, unfinished, device, seed, shared, kept)
+    own, seed = of_seed(name, seed), config.seed if seed is None else seed
+    opening = partial(open_run, config)
+    training = TrainingRun(own, config.trainer, unfinished, device, seed, shared, kept, opening)
     detector.fit(index.fit, index.held, training)
     detector.save(folder)
     saved = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]

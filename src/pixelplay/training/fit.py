@@ -127,9 +127,6 @@ def fit(module: LightningModule, train: Iterable[Any], heldout: Iterable[Any], r
         trainer.fit(module, train, heldout, ckpt_path=newest, weights_only=True)
     except SystemExit:  # raised by Lightning on SIGINT and SIGTERM
         raise KeyboardInterrupt from None
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()  # or the next detector's curves would go into the same run
     module.load_state_dict(torch.load(run.folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"])
 
 
@@ -221,10 +218,21 @@ class _Progress(Callback):
 
 
 def _loggers(run: TrainingRun) -> list[Logger]:
-    wandb = run.config.wandb
-    makers: dict[str, Callable[[], Logger]] = {
+    makers: dict[str, Callable[[], Logger | None]] = {
         "csv": lambda: CSVLogger(run.folder, name="csv"),  # a version per start: it would empty a used folder
         "tensorboard": lambda: TensorBoardLogger(run.folder, name="tensorboard", version=""),
-        "wandb": lambda: WandbLogger(run.name, run.folder, offline=wandb.mode == "offline", project=wandb.project),
+        "wandb": lambda: _wandb_logger(run),
     }
-    return [makers[name]() for name in run.config.loggers]
+    return [logger for name in run.config.loggers if (logger := makers[name]()) is not None]
+
+
+def _wandb_logger(run: TrainingRun) -> Logger | None:
+    """Adds the curves of this training to the run's W&B run, in a group of their own; None where there is none."""
+    opened = run.open_wandb() if run.open_wandb else None
+    if opened is None:
+        return None
+    group = run.name.replace(": ", "/")  # of what a detector trains first, too
+    opened.define_metric(f"{group}/*", step_metric="trainer/global_step")
+    logger = WandbLogger(experiment=opened, prefix=group)
+    logger.LOGGER_JOIN_CHAR = "/"  # pyright: ignore[reportAttributeAccessIssue]
+    return logger

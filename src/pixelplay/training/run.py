@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,11 +12,6 @@ from pixelplay.settings import BatchSize, Epochs, NonNegative, Rate, Settings
 
 if TYPE_CHECKING:  # the configuration is read without torch
     import torch
-
-
-class WandbConfig(Settings):
-    project: str
-    mode: Literal["online", "offline"]
 
 
 class ScheduleSettings(Settings):
@@ -40,7 +36,6 @@ class TrainerConfig(Settings):
     weight_decay: NonNegative
     precision: Literal["auto", "fp32", "bf16"]
     loggers: list[Literal["csv", "tensorboard", "wandb"]]
-    wandb: WandbConfig
 
 
 @dataclass(frozen=True)
@@ -52,6 +47,7 @@ class TrainingRun:
     seed: int
     among: Path | None = None  # folder for models that several detectors train once; None: its own folder
     kept: Path | None = None  # folder for intermediate results that outlive the run; None: its own folder
+    open_wandb: Callable[[], Any] | None = None  # see `weights_and_biases.open_run`; None: no curves there
 
     @property
     def shared(self) -> Path:

@@ -3,6 +3,7 @@ footage, with the model's own loss. All detectors of a run that ask for the same
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,7 +86,7 @@ def pretrained_videomae(
         log.info(f"{run.name}: uses the in-domain VideoMAE in {place}/")
     else:
         name, config = f"{run.name}: VideoMAE", settings.trainer(run.config)
-        own = TrainingRun(name, config, place / "training", run.device, run.seed)
+        own = replace(run, name=name, config=config, folder=place / "training")
         clips = Clips(videos, frames, settings.frames, settings.tubelet)
         held = Clips(heldout, frames, settings.frames, settings.frames)
         _train(clips, held, settings, frames.height, own, place / "model")

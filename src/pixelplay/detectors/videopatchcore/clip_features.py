@@ -21,6 +21,7 @@ from pixelplay.videos.windows import gather
 
 LOCAL = ("spatial", "temporal")  # streams of objects
 STREAMS = (*LOCAL, "global")
+Crop = tuple[int, ...]  # position of the frame, x1, y1, x2, y2
 
 
 class PatchSettings(Settings):
@@ -68,27 +69,34 @@ class PatchFeatures:
     ) -> Iterator[ClipFeatures]:
         """Features of a video's clips (C, T), in order, and of the `tracks` in them.
 
-        Each whole frame goes through the backbone once, however many clips share it; noisy frames of clips with clean
-        ones are skipped. At most T full-size frames are in memory. Raises DataError for features that are not finite.
+        Each whole frame and each object in it goes through the backbone once, however many clips share them; noisy
+        frames of clips with clean ones are skipped. At most T full-size frames are in memory. Raises DataError for
+        features that are not finite.
         """
         clean = self._clean(video)
         every = tubes(tracks, positions, video.size, self._config, causal)
         known: dict[int, torch.Tensor] = {}  # vectors of the previous clip's whole frames, by position
+        known_maps: dict[Crop, torch.Tensor] = {}  # and maps of its crops
         for clip, (frames, own) in enumerate(zip(gather(video.full_size(), positions), every, strict=True)):
             inside, shares = between(positions[clip], clean)
             by_position = dict(zip(positions[clip], frames, strict=True))  # padding repeats a frame
             images = torch.from_numpy(np.stack([by_position[i] for i in inside]))  # uint8 (U, H, W, 3), U <= T
             if noise:
-                images, known = noise.add(images, clip), {}  # other noise in each clip
+                images, known, known_maps = noise.add(images, clip), {}, {}  # other noise in each clip
             new = [row for row, position in enumerate(inside) if position not in known]
             square = own.square[:, np.searchsorted(positions[clip], inside)]  # (K, U, 4)
-            maps, vectors = self._seen(images, square, new)
+            crops = [(int(t), *box) for of_track in square.tolist() for t, box in zip(inside, of_track, strict=True)]
+            new_crops = [row for row, crop in enumerate(crops) if crop not in known_maps]
+            maps, vectors = self._seen(images, square.reshape(-1, 4)[new_crops], np.array(new_crops) % len(inside), new)
             seen = known | dict(zip(inside[new], vectors, strict=True))
             known = {position: seen[position] for position in inside}
-            share = torch.from_numpy(shares).to(maps.device)  # (T, U)
+            seen_maps = known_maps | {crops[row]: of_crop for row, of_crop in zip(new_crops, maps, strict=True)}
+            known_maps = {crop: seen_maps[crop] for crop in crops}
+            share = torch.from_numpy(shares).to(vectors.device)  # (T, U)
             found = {}
             if len(own):
-                local = torch.einsum("tu,kcuhw->kcthw", share, maps.float())
+                of_tubes = torch.stack([known_maps[crop] for crop in crops]).unflatten(0, square.shape[:2])
+                local = torch.einsum("tu,kuchw->kcthw", share, of_tubes.float())
                 found["spatial"] = descriptors.spatial_vectors(local, self._settings.grid)
                 found["temporal"] = descriptors.temporal_vectors(local)
             whole = share @ torch.stack([known[position] for position in inside]).float()  # (T, D)
@@ -104,23 +112,23 @@ class PatchFeatures:
             return np.ones(len(video), bool)
         return video.noise <= self._noise_above
 
-    def _seen(self, images: torch.Tensor, squares: np.ndarray, new: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps (K, C, U, H', W') of the tubes with squares (K, U, 4) in a clip's frames, uint8 (U, H, W, 3), and
+    def _seen(
+        self, images: torch.Tensor, squares: np.ndarray, rows: np.ndarray, new: list[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps (M, C, H', W') of the squares (M, 4) in the frames `rows` (M,) of a clip, uint8 (U, H, W, 3), and
         vectors (N, D) of the N whole frames at the indices `new`; all crops go through the backbone together.
         """
-        settings, count = self._settings, len(images)
-        images = images.to(self.backbone.mean.device)
-        boxes = torch.from_numpy(squares.reshape(-1, 4)).to(images.device)  # tube by tube
-        positions = torch.arange(count, device=images.device).repeat(len(squares))
-        tubes_end = len(boxes)
+        settings, images = self._settings, images.to(self.backbone.mean.device)
+        boxes, positions = (torch.from_numpy(of.astype(np.int64)).to(images.device) for of in (squares, rows))
+        count = len(boxes)
         frames = boxes.new_tensor([0, 0, images.shape[2], images.shape[1]]).expand(len(new), 4)
         boxes, positions = torch.cat([boxes, frames]), torch.cat([positions, positions.new_tensor(new)])
         if not len(boxes):
             return images.new_empty(0), images.new_empty(0)
         crops = crop_batches(images, boxes, positions, settings.image_size, self._batch)
         first, second = (torch.cat(stage) for stage in zip(*map(self.backbone, crops), strict=True))
-        vectors = descriptors.frame_vectors(first[tubes_end:], second[tubes_end:])
-        return local_maps(first[:tubes_end], second[:tubes_end], count, settings.channels), vectors
+        vectors = descriptors.frame_vectors(first[count:], second[count:])
+        return local_maps(first[:count], second[:count], 1, settings.channels).squeeze(2), vectors
 
 
 @dataclass(frozen=True)

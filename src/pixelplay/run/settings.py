@@ -1,0 +1,13 @@
+"""Settings of what is told of a run elsewhere, explained in `configs/config.yaml`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pixelplay.settings import Settings
+
+
+class WandbConfig(Settings):
+    project: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)] | None
+    mode: Literal["offline", "online"]
