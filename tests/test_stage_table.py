@@ -67,6 +67,7 @@ TABLE = {  # the first pattern that fits decides
     "ablate.n_bootstrap": "fuse ablate",
     "ablate.seed": "fuse ablate",
     "ablate.*": "ablate",
+    "sweep.*": "",
     "evaluate.*": "evaluate",
     "report.*": "explain",  # pictures; the page follows them
     "show.*": "",

@@ -22,6 +22,7 @@ from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.renamed_keys import renamed
+from pixelplay.run.files import run_name
 from pixelplay.run.locks import exclusive
 from pixelplay.scores import fusion_file
 from pixelplay.settings import CONFIG_DIR, alternatives, closest, validate
@@ -64,7 +65,7 @@ REMEDIES = {
     errno.ENOMEM: "free memory",
 }
 
-OPEN = ("fusion.members.", "fusion.external_default.")  # mappings that accept further keys
+OPEN = ("fusion.members.", "fusion.external_default.", "sweep.variants.")  # mappings that accept further keys
 
 
 def load_config(overrides: list[str]) -> Config:
@@ -157,7 +158,10 @@ def _fail(message: str, status: int = 1) -> None:
 
 def _composed(overrides: list[str]) -> "DictConfig":
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
+    if GlobalHydra.instance().is_initialized():  # by a command, which reads the same folder
+        return compose("config", overrides=overrides)
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return compose("config", overrides=overrides)
 
@@ -202,7 +206,7 @@ def _sweep_name() -> str | None:
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         return None
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("experiment=", "dataset.root="))]
-    return re.sub(r"[^\w=,.+-]", "_", ",".join(sorted(overrides))).lstrip(".") or None
+    return run_name(sorted(overrides)) or None
 
 
 def _explain(error: Exception) -> str:

@@ -63,6 +63,15 @@ COMMANDS = {
 Stages that are up to date are skipped; killed at any moment, the same command resumes.""",
     ),
     **{name: _stage(number, name, text) for number, (name, text) in enumerate(STAGES.items(), start=1)},
+    "sweep": Command(
+        "pixelplay.sweep:run",
+        f"""Vary one setting of a detector: a run for each value, then a table and a picture of them all.
+
+python src/sweep.py {PED2} sweep=pooling 'seeds=[0,1]'
+python src/sweep.py sweep=losses 'detector=[temporal_mae_small]'     a reduced budget, for two cores
+
+Sweeps of one experiment share runs. Killed at any moment, the same command resumes.""",
+    ),
     "status": Command(
         "pixelplay.stages.status:run",
         f"""List which stages have work to do; `./run_all.sh` with the same options runs them.

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection, Iterable, Sequence
 
 from pixelplay import CHECKOUT
 from pixelplay.command_line import STARTED_BY, program
@@ -22,25 +23,37 @@ def run(config: Config) -> None:
     """Run the stages; exits with the status of the first that fails."""
     from hydra.core.hydra_config import HydraConfig
 
-    waiting = status.first_pending(config)
     overrides = list(HydraConfig.get().overrides.task)
     if config.run and not any(override.startswith("run=") for override in overrides):
         overrides.append(f"run={config.run}")  # a sweep names its runs
-    logging.getLogger("pixelplay.run.stage").setLevel(logging.WARNING)  # what is up to date has been listed
-    working = False
-    for name, stage in status.STAGES.items():
+    logging.getLogger("pixelplay.run.stage").setLevel(logging.WARNING)  # what is up to date is listed
+    run_stages(config, overrides, status.STAGES, "run", SHOWN)
+
+
+def run_stages(
+    config: Config, overrides: Sequence[str], names: Iterable[str], command: str, shown: Collection[str] = ()
+) -> None:
+    """Run those of the stages `names`, in order, that have work to do, with these overrides.
+
+    `shown`: stages that print their result even without work; `command`: what messages propose to repeat. Exits with
+    the status of the first stage that fails.
+    """
+    names = list(names)
+    waiting, working = status.first_pending(config, names), False
+    for name in names:
         working = working or name == waiting
         if working:
-            _run_process(name, overrides)
-        elif name in SHOWN:
+            _run_process(name, overrides, command)
+        elif name in shown:
             with exclusive(config):
-                stage.run(config)
+                status.STAGES[name].run(config)
 
 
-def _run_process(stage: str, overrides: list[str]) -> None:
+def _run_process(stage: str, overrides: Sequence[str], started_by: str) -> None:
     command = [str(CHECKOUT / f"src/{stage}.py")] if CHECKOUT else ["-P", "-m", "pixelplay", stage]
+    environment = os.environ | {STARTED_BY: program(started_by)}
     sys.stdout.flush()
-    process = subprocess.Popen([sys.executable, *command, *overrides], env=os.environ | {STARTED_BY: program("run")})
+    process = subprocess.Popen([sys.executable, *command, *overrides], env=environment)
     # Ctrl+C reaches the stage as well, which ends with a message; this process waits for it.
     interrupted = signal.signal(signal.SIGINT, lambda *_: None)
     terminated = signal.signal(signal.SIGTERM, lambda *_: process.terminate())

@@ -33,7 +33,7 @@ def draw_alone(table: pd.DataFrame, metric: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 1.4 + ROW * len(table)), layout="constrained")
     axis = figure.subplots()
     ordered = pd.concat([table.iloc[:1], table.iloc[1:].sort_values(metric, ascending=False)])
-    _dots(axis, ordered, metric, f"{metric}_error", PLANTED, "pseudo-anomalies ± standard error")
+    dots(axis, ordered, metric, f"{metric}_error", PLANTED, "pseudo-anomalies ± standard error")
     if (column := f"on_labels_{metric}") in ordered:
         at = np.arange(len(ordered))
         axis.plot(ordered[column], at, "D", color=TRUE, markersize=4, label="labels, for reporting only")
@@ -49,7 +49,7 @@ def draw_changes(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.6 + ROW * sum(heights) + 0.25 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axis, (name, table) in zip(axes, shown, strict=True):
-        _dots(axis, table, f"{metric}_gain", f"{metric}_gain_error", PLANTED, "")
+        dots(axis, table, f"{metric}_gain", f"{metric}_gain_error", PLANTED, "")
         axis.axvline(0, color="0.4", linewidth=1)
         axis.set_title(TITLES[name], fontsize=9, loc="left")
     axes[-1].set_xlabel(f"gain in {metric.upper()} over the configured fusion,\non pseudo-anomalies, ± standard error")
@@ -140,9 +140,9 @@ def _highest(shares: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
     return highest.index.to_numpy(), highest.to_numpy()
 
 
-def _dots(axis: Axes, table: pd.DataFrame, value: str, error: str, color: str, label: str) -> None:
-    """A row for each of the table's, the first one on top."""
-    at, errors = np.arange(len(table)), table[error].fillna(0.0)
+def dots(axis: Axes, table: pd.DataFrame, value: str, error: str | None, color: str, label: str) -> None:
+    """A row for each of the table's, the first one on top; `error`: the column of what stands after ±, if any."""
+    at, errors = np.arange(len(table)), table[error].fillna(0.0) if error else None
     axis.errorbar(table[value], at, xerr=errors, fmt="o", color=color, markersize=4, linewidth=1.2, label=label)
     axis.set_yticks(at, [str(name) for name in table.index], fontsize=8, parse_math=False)
     axis.set_ylim(len(table) - 0.5, -0.5)

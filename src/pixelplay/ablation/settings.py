@@ -1,4 +1,4 @@
-"""Settings of the comparison on pseudo-anomalies. Keys are explained in `configs/ablate/`."""
+"""Settings of the comparison on pseudo-anomalies, and of sweeps. Keys are explained in `configs/`."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pixelplay.errors import ConfigError
 from pixelplay.scores.settings import FusionConfig, NormaliseConfig, SmoothConfig
-from pixelplay.settings import Draws, NonNegative, Seed, Settings, Unique, alternatives, one_of, validate
+from pixelplay.settings import Draws, FileName, NonNegative, Seed, Settings, Unique, alternatives, one_of, validate
 
 Step = Annotated[str, one_of("pixelplay.ablation.variants:STEPS")]
 Changes = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], Unique]
@@ -33,6 +33,14 @@ class AblateConfig(Settings):
                 changed(getattr(fusion.default, part), change, f"ablate.{part}.{i}")
         for i, change in enumerate(self.method):
             changed_method(fusion, change, f"ablate.method.{i}")
+
+
+class SweepConfig(Settings):
+    """What the command `sweep` varies; stages know nothing of it."""
+
+    name: FileName | None
+    detectors: Annotated[list[FileName], Unique]
+    variants: dict[str, Annotated[list[str], Field(min_length=1)]]
 
 
 def changed(base: NormaliseConfig | SmoothConfig, change: dict[str, Any], where: str) -> Any:

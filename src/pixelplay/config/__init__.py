@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pixelplay.ablation.settings import AblateConfig
+from pixelplay.ablation.settings import AblateConfig, SweepConfig
 from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
@@ -61,6 +61,7 @@ class Config(Settings):
     evaluate: EvaluateConfig
     pseudo: PseudoConfig
     ablate: AblateConfig
+    sweep: SweepConfig
     show: ShowConfig
     submit: SubmitConfig
     report: ReportConfig

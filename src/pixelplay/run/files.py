@@ -1,6 +1,7 @@
 """Where every file of a run lies."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ class RunFiles:
     thresholds = _Below("outputs", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
     ablation = _Below("outputs", "ablation")  # folder of tables, plots and a summary
     chosen_fusion = _Below("outputs", "ablation/fusion.yaml")  # what the ablation's search chose, for `fusion_file`
+    sweeps = _Below("outputs", "sweeps")  # folder: a folder per sweep, of a table and a picture
     explain = _Below("outputs", "explain")  # folder of pictures; those of the report are listed in `manifest`
     manifest = _Below("outputs", "explain/manifest.json")
     report = _Below("outputs", "report/index.html")  # clips of videos lie beside it
@@ -111,6 +113,11 @@ class RunFiles:
 def of_seed(name: str, seed: int | None) -> str:
     """The name of what a detector learnt with one of several seeds; None: it has the run's only one."""
     return name if seed is None else f"{name}-seed{seed}"
+
+
+def run_name(parts: Iterable[str]) -> str:
+    """The name of a run that is told apart by overrides and other texts; '' where there are none."""
+    return re.sub(r"[^\w=,.+-]", "_", ",".join(parts)).lstrip(".")
 
 
 def plain_name(text: str, longest: int = 80) -> str:

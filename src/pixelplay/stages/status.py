@@ -1,5 +1,6 @@
 """Which stages of a run have something to do, found in seconds and without any heavy import."""
 
+from collections.abc import Iterable
 from types import ModuleType
 
 from pixelplay.config import Config
@@ -28,11 +29,11 @@ def _pending(stage: ModuleType, config: Config) -> str | None:
         return str(error)
 
 
-def first_pending(config: Config) -> str | None:
+def first_pending(config: Config, names: Iterable[str] = STAGES) -> str | None:
     """Print a line per stage; returns the first stage that has work to do, which those after it wait for."""
     waiting = None
-    for name, stage in STAGES.items():
-        reason = f"waits for {waiting}" if waiting else _pending(stage, config)
+    for name in names:
+        reason = f"waits for {waiting}" if waiting else _pending(STAGES[name], config)
         print(f"{name:9} {reason or 'up to date'}", flush=True)
         if reason and not waiting:
             waiting = name
