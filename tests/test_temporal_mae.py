@@ -12,13 +12,13 @@ from tests.tracked import tracked_video, tracks_at
 
 from pixelplay.cli import load_config
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, fill, smoothed
+from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, smoothed
 from pixelplay.detectors.temporal_mae.detector import TemporalMAEDetector, check
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.sequences import causal_sequences, sequences
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.objects.features import features_of
-from pixelplay.objects.tracks import tracks_of
+from pixelplay.objects.tracks import fill, tracks_of
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 

@@ -60,3 +60,31 @@ def object_rows(video: Video, tracks: Tracks, stream: str, scores: np.ndarray) -
     table[COORDINATES] = tracks.xyxy
     table["class"] = pd.Series(tracks.label.tolist(), dtype="str")
     return table.assign(stream=stream, score=np.asarray(scores, np.float32))
+
+
+def by_track(tracks: Tracks) -> list[np.ndarray]:
+    """The rows of each track, by ascending frame."""
+    order = np.argsort(tracks.track, kind="stable")
+    starts = np.flatnonzero(np.diff(tracks.track[order])) + 1
+    return np.split(order, starts) if len(order) else []
+
+
+def fill(scores: np.ndarray, tracks: Tracks, default: float, causal: bool) -> np.ndarray:
+    """Scores (N,) of the rows of `tracks`, those that are NaN replaced by the nearest one of the same track.
+
+    Of two as near, by the earlier; causally, by the latest before it. `default` where there is none.
+    """
+    result = scores.copy()
+    for rows in by_track(tracks):
+        known = rows[np.isfinite(scores[rows])]
+        lost = rows[np.isnan(scores[rows])]
+        if not len(known) or not len(lost):
+            result[lost] = default
+            continue
+        at, wanted = tracks.position[known], tracks.position[lost]
+        after = np.searchsorted(at, wanted)  # the first known one that is later
+        earlier, later = (after - 1).clip(min=0), after.clip(max=len(at) - 1)
+        use_later = (after == 0) | ((after < len(at)) & (at[later] - wanted < wanted - at[earlier]))
+        values = scores[known[np.where(use_later & (not causal), later, earlier)]]
+        result[lost] = np.where(causal & (after == 0), default, values)
+    return result

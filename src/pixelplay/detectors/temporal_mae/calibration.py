@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.detectors.temporal_mae.sequences import by_track
 from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring
 from pixelplay.errors import DataError
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tracks import Tracks, by_track, fill
 from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.scores.normalise import unit
 from pixelplay.scores.settings import SmoothConfig
@@ -82,27 +81,6 @@ class Calibration:
         weights = {"reconstruction": scoring.alpha, "embedding": 1 - scoring.alpha}
         scaled = {stream: unit(self.normal(stream), scoring.quantile)(filled[stream]) for stream in STREAMS}
         return sum((share * scaled[stream] for stream, share in weights.items()), np.zeros(1))
-
-
-def fill(scores: np.ndarray, tracks: Tracks, default: float, causal: bool) -> np.ndarray:
-    """Scores (N,) of the rows of `tracks`, those that are NaN replaced by the nearest one of the same track.
-
-    Of two as near, by the earlier; causally, by the latest before it. `default` where there is none.
-    """
-    result = scores.copy()
-    for rows in by_track(tracks):
-        known = rows[np.isfinite(scores[rows])]
-        lost = rows[np.isnan(scores[rows])]
-        if not len(known) or not len(lost):
-            result[lost] = default
-            continue
-        at, wanted = tracks.position[known], tracks.position[lost]
-        after = np.searchsorted(at, wanted)  # the first known one that is later
-        earlier, later = (after - 1).clip(min=0), after.clip(max=len(at) - 1)
-        use_later = (after == 0) | ((after < len(at)) & (at[later] - wanted < wanted - at[earlier]))
-        values = scores[known[np.where(use_later & (not causal), later, earlier)]]
-        result[lost] = np.where(causal & (after == 0), default, values)
-    return result
 
 
 def smoothed(scores: np.ndarray, tracks: Tracks, decay: float) -> np.ndarray:

@@ -12,15 +12,14 @@ import torch
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, Raw, smoothed
+from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, smoothed
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.raw_scores import raw_scores
 from pixelplay.detectors.temporal_mae.sequences import TrackWindows
 from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring, TemporalMAESettings
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.objects.boxes import COORDINATES
 from pixelplay.objects.features import features_of
-from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.objects.tracks import Tracks, object_rows, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged
 from pixelplay.settings import validate
@@ -124,7 +123,8 @@ class TemporalMAEDetector:
         least = {self.name: calibration.combined(lowest, scoring)}
         least |= {f"{self.name}/{stream}": lowest[stream] for stream in STREAMS}
         streams = {name: _highest(frames[name], tracks, len(video), float(least[name][0])) for name in frames}
-        return Scores(streams, _table(video, tracks, objects)).check(video, self.name)
+        rows = [object_rows(video, tracks, name, scores) for name, scores in objects.items()]
+        return Scores(streams, pd.concat(rows, ignore_index=True)).check(video, self.name)
 
     def save(self, folder: Path) -> None:
         model = self._used.model
@@ -178,15 +178,6 @@ def _highest(scores: np.ndarray, tracks: Tracks, frames: int, least: float) -> n
     result = np.full(frames, -np.inf)
     np.maximum.at(result, tracks.position, scores)
     return np.where(np.isinf(result), least, result).astype(np.float32)
-
-
-def _table(video: Video, tracks: Tracks, objects: Raw) -> pd.DataFrame:
-    """`Scores.objects`: every row of the table of tracks, in each stream."""
-    rows = pd.DataFrame({"frame": video.numbers[tracks.position], "track": tracks.track})
-    rows[COORDINATES] = tracks.xyxy
-    rows["class"] = pd.Series(tracks.label.tolist(), dtype="str")
-    parts = [rows.assign(stream=name, score=scores.astype(np.float32)) for name, scores in objects.items()]
-    return pd.concat(parts, ignore_index=True)
 
 
 build = TemporalMAEDetector

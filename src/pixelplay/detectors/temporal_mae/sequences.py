@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from pixelplay.detectors.temporal_mae.network import Statistics
 from pixelplay.objects.features import Features, features_of
-from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.objects.tracks import Tracks, by_track, tracks_of
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 
@@ -58,13 +58,6 @@ def causal_sequences(tracks: Tracks, features: Features, length: int) -> Sequenc
     found = _with_rows(parts, ids, length, 0)
     order = np.argsort(found.rows[:, -1], kind="stable")
     return Sequences(found.rows[order], found.track[order])
-
-
-def by_track(tracks: Tracks) -> list[np.ndarray]:
-    """The rows of each track, by ascending frame."""
-    order = np.argsort(tracks.track, kind="stable")
-    starts = np.flatnonzero(np.diff(tracks.track[order])) + 1
-    return np.split(order, starts) if len(order) else []
 
 
 def read_maps(features: Features, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pixelplay.detectors.videopatchcore.clip_features import LOCAL, STREAMS, Cli
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.boxes import COORDINATES
 from pixelplay.objects.explanation import Finding, Neighbour, Place
-from pixelplay.objects.tracks import Tracks, object_rows
+from pixelplay.objects.tracks import Tracks, fill, object_rows
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import frames_of_clips
 
@@ -48,27 +48,11 @@ def clip_distances(
             counts[rows] += 1
             for stream in LOCAL:
                 sums[stream][rows] += largest[stream][k]
-    source = _scored_rows(tracks, counts > 0, causal)
     tables = []
     for stream in LOCAL:
-        means = np.divide(sums[stream], counts, out=np.zeros(len(tracks)), where=counts > 0)
-        scores = np.where(source >= 0, means[source], 0.0) if len(tracks) else means
-        tables.append(object_rows(video, tracks, f"{name}/{stream}", scores))
+        means = np.divide(sums[stream], counts, out=np.full(len(tracks), np.nan), where=counts > 0)
+        tables.append(object_rows(video, tracks, f"{name}/{stream}", fill(means, tracks, 0.0, causal)))
     return clips, pd.concat(tables, ignore_index=True)
-
-
-def _scored_rows(tracks: Tracks, scored: np.ndarray, causal: bool) -> np.ndarray:
-    """For each row of the tracks the row whose score it has, int64 [N]: itself, if it is `scored`, bool [N], else the
-    nearest of its track that is, the earlier of two, causally the latest before; -1 where there is none.
-    """
-    rows = pd.Series(np.where(scored, np.arange(len(tracks)), np.nan))
-    before = rows.groupby(tracks.track).ffill()
-    if causal:
-        return before.fillna(-1).to_numpy(np.int64)
-    after = rows.groupby(tracks.track).bfill()
-    away = [(tracks.position - tracks.position[side.fillna(0).astype(int)]) for side in (before, after)]
-    nearer = after.notna() & (before.isna() | (-away[1] < away[0]))
-    return after.where(nearer, before).fillna(-1).to_numpy(np.int64)
 
 
 @dataclass(frozen=True)
