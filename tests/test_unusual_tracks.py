@@ -201,7 +201,7 @@ def test_the_page_has_the_curves_of_the_table_of_objects_and_needs_no_footage(co
     (one, *_) = scored_tracks(config, load_outcome(config, index), manifest)
     own = table.query("video == @first.video and track == @first.track").sort_values("frame")
     assert one.numbers.tolist() == own["frame"].tolist() and one.scores.tolist() == own["score"].tolist()
-    assert list(one.streams) == ["videopatchcore/spatial", "videopatchcore/temporal"]
+    assert list(one.streams) == ["videopatchcore/spatial"]
     charts = [svg for svg in found.named("svg") if svg.get("class") == "chart timeline of-track"]
     assert len(charts) == len(manifest.tracks) >= 1
     image = cv2.imread(str(files.explain / first.picture))
