@@ -268,7 +268,7 @@ def test_a_composite_whose_weight_is_set_is_still_not_smoothed_again():
     assert load_config(["+fusion.members.conv_ae.weight=3"]).fusion.members["conv_ae"].smooth.method != "none"
 
 
-def test_ped2_weighs_videopatchcore_and_processes_it_as_other_experiments_do():
+def test_ped2_weighs_objects_and_processes_them_as_other_experiments_do():
     fusion = load_config(["experiment=ped2", "dataset.root=data"]).fusion
-    assert fusion.members["videopatchcore"].weight == 3
-    assert fusion.members["videopatchcore"].smooth == fusion.base_of("videopatchcore").smooth
+    assert fusion.members["objects"].weight == 3
+    assert fusion.members["objects"].smooth == fusion.base_of("objects").smooth

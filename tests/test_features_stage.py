@@ -213,7 +213,7 @@ def test_the_encoder_is_trained_once_for_the_maps_and_for_videopatchcore_whoever
     assert (RunFiles.of(config).detector("videopatchcore") / "encoder.safetensors").read_bytes() == content
     first.unlink()
     alone = prepared([*patchcore, "run=other", "~detectors.pooling"])
-    for stage in (detect, train):
+    for stage in (detect, extract, train):
         stage.run(alone)
     (other,) = Path("checkpoints/folder/other/shared").rglob("*.safetensors")
     assert other.read_bytes() == content and other.parent.name == first.parent.name

@@ -194,10 +194,10 @@ def test_a_run_of_autoencoders_needs_no_optional_package_and_others_name_theirs_
     named = [re.findall(r"^  (\S+) +not installed$", text, re.MULTILINE) for text in (video, hub, own)]
     assert named[0] == ["av>=14"]
     assert {Requirement(text).name for text in named[1]} == {
-        *("faiss-cpu", "torchvision", "open_clip_torch", "huggingface_hub", "transformers", "ultralytics")
+        *("faiss-cpu", "torchvision", "open_clip_torch", "huggingface_hub", "transformers", "ultralytics", "trackers")
     }
     assert {Requirement(text).name for text in named[2]} == {
-        *("faiss-cpu", "torchvision", "huggingface_hub", "transformers", "wandb")
+        *("faiss-cpu", "torchvision", "huggingface_hub", "transformers", "trackers", "wandb")
     }
     assert f"{sys.executable} -m pip install {shlex.join(named[1])}\n" in hub
     assert "weights.yolo=yolov5lu.pt: YOLO weights not found" in hub

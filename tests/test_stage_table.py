@@ -32,7 +32,7 @@ TABLE = {  # the first pattern that fits decides
     "workers": "",
     "step": "",
     "paths.*": "",
-    "weights.yolo": "detect train",
+    "weights.yolo": "detect extract train",  # a file changes where feature maps come from, too
     "weights.backbone": "extract train",
     "weights.encoder.*": "extract",  # and detectors take theirs by interpolation, as of all weights: see detectors.*
     "weights.*": "",

@@ -83,7 +83,8 @@ def test_a_video_that_a_detector_is_given_has_no_field_with_truth(small_run: lis
     assert not {field.name for field in fields(Video)} & {"labels", "masks", "truth"}  # `tracks` are of detected boxes
     prepare.run(config := load_config(small_run))
     text = (config.paths.outputs / "folder/index.json").read_text()
-    assert "label" not in text and "mask" not in text and "track" not in text
+    assert "label" not in text and "mask" not in text
+    assert text.count("track") == text.count('"tracks": null')
 
 
 def test_what_prepare_has_stored_is_there_without_the_data_set(small_run: list[str], small_folder: Path):
