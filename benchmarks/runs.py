@@ -96,7 +96,8 @@ def rows_of(outputs: Path, run: str, settings: str) -> list[dict[str, str]]:
     frames = sum(len(video) for video in [*index.test, *index.held.calibration])  # as pixelplay.evaluation.speed
     streams: dict[str, dict[str, Any]] = {}
     for name, figures in metrics["detectors"].items():
-        fps = frames / max(records[f"score-{name}"]["seconds"], 0.1)
+        scored = records.get(f"score-{name}")  # none for objects, which are fused of others' scores
+        fps = frames / max(scored["seconds"], 0.1) if scored else None
         streams |= {name: {**figures, "fps": fps}, **figures["streams"]}
     for detector in metrics["objects"].get("detectors", {}).values():
         for name, levels in detector["streams"].items():

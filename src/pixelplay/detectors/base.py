@@ -32,7 +32,9 @@ class Spec:
     its functions `check` and `build` are. boxes, tracks, features: whether its videos must come with boxes of objects,
     with these followed through time, and with their feature maps; each implies those before. trainer: the keys of
     `trainer` that decide what it learns. only_in_domain: keys of its `training` that count only where its backbone is
-    trained in the run. extra: the optional dependencies of pyproject.toml that it needs.
+    trained in the run. frame_streams: those about whole frames, `<detector>/<name>`, which are
+    members of the fusion of frames where the others are fused per object. extra: the optional dependencies of
+    pyproject.toml that it needs.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Spec:
     features: bool = False
     trainer: tuple[str, ...] = ("precision",)
     only_in_domain: tuple[str, ...] = ()
+    frame_streams: tuple[str, ...] = ()
     extra: str | None = None
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from pixelplay.ablation.judges import judge
 from pixelplay.ablation.measure import Truth
 from pixelplay.ablation.variants import named
+from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import object_streams, read_scores, scored_names
 from pixelplay.run.artifacts import damaged, read_csv
@@ -93,13 +94,17 @@ def candidates(config: "Config", streams: dict[str, pd.DataFrame]) -> tuple[dict
     """The run's streams that may be fused, and the fusion without members of other runs.
 
     Detectors take part with the streams that `fusion.members` names, or else their default one, unless their objects
-    are fused: these take part as `objects`. Raises DataError for a member that is no stream of its detector,
-    ConfigError for an unknown detector.
+    are fused: these take part as `objects`, and with their streams about whole frames. Raises DataError for a member
+    that is no stream of its detector, ConfigError for an unknown detector.
     """
     require_known_members(config)
     fusion = _of_this_run(config)
-    elsewhere = {detector_of(stream) for stream in (*fusion.members, *object_streams(config))}
-    others = [name for name in (*scored_names(config), *fusion.external_files) if name not in elsewhere]
+    named = {detector_of(stream) for stream in fusion.members}
+    per_object = {detector_of(stream) for stream in object_streams(config)} - named
+    others = [name for name in (*scored_names(config), *fusion.external_files) if name not in named | per_object]
+    for name in config.detectors:
+        spec = registry.spec(name, config.detectors[name])
+        others += [f"{name}/{stream}" for stream in spec.frame_streams if name in per_object]
     members = [*fusion.members, *others]
     if missing := [stream for stream in members if stream not in streams]:
         raise DataError(f"fusion.members.{missing[0]}: no such stream; streams of this run: {', '.join(streams)}")

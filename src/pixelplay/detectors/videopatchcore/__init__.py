@@ -4,6 +4,12 @@ from pixelplay.detectors.base import Spec
 
 SPECS = [
     Spec(
-        "videopatchcore", 2, f"{__name__}.detector", tracks=True, only_in_domain=("in_domain",), extra="videopatchcore"
+        "videopatchcore",
+        2,
+        f"{__name__}.detector",
+        tracks=True,
+        only_in_domain=("in_domain",),
+        frame_streams=("global",),
+        extra="videopatchcore",
     )
 ]
