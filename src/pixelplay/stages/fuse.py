@@ -28,7 +28,7 @@ from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the same scores and settings give another fusion, judgement or submission
+VERSION = 3  # raised when the same scores and settings give another fusion, judgement or submission
 OBJECTS_VERSION = 1  # raised when they give other scores of objects
 
 
