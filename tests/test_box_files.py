@@ -1,4 +1,4 @@
-"""objects.method=file: boxes that the user brings, and what is told of each problem in a file of them."""
+"""objects.method=file: boxes that the user brings, and the error for each kind of problem in their files."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Settings of what is told of a run elsewhere, explained in `configs/config.yaml`."""
+"""Settings of logging runs to Weights & Biases. Keys are explained in `configs/config.yaml`."""
 
 from typing import Annotated, Literal
 
