@@ -55,7 +55,7 @@ def results(runs: Mapping[str, RunFiles], detectors: Sequence[str], seeds: Seque
             trained, scored = ([_record(files, f"{stage}-{one}") for one in own] for stage in ("train", "score"))
             figures = dict(_on_labels(metrics, detector)) | _planted(files, detector)
             costs = {
-                "parameters": trained[0].about["parameters"],
+                "parameters": trained[0].about.get("parameters"),
                 "training_minutes": _minutes(trained),
                 "scoring_minutes": _minutes(scored),
             }

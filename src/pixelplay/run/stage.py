@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import damaged, missing, parse_json, rerun, write_json
@@ -44,7 +44,7 @@ class Record(BaseModel):
     version: int
     settings: dict[str, Any]
     contents: Any
-    about: Any  # kept, not compared
+    about: Annotated[dict[str, Any], BeforeValidator(lambda value: value or {})]  # kept, not compared
     reads: dict[str, str]  # keys of the records that it read, by the names of their tasks
     outputs: list[Output]
     finished: str

@@ -205,7 +205,7 @@ def _alarms(
 def _parameters(config: Config, files: RunFiles, name: str) -> int | None:
     """How many parameters a trained detector has; None where that is not known."""
     record = read_record(files.record(train.record_name(name, config.trained_seeds[0])))
-    return record.about["parameters"] if record else None
+    return record.about.get("parameters") if record else None
 
 
 def _by_stream(table: pd.DataFrame) -> dict[str, pd.Series]:

@@ -118,8 +118,8 @@ def _with_weights(config: Config, name: str, seed: int | None) -> Any:
     settings = _training(config, name)
     found = by_contents(settings, digests_of(config))
     record = read_record(RunFiles.of(config).record(record_name(name, seed)))
-    if record is not None and record.about["training"] == as_json(settings) and not files_there(settings):
-        return record.settings["training"]
+    if record and record.about.get("training") == as_json(settings) and not files_there(settings):
+        return record.settings.get("training")
     return found
 
 

@@ -85,7 +85,7 @@ def _jpeg2000_header(data: bytes) -> ImageHeader | None:
     sizes = [struct.unpack_from(">IIII", data, at + 4) for at in codestreams]
     if not sizes:
         return None
-    width, height = (max(size[i] - size[i + 2] for size in sizes) for i in (0, 1))
+    width, height = (max(0, *(size[i] - size[i + 2] for size in sizes)) for i in (0, 1))
     return ImageHeader(width, height, max(data[at + 38] & 0x7F for at in codestreams) + 1 > 8)
 
 
