@@ -61,6 +61,7 @@ SMALL_TEMPORAL_MAE = (
     *(f"training.transformer.{size}" for size in ("width=8", "depth=1", "heads=2", "feed_forward=8")),
     *("training.max_epochs=2", "training.warmup_epochs=1"),
 )
+SMALL_COMPLETION = ("training.cube.side=8", "training.every=1", "training.widths=[4,4]", "training.max_epochs=2")
 CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
     "conv_ae": Case(SMALL_AE, {"batch_size": 2, "pooling": "mean", "patch": 3, "topk": 0.5}, POOLINGS),
     "st_ae": Case(SMALL_AE, {"batch_size": 2}, POOLINGS),
@@ -83,6 +84,9 @@ CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
         SMALL_TEMPORAL_MAE,
         {"stride": 2, "batch_size": 2, "alpha": 0.2, "quantile": 0.5, "decay": 0.5},
         ("reconstruction", "embedding"),
+    ),
+    "event_completion": Case(
+        SMALL_COMPLETION, {"batch_size": 3, "quantile": 0.5, "weights": {"motion": 1.0}}, ("appearance", "motion")
     ),
     "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
     "next_frame": Case(("training.steps=3",), looks_ahead=False),

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pixelplay.objects.settings import FlowConfig
+from pixelplay.objects.settings import DenseFlowConfig, FlowConfig
 from pixelplay.objects.tracks import Tracks
 from pixelplay.videos.video import Video
 
@@ -21,6 +21,26 @@ PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
+
+
+class DenseFlow:
+    """Flow between frames of `size` (width, height), which are reduced by the factor `scale`."""
+
+    def __init__(self, config: DenseFlowConfig, size: tuple[int, int]):
+        self._dis = cv2.DISOpticalFlow.create(PRESETS[config.preset])
+        self.scale = min(1.0, config.longest_side / max(size))
+
+    def reduced(self, frame: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, 3) RGB to grey, in the size at which flow is computed."""
+        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        if self.scale == 1:
+            return gray
+        return cv2.resize(gray, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA)
+
+    def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """How far each pixel of one reduced frame moves until another, x and y in its pixels, float32 (h, w, 2)."""
+        no_guess: Any = None  # of the flow, from which the search begins
+        return np.asarray(self._dis.calc(before, after, no_guess))
 
 
 def flow_in_boxes(
@@ -37,24 +57,18 @@ def flow_in_boxes(
     second. `times`: seconds of each frame, float64 [T]. Of the first frame nothing is known: NaN. `advance(1)` is
     called after each frame.
     """
-    dis = cv2.DISOpticalFlow.create(PRESETS[config.preset])
-    scale = min(1.0, config.longest_side / max(video.size))
+    flow = DenseFlow(config, video.size)
     bounds = np.searchsorted(tracks.position, np.arange(len(video) + 1))
     before: np.ndarray | None = None
-    no_guess: Any = None  # of the flow, from which the search begins
     for t, frame in enumerate(video.full_size()):
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        if scale < 1:
-            gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        boxes = tracks.xyxy[bounds[t] : bounds[t + 1]] * scale
+        gray = flow.reduced(frame)
+        boxes = tracks.xyxy[bounds[t] : bounds[t + 1]] * flow.scale
         if before is None:
             yield np.full((len(boxes), 1 + config.bins), np.nan, np.float32)
         else:
             elapsed = float(times[t] - times[t - 1])
-            field = (
-                np.asarray(dis.calc(before, gray, no_guess)) if len(boxes) else np.zeros((*gray.shape, 2), np.float32)
-            )
-            yield histograms(field, boxes, config.bins) / (scale * elapsed)
+            field = flow.between(before, gray) if len(boxes) else np.zeros((*gray.shape, 2), np.float32)
+            yield histograms(field, boxes, config.bins) / (flow.scale * elapsed)
         before = gray
         advance(1)
 

@@ -76,11 +76,16 @@ class FeaturesConfig(Settings):
     precision: Literal["auto", "fp32", "bf16"]
 
 
-class FlowConfig(Settings):
-    """Optical flow inside boxes: see `pixelplay.objects.flow`."""
+class DenseFlowConfig(Settings):
+    """Optical flow of whole frames: see `pixelplay.objects.flow`."""
 
     preset: Literal["ultrafast", "fast", "medium"]
     longest_side: Annotated[int, Field(ge=64, le=4096)]
+
+
+class FlowConfig(DenseFlowConfig):
+    """Optical flow inside boxes."""
+
     bins: Annotated[int, Field(ge=2, le=64)]
 
 

@@ -1,5 +1,7 @@
 """Boxes followed through time: one table per video, which every detector of objects scores."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,6 +54,14 @@ def tracks_of(video: Video) -> Tracks:
             f"video {video.id}: no objects were followed: a detector asks for that with tracks=True in its Spec"
         )
     return load(video.tracks, Tracks).block(video.start, video.start + len(video))
+
+
+def identities(videos: Sequence[Video]) -> list[tuple[object, ...]]:
+    """What decides whatever is cut along the tracks of videos: their frames, and the tracks in them."""
+    tracks = [tracks_of(video) for video in videos]
+    parts = [(one.position, one.track, one.xyxy) for one in tracks]
+    digests = [hashlib.sha256(b"".join(part.tobytes() for part in of)).hexdigest() for of in parts]
+    return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
 
 def place_in_track(video: Video) -> np.ndarray:

@@ -9,4 +9,5 @@ from pixelplay.detectors.base import Spec
 SPECS = [
     Spec("object_motion", 1, f"{__name__}.motion", flow=True, trainer=(), extra="videopatchcore"),
     Spec("object_appearance", 1, f"{__name__}.appearance", crops=True, trainer=(), extra="videopatchcore"),
+    Spec("event_completion", 1, f"{__name__}.completion.detector", tracks=True),
 ]

@@ -61,7 +61,7 @@ class Model(Protocol):
 M = TypeVar("M", bound=Model)
 
 
-class ObjectDetector(ABC, Generic[M]):
+class ObjectScorer(ABC, Generic[M]):
     """See `Detector` for the contract; a frame has the highest score of its objects, without any the lowest normal one.
 
     Streams: where `streams` has one, the detector's own is its raw score; of several there are `<name>/<stream>`, and
@@ -69,7 +69,7 @@ class ObjectDetector(ABC, Generic[M]):
     """
 
     streams: ClassVar[tuple[str, ...]]
-    training: ClassVar[type[Settings]]  # with `folds`
+    training: ClassVar[type[Settings]]
     scoring: ClassVar[type[Settings]]
 
     def __init__(self, name: str, config: DetectorConfig, device: "torch.device"):
@@ -77,11 +77,6 @@ class ObjectDetector(ABC, Generic[M]):
         self._settings, self._scoring = self.check(name, config)
         self._model: M | None = None
         self._calibration: Calibration | None = None
-
-    @property
-    def folds(self) -> int:
-        """Of training footage, for calibration."""
-        return self._settings.folds
 
     @classmethod
     def check(cls, name: str, config: DetectorConfig) -> tuple[Any, Any]:
@@ -94,52 +89,30 @@ class ObjectDetector(ABC, Generic[M]):
         """Of every row of the video's tracks; with `causal`, each from what its frame and earlier ones show."""
 
     @abstractmethod
-    def learn(self, parts: Sequence[Objects], seed: int) -> M:
-        """A model of normal objects, a part for each video; raises DataError where there is nothing to learn from."""
-
-    @abstractmethod
     def load_model(self, folder: Path) -> M: ...
 
-    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
-        parts = [self.read(video) for video in videos]
-        if not any(np.isfinite(part.values).all(axis=1).any() for part in parts):
-            raise DataError(
-                f"{self.name}: no object was followed in training footage: lower objects.tracks.begin, or set "
-                "objects.method=both"
-            )
-        self._model = self.learn(parts, run.seed)
-        normal = [self._normal(self._model, video, self.read(video)) for video in heldout.calibration]
-        normal = [one.assign(source=HELDOUT) for one in normal]
-        folds = self._by_folds(videos, parts, run.seed)
-        self._set_calibration([*normal, *(one.assign(source=FOLDS) for one in folds)])
-
     def recalibrate(self, videos: list[Video]) -> None:
-        model = self._trained
-        normal = [self._normal(model, video, self.read(video)) for video in videos]
-        self._set_calibration([one.assign(source=HELDOUT) for one in normal])
+        self._set_calibration(self._heldout(videos))
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         objects = self.read(video, causal)
         return self._scores(video, objects.tracks, self._trained.score(objects), causal)
 
-    def calibrate(self, videos: list[Video]) -> list[Scores]:
-        """See `Calibrates`; [] without folds."""
-        rows = self._calibrated.table
-        by_video = dict(list(rows[rows["source"] == FOLDS].groupby("video", sort=False)))
-        if not by_video:
-            return []
-        return [self._of_folds(video, by_video.get(video.id, rows[:0])) for video in videos]
-
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._trained.save(folder)
         self._calibrated.save(folder)
-        save_about(folder, About(name=self.name, bf16=False, parameters=0), identity_of(self._config))
+        save_about(folder, About(name=self.name, bf16=False, parameters=self.parameters), identity_of(self._config))
 
     def load(self, folder: Path) -> None:
         load_about(folder, identity_of(self._config))
         self._model = self.load_model(folder)
         self._calibration = Calibration.load(folder, ABOUT, self.streams)
+
+    @property
+    def parameters(self) -> int:
+        """Of its network, which most have none of."""
+        return 0
 
     @property
     def _trained(self) -> M:
@@ -151,6 +124,16 @@ class ObjectDetector(ABC, Generic[M]):
         assert self._calibration is not None, "fit or load the detector before it is used"
         return self._calibration
 
+    def _nothing(self, footage: str) -> DataError:
+        return DataError(
+            f"{self.name}: no object was followed in {footage} footage: lower objects.tracks.begin, or set "
+            "objects.method=both"
+        )
+
+    def _heldout(self, videos: Sequence[Video]) -> list[pd.DataFrame]:
+        """Raw scores of the objects of normal footage that the model has not seen, a table for each video."""
+        return [self._normal(self._trained, video, self.read(video)).assign(source=HELDOUT) for video in videos]
+
     def _set_calibration(self, normal: list[pd.DataFrame]) -> None:
         hint = f"{self.name} needs objects there: lower objects.tracks.begin, or set objects.method=both"
         self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), ABOUT, self.streams, hint)
@@ -159,19 +142,6 @@ class ObjectDetector(ABC, Generic[M]):
         tracks = objects.tracks
         about = {"video": video.id, "frame": video.numbers[tracks.position], "track": tracks.track}
         return pd.DataFrame({**about, **model.score(objects)})
-
-    def _by_folds(self, videos: Sequence[Video], parts: Sequence[Objects], seed: int) -> list[pd.DataFrame]:
-        """Scores of the training footage, each fold's by a model of the rest; [] without folds."""
-        folds = rows_apart(videos, [part.tracks for part in parts], self.folds)
-        found = []
-        for inside, apart in folds:
-            rest = [part[rows] for part, rows in zip(parts, apart, strict=True)]
-            if not any(np.isfinite(part.values).all(axis=1).any() for part in rest):
-                return []
-            model = self.learn(rest, seed)
-            for video, part, rows in zip(videos, parts, inside, strict=True):
-                found.append(self._normal(model, video, part[rows]))
-        return found
 
     def _scores(self, video: Video, tracks: Tracks, raw: Mapping[str, np.ndarray], causal: bool) -> Scores:
         calibration = self._calibrated
@@ -186,11 +156,55 @@ class ObjectDetector(ABC, Generic[M]):
         rows = [object_rows(video, tracks, stream, of) for stream, of in of_objects.items()]
         return Scores(frames, pd.concat(rows, ignore_index=True)).check(video, self.name)
 
+    def _full_name(self, stream: str) -> str:
+        return f"{self.name}/{stream}" if len(self.streams) > 1 else self.name
+
+
+class ObjectDetector(ObjectScorer[M]):
+    """One whose model is learnt in seconds, so that it is learnt again for each fold of its calibration."""
+
+    training: ClassVar[type[Settings]]  # with `folds`
+
+    @property
+    def folds(self) -> int:
+        """Of training footage, for calibration."""
+        return self._settings.folds
+
+    @abstractmethod
+    def learn(self, parts: Sequence[Objects], seed: int) -> M:
+        """A model of normal objects, a part for each video; raises DataError where there is nothing to learn from."""
+
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+        parts = [self.read(video) for video in videos]
+        if not any(np.isfinite(part.values).all(axis=1).any() for part in parts):
+            raise self._nothing("training")
+        self._model = self.learn(parts, run.seed)
+        folds = [one.assign(source=FOLDS) for one in self._by_folds(videos, parts, run.seed)]
+        self._set_calibration([*self._heldout(heldout.calibration), *folds])
+
+    def calibrate(self, videos: list[Video]) -> list[Scores]:
+        """See `Calibrates`; [] without folds."""
+        rows = self._calibrated.table
+        by_video = dict(list(rows[rows["source"] == FOLDS].groupby("video", sort=False)))
+        if not by_video:
+            return []
+        return [self._of_folds(video, by_video.get(video.id, rows[:0])) for video in videos]
+
+    def _by_folds(self, videos: Sequence[Video], parts: Sequence[Objects], seed: int) -> list[pd.DataFrame]:
+        """Scores of the training footage, each fold's by a model of the rest; [] without folds."""
+        folds = rows_apart(videos, [part.tracks for part in parts], self.folds)
+        found = []
+        for inside, apart in folds:
+            rest = [part[rows] for part, rows in zip(parts, apart, strict=True)]
+            if not any(np.isfinite(part.values).all(axis=1).any() for part in rest):
+                return []
+            model = self.learn(rest, seed)
+            for video, part, rows in zip(videos, parts, inside, strict=True):
+                found.append(self._normal(model, video, part[rows]))
+        return found
+
     def _of_folds(self, video: Video, rows: pd.DataFrame) -> Scores:
         tracks = tracks_of(video)
         key = pd.MultiIndex.from_arrays([video.numbers[tracks.position], tracks.track])
         raw = rows.set_index(["frame", "track"])[list(self.streams)].reindex(key)
         return self._scores(video, tracks, {s: raw[s].to_numpy(np.float64) for s in self.streams}, False)
-
-    def _full_name(self, stream: str) -> str:
-        return f"{self.name}/{stream}" if len(self.streams) > 1 else self.name

@@ -4,7 +4,6 @@ Frozen features of objects and of whole frames are compared with memory banks of
 like (spatial), how it changes (temporal), and the whole frame (global).
 """
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_dis
 from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.explanation import Finding
-from pixelplay.objects.tracks import tracks_of
+from pixelplay.objects.tracks import identities, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import remove_leftovers
@@ -146,13 +145,6 @@ class VideoPatchCore:
 
     # --- training ---------------------------------------------------------------------------------------------------
 
-    def _footage(self, videos: Sequence[Video]) -> list[tuple[object, ...]]:
-        """What decides the features of videos apart from settings: their frames, and the tracks in them."""
-        tracks = [tracks_of(video) for video in videos]
-        parts = [(one.position, one.track, one.xyxy) for one in tracks]
-        digests = [hashlib.sha256(b"".join(part.tobytes() for part in of)).hexdigest() for of in parts]
-        return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
-
     def _store(
         self, features: PatchFeatures, videos: list[Video], clips: list[np.ndarray], run: TrainingRun
     ) -> list[Path]:
@@ -163,7 +155,7 @@ class VideoPatchCore:
             SPECS[0].version,
             [features.identity(stream) for stream in STREAMS],
             (self._bf16, settings.clip, settings.stride, settings.batch_size),
-            *(self._footage(videos), noise.share and (noise.share, noise.amplitude, run.seed)),
+            *(identities(videos), noise.share and (noise.share, noise.amplitude, run.seed)),
         )
         remove_leftovers(folder)
         folders = [folder / f"{i:05d}" for i in range(len(videos))]

@@ -1,0 +1,1 @@
+"""`event_completion`: objects whose erased moment a network cannot complete from the moments beside it."""

@@ -1,0 +1,111 @@
+"""Cubes: what stands in an object's box at several moments, and the optical flow in it at its own.
+
+Yu et al., *Cloze Test Helps: Effective Video Anomaly Detection via Learning to Complete Video Events*, ACM MM 2020. The
+box stays where it is at the object's own frame t, whatever the track does. The step e of a cube is erased; it is that
+frame, so the cube lies at t - e .. t - e + steps - 1. Cubes of all e are parts of one stretch of patches around t.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pixelplay.detectors.object_streams.completion.settings import CubeConfig
+from pixelplay.objects.flow import DenseFlow
+from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tubes import squares
+from pixelplay.videos.video import Video
+
+VERSION = 1  # raised when the same tracks and settings give other values
+
+
+@dataclass(frozen=True, eq=False)
+class Cubes:
+    """Of n objects, each in a frame t.
+
+    rows: int64 (n,), of the table of tracks. patches: uint8 (n, before + 1 + after, side, side, 3) RGB, at frames from
+    t - before to t + after, at a video's ends those of its first or last frame. flow: float16 (n, side, side, 2), from
+    frame t - 1 to t, x and y in widths and heights of the square; NaN where t is the first frame.
+    """
+
+    rows: np.ndarray
+    patches: np.ndarray
+    flow: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: slice) -> "Cubes":
+        return Cubes(self.rows[chosen], self.patches[chosen], self.flow[chosen])
+
+
+def cut(
+    video: Video,
+    tracks: Tracks,
+    rows: np.ndarray,
+    config: CubeConfig,
+    after: int,
+    advance: Callable[[int], Any] = lambda frames: None,
+) -> Iterator[Cubes]:
+    """The cubes of these rows of the video's tracks, int64 ascending, those of a frame at a time.
+
+    after: frames after an object's own. The video is decoded once; nothing is decoded without rows. `advance(1)` is
+    called after each frame.
+    """
+    if not len(rows):
+        advance(len(video))
+        return
+    square = squares(tracks.xyxy[rows], video.size, config.tubes.enlarge)
+    bounds = np.searchsorted(tracks.position[rows], np.arange(len(video) + 1))
+    flow = DenseFlow(config.flow, video.size)
+    for t, frames in enumerate(surroundings(video.full_size(), config.before, after)):
+        here = slice(bounds[t], bounds[t + 1])
+        boxes = square[here]
+        if len(boxes):
+            patches = np.stack([[resized(frame, box, config.side) for frame in frames] for box in boxes])
+            moved = np.full((len(boxes), config.side, config.side, 2), np.nan, np.float16)
+            if t:
+                before, own = (flow.reduced(frames[step]) for step in (config.before - 1, config.before))
+                field = flow.between(before, own)
+                moved[:] = [flow_patch(field, box, flow.scale, config.side) for box in boxes]
+            yield Cubes(rows[here], patches, moved)
+        advance(1)
+
+
+def surroundings(frames: Iterable[np.ndarray], before: int, after: int) -> Iterator[list[np.ndarray]]:
+    """For each frame the list of so many frames before it, itself, and so many after it; the ends are repeated."""
+    window: deque[np.ndarray] = deque(maxlen=before + 1 + after)
+    for frame in frames:
+        window.extend([frame] * (1 if window else before + 1))
+        if len(window) == window.maxlen:
+            yield list(window)
+    for _ in range(after if window else 0):
+        window.append(window[-1])
+        if len(window) == window.maxlen:
+            yield list(window)
+
+
+def resized(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
+    """The part of an image (H, W, C) in a box x1, y1, x2, y2 of whole pixels, as (side, side, C).
+
+    Larger boxes are averaged, smaller ones interpolated.
+    """
+    x1, y1, x2, y2 = box
+    larger = min(x2 - x1, y2 - y1) >= side
+    how = cv2.INTER_AREA if larger else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(image[y1:y2, x1:x2]), (side, side), interpolation=how)
+
+
+def flow_patch(field: np.ndarray, box: np.ndarray, scale: float, side: int) -> np.ndarray:
+    """Flow in a box x1, y1, x2, y2 of a full-size frame, float32 (side, side, 2), in widths and heights of the box.
+
+    field: float32 (h, w, 2), in pixels of a frame that is reduced by the factor `scale`.
+    """
+    height, width = field.shape[:2]
+    start = np.floor(box[:2] * scale).astype(int).clip(max=[width - 1, height - 1])
+    stop = np.maximum(np.ceil(box[2:] * scale).astype(int).clip(max=[width, height]), start + 1)
+    inside = resized(field, np.concatenate([start, stop]), side)
+    return inside / (scale * (box[2:] - box[:2])).astype(np.float32)

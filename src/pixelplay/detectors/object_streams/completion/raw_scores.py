@@ -1,0 +1,55 @@
+"""Raw scores of tracked objects: how wrong the network is about their erased moment and its motion."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from pixelplay.detectors.object_streams.completion.cubes import Cubes, cut
+from pixelplay.detectors.object_streams.completion.network import CompletionNet
+from pixelplay.detectors.object_streams.completion.settings import CubeConfig
+from pixelplay.objects.tracks import Tracks
+from pixelplay.videos.video import Video
+
+STREAMS = ("appearance", "motion")
+
+
+@torch.inference_mode()
+def raw_scores(
+    network: CompletionNet, video: Video, tracks: Tracks, config: CubeConfig, batch_size: int, causal: bool = False
+) -> dict[str, np.ndarray]:
+    """A score of each stream for each row of the tracks, float64 (N,): means over the erased steps; NaN where no flow
+    is known. Causally, the object's own moment is the last one of its cube.
+    """
+    erased, after = ([config.steps - 1], 0) if causal else (config.erased, config.after)
+    found, device = np.full((len(STREAMS), len(tracks)), np.nan), network.mean.device
+    cubes = cut(video, tracks, np.arange(len(tracks)), config, after)
+    for batch, real in full_batches(cubes, batch_size):
+        patches, flow = (torch.from_numpy(values).to(device) for values in (batch.patches, batch.flow))
+        steps = (torch.full((batch_size,), step, device=device) for step in erased)
+        errors = torch.stack([torch.stack(network.errors(patches, flow, step)) for step in steps]).mean(dim=0)
+        found[:, batch.rows[:real]] = errors[:, :real].cpu().double().numpy()
+    return dict(zip(STREAMS, found, strict=True))
+
+
+def full_batches(parts: Iterable[Cubes], size: int) -> Iterator[tuple[Cubes, int]]:
+    """Batches of exactly `size` cubes, the last filled up with copies, and how many are none.
+
+    Rounding depends on the shape of a batch: so the footage that follows changes no causal score.
+    """
+    waiting: list[Cubes] = []
+    for part in parts:
+        waiting.append(part)
+        while sum(map(len, waiting)) >= size:
+            whole = _joined(waiting)
+            yield whole[:size], size
+            waiting = [whole[size:]]
+    if real := sum(map(len, waiting)):
+        whole = _joined(waiting)
+        last = Cubes(whole.rows[-1:], whole.patches[-1:], whole.flow[-1:])
+        yield _joined([whole, *[last] * (size - real)]), real
+
+
+def _joined(parts: Sequence[Cubes]) -> Cubes:
+    columns = zip(*((part.rows, part.patches, part.flow) for part in parts), strict=True)
+    return Cubes(*(np.concatenate(column) for column in columns))

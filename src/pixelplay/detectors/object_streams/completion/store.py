@@ -1,0 +1,131 @@
+"""Cubes of normal objects on disk, from which the network learns."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from pixelplay.detectors.object_streams.completion.cubes import VERSION, cut
+from pixelplay.detectors.object_streams.completion.network import Scale
+from pixelplay.detectors.object_streams.completion.settings import CompletionSettings, CubeConfig
+from pixelplay.objects.tracks import identities, place_in_track, tracks_of
+from pixelplay.progress import progress_bar
+from pixelplay.run.atomic import remove_leftovers, replaced_folder
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.decoded import require_space
+from pixelplay.videos.npy_writer import NpyWriter, is_npy
+from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
+
+PATCHES, FLOW = "patches.npy", "flow.npy"
+CHUNK = 1024  # cubes in memory at a time
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B cubes as in `Cubes`: patches uint8 (B, S, side, side, 3), flow float16 (B, side, side, 2)."""
+
+    patches: torch.Tensor
+    flow: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":  # called by Lightning
+        return Batch(*(t.to(device, non_blocking=non_blocking) for t in (self.patches, self.flow)))
+
+
+class StoredCubes(Dataset[Batch]):
+    """The cubes of some videos, a folder for each, memory-mapped. Indexed by a list of numbers."""
+
+    def __init__(self, folders: Sequence[Path]):
+        self._patches = [np.load(folder / PATCHES, mmap_mode="r") for folder in folders]
+        self._flow = [np.load(folder / FLOW, mmap_mode="r") for folder in folders]
+        self._starts = np.cumsum([0, *map(len, self._flow)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, items: list[int]) -> Batch:
+        videos = np.searchsorted(self._starts, items, side="right") - 1
+        places = list(zip(videos, np.asarray(items) - self._starts[videos], strict=True))
+        patches, flow = (np.stack([of[video][row] for video, row in places]) for of in (self._patches, self._flow))
+        return Batch(torch.from_numpy(patches), torch.from_numpy(flow))
+
+    def scale(self, before: int) -> Scale:
+        """Of the patches of the objects' own frames, which have `before` patches before them, and of their flow."""
+        brightness = [part[:, before] / 255.0 for part in _chunks(self._patches)]
+        mean = np.average([part.mean() for part in brightness], weights=list(map(len, brightness)))
+        square = np.average([(part**2).mean() for part in brightness], weights=list(map(len, brightness)))
+        flow = [(part.astype(np.float64) ** 2).mean() for part in _chunks(self._flow)]
+        speed = np.average(flow, weights=list(map(len, _chunks(self._flow))))
+        return Scale(float(mean), float(np.sqrt(max(square - mean**2, 0.0))), float(np.sqrt(speed)))
+
+
+def _chunks(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    for array in arrays:
+        for start in range(0, len(array), CHUNK):
+            yield array[start : start + CHUNK]
+
+
+def stored_cubes(name: str, videos: Sequence[Video], settings: CompletionSettings, run: TrainingRun) -> StoredCubes:
+    """Of every n-th row of each track, at most `max_cubes` in all, drawn by the run's seed; kept in a folder `name`.
+
+    A killed run goes on with the next video. Raises PixelPlayError where the disk has too little room.
+    """
+    cube = settings.cube
+    drawing = settings.every, settings.max_cubes, run.seed
+    rows = drawn(videos, *drawing)
+    folder = run.intermediate(name, VERSION, cube.model_dump(), drawing, identities(videos))
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    folders = [folder / f"{i:05d}" for i in range(len(videos))]
+    missing = [i for i, place in enumerate(folders) if not _is_stored(place, len(rows[i]))]
+    patches, flow = _shapes(cube)
+    size = int(np.prod(patches) + np.prod(flow) * np.dtype(np.float16).itemsize)
+    require_space(folder, size * sum(len(rows[i]) for i in missing), "paths.checkpoints")
+    with progress_bar(sum(len(videos[i]) for i in missing), "frame", f"{run.name}: cubes of objects") as bar:
+        for i in missing:
+            with replaced_folder(folders[i]) as place:
+                _store(videos[i], rows[i], cube, place, bar.update)
+    count = sum(map(len, rows))
+    log.info(f"train: {run.name}: {count:,} cubes of objects are kept in {folder}/ ({count * size / 1e9:.2f} GB)")
+    return StoredCubes(folders)
+
+
+def drawn(videos: Sequence[Video], every: int, limit: int, seed: int) -> list[np.ndarray]:
+    """Rows of the tracks of each video, int64 ascending: every n-th of a track, of all of these at most `limit`.
+
+    None in a video's first frame, of which no flow is known.
+    """
+    found = [(place_in_track(video) % every == 0) & (tracks_of(video).position > 0) for video in videos]
+    every_row = np.concatenate([np.empty(0, bool), *found])
+    candidates = np.flatnonzero(every_row)
+    if len(candidates) > limit:
+        every_row[:] = False
+        every_row[np.random.default_rng(seed).choice(candidates, limit, replace=False)] = True
+    parts = np.split(every_row, np.cumsum(list(map(len, found)))[:-1])
+    return [np.flatnonzero(part) for part in parts] if found else []
+
+
+def _shapes(cube: CubeConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return (cube.before + 1 + cube.after, cube.side, cube.side, 3), (cube.side, cube.side, 2)
+
+
+def _is_stored(folder: Path, count: int) -> bool:
+    paths = folder / PATCHES, folder / FLOW
+    return all(is_npy(path) and len(np.load(path, mmap_mode="r")) == count for path in paths)
+
+
+def _store(video: Video, rows: np.ndarray, cube: CubeConfig, folder: Path, advance: Callable[[int], Any]) -> None:
+    patches, flow = _shapes(cube)
+    with NpyWriter(folder / PATCHES, patches, np.uint8) as first, NpyWriter(folder / FLOW, flow, np.float16) as second:
+        for part in cut(video, tracks_of(video), rows, cube, cube.after, advance):
+            first.extend(part.patches)
+            second.extend(part.flow)
