@@ -14,9 +14,9 @@ from pixelplay.detectors.base import About, Scores, identity_of, load_about, sav
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.folds import rows_apart
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.errors import DataError
+from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.tracks import Tracks, highest, object_rows, tracks_of
-from pixelplay.settings import Settings, Share, validate
+from pixelplay.settings import Settings, Share, alternatives, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
@@ -82,7 +82,12 @@ class ObjectScorer(ABC, Generic[M]):
     def check(cls, name: str, config: DetectorConfig) -> tuple[Any, Any]:
         """The typed settings of training and scoring; raises ConfigError for impossible ones."""
         training = validate(cls.training, config.training, f"detectors.{name}.training")
-        return training, validate(cls.scoring, config.scoring, f"detectors.{name}.scoring")
+        scoring = validate(cls.scoring, config.scoring, f"detectors.{name}.scoring")
+        for stream in getattr(scoring, "weights", {}):
+            if stream not in cls.streams:
+                hint = alternatives(stream, list(cls.streams))
+                raise ConfigError(f"detectors.{name}.scoring.weights.{stream}: no such stream; {hint}")
+        return training, scoring
 
     @abstractmethod
     def read(self, video: Video, causal: bool = False) -> Objects:

@@ -28,7 +28,7 @@ class Cubes:
 
     rows: int64 (n,), of the table of tracks. patches: uint8 (n, before + 1 + after, side, side, 3) RGB, at frames from
     t - before to t + after, at a video's ends those of its first or last frame. flow: float16 (n, side, side, 2), from
-    frame t - 1 to t, x and y in widths and heights of the square; NaN where t is the first frame.
+    frame t - 1 to t, x and y in widths and heights of the square.
     """
 
     rows: np.ndarray
@@ -52,9 +52,11 @@ def cut(
 ) -> Iterator[Cubes]:
     """The cubes of these rows of the video's tracks, int64 ascending, those of a frame at a time.
 
-    after: frames after an object's own. The video is decoded once; nothing is decoded without rows. `advance(1)` is
-    called after each frame.
+    Rows in the first frame have none: there is no flow to it, and no frame before it to complete anything from. after:
+    frames after an object's own. The video is decoded once; nothing is decoded without rows. `advance(1)` is called
+    after each frame.
     """
+    rows = rows[tracks.position[rows] > 0]
     if not len(rows):
         advance(len(video))
         return
@@ -66,12 +68,9 @@ def cut(
         boxes = square[here]
         if len(boxes):
             patches = np.stack([[resized(frame, box, config.side) for frame in frames] for box in boxes])
-            moved = np.full((len(boxes), config.side, config.side, 2), np.nan, np.float16)
-            if t:
-                before, own = (flow.reduced(frames[step]) for step in (config.before - 1, config.before))
-                field = flow.between(before, own)
-                moved[:] = [flow_patch(field, box, flow.scale, config.side) for box in boxes]
-            yield Cubes(rows[here], patches, moved)
+            field = flow.between(*(flow.reduced(frames[step]) for step in (config.before - 1, config.before)))
+            moved = np.stack([flow_patch(field, box, flow.scale, config.side) for box in boxes])
+            yield Cubes(rows[here], patches, moved.astype(np.float16))
         advance(1)
 
 

@@ -18,8 +18,8 @@ STREAMS = ("appearance", "motion")
 def raw_scores(
     network: CompletionNet, video: Video, tracks: Tracks, config: CubeConfig, batch_size: int, causal: bool = False
 ) -> dict[str, np.ndarray]:
-    """A score of each stream for each row of the tracks, float64 (N,): means over the erased steps; NaN where no flow
-    is known. Causally, the object's own moment is the last one of its cube.
+    """A score of each stream for each row of the tracks, float64 (N,): means over the erased steps; NaN in the first
+    frame. Causally, the object's own moment is the last one of its cube.
     """
     erased, after = ([config.steps - 1], 0) if causal else (config.erased, config.after)
     found, device = np.full((len(STREAMS), len(tracks)), np.nan), network.mean.device

@@ -58,9 +58,7 @@ class CompletionSettings(ScheduleSettings):
     def _halves(self) -> "CompletionSettings":
         factor = 2 ** (len(self.widths) - 1)
         if self.cube.side % factor:
-            raise ValueError(
-                f"cube.side={self.cube.side}: must be divisible by {factor}, with {len(self.widths)} widths"
-            )
+            raise ValueError(f"cube.side={self.cube.side}: {len(self.widths)} widths need one divisible by {factor}")
         return self
 
 

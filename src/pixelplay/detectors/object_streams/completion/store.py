@@ -102,7 +102,7 @@ def stored_cubes(name: str, videos: Sequence[Video], settings: CompletionSetting
 def drawn(videos: Sequence[Video], every: int, limit: int, seed: int) -> list[np.ndarray]:
     """Rows of the tracks of each video, int64 ascending: every n-th of a track, of all of these at most `limit`.
 
-    None in a video's first frame, of which no flow is known.
+    None in a video's first frame: see `cut`.
     """
     found = [(place_in_track(video) % every == 0) & (tracks_of(video).position > 0) for video in videos]
     every_row = np.concatenate([np.empty(0, bool), *found])
