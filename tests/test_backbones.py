@@ -176,7 +176,7 @@ def test_timm_loads_a_file_of_the_stages_alone(tmp_path):
     assert torch.equal(part(as_input(photo()))[1], whole(as_input(photo()))[1])
 
 
-@pytest.mark.parametrize("model", ["test_efficientnet", "test_convnext", "resnet10t"])
+@pytest.mark.parametrize("model", ["test_efficientnet", "tf_efficientnet_lite0", "test_convnext", "resnet10t"])
 def test_folding_batch_norms_changes_no_feature(model):
     torch.manual_seed(0)
     network = timm.create_model(model, features_only=True)
@@ -185,9 +185,23 @@ def test_folding_batch_norms_changes_no_feature(model):
     images = as_input(photo(64))
     for ours, theirs in zip(folded(images), network(images), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
-    norms = [sum(type(m) is nn.BatchNorm2d for m in n.modules()) for n in (folded, network)]
+    norms = [sum(isinstance(m, nn.BatchNorm2d) for m in n.modules()) for n in (folded, network)]
     assert norms[0] == 0
-    assert (norms[1] > 0) == (model == "resnet10t")  # the others have batch norms of their own kind, or none
+    assert (norms[1] > 0) == (model != "test_convnext")
+
+
+def test_layers_after_the_last_stage_are_not_computed():
+    """timm computes all stages of its EfficientNets."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_efficientnet", features_only=True, out_indices=(1, 2))
+    with_random_norms(network, network, 64)
+    folded = fold_batch_norms(network)
+    images = as_input(photo(64))
+    for ours, theirs in zip(folded(images), network(images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
+    deepest = network.feature_info.module_name(-1)
+    later = [name for name, _ in network.blocks.named_children() if f"blocks.{name}" > deepest]
+    assert later and not any(name.startswith(f"blocks.{one}.") for name in folded.state_dict() for one in later)
 
 
 def test_bf16_gives_float32_features_close_to_those_of_fp32(tmp_path):
