@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pixelplay.errors import ConfigError
 
 STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
+BATCH_COUNTER = "num_batches_tracked"  # of a batch norm; used in training only
 
 
 class Backbone(nn.Module):
@@ -82,7 +83,7 @@ def hash_of_weights(network: nn.Module) -> str:
     """SHA-256 over names, shapes and values of a network's parameters and buffers, 64 hex digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        if name.endswith("num_batches_tracked"):  # used in training only
+        if name.endswith(BATCH_COUNTER):
             continue
         values = tensor.detach().cpu().float().contiguous()
         digest.update(f"{name} {tuple(values.shape)}\n".encode())
@@ -104,12 +105,10 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
     if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared):
         return network
     traced = deepcopy(traced)
-    for node in reversed(
-        [*traced.graph.nodes][:-1]
-    ):  # timm's EfficientNets compute all stages, whichever are asked for
+    for node in reversed([*traced.graph.nodes][:-1]):  # the last is the output
         if node.users:
             break
-        traced.graph.erase_node(node)
+        traced.graph.erase_node(node)  # timm's EfficientNets compute all stages, whichever are asked for
     for node in traced.graph.nodes:
         _fold(traced, node)
     traced.delete_all_unused_submodules()

@@ -104,11 +104,13 @@ def _timm(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
 
 
 def _packaged(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-    """timm's network: the tensors of the package have other names, but the same order."""
+    """The stages of timm's network; the package's tensors have other names, but the same order."""
     import timm
 
     name = f"{packaged.PREFIX}{model}"
-    return _filled_timm(name, model, in_order(state, timm.create_model(model), source, name), source, bf16)
+    whole, stages = (timm.create_model(model, features_only=cut) for cut in (False, True))
+    named = in_order(state, whole, source, name)
+    return _filled_timm(name, model, {key: named[key] for key in named.keys() & stages.state_dict()}, source, bf16)
 
 
 def _filled_timm(name: str, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
@@ -171,12 +173,10 @@ def _on_hub(hub: Callable[[str], Hub], build: Callable[[str, StateDict, str, boo
     """The kind whose weights are on the hub, or in a file that is given."""
 
     def check(model: str, config: BackboneConfig) -> None:
+        if config.file is not None and config.file.is_file():
+            return  # the hub need not know the model
         place = hub(model)
-        if config.file is None:
-            reason = hub_lacks(*place, config.source == "hub")
-        else:
-            reason = None if config.file.is_file() else "no such file"
-        if reason:
+        if reason := "no such file" if config.file else hub_lacks(*place, config.source == "hub"):
             raise _not_found(config, reason, *place)
 
     def find(model: str, config: BackboneConfig) -> Path:

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from pixelplay.backbones.frozen import BATCH_COUNTER
 from pixelplay.errors import WeightsError
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
 
 HUB_TIMEOUT = 10  # seconds to wait for an answer of the hub
-COUNTER = "num_batches_tracked"  # of a batch norm
 MAX_LINE = 400  # characters of each line of PyTorch's list of mismatched keys
 
 StateDict = dict[str, torch.Tensor]
@@ -100,7 +100,8 @@ def in_order(state: StateDict, network: nn.Module, source: str, name: str) -> St
     order; batch counters, which only training uses, are left out. Raises WeightsError for the first that differs.
     """
     given, own = (
-        [(k, v) for k, v in tensors.items() if not k.endswith(COUNTER)] for tensors in (state, network.state_dict())
+        [(k, v) for k, v in tensors.items() if not k.endswith(BATCH_COUNTER)]
+        for tensors in (state, network.state_dict())
     )
     if len(given) != len(own):
         raise WeightsError(f"{source} holds {len(given)} tensors, but weights.backbone={name} has {len(own)}")
