@@ -129,20 +129,22 @@ def _fold(traced: fx.GraphModule, node: fx.Node) -> None:
     if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
         return
     convolution, norm = (traced.get_submodule(str(one.target)) for one in (before, node))
-    convolutions, norms = _foldable()
-    if type(convolution) in convolutions and type(norm) in norms and norm.track_running_stats:
+    if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats):
+        return
+    if {type(convolution), type(norm)} <= _foldable():
         traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
         after = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]  # of timm's
         traced.set_submodule(str(node.target), nn.Sequential(*after))
 
 
-def _foldable() -> tuple[list[type[nn.Module]], list[type[nn.Module]]]:
+def _foldable() -> set[type[nn.Module]]:
     """Convolutions with weights as given, not standardised, and batch norms: PyTorch's, and where it is used timm's."""
-    if "timm" not in sys.modules:  # slow to import, and not needed by every run
-        return [nn.Conv2d], [nn.BatchNorm2d]
-    from timm.layers import BatchNormAct2d, Conv2dSame
+    found: set[type[nn.Module]] = {nn.Conv2d, nn.BatchNorm2d}
+    if "timm" in sys.modules:  # slow to import, and not needed by every run
+        from timm.layers import BatchNormAct2d, Conv2dSame
 
-    return [nn.Conv2d, Conv2dSame], [nn.BatchNorm2d, BatchNormAct2d]
+        found |= {Conv2dSame, BatchNormAct2d}
+    return found
 
 
 def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels: int) -> torch.Tensor:
