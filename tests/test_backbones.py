@@ -233,6 +233,14 @@ class Tied(nn.Module):
         return self.other(self.second(self.second(x)))
 
 
+def test_a_network_that_collects_its_maps_in_hooks_stays_as_it_is():
+    torch.manual_seed(0)
+    network = timm.create_model("xception41", features_only=True, out_indices=(2, 3)).eval()
+    images = as_input(photo(64))
+    for ours, theirs in zip(fold_batch_norms(network)(images), network(images), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize("branch", [False, True])
 def test_what_can_t_be_folded_stays_as_it_is(branch):
     torch.manual_seed(0)

@@ -94,17 +94,18 @@ def hash_of_weights(network: nn.Module) -> str:
 def fold_batch_norms(network: nn.Module) -> nn.Module:
     """A copy in eval mode with batch norms folded into the convolutions before them, without the layers after the last
     output; float32 results round differently. Networks that torch.fx can't trace, or that use a layer more than once,
-    are returned unchanged: correct, but slower.
+    are returned as they are: correct, but slower.
     """
+    copy = deepcopy(network)  # tracing changes networks that collect their maps in hooks
     try:
-        traced = fx.GraphModule(network, _LayersAsLeaves().trace(network))
+        traced = fx.GraphModule(copy, _LayersAsLeaves().trace(copy))
     except (TraceError, TypeError, ValueError, RuntimeError, AttributeError):  # control flow on tensors
         return network
     calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     shared = [traced.get_submodule(str(target)) for target, count in calls.items() if count > 1]
-    if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared):
-        return network
-    traced = deepcopy(traced)
+    output = traced.graph.output_node()
+    if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared) or not output.all_input_nodes:
+        return network  # without inputs: hooks collect the maps, of which torch.fx knows nothing
     for node in reversed([*traced.graph.nodes][:-1]):  # the last is the output
         if node.users:
             break
