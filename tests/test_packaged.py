@@ -153,15 +153,16 @@ def test_weights_packaged_needs_its_package_and_downloads_nothing():
     assert (found.weights.backbone, found.weights.backbone_file, found.weights.source) == (NAME, None, "in_domain")
     assert (found.weights.yolo, found.weights.videomae) == ("motion", "in_domain")
     assert "packaged" in preconditions.extras(found)
+    assert "packaged" in preconditions.extras(run_config("detector=[object_appearance]"))
     assert "packaged" not in preconditions.extras(run_config("detector=[conv_ae]"))
 
 
 def test_feature_maps_are_known_by_the_contents_of_the_packaged_weights_wherever_they_lie():
-    found = tables.features_settings(run_config())["backbone"]
+    found = tables.maps_settings(run_config(), "crops")["backbone"]
     assert found == [NAME, ONE.sha256]
-    assert tables.features_settings(run_config("weights.backbone_file=copy.pth"))["backbone"] == found
-    assert tables.features_settings(run_config("weights=in_domain"))["backbone"] != found
-    assert tables.encoder_digest(run_config()) is None
+    assert tables.maps_settings(run_config("weights.backbone_file=copy.pth"), "crops")["backbone"] == found
+    assert tables.maps_settings(run_config("weights=in_domain"), "crops")["backbone"] != found
+    assert tables.encoder_digest(run_config(), "crops") is None
 
 
 # --- the real weights -----------------------------------------------------------------------------------------------
