@@ -22,7 +22,7 @@ IN_DOMAIN = "in_domain"  # weights.backbone, where an encoder is trained in the 
 
 
 class AppearanceSettings(Settings):
-    backbone: str
+    crops_by: str  # weights.backbone
     every: Window  # the others' vectors lie between those of cropped rows, and teach nothing new
     density: DensityConfig
     folds: Folds
@@ -70,7 +70,7 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
 
     @property
     def folds(self) -> int:
-        if self._settings.backbone == IN_DOMAIN and self._settings.folds:
+        if self._settings.crops_by == IN_DOMAIN and self._settings.folds:
             log.info(f"train: {self.name}: no folds, the encoder has seen all footage; held-out footage calibrates")
             return 0
         return self._settings.folds
