@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from pixelplay.detectors.object_streams.completion.cubes import VERSION, cut
 from pixelplay.detectors.object_streams.completion.network import Scale
 from pixelplay.detectors.object_streams.completion.settings import CompletionSettings, CubeConfig
-from pixelplay.objects.tracks import identities, place_in_track, tracks_of
+from pixelplay.objects.tracks import cropped, identities, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, replaced_folder
 from pixelplay.training.run import TrainingRun
@@ -104,7 +104,7 @@ def drawn(videos: Sequence[Video], every: int, limit: int, seed: int) -> list[np
 
     None in a video's first frame: see `cut`.
     """
-    found = [(place_in_track(video) % every == 0) & (tracks_of(video).position > 0) for video in videos]
+    found = [cropped(video, every, None) & (tracks_of(video).position > 0) for video in videos]
     every_row = np.concatenate([np.empty(0, bool), *found])
     candidates = np.flatnonzero(every_row)
     if len(candidates) > limit:
