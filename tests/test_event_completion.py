@@ -46,6 +46,9 @@ def cube_of(*overrides: str) -> CubeConfig:
     return settings_of(*(f"training.cube.{one}" for one in overrides)).cube
 
 
+without_trainer = pytest.mark.filterwarnings("ignore:.*self.trainer")  # which Lightning logs to
+
+
 # --- footage --------------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +277,7 @@ def test_errors_are_means_of_squares_in_units_of_the_normal_spread():
     assert motion.tolist() == pytest.approx([4.5] * 3, rel=1e-5)
 
 
+@without_trainer
 def test_the_loss_is_the_weighted_sum_of_both_errors():
     """2 * 4 + 0.5 * (1 + 4) / 2"""
     settings = settings_of("training.loss={appearance:2.0,motion:0.5}")
@@ -282,6 +286,7 @@ def test_the_loss_is_the_weighted_sum_of_both_errors():
     assert training.loss(white(), 0, 0).item() == pytest.approx(9.25, rel=1e-5)
 
 
+@without_trainer
 def test_held_out_loss_is_the_mean_over_all_erased_steps(network: CompletionNet):
     torch.manual_seed(1)
     batch = Batch(torch.randint(256, (4, 7, 8, 8, 3), dtype=torch.uint8), torch.randn(4, 8, 8, 2))
