@@ -155,13 +155,14 @@ def test_flow_is_in_widths_and_heights_of_the_box():
     assert found.reshape(-1, 2) == pytest.approx(np.tile([0.5, -0.5], (64, 1)))
 
 
-def test_flow_leads_from_the_frame_before_and_the_first_frame_has_no_cubes(tmp_path: Path):
-    """A texture that moves 2 pixels to the right, in boxes of 16: an eighth of their width."""
-    ground = np.random.default_rng(0).integers(0, 255, (12, 20), np.uint8).repeat(4, 0).repeat(4, 1)
-    frames = np.stack([np.roll(ground, 2 * t, axis=1) for t in range(3)])[..., None].repeat(3, -1)
-    box = [24, 16, 40, 32]
+@pytest.mark.parametrize("scale", [1, 2])
+def test_flow_leads_from_the_frame_before_and_the_first_frame_has_no_cubes(tmp_path: Path, scale: int):
+    """A texture that moves an eighth of a box to the right; the larger frame is reduced to half its size."""
+    ground = np.random.default_rng(0).integers(0, 255, (12, 20), np.uint8).repeat(4 * scale, 0).repeat(4 * scale, 1)
+    frames = np.stack([np.roll(ground, 2 * scale * t, axis=1) for t in range(3)])[..., None].repeat(3, -1)
+    box = [side * scale for side in (24, 16, 40, 32)]
     video = video_of(tmp_path / "v", frames, {1: {0: box, 1: box, 2: box}})
-    parts = list(cut(video, tracks_of(video), np.arange(3), cube_of(), after=0))
+    parts = list(cut(video, tracks_of(video), np.arange(3), cube_of("flow.longest_side=80"), after=0))
     assert [part.rows.tolist() for part in parts] == [[1], [2]]
     for part in parts:
         assert part.flow.dtype == np.float16

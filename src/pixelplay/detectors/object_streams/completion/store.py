@@ -1,7 +1,7 @@
 """Cubes of normal objects on disk, from which the network learns."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,18 +60,16 @@ class StoredCubes(Dataset[Batch]):
 
     def scale(self, before: int) -> Scale:
         """Of the patches of the objects' own frames, which have `before` patches before them, and of their flow."""
-        brightness = [part[:, before] / 255.0 for part in _chunks(self._patches)]
-        mean = np.average([part.mean() for part in brightness], weights=list(map(len, brightness)))
-        square = np.average([(part**2).mean() for part in brightness], weights=list(map(len, brightness)))
-        flow = [(part.astype(np.float64) ** 2).mean() for part in _chunks(self._flow)]
-        speed = np.average(flow, weights=list(map(len, _chunks(self._flow))))
-        return Scale(float(mean), float(np.sqrt(max(square - mean**2, 0.0))), float(np.sqrt(speed)))
+        mean = _mean(self._patches, lambda cubes: cubes[:, before] / 255)
+        square = _mean(self._patches, lambda cubes: (cubes[:, before] / 255) ** 2)
+        flow = _mean(self._flow, lambda flow: flow.astype(np.float64) ** 2)
+        return Scale(mean, float(np.sqrt(max(square - mean**2, 0.0))), float(np.sqrt(flow)))
 
 
-def _chunks(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    for array in arrays:
-        for start in range(0, len(array), CHUNK):
-            yield array[start : start + CHUNK]
+def _mean(arrays: Sequence[np.ndarray], values: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Of values of the items of all arrays, of which there are some."""
+    parts = [array[start : start + CHUNK] for array in arrays for start in range(0, len(array), CHUNK)]
+    return float(np.average([values(part).mean() for part in parts], weights=list(map(len, parts))))
 
 
 def stored_cubes(name: str, videos: Sequence[Video], settings: CompletionSettings, run: TrainingRun) -> StoredCubes:
