@@ -1,10 +1,14 @@
 """Objects found by Ultralytics YOLO, with any detection weights: every frame, every class, in batches.
 
+The network runs in PyTorch, or exported, on the CPU, in OpenVINO or ONNX Runtime: see `yolo_exports`.
+
 YOLOv5 and later (Jocher et al., https://github.com/ultralytics/ultralytics; AGPL-3.0). Importing Ultralytics takes
 seconds, so only detecting does it.
 """
 
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.errors import ConfigError
+from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.objects.settings import YoloConfig
+from pixelplay.objects.yolo_exports import exported
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
@@ -37,17 +42,20 @@ class Pooling:
 
 
 class Yolo:
-    """A network with its settings; `bf16` computes in bfloat16."""
+    """A network with its settings; `bf16` computes in bfloat16, which ONNX Runtime can't."""
 
-    def __init__(self, weights: Path, config: YoloConfig, device: "torch.device", bf16: bool, settings: Path):
-        """Load `weights`; Ultralytics keeps its settings in the folder `settings` unless YOLO_CONFIG_DIR names another.
+    def __init__(self, weights: Path, config: YoloConfig, device: "torch.device", bf16: bool, cache: Path):
+        """Load `weights`; what is exported lies in the folder `cache`/exports, and Ultralytics keeps its settings in
+        `cache` unless YOLO_CONFIG_DIR names another.
 
-        Raises ConfigError for a file without a detection network of Ultralytics.
+        Raises ConfigError for a file without a detection network of Ultralytics, or one that cannot be exported, and
+        DamagedArtifactError for a damaged export.
         """
-        _tame(settings)
+        _tame(cache)
         from ultralytics import YOLO
         from ultralytics.nn.tasks import torch_safe_load
 
+        logging.getLogger("ultralytics").setLevel(logging.WARNING)  # it tells of every step of an export
         file = str(weights.resolve())
         try:
             torch_safe_load(file, safe_only=True)  # if Ultralytics was imported before, the variable came too late
@@ -60,6 +68,10 @@ class Yolo:
         self._weights = weights
         self._pyramid: Pyramid | None = None
         self._config, self._device, self._bf16 = config, device, bf16
+        if config.backend != "torch":
+            file = exported(weights, config.backend, config.image_size, cache / "exports")
+            self._model = YOLO(str(file), task="detect")
+            self._load(file)
 
     @property
     def channels(self) -> int:
@@ -96,6 +108,23 @@ class Yolo:
             labels = [result.names[int(number)] for number in one.cls]
             yield Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf)
 
+    def _load(self, file: Path) -> None:
+        """Have Ultralytics load the exported network, which it does when it is first used."""
+        try:
+            self._predict([np.zeros((32, 32, 3), np.uint8)])
+            if self._config.backend == "openvino":
+                import openvino
+
+                # By default OpenVINO computes in bfloat16 wherever the hardware has it.
+                precision = {"INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32", "PERFORMANCE_HINT": "LATENCY"}
+                compiled = openvino.Core().compile_model(next(file.glob("*.xml")), "CPU", precision)
+                self._model.predictor.model.backend.ov_compiled_model = compiled
+        except Exception as error:  # each library raises kinds of its own
+            raise DamagedArtifactError(
+                f"{file}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, and "
+                "the same command exports weights.yolo again"
+            ) from None
+
     def _watched(self) -> tuple[Any, "Pyramid"]:
         """The network, and its pyramid."""
         if self._pyramid is None:
@@ -112,7 +141,8 @@ class Yolo:
         config = self._config
         bgr = [np.ascontiguousarray(frame[..., ::-1]) for frame in batch]  # as OpenCV reads, so Ultralytics expects
         # Its own `half` is float16, and on a CPU it has none.
-        with torch.autocast(self._device.type, torch.bfloat16) if self._bf16 else nullcontext():
+        autocast = self._bf16 and config.backend == "torch"
+        with torch.autocast(self._device.type, torch.bfloat16) if autocast else nullcontext():
             found = self._model.predict(
                 bgr,
                 imgsz=config.image_size,
@@ -134,7 +164,8 @@ def batches(frames: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, list
 
 
 def _tame(settings: Path) -> None:
-    """Environment variables that Ultralytics reads when it is imported."""
+    """What keeps Ultralytics and OpenVINO, before they are imported, from installing, reporting and talking."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[call-overload]  # OpenVINO then reports nothing
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # a .pt is a pickle, which may run any code
     os.environ.setdefault("YOLO_CONFIG_DIR", str(settings.resolve()))  # else it writes to the user's home
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
