@@ -71,7 +71,7 @@ def found(weights: Path, video: Video, folder: Path, backend: str) -> Boxes:
 
 
 def partners(one: Boxes, other: Boxes) -> list[tuple[Boxes, Boxes]]:
-    """Boxes of confidence SURE and more, frame by frame, matched one to one with those of `other` by class and place."""
+    """Boxes of confidence SURE and more, frame by frame, matched one to one with those of `other`."""
     pairs = []
     for t in np.unique(one.position):
         a, b = one[(one.position == t) & (one.confidence >= SURE)], other[other.position == t]
@@ -145,9 +145,7 @@ def test_a_damaged_export_is_named_and_made_again_once_it_is_deleted(yolo_weight
     file = next(path.glob("*.xml")) if path.is_dir() else path
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(
-        DamagedArtifactError, match=rf"{path.name}: cannot be loaded for objects\.yolo\.backend={backend}"
-    ):
+    with pytest.raises(DamagedArtifactError, match=rf"{path.name}: cannot be loaded for .*backend={backend}"):
         Yolo(yolo_weights, settings(backend=backend), CPU, False, tmp_path)
 
 
@@ -158,7 +156,7 @@ def test_each_backend_has_tables_of_its_own_which_hold_the_same_boxes(options, w
     detect.run(prepared(yolo))
     by_torch = tables()
     config = prepared(yolo, f"objects.yolo.backend={backend}")
-    assert detect.pending(config) == "detect: methods.yolo.backend was 'torch' and is " + repr(backend)
+    assert detect.pending(config) == "detect: methods.yolo.backend changed"
     detect.run(config)
     assert detect.pending(config) is None
     added = sorted(set(tables()) - set(by_torch))
@@ -168,7 +166,7 @@ def test_each_backend_has_tables_of_its_own_which_hold_the_same_boxes(options, w
 
 
 def test_onnx_runtime_has_no_bfloat16(options: list[str]):
-    with pytest.raises(ConfigError, match=r"ONNX Runtime does not compute in bfloat16"):
+    with pytest.raises(ConfigError, match=r"precision=bf16: ONNX Runtime .* does not compute in bfloat16"):
         prepared(options, "objects.yolo.backend=onnx", "objects.yolo.precision=bf16")
 
 

@@ -33,8 +33,8 @@ class YoloConfig(Settings):
     def _computable(self) -> "YoloConfig":
         if self.backend == "onnx" and self.precision == "bf16":
             raise ValueError(
-                "precision=bf16: ONNX Runtime does not compute in bfloat16 (backend=onnx): set precision=auto or fp32, or "
-                "another backend"
+                "precision=bf16: ONNX Runtime (backend=onnx) does not compute in bfloat16: set precision=auto or fp32, "
+                "or another backend"
             )
         return self
 
