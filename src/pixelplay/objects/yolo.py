@@ -69,9 +69,9 @@ class Yolo:
         self._pyramid: Pyramid | None = None
         self._config, self._device, self._bf16 = config, device, bf16
         if config.backend != "torch":
-            file = exported(weights, config.backend, config.image_size, cache / "exports")
-            self._model = YOLO(str(file), task="detect")
-            self._load(file)
+            network = exported(weights, config.backend, config.image_size, cache / "exports")
+            self._model = YOLO(str(network), task="detect")
+            self._load(network)
 
     @property
     def channels(self) -> int:
@@ -108,7 +108,7 @@ class Yolo:
             labels = [result.names[int(number)] for number in one.cls]
             yield Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf)
 
-    def _load(self, file: Path) -> None:
+    def _load(self, network: Path) -> None:
         """Have Ultralytics load the exported network, which it does when it is first used."""
         try:
             self._predict([np.zeros((32, 32, 3), np.uint8)])
@@ -117,11 +117,11 @@ class Yolo:
 
                 # By default OpenVINO computes in bfloat16 wherever the hardware has it.
                 precision = {"INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32", "PERFORMANCE_HINT": "LATENCY"}
-                compiled = openvino.Core().compile_model(next(file.glob("*.xml")), "CPU", precision)
+                compiled = openvino.Core().compile_model(next(network.glob("*.xml")), "CPU", precision)
                 self._model.predictor.model.backend.ov_compiled_model = compiled
         except Exception as error:  # each library raises kinds of its own
             raise DamagedArtifactError(
-                f"{file}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, and "
+                f"{network}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, and "
                 "the same command exports weights.yolo again"
             ) from None
 
