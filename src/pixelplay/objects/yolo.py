@@ -8,7 +8,6 @@ seconds, so only detecting does it.
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -118,7 +117,8 @@ class Yolo:
                 # By default OpenVINO computes in bfloat16 wherever the hardware has it.
                 precision = {"INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32", "PERFORMANCE_HINT": "LATENCY"}
                 compiled = openvino.Core().compile_model(next(network.glob("*.xml")), "CPU", precision)
-                self._model.predictor.model.backend.ov_compiled_model = compiled
+                predictor: Any = self._model.predictor
+                predictor.model.backend.ov_compiled_model = compiled
         except Exception as error:  # each library raises kinds of its own
             raise DamagedArtifactError(
                 f"{network}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, and "
@@ -164,8 +164,7 @@ def batches(frames: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, list
 
 
 def _tame(settings: Path) -> None:
-    """What keeps Ultralytics and OpenVINO, before they are imported, from installing, reporting and talking."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[call-overload]  # OpenVINO then reports nothing
+    """Environment variables that Ultralytics reads when it is imported."""
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # a .pt is a pickle, which may run any code
     os.environ.setdefault("YOLO_CONFIG_DIR", str(settings.resolve()))  # else it writes to the user's home
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")

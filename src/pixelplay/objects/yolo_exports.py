@@ -6,6 +6,7 @@ what float32 leaves (`python -m benchmarks yolo_backends`).
 
 import logging
 import shutil
+import sys
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,8 @@ def exported(weights: Path, backend: Literal["openvino", "onnx"], image_size: in
 
     Raises ConfigError if the network cannot be exported.
     """
+    # OpenVINO, once it is imported, reports to its maker, and keeps an id in the user's home, where it has this package.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[call-overload]
     versions = [VERSION, *(version(package) for package in ("torch", "ultralytics", backend))]
     key = fingerprint(file_digests([weights]), image_size, versions)
     path = folder / f"yolo-{key}{SUFFIXES[backend]}"
