@@ -46,12 +46,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module", params=["yolov8n", "yolo11n"])
-def weights(request: pytest.FixtureRequest, folder: Path) -> Path:
-    """Of a network whose confidences are far apart, so that rounding does not decide which of two boxes is left out."""
+@pytest.fixture(scope="module")
+def weights(folder: Path) -> Path:
+    """Of a network whose confidences are far apart, so that rounding does not decide which of two boxes is left out.
+
+    YOLO11 has attention, whose shapes an export could get wrong where the image is not square.
+    """
     from ultralytics import YOLO
 
-    path = random_weights(folder / f"{request.param}.pt", bias=-4.0, architecture=f"{request.param}.yaml")
+    path = random_weights(folder / "spread.pt", bias=-4.0, architecture="yolo11n.yaml")
     model = YOLO(path)
     for branch in model.model.model[-1].cv3:
         torch.nn.init.normal_(branch[-1].weight, std=3.0)
@@ -97,20 +100,17 @@ def test_every_sure_box_of_pytorch_is_found_by_the_other_backend_and_the_reverse
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_weights_are_exported_once_and_again_when_they_or_the_size_change(folder, tmp_path, backend: str, caplog):
+def test_weights_are_exported_once_and_others_of_the_same_name_again(tmp_path: Path, backend: str, caplog):
     caplog.set_level("INFO")
-    paths = {}
-    for name, size in (("one", 64), ("one", 64), ("one", 96), ("two", 64)):
-        file = tmp_path / f"{name}.pt"
-        if not file.exists():
-            random_weights(file, bias=-1.0 if name == "one" else -2.0)
-        path = exported(file, backend, size, tmp_path / "exports")
-        files = [one for one in [path, *path.rglob("*")] if one.is_file()]
-        times = {one: one.stat().st_mtime_ns for one in files}
-        assert files and paths.setdefault((name, size), times) == times
-    assert caplog.text.count("exporting") == len(paths) == 3
-    assert len({*map(str, paths.values())}) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["exports", "one.pt", "two.pt"]
+    found = []
+    for bias in (-1.0, -1.0, -2.0):
+        if len(found) != 1:
+            random_weights(tmp_path / "a.pt", bias)
+        path = exported(tmp_path / "a.pt", backend, 64, tmp_path / "exports")
+        found.append({one: one.stat().st_mtime_ns for one in [path, *path.rglob("*")] if one.is_file()})
+    assert found[0] == found[1] and not set(found[0]) & set(found[2])
+    assert caplog.text.count("exporting") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "exports"]
     assert not [path for path in (tmp_path / "exports").rglob("*") if ".tmp" in path.name or path.suffix == ".pt"]
 
 
@@ -150,7 +150,6 @@ def test_a_damaged_export_is_named_and_made_again_once_it_is_deleted(yolo_weight
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("weights", ["yolov8n"], indirect=True)
 def test_each_backend_has_tables_of_its_own_which_hold_the_same_boxes(options, weights: Path, backend: str):
     yolo = [*options, f"weights.yolo={weights}", "objects.yolo.precision=fp32"]
     detect.run(prepared(yolo))

@@ -121,8 +121,8 @@ class Yolo:
                 predictor.model.backend.ov_compiled_model = compiled
         except Exception as error:  # each library raises kinds of its own
             raise DamagedArtifactError(
-                f"{network}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, and "
-                "the same command exports weights.yolo again"
+                f"{network}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, "
+                "and the same command exports weights.yolo again"
             ) from None
 
     def _watched(self) -> tuple[Any, "Pyramid"]:

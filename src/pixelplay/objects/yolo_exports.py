@@ -28,7 +28,7 @@ def exported(weights: Path, backend: Literal["openvino", "onnx"], image_size: in
 
     Raises ConfigError if the network cannot be exported.
     """
-    # OpenVINO, once it is imported, reports to its maker, and keeps an id in the user's home, where it has this package.
+    # With this package OpenVINO, once imported, reports to its maker, and keeps an id of the user in their home.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[call-overload]
     versions = [VERSION, *(version(package) for package in ("torch", "ultralytics", backend))]
     key = fingerprint(file_digests([weights]), image_size, versions)
