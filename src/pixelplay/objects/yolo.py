@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pixelplay.objects.pyramid import Pyramid
 
-VERSION = 1  # of what is found; raise it when that changes
+VERSION = 2  # of what is found; raise it when that changes
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,10 @@ class Yolo:
         self._weights = weights
         self._pyramid: Pyramid | None = None
         self._config, self._device, self._bf16 = config, device, bf16
+        if config.backend == "torch" and bf16:
+            from pixelplay.objects.yolo_decoding import decode_in_float32  # imports torch
+
+            decode_in_float32(self._model.model)
         if config.backend != "torch":
             network = exported(weights, config.backend, config.image_size, cache / "exports")
             self._model = YOLO(str(network), task="detect")
