@@ -69,9 +69,9 @@ def needed(length: Length, kind: str, config: PseudoConfig) -> int:
     return length.frames + skipped * length.anomalous
 
 
-def things_in(piece: Piece, length: Length, rng: np.random.Generator) -> list[list[CutOut]]:
-    """The first few that can be cut out of the piece, each in one anomalous stretch of frames at most."""
-    found = list(islice(cut_out_things(piece.frames, piece.survey, length.anomalous, rng), THINGS))
+def things_in(piece: Piece, frames: int, rng: np.random.Generator) -> list[list[CutOut]]:
+    """The first few that can be cut out of the piece, each in so many frames in a row at most."""
+    found = list(islice(cut_out_things(piece.frames, piece.survey, frames, rng), THINGS))
     if not found:
         raise NoUseError("nothing moves through it that could be cut out whole")
     return found

@@ -44,7 +44,7 @@ def wrong_place(piece: Piece, length: Length, config: PseudoConfig, rng: np.rand
     used = np.maximum(piece.usual().moved, piece.survey.used)
     moved = [
         [cut.moved(right, down) for cut in thing]
-        for thing in things_in(piece, length, rng)
+        for thing in things_in(piece, length.anomalous, rng)
         for right, down in _unusual_places(thing, used, rng)
     ]
     if not moved:
@@ -56,7 +56,7 @@ def wrong_size(piece: Piece, length: Length, config: PseudoConfig, rng: np.rando
     """Somebody who walks by is seen a second time on the same way, as a giant; as a dwarf where a giant doesn't fit."""
     height, width = piece.frames.shape[1:3]
     moved = []
-    for thing in things_in(piece, length, rng):
+    for thing in things_in(piece, length.anomalous, rng):
         tallest, widest = (max(cut.alpha.shape[axis] for cut in thing) for axis in (0, 1))
         fits = config.size_factor * max(tallest / height, widest / width) < 1
         sized = [cut.scaled(config.size_factor if fits else 1 / config.size_factor) for cut in thing]

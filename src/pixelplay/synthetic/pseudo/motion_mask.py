@@ -19,10 +19,10 @@ from pixelplay.videos.video import Video
 BLUR = 1.0  # pixels, sigma: against the sensor's noise
 MAD = 0.6745  # median absolute deviation of a standard normal variable
 STEP = 3  # every third pixel is used to estimate the noise, since blurred neighbours are alike
-EVERY = 5  # every fifth frame is searched for what is usual
+EVERY = 3  # every third frame is searched for what is usual: a walker at 10 frames/s overlaps himself in the next one
 SMALL = 320  # pixels of width of these frames
 STILL = 0.1  # of its height: what has not moved further stands still
-STOOD = 4  # steps of EVERY frames, in which a walker of 1.4 m/s is seen to move 0.6 of his height at 25 frames/s
+STOOD = 6  # steps of EVERY frames, in which a walker moves by 0.6 of his height at 25 frames/s (1.4 m/s)
 SAME = 0.9  # correlation of the backgrounds of two videos of the same scene, at least
 GROWTH = 1.5  # a region that grows or shrinks by this factor has met another, or lost a part
 LAG = 5  # frames between two that are compared for change: even a slow walker has moved

@@ -44,7 +44,7 @@ def foreign_object(piece: Piece, length: Length, config: PseudoConfig, rng: np.r
     """A cart moves on somebody's way, as fast as he does, straight on; it is reflected at the frame's edges."""
     height, width = piece.frames.shape[1:3]
     found = []
-    for thing in things_in(piece, length, rng):
+    for thing in things_in(piece, length.anomalous, rng):
         drawn = _drawn(cart, CART, thing, piece, rng)
         tall, wide = drawn.alpha.shape
         step = (np.array(thing[-1].foot) - thing[0].foot) / max(len(thing) - 1, 1)
@@ -57,7 +57,7 @@ def foreign_object(piece: Piece, length: Length, config: PseudoConfig, rng: np.r
 def against_stream(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """Somebody who walks by, where all go one way, is seen a second time, mirrored, and walks his way back."""
     steps = _steps(piece)
-    found = [_back(thing) for thing in things_in(piece, length, rng) if _is_one_way(thing, steps)]
+    found = [_back(thing) for thing in things_in(piece, length.anomalous, rng) if _is_one_way(thing, steps)]
     found = [thing for thing in found if len(thing) >= SHORTEST * length.anomalous]
     if not found:
         raise NoUseError("nobody walks through it for long enough where all go one way")
@@ -67,7 +67,7 @@ def against_stream(piece: Piece, length: Length, config: PseudoConfig, rng: np.r
 def standing(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """Somebody who walks by is seen a second time, standing still on his way, where nobody else stands."""
     stood = np.concatenate([piece.usual().stood, stood_in(piece.survey.blobs[::EVERY])])
-    found = things_in(piece, length, rng)
+    found = things_in(piece, length.anomalous, rng)
     cuts = [thing[i] for thing in found for i in rng.permutation(len(thing))[:TRIES].tolist()]
     free = [[cut] * length.anomalous for cut in cuts if not _near([cut], stood).any()]
     if not free:
@@ -79,7 +79,7 @@ def left_object(piece: Piece, length: Length, config: PseudoConfig, rng: np.rand
     """A parcel stands where somebody who walks by has just been, and stays there when he is gone."""
     last = length.frames - length.anomalous - length.edge
     found = []
-    for thing in things_in(piece, length, rng):
+    for thing in things_in(piece, length.frames, rng):
         cuts = [cut for cut in thing if length.edge <= cut.at <= last]
         if cuts:
             cut = cuts[int(rng.integers(len(cuts)))]
@@ -92,7 +92,7 @@ def left_object(piece: Piece, length: Length, config: PseudoConfig, rng: np.rand
 
 def throwing(piece: Piece, length: Length, config: PseudoConfig, rng: np.random.Generator) -> Event:
     """A ball is thrown to and fro in high arcs, from where somebody walks by and back there."""
-    found = [_thrown(thing, piece, length, rng) for thing in things_in(piece, length, rng)]
+    found = [_thrown(thing, piece, length, rng) for thing in things_in(piece, length.anomalous, rng)]
     return pasted(most_visible(found, piece), length, any_time(length, rng))
 
 
