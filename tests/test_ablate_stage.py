@@ -426,12 +426,16 @@ def test_the_command_is_documented_and_named_in_the_pipeline():
 def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(run: Run, caplog):
     config = run("fusion.select_members=true")
     files, index = RunFiles.of(config), prepare.load_index(config)
-    index = replace(index, train=[*index.train, replace(index.train[0], id="04")])
+    others = [replace(index.train[0], id=name) for name in ("04", "05")]
+    index = replace(index, train=[*index.train, *others])
     index.save(files.index)
     record_again(prepare.task(config))
     write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0}, "st_ae": {"st_ae": -3.0}})
     raw = read_table(files.scores("st_ae"), "score")
-    assert set(raw[raw["split"] == "calibration"]["video"]) == {"03", "04"}
+    folds = [pd.DataFrame({"video": v.id, "frame": v.numbers, "score": v.numbers % 7}) for v in index.fit]
+    rows = pd.concat(folds, ignore_index=True).assign(split="calibration", stream="st_ae").astype({"score": np.float32})
+    raw = pd.concat([raw, rows[raw.columns]], ignore_index=True)
+    assert raw[raw["split"] == "calibration"]["video"].nunique() == 5
     raw.loc[(raw["split"] == "calibration") & (raw["video"] == "04"), "score"] += 50
     write_table(files.scores("st_ae"), raw)
     record_scores(config, index, "st_ae")
@@ -440,10 +444,14 @@ def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(
     assert "fuse: left out st_ae: without it the AP on pseudo-anomalies is +" in caplog.text
     members = pd.read_csv(files.fusion_members)
     assert members["member"].tolist() == ["conv_ae", "st_ae"] and members["left_out"].tolist() == [False, True]
+    assert set(members["of"]) == {"frames"}
+    assert "its false alarms come from" in members["why"][1] and "(5 videos)" in members["why"][1]
     fused = pd.read_parquet(files.fused).query("split == 'test'")
     alone = fused[fused["stream"] == "conv_ae"]["score"].to_numpy()
     np.testing.assert_allclose(fused[fused["stream"] == "fused"]["score"], alone)
     ablated(config)
     assert "Left out of the fusion: st_ae: without it" in (files.ablation / "summary.md").read_text()
+    stable = table(config, "alone")["stability"]
+    assert stable["st_ae"] < 0.5 and np.isnan(stable["conv_ae"])  # which has too few videos
     fuse.run(run("fusion.select_members=false"))
     assert not pd.read_csv(files.fusion_members)["left_out"].any()
