@@ -72,7 +72,7 @@ def _extras_of_backbone(name: str) -> Iterator[str]:
 
 def _by_backbone(config: "Config") -> bool:
     """Whether the run needs feature maps of objects by its backbone."""
-    return bool(registry.needing(config, "features")) and tables.features_source(config) == "backbone"
+    return tables.by_backbone(config, [need for need in tables.NEEDS if registry.needing(config, need)])
 
 
 def _checks(config: "Config") -> list[Check]:

@@ -29,12 +29,13 @@ class Spec:
     """What is known of an algorithm without importing torch.
 
     name: as `detectors.*.algorithm` names it. version: raised when the same settings give other results. module: where
-    its functions `check` and `build` are. boxes, tracks, features: whether its videos must come with boxes of objects,
-    with these followed through time, and with their feature maps; each implies those before. trainer: the keys of
-    `trainer` that decide what it learns. only_in_domain: keys of its `training` that count only where its backbone is
-    trained in the run. frame_streams: those about whole frames, `<detector>/<name>`, which are
-    members of the fusion of frames where the others are fused per object. extra: the optional dependencies of
-    pyproject.toml that it needs.
+    its functions `check` and `build` are. boxes, tracks: whether its videos must come with boxes of objects, and with
+    these followed through time. features, crops, flow: whether, with both of these, they must come with feature maps of
+    the objects, with those of their crops by the run's backbone, and with the motion inside their boxes. trainer: the
+    keys of `trainer` that decide what it learns. only_in_domain: keys of its `training` that count only where its
+    backbone is trained in the run. frame_streams: those about whole frames, `<detector>/<name>`, which are members of
+    the fusion of frames where the others are fused per object. extra: the optional dependencies of pyproject.toml that
+    it needs.
     """
 
     name: str
@@ -43,13 +44,15 @@ class Spec:
     boxes: bool = False
     tracks: bool = False
     features: bool = False
+    crops: bool = False
+    flow: bool = False
     trainer: tuple[str, ...] = ("precision",)
     only_in_domain: tuple[str, ...] = ()
     frame_streams: tuple[str, ...] = ()
     extra: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tracks", self.tracks or self.features)
+        object.__setattr__(self, "tracks", self.tracks or self.features or self.crops or self.flow)
         object.__setattr__(self, "boxes", self.boxes or self.tracks)
 
     def decisive(self, training: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Which object streams of a run are summed: those with a weight, less what the judges leave out."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pixelplay.ablation.object_judges import Stretch, judge_objects
+from pixelplay.ablation.object_judges import judge_objects
 from pixelplay.evaluation.members import COLUMNS, planted_truth
+from pixelplay.evaluation.score_tables import PLACE, places, read_scores
 from pixelplay.run.artifacts import read_csv
 from pixelplay.run.files import RunFiles
+from pixelplay.scores.fuse import detector_of
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ def select_streams(
     truth = planted_truth(config, index) if config.fusion.select_members and len(tables) > 1 else None
     verdicts = {}
     if truth is not None:
-        normal = {stream: _normal(table, index) for stream, table in tables.items()}
+        held, fitted = ([(video.id, video.numbers) for video in some] for some in (index.held.calibration, index.fit))
+        normal = {stream: [*held, *(fitted if by_folds(config, [stream], index) else [])] for stream in tables}
         found = judge_objects(tables, truth, normal, settings, config.ablate)
         verdicts = {one.member: (one.left_out, one.told(config.ablate.metric)) for one in found}
     rows = [(s, OF, settings.streams[s], *verdicts.get(s, (False, ""))) for s in tables]
@@ -41,9 +45,8 @@ def read_streams_table(config: "Config") -> pd.DataFrame:
     return table.assign(left_out=table["left_out"] == "True")
 
 
-def _normal(table: pd.DataFrame, index: Index) -> list[Stretch]:
-    """What is held out for calibration, and of the rest what this stream has scores of: see `Calibrates`."""
-    rows = table[table["split"] == "calibration"]
-    frames = {video: set(of["frame"].tolist()) for video, of in rows.groupby("video")}
-    folds = [video for video in index.fit if not frames.get(video.id, set()).isdisjoint(video.numbers.tolist())]
-    return [(video.id, video.numbers) for video in [*index.held.calibration, *folds]]
+def by_folds(config: "Config", streams: Iterable[str], index: Index) -> bool:
+    """Whether the detectors of all these streams have scored the training footage, too: see `Calibrates`."""
+    trained = places(("calibration", video) for video in index.fit)
+    tables = (read_scores(config, name, index) for name in dict.fromkeys(map(detector_of, streams)))
+    return all(trained.isin(pd.MultiIndex.from_frame(table[PLACE])).any() for table in tables)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def write_boxes(config: "Config", index: Index) -> list[Path]:
     """Write the sheet and, if asked for, the clip; returns their paths, [] where no detector uses objects."""
-    needs: list[tables.Need] = [need for need in tables.NEEDS if registry.needing(config, need) and need != "features"]
+    needs: list[tables.Need] = [need for need in ("boxes", "tracks") if registry.needing(config, need)]
     if not needs:
         return []
     show, index = config.show, tables.with_objects(config, index, needs)

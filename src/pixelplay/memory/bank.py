@@ -114,18 +114,32 @@ class Bank:
         FAISS's own distances are differences of large numbers, so they are recomputed: a query that is in the bank has
         distance 0. Ties up to rounding may be broken differently in other batches. DataError for one not finite.
         """
+        distances, ids = self._search_for(queries, 1)
+        return distances[:, 0], ids[:, 0]
+
+    def distances(self, queries: np.ndarray, count: int) -> np.ndarray:
+        """L2 distances of each query (n, d) to its `count` nearest vectors, at most all, ascending, float32 (n, count).
+
+        Raises as `nearest`.
+        """
+        return np.sort(self._search_for(queries, count)[0], axis=1)
+
+    def _search_for(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Distances and indices of the `count` nearest vectors, (n, count)."""
         _check(queries, self._centered.shape[1])
-        distances, ids = np.empty(len(queries), np.float32), np.empty(len(queries), np.int64)
-        for start in range(0, len(queries), QUERIES):
-            part = slice(start, start + QUERIES)
+        distances, ids = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
+        step = max(QUERIES // count, 1)
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
             centered = np.ascontiguousarray(queries[part])
             for transform in self._chain:
                 centered = transform.apply(centered)
-            ids[part] = self._search.search(centered, 1)[1][:, 0]
+            ids[part] = self._search.search(centered, count)[1]
             with np.errstate(over="ignore", invalid="ignore"):  # refused below
-                distances[part] = np.sqrt(squared_distances(centered, self._centered[ids[part]]))
+                for k in range(count):
+                    distances[part, k] = np.sqrt(squared_distances(centered, self._centered[ids[part, k]]))
         if not np.isfinite(distances).all():
-            raise DataError(f"query {_first_bad(distances[:, None])} of {len(queries)} is not finite, or out of range")
+            raise DataError(f"query {_first_bad(distances)} of {len(queries)} is not finite, or out of range")
         if (ids < 0).any():
             raise ConfigError(f"ivf.nprobe={self.config.ivf.nprobe}: the cells searched for a query are empty")
         return distances, ids

@@ -1,4 +1,4 @@
-"""Feature maps of tracked objects, stored once per video and read in slices.
+"""Feature maps of tracked objects, and other values of their boxes, stored once per video and read in slices.
 
 A file of maps is a .npy whose rows are those of a table of boxes or of tracks. It ends, after the array, with its own
 name and the checksum of that table, so that maps of another video, or of boxes found anew, are not taken for its own.
@@ -20,9 +20,10 @@ from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
 from pixelplay.videos import decoded
 from pixelplay.videos.npy_writer import NpyWriter
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Maps, Video
 
 VERSIONS = {"yolo": 1, "backbone": 1}  # of maps by their source; raised when the same boxes give others
+CHUNK = 4096  # maps in memory at a time
 BOXES_PER_FRAME = 20  # assumed where no video's boxes are known yet: twice as many as Ped2's people
 
 
@@ -41,39 +42,82 @@ def features_of(video: Video) -> Features:
     DamagedArtifactError for a file that is not as it was written, which is deleted so that it is made again.
     """
     if video.features is None:
-        raise MissingArtifactError(
-            f"video {video.id}: no feature maps were made: a detector asks for them with features=True in its Spec"
-        )
-    tracks, maps = tracks_of(video), require(video)
+        raise _not_asked(video, "feature maps", "features")
+    tracks, maps = tracks_of(video), require(video, video.features)
     if video.features.by_box:
         return Features(maps, tracks.box)
-    assert video.tracks is not None
-    first = int(np.searchsorted(load(video.tracks, Tracks).position, video.start))
+    first = _first_row(video)
     return Features(maps, np.arange(first, first + len(tracks)))
 
 
-def require(video: Video) -> np.ndarray:
-    """The maps of a video that names them, float16 [R, C, S, S], memory-mapped; raises as `features_of` does."""
-    assert video.features is not None and video.tracks is not None
-    path, table, stage = video.features.path, video.tracks, "extract"
-    if video.features.by_box:
+def crop_vectors(video: Video) -> np.ndarray:
+    """Of each row of `tracks_of(video)` the mean of its crop's map by the run's backbone, float32 [N, C].
+
+    Raises as `features_of` does, for a `Spec` that does not say `crops=True`.
+    """
+    if video.crops is None:
+        raise _not_asked(video, "feature maps of crops", "crops")
+    rows = _rows(video, video.crops)
+    means = [part.astype(np.float32).mean(axis=(2, 3)) for part in _parts(rows)]
+    return np.concatenate([np.empty((0, rows.shape[1]), np.float32), *means])
+
+
+def flow_of(video: Video) -> np.ndarray:
+    """Of each row of `tracks_of(video)` what `pixelplay.objects.flow` measures, float32 [N, 1 + bins].
+
+    Raises as `features_of` does, for a `Spec` that does not say `flow=True`.
+    """
+    if video.flow is None:
+        raise _not_asked(video, "optical flow", "flow")
+    return np.array(_rows(video, video.flow), np.float32)
+
+
+def _not_asked(video: Video, what: str, need: str) -> MissingArtifactError:
+    return MissingArtifactError(
+        f"video {video.id}: no {what} were made: a detector asks for them with {need}=True in its Spec"
+    )
+
+
+def _first_row(video: Video) -> int:
+    """The row of the whole video's table of tracks at which those of a block begin."""
+    assert video.tracks is not None
+    return int(np.searchsorted(load(video.tracks, Tracks).position, video.start))
+
+
+def _rows(video: Video, maps: Maps) -> np.ndarray:
+    first = _first_row(video)
+    return require(video, maps)[first : first + len(tracks_of(video))]
+
+
+def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(array), CHUNK):
+        yield array[start : start + CHUNK]
+
+
+def require(video: Video, maps: Maps) -> np.ndarray:
+    """The maps that a video names, float16 [R, C, S, S], memory-mapped; raises as `features_of` does."""
+    assert video.tracks is not None
+    path, table, stage = maps.path, video.tracks, "extract"
+    if maps.by_box:
         table, stage = video.objects[0], "detect"
     if not path.exists():
         raise missing(path, stage)
     if not is_saved(path, table):
         path.unlink()
-        raise damaged(path, stage, f"not the feature maps of {table.name}")
+        raise damaged(path, stage, f"not made for {table.name}")
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 @contextmanager
-def writing(path: Path, table: Path, shape: tuple[int, int, int]) -> Iterator[NpyWriter]:
-    """A writer of maps, float16 of `shape` (C, S, S), to a file that is there, whole, when the block has ended.
+def writing(
+    path: Path, table: Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike = np.float16
+) -> Iterator[NpyWriter]:
+    """A writer of maps, of `shape` (C, S, S), or of other items, to a file that is whole when the block has ended.
 
     They are of the rows of `table`, which must be there by then.
     """
     with atomic(path) as temporary:
-        with NpyWriter(temporary, shape, np.float16) as writer:
+        with NpyWriter(temporary, shape, dtype) as writer:
             yield writer
         with open(temporary, "ab") as file:
             file.write(_signature(path, table))

@@ -76,6 +76,14 @@ class FeaturesConfig(Settings):
     precision: Literal["auto", "fp32", "bf16"]
 
 
+class FlowConfig(Settings):
+    """Optical flow inside boxes: see `pixelplay.objects.flow`."""
+
+    preset: Literal["ultrafast", "fast", "medium"]
+    longest_side: Annotated[int, Field(ge=64, le=4096)]
+    bins: Annotated[int, Field(ge=2, le=64)]
+
+
 class TracksConfig(Settings):
     """How boxes are followed through time: see `pixelplay.objects.tracker`."""
 
@@ -95,3 +103,4 @@ class ObjectsConfig(Settings):
     tubes: TubeConfig
     tracks: TracksConfig
     features: FeaturesConfig
+    flow: FlowConfig

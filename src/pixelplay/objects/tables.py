@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
-from pixelplay.objects import box_files, features, motion, tracker, yolo
+from pixelplay.objects import box_files, features, flow, motion, tracker, yolo
 from pixelplay.objects.boxes import is_saved
 from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
 from pixelplay.run.artifacts import rerun
@@ -27,9 +27,13 @@ from pixelplay.videos.video import Maps, Video
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
-Need = Literal["boxes", "tracks", "features"]  # what of objects a detector needs, each with those before
+# What of objects a detector needs; tracks come with boxes, the others with both.
+Need = Literal["boxes", "tracks", "features", "crops", "flow"]
 NEEDS: tuple[Need, ...] = get_args(Need)
+Mapped = Literal["features", "crops"]
+MAPPED: tuple[Mapped, ...] = get_args(Mapped)
 ENCODER, MAPS = "extract-encoder", "extract-features"  # tasks, by the names of their records
+CROP_CELLS = 1  # of the maps of crops where feature maps are YOLO's: means over the crop
 
 
 def methods(config: "Config", asking: Collection[str]) -> tuple[str, ...]:
@@ -138,34 +142,59 @@ def features_source(config: "Config") -> Literal["yolo", "backbone"]:
     return ("yolo" if found_by == ("yolo",) else "backbone") if source == "auto" else source
 
 
-def features_settings(config: "Config") -> dict[str, Any]:
-    """What decides the feature maps of given boxes or tracks, except for YOLO's weights and an encoder's."""
-    source, chosen = features_source(config), config.objects.features
-    version = {"source": source, "version": features.VERSIONS[source]}
+def by_backbone(config: "Config", needs: Collection[Need]) -> bool:
+    """Whether what is needed has maps by the run's backbone."""
+    return "crops" in needs or ("features" in needs and features_source(config) == "backbone")
+
+
+def cells(config: "Config", need: Mapped) -> int:
+    """Of a map, each way. Crops have the backbone's feature maps where there are such: one file serves both."""
+    own = need == "crops" and features_source(config) == "yolo"
+    return CROP_CELLS if own else config.objects.features.cells
+
+
+def maps_settings(config: "Config", need: Mapped) -> dict[str, Any]:
+    """What decides the feature maps, or those of crops, of given boxes or tracks, except for YOLO's weights and an
+    encoder's.
+    """
+    source = "backbone" if need == "crops" else features_source(config)
+    found = {"source": source, "version": features.VERSIONS[source], "cells": cells(config, need)}
     if source == "yolo":
-        return {**version, "cells": chosen.cells}
-    return {**version, "backbone": _backbone(config), **chosen.model_dump(exclude={"source", "batch_size"})}
+        return found
+    chosen = config.objects.features.model_dump(exclude={"source", "cells", "batch_size"})
+    return {**found, "backbone": _backbone(config), **chosen}
 
 
-def encoder_digest(config: "Config") -> str | None:
-    """SHA-256 of the encoder that makes feature maps, once `extract` has it; None where none does."""
-    if features_source(config) == "yolo" or config.weights.backbone != "in_domain":
+def encoder_digest(config: "Config", need: Mapped) -> str | None:
+    """SHA-256 of the encoder that makes these maps, once `extract` has it; None where none does."""
+    if not by_backbone(config, [need]) or config.weights.backbone != "in_domain":
         return None
     record = read_record(RunFiles.of(config).record(ENCODER))
     return record.outputs[0].sha256 if record else None
 
 
-def maps(config: "Config", video: Video) -> Maps:
-    """The file of feature maps of a video that comes with its tables."""
-    by_box = features_source(config) == "yolo"
+def maps(config: "Config", video: Video, need: Mapped) -> Maps:
+    """The file of feature maps, or those of crops, of a video that comes with its tables."""
+    by_box = not by_backbone(config, [need])
     table = video.objects[0] if by_box else video.tracks
     assert table is not None, "see with_objects"
-    key = fingerprint(table.name, features_settings(config), encoder_digest(config))
+    key = fingerprint(table.name, maps_settings(config, need), encoder_digest(config, need))
     return Maps(video.folder / f"features-{key}.npy", by_box)
 
 
+def flow_settings(config: "Config") -> dict[str, Any]:
+    """What decides the flow inside the boxes of given tracks."""
+    return {"version": flow.VERSION, **config.objects.flow.model_dump(), "fps": config.objects.tracks.fps}
+
+
+def flow_file(config: "Config", video: Video) -> Path:
+    """The file of flow inside the boxes of a video that comes with its tables."""
+    assert video.tracks is not None, "see with_objects"
+    return video.folder / f"flow-{fingerprint(video.tracks.name, flow_settings(config))}.npy"
+
+
 def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Index:
-    """The index with what a detector's `Spec.needs` names of every video: tables of boxes, table of tracks, maps.
+    """The index with what a detector's `Spec.needs` names of every video: tables of boxes and tracks, maps, flow.
 
     Raises MissingArtifactError where `detect` or `extract` has not made them.
     """
@@ -181,10 +210,12 @@ def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Ind
             path = tracks_table(config, video)
             _require(path, "objects followed", "extract")
             video = replace(video, tracks=path)
-        if "features" in needs:
-            video = replace(video, features=maps(config, video))
-            features.require(video)
-        return video
+        found: dict[str, Any] = {need: maps(config, video, need) for need in MAPPED if need in needs}
+        if "flow" in needs:
+            found["flow"] = Maps(flow_file(config, video), by_box=False)
+        for one in found.values():
+            features.require(video, one)
+        return replace(video, **found)
 
     train, test, pseudo = ([add(video) for video in videos] for videos in (index.train, index.test, index.pseudo))
     return replace(index, train=train, test=test, pseudo=pseudo)
@@ -207,7 +238,7 @@ def _backbone(config: "Config") -> Any:
         return [weights.backbone, None]
     record = read_record(RunFiles.of(config).record(MAPS))
     if record is not None and not weights.backbone_file.is_file():
-        return record.settings["objects.features"]["backbone"]
+        return record.settings["maps"]["backbone"]
     return [weights.backbone, *digests_of(config).of([weights.backbone_file])]
 
 

@@ -54,12 +54,31 @@ def tracks_of(video: Video) -> Tracks:
     return load(video.tracks, Tracks).block(video.start, video.start + len(video))
 
 
+def place_in_track(video: Video) -> np.ndarray:
+    """The number of each row of `tracks_of(video)` among those of its track in the whole video, from 0: int64 [N]."""
+    tracks = tracks_of(video)
+    assert video.tracks is not None
+    whole = load(video.tracks, Tracks)
+    place = np.empty(len(whole), np.int64)
+    for rows in by_track(whole):
+        place[rows] = np.arange(len(rows))
+    first = int(np.searchsorted(whole.position, video.start))
+    return place[first : first + len(tracks)]
+
+
 def object_rows(video: Video, tracks: Tracks, stream: str, scores: np.ndarray) -> pd.DataFrame:
     """Scores of one stream, (N,) for the N rows of the tracks, as the rows of `Scores.objects` of a detector."""
     table = pd.DataFrame({"frame": video.numbers[tracks.position], "track": tracks.track})
     table[COORDINATES] = tracks.xyxy
     table["class"] = pd.Series(tracks.label.tolist(), dtype="str")
     return table.assign(stream=stream, score=np.asarray(scores, np.float32))
+
+
+def highest(scores: np.ndarray, tracks: Tracks, frames: int, least: float) -> np.ndarray:
+    """Of the scores (N,) of the rows of `tracks` the highest in each frame, float32 (T,); `least` without any."""
+    result = np.full(frames, -np.inf)
+    np.maximum.at(result, tracks.position, scores)
+    return np.where(np.isinf(result), least, result).astype(np.float32)
 
 
 def by_track(tracks: Tracks) -> list[np.ndarray]:

@@ -26,21 +26,24 @@ ROW = ["split", "video", "track", "frame"]  # what a row is about; no stream has
 def fuse_objects(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig) -> pd.DataFrame:
     """One row per object and frame: columns of `Scores.objects` with split and video, of the stream `objects`.
 
-    tables: rows of each stream that is summed, by stream, at least one; all have the same rows, in any order. Streams
-    are divided by the sum of their weights, so that scores stay on one scale whatever their number. Rows come in the
-    order of split, video, track and frame. Raises DataError where rows differ or are repeated, or an object has no
-    track.
+    tables: rows of each stream that is summed, by stream, at least one; all have the same rows, in any order, but of
+    normal footage (split=calibration) some may have more, see `Calibrates`: what all have is summed. Streams are
+    divided by the sum of their weights, so that scores stay on one scale whatever their number. Rows come in the order
+    of split, video, track and frame. Raises DataError where rows differ or are repeated, or an object has no track.
     """
-    ordered = {stream: table.sort_values(ROW, kind="stable", ignore_index=True) for stream, table in tables.items()}
-    first, rows = next(iter(ordered.items()))
-    for stream, table in ordered.items():
+    scaled = {}
+    for stream, table in tables.items():
         _require_tracks(stream, table)
-        if not table[ROW].equals(rows[ROW]):
-            raise DataError(_difference(first, rows, stream, table))
         if len(table) and not (table["split"] == "calibration").any():
             log.warning(f"fuse: {stream}: no object in held-out normal footage: its scale is that of all objects")
+        scaled[stream] = table.assign(score=calibrated(table, config))
+    ordered = _common(scaled)
+    first, rows = next(iter(ordered.items()))
+    for stream, table in ordered.items():
+        if not table[ROW].equals(rows[ROW]):
+            raise DataError(_difference(first, rows, stream, table))
     total = sum(config.streams[stream] for stream in ordered)
-    summed = sum(config.streams[stream] / total * calibrated(table, config) for stream, table in ordered.items())
+    summed = sum(config.streams[stream] / total * table["score"].to_numpy() for stream, table in ordered.items())
     rows = rows.assign(stream=OBJECTS, score=np.asarray(summed, np.float64))
     return rows.assign(score=_along_tracks(rows, config))
 
@@ -70,6 +73,20 @@ def calibrated(table: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:
     """A stream's scores (N,) on the scale of held-out normal objects, or where there are none, of all objects."""
     scores, normal = table["score"].to_numpy(np.float64), (table["split"] == "calibration").to_numpy()
     return normalise(scores, scores[normal] if normal.any() else scores, config.normalise)
+
+
+def _common(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables in the order of `ROW`, without rows of normal footage that some table lacks."""
+    normal = {s: pd.MultiIndex.from_frame(t.loc[t["split"] == "calibration", ROW]) for s, t in tables.items()}
+    shared, *others = normal.values()
+    for other in others:
+        shared = shared[shared.isin(other)]
+    ordered = {}
+    for stream, table in tables.items():
+        if len(normal[stream]) != len(shared):
+            table = table[(table["split"] != "calibration") | pd.MultiIndex.from_frame(table[ROW]).isin(shared)]
+        ordered[stream] = table.sort_values(ROW, kind="stable", ignore_index=True)
+    return ordered
 
 
 def _along_tracks(rows: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:

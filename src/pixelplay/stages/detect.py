@@ -38,7 +38,7 @@ def tasks(config: Config) -> list[Task]:
         "footage": [index.train_key, index.test_key, index.pseudo_key],
         "methods": tables.settings(config, asking),
         "weights": config.weights.yolo,
-        "objects.features": tables.features_settings(config) if _pools(config) else None,
+        "objects.features": tables.maps_settings(config, "features") if _pools(config) else None,
     }
     task = Task(
         stage="detect",
@@ -112,7 +112,8 @@ class Part:
 def _part(config: Config, method: str, video: Video) -> Part:
     table = tables.table(config, video, method)
     pooled = method == "yolo" and _pools(config)
-    return Part(video, table, tables.maps(config, replace(video, objects=(table,))).path if pooled else None)
+    maps = tables.maps(config, replace(video, objects=(table,)), "features").path if pooled else None
+    return Part(video, table, maps)
 
 
 def _pools(config: Config) -> bool:

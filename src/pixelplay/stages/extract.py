@@ -1,4 +1,4 @@
-"""Stage `extract`: what detectors ask for of the boxes that were found: tracks, and feature maps by a backbone.
+"""Stage `extract`: what detectors ask for of the boxes that were found: tracks, maps by a backbone, optical flow.
 
 YOLO's own maps are made by `detect`. Each video's file is written when the video is done, so that a killed run goes on
 with the next one; `objects.tables` says where they lie.
@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pixelplay import preconditions, requirements
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.objects import features, tables, tracker
 from pixelplay.objects.boxes import boxes_of, count, is_saved, load, save
+from pixelplay.objects.flow import flow_in_boxes
 from pixelplay.objects.tables import NEEDS, Need
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tracks import Tracks, frame_times
 from pixelplay.progress import progress_bar
 from pixelplay.run import borrowed
 from pixelplay.run.atomic import remove_leftovers, require_writable
@@ -48,12 +51,13 @@ def tasks_for(config: Config, needs: Collection[Need]) -> list[Task]:
     if "tracks" not in needs:
         return []
     index = load_index(config)
-    found = [_tracks(config, index)]
-    if "features" in needs and tables.features_source(config) == "backbone":
-        if config.weights.backbone == "in_domain":
-            found.append(_encoder(config, index, found[0]))
-        found.append(_features(config, index, reads=found))
-    return found
+    tracks, found = _tracks(config, index), []
+    if "flow" in needs:
+        found.append(_flow(config, index, tracks))
+    if tables.by_backbone(config, needs):
+        encoder = [_encoder(config, index, tracks)] if config.weights.backbone == "in_domain" else []
+        found += [*encoder, _features(config, index, [tracks, *encoder])]
+    return [tracks, *found]
 
 
 STAGE = Stage("extract", tasks)
@@ -155,21 +159,20 @@ def _features(config: Config, index: Index, reads: list[Task]) -> Task:
         name=tables.MAPS,
         record_path=RunFiles.of(config).record(tables.MAPS),
         version=VERSION,
-        settings={"objects.features": tables.features_settings(config)},
+        settings={"maps": tables.maps_settings(config, "crops")},  # feature maps are the same, where they are made here
         work=lambda: _extract_all(config, index),
         digests=digests_of(config),
-        reads=list(reads),
+        reads=reads,
     )
 
 
 def _extract_all(config: Config, index: Index) -> list[Path]:
-    index = tables.with_objects(config, index, ["boxes", "tracks"])
-    videos = [*index.train, *index.test, *index.pseudo]
-    paths = [tables.maps(config, video).path for video in videos]
+    videos = _followed(config, index)
+    paths = [tables.maps(config, video, "crops").path for video in videos]
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]
     if missing:
         extractor = _extractor(config)
-        shape = (extractor.channels, config.objects.features.cells, config.objects.features.cells)
+        shape = (extractor.channels, extractor.config.cells, extractor.config.cells)
         frames, rows = [len(video) for video, _ in missing], [count(_table(video)) for video, _ in missing]
         needed = features.require_space(config.paths.cache, frames, rows, [True] * len(rows), shape)
         log.info(f"extract: {needed}")
@@ -198,7 +201,47 @@ def _extractor(config: Config) -> "ObjectMaps":
         backbone = as_backbone(load_encoder(file, config.weights.encoder), bf16)
     else:
         backbone = load_backbone(backbone_of(config.weights), bf16)
-    return ObjectMaps(backbone.to(device), config.objects.features)
+    cells = tables.cells(config, "crops")
+    return ObjectMaps(backbone.to(device), config.objects.features.model_copy(update={"cells": cells}))
+
+
+def _flow(config: Config, index: Index, tracks: Task) -> Task:
+    return Task(
+        stage="extract",
+        name="extract-flow",
+        record_path=RunFiles.of(config).record("extract-flow"),
+        version=VERSION,
+        settings={"objects.flow": tables.flow_settings(config)},
+        work=lambda: _measure_flow(config, index),
+        digests=digests_of(config),
+        reads=[tracks],
+    )
+
+
+def _measure_flow(config: Config, index: Index) -> list[Path]:
+    settings, videos = config.objects.flow, _followed(config, index)
+    paths = [tables.flow_file(config, video) for video in videos]
+    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]
+    shape = (1 + settings.bins,)
+    rows = sum(count(_table(video)) for video, _ in missing)
+    require_space(config.paths.cache, rows * shape[0] * np.dtype(np.float32).itemsize, "paths.cache")
+    with progress_bar(sum(len(video) for video, _ in missing), "frame", "optical flow") as bar:
+        for video, path in missing:
+            with turn(path, f"optical flow of video {video.id}"):
+                if _whole(path, video):  # another run has made it meanwhile
+                    bar.update(len(video))
+                    continue
+                with features.writing(path, _table(video), shape, np.float32) as writer:
+                    tracks, times = load(_table(video), Tracks), frame_times(video, config.objects.tracks.fps)
+                    for part in flow_in_boxes(video, tracks, times, settings, bar.update):
+                        writer.extend(part)
+    return paths
+
+
+def _followed(config: Config, index: Index) -> list[Video]:
+    """All videos, with their tracks."""
+    index = tables.with_objects(config, index, ["boxes", "tracks"])
+    return [*index.train, *index.test, *index.pseudo]
 
 
 def _recorded(config: Config) -> Record:

@@ -13,7 +13,7 @@ import pandas as pd
 from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
-from pixelplay.evaluation.object_members import read_streams_table, select_streams
+from pixelplay.evaluation.object_members import by_folds, read_streams_table, select_streams
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams
 from pixelplay.run.artifacts import csv_text, write_table, write_text
 from pixelplay.run.atomic import require_writable
@@ -30,7 +30,7 @@ from pixelplay.videos.index import Index, load_index
 log = logging.getLogger(__name__)
 
 VERSION = 4  # raised when the same scores and settings give another fusion, judgement or submission
-OBJECTS_VERSION = 2  # raised when they give other scores of objects, or another judgement of their streams
+OBJECTS_VERSION = 3  # raised when they give other scores of objects, or another judgement of their streams
 
 
 def tasks(config: Config) -> list[Task]:
@@ -90,6 +90,7 @@ def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     _tell_left_out(judged)
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     videos += [("pseudo", video) for video in index.pseudo]
+    videos += [("calibration", video) for video in index.fit] if by_folds(config, streams, index) else []
     objects = fuse_objects(streams, settings)
     frames = frame_scores(objects, [(split, video.id, video.numbers) for split, video in videos], settings)
     written = [files.object_members]
@@ -106,8 +107,8 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
     weights = weights_of(config, index)
     members, fusion, judged = members_of(config, index, streams, weights)
     of_objects = [read_streams_table(config)] if object_streams(config) else []
-    rows = [row for one in (judged, *of_objects) for row in one.itertuples(index=False)]
-    write_text(files.fusion_members, csv_text([list(judged), *rows]))
+    listed = [row for one in (judged, *of_objects) for row in one.itertuples(index=False)]
+    write_text(files.fusion_members, csv_text([list(judged), *listed]))
     _tell_left_out(judged)
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused

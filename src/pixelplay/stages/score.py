@@ -168,8 +168,13 @@ def _score(
             shutil.rmtree(old)
     frames, objects = _parts(detector, name, footage, parts)
     if isinstance(detector, Calibrates) and folds:
-        scored = zip(index.fit, detector.calibrate(index.fit), strict=False)  # none, or all of them
+        scored = list(zip(index.fit, detector.calibrate(index.fit), strict=False))  # none, or all of them
         frames += [_table("calibration", video, found.streams) for video, found in scored]
+        objects += [
+            found.objects.assign(split="calibration", video=video.id)
+            for video, found in scored
+            if found.objects is not None
+        ]
     object_scores.unlink(missing_ok=True)  # of other settings, under which there were objects
     if objects:
         write_table(object_scores, pd.concat(objects, ignore_index=True))

@@ -27,7 +27,16 @@ from pixelplay.videos.index import Index, load_index, seen, trained_index
 
 log = logging.getLogger(__name__)
 
-SHARED = ("detector", "training", "boxes", "tracks", "features", "version")  # settings of whoever uses a detector
+SHARED = (
+    "detector",
+    "training",
+    "boxes",
+    "tracks",
+    "features",
+    "crops",
+    "flow",
+    "version",
+)  # settings of whoever uses a detector
 VERSION = 1  # raised when every detector learns something else; one detector's is in its `Spec`
 
 
@@ -101,9 +110,15 @@ def _settings(config: Config, name: str, index: Index, seed: int | None) -> dict
         "seed": config.seed if seed is None else seed,
         "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
         "tracks": tables.track_settings(config) if spec.tracks else None,
-        "features": [tables.features_settings(config), tables.encoder_digest(config)] if spec.features else None,
+        "features": _maps(config, "features") if spec.features else None,
+        "crops": _maps(config, "crops") if spec.crops else None,
+        "flow": tables.flow_settings(config) if spec.flow else None,
         "version": spec.version,
     }
+
+
+def _maps(config: Config, need: tables.Mapped) -> list[Any]:
+    return [tables.maps_settings(config, need), tables.encoder_digest(config, need)]
 
 
 def _training(config: Config, name: str) -> dict[str, Any]:

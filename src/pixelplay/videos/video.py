@@ -99,10 +99,10 @@ def nearest(known: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Maps:
-    """A file of feature maps, .npy, float16 [R, C, S, S]."""
+    """A file of feature maps, .npy, float16 [R, C, S, S], or of other values of boxes."""
 
     path: Path
-    by_box: bool  # a map for each of the video's detected boxes; else one for each row of its table of tracks
+    by_box: bool  # an item for each of the video's detected boxes; else one for each row of its table of tracks
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,8 @@ class Video:
     objects: tuple[Path, ...] = ()  # tables of detected boxes: see pixelplay.objects.boxes
     tracks: Path | None = None  # table of boxes followed through time: see pixelplay.objects.tracks
     features: Maps | None = None  # feature maps of the boxes: see pixelplay.objects.features
+    crops: Maps | None = None  # the same of the tracks' crops by the run's backbone
+    flow: Maps | None = None  # motion inside the tracks' boxes: see pixelplay.objects.flow
     seconds: Float64s | None = None  # [T], presentation times from the first frame on
     fps: float | None = None  # frames per second, on average where the rate varies
 

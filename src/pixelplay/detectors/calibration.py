@@ -1,0 +1,76 @@
+"""Raw scores of normal footage, by which a detector puts its streams on one scale and combines them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.errors import DataError
+from pixelplay.objects.tracks import Tracks, fill
+from pixelplay.run.artifacts import damaged, read_table, write_table
+from pixelplay.scores.normalise import unit
+
+FILE = "calibration.parquet"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Raw scores of normal clips or objects by models that have not seen them.
+
+    table: a row for each: the columns `about`, and each of `streams`, float64, NaN where it has no score.
+    """
+
+    table: pd.DataFrame
+    streams: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, about: Sequence[str], streams: Sequence[str], hint: str) -> Self:
+        """Raises DataError, which ends with `hint`, where a stream has no score at all."""
+        for stream in streams:
+            if not table[stream].notna().any():
+                raise DataError(f"{stream}: nothing in held-out normal footage has a score to calibrate by: {hint}")
+        return cls(table[[*about, *streams]].reset_index(drop=True), tuple(streams))
+
+    @classmethod
+    def load(cls, folder: Path, about: Sequence[str], streams: Sequence[str]) -> Self:
+        """What `save` wrote; raises MissingArtifactError or DamagedArtifactError."""
+        path = folder / FILE
+        table = read_table(path, made_by="train")
+        try:
+            if list(table.columns) != [*about, *streams]:
+                raise DataError(f"columns {', '.join(map(str, table.columns))}")
+            if np.isinf(table[list(streams)].to_numpy(np.float64)).any():
+                raise DataError("an infinite score")
+            return cls.of(table, about, streams, "train again")
+        except (DataError, ValueError) as error:
+            raise damaged(path, "train", error) from None
+
+    def save(self, folder: Path) -> None:
+        write_table(folder / FILE, self.table)
+
+    def normal(self, stream: str) -> np.ndarray:
+        """All normal scores of a stream, float64 (N,)."""
+        return self.table[stream].dropna().to_numpy(np.float64)
+
+    @property
+    def lowest(self) -> dict[str, np.ndarray]:
+        """The lowest normal score of each stream, (1,): what a frame without objects has."""
+        return {stream: self.normal(stream).min(keepdims=True) for stream in self.streams}
+
+    def filled(self, raw: Mapping[str, np.ndarray], tracks: Tracks, causal: bool) -> dict[str, np.ndarray]:
+        """Scores (N,) of the rows of `tracks` without NaN: see `fill`; a track without any has the normal median."""
+        return {s: fill(raw[s], tracks, float(np.median(self.normal(s))), causal) for s in self.streams}
+
+    def combined(
+        self, scores: Mapping[str, np.ndarray], weights: Mapping[str, float], quantile: float, power: float = 1.0
+    ) -> np.ndarray:
+        """The sum over `weights` of weight times u(score) to this power, float64 (N,), of scores without NaN.
+
+        u is `unit`: the lowest normal score becomes 0, their `quantile` 1, clipped, so that outliers of one stream
+        don't outweigh the others.
+        """
+        parts = [share * unit(self.normal(s), quantile)(scores[s]) ** power for s, share in weights.items()]
+        return sum(parts, np.zeros(1))

@@ -1,0 +1,91 @@
+"""`object_appearance`: objects that look unlike all of normal footage."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pixelplay.detectors.object_streams.detector import Folds, ObjectDetector, Objects
+from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
+from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.objects.features import crop_vectors
+from pixelplay.objects.tracks import place_in_track, tracks_of
+from pixelplay.settings import Settings, Window
+from pixelplay.videos.video import Video
+
+log = logging.getLogger(__name__)
+
+STREAM = "appearance"
+IN_DOMAIN = "in_domain"  # weights.backbone, where an encoder is trained in the run
+
+
+class AppearanceSettings(Settings):
+    crops_by: str  # weights.backbone
+    every: Window  # the others' vectors lie between those of cropped rows, and teach nothing new
+    density: DensityConfig
+    folds: Folds
+
+
+class AppearanceScoring(Settings):
+    """None."""
+
+
+@dataclass(frozen=True)
+class AppearanceModel:
+    density: Density
+
+    def score(self, objects: Objects) -> dict[str, np.ndarray]:
+        return {STREAM: self.density.score(objects.values)}
+
+    def save(self, folder: Path) -> None:
+        self.density.save(folder, STREAM)
+
+
+@dataclass(frozen=True, eq=False)
+class Crops(Objects):
+    """With which of the rows were cropped, bool [N]."""
+
+    cropped: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray) -> "Crops":
+        return Crops(self.tracks[chosen], self.values[chosen], self.cropped[chosen])
+
+
+class ObjectAppearance(ObjectDetector[AppearanceModel]):
+    """One stream, the distance to the nearest normal crops in the features of the run's backbone."""
+
+    streams = (STREAM,)
+    training = AppearanceSettings
+    scoring = AppearanceScoring
+
+    def read(self, video: Video, causal: bool = False) -> Crops:
+        tracks, values = tracks_of(video), crop_vectors(video)
+        found = Crops(tracks, values, place_in_track(video) % self._settings.every == 0)
+        if not causal:
+            return found
+        found = found[~tracks.interpolated]  # a box between two others is not known until the later one is
+        return replace(found, values=np.where(found.cropped[:, None], found.values, np.nan))  # the one before is used
+
+    @property
+    def folds(self) -> int:
+        if self._settings.crops_by == IN_DOMAIN and self._settings.folds:
+            log.info(f"train: {self.name}: no folds, the encoder has seen all footage; held-out footage calibrates")
+            return 0
+        return self._settings.folds
+
+    def learn(self, parts: Sequence[Objects], seed: int) -> AppearanceModel:
+        vectors = [part.values[part.cropped] if isinstance(part, Crops) else part.values for part in parts]
+        return AppearanceModel(fit_density(np.concatenate(vectors), self._settings.density, {"stream": STREAM}, seed))
+
+    def load_model(self, folder: Path) -> AppearanceModel:
+        return AppearanceModel(load_density(folder, STREAM, self._settings.density, {"stream": STREAM}))
+
+
+def check(name: str, config: DetectorConfig) -> None:
+    """Raises ConfigError for settings that the algorithm refuses."""
+    ObjectAppearance.check(name, config)
+
+
+build = ObjectAppearance

@@ -1,0 +1,196 @@
+"""What all detectors of this family do: learn from normal objects, calibrate by folds, score each row of the tracks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.calibration import Calibration
+from pixelplay.detectors.folds import rows_apart
+from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.errors import DataError
+from pixelplay.objects.tracks import Tracks, highest, object_rows, tracks_of
+from pixelplay.settings import Settings, Share, validate
+from pixelplay.training.run import TrainingRun
+from pixelplay.videos.index import Heldout
+from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    import torch
+
+ABOUT = ["source", "video", "frame", "track"]  # columns that say which object a row of the calibration is about
+HELDOUT, FOLDS = "heldout", "folds"
+
+Folds = Annotated[int, Field(ge=0, le=100)]
+
+
+class ObjectScoring(Settings):
+    """Of the detectors with several streams."""
+
+    quantile: Annotated[float, Field(gt=0, le=1)]  # of normal scores, from which on a scaled score is 1
+    weights: dict[str, Share]  # of the streams in the detector's own score
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """What a detector reads of a video: N rows of tracks, and a row of values of each, (N, D), NaN where unknown."""
+
+    tracks: Tracks
+    values: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray) -> "Objects":
+        return Objects(self.tracks[chosen], self.values[chosen])
+
+
+class Model(Protocol):
+    """What is usual."""
+
+    def score(self, objects: Objects) -> Mapping[str, np.ndarray]:
+        """By stream the raw score of each row, (N,), higher = less usual, NaN where it has none."""
+        ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+M = TypeVar("M", bound=Model)
+
+
+class ObjectDetector(ABC, Generic[M]):
+    """See `Detector` for the contract; a frame has the highest score of its objects, without any the lowest normal one.
+
+    Streams: where `streams` has one, the detector's own is its raw score; of several there are `<name>/<stream>`, and
+    the detector's own combines them.
+    """
+
+    streams: ClassVar[tuple[str, ...]]
+    training: ClassVar[type[Settings]]  # with `folds`
+    scoring: ClassVar[type[Settings]]
+
+    def __init__(self, name: str, config: DetectorConfig, device: "torch.device"):
+        self.name, self._config = name, config
+        self._settings, self._scoring = self.check(name, config)
+        self._model: M | None = None
+        self._calibration: Calibration | None = None
+
+    @property
+    def folds(self) -> int:
+        """Of training footage, for calibration."""
+        return self._settings.folds
+
+    @classmethod
+    def check(cls, name: str, config: DetectorConfig) -> tuple[Any, Any]:
+        """The typed settings of training and scoring; raises ConfigError for impossible ones."""
+        training = validate(cls.training, config.training, f"detectors.{name}.training")
+        return training, validate(cls.scoring, config.scoring, f"detectors.{name}.scoring")
+
+    @abstractmethod
+    def read(self, video: Video, causal: bool = False) -> Objects:
+        """Of every row of the video's tracks; with `causal`, each from what its frame and earlier ones show."""
+
+    @abstractmethod
+    def learn(self, parts: Sequence[Objects], seed: int) -> M:
+        """A model of normal objects, a part for each video; raises DataError where there is nothing to learn from."""
+
+    @abstractmethod
+    def load_model(self, folder: Path) -> M: ...
+
+    def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+        parts = [self.read(video) for video in videos]
+        if not any(np.isfinite(part.values).all(axis=1).any() for part in parts):
+            raise DataError(
+                f"{self.name}: no object was followed in training footage: lower objects.tracks.begin, or set "
+                "objects.method=both"
+            )
+        self._model = self.learn(parts, run.seed)
+        normal = [self._normal(self._model, video, self.read(video)) for video in heldout.calibration]
+        normal = [one.assign(source=HELDOUT) for one in normal]
+        folds = self._by_folds(videos, parts, run.seed)
+        self._set_calibration([*normal, *(one.assign(source=FOLDS) for one in folds)])
+
+    def recalibrate(self, videos: list[Video]) -> None:
+        model = self._trained
+        normal = [self._normal(model, video, self.read(video)) for video in videos]
+        self._set_calibration([one.assign(source=HELDOUT) for one in normal])
+
+    def score(self, video: Video, causal: bool = False) -> Scores:
+        objects = self.read(video, causal)
+        return self._scores(video, objects.tracks, self._trained.score(objects), causal)
+
+    def calibrate(self, videos: list[Video]) -> list[Scores]:
+        """See `Calibrates`; [] without folds."""
+        rows = self._calibrated.table
+        by_video = dict(list(rows[rows["source"] == FOLDS].groupby("video", sort=False)))
+        if not by_video:
+            return []
+        return [self._of_folds(video, by_video.get(video.id, rows[:0])) for video in videos]
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._trained.save(folder)
+        self._calibrated.save(folder)
+        save_about(folder, About(name=self.name, bf16=False, parameters=0), identity_of(self._config))
+
+    def load(self, folder: Path) -> None:
+        load_about(folder, identity_of(self._config))
+        self._model = self.load_model(folder)
+        self._calibration = Calibration.load(folder, ABOUT, self.streams)
+
+    @property
+    def _trained(self) -> M:
+        assert self._model is not None, "fit or load the detector before it is used"
+        return self._model
+
+    @property
+    def _calibrated(self) -> Calibration:
+        assert self._calibration is not None, "fit or load the detector before it is used"
+        return self._calibration
+
+    def _set_calibration(self, normal: list[pd.DataFrame]) -> None:
+        hint = f"{self.name} needs objects there: lower objects.tracks.begin, or set objects.method=both"
+        self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), ABOUT, self.streams, hint)
+
+    def _normal(self, model: M, video: Video, objects: Objects) -> pd.DataFrame:
+        tracks = objects.tracks
+        about = {"video": video.id, "frame": video.numbers[tracks.position], "track": tracks.track}
+        return pd.DataFrame({**about, **model.score(objects)})
+
+    def _by_folds(self, videos: Sequence[Video], parts: Sequence[Objects], seed: int) -> list[pd.DataFrame]:
+        """Scores of the training footage, each fold's by a model of the rest; [] without folds."""
+        folds = rows_apart(videos, [part.tracks for part in parts], self.folds)
+        found = []
+        for inside, apart in folds:
+            rest = [part[rows] for part, rows in zip(parts, apart, strict=True)]
+            if not any(np.isfinite(part.values).all(axis=1).any() for part in rest):
+                return []
+            model = self.learn(rest, seed)
+            for video, part, rows in zip(videos, parts, inside, strict=True):
+                found.append(self._normal(model, video, part[rows]))
+        return found
+
+    def _scores(self, video: Video, tracks: Tracks, raw: Mapping[str, np.ndarray], causal: bool) -> Scores:
+        calibration = self._calibrated
+        filled, lowest = calibration.filled(raw, tracks, causal), calibration.lowest
+        of_objects = {self._full_name(stream): filled[stream] for stream in self.streams}
+        least = {self._full_name(stream): lowest[stream] for stream in self.streams}
+        if len(self.streams) > 1:
+            weights, quantile = self._scoring.weights, self._scoring.quantile
+            of_objects = {self.name: calibration.combined(filled, weights, quantile), **of_objects}
+            least[self.name] = calibration.combined(lowest, weights, quantile)
+        frames = {s: highest(of, tracks, len(video), float(least[s][0])) for s, of in of_objects.items()}
+        rows = [object_rows(video, tracks, stream, of) for stream, of in of_objects.items()]
+        return Scores(frames, pd.concat(rows, ignore_index=True)).check(video, self.name)
+
+    def _of_folds(self, video: Video, rows: pd.DataFrame) -> Scores:
+        tracks = tracks_of(video)
+        key = pd.MultiIndex.from_arrays([video.numbers[tracks.position], tracks.track])
+        raw = rows.set_index(["frame", "track"])[list(self.streams)].reindex(key)
+        return self._scores(video, tracks, {s: raw[s].to_numpy(np.float64) for s in self.streams}, False)
+
+    def _full_name(self, stream: str) -> str:
+        return f"{self.name}/{stream}" if len(self.streams) > 1 else self.name

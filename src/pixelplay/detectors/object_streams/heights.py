@@ -1,0 +1,66 @@
+"""How high a person is in the picture, by the row on which they stand: a yardstick for speeds and sizes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from pixelplay.objects.tracks import Tracks
+from pixelplay.run.artifacts import read_model, write_json
+
+FILE = "heights.json"
+PERSON = "person"  # COCO's name; moving blobs have another
+FEWEST = 100  # boxes of which a line is estimated
+LEAST = 1.0  # pixels: smallest height
+
+
+class Line(BaseModel):
+    """height = slope * y2 + intercept, in pixels of the full-size frame; without slope there is none."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    slope: float | None = None
+    intercept: float | None = None
+
+
+@dataclass(frozen=True)
+class UsualHeight:
+    line: Line
+
+    @classmethod
+    def of(cls, tracks: Sequence[Tracks], estimate: bool) -> "UsualHeight":
+        """A robust line (Huber, 1964) through the detected persons, of all objects where no class is a person.
+
+        Where there are too few, their heights do not grow downwards, or `estimate` is false, there is no line: then
+        every box has its own height.
+        """
+        from sklearn.linear_model import HuberRegressor  # slow to import
+
+        boxes = np.concatenate([np.empty((0, 4)), *(one.xyxy[~one.interpolated] for one in tracks)])
+        labels = np.concatenate([np.empty(0, object), *(one.label[~one.interpolated] for one in tracks)])
+        if (labels == PERSON).any():
+            boxes = boxes[labels == PERSON]
+        foot, height = boxes[:, 3], boxes[:, 3] - boxes[:, 1]
+        if not estimate or len(boxes) < FEWEST or np.ptp(foot) < LEAST:
+            return cls(Line())
+        fitted = HuberRegressor(max_iter=1000).fit(foot[:, None], height)
+        slope, intercept = float(fitted.coef_[0]), float(fitted.intercept_)
+        lowest = slope * foot.min() + intercept
+        return cls(Line(slope=slope, intercept=intercept) if slope >= 0 and lowest >= LEAST else Line())
+
+    def at(self, tracks: Tracks) -> np.ndarray:
+        """The height of a person who stands where each box ends, pixels, float64 (N,)."""
+        height = (tracks.xyxy[:, 3] - tracks.xyxy[:, 1]).astype(np.float64)
+        if self.line.slope is not None and self.line.intercept is not None:
+            height = self.line.slope * tracks.xyxy[:, 3].astype(np.float64) + self.line.intercept
+        return height.clip(min=LEAST)
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / FILE, self.line.model_dump())
+
+    @classmethod
+    def load(cls, folder: Path) -> "UsualHeight":
+        """What `save` wrote; raises MissingArtifactError or DamagedArtifactError."""
+        return cls(read_model(folder / FILE, Line, made_by="train"))
