@@ -58,7 +58,12 @@ def main() -> None:
     judging.add_argument("outputs", type=Path, help="outputs folder of a run with labels, with ablation/alone.csv")
     options = parser.parse_args()
     if options.command == "judges":
-        print(agreement(pd.read_csv(options.outputs / "ablation" / "alone.csv", index_col=0)))
+        alone = pd.read_csv(options.outputs / "ablation" / "alone.csv", index_col=0)
+        if "on_labels_ap" not in alone:
+            parser.error(
+                f"{options.outputs}: its ablation has no figures on labels; run `python src/ablate.py` with them"
+            )
+        print(agreement(alone))
     elif options.command == "tables":
         DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
     else:

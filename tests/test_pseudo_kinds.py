@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from tests.plaza import HEIGHT, SPEED, TALL, TOP, WIDE, WIDTH, ground, left_of, piece, settings, walk, walker_mask
 
 from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, reflected
+from pixelplay.synthetic.pseudo.drawn import ball, cart, color_on, parcel
 from pixelplay.synthetic.pseudo.events import LEAST, Event, Length, NoUseError, Piece, length_in, needed
 from pixelplay.synthetic.pseudo.kinds import KINDS
 from pixelplay.synthetic.pseudo.motion_mask import Blob, Scene, Survey, Usual, steps_of, stood_in
+from pixelplay.synthetic.pseudo.object_kinds import Drawing
 
 CONFIG = settings(frames=150)
 IN_TIME = ("speed_up", "reversal", "freeze")
@@ -355,6 +357,41 @@ def test_a_ball_flies_fast_on_a_parabola_to_and_fro(seed: int):
     # The height is the same at the same place, on the way there and back: y = a (x - b)^2 + c, with its vertex on top.
     fit = np.polyfit(*middles.T, 2)
     assert fit[0] > 0 and np.abs(np.polyval(fit, middles[:, 0]) - middles[:, 1]).max() <= 1.5
+
+
+@pytest.mark.parametrize("kind", OF_OBJECTS)
+@pytest.mark.parametrize("factor", [0.3, 4])
+def test_objects_are_planted_in_small_and_large_frames(kind: str, factor: float):
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    frames = np.stack([cv2.resize(frame, None, fx=factor, fy=factor, interpolation=how) for frame in walk(80)])
+    event = planted(kind, frames, seed=1)
+    for before, after, mask in changed(event, frames):
+        assert after.shape == before.shape and mask.any() and (after[~mask] == before[~mask]).all()
+        left, top, right, bottom = box(mask)
+        assert max(right - left, bottom - top) <= factor * 2 * TALL + 4
+
+
+@pytest.mark.parametrize("draw", [cart, parcel, ball])
+def test_what_is_drawn_is_as_high_as_asked_for_opaque_inside_and_of_its_colour(draw: Drawing):
+    color = np.array([200.0, 150.0, 100.0])
+    for height in (3, 7, 30):
+        pixels, alpha = draw(height, color, np.random.default_rng(0))
+        assert pixels.shape == (*alpha.shape, 3) and len(alpha) == height
+        assert alpha.min() >= 0 and alpha.max() == 1
+        middle = pixels[int(0.45 * height), alpha.shape[1] // 2]
+        np.testing.assert_allclose(middle, color, rtol=0.31)  # in light or in shade
+    assert all((one == same).all() for one, same in zip(draw(9, color, rng()), draw(9, color, rng()), strict=True))
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def test_a_colour_is_bright_on_dark_ground_dark_on_bright_ground_and_grey_on_grey():
+    assert color_on(np.full((9, 3), 60, np.uint8), rng()).tolist() == [215, 215, 215]
+    assert color_on(np.full((9, 3), 190, np.uint8), rng()).tolist() == [45, 45, 45]
+    colored = color_on(np.tile(np.array([190, 180, 170], np.uint8), (9, 1)), rng())
+    assert 0.6 * 45 <= colored.min() < colored.max() <= 45
 
 
 # --- cutting out ----------------------------------------------------------------------------------------------------

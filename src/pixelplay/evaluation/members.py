@@ -165,10 +165,10 @@ def _verdicts(
 
 def planted_truth(config: "Config", index: Index) -> Truth | None:
     """The frames of pseudo-anomalies that members are judged by; None if there are none, or all are of one class."""
-    planted = [one for one in load_labels(config, index, "pseudo").labelled if one.labels is not None]
-    if not planted or one_class(np.concatenate([one.labels for one in planted])):
+    planted = load_labels(config, index, "pseudo").labelled
+    rows = [(one.video, one.numbers, one.labels) for one in planted if one.labels is not None]
+    if not rows or one_class(np.concatenate([labels for _, _, labels in rows])):
         return None
-    rows = [(one.video, one.numbers, one.labels) for one in planted]
     return Truth.of(rows, kinds_of_clips(RunFiles.of(config)))
 
 
