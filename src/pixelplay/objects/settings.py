@@ -72,6 +72,7 @@ class FeaturesConfig(Settings):
     image_size: ImageSize
     enlarge: Annotated[float, Field(gt=0, le=100)]
     every: Window
+    noise_above: NonNegative | None
     batch_size: BatchSize
     precision: Literal["auto", "fp32", "bf16"]
 
