@@ -6,7 +6,6 @@ anomalies (split=pseudo), where every member has scores for them.
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,14 +13,14 @@ import pandas as pd
 from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
-from pixelplay.evaluation.score_tables import PLACE, object_streams, places, read_object_streams, read_scores
+from pixelplay.evaluation.score_tables import PLACE, object_streams, places, read_object_streams
 from pixelplay.run.artifacts import csv_text, write_table, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, detector_of, fuse, process_unfused
+from pixelplay.scores.fuse import FUSED, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
 from pixelplay.scores.settings import OBJECTS
 from pixelplay.stages import prepare, score
@@ -85,8 +84,8 @@ def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     streams, settings = object_streams(config), config.fusion.objects
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     videos += [("pseudo", video) for video in index.pseudo]
-    videos += [("calibration", video) for video in index.fit] if _by_folds(config, streams, index) else []
     objects = fuse_objects(read_object_streams(config, index), settings)
+    videos += [("calibration", video) for video in index.fit] if _by_folds(objects, index) else []
     frames = frame_scores(objects, [(split, video.id, video.numbers) for split, video in videos], settings)
     written: list[Path] = []
     for pseudo in (False, True) if index.pseudo else (False,):
@@ -97,11 +96,10 @@ def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     return written
 
 
-def _by_folds(config: Config, streams: Sequence[str], index: Index) -> bool:
-    """Whether the detectors of all these streams have scored the training footage, too: see `Calibrates`."""
+def _by_folds(objects: pd.DataFrame, index: Index) -> bool:
+    """Whether the detectors of all streams have scored the objects of the training footage, too: see `Calibrates`."""
     trained = places(("calibration", video) for video in index.fit)
-    tables = (read_scores(config, name, index) for name in dict.fromkeys(map(detector_of, streams)))
-    return all(trained.isin(pd.MultiIndex.from_frame(table[PLACE])).any() for table in tables)
+    return bool(pd.MultiIndex.from_frame(objects[PLACE]).isin(trained).any())
 
 
 def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pixelplay.detectors.folds import pieces_of
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored
 from pixelplay.errors import DataError
@@ -87,29 +88,6 @@ class Calibration:
         """
         scaled = [share * unit(self.normal(s), quantile)(distances[s]) ** power for s, share in weights.items()]
         return sum(scaled, np.zeros(1))
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A block of a training video: the positions start..stop-1."""
-
-    video: int  # its index among the training videos
-    start: int
-    stop: int
-
-
-def pieces_of(lengths: Sequence[int], folds: int) -> list[list[Piece]]:
-    """The pieces of each fold: whole videos in turn, or with fewer videos than folds, equal blocks of each.
-
-    lengths: frames of each video.
-    """
-    blocks = -(-folds // len(lengths))
-    every = [
-        Piece(video, int(part[0]), int(part[-1]) + 1)
-        for video, length in enumerate(lengths)
-        for part in np.array_split(np.arange(length), min(blocks, length))
-    ]
-    return [every[fold::folds] for fold in range(min(folds, len(every)))]
 
 
 def fold_table(
