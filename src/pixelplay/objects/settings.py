@@ -104,6 +104,7 @@ class TracksConfig(Settings):
     overlap: PositiveShare
     lost: NonNegative
     fill: NonNegative
+    noise_above: NonNegative | None
     fps: Positive
 
 

@@ -45,7 +45,11 @@ def tasks(config: Config) -> list[Task]:
         name="fuse-objects",
         record_path=files.record("fuse-objects"),
         version=OBJECTS_VERSION,
-        settings={"objects": config.fusion.objects.model_dump(), "streams": streams, "judging": judging},
+        settings={
+            "objects": config.fusion.objects.model_dump(exclude={"weight"}),
+            "streams": streams,
+            "judging": judging,
+        },
         work=lambda: _fuse_objects(config, files, index),
         digests=digests_of(config),
         reads=scored,
@@ -53,13 +57,14 @@ def tasks(config: Config) -> list[Task]:
     )
     first = [of_objects] if streams else []
     fusion = config.fusion.model_dump(exclude={"external", "objects"})
+    weight_of_objects = config.fusion.objects.weight if streams else None
     task = Task(
         stage="fuse",
         name="fuse",
         record_path=files.record("fuse"),
         version=VERSION,
         settings={
-            "fusion": {**fusion, "external": list(config.fusion.external_files)},
+            "fusion": {**fusion, "external": list(config.fusion.external_files), "objects.weight": weight_of_objects},
             "judging": judging,
         },
         contents=lambda: {"external": file_digests(config.fusion.external), "submission": str(files.submission)},
