@@ -20,7 +20,7 @@ def standing(foot: np.ndarray, height: np.ndarray, label: str = "person", interp
 
 
 FEET = np.linspace(60, 230, 120)
-ASKED = standing(np.array([40.0, 100, 200]), np.array([5.0, 90, 7]))
+ASKED = standing(np.array([70.0, 100, 200]), np.array([5.0, 90, 7]))
 
 
 def test_persons_who_are_half_as_high_as_their_row_give_that_line_whatever_box_asks():
@@ -28,13 +28,13 @@ def test_persons_who_are_half_as_high_as_their_row_give_that_line_whatever_box_a
     height = 0.5 * FEET - 10 + np.random.default_rng(0).normal(0, 0.5, len(FEET))
     height[::10] = 4 * FEET[::10] / 5
     usual = UsualHeight.of([standing(FEET[:50], height[:50]), standing(FEET[50:], height[50:])], estimate=True)
-    np.testing.assert_allclose(usual.at(ASKED), [10, 40, 90], atol=1)
+    np.testing.assert_allclose(usual.at(ASKED), [25, 40, 90], atol=1)
 
 
 @pytest.mark.parametrize(("slope", "least"), [(0.5, 10), (1.0, -30), (0.25, 4)])
 def test_heights_without_any_scatter_are_found_too(slope: float, least: float):
     usual = UsualHeight.of([standing(FEET, slope * FEET + least)], estimate=True)
-    np.testing.assert_allclose(usual.at(ASKED), slope * np.array([40, 100, 200]) + least, rtol=1e-3)
+    np.testing.assert_allclose(usual.at(ASKED), slope * np.array([70, 100, 200]) + least, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,6 @@ def test_heights_without_any_scatter_are_found_too(slope: float, least: float):
     [
         (FEET[:99], FEET[:99] / 2),  # too few
         (FEET, 200 - FEET / 2),  # lower the nearer
-        (FEET, FEET - 59.5),  # of no height where the first of them stand
         (np.full(200, 77.0), np.linspace(20, 40, 200)),  # all in one row
     ],
 )
@@ -50,6 +49,12 @@ def test_where_no_line_can_be_known_each_box_has_its_own_height(foot: np.ndarray
     usual = UsualHeight.of([standing(foot, height)], estimate=True)
     assert usual.line.slope is None
     np.testing.assert_allclose(usual.at(ASKED), [5, 90, 7])
+
+
+def test_what_flies_above_the_horizon_has_half_the_height_of_the_lowest_persons():
+    usual = UsualHeight.of([standing(FEET, FEET - 59.5)], estimate=True)
+    lowest = np.quantile(FEET - 59.5, 0.05) / 2
+    np.testing.assert_allclose(usual.at(standing(np.array([30.0, 100]), np.array([5.0, 5]))), [lowest, 40.5], rtol=1e-3)
 
 
 def test_without_footage_or_estimate_each_box_has_its_own_height_and_a_pixel_at_least():

@@ -139,7 +139,15 @@ def features_source(config: "Config") -> Literal["yolo", "backbone"]:
             f"{' and '.join(found_by)}: set weights.yolo to weights and objects.method=yolo, or "
             "objects.features.source=backbone"
         )
-    return ("yolo" if found_by == ("yolo",) else "backbone") if source == "auto" else source
+    backend = config.objects.yolo.backend
+    if source == "yolo" and backend != "torch":
+        raise ConfigError(
+            "objects.features.source=yolo: YOLO's maps are those of its network in PyTorch, and "
+            f"objects.yolo.backend={backend} detects with an exported one: set objects.yolo.backend=torch, or "
+            "objects.features.source=backbone"
+        )
+    pools = found_by == ("yolo",) and backend == "torch"
+    return ("yolo" if pools else "backbone") if source == "auto" else source
 
 
 def by_backbone(config: "Config", needs: Collection[Need]) -> bool:
@@ -234,6 +242,8 @@ def _weights(config: "Config") -> tuple[str, Path, bool]:
 def _backbone(config: "Config") -> Any:
     """The backbone by name, and by contents where it is a file; once that is gone, by those used last."""
     weights = config.weights
+    if weights.known_contents is not None:
+        return [weights.backbone, *weights.known_contents]
     if weights.backbone == "in_domain" or weights.backbone_file is None:
         return [weights.backbone, None]
     record = read_record(RunFiles.of(config).record(MAPS))
