@@ -29,7 +29,7 @@ from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tracks import Tracks, cropped
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Maps, Video, format_name
@@ -190,7 +190,8 @@ def followed(video: Video, frames: np.ndarray, boxes: np.ndarray) -> Video:
     inside = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
     small = [cv2.resize(one, (3, 3), interpolation=cv2.INTER_AREA) for one in inside]
     colours = np.stack(small).transpose(0, 3, 1, 2) / 255
-    near = neighbours(tracks, objects.features.every)
+    video = replace(video, tracks=path)
+    near = neighbours(tracks, cropped(video, objects.features.every, None))
     between = colours[near.before] + (colours[near.after] - colours[near.before]) * near.weight[:, None, None, None]
     flow = np.concatenate(list(flow_in_boxes(video, tracks, np.arange(count) / 25, objects.flow)))
     stored = {"maps": (video.objects[0], colours), "crops": (path, between), "flow": (path, flow)}
@@ -199,7 +200,7 @@ def followed(video: Video, frames: np.ndarray, boxes: np.ndarray) -> Video:
         with writing(video.folder / f"{name}.npy", table, values.shape[1:], dtype) as writer:
             writer.extend(values.astype(dtype))
     found = {name: Maps(video.folder / f"{name}.npy", by_box=name == "maps") for name in stored}
-    return replace(video, tracks=path, features=found["maps"], crops=found["crops"], flow=found["flow"])
+    return replace(video, features=found["maps"], crops=found["crops"], flow=found["flow"])
 
 
 class Frames:

@@ -53,7 +53,7 @@ class Objects:
     @property
     def known(self) -> np.ndarray:
         """The rows that there is something to learn from, bool (N,)."""
-        return np.isfinite(self.values).all(axis=1)
+        return np.asarray(np.isfinite(self.values).all(axis=1))
 
 
 class Model(Protocol):
