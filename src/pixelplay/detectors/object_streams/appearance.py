@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelplay.detectors.object_streams.detector import Folds, ObjectDetector, Objects
+from pixelplay.detectors.object_streams.detector import Folds, NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.objects.features import crop_vectors
@@ -26,10 +26,6 @@ class AppearanceSettings(Settings):
     every: Window  # the others' vectors lie between those of cropped rows, and teach nothing new
     density: DensityConfig
     folds: Folds
-
-
-class AppearanceScoring(Settings):
-    """None."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
 
     streams = (STREAM,)
     training = AppearanceSettings
-    scoring = AppearanceScoring
+    scoring = NoScoring
 
     def read(self, video: Video, causal: bool = False) -> Crops:
         tracks, values = tracks_of(video), crop_vectors(video)
