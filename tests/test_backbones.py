@@ -176,7 +176,7 @@ def test_timm_loads_a_file_of_the_stages_alone(tmp_path):
     assert torch.equal(part(as_input(photo()))[1], whole(as_input(photo()))[1])
 
 
-@pytest.mark.parametrize("model", ["test_efficientnet", "test_convnext", "resnet10t"])
+@pytest.mark.parametrize("model", ["test_efficientnet", "tf_efficientnet_lite0", "test_convnext", "resnet10t"])
 def test_folding_batch_norms_changes_no_feature(model):
     torch.manual_seed(0)
     network = timm.create_model(model, features_only=True)
@@ -185,9 +185,25 @@ def test_folding_batch_norms_changes_no_feature(model):
     images = as_input(photo(64))
     for ours, theirs in zip(folded(images), network(images), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
-    norms = [sum(type(m) is nn.BatchNorm2d for m in n.modules()) for n in (folded, network)]
+    norms = [sum(isinstance(m, nn.BatchNorm2d) for m in n.modules()) for n in (folded, network)]
     assert norms[0] == 0
-    assert (norms[1] > 0) == (model == "resnet10t")  # the others have batch norms of their own kind, or none
+    assert (norms[1] > 0) == (model != "test_convnext")
+
+
+def test_layers_after_the_last_stage_are_not_computed():
+    """timm computes all five of its small EfficientNet, though the maps come from the second and third."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_efficientnet", features_only=True, out_indices=(1, 2))
+    with_random_norms(network, network, 64)
+    folded = fold_batch_norms(network)
+    images = as_input(photo(64))
+    for ours, theirs in zip(folded(images), network(images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
+    numbers = [
+        {int(name.split(".")[1]) for name, _ in part.named_parameters() if name.startswith("blocks.")}
+        for part in (network, folded)
+    ]
+    assert numbers == [{0, 1, 2, 3, 4}, {0, 1, 2}]
 
 
 def test_bf16_gives_float32_features_close_to_those_of_fp32(tmp_path):
@@ -215,6 +231,14 @@ class Tied(nn.Module):
         x = self.first(x)
         x = x + self.norm(x)
         return self.other(self.second(self.second(x)))
+
+
+def test_a_network_that_collects_its_maps_in_hooks_stays_as_it_is():
+    torch.manual_seed(0)
+    network = timm.create_model("xception41", features_only=True, out_indices=(2, 3)).eval()
+    images = as_input(photo(64))
+    for ours, theirs in zip(fold_batch_norms(network)(images), network(images), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("branch", [False, True])
@@ -344,7 +368,8 @@ def test_weights_in_the_hub_s_cache_need_no_internet(source, no_internet):
 
 def test_a_look_at_local_files_and_at_in_domain_asks_no_hub(no_internet, tmp_path):
     check_backbone(weights("in_domain"))
-    check_backbone(weights("clip_rn101", save({"a": torch.zeros(1)}, tmp_path / "a.pt")))
+    for backbone in ("clip_rn101", "timm:resnet50t"):  # the hub has no weights for the second
+        check_backbone(weights(backbone, save({"a": torch.zeros(1)}, tmp_path / "a.pt")))
     with pytest.raises(WeightsError, match=r"backbone_file=.*absent\.pt: .*\(no such file\)") as error:
         check_backbone(weights("clip_rn101", tmp_path / "absent.pt"))
     assert str(error.value).endswith(f"weights.backbone_file={tmp_path}/absent.pt.safetensors")  # as the hub has them

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.detectors.videopatchcore.calibration import Piece, pieces_of
+from pixelplay.detectors.folds import Piece, pieces_of
 
 
 def test_enough_videos_are_taken_whole_and_in_turn() -> None:

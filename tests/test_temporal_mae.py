@@ -11,10 +11,11 @@ from tests.pipeline import CPU, trainer_config
 from tests.tracked import tracked_video, tracks_at
 
 from pixelplay.cli import load_config
+from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, smoothed
-from pixelplay.detectors.temporal_mae.detector import TemporalMAEDetector, check
+from pixelplay.detectors.temporal_mae.detector import ABOUT, TemporalMAEDetector, check
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
+from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, smoothed
 from pixelplay.detectors.temporal_mae.sequences import causal_sequences, sequences
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.objects.features import features_of
@@ -181,7 +182,8 @@ def test_a_lost_score_is_the_nearest_of_its_track_the_earlier_of_two(causal: boo
 
 def calibration(**scores: list[float]) -> Calibration:
     count = len(scores["reconstruction"])
-    return Calibration.of(pd.DataFrame({"video": "v", "frame": range(count), "track": 1, **scores}), NAME)
+    table = pd.DataFrame({"video": "v", "frame": range(count), "track": 1, **scores})
+    return Calibration.of(table, ABOUT, STREAMS, "lower objects.yolo.confidence")
 
 
 def test_alpha_weighs_the_reconstruction_error_and_larger_scores_than_normal_are_clipped():
@@ -189,7 +191,7 @@ def test_alpha_weighs_the_reconstruction_error_and_larger_scores_than_normal_are
     raw = {"reconstruction": np.array([3.0, 0.0, 9.0]), "embedding": np.array([0.05, 0.3, 0.2])}
     scoring = check(NAME, config_of("scoring.alpha=0.25", "scoring.quantile=1.0"))[1]
     expected = [0.25 * 2 / 4 + 0.75 * 0.25, 0.75, 1.0]
-    assert normal.combined(raw, scoring).tolist() == pytest.approx(expected)
+    assert normal.combined(raw, scoring.weights, scoring.quantile).tolist() == pytest.approx(expected)
 
 
 def test_scales_can_be_those_of_other_normal_footage_and_the_networks_stay(trained, tmp_path: Path):
@@ -200,18 +202,18 @@ def test_scales_can_be_those_of_other_normal_footage_and_the_networks_stay(train
     borrowed.recalibrate([other])
     assert trained._trained is before
     for name, one in borrowed._trained.items():
-        assert set(one.calibration.objects["video"]) == {"other"} and one.model is before[name].model
-        assert len(one.calibration.objects) == 12
+        assert set(one.calibration.table["video"]) == {"other"} and one.model is before[name].model
+        assert len(one.calibration.table) == 12
 
 
 def test_calibration_without_objects_is_refused_and_a_damaged_one_is_reported(tmp_path: Path):
-    with pytest.raises(DataError, match=r"temporal_mae/embedding: no object.*objects\.yolo\.confidence"):
+    with pytest.raises(DataError, match=r"embedding: no object.*objects\.yolo\.confidence"):
         calibration(reconstruction=[1.0], embedding=[math.nan])
     calibration(reconstruction=[1.0], embedding=[2.0]).save(tmp_path)
     table = pd.read_parquet(tmp_path / "calibration.parquet")
     table.assign(embedding=np.inf).to_parquet(tmp_path / "calibration.parquet", index=False)
     with pytest.raises(DamagedArtifactError, match=r"calibration\.parquet.*infinite.*src/train\.py"):
-        Calibration.load(tmp_path, NAME)
+        Calibration.load(tmp_path, ABOUT, STREAMS)
 
 
 def test_footage_without_tracks_is_reported_before_training(tmp_path: Path):

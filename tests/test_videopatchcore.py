@@ -108,7 +108,7 @@ def test_without_folds_held_out_footage_alone_calibrates(tmp_path: Path):
     detector = VideoPatchCore(NAME, made.detectors[NAME], CPU)
     index = footage()
     detector.fit(index.fit, index.held, run)
-    assert set(detector._calibrated.clips["video"]) == {video.id for video in index.held.calibration}
+    assert set(detector._calibrated.table["video"]) == {video.id for video in index.held.calibration}
     assert detector.calibrate(index.fit) == []
 
 
@@ -183,7 +183,7 @@ def test_footage_without_any_object_is_refused_with_what_to_do(tmp_path: Path):
         detector.fit([still], Heldout([still], [still]), run)
     moving = footage().fit[0]
     run = TrainingRun(NAME, trainer_config(), tmp_path / "other", CPU, 0)
-    with pytest.raises(DataError, match=r"no object was detected in held-out normal footage.*can't be calibrated"):
+    with pytest.raises(DataError, match=r"no object was followed in held-out normal footage.*method=both"):
         detector.fit([moving], Heldout([still], [still]), run)
 
 

@@ -40,6 +40,15 @@ def test_a_backbone_is_its_name_and_weights_wherever_they_come_from(tmp_path: Pa
     assert own[0] == own[1]
 
 
+def test_a_packaged_backbone_is_its_only_possible_contents_wherever_its_file_is(tmp_path: Path):
+    (tmp_path / "copy.pth").write_text("not read")
+    name = "packaged:tf_efficientnet_lite2"
+    one = found(tmp_path, with_backbone(None, name=name))
+    assert one["backbone"]["content"] == ["9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"]
+    assert found(tmp_path, with_backbone(tmp_path / "copy.pth", name=name)) == one
+    assert found(tmp_path, with_backbone(None)) != one
+
+
 def test_a_videomae_s_folder_is_the_contents_of_its_files_and_a_hub_name_is_itself(tmp_path: Path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

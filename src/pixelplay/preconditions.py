@@ -68,6 +68,8 @@ def _extras_of_backbone(name: str) -> Iterator[str]:
         yield "clip"
     if name.startswith("timm:"):
         yield "timm"
+    if name.startswith("packaged:"):
+        yield "packaged"
 
 
 def _by_backbone(config: "Config") -> bool:
@@ -108,7 +110,7 @@ def _checks_of(name: str, detector: DetectorConfig) -> list[Check]:
         return [lambda: registry.check_settings({name: detector})]
     checks: list[Check] = []
     backbone, videomae = detector.training.get("backbone"), detector.training.get("videomae")
-    if isinstance(backbone, Mapping) and not lacking & {"clip", "timm"}:
+    if isinstance(backbone, Mapping) and not lacking & {"clip", "timm", "packaged"}:
         from pixelplay.backbones.pretrained import BackboneConfig, check_backbone
 
         checks.append(lambda: check_backbone(validate(BackboneConfig, dict(backbone))))

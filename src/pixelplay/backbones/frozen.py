@@ -5,19 +5,22 @@ VideoPatchCore's is CLIP's RN101 (Radford et al., ICML 2021). `pretrained` build
 """
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import cache
 
 import torch
 from torch import fx, nn
-from torch.fx.experimental.optimization import fuse
 from torch.fx.proxy import TraceError
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pixelplay.errors import ConfigError
 
 STRIDES = (8, 16)  # 28x28 and 14x14 for images of 224x224
+BATCH_COUNTER = "num_batches_tracked"  # of a batch norm; used in training only
 
 
 class Backbone(nn.Module):
@@ -80,7 +83,7 @@ def hash_of_weights(network: nn.Module) -> str:
     """SHA-256 over names, shapes and values of a network's parameters and buffers, 64 hex digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        if name.endswith("num_batches_tracked"):  # used in training only
+        if name.endswith(BATCH_COUNTER):
             continue
         values = tensor.detach().cpu().float().contiguous()
         digest.update(f"{name} {tuple(values.shape)}\n".encode())
@@ -89,18 +92,60 @@ def hash_of_weights(network: nn.Module) -> str:
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """A copy in eval mode with batch norms folded into the convolutions before them; float32 results round differently.
-    Networks that torch.fx can't trace, or that use a layer more than once, are returned unchanged: correct, but slower.
+    """A copy in eval mode with batch norms folded into the convolutions before them, without the layers after the last
+    output; float32 results round differently. Networks that torch.fx can't trace, or that use a layer more than once,
+    are returned as they are: correct, but slower.
     """
+    copy = deepcopy(network)  # tracing changes networks that collect their maps in hooks
     try:
-        graph = fx.symbolic_trace(network)
+        traced = fx.GraphModule(copy, _LayersAsLeaves().trace(copy))
     except (TraceError, TypeError, ValueError, RuntimeError, AttributeError):  # control flow on tensors
         return network
-    calls = Counter(node.target for node in graph.graph.nodes if node.op == "call_module")
-    shared = [graph.get_submodule(str(target)) for target, count in calls.items() if count > 1]
-    if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared):
-        return network
-    return fuse(graph, no_trace=True)
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    shared = [traced.get_submodule(str(target)) for target, count in calls.items() if count > 1]
+    output = traced.graph.output_node()
+    if any(isinstance(layer, nn.Conv2d | nn.BatchNorm2d) for layer in shared) or not output.all_input_nodes:
+        return network  # without inputs: hooks collect the maps, of which torch.fx knows nothing
+    for node in reversed([*traced.graph.nodes][:-1]):  # the last is the output
+        if node.users:
+            break
+        traced.graph.erase_node(node)  # timm's EfficientNets compute all stages, whichever are asked for
+    for node in traced.graph.nodes:
+        _fold(traced, node)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
+
+
+class _LayersAsLeaves(fx.Tracer):
+    """Does not look into the convolutions and batch norms of other packages, some of which pad by the input's size."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, nn.Conv2d | nn.BatchNorm2d) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _fold(traced: fx.GraphModule, node: fx.Node) -> None:
+    """Fold a batch norm into the convolution before it, if the node is one and nothing else uses the convolution."""
+    before = node.args[0] if node.op == "call_module" and node.args else None
+    if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+        return
+    convolution, norm = (traced.get_submodule(str(one.target)) for one in (before, node))
+    if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats):
+        return
+    if {type(convolution), type(norm)} <= _foldable():
+        traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
+        after = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]  # of timm's
+        traced.set_submodule(str(node.target), nn.Sequential(*after))
+
+
+def _foldable() -> set[type[nn.Module]]:
+    """Convolutions with weights as given, not standardised, and batch norms: PyTorch's, and where it is used timm's."""
+    found: set[type[nn.Module]] = {nn.Conv2d, nn.BatchNorm2d}
+    if "timm" in sys.modules:  # slow to import, and not needed by every run
+        from timm.layers import BatchNormAct2d, Conv2dSame
+
+        found |= {Conv2dSame, BatchNormAct2d}
+    return found
 
 
 def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels: int) -> torch.Tensor:

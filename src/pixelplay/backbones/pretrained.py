@@ -1,18 +1,28 @@
-"""Backbones by name, with their pretrained weights: `clip_rn101`, `timm:<model>`, from the hub or a local file.
+"""Backbones by name, with their pretrained weights: `clip_rn101` and `timm:<model>` from the hub or a local file,
+`packaged:<model>` from an installed package.
 
-A new kind of backbone is two functions and their entry in KINDS. `in_domain` needs no weights.
+A new kind of backbone is an entry in KINDS. `in_domain` needs no weights.
 """
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pixelplay.backbones import packaged
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
 from pixelplay.backbones.settings import WeightsConfig
-from pixelplay.backbones.state_dict import StateDict, from_hub, hub_lacks, not_found, read_state_dict, strictly
+from pixelplay.backbones.state_dict import (
+    StateDict,
+    from_hub,
+    hub_lacks,
+    in_order,
+    not_found,
+    read_state_dict,
+    strictly,
+)
 from pixelplay.errors import ConfigError, WeightsError
 from pixelplay.settings import FilePath, Settings
 
@@ -28,8 +38,8 @@ NOT_OF_CLIP = (  # what comes after the stages, and in OpenAI's own files sizes;
 class BackboneConfig(Settings):
     """A backbone and where its weights come from."""
 
-    name: Annotated[str, Field(min_length=1)]  # clip_rn101 | timm:<model> | in_domain
-    file: FilePath | None  # of weights; null: the hub's
+    name: Annotated[str, Field(min_length=1)]  # clip_rn101 | timm:<model> | packaged:<model> | in_domain
+    file: FilePath | None  # of weights; null: the hub's, or the package's
     source: Literal["hub", "in_domain"]  # in_domain: nothing is downloaded
 
     @property
@@ -45,25 +55,16 @@ def backbone_of(weights: WeightsConfig) -> BackboneConfig:
 
 def check_backbone(config: BackboneConfig) -> None:
     """Raise WeightsError if `load_backbone` would not find the weights. Quick; downloads nothing."""
-    if config.in_domain:
-        return
-    hub, _ = _kind(config.name)
-    if config.file is None:
-        reason = hub_lacks(*hub(), config.source == "hub")
-    else:
-        reason = None if config.file.is_file() else "no such file"
-    if reason:
-        raise _not_found(config, reason, *hub())
+    if not config.in_domain:
+        kind, model = _kind(config.name)
+        kind.check(model, config)
 
 
 def load_backbone(config: BackboneConfig, bf16: bool) -> Backbone:
     """The backbone that the configuration names, frozen, on the CPU. Raises WeightsError or ConfigError."""
-    hub, build = _kind(config.name)
-    try:
-        path = config.file or from_hub(*hub(), config.source == "hub")
-    except WeightsError as error:
-        raise _not_found(config, str(error), *hub()) from None
-    return build(read_state_dict(path), str(path), bf16)
+    kind, model = _kind(config.name)
+    path = kind.find(model, config)
+    return kind.build(model, read_state_dict(path), str(path), bf16)
 
 
 def _hub_of_clip(model: str) -> Hub:
@@ -99,12 +100,27 @@ def _hub_of_timm(model: str) -> Hub:
 
 
 def _timm(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
+    return _filled_timm(f"timm:{model}", model, state, source, bf16)
+
+
+def _packaged(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
+    """The stages of timm's network; the package's tensors have other names, but the same order."""
+    import timm
+
+    name = f"{packaged.PREFIX}{model}"
+    whole, stages = (timm.create_model(model, features_only=cut) for cut in (False, True))
+    named = in_order(state, whole, source, name)
+    return _filled_timm(name, model, {key: named[key] for key in named.keys() & stages.state_dict()}, source, bf16)
+
+
+def _filled_timm(name: str, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
+    """The model's stages under the name of a backbone, with weights of the whole network or of the stages."""
     import timm
 
     _require_known(model)
     options: dict[str, Any] = {"features_only": True, "out_indices": _stages_of_timm(model)}
     stages = timm.create_model(model, **options)
-    with strictly(source, f"timm:{model}"):
+    with strictly(source, name):
         if set(state) <= set(stages.state_dict()):  # saved from these stages alone
             stages.load_state_dict(state)
         else:
@@ -112,7 +128,7 @@ def _timm(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
             timm.create_model(model, **given)  # strict: for stages alone, timm ignores what does not fit
             stages = timm.create_model(model, **options, **given)
     config: Any = stages.pretrained_cfg
-    return Backbone(f"timm:{model}", stages, config["mean"], config["std"], bf16)
+    return Backbone(name, stages, config["mean"], config["std"], bf16)
 
 
 def _require_known(model: str) -> None:
@@ -142,18 +158,59 @@ def _stages_of_timm(model: str) -> list[int]:
     return [strides.index(stride) for stride in STRIDES]
 
 
-# Of each kind, the place of a model's weights on the hub, and the network filled with exactly the given ones.
-KINDS = {"clip_rn101": (_hub_of_clip, _clip), "timm": (_hub_of_timm, _timm)}
+@dataclass(frozen=True)
+class Kind:
+    """check: raises WeightsError where `find` would. find: the file of a model's weights, downloaded if need be.
+    build: the model's network with exactly the given weights, from the source of that name; the last is bf16.
+    """
+
+    check: Callable[[str, BackboneConfig], object]
+    find: Callable[[str, BackboneConfig], Path]
+    build: Callable[[str, StateDict, str, bool], Backbone]
 
 
-def _kind(backbone: str) -> tuple[Callable[[], Hub], Callable[[StateDict, str, bool], Backbone]]:
+def _on_hub(hub: Callable[[str], Hub], build: Callable[[str, StateDict, str, bool], Backbone]) -> Kind:
+    """The kind whose weights are on the hub, or in a file that is given."""
+
+    def check(model: str, config: BackboneConfig) -> None:
+        if config.file is not None and config.file.is_file():
+            return  # the hub need not know the model
+        place = hub(model)
+        if reason := "no such file" if config.file else hub_lacks(*place, config.source == "hub"):
+            raise _not_found(config, reason, *place)
+
+    def find(model: str, config: BackboneConfig) -> Path:
+        if config.file:
+            return config.file
+        place = hub(model)
+        try:
+            return from_hub(*place, config.source == "hub")
+        except WeightsError as error:
+            raise _not_found(config, str(error), *place) from None
+
+    return Kind(check, find, build)
+
+
+def _in_package(model: str, config: BackboneConfig) -> Path:
+    return packaged.find(model, config.file)
+
+
+KINDS = {
+    "clip_rn101": _on_hub(_hub_of_clip, _clip),
+    "timm": _on_hub(_hub_of_timm, _timm),
+    "packaged": Kind(check=_in_package, find=_in_package, build=_packaged),
+}
+
+
+def _kind(backbone: str) -> tuple[Kind, str]:
+    """The kind of a backbone, and the model's name."""
     name, _, model = backbone.partition(":")
-    if name not in KINDS:
+    if name not in KINDS or (name == "packaged" and backbone not in packaged.BACKBONES):
         raise ConfigError(
-            f"weights.backbone={backbone}: no such pretrained backbone; allowed: clip_rn101, timm:<model name>"
+            f"weights.backbone={backbone}: no such pretrained backbone; allowed: clip_rn101, timm:<model name>, "
+            + ", ".join(packaged.BACKBONES)
         )
-    hub, build = KINDS[name]
-    return partial(hub, model), partial(build, model)
+    return KINDS[name], model
 
 
 def _not_found(config: BackboneConfig, reason: str, repository: str, files: list[str]) -> WeightsError:

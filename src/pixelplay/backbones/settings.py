@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from pixelplay.backbones import packaged
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.run.digests import Digests
 from pixelplay.settings import Channels, FilePath, ImageSize, Natural, Positive, Settings, Share, Window
@@ -24,8 +25,9 @@ def _yolo(value: str) -> str:
 
 
 def _backbone(value: str) -> str:
-    if value not in ("clip_rn101", "in_domain") and not (value.startswith("timm:") and len(value) > 5):
-        raise ValueError("allowed: clip_rn101, in_domain, or timm:<model name>, such as timm:resnet18")
+    named = ("clip_rn101", "in_domain", *packaged.BACKBONES)
+    if value not in named and not (value.startswith("timm:") and len(value) > 5):
+        raise ValueError(f"allowed: {', '.join(named)}, or timm:<model name>, such as timm:resnet18")
     return value
 
 
@@ -70,6 +72,11 @@ class WeightsConfig(Settings):
     videomae: Annotated[str, Field(min_length=1)]
     encoder: EncoderSettings
 
+    @property
+    def known_contents(self) -> list[str] | None:
+        """Digests of the only weights that the backbone takes; None where others are possible."""
+        return packaged.known_contents(self.backbone)
+
 
 def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]:
     """The settings as far as results depend on them. Missing files and invalid settings are not refused here.
@@ -79,8 +86,11 @@ def by_contents(settings: Mapping[str, Any], digests: Digests) -> dict[str, Any]
     found = dict(settings)
     if isinstance(backbone := settings.get("backbone"), Mapping):
         name, file = backbone.get("name"), backbone.get("file")
-        used = file is not None and name != "in_domain"
-        found["backbone"] = {"name": name, "content": digests.of([Path(str(file)).expanduser()]) if used else []}
+        content = packaged.known_contents(str(name))
+        if content is None:
+            used = file is not None and name != "in_domain"
+            content = digests.of([Path(str(file)).expanduser()]) if used else []
+        found["backbone"] = {"name": name, "content": content}
     if isinstance(source := settings.get("videomae"), str):
         folder = Path(source).expanduser()
         if folder.is_dir():

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from pixelplay.backbones.frozen import BATCH_COUNTER
 from pixelplay.errors import WeightsError
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
@@ -92,6 +93,25 @@ def strictly(source: str, name: str) -> Iterator[None]:
         first = f"the weights in {source} do not fit weights.backbone={name}:"
         last = "name the backbone that the file was made for, or another file with weights.backbone_file=FILE"
         raise WeightsError("\n".join([first, *(f"  {line}" for line in lines), last])) from None
+
+
+def in_order(state: StateDict, network: nn.Module, source: str, name: str) -> StateDict:
+    """`state` under the names of the network's own tensors, which must be as many, of the same shapes, in the same
+    order; batch counters, which only training uses, are left out. Raises WeightsError for the first that differs.
+    """
+    given, own = (
+        [(k, v) for k, v in tensors.items() if not k.endswith(BATCH_COUNTER)]
+        for tensors in (state, network.state_dict())
+    )
+    if len(given) != len(own):
+        raise WeightsError(f"{source} holds {len(given)} tensors, but weights.backbone={name} has {len(own)}")
+    for number, ((old, value), (new, wanted)) in enumerate(zip(given, own, strict=True), 1):
+        if value.shape != wanted.shape:
+            raise WeightsError(
+                f"{source}: tensor {number} of {len(own)}, {old}, has shape {tuple(value.shape)}, but {new} of "
+                f"weights.backbone={name} has {tuple(wanted.shape)}"
+            )
+    return {new: value for (_, value), (new, _) in zip(given, own, strict=True)}
 
 
 def hub_lacks(repository: str, names: Sequence[str], download: bool = True) -> str | None:

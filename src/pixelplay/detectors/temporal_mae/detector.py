@@ -5,21 +5,20 @@ moments, and what changes from one moment to the next.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.temporal_mae.calibration import STREAMS, Calibration, smoothed
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
-from pixelplay.detectors.temporal_mae.raw_scores import raw_scores
+from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, raw_scores, smoothed
 from pixelplay.detectors.temporal_mae.sequences import TrackWindows
 from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring, TemporalMAESettings
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.features import features_of
-from pixelplay.objects.tracks import Tracks, object_rows, tracks_of
+from pixelplay.objects.tracks import highest, object_rows, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged
 from pixelplay.settings import validate
@@ -29,6 +28,7 @@ from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 
 WEIGHTS = "weights.safetensors"
+ABOUT = ["video", "frame", "track"]  # columns that say which object a row of the calibration is about
 CHECKPOINTS = ("best", "last")  # epochs: that with the lowest held-out loss, and the last one
 
 
@@ -116,13 +116,13 @@ class TemporalMAEDetector:
         model, calibration = self._used.model, self._used.calibration
         raw = raw_scores(model, tracks, features_of(video), scoring.stride, scoring.batch_size, causal)
         filled = calibration.filled(raw, tracks, causal)
-        combined = calibration.combined(filled, scoring)
+        combined = calibration.combined(filled, scoring.weights, scoring.quantile)
         lowest = calibration.lowest
         objects = {self.name: combined, **{f"{self.name}/{stream}": filled[stream] for stream in STREAMS}}
         frames = objects | {self.name: smoothed(combined, tracks, scoring.decay)}
-        least = {self.name: calibration.combined(lowest, scoring)}
+        least = {self.name: calibration.combined(lowest, scoring.weights, scoring.quantile)}
         least |= {f"{self.name}/{stream}": lowest[stream] for stream in STREAMS}
-        streams = {name: _highest(frames[name], tracks, len(video), float(least[name][0])) for name in frames}
+        streams = {name: highest(frames[name], tracks, len(video), float(least[name][0])) for name in frames}
         rows = [object_rows(video, tracks, name, scores) for name, scores in objects.items()]
         return Scores(streams, pd.concat(rows, ignore_index=True)).check(video, self.name)
 
@@ -144,7 +144,7 @@ class TemporalMAEDetector:
         for name in CHECKPOINTS:
             model = self._new_model(about.channels)
             load_network(model, folder / name / WEIGHTS, made_by="train")
-            calibration = Calibration.load(folder / name, self.name)
+            calibration = Calibration.load(folder / name, ABOUT, STREAMS)
             self._trained[name] = Trained(model.to(self._device).eval(), calibration)
 
     @property
@@ -157,7 +157,8 @@ class TemporalMAEDetector:
         return TemporalMAE(channels, settings.window, settings.pooling, settings.transformer, settings.heads)
 
     def _calibrated(self, model: TemporalMAE, videos: list[Video]) -> "Trained":
-        return Trained(model, Calibration.of(self._normal(model, videos), self.name))
+        hint = f"{self.name} needs feature maps there: lower objects.yolo.confidence, or set objects.method=both"
+        return Trained(model, Calibration.of(self._normal(model, videos), ABOUT, STREAMS, hint))
 
     @torch.inference_mode()
     def _normal(self, model: TemporalMAE, videos: list[Video]) -> pd.DataFrame:
@@ -171,13 +172,6 @@ class TemporalMAEDetector:
                 parts.append(pd.DataFrame({**about, **raw}))
                 bar.update(len(video))
         return pd.concat(parts, ignore_index=True)
-
-
-def _highest(scores: np.ndarray, tracks: Tracks, frames: int, least: float) -> np.ndarray:
-    """Of the objects of each frame, float32 (T,); `least` for a frame without any."""
-    result = np.full(frames, -np.inf)
-    np.maximum.at(result, tracks.position, scores)
-    return np.where(np.isinf(result), least, result).astype(np.float32)
 
 
 build = TemporalMAEDetector

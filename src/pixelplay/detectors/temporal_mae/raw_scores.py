@@ -1,16 +1,21 @@
-"""Raw scores of tracked objects by a trained network: reconstruction errors, and how far embeddings move."""
+"""Scores of tracked objects by a trained network: reconstruction errors, and how far embeddings move."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from pixelplay.detectors.temporal_mae.calibration import STREAMS, Raw
 from pixelplay.detectors.temporal_mae.losses import consecutive
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.sequences import causal_sequences, read_maps, sequences
 from pixelplay.objects.features import Features
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tracks import Tracks, by_track
+from pixelplay.scores.settings import SmoothConfig
+from pixelplay.scores.smooth import ema
+
+STREAMS = ("reconstruction", "embedding")
+
+Raw = dict[str, np.ndarray]  # by stream, float64 (N,), a score for each row of a table of tracks
 
 
 @torch.inference_mode()
@@ -69,3 +74,16 @@ def _full_batches(rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         yield np.pad(part, ((0, size - len(part)), (0, 0)), mode="edge"), len(part)
+
+
+def smoothed(scores: np.ndarray, tracks: Tracks, decay: float) -> np.ndarray:
+    """Scores (N,) of the rows of `tracks`, averaged along each track: s_t = decay s_(t-1) + (1 - decay) x_t.
+
+    As `pixelplay.scores.smooth.ema`: a gap of frames fades what was before it, and the first scores of a track are
+    averages of the few there are.
+    """
+    config = SmoothConfig(method="ema", decay=decay, window=1, sigma=1.0, polyorder=0)
+    result = scores.copy()
+    for rows in by_track(tracks):
+        result[rows] = ema(scores[rows], tracks.position[rows], np.ones(len(rows)), config)
+    return result

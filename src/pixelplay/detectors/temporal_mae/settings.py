@@ -36,3 +36,12 @@ class TemporalMAEScoring(Settings):
     quantile: PositiveShare  # of normal objects' scores, from which on a scaled score is 1
     decay: PartialShare  # of the moving average along a track, per frame
     checkpoint: Annotated[str, Field(min_length=1)]  # best, last, or a folder
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of each stream, scaled and clipped, in the detector's own score.
+
+        Normal scores are about log-normal, the embedding's with the wider spread: in robust standard deviations its
+        outliers would outweigh every reconstruction error.
+        """
+        return {"reconstruction": self.alpha, "embedding": 1 - self.alpha}

@@ -1,115 +1,38 @@
-"""From distances to memory banks to one score per clip, scaled by the distances of normal footage.
+"""Distances of normal clips to memory banks that have not seen them, by which clips are scored.
 
-These come from held-out footage and by cross-validation over training footage: each fold, some videos or blocks of few
-videos, is compared with a bank of all the rest, built as the detector's own is. That needs no footage to be held out
-(Barber et al., *Predictive inference with the jackknife+*, Annals of Statistics 2021).
+They come from held-out footage and by cross-validation over training footage: each fold, some videos or blocks of few
+videos, is compared with a bank of all the rest, built as the detector's own is.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.detectors.videopatchcore.clip_features import STREAMS
+from pixelplay.detectors.calibration import Calibration
+from pixelplay.detectors.folds import pieces_of
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored
-from pixelplay.errors import DataError
 from pixelplay.progress import progress_bar
-from pixelplay.run.artifacts import damaged, read_table, write_table
-from pixelplay.scores.normalise import unit
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
-FILE = "calibration.parquet"
-COLUMNS = ["source", "video", "clip", *STREAMS]
+ABOUT = ["source", "video", "clip"]  # footage, video, and index in the video of the clip that a row is about
 HELDOUT, FOLDS = "heldout", "folds"
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Distances of normal clips to memory banks that have not seen them.
-
-    clips: a row per clip: `source` (`heldout` footage or training footage in `folds`), `video`, `clip` (its index in
-    the video), and a distance for each of `STREAMS`, float64, NaN without an object.
-    """
-
-    clips: pd.DataFrame
-
-    @classmethod
-    def of(cls, clips: pd.DataFrame, name: str) -> "Calibration":
-        """Raises DataError, naming the detector, where a stream has no distance at all."""
-        for stream in STREAMS:
-            if not clips[stream].notna().any():
-                raise DataError(
-                    f"{name}/{stream}: no object was detected in held-out normal footage, so distances can't be "
-                    "calibrated: lower objects.tracks.begin, or set objects.method=both"
-                )
-        return cls(clips[COLUMNS].reset_index(drop=True))
-
-    @classmethod
-    def load(cls, folder: Path, name: str) -> "Calibration":
-        """What `save` wrote; raises MissingArtifactError or DamagedArtifactError."""
-        path = folder / FILE
-        table = read_table(path, made_by="train")
-        try:
-            if list(table.columns) != COLUMNS or np.isinf(table[list(STREAMS)].to_numpy(np.float64)).any():
-                raise DataError(f"columns {', '.join(map(str, table.columns))}, or an infinite distance")
-            return cls.of(table, name)
-        except (DataError, ValueError) as error:
-            raise damaged(path, "train", error) from None
-
-    def save(self, folder: Path) -> None:
-        write_table(folder / FILE, self.clips)
-
-    def normal(self, stream: str) -> np.ndarray:
-        """All normal distances of a stream, float64 (N,)."""
-        return self.clips[stream].dropna().to_numpy()
-
-    def scale(self, stream: str, quantile: float) -> float:
-        """This quantile of the normal distances."""
-        scale = float(np.quantile(self.normal(stream), quantile))
-        return scale if scale > 0 else 1.0
-
-    def filled(self, distances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Distances (C,) by stream, with the smallest normal distance for clips without objects."""
-        return {s: np.where(np.isnan(d), self.normal(s).min(), d) for s, d in distances.items()}
-
-    def score(
-        self, distances: Mapping[str, np.ndarray], quantile: float, power: float, weights: Mapping[str, float]
-    ) -> np.ndarray:
-        """One score in [0, 1] per clip, (C,): the weighted sum of each stream's `unit` distance to this power.
-
-        Distances are clipped at the quantile of the normal ones, so that outliers of one stream don't outweigh the
-        others.
-        """
-        scaled = [share * unit(self.normal(s), quantile)(distances[s]) ** power for s, share in weights.items()]
-        return sum(scaled, np.zeros(1))
+def scale(calibration: Calibration, stream: str, quantile: float) -> float:
+    """This quantile of the normal distances of a stream; 1 where it is 0."""
+    found = float(np.quantile(calibration.normal(stream), quantile))
+    return found if found > 0 else 1.0
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A block of a training video: the positions start..stop-1."""
-
-    video: int  # its index among the training videos
-    start: int
-    stop: int
-
-
-def pieces_of(lengths: Sequence[int], folds: int) -> list[list[Piece]]:
-    """The pieces of each fold: whole videos in turn, or with fewer videos than folds, equal blocks of each.
-
-    lengths: frames of each video.
-    """
-    blocks = -(-folds // len(lengths))
-    every = [
-        Piece(video, int(part[0]), int(part[-1]) + 1)
-        for video, length in enumerate(lengths)
-        for part in np.array_split(np.arange(length), min(blocks, length))
-    ]
-    return [every[fold::folds] for fold in range(min(folds, len(every)))]
+def filled(calibration: Calibration, distances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Distances (C,) by stream, with the smallest normal distance for clips without objects."""
+    return {s: np.where(np.isnan(d), calibration.normal(s).min(), d) for s, d in distances.items()}
 
 
 def fold_table(

@@ -18,9 +18,10 @@ from pixelplay.backbones.in_domain import Encoder, as_backbone, load_encoder, sh
 from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore import SPECS
-from pixelplay.detectors.videopatchcore.calibration import FOLDS, HELDOUT, Calibration, fold_table
+from pixelplay.detectors.videopatchcore.calibration import ABOUT, FOLDS, HELDOUT, filled, fold_table, scale
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored, read_sources, store
 from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_distances, findings
@@ -82,12 +83,12 @@ class VideoPatchCore:
         elif settings.folds:
             found = fold_table(videos, clips, folders, builders, settings.folds)
             normal += [] if found is None else [found.assign(source=FOLDS)]
-        self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), self.name)
+        self._set_calibration(pd.concat(normal, ignore_index=True))
 
     def recalibrate(self, videos: list[Video]) -> None:
         assert self._features is not None, "fit or load the detector before it is calibrated"
         normal = self._heldout(self._features, videos).assign(source=HELDOUT)
-        self._calibration = Calibration.of(normal, self.name)
+        self._set_calibration(normal)
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         assert self._features is not None, "fit or load the detector before it scores"
@@ -100,7 +101,7 @@ class VideoPatchCore:
 
     def calibrate(self, videos: list[Video]) -> list[Scores]:
         """See `Calibrates`; [] without `settings.folds`, or with an encoder that the run trained on all of it."""
-        clips, stride = self._calibrated.clips, self._settings.stride
+        clips, stride = self._calibrated.table, self._settings.stride
         of_folds = dict(list(clips[clips["source"] == FOLDS].groupby("video", sort=False)))
         scored = []
         for video in videos if of_folds else []:
@@ -128,7 +129,7 @@ class VideoPatchCore:
         features = self._use(about.bf16)
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
         self._sources = {s: read_sources(folder / f"{s}-sources.parquet", len(self._banks[s])) for s in STREAMS}
-        self._calibration = Calibration.load(folder, self.name)
+        self._calibration = Calibration.load(folder, ABOUT, STREAMS)
 
     def _identity(self) -> dict[str, Any]:
         """See `identity_of`; of the backbone only its name, since the banks know its weights, wherever they lie."""
@@ -176,6 +177,10 @@ class VideoPatchCore:
         log.info(f"train: {self.name}: features of the training clips are kept in {folder}/ ({size / 1e9:.2f} GB)")
         return folders
 
+    def _set_calibration(self, normal: pd.DataFrame) -> None:
+        hint = f"{self.name} needs objects there: lower objects.tracks.begin, or set objects.method=both"
+        self._calibration = Calibration.of(normal, ABOUT, STREAMS, hint)
+
     def _heldout(self, features: PatchFeatures, videos: list[Video]) -> pd.DataFrame:
         """Distances of the clips of held-out normal footage."""
         parts = []
@@ -199,8 +204,8 @@ class VideoPatchCore:
     ) -> dict[str, np.ndarray]:
         """Scores of frames, float32 (T,) by stream, from the distances (C,) of clips."""
         scoring, calibration = self._scoring, self._calibrated
-        raw = calibration.filled(clips)
-        final = calibration.score(raw, scoring.quantile, scoring.power, scoring.weights)
+        raw = filled(calibration, clips)
+        final = calibration.combined(raw, scoring.weights, scoring.quantile, scoring.power)
         streams = {}
         for name, values in {self.name: final, **{f"{self.name}/{s}": d for s, d in raw.items()}}.items():
             scores = FrameScores(len(video), stride, causal)
@@ -220,7 +225,7 @@ class VideoPatchCore:
         assert self._features is not None, "fit or load the detector before it explains"
         calibration, scoring, grid = self._calibrated, self._scoring, self._settings.patches.grid
         memories = {
-            s: Memory(f"{self.name}/{s}", bank, self._sources[s], calibration.scale(s, scoring.quantile))
+            s: Memory(f"{self.name}/{s}", bank, self._sources[s], scale(calibration, s, scoring.quantile))
             for s, bank in self._banks.items()
         }
         asked, tracks = np.unique(positions), tracks_of(video)
