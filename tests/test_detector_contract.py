@@ -27,7 +27,9 @@ from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.flow import flow_in_boxes
+from pixelplay.objects.settings import FlowConfig
+from pixelplay.objects.tracks import Tracks, frame_times, tracks_of
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Maps, Video, format_name
@@ -84,6 +86,8 @@ CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
         {"stride": 2, "batch_size": 2, "alpha": 0.2, "quantile": 0.5, "decay": 0.5},
         ("reconstruction", "embedding"),
     ),
+    "object_place": Case(("training.folds=2", "training.count=20"), looks_ahead=False),
+    "object_class": Case(("training.folds=2",)),
     "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
     "next_frame": Case(("training.steps=3",), looks_ahead=False),
 }
@@ -131,8 +135,10 @@ class Fitted:
     def heldout(self) -> Heldout:
         """Footage for planting pseudo-anomalies, of which nothing may be learned, can't be read."""
         video = self.video("heldout", *walk(10, 3))
-        gone = replace(video, folder=self.place / "gone", originals=None, objects=(), tracks=None, features=None)
-        return Heldout([video], [video], [gone])
+        gone = replace(
+            video, folder=self.place / "gone", originals=None, objects=(), tracks=None, features=None, flow=None
+        )
+        return Heldout([video], [video], [replace(gone, flow=None)])
 
     @cached_property
     def folder(self) -> Path:
@@ -156,8 +162,11 @@ class Fitted:
         detector.load(self.folder)
         return detector
 
-    def video(self, name: str, frames: np.ndarray, boxes: np.ndarray) -> Video:
-        """A video as `prepare` and `detect` hand it to this detector; its frame numbers start at 10."""
+    def video(self, name: str, frames: np.ndarray, boxes: np.ndarray, odd_from: int = 1000) -> Video:
+        """A video as `prepare`, `detect` and `extract` hand it to this detector; its frame numbers start at 10.
+
+        From frame `odd_from` on the boxes are another class's.
+        """
         folder = self.place / name
         folder.mkdir(parents=True, exist_ok=True)
         if form := self.config.frames:
@@ -165,17 +174,19 @@ class Fitted:
             gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]
             np.save(folder / f"{format_name(form)}.npy", np.stack(gray if form.gray else small))
         count, table = len(frames), folder / "boxes.parquet"
-        box_tables.save(Boxes.of(np.arange(count), boxes, ["person"] * count, np.ones(count)), table)
+        labels = ["person" if t < odd_from else "bicycle" for t in range(count)]
+        box_tables.save(Boxes.of(np.arange(count), boxes, labels, np.ones(count)), table)
         tracks, maps = followed(frames, boxes, table)
         originals: Any = Frames(frames)
         numbers = np.arange(10, 10 + count)
-        return Video(
+        video = Video(
             *(name, "test", numbers, (WIDTH, HEIGHT), folder),
             originals=originals,
             objects=(table,),
             tracks=tracks,
             features=maps,
         )
+        return replace(video, flow=flowing(video, tracks))
 
 
 def followed(frames: np.ndarray, boxes: np.ndarray, table: Path) -> tuple[Path, Maps]:
@@ -189,6 +200,15 @@ def followed(frames: np.ndarray, boxes: np.ndarray, table: Path) -> tuple[Path, 
     with writing(maps, table, (3, 3, 3)) as writer:
         writer.extend((np.stack(small).transpose(0, 3, 1, 2) / 255).astype(np.float16))
     return path, Maps(maps, by_box=True)
+
+
+def flowing(video: Video, tracks: Path) -> Maps:
+    """The optical flow inside the boxes."""
+    path, settings = tracks.with_name("flow.npy"), FlowConfig(preset="ultrafast", longest_side=WIDTH, bins=4)
+    with writing(path, tracks, (5,), np.float32) as writer:
+        for rows in flow_in_boxes(video, tracks_of(video), frame_times(video, 25), settings):
+            writer.extend(rows)
+    return Maps(path, by_box=False)
 
 
 class Frames:
@@ -281,7 +301,7 @@ def test_causal_scores_do_not_change_when_later_frames_do(case: Fitted):
     changed, moved = frames.copy(), boxes.copy()
     changed[8:] = 255 - changed[8:]
     moved[8:] += [2, 1, 2, 1]
-    detector, videos = case.loaded(), [case.video("as it is", frames, boxes), case.video("changed", changed, moved)]
+    detector, videos = case.loaded(), [case.video("as it is", frames, boxes), case.video("changed", changed, moved, 8)]
     before, after = (detector.score(video, causal=True).streams for video in videos)
     for stream in before:
         assert np.array_equal(before[stream][:8], after[stream][:8]), stream
