@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_t
 from sklearn.neighbors import KernelDensity
 from tests.labelled_tracks import Row, new_detector, tracks_of_rows, training_run, video_of_rows
 
@@ -24,7 +25,7 @@ from pixelplay.videos.index import Heldout
 
 NAME = "object_place"
 SETTINGS = PlaceSettings(
-    bandwidth=Bandwidth(position=1.0, size=0.25, speed=0.25), slow=0.5, count=1000, fewest=100, folds=0
+    bandwidth=Bandwidth(position=1.0, size=0.25, speed=0.25), freedom=4.0, slow=0.5, count=1000, fewest=100, folds=0
 )
 PATH = 100.0  # the row on which people walk
 
@@ -48,18 +49,38 @@ def scores(model: PlaceModel, *rows: Row) -> np.ndarray:
 # --- the density ----------------------------------------------------------------------------------------------------
 
 
-def test_the_score_is_a_kernel_density_s_but_for_the_kernel_s_peak():
+WIDTHS = np.array([2.0, 2.0, 0.5, 0.25], np.float32)
+
+
+def drawn() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    points, queries = (rng.normal(size=(n, 4)).astype(np.float32) for n in (300, 1000))
-    width = np.array([2.0, 2.0, 0.5, 0.25], np.float32)
-    density = KernelDensity(bandwidth=1.0).fit(points / width)
-    expected = -density.score_samples(queries / width) - 2 * np.log(2 * np.pi)
-    np.testing.assert_allclose(improbability(queries, np.tile(width, (1000, 1)), points), expected, rtol=1e-4)
+    return rng.normal(size=(1000, 4)).astype(np.float32), rng.normal(size=(300, 4)).astype(np.float32)
 
 
-def test_a_person_one_usual_height_aside_is_one_standard_deviation_off():
+def test_the_score_is_the_density_of_student_s_t_about_all_points_but_for_its_peak():
+    queries, points = drawn()
+    kernel = multivariate_t(shape=np.diag(WIDTHS**2), df=4)
+    density = np.mean([kernel.pdf(queries - point) for point in points], axis=0)
+    expected = np.log(kernel.pdf(np.zeros(4))) - np.log(density)
+    np.testing.assert_allclose(improbability(queries, np.tile(WIDTHS, (1000, 1)), points, 4.0), expected, rtol=1e-4)
+
+
+def test_with_many_degrees_of_freedom_it_is_scikit_learn_s_gaussian_kernel_density():
+    queries, points = drawn()
+    density = KernelDensity(bandwidth=1.0).fit(points / WIDTHS)
+    expected = -density.score_samples(queries / WIDTHS) - 2 * np.log(2 * np.pi)
+    found = improbability(queries, np.tile(WIDTHS, (1000, 1)), points, 10_000.0)
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
+def off(distance: float) -> float:
+    """The score at so many widths from the only normal object: (4 + 4) / 2 = 4 logarithms of 1 + d^2 / 4."""
+    return 4 * np.log(1 + distance**2 / 4)
+
+
+def test_a_person_one_usual_height_aside_is_one_width_off():
     model = places(Row(0))
-    assert scores(model, Row(0), Row(1, x=120.0), Row(2, y=140.0)) == pytest.approx([0, 0.5, 2])
+    assert scores(model, Row(0), Row(1, x=120.0), Row(2, y=140.0)) == pytest.approx([0, off(1), off(2)])
 
 
 def test_what_happens_half_of_the_time_costs_the_logarithm_of_two():
@@ -67,10 +88,15 @@ def test_what_happens_half_of_the_time_costs_the_logarithm_of_two():
     assert scores(model, Row(0)) == pytest.approx([np.log(2)])
 
 
+def test_an_object_far_from_all_others_does_not_stretch_the_scale():
+    assert scores(places(Row(0)), Row(0, x=100_000.0)) < 72  # 4995 widths
+    assert np.isfinite(scores(places(Row(0)), Row(0, x=1e9))).all()
+
+
 def test_size_and_speed_count_in_heights_of_a_person():
     model = places(Row(0))  # 20 pixels high, 20 pixels per second: one height each
-    assert scores(model, Row(0, height=40.0)) == pytest.approx([(np.log(2) / 0.25) ** 2 / 2], rel=1e-5)
-    assert scores(model, Row(0, speed=0.0)) == pytest.approx([(np.log(3) / 0.25) ** 2 / 2], rel=1e-5)
+    assert scores(model, Row(0, height=40.0)) == pytest.approx([off(np.log(2) / 0.25)], rel=1e-5)
+    assert scores(model, Row(0, speed=0.0)) == pytest.approx([off(np.log(3) / 0.25)], rel=1e-5)
 
 
 def test_a_kernel_is_as_wide_as_people_are_high_at_that_row():
@@ -78,11 +104,19 @@ def test_a_kernel_is_as_wide_as_people_are_high_at_that_row():
     near, far = Row(0, y=200.0, height=40.0, speed=40.0), Row(0, y=100.0, height=20.0, speed=20.0)
     line = Line(slope=0.2, intercept=0.0)
     model = PlaceModel(SETTINGS, UsualHeight(line), {})
-    for one, expected in ((far, 0.5), (near, 0.125)):
+    for one, expected in ((far, off(1)), (near, off(0.5))):
         alone = places(one, line=line)
         usual = {ALL: alone.points[ALL] * 0 + np.array([one.x, one.y, 0, np.log(1.5)], np.float32)}
         found = PlaceModel(SETTINGS, model.heights, usual)
         assert scores(found, one._replace(x=one.x + 20)) == pytest.approx([expected], rel=1e-5)
+
+
+def test_above_the_highest_row_of_normal_objects_people_are_as_high_as_there():
+    """By the line they are 2 pixels high ten rows further up, and 4 at row 20: 10 pixels are 2.5 of these heights."""
+    model = places(Row(0, y=20.0, height=4.0, speed=4.0), line=Line(slope=0.2, intercept=0.0))
+    usual = {ALL: np.array([[100.0, 20.0, 0.0, np.log(1.5)]], np.float32)}
+    model = PlaceModel(SETTINGS, model.heights, usual)
+    assert scores(model, Row(0, y=10.0, height=4.0, speed=4.0)) == pytest.approx([off(2.5)], rel=1e-5)
 
 
 def test_without_a_line_of_heights_the_median_height_is_the_unit():
@@ -96,7 +130,7 @@ def test_a_frequent_class_has_a_density_of_its_own_and_the_others_that_of_all_ob
     model = places(*people, *cars, Row(100, x=-100_000.0, label="dog"))
     assert set(model.points) == {ALL, CLASS + "person", CLASS + "car"}
     assert scores(model, Row(0), Row(0, x=100_000.0, label="car")) == pytest.approx([0, 0], abs=1e-6)
-    assert scores(model, Row(0, label="car"))[0] > 1e6  # where no car ever was
+    assert scores(model, Row(0, label="car")) == pytest.approx([off(4995)])  # where no car ever was
     shared = scores(model, Row(0, label="dog"), Row(0, label="lorry"))
     assert shared == pytest.approx([np.log(201 / 100)] * 2)
 
@@ -150,7 +184,7 @@ def test_standing_where_nobody_stands_is_unusual_and_walking_there_is_not(traine
 
 def test_walking_off_the_path_is_unusual(trained, tmp_path: Path):
     video = video_of_rows(tmp_path, "test", walker(1, 200, y=PATH + 100), 60)  # five heights away
-    assert trained.score(video).streams[NAME].min() > 50  # (5 / 0.5)^2 / 2
+    assert trained.score(video).streams[NAME].min() > off(5 / 0.5)
 
 
 def test_training_footage_is_scored_by_models_without_it(tmp_path: Path):
@@ -160,7 +194,7 @@ def test_training_footage_is_scored_by_models_without_it(tmp_path: Path):
     detector.fit(videos, Heldout(videos[:1], videos[:1], []), training_run(NAME, tmp_path / "training"))
     *usual, odd = detector.calibrate(videos)
     assert max(scores.streams[NAME].max() for scores in usual) < 0.5  # three of four were there
-    assert odd.streams[NAME] == pytest.approx((250 / 20 / 0.5) ** 2 / 2, rel=1e-5)
+    assert odd.streams[NAME] == pytest.approx(off(250 / 20 / 0.5), rel=1e-5)
 
 
 def test_a_first_frame_without_flow_has_its_track_s_next_score_and_causally_the_normal_median(trained, tmp_path: Path):

@@ -2,7 +2,8 @@
 
 A kernel density over foot position, size and speed (Rosenblatt, *Remarks on some nonparametric estimates of a density
 function*, 1956), whose kernel is as wide as people are high at the scored object's row: a balloon estimator (Terrell
-and Scott, *Variable kernel density estimation*, Annals of Statistics 1992).
+and Scott, *Variable kernel density estimation*, Annals of Statistics 1992). The kernel is Student's t, so that one
+normal object far from all others does not stretch the scale of all scores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ CHUNK = 512  # objects that are compared with all points at a time
 
 
 class Bandwidth(Settings):
-    """Standard deviations of the kernel."""
+    """Widths of the kernel."""
 
     position: Positive  # heights of a person at that row
     size: Positive  # of log(height)
@@ -40,6 +41,7 @@ class Bandwidth(Settings):
 
 class PlaceSettings(Settings):
     bandwidth: Bandwidth
+    freedom: Positive
     slow: Positive  # heights per second
     count: Natural
     fewest: Natural
@@ -62,7 +64,7 @@ class PlaceModel:
     def of(cls, parts: Sequence[Objects], settings: PlaceSettings, seed: int) -> "PlaceModel":
         heights = yardstick(parts)
         labels = np.concatenate([part.tracks.label for part in parts])
-        points = np.concatenate([described(part, heights, settings.slow) for part in parts])
+        points = np.concatenate([described(part, heights.at(part.tracks), settings.slow) for part in parts])
         known = np.isfinite(points).all(axis=1)
         labels, points = labels[known], points[known]
         names, counts = np.unique(labels, return_counts=True)
@@ -90,19 +92,27 @@ class PlaceModel:
             save_file(dict(self.points), temporary)
 
     def score(self, objects: Objects) -> dict[str, np.ndarray]:
-        points = described(objects, self.heights, self.settings.slow)
-        widths = self._widths(objects)
+        usual = self._usual_heights(objects)
+        points, widths = described(objects, usual, self.settings.slow), self._widths(usual)
         known, found = np.isfinite(points).all(axis=1), np.full(len(points), np.nan)
         for name in np.unique(objects.tracks.label):
             rows = np.flatnonzero(known & (objects.tracks.label == name))
             usual = self.points.get(CLASS + name, self.points[ALL])
-            found[rows] = improbability(points[rows], widths[rows], usual)
+            found[rows] = improbability(points[rows], widths[rows], usual, self.settings.freedom)
         return {STREAM: found}
 
-    def _widths(self, objects: Objects) -> np.ndarray:
+    def _usual_heights(self, objects: Objects) -> np.ndarray:
+        """Of a person at each object's row, (N,); above the highest row of normal objects as there, since a line that
+        goes on may come to nothing.
+        """
+        line = self.heights.line
+        assert line.slope is not None and line.intercept is not None, "see yardstick"
+        return self.heights.at(objects.tracks).clip(min=line.slope * self.points[ALL][:, 1].min() + line.intercept)
+
+    def _widths(self, usual: np.ndarray) -> np.ndarray:
         """Of the kernel around each object, float32 (N, AXES), in the units of `described`."""
         band = self.settings.bandwidth
-        place = band.position * self.heights.at(objects.tracks)
+        place = band.position * usual
         size, speed = np.full((2, len(place)), [[band.size], [band.speed]])
         return np.stack([place, place, size, speed], axis=1, dtype=np.float32)
 
@@ -137,12 +147,11 @@ def yardstick(parts: Sequence[Objects]) -> UsualHeight:
     return UsualHeight(Line(slope=0.0, intercept=max(LEAST, float(np.median(boxes[:, 3] - boxes[:, 1])))))
 
 
-def described(objects: Objects, heights: UsualHeight, slow: float) -> np.ndarray:
-    """Of each object float32 (N, AXES): x and y of its foot in pixels, and the logarithms of its height in heights of
-    a person at that row, and of `slow` + its speed in these per second.
+def described(objects: Objects, usual: np.ndarray, slow: float) -> np.ndarray:
+    """Of each object float32 (N, AXES): x and y of its foot in pixels, and the logarithms of its height in `usual` ones
+    of a person at that row, pixels (N,), and of `slow` + its speed in these per second.
     """
     x1, y1, x2, y2 = objects.tracks.xyxy.T
-    usual = heights.at(objects.tracks)
     size = np.log((y2 - y1).clip(min=LEAST) / usual)
     return np.stack([(x1 + x2) / 2, y2, size, np.log(slow + objects.values[:, 0] / usual)], axis=1, dtype=np.float32)
 
@@ -154,11 +163,12 @@ def sample(points: np.ndarray, count: int, seed: int) -> np.ndarray:
     return points[np.sort(np.random.default_rng(seed).choice(len(points), count, replace=False))]
 
 
-def improbability(queries: np.ndarray, widths: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Minus the log of the mean over all points (n, AXES) of exp(-d^2 / 2), float64 (N,), at least 0.
+def improbability(queries: np.ndarray, widths: np.ndarray, points: np.ndarray, freedom: float) -> np.ndarray:
+    """Minus the log of the mean over all points (n, AXES) of (1 + d^2 / freedom)^(-(freedom + AXES) / 2), at least 0:
+    float64 (N,).
 
     d: distance of a query (N, AXES) to a point, each axis divided by the query's width there (N, AXES). It is minus
-    the log density of a Gaussian kernel up to the kernel's own peak, which is the same for all.
+    the log density of a multivariate t up to the kernel's own peak, which is the same for all.
     """
     found = np.empty(len(queries))
     for start in range(0, len(queries), CHUNK):
@@ -166,9 +176,8 @@ def improbability(queries: np.ndarray, widths: np.ndarray, points: np.ndarray) -
         squared = np.zeros((len(queries[part]), len(points)), np.float32)
         for query, width, axis in zip(queries[part].T, widths[part].T, points.T, strict=True):
             squared += ((query[:, None] - axis) / width[:, None]) ** 2
-        nearest = squared.min(axis=1, keepdims=True)  # exp does not underflow for all then
-        mean = np.exp((nearest - squared) / 2).mean(axis=1, dtype=np.float64)
-        found[part] = nearest[:, 0] / 2 - np.log(mean)
+        kernel = np.exp(-(freedom + AXES) / 2 * np.log1p(squared / freedom), dtype=np.float64)  # float32 may underflow
+        found[part] = -np.log(kernel.mean(axis=1))
     return found
 
 
