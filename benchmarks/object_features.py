@@ -1,5 +1,7 @@
-"""Feature maps of objects: frames a second of detection by YOLO with and without RoI maps of its pyramid, and of crops
-along tracks through an in-domain encoder of random weights; and the room that the maps take.
+"""Objects, step by step and together: frames a second from decoding to the scores of `object_motion` and
+`object_appearance`, with feature maps of YOLO's pyramid and with more crops beside; and the room that maps take.
+
+Crops go through an in-domain encoder of random weights, scores are distances to random normal objects.
 
 Uses data/ped2 and cache/weights/yolov8n.pt where they are there, else the sample data set (run `./run_all.sh` once) and
 moving blobs.
@@ -10,25 +12,33 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from benchmarks.results import medians, record
 from pixelplay.backbones.in_domain import Encoder, as_backbone
 from pixelplay.backbones.object_maps import ObjectMaps
 from pixelplay.cli import load_config
+from pixelplay.config import Config
+from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density
 from pixelplay.objects import motion
 from pixelplay.objects.features import writing
+from pixelplay.objects.flow import flow_in_boxes
 from pixelplay.objects.tracker import follow
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tracks import Tracks, frame_times
 from pixelplay.objects.yolo import Pooling, Yolo
 from pixelplay.objects.yolo_weights import at_hand
+from pixelplay.settings import validate
 from pixelplay.training.device import autocast_bf16, find_device, keep_freed_memory
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.layouts import read_dataset
 from pixelplay.videos.video import Video
 
+DETECT = "detect"
+RNG = np.random.default_rng(0)
 DATA = {"ped2": "Test004", "sample": "test_01"}  # experiment: the video, of data/<experiment>
 EVERY = (1, 3, 6)
+NORMAL = 10_000  # objects that are compared with
 REPEATS = 3
 
 
@@ -44,27 +54,36 @@ def main() -> None:
         video = FrameCache(folder).fill([raw], [config.objects.motion.frames], 1.0, 1)[0].video
         table = folder / "table"  # what maps belong to is told from its contents
         table.touch()
-        contenders: dict[str, Callable[[], object]] = {}
+        contenders: dict[str, Callable[[], object]] = {"decode": lambda: sum(1 for _ in video.full_size())}
         if weights is None:
             boxes = motion.detect(video, config.objects.motion)
+            contenders[DETECT] = partial(motion.detect, video, config.objects.motion)
         else:
             yolo = Yolo(weights, config.objects.yolo, device, bf16, folder)
             boxes = yolo.detect(video)
-            contenders["detect, yolov8n"] = partial(yolo.detect, video)
-            contenders["detect, yolov8n, and RoI maps"] = partial(_pooled, yolo, video, folder / "yolo.npy", table)
+            contenders[DETECT] = partial(yolo.detect, video)
+            contenders["detect, and RoI maps"] = partial(_pooled, yolo, video, folder / "yolo.npy", table)
         tracks = follow(boxes, video, config.objects.tracks)
+        times_of = frame_times(video, config.objects.tracks.fps)
+        contenders["follow"] = partial(follow, boxes, video, config.objects.tracks)
+        contenders["flow in boxes"] = lambda: sum(map(len, flow_in_boxes(video, tracks, times_of, config.objects.flow)))
         torch.manual_seed(0)
         encoder = Encoder(config.weights.encoder.widths).eval()
         for every in EVERY:
             chosen = config.objects.features.model_copy(update={"every": every})
             maps = ObjectMaps(as_backbone(encoder, bf16).to(device), chosen)
-            contenders[f"extract, in_domain, every={every}"] = partial(
-                _cropped, maps, video, tracks, folder / f"{every}.npy", table
-            )
+            contenders[_crops(every)] = partial(_cropped, maps, video, tracks, folder / f"{every}.npy", table)
+        for name, size in {
+            "scores of motion": 9,
+            "scores of appearance": sum(config.weights.encoder.widths[2:]),
+        }.items():
+            contenders[name] = partial(_nearest(size, config).score, RNG.normal(size=(len(tracks), size)).astype("f4"))
         times = medians(contenders, REPEATS)
-        sizes = {"detect, yolov8n, and RoI maps": folder / "yolo.npy"}
-        sizes |= {f"extract, in_domain, every={every}": folder / f"{every}.npy" for every in EVERY}
-        rows = [_row(one, len(video) / times[one], sizes.get(one), len(video)) for one in contenders]
+        steps = [DETECT, "follow", "flow in boxes", _crops(max(EVERY)), "scores of motion", "scores of appearance"]
+        times["together: " + ", ".join(steps)] = sum(times[step] for step in steps)
+        sizes = {"detect, and RoI maps": folder / "yolo.npy"}
+        sizes |= {_crops(every): folder / f"{every}.npy" for every in EVERY}
+        rows = [_row(one, len(video) / spent, sizes.get(one), len(video)) for one, spent in times.items()]
     record(
         "object_features",
         ["", "frames/s", "kB a frame"],
@@ -74,6 +93,15 @@ def main() -> None:
         f"{device}, {torch.get_num_threads()} thread(s), {'bf16' if bf16 else 'fp32'}. Maps are written to files. "
         f"Median of {REPEATS}.",
     )
+
+
+def _crops(every: int) -> str:
+    return f"crops, every={every}"
+
+
+def _nearest(size: int, config: Config) -> Density:
+    settings = validate(DensityConfig, config.detectors["object_motion"].training["density"], "density")
+    return fit_density(RNG.normal(size=(NORMAL, size)).astype("f4"), settings, {}, 0)
 
 
 def _row(name: str, speed: float, file: Path | None, frames: int) -> list[str]:

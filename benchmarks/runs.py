@@ -2,8 +2,10 @@
 
 python -m benchmarks.runs add outputs/sample results/sample.csv --run now --settings dataset.sample.seed=1
 python -m benchmarks.runs tables
+python -m benchmarks.runs judges outputs/sample
 
-`add` appends a row per stream of a run, from its outputs folder; `tables` writes each table between its markers.
+`add` appends a row per stream of a run, from its outputs folder; `tables` writes each table between its markers,
+`judges` prints whether what judges a stream without labels ranks the streams as labels do.
 """
 
 import argparse
@@ -52,8 +54,17 @@ def main() -> None:
     adding.add_argument("--run", default="", help="what the run is called in the table")
     adding.add_argument("--settings", default="", help="options of the run that its experiment does not have")
     commands.add_parser("tables", help="write the tables of docs/RESULTS.md")
+    judging = commands.add_parser("judges", help="print rank correlations of the judges with labels")
+    judging.add_argument("outputs", type=Path, help="outputs folder of a run with labels, with ablation/alone.csv")
     options = parser.parse_args()
-    if options.command == "tables":
+    if options.command == "judges":
+        alone = pd.read_csv(options.outputs / "ablation" / "alone.csv", index_col=0)
+        if "on_labels_ap" not in alone:
+            parser.error(
+                f"{options.outputs}: its ablation has no figures on labels; run `python src/ablate.py` with them"
+            )
+        print(agreement(alone))
+    elif options.command == "tables":
         DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
     else:
         add(options.csv, rows_of(options.outputs, options.run, options.settings))
@@ -113,6 +124,33 @@ def rows_of(outputs: Path, run: str, settings: str) -> list[dict[str, str]]:
         {**about, "stream": name, **{key: _text(figures.get(key)) for key in FIGURES}}
         for name, figures in streams.items()
     ]
+
+
+def agreement(alone: pd.DataFrame) -> str:
+    """Streams by what is known without labels and on labels, and Spearman's correlations of the two, as Markdown.
+
+    alone: the ablation's table of single streams, by stream; without labels, it has no columns `on_labels_*`. A judge
+    that has no figure of some stream ranks the others; '' with fewer than three, or if all figures are equal.
+    """
+    judges, labels = {"ap": "AP planted", "stability": "stability"}, {"ap": "AP on labels", "auc": "AUC on labels"}
+    table = alone.drop(index="configured fusion", errors="ignore")
+    figures = table[[*judges, *(f"on_labels_{name}" for name in labels)]].astype(float)
+    lines = [["stream", *judges.values(), *labels.values()], ["---"] * 5]
+    lines += [[f"`{stream}`", *map(_text, row)] for stream, row in zip(figures.index, figures.to_numpy(), strict=True)]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [["Spearman's correlation", "n", *labels.values()], ["---"] * 4]
+    for judge, heading in judges.items():
+        known = figures.dropna(subset=[judge])
+        found = [_spearman(known[judge], known[f"on_labels_{name}"]) for name in labels]
+        lines.append([heading, str(len(known)), *map(_text, found)])
+    return text + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _spearman(one: pd.Series, other: pd.Series) -> float | None:
+    """None with fewer than three, or where all figures are equal."""
+    if len(one) < 3 or one.nunique() < 2 or other.nunique() < 2:
+        return None
+    return float(one.rank().corr(other.rank()))
 
 
 def _of_boxes(levels: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from pixelplay.cli import load_config
-from pixelplay.synthetic.pseudo.kinds import Piece
-from pixelplay.synthetic.pseudo.motion_mask import Survey
+from pixelplay.synthetic.pseudo.events import Piece
+from pixelplay.synthetic.pseudo.motion_mask import Survey, Usual
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.settings import CorruptionConfig
@@ -53,9 +53,18 @@ def settings(**changes: object) -> PseudoConfig:
     return load_config([]).pseudo.model_copy(update=changes)
 
 
-def piece(frames: np.ndarray, config: PseudoConfig, usual: np.ndarray | None = None) -> Piece:
+def piece(
+    frames: np.ndarray,
+    config: PseudoConfig,
+    moved: np.ndarray | None = None,
+    steps: Sequence[Sequence[float]] = (),
+    stood: Sequence[Sequence[float]] = (),
+) -> Piece:
+    """Footage around which things are seen to move and to stand as said, by default nowhere."""
     nowhere = np.zeros(frames.shape[1:3], np.float32)
-    return Piece(frames, Survey.of(frames, config.moving), lambda: nowhere if usual is None else usual)
+    rows = (np.array(some, np.float64).reshape(-1, count) for some, count in ((steps, 6), (stood, 4)))
+    usual = Usual(nowhere if moved is None else moved, *rows)
+    return Piece(frames, Survey.of(frames, config.moving), lambda: usual)
 
 
 def video_of(folder: Path, frames: np.ndarray, split: str = "train", numbers: Sequence[int] | None = None) -> Video:

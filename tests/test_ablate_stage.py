@@ -423,27 +423,76 @@ def test_the_command_is_documented_and_named_in_the_pipeline():
     assert list(status.STAGES)[-3:] == ["ablate", "explain", "report"]
 
 
+def with_more_videos(config: Config, index: Index) -> Index:
+    """The index with five training videos, which are enough to judge stability."""
+    others = [replace(index.train[0], id=name) for name in ("04", "05")]
+    index = replace(index, train=[*index.train, *others])
+    index.save(RunFiles.of(config).index)
+    record_again(prepare.task(config))
+    return index
+
+
+def add_folds(config: Config, index: Index, name: str, raised: float) -> pd.DataFrame:
+    """Give a detector scores of the training footage, those of video 04 higher: its raw scores."""
+    path = RunFiles.of(config).scores(name)
+    raw = read_table(path, "score")
+    folds = [pd.DataFrame({"video": v.id, "frame": v.numbers, "score": v.numbers % 7}) for v in index.fit]
+    rows = pd.concat(folds, ignore_index=True).assign(split="calibration", stream=name).astype({"score": np.float32})
+    raw = pd.concat([raw, rows[raw.columns]], ignore_index=True)
+    assert raw[raw["split"] == "calibration"]["video"].nunique() == 5
+    raw.loc[(raw["split"] == "calibration") & (raw["video"] == "04"), "score"] += raised
+    write_table(path, raw)
+    record_scores(config, index, name)
+    return raw
+
+
 def test_a_member_that_both_judges_reject_is_not_fused_and_the_summary_says_why(run: Run, caplog):
     config = run("fusion.select_members=true")
     files, index = RunFiles.of(config), prepare.load_index(config)
-    index = replace(index, train=[*index.train, replace(index.train[0], id="04")])
-    index.save(files.index)
-    record_again(prepare.task(config))
+    index = with_more_videos(config, index)
     write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0}, "st_ae": {"st_ae": -3.0}})
-    raw = read_table(files.scores("st_ae"), "score")
-    assert set(raw[raw["split"] == "calibration"]["video"]) == {"03", "04"}
-    raw.loc[(raw["split"] == "calibration") & (raw["video"] == "04"), "score"] += 50
-    write_table(files.scores("st_ae"), raw)
-    record_scores(config, index, "st_ae")
+    add_folds(config, index, "st_ae", raised=50)
     with caplog.at_level(logging.INFO):
         fuse.run(config)
     assert "fuse: left out st_ae: without it the AP on pseudo-anomalies is +" in caplog.text
     members = pd.read_csv(files.fusion_members)
     assert members["member"].tolist() == ["conv_ae", "st_ae"] and members["left_out"].tolist() == [False, True]
+    assert set(members["of"]) == {"frames"}
+    assert "its false alarms come from" in members["why"][1] and "(5 videos)" in members["why"][1]
     fused = pd.read_parquet(files.fused).query("split == 'test'")
     alone = fused[fused["stream"] == "conv_ae"]["score"].to_numpy()
     np.testing.assert_allclose(fused[fused["stream"] == "fused"]["score"], alone)
     ablated(config)
     assert "Left out of the fusion: st_ae: without it" in (files.ablation / "summary.md").read_text()
+    stable = table(config, "alone")["stability"]
+    assert stable["st_ae"] < 0.5 and np.isnan(stable["conv_ae"])  # which has too few videos
     fuse.run(run("fusion.select_members=false"))
     assert not pd.read_csv(files.fusion_members)["left_out"].any()
+
+
+def test_an_object_stream_that_both_judges_reject_is_not_summed(run: Run, caplog):
+    """One object in each frame, with the frame's score."""
+    streams = ["+fusion.objects.streams={conv_ae:1.0,st_ae:1.0}", "fusion.objects.smooth.method=none"]
+    streams += ["fusion.objects.normalise.method=none"]
+    config = run("fusion.select_members=true", *streams)
+    files, index = RunFiles.of(config), prepare.load_index(config)
+    index = with_more_videos(config, index)
+    write_planted_scores(config, index, {"conv_ae": {"conv_ae": 3.0}, "st_ae": {"st_ae": -3.0}})
+    box = {"x1": 0.0, "y1": 0.0, "x2": 5.0, "y2": 9.0, "track": 1, "class": "person"}
+    for name, raised in (("conv_ae", 0), ("st_ae", 50)):
+        write_table(files.object_scores(name), add_folds(config, index, name, raised).assign(**box))
+        write_table(files.object_scores(name, pseudo=True), read_table(files.scores(name, True), "score").assign(**box))
+    with caplog.at_level(logging.INFO):
+        fuse.run(config)
+    assert caplog.text.count("fuse: left out st_ae: without it the AP on pseudo-anomalies is +") == 1
+    assert "fuse: conv_ae -> objects" in caplog.text
+    members = pd.read_csv(files.fusion_members)
+    assert members["member"].tolist() == ["objects", "conv_ae", "st_ae"]
+    assert members["of"].tolist() == ["frames", "objects", "objects"]
+    assert members["left_out"].tolist() == [False, False, True] and members["weight"].tolist()[1:] == [1, 1]
+    kept = pd.read_parquet(files.scores("objects"))
+    fuse.run(run("fusion.select_members=false", *streams))
+    assert not pd.read_csv(files.fusion_members)["left_out"].any()
+    assert not np.allclose(pd.read_parquet(files.scores("objects"))["score"], kept["score"])
+    fuse.run(run("fusion.select_members=false", *streams, "fusion.objects.streams.st_ae=0.0"))
+    np.testing.assert_allclose(pd.read_parquet(files.scores("objects"))["score"], kept["score"])

@@ -415,3 +415,22 @@ def test_too_few_or_equal_figures_have_no_rank_correlation(planted: list[float],
 
 def test_a_table_without_labels_has_no_row():
     assert rank_correlations({"t": pd.DataFrame({"ap": [1.0], "auc": [1.0]})}).empty
+
+
+def test_stability_stands_beside_the_figures_of_single_streams_and_is_correlated_with_labels():
+    """Of four streams: AP on labels 0.1 to 0.4; stability in the opposite order for three, and unknown for one."""
+    table = pd.DataFrame(
+        {
+            "ap": [0.1, 0.2, 0.4, 0.3],
+            "auc": [0.5, 0.6, 0.7, 0.8],
+            "stability": [0.9, 0.8, 0.7, np.nan],
+            "on_labels_ap": [0.1, 0.2, 0.3, 0.4],
+            "on_labels_auc": [0.7, 0.5, 0.6, 0.4],
+        },
+        index=list("abcd"),
+    )
+    found = rank_correlations({"alone": table, "method": table.drop(columns="stability")})
+    assert found.loc["alone", "spearman_stability_ap"] == pytest.approx(-1)
+    assert found.loc["alone", "spearman_stability_auc"] == pytest.approx(0.5)
+    assert found.loc["alone", "spearman_ap"] == pytest.approx(0.8)
+    assert np.isnan(found.loc["method", "spearman_stability_ap"])

@@ -249,11 +249,15 @@ def test_sources_follow_the_methods_and_impossible_ones_are_refused_before_any_w
         ([yolo, "objects.method=motion"], "backbone"),
         ([yolo, "objects.features.source=backbone"], "backbone"),
         ([yolo, "objects.features.source=yolo"], "yolo"),
+        ([yolo, "objects.yolo.backend=openvino"], "backbone"),
     ):
         assert tables.features_source(load_config([*pooling, *more])) == expected
     for more, by in (([], "motion"), ([yolo, "objects.method=both"], "yolo and motion")):
         with pytest.raises(ConfigError, match=rf"objects\.features\.source=yolo: .*come from {by}: set weights\.yolo"):
             prepare.run(load_config([*pooling, *more, "objects.features.source=yolo"]))
+    exporting = [*pooling, yolo, "objects.yolo.backend=onnx", "objects.features.source=yolo"]
+    with pytest.raises(ConfigError, match=r"source=yolo: .*backend=onnx .*: set objects\.yolo\.backend=torch, or obj"):
+        prepare.run(load_config(exporting))
 
 
 def test_a_backbone_without_weights_stops_prepare_before_it_does_anything(pooling: list[str], tmp_path: Path):

@@ -24,7 +24,8 @@ from pixelplay.videos.settings import CorruptionConfig
 from pixelplay.videos.truth import read_label_files, read_truth
 from pixelplay.videos.video import Video
 
-CONFIG = settings(seeds=[0], frames=40)
+ALL = settings().kinds
+CONFIG = settings(seeds=[0], frames=40, kinds=ALL[:6])  # without those of objects, for speed
 NOISY = CorruptionConfig(flip=0.25, heavy=0.25, light=0.25, missing=0.0, heavy_sd=16.0, light_sd=11.0)
 
 
@@ -59,17 +60,20 @@ def original(heldout: list[Video], clip: Clip) -> list[np.ndarray]:
 
 
 def test_a_clip_is_its_source_but_for_what_its_masks_show(tmp_path: Path, heldout: list[Video]):
-    clips = rendered(tmp_path / "clips", heldout)
-    assert [(clip.kind, clip.seed, clip.left_out) for clip in clips] == [(kind, 0, None) for kind in CONFIG.kinds]
+    clips = rendered(tmp_path / "clips", heldout, kinds=ALL)
+    assert [(clip.kind, clip.seed, clip.left_out) for clip in clips] == [(kind, 0, None) for kind in ALL]
     for clip in clips:
         frames, before = images(clip), original(heldout, clip)
         assert len(frames) == len(before) == len(clip.shown)
         masks = {int(path.stem): cv2.imread(str(path), 0) > 0 for path in (clip.folder / "masks").iterdir()}
         assert sorted(masks) == list(range(clip.first, clip.stop))
+        changed = 0
         for t, (frame, source) in enumerate(zip(frames, before, strict=True)):
             untouched = ~masks[t] if t in masks and clip.kind not in ("speed_up", "reversal", "freeze") else ...
             assert (frame[untouched] == source[untouched]).all()
-            assert t not in masks or clip.kind in ("speed_up", "reversal", "freeze") or (frame != source).any()
+            changed += t in masks and (frame != source).any()
+        in_time = clip.kind in ("speed_up", "reversal", "freeze")
+        assert changed == 0 if in_time else changed >= len(masks) - 1  # who goes back may hide himself once
 
 
 def test_a_clip_becomes_a_video_with_labels_and_masks(tmp_path: Path, heldout: list[Video]):
@@ -197,8 +201,8 @@ def test_grey_footage_is_written_as_grey_images_and_colour_as_colour(tmp_path: P
 
 
 def test_the_same_bytes_come_out_with_any_number_of_workers_and_in_any_company(tmp_path: Path, heldout: list[Video]):
-    rendered(tmp_path / "one", heldout, corruption=NOISY)
-    rendered(tmp_path / "three", heldout, workers=3, corruption=NOISY)
+    rendered(tmp_path / "one", heldout, corruption=NOISY, kinds=ALL)
+    rendered(tmp_path / "three", heldout, workers=3, corruption=NOISY, kinds=ALL)
     rendered(tmp_path / "alone", heldout, corruption=NOISY, kinds=["reversal"])
     expected = contents(tmp_path / "one")
     assert contents(tmp_path / "three") == expected
@@ -217,7 +221,7 @@ from tests.plaza import CLEAN, settings, video_of, walk
 from pixelplay.synthetic.pseudo.clips import render_clips
 heldout = [video_of(Path(name), walk(64)) for name in ("train/a", "train/b")]
 print("started", flush=True)
-render_clips(heldout, heldout, settings(seeds=[0, 1], frames=40), CLEAN, Path("clips"), 2)
+render_clips(heldout, heldout, settings(seeds=[0, 1], frames=40, kinds=settings().kinds[:6]), CLEAN, Path("clips"), 2)
 """
 
 
@@ -269,7 +273,7 @@ def test_nothing_but_the_clip_is_left_in_its_folder(tmp_path: Path, heldout: lis
 
 
 def usual(training: list[Video], block: Video, around: int = 1000) -> np.ndarray:
-    return motion_mask.usual_motion(training, block, CONFIG.model_copy(update={"context_frames": around}))
+    return motion_mask.usual_motion(training, block, CONFIG.model_copy(update={"context_frames": around})).moved
 
 
 def test_places_are_usual_where_somebody_walks_in_footage_of_the_same_scene(tmp_path: Path):

@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 from tests.plaza import HEIGHT, SPEED, TALL, TOP, WIDE, WIDTH, ground, left_of, piece, settings, walk, walker_mask
 
 from pixelplay.synthetic.pseudo.cutouts import CutOut, cut_out_things, foreign_patch, irregular_shape, paste, reflected
-from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
-from pixelplay.synthetic.pseudo.motion_mask import Scene, Survey
+from pixelplay.synthetic.pseudo.drawn import ball, cart, color_on, parcel
+from pixelplay.synthetic.pseudo.events import LEAST, Event, Length, NoUseError, Piece, length_in, needed
+from pixelplay.synthetic.pseudo.kinds import KINDS
+from pixelplay.synthetic.pseudo.motion_mask import Blob, Scene, Survey, Usual, steps_of, stood_in
+from pixelplay.synthetic.pseudo.object_kinds import Drawing
 
-CONFIG = settings()
-IN_TIME, IN_SPACE = ("speed_up", "reversal", "freeze"), ("foreign_patch", "wrong_place", "wrong_size")
+CONFIG = settings(frames=150)
+IN_TIME = ("speed_up", "reversal", "freeze")
+OF_OBJECTS = ("foreign_object", "against_stream", "standing", "left_object", "throwing")
+IN_SPACE = ("foreign_patch", "wrong_place", "wrong_size", *OF_OBJECTS)
 LENGTH = Length(60, 18)
 
 
@@ -77,7 +82,8 @@ def test_events_in_time_lie_inside_their_clip_and_show_frames_in_steps_without_a
     assert count <= available
     scene = Scene(np.zeros((4, 4), np.uint8), config.moving)
     survey = Survey(scene, [], np.zeros((4, 4)), np.random.default_rng(seed).uniform(0.1, 1, count))
-    footage = Piece(np.zeros((count, 4, 4, 3), np.uint8), survey, lambda: np.zeros((4, 4)))
+    nothing = Usual(np.zeros((4, 4), np.float32), np.empty((0, 6)), np.empty((0, 4)))
+    footage = Piece(np.zeros((count, 4, 4, 3), np.uint8), survey, lambda: nothing)
     event = KINDS[kind](footage, length, config, np.random.default_rng(seed))
     assert 1 <= event.first < event.stop <= length.frames - 1
     assert event.stop - event.first == length.anomalous
@@ -136,10 +142,12 @@ def test_what_is_pasted_changes_what_its_mask_says_and_nothing_else(kind: str, s
     event = planted(kind, frames, seed=seed)
     assert (event.shown == np.arange(LENGTH.frames)).all()
     assert event.first > 0 and event.stop == event.first + 18 < LENGTH.frames
+    seen = []
     for before, after, mask in changed(event, frames):
         assert (after[~mask] == before[~mask]).all()
         assert mask.any()
-        assert (np.abs(after[mask].astype(int) - before[mask]).max(axis=1) > CONFIG.moving.threshold).mean() > 0.5
+        seen.append(np.abs(after[mask].astype(int) - before[mask]).max(axis=1) > CONFIG.moving.threshold)
+    assert np.concatenate(seen).mean() > 0.5
 
 
 def test_a_wrong_place_is_one_where_nobody_walks():
@@ -193,7 +201,7 @@ def test_who_is_too_large_for_a_giant_becomes_a_dwarf():
         assert abs(bottom - (TOP + TALL)) <= 3
 
 
-@pytest.mark.parametrize("kind", ["wrong_place", "wrong_size"])
+@pytest.mark.parametrize("kind", IN_SPACE[1:])
 def test_nothing_is_cut_out_where_nothing_moves(kind: str):
     with pytest.raises(NoUseError, match="nothing moves through it"):
         planted(kind, np.repeat(ground()[None], 60, axis=0))
@@ -257,6 +265,133 @@ def test_the_same_seed_plants_the_same_and_another_something_else(kind: str):
 
 def changed_bytes(event: Event, frames: np.ndarray) -> list[bytes]:
     return [after.tobytes() for _, after, _ in changed(event, frames)]
+
+
+# --- objects --------------------------------------------------------------------------------------------------------
+
+
+def boxes_of(kind: str, footage: Piece | np.ndarray, seed: int = 0) -> np.ndarray:
+    """Left, top, right and bottom of what is planted, in each anomalous frame: (n, 4)."""
+    one = footage if isinstance(footage, Piece) else piece(footage, CONFIG)
+    return np.array([box(mask) for *_, mask in changed(planted(kind, one, seed=seed), one.frames)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cart_is_wider_than_high_and_rolls_as_fast_as_somebody_walks(seed: int):
+    found = boxes_of("foreign_object", walk(80), seed)
+    assert found.shape == (18, 4) and set(np.abs(np.diff(found[:, 0])).tolist()) <= {SPEED, 0, 1}
+    assert (np.abs(np.diff(found[:, 0])) == SPEED).sum() >= 15  # it may turn at the frame's edge
+    sizes = found[:, 2:] - found[:, :2]
+    assert (sizes[:, 0] > sizes[:, 1]).all()
+    assert (sizes[:, 1] >= 0.5 * TALL - 1).all() and (sizes[:, 1] <= 0.7 * (TALL + 7) + 1).all()
+    assert (np.abs(found[:, 3] - (TOP + TALL)) <= 3).all(), "on the walker's ground"
+
+
+def test_who_goes_against_the_stream_walks_the_way_back_mirrored():
+    frames = walk(80)
+    frames[..., :] = np.where((frames == 40).all(axis=-1, keepdims=True), 40, frames)
+    for t, frame in enumerate(frames):  # his front is darker
+        frame[TOP + 5 : TOP + TALL, max(left_of(t) + WIDE // 2, 0) : max(left_of(t) + WIDE, 0)] = 10
+    event = planted("against_stream", frames)
+    found = np.array([box(mask) for *_, mask in changed(event, frames)])
+    assert set(np.diff(found[:, 0]).tolist()) == {-SPEED} and np.ptp(found[:, 1]) == 0
+    for _, after, mask in changed(event, frames):
+        left, top, right, bottom = box(mask)
+        assert after[(top + bottom) // 2, left + 2, 0] < 20 < 35 < after[(top + bottom) // 2, right - 3, 0]
+
+
+def test_nobody_goes_against_a_stream_that_goes_both_ways():
+    """His own steps go right, and as many of others left."""
+    steps = [[x, TOP, x + WIDE, TOP + TALL, -10, 0] for x in range(10, 110, 5)]
+    with pytest.raises(NoUseError, match="where all go one way"):
+        planted("against_stream", piece(walk(80), CONFIG, steps=steps))
+    elsewhere = np.array(steps) - [0, 30, 0, 30, 0, 0]
+    assert planted("against_stream", piece(walk(80), CONFIG, steps=elsewhere)).stop > 0
+
+
+def test_who_stands_does_not_move_and_stands_where_the_walker_was_and_nobody_else_stands():
+    frames = walk(80)
+    stood = [[0, TOP, 60, TOP + TALL], [40, TOP, 80, TOP + TALL]]  # their feet are at 30 and 60
+    for seed in range(4):
+        event = planted("standing", piece(frames, CONFIG, stood=stood), seed=seed)
+        found = changed(event, frames)
+        assert all((mask == found[0][2]).all() for *_, mask in found)
+        left, top, right, bottom = box(found[0][2])
+        inside = np.s_[top + 5 : bottom - 5, left + 3 : right - 3]
+        assert all((after[inside] == found[0][1][inside]).all() for _, after, _ in found)
+        assert abs(top - TOP) <= 3 and abs(bottom - TOP - TALL) <= 3
+        foot = (left + right) / 2
+        assert abs(foot - 30) > 9 and abs(foot - 60) > 9
+    everywhere = [[x, TOP, x + WIDE, TOP + TALL] for x in range(0, WIDTH, 4)]
+    with pytest.raises(NoUseError, match="stand everywhere"):
+        planted("standing", piece(frames, CONFIG, stood=everywhere))
+
+
+def test_a_parcel_appears_where_the_walker_is_and_stays_when_he_is_gone():
+    frames = walk(80)
+    for seed in range(4):
+        event = planted("left_object", frames, seed=seed)
+        found = np.array([box(mask) for *_, mask in changed(event, frames)])
+        assert len(np.unique(found, axis=0)) == 1
+        left, top, right, bottom = found[0].tolist()
+        assert abs((left + right) / 2 - left_of(event.first) - WIDE / 2) <= 2 and abs(bottom - TOP - TALL) <= 3
+        assert 0.25 * TALL - 1 <= bottom - top <= 0.35 * (TALL + 4) + 1
+        assert left_of(event.stop) > right, "he has left it"
+
+
+def test_nobody_leaves_anything_who_comes_too_late():
+    late = np.concatenate([np.repeat(ground()[None], 44, axis=0), walk(64)])[:80]
+    with pytest.raises(NoUseError, match="early enough"):
+        planted("left_object", late)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_ball_flies_fast_on_a_parabola_to_and_fro(seed: int):
+    found = boxes_of("throwing", walk(80), seed)
+    middles = (found[:, :2] + found[:, 2:]) / 2
+    steps = np.abs(np.diff(middles[:, 0]))
+    assert np.median(steps) >= 4 * SPEED - 1 and steps.max() <= 7 * SPEED + 1
+    assert (found[:, 0] >= 0).all() and (found[:, 2] <= WIDTH).all() and (found[:, 1] >= 0).all()
+    size = np.median(found[:, 2] - found[:, 0])
+    assert 3 <= size <= 0.25 * (TALL + 4) + 1
+    # The height is the same at the same place, on the way there and back: y = a (x - b)^2 + c, with its vertex on top.
+    fit = np.polyfit(*middles.T, 2)
+    assert fit[0] > 0 and np.abs(np.polyval(fit, middles[:, 0]) - middles[:, 1]).max() <= 1.5
+
+
+@pytest.mark.parametrize("kind", OF_OBJECTS)
+@pytest.mark.parametrize("factor", [0.3, 4])
+def test_objects_are_planted_in_small_and_large_frames(kind: str, factor: float):
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    frames = np.stack([cv2.resize(frame, None, fx=factor, fy=factor, interpolation=how) for frame in walk(80)])
+    event = planted(kind, frames, seed=1)
+    for before, after, mask in changed(event, frames):
+        assert after.shape == before.shape and mask.any() and (after[~mask] == before[~mask]).all()
+        left, top, right, bottom = box(mask)
+        assert max(right - left, bottom - top) <= factor * 2 * TALL + 4
+
+
+@pytest.mark.parametrize("draw", [cart, parcel, ball])
+def test_what_is_drawn_is_as_high_as_asked_for_opaque_inside_and_of_its_colour(draw: Drawing):
+    color = np.array([200.0, 150.0, 100.0])
+    for height in (3, 7, 30):
+        pixels, alpha = draw(height, color, np.random.default_rng(0))
+        assert pixels.shape == (*alpha.shape, 3) and len(alpha) == height
+        assert alpha.min() >= 0 and alpha.max() == 1
+        middle = pixels[int(0.45 * height), alpha.shape[1] // 2]
+        np.testing.assert_allclose(middle, color, rtol=0.31)  # in light or in shade
+    assert all((one == same).all() for one, same in zip(draw(9, color, rng()), draw(9, color, rng()), strict=True))
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def test_a_colour_is_bright_on_dark_ground_dark_on_bright_ground_and_grey_on_grey():
+    assert color_on(np.full((9, 3), 60, np.uint8), rng()).tolist() == [215, 215, 215]
+    assert color_on(np.full((9, 3), 190, np.uint8), rng()).tolist() == [45, 45, 45]
+    colored = color_on(np.tile(np.array([190, 180, 170], np.uint8), (9, 1)), rng())
+    assert 0.6 * 45 <= colored.min() < colored.max() <= 45
 
 
 # --- cutting out ----------------------------------------------------------------------------------------------------
@@ -377,6 +512,19 @@ def test_a_survey_tells_where_and_when_things_move():
     [blob] = survey.blobs[30]
     x1, y1, x2, y2 = blob.xyxy
     assert abs(x1 - left_of(30)) <= 2 and abs(x2 - x1 - WIDE) <= 4 and abs(y2 - y1 - TALL) <= 4
+
+
+def test_steps_and_who_stood_by_hand():
+    """One goes right by 6 pixels a frame; another stands for 7 frames and then leaves; a third stands too shortly."""
+    walker = [Blob((10 + 6 * t, 0, 20 + 6 * t, 20), 200) for t in range(9)]
+    waiting = [Blob((50 + x, 40, 60 + x, 60), 200) for x in (0, 1, -1, 0, 1, 2, -2, 6, 12)]
+    short = [Blob((80 + x, 70, 90 + x, 90), 200) for x in (0, 0, 0, 0, 0, 0, 8, 16, 24)]
+    frames = [list(some) for some in zip(walker, waiting, short, strict=True)]
+    steps = steps_of(frames)
+    assert steps.shape == (24, 6)
+    assert steps[0].tolist() == [10, 0, 20, 20, 6, 0] and steps[1].tolist() == [50, 40, 60, 60, 1, 0]
+    assert stood_in(frames).tolist() == [[50, 40, 60, 60]]
+    assert steps_of(frames[:1]).shape == (0, 6) and stood_in([]).shape == (0, 4)
 
 
 def test_regions_smaller_than_asked_for_do_not_move():

@@ -81,3 +81,20 @@ def test_a_run_adds_a_row_per_stream_and_its_table_has_a_column_per_run(tmp_path
     head, _, *lines = runs.markdown(path).splitlines()
     assert head.startswith("| stream | AP before | AP after | AUC micro before |") and "AUC macro" not in head
     assert len(lines) == 3 and lines[2].startswith("| `fused` | 0.750 | 0.750 |") and "0.700 ± 0.050" in lines[2]
+
+
+def test_the_judges_are_ranked_against_labels_by_hand():
+    """AP planted and on labels: in the same order but for one pair of neighbours; stability of only three streams."""
+    alone = pd.DataFrame(
+        {
+            "stability": [np.nan, 0.9, 0.8, 0.7, np.nan],
+            "ap": [0.5, 0.1, 0.2, 0.4, 0.3],
+            "on_labels_ap": [0.5, 0.1, 0.2, 0.3, 0.4],
+            "on_labels_auc": [0.5, 0.5, 0.5, 0.5, 0.5],
+        },
+        index=["configured fusion", "a", "b", "c", "d"],
+    )
+    text = runs.agreement(alone)
+    assert "| `a` | 0.100 | 0.900 | 0.100 | 0.500 |" in text and "| `d` | 0.300 |  | 0.400 | 0.500 |" in text
+    assert "configured" not in text
+    assert text.endswith("| AP planted | 4 | 0.800 |  |\n| stability | 3 | -1.000 |  |")

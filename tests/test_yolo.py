@@ -112,6 +112,19 @@ def test_boxes_are_finite_lie_within_the_image_and_are_sure_enough(weights: Path
         assert found.confidence.dtype == np.float32
 
 
+def test_in_bfloat16_the_sides_of_boxes_are_means_in_float32_of_their_distributions(weights: Path, tmp_path: Path):
+    yolo = detector(weights, tmp_path, bf16=True)
+    side = yolo._model.model.model[-1].dfl
+    logits = 3 * torch.randn(1, 4, 16, 500, generator=torch.Generator().manual_seed(0))  # of 500 boxes, 16 cells a side
+    logits = logits.bfloat16()
+    shares = np.exp(logits.double().numpy())
+    means = np.einsum("bskn,k->bsn", shares / shares.sum(axis=2, keepdims=True), np.arange(16))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = side(logits.flatten(1, 2))
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), means, atol=1e-4)  # in bfloat16 it is up to 0.05 cells off
+
+
 def test_no_more_boxes_of_a_frame_than_asked_for(weights: Path, video: Video, tmp_path: Path):
     found = detector(weights, tmp_path, max_boxes=3).detect(video)
     assert np.bincount(found.position).tolist() == [3] * 5

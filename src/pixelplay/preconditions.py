@@ -49,7 +49,7 @@ def extras(config: "Config") -> list[str]:
     if registry.needing(config, "tracks"):
         found.add("tracks")
     if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
-        found.add("yolo")
+        found |= {"yolo", config.objects.yolo.backend} - {"torch"}  # which every run has
     if _by_backbone(config):
         found.update(_extras_of_backbone(config.weights.backbone))
     return sorted(found)

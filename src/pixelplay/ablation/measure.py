@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.ablation.settings import AblateConfig
+from pixelplay.ablation.stability import Stability, stability
 from pixelplay.errors import DataError
 from pixelplay.metrics.frames import checked, drawn_figures, one_class, weighted_figures
 from pixelplay.scores import fuse
@@ -100,6 +101,12 @@ class Bench:
         """`measured` of the fusion."""
         return measured(self.scores(fusion, split), self.truths[split], config.n_bootstrap, config.seed, rows)
 
+    def stability(self, fusion: FusionConfig) -> Stability:
+        """`stability` of a single member's processed scores of normal footage."""
+        [stream] = fusion.members
+        normal = self._processed[self._process(stream, fusion)].get("calibration", {})
+        return stability([video.scores for video in normal.values()])
+
     def twins(self, split: str = PSEUDO) -> dict[str, str]:
         """Streams with the same scores as an earlier one of their detector, such as a default stream, and that one."""
         found: dict[str, str] = {}
@@ -151,7 +158,8 @@ def measured(scores: np.ndarray, truth: Truth, draws: int, seed: int, rows: np.n
 def rank_correlations(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for each table with figures on labels: n, and for AP and ROC-AUC both correlations and the range on labels.
 
-    Fusions with the same figures count once. NaN with fewer than three of them, or if all figures are equal.
+    Where a table has a column `stability`, Spearman's correlation of that with both, too. Fusions with the same figures
+    count once. NaN with fewer than three of them, or if all figures are equal.
     """
     rows = {}
     for name, table in tables.items():
@@ -163,6 +171,9 @@ def rank_correlations(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 found = _correlations(np.stack([table[metric], true]).astype(np.float64))
                 found |= {"lowest_on_labels": true.min(), "highest_on_labels": true.max()}
                 rows[name] |= {f"{key}_{metric}": float(value) for key, value in found.items()}
+                if "stability" in table:
+                    pairs = np.stack([table["stability"], true]).astype(np.float64)
+                    rows[name][f"spearman_stability_{metric}"] = _correlations(pairs)["spearman"]
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("table")
 
 

@@ -121,7 +121,9 @@ def _on_labels(ablation: Ablation, truth: Truth) -> str:
         " Spearman's rank correlation between AP on pseudo-anomalies and AP on labels (1: the same order, 0: none, -1: "
         f"reversed), of n fusions, with their AP on labels: {pairs}."
     )
-    return text + correlated if pairs else text
+    stable = ranks["spearman_stability_ap"].get("alone", np.nan) if "spearman_stability_ap" in ranks else np.nan
+    steady = f" Of single streams, between stability on normal footage and AP on labels: {stable:+.2f}."
+    return text + (correlated if pairs else "") + (steady if np.isfinite(stable) else "")
 
 
 def _highest(table: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -68,6 +68,8 @@ def ablate(bench: Bench, fusion: FusionConfig, streams: Sequence[str], config: A
         others = [one for one in of if name == "alone" or one.fusion.model_dump() != fusion.model_dump()]
         if of:
             tables[name] = _table(bench, [configured, *others], base, config)
+    stable = {one.name: bench.stability(one.fusion).share for one in variants["alone"]}
+    tables["alone"].insert(0, "stability", [stable.get(str(name), float("nan")) for name in tables["alone"].index])
     if "weights" in tables:
         tables["weights"] = _with_shares(tables["weights"], [configured, *variants["weights"]])
     choice = search(bench, fusion, streams, config)

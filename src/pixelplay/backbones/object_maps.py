@@ -12,7 +12,7 @@ from pixelplay.backbones.frozen import Backbone
 from pixelplay.objects.crops import crop_batches
 from pixelplay.objects.pyramid import as_stored
 from pixelplay.objects.settings import FeaturesConfig
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tracks import Tracks, by_track, cropped
 from pixelplay.objects.tubes import squares
 from pixelplay.objects.yolo import batches
 from pixelplay.videos.video import Video
@@ -38,19 +38,20 @@ class ObjectMaps:
     ) -> Iterator[np.ndarray]:
         """Maps float16 [n, C, cells, cells] of the rows of a video's tracks, in order, n at a time.
 
-        Every `config.every`-th row of a track is cropped, and its last; maps of rows in between are those of the two
-        nearest, interpolated linearly in time. `advance(n)` is called after n frames.
+        Rows of a track are cropped as `pixelplay.objects.tracks.cropped` says; maps of rows in between are those of the
+        two nearest, interpolated linearly in time, and of rows after the last one its own. `advance(n)` is called after
+        n frames.
         """
-        near = neighbours(tracks, self.config.every)
+        near = neighbours(tracks, cropped(video, self.config.every, self.config.noise_above))
         latest = np.maximum.accumulate(near.after)  # a row that its maps and those before can be made from
         earliest = np.minimum.accumulate(near.before[::-1])[::-1]
         square = squares(tracks.xyxy, video.size, self.config.enlarge)
-        cropped = np.unique(near.before)
+        crops = np.unique(np.concatenate([near.before, near.after]))
         known: dict[int, np.ndarray] = {}
         done = 0
         for start, frames in batches(video.full_size(), FRAMES):
             first, stop = np.searchsorted(tracks.position, [start, start + len(frames)])
-            rows = cropped[slice(*np.searchsorted(cropped, [first, stop]))]
+            rows = crops[slice(*np.searchsorted(crops, [first, stop]))]
             seen = self._seen(frames, square[rows], tracks.position[rows] - start)
             known.update(zip(rows.tolist(), seen, strict=True))
             ready = int(np.searchsorted(latest, stop))
@@ -83,22 +84,18 @@ class Neighbours:
     weight: np.ndarray  # float32 [N], of the map of `after`, in [0, 1)
 
 
-def neighbours(tracks: Tracks, every: int) -> Neighbours:
-    """Where each track's rows 0, every, 2 every, … and its last are cropped."""
-    order = np.lexsort((tracks.position, tracks.track))  # track by track
-    track = tracks.track[order]
-    starts = np.flatnonzero(np.diff(track, prepend=0))  # ids are 1 and more
-    count = np.diff(starts, append=len(order))
-    number = np.arange(len(order)) - np.repeat(starts, count)  # of a row in its track
-    chosen = (number % every == 0) | (number == np.repeat(count, count) - 1)
-    place = np.arange(len(order))
-    before = np.maximum.accumulate(np.where(chosen, place, 0))
-    after = np.minimum.accumulate(np.where(chosen, place, len(order))[::-1])[::-1]
-    time = tracks.position[order]
+def neighbours(tracks: Tracks, chosen: np.ndarray) -> Neighbours:
+    """The nearest `chosen` rows, bool [N], before and after each row in its track, which has one at least."""
+    before, after = np.empty((2, len(tracks)), np.int64)
+    for rows in by_track(tracks):
+        own = rows[chosen[rows]]
+        at = np.searchsorted(tracks.position[own], tracks.position[rows], side="right")
+        before[rows] = own[(at - 1).clip(min=0)]
+        after[rows] = np.where(chosen[rows], rows, own[at.clip(max=len(own) - 1)])
+    time = tracks.position
     gap = np.maximum(time[after] - time[before], 1)
-    back = np.argsort(order)
-    weight = ((time - time[before]) / gap).astype(np.float32)
-    return Neighbours(order[before][back], order[after][back], weight[back])
+    weight = np.where(after > before, (time - time[before]) / gap, 0.0)
+    return Neighbours(before, after, weight.clip(0, 1).astype(np.float32))
 
 
 def _mixed(known: dict[int, np.ndarray], before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> np.ndarray:

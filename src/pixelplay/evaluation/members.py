@@ -13,6 +13,7 @@ from pixelplay.ablation.variants import named
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation.score_tables import object_streams, read_scores, scored_names
+from pixelplay.metrics.frames import one_class
 from pixelplay.run.artifacts import damaged, read_csv
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.scores import submission
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {"member": str, "weight": float, "left_out": str, "why": str}
+COLUMNS = {"member": str, "of": str, "weight": float, "left_out": str, "why": str}
+FRAMES = "frames"  # the fusion of frames' scores, which its members are `of`
 
 
 def streams_of(config: "Config", index: Index, fusion: FusionConfig | None = None) -> dict[str, pd.DataFrame]:
@@ -120,7 +122,7 @@ def members_of(
     """
     members, fusion = candidates(config, streams)
     verdicts = _verdicts(config, index, streams, list(members), fusion, weights)
-    rows = [(m, member_of(m, fusion).weight, *verdicts.get(m, (False, ""))) for m in members]
+    rows = [(m, FRAMES, member_of(m, fusion).weight, *verdicts.get(m, (False, ""))) for m in members]
     return _kept(members, fusion, pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
@@ -131,7 +133,7 @@ def read_members(
     path = RunFiles.of(config).fusion_members
     members, fusion = candidates(config, streams)
     table = read_csv(path, COLUMNS, made_by="fuse")
-    if table["member"].tolist() != list(members):
+    if table["member"][table["of"] == FRAMES].tolist() != list(members):
         raise damaged(path, "fuse", "it has other members")
     return _kept(members, fusion, table.assign(left_out=table["left_out"] == "True"))
 
@@ -139,7 +141,7 @@ def read_members(
 def _kept(
     members: dict[str, pd.DataFrame], fusion: FusionConfig, table: pd.DataFrame
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
-    kept = {m: members[m] for m in table["member"][~table["left_out"].astype(bool)]}
+    kept = {m: members[m] for m in table["member"][~table["left_out"].astype(bool) & (table["of"] == FRAMES)]}
     named = {stream: member for stream, member in fusion.members.items() if stream in kept}
     return kept, fusion.model_copy(update={"members": named}), table
 
@@ -154,16 +156,20 @@ def _verdicts(
 ) -> dict[str, tuple[bool, str]]:
     """By member: whether it is left out, and why."""
     judged = [m for m in members if "pseudo" in set(streams[m]["split"])]
-    if not fusion.select_members or not index.pseudo or len(judged) < 2:
+    truth = planted_truth(config, index) if fusion.select_members and len(judged) > 1 else None
+    if truth is None:
         return {}
-    planted = load_labels(config, index, "pseudo").labelled
-    labels = np.concatenate([one.labels for one in planted if one.labels is not None])
-    if labels.min() == labels.max():
-        return {}
-    rows = [(one.video, one.numbers, one.labels) for one in planted if one.labels is not None]
-    truth = Truth.of(rows, kinds_of_clips(RunFiles.of(config)))
     found = judge(streams, truth, named(fusion, judged), config.ablate, weights)
     return {one.member: (one.left_out, one.told(config.ablate.metric)) for one in found}
+
+
+def planted_truth(config: "Config", index: Index) -> Truth | None:
+    """The frames of pseudo-anomalies that members are judged by; None if there are none, or all are of one class."""
+    planted = load_labels(config, index, "pseudo").labelled
+    rows = [(one.video, one.numbers, one.labels) for one in planted if one.labels is not None]
+    if not rows or one_class(np.concatenate([labels for _, _, labels in rows])):
+        return None
+    return Truth.of(rows, kinds_of_clips(RunFiles.of(config)))
 
 
 def require_known_members(config: "Config") -> None:

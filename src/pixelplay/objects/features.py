@@ -22,7 +22,7 @@ from pixelplay.videos import decoded
 from pixelplay.videos.npy_writer import NpyWriter
 from pixelplay.videos.video import Maps, Video
 
-VERSIONS = {"yolo": 1, "backbone": 1}  # of maps by their source; raised when the same boxes give others
+VERSIONS = {"yolo": 1, "backbone": 2}  # of maps by their source; raised when the same boxes give others
 CHUNK = 4096  # maps in memory at a time
 BOXES_PER_FRAME = 20  # assumed where no video's boxes are known yet: twice as many as Ped2's people
 

@@ -21,12 +21,22 @@ from pixelplay.videos.settings import FrameFormat
 
 
 class YoloConfig(Settings):
+    backend: Literal["torch", "openvino", "onnx"]
     image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
     confidence: PartialShare
     iou: PartialShare
     max_boxes: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: BatchSize
     precision: Literal["auto", "fp32", "bf16"]
+
+    @model_validator(mode="after")
+    def _computable(self) -> "YoloConfig":
+        if self.backend == "onnx" and self.precision == "bf16":
+            raise ValueError(
+                "precision=bf16: ONNX Runtime (backend=onnx) does not compute in bfloat16: set precision=auto or fp32, "
+                "or another backend"
+            )
+        return self
 
 
 class SplitConfig(Settings):
@@ -72,6 +82,7 @@ class FeaturesConfig(Settings):
     image_size: ImageSize
     enlarge: Annotated[float, Field(gt=0, le=100)]
     every: Window
+    noise_above: NonNegative | None
     batch_size: BatchSize
     precision: Literal["auto", "fp32", "bf16"]
 

@@ -150,7 +150,15 @@ def features_source(config: "Config") -> Literal["yolo", "backbone"]:
             f"{' and '.join(found_by)}: set weights.yolo to weights and objects.method=yolo, or "
             "objects.features.source=backbone"
         )
-    return ("yolo" if found_by == ("yolo",) else "backbone") if source == "auto" else source
+    backend = config.objects.yolo.backend
+    if source == "yolo" and backend != "torch":
+        raise ConfigError(
+            "objects.features.source=yolo: YOLO's maps are those of its network in PyTorch, and "
+            f"objects.yolo.backend={backend} detects with an exported one: set objects.yolo.backend=torch, or "
+            "objects.features.source=backbone"
+        )
+    pools = found_by == ("yolo",) and backend == "torch"
+    return ("yolo" if pools else "backbone") if source == "auto" else source
 
 
 def by_backbone(config: "Config", needs: Collection[Need]) -> bool:

@@ -54,16 +54,24 @@ def tracks_of(video: Video) -> Tracks:
     return load(video.tracks, Tracks).block(video.start, video.start + len(video))
 
 
-def place_in_track(video: Video) -> np.ndarray:
-    """The number of each row of `tracks_of(video)` among those of its track in the whole video, from 0: int64 [N]."""
+def cropped(video: Video, every: int, noise_above: float | None) -> np.ndarray:
+    """Which rows of `tracks_of(video)` stand for those around them, bool [N].
+
+    Of each track, counted in the whole video, the first and every `every`-th row in frames that are no noisier than
+    `noise_above`, grey levels of 255 (None: in all frames); where a track has only noisier ones, of all its rows.
+    """
     tracks = tracks_of(video)
     assert video.tracks is not None
     whole = load(video.tracks, Tracks)
-    place = np.empty(len(whole), np.int64)
+    clean = np.ones(len(whole), bool)
+    if video.noise is not None and noise_above is not None:  # of test videos, of which there are no blocks
+        clean = video.noise[whole.position] <= noise_above
+    chosen = np.zeros(len(whole), bool)
     for rows in by_track(whole):
-        place[rows] = np.arange(len(rows))
+        usable = rows[clean[rows]]
+        chosen[(usable if len(usable) else rows)[::every]] = True
     first = int(np.searchsorted(whole.position, video.start))
-    return place[first : first + len(tracks)]
+    return chosen[first : first + len(tracks)]
 
 
 def object_rows(video: Video, tracks: Tracks, stream: str, scores: np.ndarray) -> pd.DataFrame:

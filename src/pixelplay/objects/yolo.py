@@ -1,9 +1,12 @@
 """Objects found by Ultralytics YOLO, with any detection weights: every frame, every class, in batches.
 
+The network runs in PyTorch, or exported, on the CPU, in OpenVINO or ONNX Runtime: see `yolo_exports`.
+
 YOLOv5 and later (Jocher et al., https://github.com/ultralytics/ultralytics; AGPL-3.0). Importing Ultralytics takes
 seconds, so only detecting does it.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -14,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelplay.errors import ConfigError
+from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.objects.settings import YoloConfig
+from pixelplay.objects.yolo_exports import exported
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
     from pixelplay.objects.pyramid import Pyramid
 
-VERSION = 1  # of what is found; raise it when that changes
+VERSION = 2  # of what is found; raise it when that changes
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,20 @@ class Pooling:
 
 
 class Yolo:
-    """A network with its settings; `bf16` computes in bfloat16."""
+    """A network with its settings; `bf16` computes in bfloat16, which ONNX Runtime can't."""
 
-    def __init__(self, weights: Path, config: YoloConfig, device: "torch.device", bf16: bool, settings: Path):
-        """Load `weights`; Ultralytics keeps its settings in the folder `settings` unless YOLO_CONFIG_DIR names another.
+    def __init__(self, weights: Path, config: YoloConfig, device: "torch.device", bf16: bool, cache: Path):
+        """Load `weights`; what is exported lies in the folder `cache`/exports, and Ultralytics keeps its settings in
+        `cache` unless YOLO_CONFIG_DIR names another.
 
-        Raises ConfigError for a file without a detection network of Ultralytics.
+        Raises ConfigError for a file without a detection network of Ultralytics, or one that cannot be exported, and
+        DamagedArtifactError for a damaged export.
         """
-        _tame(settings)
+        _tame(cache)
         from ultralytics import YOLO
         from ultralytics.nn.tasks import torch_safe_load
 
+        logging.getLogger("ultralytics").setLevel(logging.WARNING)  # it tells of every step of an export
         file = str(weights.resolve())
         try:
             torch_safe_load(file, safe_only=True)  # if Ultralytics was imported before, the variable came too late
@@ -60,6 +67,14 @@ class Yolo:
         self._weights = weights
         self._pyramid: Pyramid | None = None
         self._config, self._device, self._bf16 = config, device, bf16
+        if config.backend == "torch" and bf16:
+            from pixelplay.objects.yolo_decoding import decode_in_float32  # imports torch
+
+            decode_in_float32(self._model.model)
+        if config.backend != "torch":
+            network = exported(weights, config.backend, config.image_size, cache / "exports")
+            self._model = YOLO(str(network), task="detect")
+            self._load(network)
 
     @property
     def channels(self) -> int:
@@ -96,6 +111,24 @@ class Yolo:
             labels = [result.names[int(number)] for number in one.cls]
             yield Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf)
 
+    def _load(self, network: Path) -> None:
+        """Have Ultralytics load the exported network, which it does when it is first used."""
+        try:
+            self._predict([np.zeros((32, 32, 3), np.uint8)])
+            if self._config.backend == "openvino":
+                import openvino
+
+                # By default OpenVINO computes in bfloat16 wherever the hardware has it.
+                precision = {"INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32", "PERFORMANCE_HINT": "LATENCY"}
+                compiled = openvino.Core().compile_model(next(network.glob("*.xml")), "CPU", precision)
+                predictor: Any = self._model.predictor
+                predictor.model.backend.ov_compiled_model = compiled
+        except Exception as error:  # each library raises kinds of its own
+            raise DamagedArtifactError(
+                f"{network}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, "
+                "and the same command exports weights.yolo again"
+            ) from None
+
     def _watched(self) -> tuple[Any, "Pyramid"]:
         """The network, and its pyramid."""
         if self._pyramid is None:
@@ -112,7 +145,8 @@ class Yolo:
         config = self._config
         bgr = [np.ascontiguousarray(frame[..., ::-1]) for frame in batch]  # as OpenCV reads, so Ultralytics expects
         # Its own `half` is float16, and on a CPU it has none.
-        with torch.autocast(self._device.type, torch.bfloat16) if self._bf16 else nullcontext():
+        autocast = self._bf16 and config.backend == "torch"
+        with torch.autocast(self._device.type, torch.bfloat16) if autocast else nullcontext():
             found = self._model.predict(
                 bgr,
                 imgsz=config.image_size,

@@ -42,6 +42,7 @@ class RunFiles:
     pseudo_sheet = _Below("outputs", "pseudo_anomalies.png")
     fused = _Below("outputs", "fused.parquet")
     fusion_members = _Below("outputs", "fusion_members.csv")  # a row per candidate: if it was left out, and why
+    object_members = _Below("outputs", "object_members.csv")  # its rows of object streams
     metrics = _Below("outputs", "metrics.json")
     evaluations = _Below("outputs", "evaluations.jsonl")
     thresholds = _Below("outputs", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds

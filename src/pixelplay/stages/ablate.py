@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the same scores and truth give other tables, plots or words
+VERSION = 2  # raised when the same scores and truth give other tables, plots or words
 LOGGED = ("ap", "auc")
 
 

@@ -130,9 +130,10 @@ def _finder(config: Config, method: str, parts: list[Part]) -> Find:
         return lambda part, advance: boxes.save(motion.detect(part.video, settings, advance), part.table)
     from pixelplay.training.device import autocast_bf16, find_device
 
-    device = find_device(config.device)
-    bf16 = autocast_bf16(config.objects.yolo.precision, device)
-    network = yolo.Yolo(tables.weights(config), config.objects.yolo, device, bf16, config.paths.cache)
+    chosen = config.objects.yolo
+    device = find_device(config.device if chosen.backend == "torch" else "cpu")
+    bf16 = chosen.backend != "onnx" and autocast_bf16(chosen.precision, device)
+    network = yolo.Yolo(tables.weights(config), chosen, device, bf16, config.paths.cache)
     if not _pools(config):
         return lambda part, advance: boxes.save(network.detect(part.video, advance), part.table)
     cells = config.objects.features.cells

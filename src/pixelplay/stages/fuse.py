@@ -6,7 +6,6 @@ anomalies (split=pseudo), where every member has scores for them.
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,14 +13,15 @@ import pandas as pd
 from pixelplay.config import Config
 from pixelplay.errors import DataError
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
-from pixelplay.evaluation.score_tables import PLACE, object_streams, places, read_object_streams, read_scores
+from pixelplay.evaluation.object_members import by_folds, read_streams_table, select_streams
+from pixelplay.evaluation.score_tables import object_streams, read_object_streams
 from pixelplay.run.artifacts import csv_text, write_table, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FUSED, detector_of, fuse, process_unfused
+from pixelplay.scores.fuse import FUSED, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
 from pixelplay.scores.settings import OBJECTS
 from pixelplay.stages import prepare, score
@@ -29,8 +29,8 @@ from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-VERSION = 3  # raised when the same scores and settings give another fusion, judgement or submission
-OBJECTS_VERSION = 2  # raised when they give other scores of objects
+VERSION = 4  # raised when the same scores and settings give another fusion, judgement or submission
+OBJECTS_VERSION = 3  # raised when they give other scores of objects, or another judgement of their streams
 
 
 def tasks(config: Config) -> list[Task]:
@@ -38,18 +38,20 @@ def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
     scored = [task for name in config.detectors for task in score.tasks_of(config, name, index)]
     streams = object_streams(config)
+    how = config.ablate.model_dump(include={"metric", "n_bootstrap", "seed"})
+    judging = how if config.fusion.select_members else None
     of_objects = Task(
         stage="fuse",
         name="fuse-objects",
         record_path=files.record("fuse-objects"),
         version=OBJECTS_VERSION,
-        settings={"objects": config.fusion.objects.model_dump(), "streams": streams},
+        settings={"objects": config.fusion.objects.model_dump(), "streams": streams, "judging": judging},
         work=lambda: _fuse_objects(config, files, index),
         digests=digests_of(config),
         reads=scored,
+        after=[prepare.task(config)],
     )
     first = [of_objects] if streams else []
-    judging = config.ablate.model_dump(include={"metric", "n_bootstrap", "seed"})
     fusion = config.fusion.model_dump(exclude={"external", "objects"})
     task = Task(
         stage="fuse",
@@ -58,7 +60,7 @@ def tasks(config: Config) -> list[Task]:
         version=VERSION,
         settings={
             "fusion": {**fusion, "external": list(config.fusion.external_files)},
-            "judging": judging if config.fusion.select_members else None,
+            "judging": judging,
         },
         contents=lambda: {"external": file_digests(config.fusion.external), "submission": str(files.submission)},
         work=lambda: _fuse(config, files, index),
@@ -82,13 +84,16 @@ def run(config: Config) -> None:
 
 def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     """Write the scores of objects and of their frames, as `score` does, those of pseudo-anomalies apart."""
-    streams, settings = object_streams(config), config.fusion.objects
+    settings = config.fusion.objects
+    streams, judged = select_streams(config, index, read_object_streams(config, index))
+    write_text(files.object_members, csv_text([list(judged), *judged.itertuples(index=False)]))
+    _tell_left_out(judged)
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     videos += [("pseudo", video) for video in index.pseudo]
-    videos += [("calibration", video) for video in index.fit] if _by_folds(config, streams, index) else []
-    objects = fuse_objects(read_object_streams(config, index), settings)
+    videos += [("calibration", video) for video in index.fit] if by_folds(config, streams, index) else []
+    objects = fuse_objects(streams, settings)
     frames = frame_scores(objects, [(split, video.id, video.numbers) for split, video in videos], settings)
-    written: list[Path] = []
+    written = [files.object_members]
     for pseudo in (False, True) if index.pseudo else (False,):
         for table, path in ((frames, files.scores(OBJECTS, pseudo)), (objects, files.object_scores(OBJECTS, pseudo))):
             write_table(path, table[table["split"].eq("pseudo") == pseudo].reset_index(drop=True))
@@ -97,20 +102,14 @@ def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     return written
 
 
-def _by_folds(config: Config, streams: Sequence[str], index: Index) -> bool:
-    """Whether the detectors of all these streams have scored the training footage, too: see `Calibrates`."""
-    trained = places(("calibration", video) for video in index.fit)
-    tables = (read_scores(config, name, index) for name in dict.fromkeys(map(detector_of, streams)))
-    return all(trained.isin(pd.MultiIndex.from_frame(table[PLACE])).any() for table in tables)
-
-
 def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
     streams = streams_of(config, index)
     weights = weights_of(config, index)
     members, fusion, judged = members_of(config, index, streams, weights)
-    write_text(files.fusion_members, csv_text([list(judged), *judged.itertuples(index=False)]))
-    for row in judged[judged["left_out"]].itertuples():
-        log.warning(f"fuse: left out {row.why} (fusion.select_members=false keeps every member)")
+    of_objects = [read_streams_table(config)] if object_streams(config) else []
+    listed = [row for one in (judged, *of_objects) for row in one.itertuples(index=False)]
+    write_text(files.fusion_members, csv_text([list(judged), *listed]))
+    _tell_left_out(judged)
     table = fuse(members, fusion, weights)
     others = [  # as their detector is; they are measured and plotted, not fused
         process_unfused(stream, rows, fusion, weights) for stream, rows in streams.items() if stream not in members
@@ -125,6 +124,11 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
     log.info(f"fuse: {', '.join(members)} -> {files.submission} ({len(rows):,} rows)")
     _tell_unfused(members, fused)
     return [files.fused, files.submission, files.fusion_members]
+
+
+def _tell_left_out(judged: pd.DataFrame) -> None:
+    for row in judged[judged["left_out"]].itertuples():
+        log.warning(f"fuse: left out {row.why} (fusion.select_members=false keeps every member)")
 
 
 def _tell_unfused(members: dict[str, pd.DataFrame], fused: pd.DataFrame) -> None:

@@ -11,8 +11,8 @@ from pixelplay.detectors.object_streams.detector import Folds, NoScoring, Object
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.objects.features import crop_vectors
-from pixelplay.objects.tracks import place_in_track, tracks_of
-from pixelplay.settings import Settings, Window
+from pixelplay.objects.tracks import cropped, tracks_of
+from pixelplay.settings import NonNegative, Settings, Window
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ IN_DOMAIN = "in_domain"  # weights.backbone, where an encoder is trained in the 
 class AppearanceSettings(Settings):
     crops_by: str  # weights.backbone
     every: Window  # the others' vectors lie between those of cropped rows, and teach nothing new
+    noise_above: NonNegative | None
     density: DensityConfig
     folds: Folds
 
@@ -57,8 +58,8 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
     scoring = NoScoring
 
     def read(self, video: Video, causal: bool = False) -> Crops:
-        tracks, values = tracks_of(video), crop_vectors(video)
-        found = Crops(tracks, values, place_in_track(video) % self._settings.every == 0)
+        settings, tracks, values = self._settings, tracks_of(video), crop_vectors(video)
+        found = Crops(tracks, values, cropped(video, settings.every, settings.noise_above))
         if not causal:
             return found
         found = found[~tracks.interpolated]  # a box between two others is not known until the later one is

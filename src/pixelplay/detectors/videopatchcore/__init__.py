@@ -5,7 +5,7 @@ from pixelplay.detectors.base import Spec
 SPECS = [
     Spec(
         "videopatchcore",
-        2,
+        3,
         f"{__name__}.detector",
         tracks=True,
         only_in_domain=("in_domain",),

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.run.atomic import atomic_folder
 from pixelplay.run.locks import turn
-from pixelplay.synthetic.pseudo.kinds import KINDS, LEAST, Event, Length, NoUseError, Piece, length_in, needed
-from pixelplay.synthetic.pseudo.motion_mask import Survey, usual_motion
+from pixelplay.synthetic.pseudo.events import LEAST, Event, Length, NoUseError, Piece, length_in, needed
+from pixelplay.synthetic.pseudo.kinds import KINDS
+from pixelplay.synthetic.pseudo.motion_mask import Survey, Usual, usual_motion
 from pixelplay.synthetic.pseudo.settings import PseudoConfig
 from pixelplay.videos.corruption import GRAY_SHARE, corrupt, draw_kinds
 from pixelplay.videos.corruption import KINDS as CORRUPTIONS
@@ -96,7 +97,8 @@ def render_clips(
     which show where things usually move. `corruption`: its levels are those of the grey frame. A clip is written whole
     or not at all. `advance(n)` is called after n clips.
     """
-    planter = _Planter(heldout, training, config, corruption)
+    usual = cache(lambda i: usual_motion(training, heldout[i], config))
+    planter = _Planter(heldout, usual, config, corruption)
 
     def one(job: tuple[str, int]) -> Clip:
         kind, seed = job
@@ -126,7 +128,7 @@ class _Planter:
     """Makes clips of held-out footage, as `render_clips` says."""
 
     heldout: Sequence[Video]
-    training: Sequence[Video]
+    usual: Callable[[int], Usual]  # of the footage around the i-th held-out video
     config: PseudoConfig
     corruption: CorruptionConfig
 
@@ -159,10 +161,11 @@ class _Planter:
         """Pieces of footage at random places, and how long a clip each makes; each replaces the last at `path`."""
         lengths = [length_in(len(video), kind, self.config) for video in self.heldout]
         longest = max((length.frames for length in lengths if length), default=0)
-        usable = [(v, n) for v, n in zip(self.heldout, lengths, strict=True) if n and n.frames >= LONG * longest]
-        shares = np.array([len(video) for video, _ in usable], np.float64)
+        usable = [(i, n) for i, n in enumerate(lengths) if n and n.frames >= LONG * longest]
+        shares = np.array([len(self.heldout[i]) for i, _ in usable], np.float64)
         for _ in range(TRIES if usable else 0):
-            video, length = usable[int(rng.choice(len(usable), p=shares / shares.sum()))]
+            which, length = usable[int(rng.choice(len(usable), p=shares / shares.sum()))]
+            video = self.heldout[which]
             count = needed(length, kind, self.config)
             start = int(rng.integers(0, len(video) - count + 1))
             block = video.block(start, start + count)
@@ -171,7 +174,7 @@ class _Planter:
                 for frame in block.full_size():
                     writer.append(frame)
             frames = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: each is read more than once
-            usual = partial(usual_motion, self.training, block, self.config)
+            usual = partial(self.usual, which)
             yield block, Piece(frames, Survey.of(frames, self.config.moving), usual), length
 
     def _write(self, folder: Path, piece: Piece, event: Event, rng: np.random.Generator) -> list[str]:

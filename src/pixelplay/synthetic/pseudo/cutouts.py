@@ -2,19 +2,17 @@
 (walkers with their gait), and the foreign patch, an irregular, rotated negative of a piece of the scene.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from pixelplay.objects.boxes import overlap
-from pixelplay.synthetic.pseudo.motion_mask import Blob, Survey, blurred, difference
+from pixelplay.synthetic.pseudo.motion_mask import GROWTH, Blob, Survey, blurred, difference, matched
 
 MARGIN = 2  # pixels around a cut-out
 RIM = 3  # pixels, side of the square that erodes what the blur of the scene added around a thing
 FEATHER = 0.8  # pixels, sigma of the soft edge
-GROWTH = 1.5  # a region that grows or shrinks by this factor has met another, or lost a part
 STRIDE = 0.5  # of its own width: what a thing must move, from its first frame to its last
 DRAWS = 32  # pieces of the footage, of which the one with the most texture becomes the patch
 FLAT = 8.0  # grey levels of contrast below which a piece has no texture
@@ -30,6 +28,7 @@ class CutOut:
     pixels: np.ndarray  # uint8 (h, w, 3)
     alpha: np.ndarray  # float32 (h, w), opacity in [0, 1]
     foot: tuple[float, float]  # x, y of the middle of its lower edge in the frame
+    at: int  # the frame's position in the footage
 
     def scaled(self, factor: float) -> "CutOut":
         """`factor` times as high and wide, on the same foot."""
@@ -37,10 +36,10 @@ class CutOut:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
         pixels, alpha = (cv2.resize(image, size, interpolation=how) for image in (self.pixels, self.alpha))
-        return CutOut(pixels, alpha, self.foot)
+        return replace(self, pixels=pixels, alpha=alpha)
 
     def moved(self, right: float, down: float) -> "CutOut":
-        return CutOut(self.pixels, self.alpha, (self.foot[0] + right, self.foot[1] + down))
+        return replace(self, foot=(self.foot[0] + right, self.foot[1] + down))
 
     def stands_out(self, ground: np.ndarray, threshold: float) -> np.ndarray:
         """Which of the pixels it covers differ by more than `threshold` from `ground`, uint8 (H, W, 3): bool [N]."""
@@ -82,25 +81,14 @@ def _paths(survey: Survey, size: tuple[int, int]) -> list[Path]:
     followed: list[Path] = []
     for t, blobs in enumerate(survey.blobs):
         whole = [blob for blob in blobs if _is_whole(blob, size, survey.scene.config.max_area)]
-        matches = [(path, blob) for path, blob in _matches(followed, blobs) if blob in whole]
+        pairs = matched([path[-1][1] for path in followed], blobs)
+        matches = [(followed[i], blobs[j]) for i, j in pairs if blobs[j] in whole]
         grown, taken = [path for path, _ in matches], [blob for _, blob in matches]
         done += [path for path in followed if path not in grown]
         for path, blob in matches:
             path.append((t, blob))
         followed = grown + [[(t, blob)] for blob in whole if blob not in taken]
     return done + followed
-
-
-def _matches(paths: Sequence[Path], blobs: Sequence[Blob]) -> Iterator[tuple[Path, Blob]]:
-    """Which path continues with which region: the boxes overlap each other most, and have about the same size."""
-    if not paths or not blobs:
-        return
-    lasts = [path[-1][1] for path in paths]
-    common = overlap(*(np.array([blob.xyxy for blob in some]) for some in (lasts, blobs)))  # (paths, blobs)
-    for i, j in enumerate(common.argmax(axis=1)):
-        alike = 1 / GROWTH <= blobs[j].area / lasts[i].area <= GROWTH
-        if common[i, j] > 0 and common[:, j].argmax() == i and alike:
-            yield paths[i], blobs[j]
 
 
 def _is_whole(blob: Blob, size: tuple[int, int], max_area: float) -> bool:
@@ -137,7 +125,7 @@ def _cut_out(frame: np.ndarray, survey: Survey, t: int, blob: Blob) -> CutOut:
     mask = cv2.erode((labels[part] == number).astype(np.float32), np.ones((RIM, RIM), np.uint8))
     alpha = cv2.GaussianBlur(mask, (0, 0), FEATHER) * mask  # inwards only: no ground of the old place comes along
     foot = (left + mask.shape[1] / 2, float(top + mask.shape[0]))
-    return CutOut(np.array(frame[part]), alpha, foot)
+    return CutOut(np.array(frame[part]), alpha, foot, t)
 
 
 def paste(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # importing them imports torch
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the same settings give other clips
+VERSION = 2  # raised when the same settings give other clips
 SHOWN = 640  # pixels of width of a frame in the picture, about
 OUTLINE = (255, 60, 60)  # RGB
 CLEAN = CorruptionConfig(flip=0.0, heavy=0.0, light=0.0, missing=0.0, heavy_sd=0.0, light_sd=0.0)

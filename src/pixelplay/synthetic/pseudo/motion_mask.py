@@ -4,13 +4,14 @@ Finer than the boxes of `pixelplay.objects.motion` in its small working size: th
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import cv2
 import numpy as np
 
+from pixelplay.objects.boxes import overlap
 from pixelplay.synthetic.pseudo.settings import MovingConfig, PseudoConfig
 from pixelplay.videos.background import median_frame
 from pixelplay.videos.video import Video
@@ -18,9 +19,12 @@ from pixelplay.videos.video import Video
 BLUR = 1.0  # pixels, sigma: against the sensor's noise
 MAD = 0.6745  # median absolute deviation of a standard normal variable
 STEP = 3  # every third pixel is used to estimate the noise, since blurred neighbours are alike
-EVERY = 5  # every fifth frame is searched for what is usual
+EVERY = 3  # every third frame is searched for what is usual: a walker at 10 frames/s overlaps himself in the next one
 SMALL = 320  # pixels of width of these frames
+STILL = 0.1  # of its height: what has not moved further stands still
+STOOD = 6  # steps of EVERY frames, in which a walker moves by 0.6 of his height at 25 frames/s (1.4 m/s)
 SAME = 0.9  # correlation of the backgrounds of two videos of the same scene, at least
+GROWTH = 1.5  # a region that grows or shrinks by this factor has met another, or lost a part
 LAG = 5  # frames between two that are compared for change: even a slow walker has moved
 
 
@@ -89,6 +93,15 @@ class Survey:
         return cls(scene, blobs, used / np.float32(len(frames)), np.array(activity))
 
 
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """Where things usually move in footage of one scene, and which way."""
+
+    moved: np.ndarray  # float32 (H, W), share of the frames in which something moves there
+    steps: np.ndarray  # float64 (K, 6): see `steps_of`, over EVERY frames
+    stood: np.ndarray  # float64 (L, 4): see `stood_in`
+
+
 def blurred(frame: np.ndarray) -> np.ndarray:
     """A frame without its finest noise, as it is compared with a scene."""
     return cv2.GaussianBlur(frame, (0, 0), BLUR)
@@ -103,14 +116,52 @@ def difference(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
     return cv2.max(cv2.max(first, second), third)
 
 
-def usual_motion(training: Sequence[Video], block: Video, config: PseudoConfig) -> np.ndarray:
-    """Share of the frames in which something moves at a place, float32 (H, W), in training footage of the same scene.
+def matched(lasts: Sequence[Blob], blobs: Sequence[Blob]) -> Iterator[tuple[int, int]]:
+    """Which region becomes which in a later frame: they overlap each other most, and have about the same size."""
+    if not lasts or not blobs:
+        return
+    common = overlap(*(np.array([blob.xyxy for blob in some]) for some in (lasts, blobs)))  # (lasts, blobs)
+    for i, j in enumerate(common.argmax(axis=1).tolist()):
+        alike = 1 / GROWTH <= blobs[j].area / lasts[i].area <= GROWTH
+        if common[i, j] > 0 and common[:, j].argmax() == i and alike:
+            yield i, j
+
+
+def steps_of(blobs: Sequence[Sequence[Blob]]) -> np.ndarray:
+    """Boxes x1, y1, x2, y2 of regions, and how far right and down each one's middle is in the next frame: (K, 6)."""
+    pairs = [(a[i].xyxy, b[j].xyxy) for a, b in pairwise(blobs) for i, j in matched(a, b)]
+    before, after = (np.array([pair[k] for pair in pairs], np.float64).reshape(-1, 4) for k in (0, 1))
+    moves = (after - before).reshape(-1, 2, 2).mean(axis=1)
+    return np.hstack([before, moves])
+
+
+def stood_in(blobs: Sequence[Sequence[Blob]]) -> np.ndarray:
+    """Boxes of regions that were in one place for STOOD steps from frame to frame, at least: float64 (L, 4)."""
+    found: list[tuple[int, int, int, int]] = []
+    since: dict[
+        int, tuple[tuple[int, int, int, int], int]
+    ] = {}  # where a region of the last frame stands, and how long
+    for before, after in pairwise(blobs):
+        now = {}
+        for i, j in matched(before, after):
+            box, steps = since.get(i, (before[i].xyxy, 0))
+            moved = np.subtract(after[j].xyxy, box).reshape(2, 2).mean(axis=0)
+            stands = np.abs(moved).max() <= STILL * (box[3] - box[1])
+            now[j] = (box, steps + 1) if stands else (after[j].xyxy, 0)
+            found += [box] if now[j][1] == STOOD else []
+        since = now
+    return np.array(found, np.float64).reshape(-1, 4)
+
+
+def usual_motion(training: Sequence[Video], block: Video, config: PseudoConfig) -> Usual:
+    """Where and which way things move in training footage of the same scene.
 
     Of `config.context_frames` frames: those around the block in its own video, then those of videos listed next to it.
     """
     width, height = block.size
     own = next((i for i, video in enumerate(training) if video.id == block.id), 0)
     moved, count, left = np.zeros((height, width), np.float32), 0, config.context_frames
+    steps, stood = [np.empty((0, 6))], [np.empty((0, 4))]
     here: np.ndarray | None = None  # the background of the block's own video
     for i in sorted(range(len(training)), key=lambda i: abs(i - own)):
         if left <= 0:
@@ -123,10 +174,14 @@ def usual_motion(training: Sequence[Video], block: Video, config: PseudoConfig) 
         scene = Scene.of(frames, config.moving)
         here = scene.background if here is None else here
         if part.size == block.size and _same_scene(scene.background, here):
-            share = np.array([scene.moving(frame) for frame in frames]).sum(axis=0, dtype=np.float32)
+            found = [scene.regions(blurred(frame)) for frame in frames]
+            share = np.array([labels > 0 for labels, _ in found]).sum(axis=0, dtype=np.float32)
             moved += cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
             count += len(frames)
-    return moved / np.float32(max(count, 1))
+            scale, blobs = [width / frames.shape[2], height / frames.shape[1]], [blobs for _, blobs in found]
+            steps.append(steps_of(blobs) * np.tile(scale, 3))
+            stood.append(stood_in(blobs) * np.tile(scale, 2))
+    return Usual(moved / np.float32(max(count, 1)), np.concatenate(steps), np.concatenate(stood))
 
 
 def _small(video: Video) -> np.ndarray:
