@@ -19,6 +19,7 @@ from tests.pipeline import CPU, ROOT, trainer_config
 from tests.small_videomae import SIDE, saved_videomae
 
 import pixelplay.detectors
+from pixelplay.backbones.object_maps import neighbours
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Calibrates, Detector, Scores
@@ -28,8 +29,7 @@ from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
-from pixelplay.objects.settings import FlowConfig
-from pixelplay.objects.tracks import Tracks, frame_times, tracks_of
+from pixelplay.objects.tracks import Tracks
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Maps, Video, format_name
@@ -86,6 +86,12 @@ CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
         {"stride": 2, "batch_size": 2, "alpha": 0.2, "quantile": 0.5, "decay": 0.5},
         ("reconstruction", "embedding"),
     ),
+    "object_motion": Case(
+        rescored={"quantile": 0.5, "weights": {"magnitude": 0.0, "direction": 1.0}},
+        streams=("magnitude", "direction"),
+        looks_ahead=False,
+    ),
+    "object_appearance": Case(),
     "object_place": Case(("training.folds=2", "training.count=20"), looks_ahead=False),
     "object_class": Case(("training.folds=2",)),
     "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
@@ -135,10 +141,9 @@ class Fitted:
     def heldout(self) -> Heldout:
         """Footage for planting pseudo-anomalies, of which nothing may be learned, can't be read."""
         video = self.video("heldout", *walk(10, 3))
-        gone = replace(
-            video, folder=self.place / "gone", originals=None, objects=(), tracks=None, features=None, flow=None
-        )
-        return Heldout([video], [video], [replace(gone, flow=None)])
+        gone = replace(video, folder=self.place / "gone", originals=None, objects=(), tracks=None, features=None)
+        gone = replace(gone, crops=None, flow=None)
+        return Heldout([video], [video], [gone])
 
     @cached_property
     def folder(self) -> Path:
@@ -176,39 +181,31 @@ class Fitted:
         count, table = len(frames), folder / "boxes.parquet"
         labels = ["person" if t < odd_from else "bicycle" for t in range(count)]
         box_tables.save(Boxes.of(np.arange(count), boxes, labels, np.ones(count)), table)
-        tracks, maps = followed(frames, boxes, table)
         originals: Any = Frames(frames)
-        numbers = np.arange(10, 10 + count)
-        video = Video(
-            *(name, "test", numbers, (WIDTH, HEIGHT), folder),
-            originals=originals,
-            objects=(table,),
-            tracks=tracks,
-            features=maps,
-        )
-        return replace(video, flow=flowing(video, tracks))
+        video = Video(name, "test", np.arange(10, 10 + count), (WIDTH, HEIGHT), folder, originals=originals)
+        return followed(replace(video, objects=(table,)), frames, boxes)
 
 
-def followed(frames: np.ndarray, boxes: np.ndarray, table: Path) -> tuple[Path, Maps]:
-    """The boxes as one track, and maps of three channels, the colours in them."""
-    count, path, maps = len(frames), table.with_name("tracks.parquet"), table.with_name("maps.npy")
+def followed(video: Video, frames: np.ndarray, boxes: np.ndarray) -> Video:
+    """With the boxes as one track, maps of three channels, the colours in them, the same of crops, and flow."""
+    count, path, objects = len(frames), video.folder / "tracks.parquet", load_config(["objects=default"]).objects
     ids, rows = np.ones(count, np.int64), np.arange(count)
     known = Boxes.of(rows, boxes, ["person"] * count, np.ones(count))
-    box_tables.save(Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows), path)
-    crops = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
-    small = [cv2.resize(crop, (3, 3), interpolation=cv2.INTER_AREA) for crop in crops]
-    with writing(maps, table, (3, 3, 3)) as writer:
-        writer.extend((np.stack(small).transpose(0, 3, 1, 2) / 255).astype(np.float16))
-    return path, Maps(maps, by_box=True)
-
-
-def flowing(video: Video, tracks: Path) -> Maps:
-    """The optical flow inside the boxes."""
-    path, settings = tracks.with_name("flow.npy"), FlowConfig(preset="ultrafast", longest_side=WIDTH, bins=4)
-    with writing(path, tracks, (5,), np.float32) as writer:
-        for rows in flow_in_boxes(video, tracks_of(video), frame_times(video, 25), settings):
-            writer.extend(rows)
-    return Maps(path, by_box=False)
+    tracks = Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows)
+    box_tables.save(tracks, path)
+    inside = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
+    small = [cv2.resize(one, (3, 3), interpolation=cv2.INTER_AREA) for one in inside]
+    colours = np.stack(small).transpose(0, 3, 1, 2) / 255
+    near = neighbours(tracks, objects.features.every)
+    between = colours[near.before] + (colours[near.after] - colours[near.before]) * near.weight[:, None, None, None]
+    flow = np.concatenate(list(flow_in_boxes(video, tracks, np.arange(count) / 25, objects.flow)))
+    stored = {"maps": (video.objects[0], colours), "crops": (path, between), "flow": (path, flow)}
+    for name, (table, values) in stored.items():
+        dtype = np.float32 if name == "flow" else np.float16
+        with writing(video.folder / f"{name}.npy", table, values.shape[1:], dtype) as writer:
+            writer.extend(values.astype(dtype))
+    found = {name: Maps(video.folder / f"{name}.npy", by_box=name == "maps") for name in stored}
+    return replace(video, tracks=path, features=found["maps"], crops=found["crops"], flow=found["flow"])
 
 
 class Frames:

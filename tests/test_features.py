@@ -18,9 +18,9 @@ from pixelplay.cli import load_config
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
 from pixelplay.objects import features
 from pixelplay.objects.boxes import Boxes, save
-from pixelplay.objects.features import features_of
+from pixelplay.objects.features import crop_vectors, features_of, flow_of
 from pixelplay.objects.settings import FeaturesConfig
-from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.objects.tracks import Tracks, highest, place_in_track, tracks_of
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.video import Maps, Video
 
@@ -112,6 +112,63 @@ def test_a_killed_writer_leaves_nothing(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt), features.writing(tmp_path / "f.npy", tmp_path / "table", SHAPE):
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["table"]
+
+
+def with_values(folder: Path) -> Video:
+    """With crops and flow: of row r the map of C channels has c + 10 r in each cell but one, and flow r, r + 0.5."""
+    video = written(folder, by_box=True)
+    assert video.tracks is not None
+    rows, found = len(ROWS), {}
+    crops = np.tile(np.arange(2)[None, :, None, None] + 10.0 * np.arange(rows)[:, None, None, None], (1, 1, 3, 3))
+    crops[:, 1, 0, 0] += 9  # a ninth of the cells
+    flow = np.arange(rows)[:, None] + np.array([0, 0.5])
+    for name, values, dtype in (("crops", crops, np.float16), ("flow", flow, np.float32)):
+        found[name] = Maps(folder / f"{name}-a.npy", by_box=False)
+        with features.writing(found[name].path, video.tracks, values.shape[1:], dtype) as writer:
+            writer.extend(values.astype(dtype))
+    return replace(video, **found)
+
+
+def test_each_row_of_the_tracks_has_the_mean_of_its_crop_and_its_flow(tmp_path: Path, monkeypatch):
+    video = with_values(tmp_path)
+    expected = [[10 * r, 10 * r + 2] for r in range(6)]
+    assert crop_vectors(video).tolist() == expected and crop_vectors(video).dtype == np.float32
+    assert flow_of(video).tolist() == [[r, r + 0.5] for r in range(6)] and flow_of(video).dtype == np.float32
+    block = video.block(1, 3)  # rows 1 to 4
+    assert crop_vectors(block).tolist() == expected[1:5]
+    assert flow_of(block)[:, 0].tolist() == [1, 2, 3, 4]
+    monkeypatch.setattr(features, "CHUNK", 4)
+    assert crop_vectors(video).tolist() == expected
+    assert crop_vectors(video.block(4, 6)).shape == (0, 2) and flow_of(video.block(4, 6)).shape == (0, 2)
+    flow_of(video)[:] = 0  # a copy
+    assert flow_of(video)[5, 1] == 5.5
+
+
+def test_crops_and_flow_that_nobody_asked_for_or_that_are_damaged_are_told(tmp_path: Path):
+    video = with_values(tmp_path)
+    with pytest.raises(MissingArtifactError, match=r"no feature maps of crops were made.*crops=True in its Spec"):
+        crop_vectors(replace(video, crops=None))
+    with pytest.raises(MissingArtifactError, match=r"no values of optical flow were made.*flow=True in its Spec"):
+        flow_of(replace(video, flow=None))
+    for read, maps in ((crop_vectors, video.crops), (flow_of, video.flow)):
+        assert maps is not None
+        maps.path.write_bytes(maps.path.read_bytes()[:-7])
+        with pytest.raises(DamagedArtifactError, match=rf"{maps.path.name} is damaged.*src/extract\.py"):
+            read(video)
+        with pytest.raises(MissingArtifactError, match=rf"{maps.path.name} is missing.*src/extract\.py"):
+            read(video)
+
+
+def test_rows_are_numbered_along_their_track_also_in_a_block_of_time(tmp_path: Path):
+    video = written(tmp_path, True)  # track 1 at 0, 1, 2 and track 2 at 1, 2, 3
+    assert place_in_track(video).tolist() == [0, 1, 0, 2, 1, 2]
+    assert place_in_track(video.block(2, 4)).tolist() == [2, 1, 2]
+    assert place_in_track(video.block(4, 6)).tolist() == []
+
+
+def test_a_frame_has_the_score_of_its_highest_object_and_the_least_without_any():
+    found = highest(np.array([-3.0, -1, -2, 5, 4, 7]), tracks(*ROWS), 6, least=-9.0)
+    assert found.tolist() == [-3, -1, 5, 7, -9, -9] and found.dtype == np.float32
 
 
 # --- room -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from pixelplay.videos.video import Video
 
 VERSION = 1  # raised when the same tracks and settings give other values
 
+LEAST = 32  # pixels each way: OpenCV refuses frames below 12, and crashes on wide ones below 30 where not `medium`
+
 PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
@@ -39,13 +41,17 @@ def flow_in_boxes(
     """
     dis = cv2.DISOpticalFlow.create(PRESETS[config.preset])
     scale = min(1.0, config.longest_side / max(video.size))
+    size = [max(1, round(scale * side)) for side in video.size]
+    right, below = (max(0, LEAST - side) for side in size)
     bounds = np.searchsorted(tracks.position, np.arange(len(video) + 1))
     before: np.ndarray | None = None
     no_guess: Any = None  # of the flow, from which the search begins
     for t, frame in enumerate(video.full_size()):
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if scale < 1:
-            gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+        if right or below:
+            gray = cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_REPLICATE)
         boxes = tracks.xyxy[bounds[t] : bounds[t + 1]] * scale
         if before is None:
             yield np.full((len(boxes), 1 + config.bins), np.nan, np.float32)

@@ -259,7 +259,7 @@ def _backbone(config: "Config") -> Any:
         return [weights.backbone, None]
     record = read_record(RunFiles.of(config).record(MAPS))
     if record is not None and not weights.backbone_file.is_file():
-        return record.settings["maps"]["backbone"]
+        return record.settings["objects.features"]["backbone"]
     return [weights.backbone, *digests_of(config).of([weights.backbone_file])]
 
 

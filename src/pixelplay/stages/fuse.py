@@ -90,8 +90,8 @@ def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     _tell_left_out(judged)
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     videos += [("pseudo", video) for video in index.pseudo]
-    videos += [("calibration", video) for video in index.fit] if by_folds(config, streams, index) else []
     objects = fuse_objects(streams, settings)
+    videos += [("calibration", video) for video in index.fit] if by_folds(objects, index) else []
     frames = frame_scores(objects, [(split, video.id, video.numbers) for split, video in videos], settings)
     written = [files.object_members]
     for pseudo in (False, True) if index.pseudo else (False,):

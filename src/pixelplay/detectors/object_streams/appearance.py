@@ -49,6 +49,10 @@ class Crops(Objects):
     def __getitem__(self, chosen: np.ndarray) -> "Crops":
         return Crops(self.tracks[chosen], self.values[chosen], self.cropped[chosen])
 
+    @property
+    def known(self) -> np.ndarray:
+        return super().known & self.cropped
+
 
 class ObjectAppearance(ObjectDetector[AppearanceModel]):
     """One stream, the distance to the nearest normal crops in the features of the run's backbone."""
@@ -73,7 +77,7 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
         return self._settings.folds
 
     def learn(self, parts: Sequence[Objects], seed: int) -> AppearanceModel:
-        vectors = [part.values[part.cropped] if isinstance(part, Crops) else part.values for part in parts]
+        vectors = [part.values[part.known] for part in parts]
         return AppearanceModel(fit_density(np.concatenate(vectors), self._settings.density, {"stream": STREAM}, seed))
 
     def load_model(self, folder: Path) -> AppearanceModel:

@@ -1,5 +1,6 @@
 """What all detectors of this family do: learn from normal objects, calibrate by folds, score each row of the tracks."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pixelplay.detectors.base import About, Scores, identity_of, load_about, sav
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.folds import rows_apart
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.errors import DataError
+from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.tracks import Tracks, highest, object_rows, tracks_of
 from pixelplay.settings import Settings, Share, validate
 from pixelplay.training.run import TrainingRun
@@ -23,6 +24,8 @@ from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     import torch
+
+log = logging.getLogger(__name__)
 
 ABOUT = ["source", "video", "frame", "track"]  # columns that say which object a row of the calibration is about
 HELDOUT, FOLDS = "heldout", "folds"
@@ -50,6 +53,11 @@ class Objects:
 
     def __getitem__(self, chosen: np.ndarray) -> "Objects":
         return Objects(self.tracks[chosen], self.values[chosen])
+
+    @property
+    def known(self) -> np.ndarray:
+        """The rows that there is something to learn from, bool (N,)."""
+        return np.isfinite(self.values).all(axis=1)
 
 
 class Model(Protocol):
@@ -91,7 +99,11 @@ class ObjectDetector(ABC, Generic[M]):
     def check(cls, name: str, config: DetectorConfig) -> tuple[Any, Any]:
         """The typed settings of training and scoring; raises ConfigError for impossible ones."""
         training = validate(cls.training, config.training, f"detectors.{name}.training")
-        return training, validate(cls.scoring, config.scoring, f"detectors.{name}.scoring")
+        scoring = validate(cls.scoring, config.scoring, f"detectors.{name}.scoring")
+        if isinstance(scoring, ObjectScoring) and set(scoring.weights) != set(cls.streams):
+            key, streams = f"detectors.{name}.scoring.weights", ", ".join(cls.streams)
+            raise ConfigError(f"{key}={scoring.weights}: there must be one for each of {streams}")
+        return training, scoring
 
     @abstractmethod
     def read(self, video: Video, causal: bool = False) -> Objects:
@@ -106,7 +118,7 @@ class ObjectDetector(ABC, Generic[M]):
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         parts = [self.read(video) for video in videos]
-        if not any(np.isfinite(part.values).all(axis=1).any() for part in parts):
+        if not any(part.known.any() for part in parts):
             raise DataError(
                 f"{self.name}: no object was followed in training footage: lower objects.tracks.begin, or set "
                 "objects.method=both"
@@ -170,7 +182,8 @@ class ObjectDetector(ABC, Generic[M]):
         found = []
         for inside, apart in folds:
             rest = [part[rows] for part, rows in zip(parts, apart, strict=True)]
-            if not any(np.isfinite(part.values).all(axis=1).any() for part in rest):
+            if not any(part.known.any() for part in rest):
+                log.info(f"train: {self.name}: too little footage for {self.folds} folds; held-out footage calibrates")
                 return []
             model = self.learn(rest, seed)
             for video, part, rows in zip(videos, parts, inside, strict=True):

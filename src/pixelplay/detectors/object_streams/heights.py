@@ -13,16 +13,18 @@ from pixelplay.run.artifacts import read_model, write_json
 FILE = "heights.json"
 PERSON = "person"  # COCO's name; moving blobs have another
 FEWEST = 100  # boxes of which a line is estimated
+SMALLEST = 0.05  # share of lower boxes; half of that height is the least that the line gives, above the horizon
 LEAST = 1.0  # pixels: smallest height
 
 
 class Line(BaseModel):
-    """height = slope * y2 + intercept, in pixels of the full-size frame; without slope there is none."""
+    """height = slope * y2 + intercept, at least `least`, in pixels of the full-size frame; without slope none."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     slope: float | None = None
     intercept: float | None = None
+    least: float = LEAST
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,15 @@ class UsualHeight:
             return cls(Line())
         fitted = HuberRegressor(max_iter=1000).fit(foot[:, None], height)
         slope, intercept = float(fitted.coef_[0]), float(fitted.intercept_)
-        lowest = slope * foot.min() + intercept
-        return cls(Line(slope=slope, intercept=intercept) if slope >= 0 and lowest >= LEAST else Line())
+        least = max(float(np.quantile(height, SMALLEST)) / 2, LEAST)
+        return cls(Line(slope=slope, intercept=intercept, least=least) if slope >= 0 else Line())
 
     def at(self, tracks: Tracks) -> np.ndarray:
         """The height of a person who stands where each box ends, pixels, float64 (N,)."""
         height = (tracks.xyxy[:, 3] - tracks.xyxy[:, 1]).astype(np.float64)
         if self.line.slope is not None and self.line.intercept is not None:
             height = self.line.slope * tracks.xyxy[:, 3].astype(np.float64) + self.line.intercept
-        return height.clip(min=LEAST)
+        return height.clip(min=self.line.least)
 
     def save(self, folder: Path) -> None:
         write_json(folder / FILE, self.line.model_dump())
