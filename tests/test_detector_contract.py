@@ -92,6 +92,8 @@ CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
         looks_ahead=False,
     ),
     "object_appearance": Case(),
+    "object_place": Case(("training.folds=2", "training.count=20"), looks_ahead=False),
+    "object_class": Case(("training.folds=2",)),
     "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
     "next_frame": Case(("training.steps=3",), looks_ahead=False),
 }
@@ -165,8 +167,11 @@ class Fitted:
         detector.load(self.folder)
         return detector
 
-    def video(self, name: str, frames: np.ndarray, boxes: np.ndarray) -> Video:
-        """A video as `prepare` and `detect` hand it to this detector; its frame numbers start at 10."""
+    def video(self, name: str, frames: np.ndarray, boxes: np.ndarray, odd_from: int = 1000) -> Video:
+        """A video as `prepare`, `detect` and `extract` hand it to this detector; its frame numbers start at 10.
+
+        From frame `odd_from` on the boxes are another class's.
+        """
         folder = self.place / name
         folder.mkdir(parents=True, exist_ok=True)
         if form := self.config.frames:
@@ -174,7 +179,8 @@ class Fitted:
             gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]
             np.save(folder / f"{format_name(form)}.npy", np.stack(gray if form.gray else small))
         count, table = len(frames), folder / "boxes.parquet"
-        box_tables.save(Boxes.of(np.arange(count), boxes, ["person"] * count, np.ones(count)), table)
+        labels = ["person" if t < odd_from else "bicycle" for t in range(count)]
+        box_tables.save(Boxes.of(np.arange(count), boxes, labels, np.ones(count)), table)
         originals: Any = Frames(frames)
         video = Video(name, "test", np.arange(10, 10 + count), (WIDTH, HEIGHT), folder, originals=originals)
         return followed(replace(video, objects=(table,)), frames, boxes)
@@ -293,7 +299,7 @@ def test_causal_scores_do_not_change_when_later_frames_do(case: Fitted):
     changed, moved = frames.copy(), boxes.copy()
     changed[8:] = 255 - changed[8:]
     moved[8:] += [2, 1, 2, 1]
-    detector, videos = case.loaded(), [case.video("as it is", frames, boxes), case.video("changed", changed, moved)]
+    detector, videos = case.loaded(), [case.video("as it is", frames, boxes), case.video("changed", changed, moved, 8)]
     before, after = (detector.score(video, causal=True).streams for video in videos)
     for stream in before:
         assert np.array_equal(before[stream][:8], after[stream][:8]), stream

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelplay.detectors.object_streams.detector import Folds, ObjectDetector, Objects
+from pixelplay.detectors.object_streams.detector import Folds, NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.objects.features import crop_vectors
@@ -27,10 +27,6 @@ class AppearanceSettings(Settings):
     noise_above: NonNegative | None
     density: DensityConfig
     folds: Folds
-
-
-class AppearanceScoring(Settings):
-    """None."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
 
     streams = (STREAM,)
     training = AppearanceSettings
-    scoring = AppearanceScoring
+    scoring = NoScoring
 
     def read(self, video: Video, causal: bool = False) -> Crops:
         settings, tracks, values = self._settings, tracks_of(video), crop_vectors(video)

@@ -33,6 +33,10 @@ HELDOUT, FOLDS = "heldout", "folds"
 Folds = Annotated[int, Field(ge=0, le=100)]
 
 
+class NoScoring(Settings):
+    """Of the detectors with one stream."""
+
+
 class ObjectScoring(Settings):
     """Of the detectors with several streams."""
 
