@@ -199,3 +199,33 @@ def test_no_vectors_more_cells_than_vectors_and_wrong_arrays_are_refused():
     for wrong in (np.zeros((2, 3), np.float32), np.zeros((2, 4)), np.zeros(4, np.float32)):
         with pytest.raises(ValueError, match=r"must be float32 \(n, 4\)"):
             bank.nearest(wrong)
+
+
+def test_distances_to_several_by_hand_and_as_brute_force_has_them():
+    bank = Bank.build(np.array([[0, 0], [3, 4], [10, 0]], np.float32), config("flat"), FEATURES, seed=0)
+    asked = np.array([[0, 0], [6, 8], [10, 0]], np.float32)
+    expected = [[0, 5, 10], [5, np.sqrt(80), 10], [0, np.sqrt(65), 10]]
+    np.testing.assert_allclose(bank.distances(asked, 3), expected, rtol=1e-6)
+    np.testing.assert_allclose(bank.distances(asked, 2), [row[:2] for row in expected], rtol=1e-6)
+    kept, queries = vectors(200, 8, seed=20), vectors(40, 8, seed=21)
+    for index in ("flat", "ivf"):  # all cells are searched
+        found = Bank.build(kept, config(index), {}, seed=0).distances(queries, 7)
+        np.testing.assert_allclose(found, np.sort(cdist(queries, kept), axis=1)[:, :7], rtol=1e-5)
+        assert found.dtype == np.float32
+    one = Bank.build(kept, config("flat"), {}, seed=0)
+    np.testing.assert_array_equal(one.distances(queries, 1)[:, 0], one.nearest(queries)[0])
+
+
+def test_several_neighbours_of_more_queries_than_are_searched_at_a_time(monkeypatch):
+    kept, queries = vectors(50, 4, seed=22), vectors(23, 4, seed=23)
+    bank = Bank.build(kept, config("flat"), {}, seed=0)
+    whole = bank.distances(queries, 3)
+    monkeypatch.setattr(module, "QUERIES", 6)  # two queries with three neighbours each
+    np.testing.assert_allclose(bank.distances(queries, 3), whole, rtol=1e-6)
+    assert bank.distances(queries[:0], 3).shape == (0, 3)
+
+
+def test_cells_that_hold_fewer_vectors_than_neighbours_are_told():
+    bank = Bank.build(vectors(40, 4, seed=24), config("ivf", nlist=20, nprobe=1), {}, seed=0)
+    with pytest.raises(ConfigError, match=r"ivf\.nprobe=1: the cells searched for a query"):
+        bank.distances(vectors(10, 4, seed=25), 30)

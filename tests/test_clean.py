@@ -34,6 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video, restored = f"{USED}/train/01", f"{USED}/train/01/restored-{KEY}"
     pseudo = f"{USED}/pseudo-{KEY}"
     needed = [f"{video}/8x8-gray.npy", f"{video}/objects-motion-{KEY}.parquet", f"{restored}/8x8-gray.npy"]
+    needed += [f"{video}/features-{KEY}.npy", f"{video}/flow-{KEY}.npy"]
     for file in [*needed, f"{video}/decoded.json", f"{pseudo}/clips/a/frames/0.png", f"{pseudo}/pseudo/a/decoded.json"]:
         write(file)
     write(f"{USED}/digests")
@@ -56,6 +57,8 @@ def litter() -> list[Path]:
         write(f"{USED}/train/02/8x8-gray.npy", 3 * 2**20),
         write(f"{USED}/train/01/16x16-gray.npy"),
         write(f"{USED}/train/01/objects-yolo-{OTHER}.parquet"),
+        write(f"{USED}/train/01/features-{OTHER}.npy"),
+        write(f"{USED}/train/01/flow-{OTHER}.npy"),
         write(f"{USED}/train/01/restored-{OTHER}/8x8-gray.npy"),
         write(f"{USED}/pseudo-{OTHER}/pseudo/a/decoded.json"),
         write(f"checkpoints/ped2/conv_ae/training-{OTHER}/last.ckpt"),
@@ -70,7 +73,7 @@ def test_all_that_no_run_names_is_deleted_and_nothing_else(caplog: pytest.LogCap
         clean.run(load_config([]), dry_run=True)
     assert all(path.exists() for path in unneeded)
     listed = caplog.messages
-    assert len(listed) == 9 and f"       3.0 MB  {USED}/train/02/: no run uses this video" in listed
+    assert len(listed) == 11 and f"       3.0 MB  {USED}/train/02/: no run uses this video" in listed
     assert listed[-1] == "       3.0 MB  would be deleted (--dry-run)"
     clean.run(load_config([]))
     assert list(files_below(Path())) == before

@@ -269,7 +269,10 @@ def test_a_composite_whose_weight_is_set_is_still_not_smoothed_again():
     assert load_config(["+fusion.members.conv_ae.weight=3"]).fusion.members["conv_ae"].smooth.method != "none"
 
 
-def test_ped2_weighs_objects_and_processes_them_as_other_experiments_do():
+def test_objects_weigh_twice_as_much_as_another_member_and_are_processed_alike():
     fusion = load_config(["experiment=ped2", "dataset.root=data"]).fusion
-    assert fusion.members["objects"].weight == 3
-    assert fusion.members["objects"].smooth == fusion.base_of("objects").smooth
+    assert fusion.base_of("objects") == fusion.default.model_copy(update={"weight": 2.0})
+    named = load_config(
+        ["experiment=ped2", "dataset.root=data", "+fusion.members={objects:{smooth:{sigma:2.0}}}"]
+    ).fusion
+    assert (named.members["objects"].weight, named.members["objects"].smooth.sigma) == (2.0, 2.0)

@@ -19,6 +19,7 @@ from tests.pipeline import CPU, ROOT, trainer_config
 from tests.small_videomae import SIDE, saved_videomae
 
 import pixelplay.detectors
+from pixelplay.backbones.object_maps import neighbours
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Calibrates, Detector, Scores
@@ -27,7 +28,8 @@ from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.flow import flow_in_boxes
+from pixelplay.objects.tracks import Tracks, cropped
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Maps, Video, format_name
@@ -85,8 +87,18 @@ CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
         {"stride": 2, "batch_size": 2, "alpha": 0.2, "quantile": 0.5, "decay": 0.5},
         ("reconstruction", "embedding"),
     ),
+    "object_motion": Case(
+        rescored={"quantile": 0.5, "weights": {"magnitude": 0.0, "direction": 1.0}},
+        streams=("magnitude", "direction"),
+        looks_ahead=False,
+    ),
+    "object_appearance": Case(),
+    "object_place": Case(("training.folds=2", "training.count=20"), looks_ahead=False),
+    "object_class": Case(("training.folds=2",)),
     "event_completion": Case(
-        SMALL_COMPLETION, {"batch_size": 3, "quantile": 0.5, "weights": {"motion": 1.0}}, ("appearance", "motion")
+        SMALL_COMPLETION,
+        {"batch_size": 3, "quantile": 0.5, "weights": {"appearance": 0.0, "motion": 1.0}},
+        ("appearance", "motion"),
     ),
     "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
     "next_frame": Case(("training.steps=3",), looks_ahead=False),
@@ -136,6 +148,7 @@ class Fitted:
         """Footage for planting pseudo-anomalies, of which nothing may be learned, can't be read."""
         video = self.video("heldout", *walk(10, 3))
         gone = replace(video, folder=self.place / "gone", originals=None, objects=(), tracks=None, features=None)
+        gone = replace(gone, crops=None, flow=None)
         return Heldout([video], [video], [gone])
 
     @cached_property
@@ -160,8 +173,11 @@ class Fitted:
         detector.load(self.folder)
         return detector
 
-    def video(self, name: str, frames: np.ndarray, boxes: np.ndarray) -> Video:
-        """A video as `prepare` and `detect` hand it to this detector; its frame numbers start at 10."""
+    def video(self, name: str, frames: np.ndarray, boxes: np.ndarray, odd_from: int = 1000) -> Video:
+        """A video as `prepare`, `detect` and `extract` hand it to this detector; its frame numbers start at 10.
+
+        From frame `odd_from` on the boxes are another class's.
+        """
         folder = self.place / name
         folder.mkdir(parents=True, exist_ok=True)
         if form := self.config.frames:
@@ -169,30 +185,34 @@ class Fitted:
             gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]
             np.save(folder / f"{format_name(form)}.npy", np.stack(gray if form.gray else small))
         count, table = len(frames), folder / "boxes.parquet"
-        box_tables.save(Boxes.of(np.arange(count), boxes, ["person"] * count, np.ones(count)), table)
-        tracks, maps = followed(frames, boxes, table)
+        labels = ["person" if t < odd_from else "bicycle" for t in range(count)]
+        box_tables.save(Boxes.of(np.arange(count), boxes, labels, np.ones(count)), table)
         originals: Any = Frames(frames)
-        numbers = np.arange(10, 10 + count)
-        return Video(
-            *(name, "test", numbers, (WIDTH, HEIGHT), folder),
-            originals=originals,
-            objects=(table,),
-            tracks=tracks,
-            features=maps,
-        )
+        video = Video(name, "test", np.arange(10, 10 + count), (WIDTH, HEIGHT), folder, originals=originals)
+        return followed(replace(video, objects=(table,)), frames, boxes)
 
 
-def followed(frames: np.ndarray, boxes: np.ndarray, table: Path) -> tuple[Path, Maps]:
-    """The boxes as one track, and maps of three channels, the colours in them."""
-    count, path, maps = len(frames), table.with_name("tracks.parquet"), table.with_name("maps.npy")
+def followed(video: Video, frames: np.ndarray, boxes: np.ndarray) -> Video:
+    """With the boxes as one track, maps of three channels, the colours in them, the same of crops, and flow."""
+    count, path, objects = len(frames), video.folder / "tracks.parquet", load_config(["objects=default"]).objects
     ids, rows = np.ones(count, np.int64), np.arange(count)
     known = Boxes.of(rows, boxes, ["person"] * count, np.ones(count))
-    box_tables.save(Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows), path)
-    crops = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
-    small = [cv2.resize(crop, (3, 3), interpolation=cv2.INTER_AREA) for crop in crops]
-    with writing(maps, table, (3, 3, 3)) as writer:
-        writer.extend((np.stack(small).transpose(0, 3, 1, 2) / 255).astype(np.float16))
-    return path, Maps(maps, by_box=True)
+    tracks = Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows)
+    box_tables.save(tracks, path)
+    inside = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
+    small = [cv2.resize(one, (3, 3), interpolation=cv2.INTER_AREA) for one in inside]
+    colours = np.stack(small).transpose(0, 3, 1, 2) / 255
+    video = replace(video, tracks=path)
+    near = neighbours(tracks, cropped(video, objects.features.every, None))
+    between = colours[near.before] + (colours[near.after] - colours[near.before]) * near.weight[:, None, None, None]
+    flow = np.concatenate(list(flow_in_boxes(video, tracks, np.arange(count) / 25, objects.flow)))
+    stored = {"maps": (video.objects[0], colours), "crops": (path, between), "flow": (path, flow)}
+    for name, (table, values) in stored.items():
+        dtype = np.float32 if name == "flow" else np.float16
+        with writing(video.folder / f"{name}.npy", table, values.shape[1:], dtype) as writer:
+            writer.extend(values.astype(dtype))
+    found = {name: Maps(video.folder / f"{name}.npy", by_box=name == "maps") for name in stored}
+    return replace(video, features=found["maps"], crops=found["crops"], flow=found["flow"])
 
 
 class Frames:
@@ -285,7 +305,7 @@ def test_causal_scores_do_not_change_when_later_frames_do(case: Fitted):
     changed, moved = frames.copy(), boxes.copy()
     changed[8:] = 255 - changed[8:]
     moved[8:] += [2, 1, 2, 1]
-    detector, videos = case.loaded(), [case.video("as it is", frames, boxes), case.video("changed", changed, moved)]
+    detector, videos = case.loaded(), [case.video("as it is", frames, boxes), case.video("changed", changed, moved, 8)]
     before, after = (detector.score(video, causal=True).streams for video in videos)
     for stream in before:
         assert np.array_equal(before[stream][:8], after[stream][:8]), stream

@@ -388,5 +388,5 @@ def test_impossible_settings_are_refused(override: str, message: str):
 def test_weights_of_unknown_streams_are_refused():
     config = config_of()
     scoring = config.scoring | {"weights": {"flow": 0.5}}
-    with pytest.raises(ConfigError, match=r"weights\.flow: no such stream.*allowed here: appearance, motion"):
+    with pytest.raises(ConfigError, match=r"weights=.*there must be one for each of appearance, motion"):
         check(NAME, config.model_copy(update={"scoring": scoring}))

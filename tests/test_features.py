@@ -2,8 +2,10 @@
 
 import shutil
 from collections import namedtuple
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +20,9 @@ from pixelplay.cli import load_config
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError, PixelPlayError
 from pixelplay.objects import features
 from pixelplay.objects.boxes import Boxes, save
-from pixelplay.objects.features import features_of
+from pixelplay.objects.features import crop_vectors, features_of, flow_of
 from pixelplay.objects.settings import FeaturesConfig
-from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.objects.tracks import Tracks, cropped, highest, tracks_of
 from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.video import Maps, Video
 
@@ -114,6 +116,73 @@ def test_a_killed_writer_leaves_nothing(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["table"]
 
 
+def with_values(folder: Path) -> Video:
+    """With crops and flow: of row r the map of C channels has c + 10 r in each cell but one, and flow r, r + 0.5."""
+    video = written(folder, by_box=True)
+    assert video.tracks is not None
+    rows, found = len(ROWS), {}
+    crops = np.tile(np.arange(2)[None, :, None, None] + 10.0 * np.arange(rows)[:, None, None, None], (1, 1, 3, 3))
+    crops[:, 1, 0, 0] += 9  # a ninth of the cells
+    flow = np.arange(rows)[:, None] + np.array([0, 0.5])
+    for name, values, dtype in (("crops", crops, np.float16), ("flow", flow, np.float32)):
+        found[name] = Maps(folder / f"{name}-a.npy", by_box=False)
+        with features.writing(found[name].path, video.tracks, values.shape[1:], dtype) as writer:
+            writer.extend(values.astype(dtype))
+    return replace(video, **found)
+
+
+def test_each_row_of_the_tracks_has_the_mean_of_its_crop_and_its_flow(tmp_path: Path, monkeypatch):
+    video = with_values(tmp_path)
+    expected = [[10 * r, 10 * r + 2] for r in range(6)]
+    assert crop_vectors(video).tolist() == expected and crop_vectors(video).dtype == np.float32
+    assert flow_of(video).tolist() == [[r, r + 0.5] for r in range(6)] and flow_of(video).dtype == np.float32
+    block = video.block(1, 3)  # rows 1 to 4
+    assert crop_vectors(block).tolist() == expected[1:5]
+    assert flow_of(block)[:, 0].tolist() == [1, 2, 3, 4]
+    monkeypatch.setattr(features, "CHUNK", 4)
+    assert crop_vectors(video).tolist() == expected
+    assert crop_vectors(video.block(4, 6)).shape == (0, 2) and flow_of(video.block(4, 6)).shape == (0, 2)
+    flow_of(video)[:] = 0  # a copy
+    assert flow_of(video)[5, 1] == 5.5
+
+
+def test_crops_and_flow_that_nobody_asked_for_or_that_are_damaged_are_told(tmp_path: Path):
+    video = with_values(tmp_path)
+    with pytest.raises(MissingArtifactError, match=r"no feature maps of crops were made.*crops=True in its Spec"):
+        crop_vectors(replace(video, crops=None))
+    with pytest.raises(MissingArtifactError, match=r"no values of optical flow were made.*flow=True in its Spec"):
+        flow_of(replace(video, flow=None))
+    for read, maps in ((crop_vectors, video.crops), (flow_of, video.flow)):
+        assert maps is not None
+        maps.path.write_bytes(maps.path.read_bytes()[:-7])
+        with pytest.raises(DamagedArtifactError, match=rf"{maps.path.name} is damaged.*src/extract\.py"):
+            read(video)
+        with pytest.raises(MissingArtifactError, match=rf"{maps.path.name} is missing.*src/extract\.py"):
+            read(video)
+
+
+def test_rows_are_chosen_along_their_track_also_in_a_block_of_time(tmp_path: Path):
+    video = written(tmp_path, True)  # track 1 at 0, 1, 2 and track 2 at 1, 2, 3
+    assert cropped(video, 2, None).tolist() == [True, False, True, True, False, True]
+    assert cropped(video.block(2, 4), 2, None).tolist() == [True, False, True]
+    assert cropped(video.block(4, 6), 2, None).tolist() == []
+
+
+def test_rows_in_noisy_frames_are_chosen_only_where_a_track_has_no_others(tmp_path: Path):
+    """Frames 1 and 3 are noisy: of track 1 the first and third clean one are chosen, track 2 has noisy ones alone."""
+    video = replace(written(tmp_path, True), noise=np.array([0, 20, 10, 20, 0, 0], np.float32))
+    rows = tracks((0, 1), (1, 1), (1, 2), (2, 1), (3, 1), (3, 2), (4, 1))
+    assert video.tracks is not None
+    save(rows, video.tracks)
+    assert np.flatnonzero(cropped(video, 2, 10.0)).tolist() == [0, 2, 6]
+    assert np.flatnonzero(cropped(video, 2, None)).tolist() == [0, 2, 3, 6]
+
+
+def test_a_frame_has_the_score_of_its_highest_object_and_the_least_without_any():
+    found = highest(np.array([-3.0, -1, -2, 5, 4, 7]), tracks(*ROWS), 6, least=-9.0)
+    assert found.tolist() == [-3, -1, 5, 7, -9, -9] and found.dtype == np.float32
+
+
 # --- room -----------------------------------------------------------------------------------------------------------
 
 
@@ -136,14 +205,17 @@ def test_what_is_needed_is_told_before_and_refused_where_there_is_not_enough(tmp
 # --- crops along tracks ---------------------------------------------------------------------------------------------
 
 
-def test_every_third_row_of_a_track_and_its_last_are_cropped_by_hand():
+def test_rows_lie_between_the_nearest_that_are_cropped_by_hand():
     """Track 1 at 0..4, track 2 at 1 alone, track 3 at 2, 3 and, after a pause, 9."""
-    rows = ((0, 1), (1, 1), (1, 2), (2, 1), (2, 3), (3, 1), (3, 3), (4, 1), (9, 3))
-    found = neighbours(tracks(*rows), 3)
-    assert found.before.tolist() == [0, 0, 2, 0, 4, 5, 4, 7, 8]
-    assert found.after.tolist() == [0, 5, 2, 5, 4, 5, 8, 7, 8]
-    np.testing.assert_allclose(found.weight, [0, 1 / 3, 0, 2 / 3, 0, 0, 1 / 7, 0, 0], rtol=1e-6)
-    alone = neighbours(tracks(*rows), 1)
+    rows = tracks((0, 1), (1, 1), (1, 2), (2, 1), (2, 3), (3, 1), (3, 3), (4, 1), (9, 3))
+    found = neighbours(rows, np.isin(np.arange(9), [0, 2, 3, 4, 7, 8]))  # every second row of each
+    assert found.before.tolist() == [0, 0, 2, 3, 4, 3, 4, 7, 8]
+    assert found.after.tolist() == [0, 3, 2, 3, 4, 7, 8, 7, 8]
+    np.testing.assert_allclose(found.weight, [0, 1 / 2, 0, 0, 0, 1 / 2, 1 / 7, 0, 0], rtol=1e-6)
+    found = neighbours(rows, np.isin(np.arange(9), [2, 3, 4]))  # nothing before, or after, some of them
+    assert found.before.tolist() == found.after.tolist() == [3, 3, 2, 3, 4, 3, 4, 3, 4]
+    assert not found.weight.any()
+    alone = neighbours(rows, np.ones(9, bool))
     assert alone.before.tolist() == alone.after.tolist() == list(range(9))
 
 
@@ -170,19 +242,25 @@ def grey_video(folder: Path, levels: list[int]) -> Video:
     return FrameCache(folder / "cache").fill([folder_video(folder / "data")], [], 1.0, 1)[0].video
 
 
+def parts_of(every: int, video: Video, followed: Tracks, told: Callable[[int], Any] = print) -> list[np.ndarray]:
+    path = video.folder / "tracks.parquet"
+    save(followed, path)
+    return list(extractor(every).of(replace(video, tracks=path), followed, told))
+
+
 def test_rows_between_crops_have_the_maps_between_and_no_frame_is_lost(tmp_path: Path):
     """40 frames, more than are held at a time; brightness t squared / 8 is a curve, so that chords differ from it."""
     levels = [t * t // 8 for t in range(40)]
     video = grey_video(tmp_path, levels)
     rows = tuple((t, track) for t in range(40) for track in (1, 2) if track == 1 or 5 <= t <= 30)
     told: list[int] = []
-    parts = list(extractor(3).of(video, tracks(*rows), told.append))
+    parts = parts_of(3, video, tracks(*rows), told.append)
     maps = np.concatenate(parts).astype(np.float64)
     assert maps.shape == (len(rows), 3, 3, 3) and sum(told) == 40 and len(parts) > 1
     for (t, track), one in zip(rows, maps, strict=True):
         first, last = (0, 39) if track == 1 else (5, 30)
         before = first + (t - first) // 3 * 3
-        after = min(before + 3, last)
+        after = before + 3 if before + 3 <= last else before
         share = (t - before) / max(after - before, 1)
         expected = ((1 - share) * levels[before] + share * levels[after]) / 255
         np.testing.assert_allclose(one[:2], expected, atol=1e-3)
@@ -191,9 +269,9 @@ def test_rows_between_crops_have_the_maps_between_and_no_frame_is_lost(tmp_path:
 
 def test_a_track_whose_crops_are_far_apart_and_an_empty_table(tmp_path: Path):
     video = grey_video(tmp_path, list(range(0, 200, 5)))
-    maps = np.concatenate(list(extractor(3).of(video, tracks((0, 1), (20, 1), (20, 2), (39, 1)))))
+    maps = np.concatenate(parts_of(2, video, tracks((0, 1), (20, 1), (20, 2), (39, 1))))
     np.testing.assert_allclose(maps[:, 0, 0, 0] * 255, [0, 100, 100, 195], atol=0.5)  # 100 = 195 x 20 / 39
-    assert list(extractor(3).of(video, tracks((0, 1))[:0])) == []
+    assert parts_of(3, video, tracks((0, 1))[:0]) == []
 
 
 def test_crops_are_squares_around_boxes_in_pixels_of_the_frame(tmp_path: Path):
@@ -207,7 +285,7 @@ def test_crops_are_squares_around_boxes_in_pixels_of_the_frame(tmp_path: Path):
     video = FrameCache(tmp_path / "cache").fill([folder_video(tmp_path / "data")], [], 1.0, 1)[0].video
     three = tracks((0, 1), (0, 2), (0, 3))
     boxes = np.array([[4, 14, 24, 34], [40, 14, 60, 34], [22, 14, 42, 34]], np.float32)
-    (maps,) = extractor(3).of(video, replace(three, xyxy=boxes))
+    (maps,) = parts_of(3, video, replace(three, xyxy=boxes))
     np.testing.assert_allclose(maps[:, 0, 0, 0], [1, 0, 0.5], atol=1e-3)
     assert extractor(3).channels == 3
     assert isinstance(extractor(3).config, FeaturesConfig) and extractor(3).backbone.mean.device == CPU

@@ -73,7 +73,8 @@ def test_the_source_document_s_post_processing_is_as_it_says() -> None:
 
 
 def test_the_source_document_s_fusion_puts_every_member_between_0_and_1(old: Path) -> None:
-    config = load_config(["experiment=pixelplay26", f"fusion.external=[{old}]"])
+    detectors = "detector=[source,videomae_reconstruction,videomae_profile]"
+    config = load_config(["experiment=pixelplay26", detectors, "fusion=source", f"fusion.external=[{old}]"])
     fusion = config.fusion
     members = {name: fusion.members.get(name, fusion.default) for name in config.detectors}
     members["old"] = fusion.members.get("old", fusion.external_default)
@@ -273,9 +274,10 @@ def test_mutated_fusion_files_are_read_or_refused_by_name(tmp_path: Path):
 
 
 def test_how_a_detector_combines_its_streams_is_refused_where_a_composite_does_that() -> None:
-    options = ["experiment=ped2", "detectors.videopatchcore.scoring.power=3"]
+    power = "detectors.videopatchcore.scoring.power=3"
+    options = ["experiment=ped2", "detector=[source]", power]
     assert load_config(options).detectors["videopatchcore"].scoring["power"] == 3
     with pytest.raises(ConfigError, match=r"scoring\.power=3 would have no effect: fusion\.composites\.videopatchcore"):
         load_config([*options, "fusion=source"])
     load_config([*options, "fusion=source", "~fusion.composites.videopatchcore"])
-    load_config(["experiment=ped2", "detectors.videopatchcore.scoring.stride=3", "fusion=source"])
+    load_config([*options[:2], "detectors.videopatchcore.scoring.stride=3", "fusion=source"])

@@ -48,6 +48,28 @@ def test_streams_are_calibrated_on_normal_objects_and_averaged_by_weight_per_obj
     assert found[["x1", "y1", "x2", "y2"]].iloc[-1].tolist() == [2, 2, 7, 11], "boxes stay those of the track"
 
 
+def test_of_normal_objects_those_that_all_streams_have_are_summed_and_each_scale_is_of_all_of_a_stream_s_own():
+    """The first stream has scores of training footage, too: its scale goes to 20, the second's to 3."""
+    test, folds = ("test", "a", 0, 1), {("calibration", "m", 0, 1): 20.0, ("calibration", "n", 7, 2): 0.0}
+    first = rows(A, {**folds, **normal(4, 1, 2, 3, 10), test: 5.0})
+    second = rows(B, {**normal(1, 1, 1, 1, 3), ("calibration", "n", 7, 3): 1.0, test: 2.0})
+    found = fuse_objects({A: first, B: second}, settings()).set_index(["split", "video", "frame", "track"])["score"]
+    assert found.to_dict() == pytest.approx(
+        {
+            test: (5 / 20 + 3 * 0.5) / 4,
+            ("calibration", "n", 0, 1): 4 / 20 / 4,
+            ("calibration", "n", 1, 1): 1 / 20 / 4,
+            ("calibration", "n", 2, 1): 2 / 20 / 4,
+            ("calibration", "n", 3, 1): 3 / 20 / 4,
+            ("calibration", "n", 4, 1): (10 / 20 + 3) / 4,
+        }
+    )
+    back = fuse_objects({B: second, A: first}, settings()).set_index(["split", "video", "frame", "track"])["score"]
+    assert back.to_dict() == pytest.approx(found.to_dict())
+    with_folds = rows(B, {**folds, **normal(1, 1, 1, 1, 3), test: 2.0})
+    assert len(fuse_objects({A: first, B: with_folds}, settings())) == len(first)
+
+
 def test_a_stream_outside_the_run_leaves_the_scale_of_the_others():
     table = rows(A, {**normal(0, 1, 2, 3, 10), ("test", "a", 0, 1): 5.0})
     found = fuse_objects({A: table}, settings())

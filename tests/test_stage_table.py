@@ -50,13 +50,14 @@ TABLE = {  # the first pattern that fits decides
     "objects.features.source": "",  # a backbone is what auto means for moving blobs
     "objects.features.batch_size": "",
     "objects.features.*": "extract train",
+    "objects.flow.*": "extract train",
     "objects.tubes.*": "",  # a detector's by interpolation
     "objects.tracks.*": "extract train",
     "trainer.loggers*": "",
     "wandb.*": "",
     "trainer.precision": "extract train",
     "trainer.*": "train",
-    "detectors.*.scoring.*": "score",
+    "detectors.*.scoring*": "score",
     "detectors.videopatchcore.training.backbone.source": "",  # whether a download is allowed
     "detectors.videopatchcore.training.backbone.file": "",  # no file of an encoder trained in the run
     "detectors.*": "train",
@@ -75,14 +76,19 @@ TABLE = {  # the first pattern that fits decides
     "mine.*": "",
     "distribution.*": "",
 }
+DETECTORS = (
+    *("conv_ae", "denoising_ae", "st_ae_small", "videopatchcore_small", "temporal_mae_small"),
+    *("videomae_reconstruction_small", "videomae_profile_small", "object_motion", "object_appearance"),
+)
 AUTO = {"objects.method": "motion", "objects.features.source": "backbone"}
 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """The experiment `sample` with an index of three videos, as if `prepare` had run."""
+    """The experiment `sample` with every detector, and an index of three videos, as if `prepare` had run."""
     monkeypatch.chdir(tmp_path)
-    config = load_config(["experiment=sample", "dataset.root=data", "restore.save_images=true"])
+    detectors = f"detector=[{','.join(DETECTORS)}]"
+    config = load_config(["experiment=sample", "dataset.root=data", "restore.save_images=true", detectors])
     videos = [
         Video(split, split, np.arange(40), (16, 16), Path("cache"), noise=np.zeros(40, np.float32))
         for split in ("train", "test", "pseudo")

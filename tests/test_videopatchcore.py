@@ -33,6 +33,7 @@ from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsErro
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
+from pixelplay.scores.settings import OBJECTS
 from pixelplay.stages import score, train
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
@@ -94,6 +95,16 @@ def test_training_footage_is_scored_by_memories_that_have_not_seen_it():
     )
     assert set(table["video"]) == {video.id for video in [*videos, *footage().held.calibration]}
     np.testing.assert_array_equal(table["score"].tail(len(unseen)), unseen)  # after those of held-out footage
+
+
+def test_frames_whose_objects_have_no_scores_of_folds_are_not_in_the_fusion_of_objects():
+    """The memories of folds score frames alone; a frame of 0 would say that there is no object."""
+    index, files = footage(), RunFiles.of(config())
+    of_objects, of_frames = (pd.read_parquet(path(OBJECTS)) for path in (files.object_scores, files.scores))
+    held = {video.id for video in index.held.calibration}
+    frames = of_frames[of_frames["split"] == "calibration"]
+    assert len(frames) == sum(map(len, index.held.calibration)) and set(frames["video"]) == held
+    assert set(of_objects.loc[of_objects["split"] == "calibration", "video"]) <= held
 
 
 def test_footage_scored_in_folds_does_not_count_as_frames_that_scoring_took_time_for():

@@ -20,7 +20,7 @@ from pixelplay.run.locks import lock
 log = logging.getLogger(__name__)
 
 ARRAY = re.compile(r"\d+x\d+-(gray|rgb)\.npy")  # frames in a working size
-PARTS = ("*.npy", "objects-*.parquet", "tracks-*.parquet", "features-*.npy")  # of a cached video
+PARTS = ("*.npy", "objects-*.parquet", "tracks-*.parquet", "features-*.npy", "flow-*.npy")  # of a cached video
 
 
 Unneeded = tuple[Path, str]  # a file or folder, and why

@@ -81,6 +81,7 @@ def _checks(config: "Config") -> list[Check]:
     return [
         *(check for name, detector in config.detectors.items() for check in _checks_of(name, detector)),
         lambda: tables.require_weights(config, registry.needing(config, "boxes")),
+        lambda: tables.require_classes(config, [n for n, d in config.detectors.items() if registry.spec(n, d).classes]),
         *_checks_of_features(config),
         *_checks_of_wandb(config),
     ]

@@ -31,11 +31,11 @@ class Spec:
     name: as `detectors.*.algorithm` names it. version: raised when the same settings give other results. module: where
     its functions `check` and `build` are. boxes, tracks: whether its videos must come with boxes of objects, and with
     these followed through time. features, crops, flow: whether, with both of these, they must come with feature maps of
-    the objects, with those of their crops by the run's backbone, and with the motion inside their boxes. trainer: the
-    keys of `trainer` that decide what it learns. only_in_domain: keys of its `training` that count only where its
-    backbone is trained in the run. frame_streams: those about whole frames, `<detector>/<name>`, which are members of
-    the fusion of frames where the others are fused per object. extra: the optional dependencies of pyproject.toml that
-    it needs.
+    the objects, with those of their crops by the run's backbone, and with the motion inside their boxes. classes:
+    whether it tells objects apart by their class, which moving blobs don't have. trainer: the keys of `trainer` that
+    decide what it learns. only_in_domain: keys of its `training` that count only where its backbone is trained in the
+    run. frame_streams: those about whole frames, `<detector>/<name>`, which are members of the fusion of frames where
+    the others are fused per object. extra: the optional dependencies of pyproject.toml that it needs.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Spec:
     features: bool = False
     crops: bool = False
     flow: bool = False
+    classes: bool = False
     trainer: tuple[str, ...] = ("precision",)
     only_in_domain: tuple[str, ...] = ()
     frame_streams: tuple[str, ...] = ()

@@ -186,7 +186,7 @@ def _of_this_run(config: "Config") -> FusionConfig:
     """The fusion without members of detectors that are not part of this run, which are logged."""
     sources = {*scored_names(config), *config.fusion.external_files}
     present = {s: member for s, member in config.fusion.members.items() if detector_of(s) in sources}
-    left_out = sorted(set(config.fusion.members) - set(present) - {OBJECTS})  # which only some runs have
+    left_out = sorted(set(config.fusion.members) - set(present))
     if left_out:
         log.info(f"fuse: without {', '.join(left_out)}: no detector of this run gives them")
     return config.fusion.model_copy(update={"members": present})

@@ -1,16 +1,14 @@
 """Which object streams of a run are summed: those with a weight, less what the judges leave out."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pixelplay.ablation.object_judges import judge_objects
 from pixelplay.evaluation.members import COLUMNS, planted_truth
-from pixelplay.evaluation.score_tables import PLACE, places, read_scores
+from pixelplay.evaluation.score_tables import PLACE, places
 from pixelplay.run.artifacts import read_csv
 from pixelplay.run.files import RunFiles
-from pixelplay.scores.fuse import detector_of
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def select_streams(
     verdicts = {}
     if truth is not None:
         held, fitted = ([(video.id, video.numbers) for video in some] for some in (index.held.calibration, index.fit))
-        normal = {stream: [*held, *(fitted if by_folds(config, [stream], index) else [])] for stream in tables}
+        normal = {stream: [*held, *(fitted if by_folds(tables[stream], index) else [])] for stream in tables}
         found = judge_objects(tables, truth, normal, settings, config.ablate)
         verdicts = {one.member: (one.left_out, one.told(config.ablate.metric)) for one in found}
     rows = [(s, OF, settings.streams[s], *verdicts.get(s, (False, ""))) for s in tables]
@@ -45,8 +43,7 @@ def read_streams_table(config: "Config") -> pd.DataFrame:
     return table.assign(left_out=table["left_out"] == "True")
 
 
-def by_folds(config: "Config", streams: Iterable[str], index: Index) -> bool:
-    """Whether the detectors of all these streams have scored the training footage, too: see `Calibrates`."""
+def by_folds(objects: pd.DataFrame, index: Index) -> bool:
+    """Whether rows of objects are also of the training footage, scored in folds: see `Calibrates`."""
     trained = places(("calibration", video) for video in index.fit)
-    tables = (read_scores(config, name, index) for name in dict.fromkeys(map(detector_of, streams)))
-    return all(trained.isin(pd.MultiIndex.from_frame(table[PLACE])).any() for table in tables)
+    return bool(pd.MultiIndex.from_frame(objects[PLACE]).isin(trained).any())

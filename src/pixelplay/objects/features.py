@@ -68,7 +68,7 @@ def flow_of(video: Video) -> np.ndarray:
     Raises as `features_of` does, for a `Spec` that does not say `flow=True`.
     """
     if video.flow is None:
-        raise _not_asked(video, "optical flow", "flow")
+        raise _not_asked(video, "values of optical flow", "flow")
     return np.array(_rows(video, video.flow), np.float32)
 
 

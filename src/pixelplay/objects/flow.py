@@ -16,6 +16,8 @@ from pixelplay.videos.video import Video
 
 VERSION = 1  # raised when the same tracks and settings give other values
 
+LEAST = 32  # pixels each way: OpenCV refuses frames below 12, and crashes on wide ones below 30 where not `medium`
+
 PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
@@ -29,13 +31,17 @@ class DenseFlow:
     def __init__(self, config: DenseFlowConfig, size: tuple[int, int]):
         self._dis = cv2.DISOpticalFlow.create(PRESETS[config.preset])
         self.scale = min(1.0, config.longest_side / max(size))
+        self._size = [max(1, round(self.scale * side)) for side in size]
 
     def reduced(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 (H, W, 3) RGB to grey, in the size at which flow is computed."""
+        """uint8 (H, W, 3) RGB to grey, in the size at which flow is computed; padded to the least one."""
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        if self.scale == 1:
-            return gray
-        return cv2.resize(gray, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA)
+        if self.scale < 1:
+            gray = cv2.resize(gray, self._size, interpolation=cv2.INTER_AREA)
+        right, below = (max(0, LEAST - side) for side in self._size)
+        if right or below:
+            gray = cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        return gray
 
     def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far each pixel of one reduced frame moves until another, x and y in its pixels, float32 (h, w, 2)."""

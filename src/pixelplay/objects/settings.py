@@ -109,6 +109,7 @@ class TracksConfig(Settings):
     overlap: PositiveShare
     lost: NonNegative
     fill: NonNegative
+    noise_above: NonNegative | None
     fps: Positive
 
 

@@ -77,6 +77,17 @@ def require_weights(config: "Config", asking: Collection[str]) -> None:
         check_weights(*_weights(config))
 
 
+def require_classes(config: "Config", asking: Collection[str]) -> None:
+    """Raise ConfigError if detectors that tell objects apart by their class, `asking`, would get moving blobs only."""
+    if methods(config, asking) == ("motion",):
+        raise ConfigError(
+            f"{', '.join(asking)}: moving blobs have no class (objects.method={config.objects.method}, "
+            f"weights.yolo={config.weights.yolo}): set weights.yolo to a YOLO name or file that ends in .pt, such as "
+            "yolov8s.pt, with objects.method=yolo or both, bring boxes with objects.method=file, or take it out of "
+            "detector=[…]"
+        )
+
+
 def weights(config: "Config") -> Path:
     """The file that `weights.yolo` names, downloaded if need be and allowed; else WeightsError."""
     return get_weights(*_weights(config))
@@ -248,7 +259,7 @@ def _backbone(config: "Config") -> Any:
         return [weights.backbone, None]
     record = read_record(RunFiles.of(config).record(MAPS))
     if record is not None and not weights.backbone_file.is_file():
-        return record.settings["maps"]["backbone"]
+        return record.settings["objects.features"]["backbone"]
     return [weights.backbone, *digests_of(config).of([weights.backbone_file])]
 
 

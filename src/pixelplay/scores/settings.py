@@ -98,6 +98,7 @@ class ObjectFusionConfig(Settings):
     normalise: NormaliseConfig
     smooth: SmoothConfig
     top: Natural
+    weight: NonNegative  # of the member `objects`
 
 
 class FusionConfig(Settings):
@@ -185,6 +186,8 @@ def _base(stream: str, fusion: Mapping[str, Any]) -> MemberConfig | None:
     if stream in {file.stem for file in fusion.get("external", [])}:
         return fusion.get("external_default")
     default = fusion.get("default")
+    if default is not None and stream == OBJECTS and "objects" in fusion:
+        return default.model_copy(update={"weight": fusion["objects"].weight})
     if default is None or stream not in fusion.get("composites", {}):
         return default
     return default.model_copy(update={"smooth": default.smooth.model_copy(update={"method": "none"})})

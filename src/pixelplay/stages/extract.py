@@ -159,7 +159,7 @@ def _features(config: Config, index: Index, reads: list[Task]) -> Task:
         name=tables.MAPS,
         record_path=RunFiles.of(config).record(tables.MAPS),
         version=VERSION,
-        settings={"maps": tables.maps_settings(config, "crops")},  # feature maps are the same, where they are made here
+        settings={"objects.features": tables.maps_settings(config, "crops")},  # feature maps' are the same
         work=lambda: _extract_all(config, index),
         digests=digests_of(config),
         reads=reads,

@@ -45,7 +45,11 @@ def tasks(config: Config) -> list[Task]:
         name="fuse-objects",
         record_path=files.record("fuse-objects"),
         version=OBJECTS_VERSION,
-        settings={"objects": config.fusion.objects.model_dump(), "streams": streams, "judging": judging},
+        settings={
+            "objects": config.fusion.objects.model_dump(exclude={"weight"}),
+            "streams": streams,
+            "judging": judging,
+        },
         work=lambda: _fuse_objects(config, files, index),
         digests=digests_of(config),
         reads=scored,
@@ -53,13 +57,14 @@ def tasks(config: Config) -> list[Task]:
     )
     first = [of_objects] if streams else []
     fusion = config.fusion.model_dump(exclude={"external", "objects"})
+    weight_of_objects = config.fusion.objects.weight if streams else None
     task = Task(
         stage="fuse",
         name="fuse",
         record_path=files.record("fuse"),
         version=VERSION,
         settings={
-            "fusion": {**fusion, "external": list(config.fusion.external_files)},
+            "fusion": {**fusion, "external": list(config.fusion.external_files), "objects.weight": weight_of_objects},
             "judging": judging,
         },
         contents=lambda: {"external": file_digests(config.fusion.external), "submission": str(files.submission)},
@@ -90,8 +95,8 @@ def _fuse_objects(config: Config, files: RunFiles, index: Index) -> list[Path]:
     _tell_left_out(judged)
     videos = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     videos += [("pseudo", video) for video in index.pseudo]
-    videos += [("calibration", video) for video in index.fit] if by_folds(config, streams, index) else []
     objects = fuse_objects(streams, settings)
+    videos += [("calibration", video) for video in index.fit] if by_folds(objects, index) else []
     frames = frame_scores(objects, [(split, video.id, video.numbers) for split, video in videos], settings)
     written = [files.object_members]
     for pseudo in (False, True) if index.pseudo else (False,):

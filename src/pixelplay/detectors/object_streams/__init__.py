@@ -9,5 +9,7 @@ from pixelplay.detectors.base import Spec
 SPECS = [
     Spec("object_motion", 1, f"{__name__}.motion", flow=True, trainer=(), extra="videopatchcore"),
     Spec("object_appearance", 1, f"{__name__}.appearance", crops=True, trainer=(), extra="videopatchcore"),
+    Spec("object_place", 1, f"{__name__}.place", flow=True, trainer=()),
+    Spec("object_class", 1, f"{__name__}.rarity", tracks=True, classes=True, trainer=()),
     Spec("event_completion", 1, f"{__name__}.completion.detector", tracks=True),
 ]

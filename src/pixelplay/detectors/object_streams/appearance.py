@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelplay.detectors.object_streams.detector import Folds, ObjectDetector, Objects
+from pixelplay.detectors.object_streams.detector import Folds, NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.objects.features import crop_vectors
@@ -27,10 +27,6 @@ class AppearanceSettings(Settings):
     noise_above: NonNegative | None
     density: DensityConfig
     folds: Folds
-
-
-class AppearanceScoring(Settings):
-    """None."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +49,17 @@ class Crops(Objects):
     def __getitem__(self, chosen: np.ndarray) -> "Crops":
         return Crops(self.tracks[chosen], self.values[chosen], self.cropped[chosen])
 
+    @property
+    def known(self) -> np.ndarray:
+        return super().known & self.cropped
+
 
 class ObjectAppearance(ObjectDetector[AppearanceModel]):
     """One stream, the distance to the nearest normal crops in the features of the run's backbone."""
 
     streams = (STREAM,)
     training = AppearanceSettings
-    scoring = AppearanceScoring
+    scoring = NoScoring
 
     def read(self, video: Video, causal: bool = False) -> Crops:
         settings, tracks, values = self._settings, tracks_of(video), crop_vectors(video)
@@ -77,7 +77,7 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
         return self._settings.folds
 
     def learn(self, parts: Sequence[Objects], seed: int) -> AppearanceModel:
-        vectors = [part.values[part.cropped] if isinstance(part, Crops) else part.values for part in parts]
+        vectors = [part.values[part.known] for part in parts]
         return AppearanceModel(fit_density(np.concatenate(vectors), self._settings.density, {"stream": STREAM}, seed))
 
     def load_model(self, folder: Path) -> AppearanceModel:

@@ -1,5 +1,6 @@
 """What all detectors of this family do: learn from normal objects, calibrate by folds, score each row of the tracks."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pixelplay.detectors.folds import rows_apart
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.tracks import Tracks, highest, object_rows, tracks_of
-from pixelplay.settings import Settings, Share, alternatives, validate
+from pixelplay.settings import Settings, Share, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
@@ -24,10 +25,16 @@ from pixelplay.videos.video import Video
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
+
 ABOUT = ["source", "video", "frame", "track"]  # columns that say which object a row of the calibration is about
 HELDOUT, FOLDS = "heldout", "folds"
 
 Folds = Annotated[int, Field(ge=0, le=100)]
+
+
+class NoScoring(Settings):
+    """Of the detectors with one stream."""
 
 
 class ObjectScoring(Settings):
@@ -46,6 +53,11 @@ class Objects:
 
     def __getitem__(self, chosen: np.ndarray) -> "Objects":
         return Objects(self.tracks[chosen], self.values[chosen])
+
+    @property
+    def known(self) -> np.ndarray:
+        """The rows that there is something to learn from, bool (N,)."""
+        return np.asarray(np.isfinite(self.values).all(axis=1))
 
 
 class Model(Protocol):
@@ -83,10 +95,9 @@ class ObjectScorer(ABC, Generic[M]):
         """The typed settings of training and scoring; raises ConfigError for impossible ones."""
         training = validate(cls.training, config.training, f"detectors.{name}.training")
         scoring = validate(cls.scoring, config.scoring, f"detectors.{name}.scoring")
-        for stream in getattr(scoring, "weights", {}):
-            if stream not in cls.streams:
-                hint = alternatives(stream, list(cls.streams))
-                raise ConfigError(f"detectors.{name}.scoring.weights.{stream}: no such stream; {hint}")
+        if isinstance(scoring, ObjectScoring) and set(scoring.weights) != set(cls.streams):
+            key, streams = f"detectors.{name}.scoring.weights", ", ".join(cls.streams)
+            raise ConfigError(f"{key}={scoring.weights}: there must be one for each of {streams}")
         return training, scoring
 
     @abstractmethod
@@ -181,7 +192,7 @@ class ObjectDetector(ObjectScorer[M]):
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         parts = [self.read(video) for video in videos]
-        if not any(np.isfinite(part.values).all(axis=1).any() for part in parts):
+        if not any(part.known.any() for part in parts):
             raise self._nothing("training")
         self._model = self.learn(parts, run.seed)
         folds = [one.assign(source=FOLDS) for one in self._by_folds(videos, parts, run.seed)]
@@ -201,7 +212,8 @@ class ObjectDetector(ObjectScorer[M]):
         found = []
         for inside, apart in folds:
             rest = [part[rows] for part, rows in zip(parts, apart, strict=True)]
-            if not any(np.isfinite(part.values).all(axis=1).any() for part in rest):
+            if not any(part.known.any() for part in rest):
+                log.info(f"train: {self.name}: too little footage for {self.folds} folds; held-out footage calibrates")
                 return []
             model = self.learn(rest, seed)
             for video, part, rows in zip(videos, parts, inside, strict=True):

@@ -13,7 +13,7 @@ from pixelplay.run.artifacts import read_model, write_json
 FILE = "heights.json"
 PERSON = "person"  # COCO's name; moving blobs have another
 FEWEST = 100  # boxes of which a line is estimated
-SMALLEST = 0.05  # share of the heights below the smallest that the line gives, for what flies above the horizon
+SMALLEST = 0.05  # share of lower boxes; half of that height is the least that the line gives, above the horizon
 LEAST = 1.0  # pixels: smallest height
 
 
@@ -49,7 +49,7 @@ class UsualHeight:
             return cls(Line())
         fitted = HuberRegressor(max_iter=1000).fit(foot[:, None], height)
         slope, intercept = float(fitted.coef_[0]), float(fitted.intercept_)
-        least = max(float(np.quantile(height, SMALLEST)), LEAST)
+        least = max(float(np.quantile(height, SMALLEST)) / 2, LEAST)
         return cls(Line(slope=slope, intercept=intercept, least=least) if slope >= 0 else Line())
 
     def at(self, tracks: Tracks) -> np.ndarray:
