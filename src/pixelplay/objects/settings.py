@@ -109,7 +109,6 @@ class TracksConfig(Settings):
     overlap: PositiveShare
     lost: NonNegative
     fill: NonNegative
-    noise_above: NonNegative | None
     fps: Positive
 
 

@@ -27,16 +27,10 @@ ROUNDING = 1e-6  # seconds, and shares: float32's 0.7 is no less than 0.7
 
 
 def follow(boxes: Boxes, video: Video, config: TracksConfig) -> Tracks:
-    """The tracks of all boxes of a whole video; ids count from 1 in the order in which tracks begin.
-
-    Frames that are noisier than `config.noise_above` are bridged like any gap: boxes in noise are unreliable.
-    """
+    """The tracks of all boxes of a whole video; ids count from 1 in the order in which tracks begin."""
     times = frame_times(video, config.fps)
-    clean = np.ones(len(video), bool)
-    if video.noise is not None and config.noise_above is not None and (video.noise <= config.noise_above).any():
-        clean = video.noise <= config.noise_above
-    kept = np.flatnonzero(distinct(boxes, config.iou) & clean[boxes.position])
-    track = _ids(boxes[kept], np.flatnonzero(clean), times, config)
+    kept = np.flatnonzero(distinct(boxes, config.iou))
+    track = _ids(boxes[kept], times, config)
     kept, track = kept[track >= 0], track[track >= 0]
     _, first, track = np.unique(track, return_index=True, return_inverse=True)
     track = np.argsort(np.argsort(first))[track] + 1
@@ -62,8 +56,8 @@ def distinct(boxes: Boxes, limit: float) -> np.ndarray:
     return kept
 
 
-def _ids(boxes: Boxes, frames: np.ndarray, times: np.ndarray, config: TracksConfig) -> np.ndarray:
-    """A number for each box in these frames, int64 [N]: equal for the boxes of a track, negative for a box of none.
+def _ids(boxes: Boxes, times: np.ndarray, config: TracksConfig) -> np.ndarray:
+    """A number for each box, int64 [N]: equal for the boxes of a track, negative for a box of none.
 
     ByteTrack names a track when it finds its second box, so first boxes get their names in the end; those of objects
     that were not seen again are tracks of one box.
@@ -72,10 +66,10 @@ def _ids(boxes: Boxes, frames: np.ndarray, times: np.ndarray, config: TracksConf
 
     tracker, ids = _tracker(config), np.full(len(boxes), -1)
     begun = []  # tracklets, and their first boxes
-    bounds = np.stack([np.searchsorted(boxes.position, frames + after) for after in (0, 1)], axis=1)
+    bounds = np.searchsorted(boxes.position, np.arange(len(times) + 1))
     # A blob is there or not: its confidence is a contrast, which is no doubt about the blob.
     sure = np.where(boxes.label == MOTION, 1, boxes.confidence.astype(np.float64) + ROUNDING)
-    for time, (first, stop) in zip(times[frames], bounds, strict=True):
+    for time, first, stop in zip(times, bounds, bounds[1:], strict=False):
         rows = np.arange(first, stop)
         found = sv.Detections(boxes.xyxy[rows], confidence=sure[rows], data={"row": rows})
         found = tracker.update(found, timestamp=float(time))
