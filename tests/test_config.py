@@ -269,10 +269,10 @@ def test_a_composite_whose_weight_is_set_is_still_not_smoothed_again():
     assert load_config(["+fusion.members.conv_ae.weight=3"]).fusion.members["conv_ae"].smooth.method != "none"
 
 
-def test_objects_weigh_twice_as_much_as_another_member_and_are_processed_alike():
+def test_objects_weigh_four_times_as_much_as_another_member_and_are_processed_alike():
     fusion = load_config(["experiment=ped2", "dataset.root=data"]).fusion
-    assert fusion.base_of("objects") == fusion.default.model_copy(update={"weight": 2.0})
+    assert fusion.base_of("objects") == fusion.default.model_copy(update={"weight": 4.0})
     named = load_config(
         ["experiment=ped2", "dataset.root=data", "+fusion.members={objects:{smooth:{sigma:2.0}}}"]
     ).fusion
-    assert (named.members["objects"].weight, named.members["objects"].smooth.sigma) == (2.0, 2.0)
+    assert (named.members["objects"].weight, named.members["objects"].smooth.sigma) == (4.0, 2.0)
