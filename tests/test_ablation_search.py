@@ -218,7 +218,7 @@ def test_the_summary_says_what_was_measured_on_and_shows_every_table_long_ones_i
     sweep = text.partition("## Weights\n")[2].partition("\n## ")[0]
     assert len([line for line in sweep.splitlines() if line.startswith("| ")]) == 2 + 1 + 15
     row = result.tables["alone"].loc["a"]
-    cells = f"| a | {row['ap']:.3f} ± {row['ap_error']:.3f} | {row['ap_gain']:+.3f} ± {row['ap_gain_error']:.3f} |"
+    cells = f"| a | - | {row['ap']:.3f} ± {row['ap_error']:.3f} | {row['ap_gain']:+.3f} ± {row['ap_gain_error']:.3f} |"
     assert cells in text
     assert f"| {CONFIGURED} | " in text
 

@@ -51,7 +51,7 @@ def test_nothing_reaches_the_output_but_through_the_bottleneck(network):
 
 
 def parameters(detector: str) -> int:
-    config = load_config(["experiment=pixelplay26"]).detectors[detector]
+    config = load_config(["experiment=pixelplay26", "detector=[source]"]).detectors[detector]
     model = AutoencoderDetector(detector, config, torch.device("cpu"))._new_model()
     return sum(p.numel() for p in model.parameters())
 

@@ -51,7 +51,7 @@ def fusion(
         external=[],
         default=default,
         external_default=default,
-        objects=ObjectFusionConfig(streams={}, normalise=member().normalise, smooth=member().smooth, top=1),
+        objects=ObjectFusionConfig(streams={}, normalise=member().normalise, smooth=member().smooth, top=1, weight=1.0),
         composites={},
         members=members,
     )

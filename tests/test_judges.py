@@ -108,7 +108,7 @@ def test_videos_count_by_their_frames() -> None:
 
 # --- object streams -------------------------------------------------------------------------------------------------
 
-SUMMED = ["+fusion.objects.streams={a:1.0,b:1.0}", "fusion.objects.smooth.method=none"]
+SUMMED = ["fusion.objects.top=1", "+fusion.objects.streams={a:1.0,b:1.0}", "fusion.objects.smooth.method=none"]
 NORMAL = {f"normal{i}": np.arange(T) for i in range(6)}
 
 

@@ -19,7 +19,9 @@ NORMAL = [("calibration", "n", frame, 1) for frame in range(5)]
 def settings(*overrides: str) -> ObjectFusionConfig:
     """Weights 1 and 3, unsmoothed, calibrated from the smallest normal score to the largest."""
     plain = [f"fusion.objects.streams={{{A}:1.0,{B}:3.0}}", "fusion.objects.smooth.method=none"]
-    return load_config([*plain, "fusion.objects.normalise.quantile=1.0", *overrides]).fusion.objects
+    return load_config(
+        [*plain, "fusion.objects.normalise.quantile=1.0", "fusion.objects.top=1", *overrides]
+    ).fusion.objects
 
 
 def rows(stream: str, scores: dict[tuple[str, str, int, int], float]) -> pd.DataFrame:

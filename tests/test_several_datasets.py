@@ -195,7 +195,7 @@ def test_videopatchcore_of_another_run_is_calibrated_by_held_out_footage_and_sho
     own = load_index(config).held.calibration
     copied = patchcore.fresh()
     copied.load(RunFiles.of(config).detector("videopatchcore"))
-    assert set(copied._calibrated.clips["video"]) == {video.id for video in own}
+    assert set(copied._calibrated.table["video"]) == {video.id for video in own}
     table, borrowed = (pd.read_parquet(RunFiles.of(one).scores("videopatchcore")) for one in (other, config))
     normal = borrowed["split"] == "calibration"
     held = [(video.id, number) for video in own for number in video.numbers]
