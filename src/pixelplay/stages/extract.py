@@ -5,10 +5,10 @@ with the next one; `objects.tables` says where they lie.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,16 +78,43 @@ def run(config: Config) -> None:
 
 
 def _tracks(config: Config, index: Index) -> Task:
+    settings = {"objects.tracks": tables.track_settings(config)}
+    return _task(config, "extract-tracks", settings, lambda: _follow_all(config, index), detect.tasks(config))
+
+
+def _task(
+    config: Config, name: str, settings: dict[str, Any], work: Callable[[], list[Path]], reads: Sequence[Task]
+) -> Task:
+    """One that makes a file of every video."""
     return Task(
         stage="extract",
-        name="extract-tracks",
-        record_path=RunFiles.of(config).record("extract-tracks"),
+        name=name,
+        record_path=RunFiles.of(config).record(name),
         version=VERSION,
-        settings={"objects.tracks": tables.track_settings(config)},
-        work=lambda: _follow_all(config, index),
+        settings=settings,
+        work=work,
         digests=digests_of(config),
-        reads=detect.tasks(config),
+        reads=reads,
     )
+
+
+def _make(
+    missing: Sequence[tuple[Video, Path]],
+    what: str,
+    whole: Callable[[Path, Video], bool],
+    make: Callable[[Path, Video, Callable[[int], Any]], None],
+) -> None:
+    """Make the file of each of these videos, one after the other, if another run has not made it meanwhile.
+
+    make: given the file, the video, and what to call after so many frames.
+    """
+    with progress_bar(sum(len(video) for video, _ in missing), "frame", what) as bar:
+        for video, path in missing:
+            with turn(path, f"{what} of video {video.id}"):
+                if whole(path, video):
+                    bar.update(len(video))
+                else:
+                    make(path, video, bar.update)
 
 
 def _follow_all(config: Config, index: Index) -> list[Path]:
@@ -97,12 +124,12 @@ def _follow_all(config: Config, index: Index) -> list[Path]:
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not is_saved(path)]
     sizes = [path.stat().st_size for video, _ in missing for path in video.objects]
     require_space(config.paths.cache, ROOM * sum(sizes), "paths.cache")
-    with progress_bar(sum(len(video) for video, _ in missing), "frame", "following objects") as bar:
-        for video, path in missing:
-            with turn(path, f"tracks of video {video.id}"):
-                if not is_saved(path):  # another run may have made it meanwhile
-                    save(tracker.follow(boxes_of(video), video, config.objects.tracks), path)
-            bar.update(len(video))
+
+    def make(path: Path, video: Video, advance: Callable[[int], Any]) -> None:
+        save(tracker.follow(boxes_of(video), video, config.objects.tracks), path)
+        advance(len(video))
+
+    _make(missing, "tracks", lambda path, _: is_saved(path), make)
     found = [load(path, Tracks) for path in paths]
     rows, followed = sum(map(len, found)), sum(int(tracks.track.max(initial=0)) for tracks in found)
     log.info(f"extract: {followed:,} tracks, {rows:,} boxes in {sum(map(len, videos)):,} frames")
@@ -154,16 +181,8 @@ def _trained_encoder(config: Config, index: Index) -> Path:
 
 
 def _features(config: Config, index: Index, reads: list[Task]) -> Task:
-    return Task(
-        stage="extract",
-        name=tables.MAPS,
-        record_path=RunFiles.of(config).record(tables.MAPS),
-        version=VERSION,
-        settings={"objects.features": tables.maps_settings(config, "crops")},  # feature maps' are the same
-        work=lambda: _extract_all(config, index),
-        digests=digests_of(config),
-        reads=reads,
-    )
+    settings = {"objects.features": tables.maps_settings(config, "crops")}  # feature maps' are the same
+    return _task(config, tables.MAPS, settings, lambda: _extract_all(config, index), reads)
 
 
 def _extract_all(config: Config, index: Index) -> list[Path]:
@@ -176,15 +195,13 @@ def _extract_all(config: Config, index: Index) -> list[Path]:
         frames, rows = [len(video) for video, _ in missing], [count(_table(video)) for video, _ in missing]
         needed = features.require_space(config.paths.cache, frames, rows, [True] * len(rows), shape)
         log.info(f"extract: {needed}")
-        with progress_bar(sum(frames), "frame", "features of objects") as bar:
-            for video, path in missing:
-                with turn(path, f"features of video {video.id}"):
-                    if _whole(path, video):  # another run has made them meanwhile
-                        bar.update(len(video))
-                        continue
-                    with features.writing(path, _table(video), shape) as writer:
-                        for part in extractor.of(video, load(_table(video), Tracks), bar.update):
-                            writer.extend(part)
+
+        def make(path: Path, video: Video, advance: Callable[[int], Any]) -> None:
+            with features.writing(path, _table(video), shape) as writer:
+                for part in extractor.of(video, load(_table(video), Tracks), advance):
+                    writer.extend(part)
+
+        _make(missing, "features of objects", _whole, make)
     return paths
 
 
@@ -206,16 +223,8 @@ def _extractor(config: Config) -> "ObjectMaps":
 
 
 def _flow(config: Config, index: Index, tracks: Task) -> Task:
-    return Task(
-        stage="extract",
-        name="extract-flow",
-        record_path=RunFiles.of(config).record("extract-flow"),
-        version=VERSION,
-        settings={"objects.flow": tables.flow_settings(config)},
-        work=lambda: _measure_flow(config, index),
-        digests=digests_of(config),
-        reads=[tracks],
-    )
+    settings = {"objects.flow": tables.flow_settings(config)}
+    return _task(config, "extract-flow", settings, lambda: _measure_flow(config, index), [tracks])
 
 
 def _measure_flow(config: Config, index: Index) -> list[Path]:
@@ -225,16 +234,14 @@ def _measure_flow(config: Config, index: Index) -> list[Path]:
     shape = (1 + settings.bins,)
     rows = sum(count(_table(video)) for video, _ in missing)
     require_space(config.paths.cache, rows * shape[0] * np.dtype(np.float32).itemsize, "paths.cache")
-    with progress_bar(sum(len(video) for video, _ in missing), "frame", "optical flow") as bar:
-        for video, path in missing:
-            with turn(path, f"optical flow of video {video.id}"):
-                if _whole(path, video):  # another run has made it meanwhile
-                    bar.update(len(video))
-                    continue
-                with features.writing(path, _table(video), shape, np.float32) as writer:
-                    tracks, times = load(_table(video), Tracks), frame_times(video, config.objects.tracks.fps)
-                    for part in flow_in_boxes(video, tracks, times, settings, bar.update):
-                        writer.extend(part)
+
+    def make(path: Path, video: Video, advance: Callable[[int], Any]) -> None:
+        with features.writing(path, _table(video), shape, np.float32) as writer:
+            tracks, times = load(_table(video), Tracks), frame_times(video, config.objects.tracks.fps)
+            for part in flow_in_boxes(video, tracks, times, settings, advance):
+                writer.extend(part)
+
+    _make(missing, "optical flow", _whole, make)
     return paths
 
 
