@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tracked import tracks_at
 
+from pixelplay.cli import load_config
 from pixelplay.detectors.folds import GAP, Piece, pieces_of, rows_apart
+from pixelplay.detectors.registry import check_settings
+from pixelplay.errors import ConfigError
 from pixelplay.videos.video import Video
 
 
@@ -110,3 +113,13 @@ def test_every_row_is_in_one_fold_and_no_track_is_on_both_sides(lengths: list[in
             assert not set(one.track[inside[number]]) & set(one.track[apart[number]])
             near = np.abs(one.position[apart[number]][:, None] - one.position[inside[number]])
             assert (near >= GAP).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["object_appearance", "object_class", "object_motion", "object_place", "videopatchcore"]
+)
+def test_one_fold_is_refused_before_any_work_since_it_would_calibrate_nothing(name: str) -> None:
+    one = f"detectors.{name}.training.folds=1"
+    detectors = load_config(["experiment=tiny", "weights.yolo=yolov8n.pt", f"detector=[{name}]", one]).detectors
+    with pytest.raises(ConfigError, match=rf"{name}\.training\.folds.*one fold leaves nothing to compare it with"):
+        check_settings(detectors)

@@ -5,13 +5,24 @@ Barber et al., *Predictive inference with the jackknife+*, Annals of Statistics 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
 from pixelplay.objects.tracks import Tracks
 from pixelplay.videos.video import Video
 
 GAP = 25  # frames between a block and what is left of its video, about a second
+
+
+def _several(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("one fold leaves nothing to compare it with; set 0 for none, or 2 and more")
+    return folds
+
+
+Folds = Annotated[int, Field(ge=0, le=100), AfterValidator(_several)]  # of training footage, for calibration; 0: none
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelplay.detectors.object_streams.detector import Folds, NoScoring, ObjectDetector, Objects
+from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.objects.features import crop_vectors

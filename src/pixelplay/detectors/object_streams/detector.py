@@ -5,11 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
@@ -17,7 +16,7 @@ from pixelplay.detectors.folds import rows_apart
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.tracks import Tracks, highest, object_rows, tracks_of
-from pixelplay.settings import Settings, Share, validate
+from pixelplay.settings import PositiveShare, Settings, Share, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
@@ -30,8 +29,6 @@ log = logging.getLogger(__name__)
 ABOUT = ["source", "video", "frame", "track"]  # columns that say which object a row of the calibration is about
 HELDOUT, FOLDS = "heldout", "folds"
 
-Folds = Annotated[int, Field(ge=0, le=100)]
-
 
 class NoScoring(Settings):
     """Of the detectors with one stream."""
@@ -40,7 +37,7 @@ class NoScoring(Settings):
 class ObjectScoring(Settings):
     """Of the detectors with several streams."""
 
-    quantile: Annotated[float, Field(gt=0, le=1)]  # of normal scores, from which on a scaled score is 1
+    quantile: PositiveShare  # of normal scores, from which on a scaled score is 1
     weights: dict[str, Share]  # of the streams in the detector's own score
 
 

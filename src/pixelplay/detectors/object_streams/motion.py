@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pixelplay.detectors.object_streams.detector import Folds, ObjectDetector, Objects, ObjectScoring
+from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.detector import ObjectDetector, Objects, ObjectScoring
 from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig

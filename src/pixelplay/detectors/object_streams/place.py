@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from pixelplay.detectors.object_streams.detector import Folds, NoScoring, ObjectDetector, Objects
+from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.heights import LEAST, Line, UsualHeight
 from pixelplay.detectors.object_streams.labels import labels_so_far
 from pixelplay.detectors.settings import DetectorConfig

@@ -8,7 +8,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from pixelplay.detectors.object_streams.detector import Folds, NoScoring, ObjectDetector, Objects
+from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.labels import confidences
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.objects.motion import MOTION

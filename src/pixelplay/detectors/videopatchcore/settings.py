@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from pixelplay.backbones.pretrained import BackboneConfig, check_backbone
 from pixelplay.backbones.settings import EncoderSettings
+from pixelplay.detectors.folds import Folds
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, PatchSettings
 from pixelplay.errors import ConfigError
@@ -28,14 +29,12 @@ class VideoPatchCoreSettings(Settings):
     distance: DistanceConfig
     coreset: dict[Literal["spatial", "temporal", "global"], CoresetConfig]
     bank: BankConfig
-    folds: Annotated[int, Field(ge=0, le=100)]  # of training footage for calibration; 0: none
+    folds: Folds
 
     @model_validator(mode="after")
     def _possible(self) -> "VideoPatchCoreSettings":
         if set(self.coreset) != set(STREAMS):
             raise ValueError(f"coreset is for {', '.join(self.coreset)}; must be for {', '.join(STREAMS)}")
-        if self.folds == 1:
-            raise ValueError("folds=1: one fold leaves nothing to compare it with; set 0 for none, or 2 and more")
         return self
 
     @property
