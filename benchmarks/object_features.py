@@ -9,6 +9,7 @@ moving blobs.
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density
 from pixelplay.objects import motion
+from pixelplay.objects.boxes import save
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
 from pixelplay.objects.tracker import follow
@@ -64,6 +66,8 @@ def main() -> None:
             contenders[DETECT] = partial(yolo.detect, video)
             contenders["detect, and RoI maps"] = partial(_pooled, yolo, video, folder / "yolo.npy", table)
         tracks = follow(boxes, video, config.objects.tracks)
+        save(tracks, folder / "tracks.parquet")
+        video = replace(video, tracks=folder / "tracks.parquet")
         times_of = frame_times(video, config.objects.tracks.fps)
         contenders["follow"] = partial(follow, boxes, video, config.objects.tracks)
         contenders["flow in boxes"] = lambda: sum(map(len, flow_in_boxes(video, tracks, times_of, config.objects.flow)))

@@ -43,6 +43,9 @@ class RunFiles:
     fused = _Below("outputs", "fused.parquet")
     fusion_members = _Below("outputs", "fusion_members.csv")  # a row per candidate: if it was left out, and why
     object_members = _Below("outputs", "object_members.csv")  # its rows of object streams
+    events = _Below("outputs", "events.json")  # see `pixelplay.events.event`
+    events_table = _Below("outputs", "events.csv")  # a row per event
+    events_folder = _Below("outputs", "events")  # thumbnails, clips, and the vectors of objects
     metrics = _Below("outputs", "metrics.json")
     evaluations = _Below("outputs", "evaluations.jsonl")
     thresholds = _Below("outputs", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
