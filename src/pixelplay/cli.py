@@ -9,14 +9,15 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, cast
 
-from pixelplay import requirements
-from pixelplay.command_line import as_started, program, read_arguments
+from pixelplay import console, requirements
+from pixelplay.command_line import STARTED_BY, as_started, program, read_arguments
 from pixelplay.commands import COMMANDS, Command
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
@@ -49,6 +50,8 @@ LIST = """usage: {command} [experiment=NAME] [key=value …]
 commands:
 {commands}
 """
+
+INDENT = " " * 14  # of the second column of lists
 
 ELSEWHERE = "choose another folder (paths.outputs=, paths.checkpoints=, paths.submissions=, paths.cache=)"
 IN_THE_WAY = f"move away whatever is in the place of a file or folder of the run, or {ELSEWHERE}"
@@ -105,10 +108,10 @@ def main(name: str | None = None) -> None:
 def _run(name: str, command: Command, arguments: list[str]) -> None:
     import hydra
 
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_AsStarted("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it lists every CPU-specific build that is missing
+    logging.basicConfig(level=logging.INFO, handlers=[console.Console(sys.stdout, as_started)])
+    console.RESULTS.setLevel(logging.WARNING if STARTED_BY in os.environ else logging.NOTSET)  # a run ends with them
+    if not sys.warnoptions:  # of Python's -W
+        warnings.simplefilter("ignore")  # of libraries: ours are logged
     flags = {flag.lstrip("-").replace("-", "_"): True for flag in command.flags if flag in arguments}
     given = read_arguments([argument for argument in arguments if argument not in command.flags], name)
     argv = sys.argv
@@ -125,11 +128,6 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
-
-
-class _AsStarted(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return as_started(super().format(record))
 
 
 @contextmanager
@@ -152,7 +150,8 @@ def _explained() -> Iterator[None]:
 
 
 def _fail(message: str, status: int = 1) -> None:
-    print(f"error: {as_started(message)}", file=sys.stderr)
+    text = console.wrapped(f"error: {as_started(message)}").removeprefix("error:")
+    print(console.styled("error:", "error", sys.stderr) + text, file=sys.stderr)
     raise SystemExit(status)
 
 
@@ -242,9 +241,11 @@ def _unknown(key: str) -> str:
 
 def _list() -> str:
     rows = [f"  {name:14}{as_started(command.help.splitlines()[0])}" for name, command in COMMANDS.items()]
-    return LIST.format(command=program("COMMAND"), version=program("--version"), commands="\n".join(rows))
+    commands = "\n".join(console.wrapped(row, INDENT) for row in rows)
+    return console.wrapped(LIST.format(command=program("COMMAND"), version=program("--version"), commands=commands))
 
 
 def _help(name: str) -> str:
-    rows = [f"  {group + '=':14}{' | '.join(choices(group))}" for group in groups()]
-    return as_started(COMMANDS[name].help) + "\n" + HELP.format(command=program(name), groups="\n".join(rows))
+    rows = [console.wrapped(f"  {group + '=':14}{' | '.join(choices(group))}", INDENT) for group in groups()]
+    usage = HELP.format(command=program(name), groups="\n".join(rows))
+    return console.wrapped(as_started(COMMANDS[name].help) + "\n" + usage)

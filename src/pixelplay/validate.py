@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pixelplay.command_line import as_started, program
 from pixelplay.commands import COMMANDS
+from pixelplay.console import wrapped
 from pixelplay.scores.submission import expected_ids_from_sample, submission_id, validate
 
 
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
         expected = [submission_id(video.id, int(number)) for video in index.test for number in video.numbers]
     problems = validate(options.submission, expected)
     for problem in problems:
-        print(f"{options.submission}: {problem}")
+        print(wrapped(f"{options.submission}: {problem}"))
     if not problems:
         print(f"valid: {len(expected)} rows")
     return 1 if problems else 0
