@@ -2,10 +2,11 @@
 
 import io
 import logging
+import subprocess
 
 import pytest
 
-from pixelplay.console import Console, heading, styled, wrapped
+from pixelplay.console import Console, command, heading, styled, wrapped
 from pixelplay.progress import ProgressLines, duration, progress_bar, time_left
 
 
@@ -42,6 +43,14 @@ def test_lines_of_120_characters_and_longer_paths_stay_whole():
 
 def test_columns_of_a_table_that_fits_are_kept():
     assert wrapped("a    b\n1    2") == "a    b\n1    2"
+
+
+def test_a_long_command_can_be_pasted_into_a_shell():
+    words = ["printf '%s\\n'", *(f"key{i}=value" for i in range(10)), "'dataset.root=my videos'"]
+    lines = command(words).splitlines()
+    assert len(lines) == 2 and lines[0].endswith(" \\") and max(map(len, lines)) <= 120
+    printed = subprocess.run(["sh", "-c", command(words)], capture_output=True, text=True).stdout
+    assert printed.splitlines() == [*(f"key{i}=value" for i in range(10)), "dataset.root=my videos"]
 
 
 def test_colour_is_for_terminals_that_show_it(monkeypatch: pytest.MonkeyPatch):

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from tqdm import tqdm
@@ -34,6 +34,13 @@ def _broken(line: str, indent: str) -> str:
         expand_tabs=False,
         replace_whitespace=False,
     )
+
+
+def command(words: Sequence[str]) -> str:
+    """A command of these words, quoted for a shell already, broken between them as a shell reads it."""
+    line = " ".join(word.replace(" ", "\0") for word in words)
+    broken = textwrap.fill(line, WIDTH - 2, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return broken.replace("\n", " \\\n").replace("\0", " ")
 
 
 def styled(text: str, style: str, stream: TextIO) -> str:
