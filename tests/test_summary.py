@@ -43,7 +43,7 @@ def event(video: str, seconds: float | None, score: float) -> Event:
 
     return Event(
         id=f"{video}-{score}", video=video, found_by=["frames"], start=moment(10), end=moment(30), peak=moment(20),
-        score=score, stream="fused", threshold=3.0, tail_probability=None, contributions={}, tracks=[], zones=[],
+        score=score, stream="fused", threshold=3.0, tail_probability=None, contributions={"a": 0.75, "b": 0.25}, tracks=[], zones=[],
         thumbnail=None, clip=None,
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ def test_without_labels_the_events_are_told_with_the_most_severe_and_what_the_th
         config, event("door", 12.0, 9.5), event("door", 50.0, 4.0), event("yard", None, 3.5), remark="26 frames"
     )
     assert summary(config, {}, 2.0) == [
-        "events        3 in 2 videos; the most severe: door, 13.0 to 15.0 s, score 9.50 (threshold 3.00)",
+        "events        3 in 2 videos; the most severe: door, 13.0 to 15.0 s: fused 9.5 (threshold 3); a 75%, b 25%",
         "threshold     26 frames",
         "submission    submissions/tiny.csv",
         "page          outputs/tiny/report/index.html",
@@ -84,7 +84,7 @@ def test_without_labels_the_events_are_told_with_the_most_severe_and_what_the_th
 
 def test_events_without_a_frame_rate_are_told_in_frames_and_none_as_none(config: Config):
     with_events(config, event("yard", None, 3.5))
-    assert "yard, frames 10 to 30, score 3.50" in summary(config, {}, 2.0)[0]
+    assert "yard, frames 10 to 30: fused 3.5" in summary(config, {}, 2.0)[0]
     with_events(config)
     assert summary(config, {}, 2.0)[0] == "events        0 in 0 videos"
 

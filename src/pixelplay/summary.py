@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from pixelplay.config import Config
 from pixelplay.console import WIDTH
-from pixelplay.events.event import Event, Events, Moment
+from pixelplay.events.event import Events
 from pixelplay.progress import duration
-from pixelplay.run.artifacts import read_json
+from pixelplay.run.artifacts import read_json, read_model
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
+from pixelplay.stages.events import line
 
 FIGURES = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro"}
 COLUMN = 14  # characters of the first column
-LONGEST = 40  # characters of a video's id
 SLOWEST = 3  # stages that are named with their time
 
 
@@ -27,10 +25,10 @@ def summary(config: Config, took: Mapping[str, float], seconds: float) -> list[s
     """
     files = RunFiles.of(config)
     rows = {**_figures(files), **_events(files)}
-    lines = [f"{head:{COLUMN}}{text}" for head, text in rows.items()]
+    texts = [f"{head:{COLUMN}}{text}" for head, text in rows.items()]
     paths = {"submission": files.submission, "page": files.report}
     return [
-        *(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines),
+        *(text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…" for text in texts),
         *(f"{head:{COLUMN}}{path}" for head, path in paths.items() if path.exists()),
         f"{'time':{COLUMN}}{_time(took, seconds)}",
     ]
@@ -65,26 +63,12 @@ def _events(files: RunFiles) -> dict[str, str]:
     """Rows of the events, the most severe first, and of what their threshold is worth where that is in doubt."""
     if not read_record(files.record("events")) or not files.events.exists():
         return {}
-    try:
-        found = Events.model_validate(read_json(files.events, made_by="events"))
-    except ValidationError:  # of another version of this project, whose next run writes them again
-        return {}
+    found = read_model(files.events, Events, made_by="events")
     text = f"{len(found.events)} in {len({event.video for event in found.events})} videos"
     if found.events:
-        text += f"; the most severe: {_told(found.events[0])}"
-    remark = next((alarm.remark for alarm in found.alarms if alarm.remark), None)
+        text += f"; the most severe: {line(found.events[0])}"
+    remark = next((alarm.remark for alarm in found.alarms if alarm.remark), next(iter(found.no_alarm.values()), None))
     return {"events": text, **({"threshold": remark} if remark else {})}
-
-
-def _told(event: Event) -> str:
-    video = event.video if len(event.video) <= LONGEST else f"{event.video[: LONGEST - 1]}…"
-    return f"{video}, {_span(event.start, event.end)}, score {event.score:.2f} (threshold {event.threshold:.2f})"
-
-
-def _span(start: Moment, end: Moment) -> str:
-    if start.seconds is None or end.seconds is None:
-        return f"frames {start.frame} to {end.frame}"
-    return f"{start.seconds:.1f} to {end.seconds:.1f} s"
 
 
 def _time(took: Mapping[str, float], seconds: float) -> str:

@@ -3,18 +3,16 @@
 The task `events` needs nothing but the run's outputs; what is taken from the cache for them is a task of its own.
 """
 
-import logging
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
 from pixelplay.events.event import Event, Events
 from pixelplay.run.artifacts import csv_text, read_model, write_json, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.stages import fuse, prepare
 from pixelplay.videos.index import Index, load_index
-
-log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same scores and settings give other events
 SHOWN = 5  # events, of the most severe
@@ -47,7 +45,7 @@ pending = STAGE.pending
 def run(config: Config) -> None:
     STAGE.run(config)
     files = RunFiles.of(config)
-    log.info("\n".join(told(read_model(files.events, Events, made_by="events"), files)))
+    RESULTS.info("\n".join(told(read_model(files.events, Events, made_by="events"), files)))
 
 
 def told(found: Events, files: RunFiles) -> list[str]:
@@ -56,15 +54,16 @@ def told(found: Events, files: RunFiles) -> list[str]:
     remarks += [f"{stream}: {why}" for stream, why in found.no_alarm.items()]
     count = len(found.events)
     head = f"{count} event{'s' * (count != 1)}{', the most severe' if count > SHOWN else ''}: {files.events_table}"
-    return [f"events: {line}" for line in (*remarks, head, *map(_line, found.events[:SHOWN]))]
+    return [f"events: {line}" for line in (*remarks, head, *(f"  {line(event)}" for event in found.events[:SHOWN]))]
 
 
-def _line(event: Event) -> str:
+def line(event: Event) -> str:
+    """Where and when an event was, its score, and the members that gave it."""
     known = event.start.seconds is not None
     start, end = (at.seconds if known else at.frame for at in (event.start, event.end))
     when = f"{start:.1f} to {end:.1f} s" if known else f"frames {start} to {end}"
     why = ", ".join(f"{name} {share:.0%}" for name, share in event.contributions.items() if share >= 0.01)
-    return f"  {event.video}, {when}: {event.stream} {event.score:.3g} (threshold {event.threshold:.3g}); {why}"
+    return f"{event.video}, {when}: {event.stream} {event.score:.3g} (threshold {event.threshold:.3g}); {why}"
 
 
 def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
