@@ -43,8 +43,8 @@ def event(video: str, seconds: float | None, score: float) -> Event:
 
     return Event(
         id=f"{video}-{score}", video=video, found_by=["frames"], start=moment(10), end=moment(30), peak=moment(20),
-        score=score, stream="fused", threshold=3.0, tail_probability=None, contributions={"a": 0.75, "b": 0.25}, tracks=[], zones=[],
-        thumbnail=None, clip=None,
+        score=score, stream="fused", threshold=3.0, tail_probability=None, contributions={"a": 0.75, "b": 0.25}, tracks=[],
+        zones=[], thumbnail=None, clip=None,
     )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def with_events(config: Config, *events: Event, remark: str | None = None) -> No
         stream="fused", method="evt", threshold=3.0, end_threshold=2.0, parameters={}, expected=0.01,
         expected_per_hour=None, remark=remark,
     )  # fmt: skip
-    found = Events(alarms=[alarm], heldout_frames=100, heldout_seconds=None, events=list(events))
+    found = Events(alarms=[alarm], no_alarm={}, heldout_frames=100, heldout_seconds=None, events=list(events))
     finish(config, "events", RunFiles.of(config).events, found.model_dump_json())
 
 
