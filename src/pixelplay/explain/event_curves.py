@@ -8,7 +8,7 @@ import pandas as pd
 from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects
 from pixelplay.events.event import Event, Events
 from pixelplay.explain.clips import Curve
-from pixelplay.explain.scored_boxes import NO_SPAN, Span, color_of, object_spans, share_of
+from pixelplay.explain.scored_boxes import NO_SPAN, color_of, object_spans, share_of
 from pixelplay.report.timelines import roomy
 from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index
