@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pixelplay.config import Config
 from pixelplay.console import RESULTS
+from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
 from pixelplay.run.artifacts import csv_text, read_model, write_json, write_text
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Stage, Task, digests_of
-from pixelplay.stages import fuse, prepare
+from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.stages import fuse, prepare, score
 from pixelplay.videos.index import Index, load_index
 
 VERSION = 1  # raised when the same scores and settings give other events
@@ -19,7 +20,7 @@ SHOWN = 5  # events, of the most severe
 
 
 def tasks(config: Config) -> list[Task]:
-    return [events_task(config)]
+    return [events_task(config), *([clips_task(config)] if _pictured(config) else [])]
 
 
 def events_task(config: Config) -> Task:
@@ -30,10 +31,30 @@ def events_task(config: Config) -> Task:
         name="events",
         record_path=files.record("events"),
         version=VERSION,
-        settings={"events": config.events.model_dump()},
+        settings={"events": config.events.deciding},
         work=lambda: _find(config, files, index),
         digests=digests_of(config),
         reads=fuse.tasks(config),
+        after=[prepare.task(config)],
+    )
+
+
+def _pictured(config: Config) -> bool:
+    return config.events.clips.count + config.events.clips.thumbnails > 0
+
+
+def clips_task(config: Config) -> Task:
+    """The task that writes clips and thumbnails; it needs the footage."""
+    index, files = load_index(config), RunFiles.of(config)
+    return Task(
+        stage="events",
+        name="event-clips",
+        record_path=files.record("event-clips"),
+        version=pictures.VERSION,
+        settings={"clips": config.events.clips.model_dump(), "fps": config.events.fps},
+        work=lambda: _write_pictures(config, files, index),
+        digests=digests_of(config),
+        reads=[events_task(config), *fuse.tasks(config), *score.tasks(config)],
         after=[prepare.task(config)],
     )
 
@@ -43,8 +64,10 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    STAGE.run(config)
     files = RunFiles.of(config)
+    if not _pictured(config):
+        forget(files.record("event-clips"))
+    STAGE.run(config)
     RESULTS.info("\n".join(told(read_model(files.events, Events, made_by="events"), files)))
 
 
@@ -71,6 +94,13 @@ def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
     from pixelplay.events.event_table import event_rows
 
     found = find_events(config, index)
+    found = found.model_copy(update={"events": pictures.with_pictures(found.events, config.events.clips)})
     write_json(files.events, found.model_dump(mode="json"))
     write_text(files.events_table, csv_text(event_rows(found.events)))
     return [files.events, files.events_table]
+
+
+def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]:
+    from pixelplay.explain.event_clips import write_event_pictures  # slow to import
+
+    return write_event_pictures(config, index, read_model(files.events, Events, made_by="events"))
