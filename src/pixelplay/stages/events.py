@@ -77,7 +77,8 @@ def told(found: Events, files: RunFiles) -> list[str]:
     remarks += [f"{stream}: {why}" for stream, why in found.no_alarm.items()]
     count = len(found.events)
     head = f"{count} event{'s' * (count != 1)}{', the most severe' if count > SHOWN else ''}: {files.events_table}"
-    return [f"events: {line}" for line in (*remarks, head, *(f"  {line(event)}" for event in found.events[:SHOWN]))]
+    most_severe = [f"  {line(event)}" for event in found.events[:SHOWN]]
+    return [f"events: {text}" for text in (*remarks, head, *most_severe)]
 
 
 def line(event: Event) -> str:
