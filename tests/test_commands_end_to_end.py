@@ -108,9 +108,9 @@ def test_what_stages_print_when_typed_alone_is_not_in_a_run(undisturbed):
     assert all(0 <= float(figure) <= 1 for row in figures.values() for figure in row)
 
 
-def test_no_line_has_more_than_120_characters_and_none_is_written_over(undisturbed, tmp_path: Path):
+def test_no_line_has_more_than_120_characters_and_none_is_written_over(undisturbed):
     folder, _ = undisturbed
-    done = run(*RUN_ALL, *TINY, "run=again", "fusion.method=power_mean", cwd=folder)
+    done = run(*RUN_ALL, *TINY, "run=again", cwd=folder)
     alone = [run_here(f"{name}.py", *TINY, cwd=folder) for name in ("status", "doctor", "evaluate", "ablate")]
     helped = [run_here(f"{name}.py", "--help", cwd=folder) for name in COMMANDS]
     mistaken = run_here("run.py", *(f"trainer.max_epoch={n}" for n in range(20)), cwd=folder)
@@ -121,6 +121,8 @@ def test_no_line_has_more_than_120_characters_and_none_is_written_over(undisturb
         assert "\r" not in one.stdout + one.stderr
         assert "\x1b" not in one.stdout + one.stderr
     assert done.returncode == 0 and done.stderr == ""
+    headings = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    assert [line.endswith(" left") for line in headings] == [False, *[True] * (len(STAGES) - 1)]  # as long as before
 
 
 def test_a_second_run_says_that_all_is_up_to_date_and_does_nothing(undisturbed):

@@ -44,7 +44,6 @@ def event(video: str, seconds: float | None, score: float) -> Event:
     return Event(
         id=f"{video}-{score}", video=video, found_by=["frames"], start=moment(10), end=moment(30), peak=moment(20),
         score=score, stream="fused", threshold=3.0, tail_probability=None, contributions={"a": 0.75, "b": 0.25},
-        tracks=[],
         tracks=[], zones=[], thumbnail=None, clip=None,
     )  # fmt: skip
 
