@@ -42,7 +42,7 @@ def require_features(config: "Config") -> None:
 
 
 def extras(config: "Config") -> list[str]:
-    """Names of the optional dependencies of pyproject.toml that the settings need; footage in video files is not asked."""
+    """Names of the optional dependencies of pyproject.toml that the settings need, whatever the footage is."""
     found = {extra for name, detector in config.detectors.items() for extra in _extras_of(name, detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")

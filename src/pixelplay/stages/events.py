@@ -64,11 +64,14 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    files = RunFiles.of(config)
+    index, files = load_index(config), RunFiles.of(config)
     if not _pictured(config):
         forget(files.record("event-clips"))
     STAGE.run(config)
-    RESULTS.info("\n".join(told(read_model(files.events, Events, made_by="events"), files)))
+    found = read_model(files.events, Events, made_by="events")
+    RESULTS.info("\n".join(told(found, files)))
+    if config.events.sinks:
+        _send(config, files, index, found)
 
 
 def told(found: Events, files: RunFiles) -> list[str]:
@@ -105,3 +108,14 @@ def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]
     from pixelplay.explain.event_clips import write_event_pictures  # slow to import
 
     return write_event_pictures(config, index, read_model(files.events, Events, made_by="events"))
+
+
+def _send(config: Config, files: RunFiles, index: Index, found: Events) -> None:
+    """Send all events of the run, in order of time in each video."""
+    from pixelplay.events.sinks.sending import open_sinks
+
+    order = {video.id: i for i, video in enumerate(index.test)}
+    events = sorted(found.events, key=lambda event: (order[event.video], event.start.frame, event.id))
+    with open_sinks(config.events, files.events.parent, room=len(events)) as sinks:
+        for event in events:
+            sinks.send({"run": config.run_name, **event.model_dump(mode="json")})
