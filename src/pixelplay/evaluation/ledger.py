@@ -66,9 +66,8 @@ def read_ledger(path: Path) -> Ledger:
         text = path.read_bytes().decode("utf-8-sig")
         first = text.partition("\n")[0]
         delimiter = max(DELIMITERS, key=first.count)
-        head, *rows = (
-            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row
-        )
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        head, *rows = [row for row in reader if row] or [[]]
         if missing := [column for column in COLUMNS if column not in head]:
             raise ValueError(f"no column {missing[0]!r}")
         if long := [row for row in rows if len(row) > len(head)]:
@@ -85,8 +84,7 @@ def require_own(config: "Config") -> None:
     owners = [ledger.cell(row, "run").removeprefix("'") for row in ledger.of_file(_name(files))]
     if owners and config.full_name not in owners:
         raise ConfigError(
-            f"{files.submission} is the submission of {owners[-1]}, by {files.ledger}: {config.full_name} needs another "
-            "name"
+            f"{files.submission} is the submission of {owners[-1]}, by {files.ledger}: name {config.full_name} otherwise"
         )
 
 
