@@ -84,7 +84,7 @@ def test_what_the_user_entered_stays_in_their_spreadsheet_s_form(scored: tuple[l
         "leaderboard",
         "note",
         "sha256",
-    ]  # a column of their own, semicolons, a byte order mark
+    ]
     cells = {**row, "leaderboard": "0,8123", "note": "=1+1 best; so far"}
     lines = [";".join(f'"{cells[name]}"' if ";" in cells[name] else cells[name] for name in head)]
     files.ledger.write_text("\n".join([";".join(head), *lines]) + "\n", encoding="utf-8-sig")
@@ -112,7 +112,7 @@ def test_a_file_that_is_no_ledger_is_refused_before_anything_is_written(
 ):
     _, config, _ = scored
     files = RunFiles.of(config)
-    files.ledger.parent.mkdir(parents=True)
+    files.ledger.parent.mkdir(parents=True, exist_ok=True)
     files.ledger.write_text(text)
     with pytest.raises(DataError, match=r"LEDGER\.csv is no ledger of submissions"):
         fuse.run(config)
@@ -124,7 +124,7 @@ def test_two_runs_never_write_to_one_submission(scored: tuple[list[str], Config,
     fuse.run(load_config([*options, "name=a-b"]))
     before = RunFiles.of(load_config([*options, "name=a-b"])).submission.read_bytes()
     with pytest.raises(ConfigError, match=r"folder-a-b\.csv is the submission of folder:a-b"):
-        fuse.run(load_config([*options, "run=a", "name=b"]).model_copy())
+        fuse.run(load_config([*options, "run=a", "name=b"]))
     assert (RunFiles.of(config).submission.parent / "folder-a-b.csv").read_bytes() == before
 
 
@@ -144,7 +144,7 @@ def test_no_row_is_lost_where_several_write_at_once(scored: tuple[list[str], Con
 
 def test_the_figure_on_pseudo_anomalies_is_scikit_learn_s(reported: Path):
     config = load_config(["experiment=tiny"])
-    files, index = RunFiles.of(config), load_index(config.model_copy())
+    files, index = RunFiles.of(config), load_index(config)
     labels = pd.read_parquet(files.truth / "pseudo/frames.parquet").set_index(["video", "frame"])["label"]
     rows = pd.read_parquet(files.fused).query("stream == 'fused' and split == 'pseudo'").set_index(["video", "frame"])
     expected = average_precision_score(labels.loc[rows.index], rows["score"])

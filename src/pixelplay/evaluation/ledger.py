@@ -84,7 +84,7 @@ def require_own(config: "Config") -> None:
     owners = [ledger.cell(row, "run").removeprefix("'") for row in ledger.of_file(_name(files))]
     if owners and config.full_name not in owners:
         raise ConfigError(
-            f"{files.submission} is the submission of {owners[-1]}, by {files.ledger}: name {config.full_name} otherwise"
+            f"{files.submission} is the submission of {owners[-1]} ({files.ledger}): name {config.full_name} otherwise"
         )
 
 
