@@ -12,7 +12,7 @@ from pixelplay.evaluation.contributions import Contributions
 from pixelplay.evaluation.object_streams import COORDINATES
 from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects, read_scores
 from pixelplay.events.alarm import NormalScores, StreamAlarm
-from pixelplay.events.event import Box, Event, Events, EventTrack, Moment
+from pixelplay.events.event import Box, Event, Events, EventTrack, Moment, Source
 from pixelplay.events.machine import Instant, Stretch, stretches, usual_spacing
 from pixelplay.events.tracks import Merged, ScoredTrack, merge
 from pixelplay.run.artifacts import rerun
@@ -131,11 +131,11 @@ class _Finder:
         if group.frames:  # objects that are seen at the peak and high, if not unusual as tracks
             ids |= {one.track for one in tracks if self._is_high(one, peak.peak.frame)}
         shown = [_event_track(track, start, end, peak.peak) for track in tracks if track.track in ids]
-        found_by = [name for name, some in (("frames", group.frames), ("objects", group.tracks)) if some]
+        sources: list[tuple[Source, bool]] = [("frames", bool(group.frames)), ("objects", bool(group.tracks))]
         return Event(
             id=f"event-{plain_name(video.id)}-{start.frame}{alone}",
             video=video.id,
-            found_by=found_by,
+            found_by=[source for source, there in sources if there],
             start=clock.moment(start),
             end=clock.moment(end),
             peak=clock.moment(peak.peak),

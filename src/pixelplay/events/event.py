@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # in the folder `RunFiles.events_folder`
+Source = Literal["frames", "objects"]
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the full-size frame
 
 
@@ -34,7 +35,7 @@ class Event(Written):
 
     id: str  # unique in the run, and a file's name
     video: str
-    found_by: list[Literal["frames", "objects"]]  # the fused score of frames, the score of a track, or both
+    found_by: list[Source]  # the fused score of frames, the score of a track, or both
     start: Moment
     end: Moment  # the last frame of it
     peak: Moment

@@ -7,21 +7,38 @@ import logging
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.events.event import Event, Events
+from pixelplay.explain.event_vectors import kept_needs
 from pixelplay.run.artifacts import csv_text, read_model, write_json, write_text
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Stage, Task, digests_of
-from pixelplay.stages import fuse, prepare
+from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.stages import detect, extract, fuse, prepare
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
+VECTORS_VERSION = 1  # raised when the same events have others
 VERSION = 1  # raised when the same scores and settings give other events
 SHOWN = 5  # events, of the most severe
 
 
 def tasks(config: Config) -> list[Task]:
-    return [events_task(config)]
+    """The events, and the vectors of their objects where detectors compare such."""
+    index, found = load_index(config), events_task(config)
+    needs = kept_needs(config) if object_streams(config) else []
+    vectors = Task(
+        stage="events",
+        name="event-vectors",
+        record_path=RunFiles.of(config).record("event-vectors"),
+        version=VECTORS_VERSION,
+        settings={"vectors": needs},
+        work=lambda: _keep_vectors(config, index),
+        digests=digests_of(config),
+        reads=[found],
+        after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config)],
+    )
+    return [found, *([vectors] if needs else [])]
 
 
 def events_task(config: Config) -> Task:
@@ -45,8 +62,10 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    STAGE.run(config)
     files = RunFiles.of(config)
+    if len(tasks(config)) == 1:
+        forget(files.record("event-vectors"))
+    STAGE.run(config)
     log.info("\n".join(told(read_model(files.events, Events, made_by="events"), files)))
 
 
@@ -65,6 +84,12 @@ def _line(event: Event) -> str:
     when = f"{start:.1f} to {end:.1f} s" if known else f"frames {start} to {end}"
     why = ", ".join(f"{name} {share:.0%}" for name, share in event.contributions.items() if share >= 0.01)
     return f"  {event.video}, {when}: {event.stream} {event.score:.3g} (threshold {event.threshold:.3g}); {why}"
+
+
+def _keep_vectors(config: Config, index: Index) -> list[Path]:
+    from pixelplay.explain.event_vectors import write_event_vectors
+
+    return write_event_vectors(config, index)
 
 
 def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
