@@ -9,8 +9,9 @@ from pathlib import Path
 from pixelplay.config import Config
 from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
-from pixelplay.run.artifacts import csv_text, read_model, write_json, write_text
+from pixelplay.run.artifacts import csv_text, read_model, write_json, write_table, write_text
 from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.stages import fuse, prepare, score
 from pixelplay.videos.index import Index, load_index
@@ -36,6 +37,7 @@ def events_task(config: Config) -> Task:
         settings={"events": config.events.deciding},
         work=lambda: _find(config, files, index),
         digests=digests_of(config),
+        contents=lambda: file_digests([config.events.zones] if config.events.zones else []),
         reads=fuse.tasks(config),
         after=[prepare.task(config)],
     )
@@ -94,14 +96,18 @@ def _line(event: Event) -> str:
 
 
 def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
-    from pixelplay.evaluation.events import find_events  # SciPy is slow to import
+    from pixelplay.evaluation.events import dwell_table, find_events  # SciPy is slow to import
     from pixelplay.events.event_table import event_rows
 
     found = find_events(config, index)
     found = found.model_copy(update={"events": pictures.with_pictures(found.events, config.events.clips)})
     write_json(files.events, found.model_dump(mode="json"))
     write_text(files.events_table, csv_text(event_rows(found.events)))
-    return [files.events, files.events_table]
+    dwell = dwell_table(config, index)
+    if dwell is None:
+        return [files.events, files.events_table]
+    write_table(files.dwell, dwell)
+    return [files.events, files.events_table, files.dwell]
 
 
 def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]:
