@@ -57,7 +57,8 @@ def find_events(config: "Config", index: Index) -> Events:
     """
     table = read_fused(config, index)
     of_frames = _normal_frames(config, index, table[table["stream"] == FUSED])
-    zoned = Zoned.of(config, index)
+    zoned = Zoned.of(config)
+    zoned.warn_of_unused(index)
     of_tracks = _normal_tracks(config, index, zoned) if object_streams(config) else None
     present = [one for one in (of_frames, of_tracks) if one is not None]
     budget = config.events.false_alarms_per_hour
@@ -190,7 +191,7 @@ class _Finder:
 
 def dwell_table(config: "Config", index: Index) -> pd.DataFrame | None:
     """For each frame of an object in a zone, how long it has been there: see `Zoned.dwell`. None without zones."""
-    zoned = Zoned.of(config, index)
+    zoned = Zoned.of(config)
     if not zoned.zones:
         return None
     objects, tables = _test_objects(config, index), [no_dwell()]

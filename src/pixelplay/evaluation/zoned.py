@@ -43,8 +43,8 @@ class Zoned:
     dwell_above: float | None  # seconds
 
     @classmethod
-    def of(cls, config: "Config", index: Index) -> "Zoned":
-        """Raises ConfigError for a run that does not follow objects; warns of zones that are for no test video."""
+    def of(cls, config: "Config") -> "Zoned":
+        """Raises ConfigError for a run that does not follow objects."""
         path = config.events.zones
         if path is None:
             return cls([], None)
@@ -53,11 +53,14 @@ class Zoned:
                 f"events.zones={path}: zones are about objects that are followed, and no detector of this run scores "
                 "such: add one, as in 'detector=[conv_ae,object_motion]', or set events.zones=null"
             )
-        zones = read_zones(path)
-        for zone in zones:
+        return cls(read_zones(path), config.events.dwell_above)
+
+    def warn_of_unused(self, index: Index) -> None:
+        """Report zones that are for no test video: their patterns may be wrong."""
+        for zone in self.zones:
             if not any(zone.is_for(video.id) for video in index.test):
-                log.warning(f"events: zone {zone.name!r} of {path} is for no test video (its videos: {zone.videos})")
-        return cls(zones, config.events.dwell_above)
+                patterns = ", ".join(zone.videos or ())
+                log.warning(f"events: zone {zone.name!r} is for no test video (its videos: {patterns})")
 
     def counted(self, video: Video, track: ScoredTrack) -> ScoredTrack:
         """The track with a score of -inf wherever it can't raise an alarm."""

@@ -92,7 +92,8 @@ def _line(event: Event) -> str:
     start, end = (at.seconds if known else at.frame for at in (event.start, event.end))
     when = f"{start:.1f} to {end:.1f} s" if known else f"frames {start} to {end}"
     why = ", ".join(f"{name} {share:.0%}" for name, share in event.contributions.items() if share >= 0.01)
-    return f"  {event.video}, {when}: {event.stream} {event.score:.3g} (threshold {event.threshold:.3g}); {why}"
+    score = f"{event.stream} {event.score:.3g} (threshold {event.threshold:.3g})"
+    return f"  {event.video}, {when}: {'; '.join(filter(None, (score, why)))}"
 
 
 def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
