@@ -42,6 +42,10 @@ class Drawing:
     captions: Sequence[str]  # of each; '' for none
     colors: Sequence[tuple[int, int, int]]  # RGB of each
 
+    def scaled(self, factor: float) -> "Drawing":
+        """For the frame enlarged or shrunk by a factor."""
+        return Drawing(factor * self.xyxy, self.captions, self.colors)
+
 
 def picture_size(size: tuple[int, int], width: int) -> tuple[int, int]:
     """(width, height) in pixels of a picture of frames of this (width, height): `width` wide, less for tall frames."""
