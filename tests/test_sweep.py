@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline import run_here
 
 from pixelplay import pipeline
-from pixelplay.ablation.sweeps import caption, markdown, results, write
+from pixelplay.ablation.sweeps import caption, cells, markdown, results, write
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.overrides import choices
@@ -206,7 +206,7 @@ def test_figures_of_boxes_are_those_of_the_detectors_default_stream(tmp_path: Pa
     shown = {"auc_micro": 0.5, "ap": 0.125, "pixel_auroc": 0.75, "pixel_ap": 0.25, "rbdc": 0.625, "tbdc": 0.875}
     costs = {"parameters": 1234, "training_minutes": 1.5, "scoring_minutes": 1.5}
     assert found.table.iloc[0].dropna().to_dict() == {"variant": "a|b", "detector": "mae", **shown, **costs}
-    assert markdown(found.table).splitlines()[2:] == [
+    assert markdown(cells(found.table)).splitlines()[2:] == [
         "| a\\|b | 0.500 | 0.125 | 0.750 | 0.250 | 0.625 | 0.875 | 1,234 | 1.5 | 1.5 |"
     ]
     budget, on_labels = caption(found, [])

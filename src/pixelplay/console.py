@@ -5,9 +5,12 @@ import os
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDTH = 120  # characters
 STYLES = {"heading": "1", "warning": "33", "error": "31"}  # of ANSI terminals: bold, yellow, red
@@ -34,6 +37,12 @@ def _broken(line: str, indent: str) -> str:
         expand_tabs=False,
         replace_whitespace=False,
     )
+
+
+def aligned(table: "pd.DataFrame", index: bool = True) -> str:
+    """A table in aligned columns, in as many blocks below each other as lines of `WIDTH` characters need."""
+    text = table.to_string(line_width=WIDTH, index=index)
+    return "\n".join(line.removesuffix("\\").rstrip() for line in text.splitlines() if line.strip())
 
 
 def command(words: Sequence[str]) -> str:

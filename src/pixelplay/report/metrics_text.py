@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pixelplay.console import WIDTH
+from pixelplay.console import aligned
 
 FRAMES = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro", "EER": "eer", "PR-AUC": "pr_auc"}
 FRAMES |= {"best F1": "best_f1", "AUC macro, anchored": "auc_macro_anchored"}
@@ -171,6 +171,4 @@ def _intervals(figures: Figures, keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def _table(rows: Mapping[str, Mapping[str, str]]) -> str:
-    """Aligned columns, in as many blocks below each other as lines of `WIDTH` characters need."""
-    text = pd.DataFrame.from_dict(rows, orient="index", dtype=object).to_string(line_width=WIDTH)
-    return "\n".join(line.removesuffix("\\").rstrip() for line in text.splitlines() if line)
+    return aligned(pd.DataFrame.from_dict(rows, orient="index", dtype=object))
