@@ -224,7 +224,9 @@ def test_without_labels_there_are_costs_and_figures_on_pseudo_anomalies(tmp_path
         (runs[name].ablation / "alone.csv").write_text(
             f"fusion,ap,ap_error\nconfigured fusion,0.1,0.1\nmae,{ap},0.05\n"
         )
-    text = write(tmp_path / "sweep", "x", results(runs, ["mae"], [None]), ["device=cpu"])
+    printed = write(tmp_path / "sweep", "x", results(runs, ["mae"], [None]), ["device=cpu"])
+    assert printed.splitlines()[-1].split() == ["second", "0.500", "±", "0.050", "1,234", "0.1", "0.1"]
+    text = (tmp_path / "sweep/table.md").read_text()
     assert "| first | 0.250 ± 0.050 | 1,234 | 0.1 | 0.1 |\n| second | 0.500 ± 0.050 | 1,234 | 0.1 | 0.1 |" in text
     assert "No test labels are known" in text and "options `device=cpu`" in text
     assert (tmp_path / "sweep/figure.png").is_file()
