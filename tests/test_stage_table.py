@@ -74,6 +74,7 @@ TABLE = {  # the first pattern that fits decides
     "events.thresholds.*": "events evaluate",  # which measures all of them
     "events.*": "events",
     "evaluate.*": "evaluate",
+    "report.compare": "report",
     "report.*": "explain",  # pictures; the page follows them
     "show.*": "",
     "submit.*": "",
