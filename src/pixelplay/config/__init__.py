@@ -80,8 +80,8 @@ class Config(Settings):
 
     @property
     def full_name(self) -> str:
-        """`run_name`, or with the name of the fusion's variant `run_name/name`."""
-        return f"{self.run_name}/{self.name}" if self.name else self.run_name
+        """`run_name`, or with the name of its fusion's variant `run_name:name`."""
+        return f"{self.run_name}:{self.name}" if self.name else self.run_name
 
     @property
     def trained_seeds(self) -> list[int | None]:

@@ -56,6 +56,7 @@ class RunFiles:
     events = _Below("fusion", "events.json")  # see `pixelplay.events.event`
     events_table = _Below("fusion", "events.csv")  # a row per event
     events_folder = _Below("fusion", "events")  # thumbnails, clips, and the vectors of objects
+    dwell = _Below("events_folder", "dwell.parquet")  # seconds that objects have been in zones, by frame
     metrics = _Below("fusion", "metrics.json")
     evaluations = _Below("fusion", "evaluations.jsonl")
     thresholds = _Below("fusion", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
