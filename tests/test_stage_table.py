@@ -69,6 +69,11 @@ TABLE = {  # the first pattern that fits decides
     "ablate.seed": "fuse ablate",
     "ablate.*": "ablate",
     "sweep.*": "",
+    "events.thresholds.*": "events evaluate",  # which measures all of them
+    "events.zones": "",  # by the contents of the file, looked at beside the settings
+    "events.sinks": "",  # where events go decides nothing
+    **{f"events.{name}.*": "" for name in ("delivery", "jsonl", "csv", "webhook", "mqtt")},
+    "events.*": "events",
     "evaluate.*": "evaluate",
     "report.*": "explain",  # pictures; the page follows them
     "show.*": "",

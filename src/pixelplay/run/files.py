@@ -46,6 +46,7 @@ class RunFiles:
     events = _Below("outputs", "events.json")  # see `pixelplay.events.event`
     events_table = _Below("outputs", "events.csv")  # a row per event
     events_folder = _Below("outputs", "events")  # thumbnails, clips, and the vectors of objects
+    dwell = _Below("events_folder", "dwell.parquet")  # seconds that objects have been in zones, by frame
     metrics = _Below("outputs", "metrics.json")
     evaluations = _Below("outputs", "evaluations.jsonl")
     thresholds = _Below("outputs", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
