@@ -116,9 +116,10 @@ def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
         outputs.append(files.ablation / f"{name}.png")
         with atomic(outputs[-1]) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
-    run_name = f"{config.experiment}/{config.run}" if config.run else config.experiment
     outputs.append(summary_file(files))
-    write_text(summary_file(files), markdown(f"Ablation of {run_name}", told, result.tables, config.ablate.metric))
+    write_text(
+        summary_file(files), markdown(f"Ablation of {config.full_name}", told, result.tables, config.ablate.metric)
+    )
     if config.ablate.search:
         outputs.append(files.chosen_fusion)
         kept = {stream: member_of(stream, fusion) for stream in external}

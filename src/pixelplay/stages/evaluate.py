@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.config import Config
+from pixelplay.evaluation import ledger
 from pixelplay.evaluation.members import of_single_seeds, unsmoothed_of
 from pixelplay.evaluation.score_tables import read_fused, scored_names
 from pixelplay.evaluation.speed import frames_per_second
@@ -94,6 +95,7 @@ def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> li
     metrics = _measure(config, files, index, truth)
     write_json(files.metrics, metrics)
     _log_evaluation(files, config, metrics)
+    ledger.note(config, index, metrics["fused"]["ap"])
     pictures = [files.thresholds / f"{name}.png" for name in (*scored_names(config), FUSED)]
     drawn = [name for name, rates in metrics["thresholds"].items() if rates]
     return [files.metrics, *(path for path in pictures if path.stem in drawn and path.exists())]
