@@ -16,7 +16,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, cast
 
 from pixelplay import requirements
-from pixelplay.command_line import as_started, program, read_arguments
+from pixelplay.command_line import as_started, program, read_arguments, take_operand
 from pixelplay.commands import COMMANDS, Command
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
@@ -110,7 +110,10 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it lists every CPU-specific build that is missing
     flags = {flag.lstrip("-").replace("-", "_"): True for flag in command.flags if flag in arguments}
-    given = read_arguments([argument for argument in arguments if argument not in command.flags], name)
+    rest, named = [argument for argument in arguments if argument not in command.flags], dict[str, str]()
+    if command.operand:
+        named[command.operand], rest = take_operand(rest, name)
+    given = read_arguments(rest, name)
     argv = sys.argv
 
     def job(raw: "DictConfig") -> None:
@@ -120,7 +123,7 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
         with _explained():
             config = _checked(raw, list(HydraConfig.get().overrides.task), _sweep_name())
             with exclusive(config) if command.writes else nullcontext():
-                resolve_name(command.target)(config, **flags)
+                resolve_name(command.target)(config, **flags, **named)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]

@@ -60,25 +60,30 @@ def run(config: Config) -> None:
     STAGE.run(config)
 
 
-def tasks_of(config: Config, name: str, index: Index) -> list[Task]:
+def tasks_of(
+    config: Config, name: str, index: Index, footage: Index | None = None, files: RunFiles | None = None
+) -> list[Task]:
     """A task for test and held-out footage, and one for pseudo-anomalies: other clips leave the first one's scores.
 
-    With several seeds, these for each, and for the mean of them.
+    With several seeds, these for each, and for the mean of them. footage, files: what is scored, and where the scores
+    lie, if it is not the run's own.
     """
-    scored = [_of_seed(config, name, index, seed) for seed in config.trained_seeds]
+    footage, files = footage or index, files or RunFiles.of(config)
+    scored = [_of_seed(config, name, index, seed, footage, files) for seed in config.trained_seeds]
     every = [task for tasks in scored for task in tasks]
-    means = [_mean(config, name, bool(pseudo), list(of)) for pseudo, of in enumerate(zip(*scored, strict=True))]
+    means = [_mean(config, files, name, bool(pseudo), list(of)) for pseudo, of in enumerate(zip(*scored, strict=True))]
     return [*every, *means] if config.seeds else every
 
 
-def _of_seed(config: Config, name: str, index: Index, seed: int | None) -> list[Task]:
-    files, trained = RunFiles.of(config), train.task(config, name, index, seed)
-    ready = cache(lambda: _ready(config, name, index, seed, trained))  # by whichever task is the first with work
-    own, folds = of_seed(name, seed), config.checkpoints_of is None  # another run's folds are of its own footage
+def _of_seed(config: Config, name: str, index: Index, seed: int | None, footage: Index, files: RunFiles) -> list[Task]:
+    trained = train.task(config, name, index, seed)
+    ready = cache(lambda: _ready(config, name, footage, seed, trained))  # by whichever task is the first with work
+    # another run's folds are of its own footage
+    own, folds = of_seed(name, seed), config.checkpoints_of is None and footage is index
 
     def task(pseudo: bool) -> Task:
         settings = {
-            "footage": index.pseudo_key if pseudo else index.test_key,
+            "footage": footage.pseudo_key if pseudo else footage.test_key,
             "scoring": config.detectors[name].scoring,
         }
         task_name = _task_name(own, pseudo)
@@ -96,12 +101,11 @@ def _of_seed(config: Config, name: str, index: Index, seed: int | None) -> list[
             reads=[trained],
         )
 
-    return [task(pseudo) for pseudo in ((False, True) if index.pseudo else (False,))]
+    return [task(pseudo) for pseudo in ((False, True) if footage.pseudo else (False,))]
 
 
-def _mean(config: Config, name: str, pseudo: bool, of_seeds: Sequence[Task]) -> Task:
+def _mean(config: Config, files: RunFiles, name: str, pseudo: bool, of_seeds: Sequence[Task]) -> Task:
     """The mean of the scores with several seeds."""
-    files = RunFiles.of(config)
     task_name = _task_name(name, pseudo)
     return Task(
         stage="score",

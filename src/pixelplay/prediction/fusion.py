@@ -1,0 +1,88 @@
+"""New footage fused as the trained run's own was: with its members, on the scale of its scores.
+
+The run's held-out scores calibrate, and normalisations that learn from scores learn from those of its test set, so that
+nothing depends on what else is predicted.
+"""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from pixelplay.config import Config
+from pixelplay.errors import ConfigError
+from pixelplay.evaluation.members import read_members, weights_of
+from pixelplay.evaluation.object_members import read_streams_table
+from pixelplay.evaluation.score_tables import object_streams, read_object_streams, read_scores, scored_names
+from pixelplay.run.artifacts import write_table
+from pixelplay.run.files import RunFiles
+from pixelplay.scores.fuse import compose, fuse, process_unfused
+from pixelplay.scores.objects import frame_scores, fuse_objects
+from pixelplay.scores.settings import OBJECTS
+from pixelplay.scores.table import NEW
+from pixelplay.videos.index import Index
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # raised when the same scores give another fusion
+
+
+def require_fusable(config: Config) -> None:
+    """Raise ConfigError where members of the run's fusion know nothing of new footage."""
+    if files := config.fusion.external:
+        raise ConfigError(
+            f"fusion.external: {', '.join(map(str, files))}: scores of the run's test videos alone, which the fusion of "
+            "new videos would lack: fuse the run without them first (fusion.external=[])"
+        )
+
+
+def fuse_new(config: Config, own: Config, trained: Index, new: Index) -> list[Path]:
+    """Write the scores of a prediction's objects and frames as stage `fuse` does; returns the files.
+
+    trained, new: the indices of the run that `config` names, and of the prediction `own`.
+    """
+    written = _fuse_objects(config, own, trained, new) if object_streams(config) else []
+    weights = weights_of(config, trained)
+    if weights:
+        weights = {**weights, NEW: weights_of(own, new)["test"]}
+    raw = _streams(config, own, trained, new)
+    streams = raw | compose(raw, config.fusion, weights)
+    members, fusion, _ = read_members(config, streams)
+    others = [process_unfused(s, rows, fusion, weights) for s, rows in streams.items() if s not in members]
+    table = pd.concat([fuse(members, fusion, weights), *others], ignore_index=True)
+    files = RunFiles.of(own)
+    write_table(files.fused, _as_test(table))
+    log.info(f"predict: {', '.join(members)} -> {files.fused}")
+    return [*written, files.fused]
+
+
+def _streams(config: Config, own: Config, trained: Index, new: Index) -> dict[str, pd.DataFrame]:
+    """Raw scores of the trained run and of new footage, by stream."""
+    streams = {}
+    for name in scored_names(config):
+        known, found = read_scores(config, name, trained), read_scores(own, name, new)
+        table = pd.concat([known[known["split"] != "pseudo"], found.assign(split=NEW)], ignore_index=True)
+        streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
+    return streams
+
+
+def _fuse_objects(config: Config, own: Config, trained: Index, new: Index) -> list[Path]:
+    """Write the scores of new objects, and those of their frames."""
+    settings, listed = config.fusion.objects, read_streams_table(config)
+    known, found = read_object_streams(config, trained), read_object_streams(own, new)
+    tables = {
+        stream: pd.concat([known[stream], found[stream].assign(split=NEW)] if stream in found else [known[stream]])
+        for stream in listed["member"][~listed["left_out"]]
+    }
+    objects = fuse_objects({stream: table.reset_index(drop=True) for stream, table in tables.items()}, settings)
+    objects = objects[objects["split"] == NEW]
+    frames = frame_scores(objects, [(NEW, video.id, video.numbers) for video in new.test], settings)
+    files = RunFiles.of(own)
+    write_table(files.scores(OBJECTS), _as_test(frames))
+    write_table(files.object_scores(OBJECTS), _as_test(objects))
+    return [files.scores(OBJECTS), files.object_scores(OBJECTS)]
+
+
+def _as_test(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of new footage, which in the prediction's own files is its test footage."""
+    return table[table["split"] == NEW].assign(split="test").reset_index(drop=True)
