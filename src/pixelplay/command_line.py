@@ -47,7 +47,7 @@ def take_operand(arguments: list[str], command: str) -> tuple[str, list[str]]:
     """
     words = [argument for argument in arguments if not argument.startswith("-")]
     there = [word for word in words if os.path.lexists(os.path.expanduser(word))]
-    others = [word for word in words if "/" in word.partition("=")[0] or not (OPTION.fullmatch(word) or "=" in word)]
+    others = [word for word in words if "/" in word.partition("=")[0] or not ("=" in word or DELETION.fullmatch(word))]
     if not (there or others):
         name = COMMANDS[command].operand
         raise ConfigError(f"{command}: {name}? {program(command)} {str(name).upper()} [experiment=NAME] [key=value …]")

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from pixelplay.videos.image_file import IMAGE_SUFFIXES
 from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.sources import VIDEO_SUFFIXES
 from pixelplay.videos.video import Video, format_name, video_file
 

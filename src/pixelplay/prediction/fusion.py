@@ -31,8 +31,8 @@ def require_fusable(config: Config) -> None:
     """Raise ConfigError where members of the run's fusion know nothing of new footage."""
     if files := config.fusion.external:
         raise ConfigError(
-            f"fusion.external: {', '.join(map(str, files))}: scores of the run's test videos alone, which the fusion of "
-            "new videos would lack: fuse the run without them first (fusion.external=[])"
+            f"fusion.external: {', '.join(map(str, files))}: scores of the run's test videos alone, which the fusion "
+            "of new videos would lack: fuse the run without them first (fusion.external=[])"
         )
 
 

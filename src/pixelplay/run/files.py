@@ -46,9 +46,7 @@ class RunFiles:
     events = _Below("outputs", "events.json")  # see `pixelplay.events.event`
     events_table = _Below("outputs", "events.csv")  # a row per event
     events_folder = _Below("outputs", "events")  # thumbnails, clips, and the vectors of objects
-    predictions = _Below(
-        "outputs", "predictions"
-    )  # a folder, as a run has one, for each of new files: see `prediction`
+    predictions = _Below("outputs", "predictions")  # a folder like a run's for each path: see `prediction`
     predicted = _Below("outputs", "scores.csv")  # of such new files: a row per frame
     metrics = _Below("outputs", "metrics.json")
     evaluations = _Below("outputs", "evaluations.jsonl")
