@@ -215,5 +215,5 @@ class TestOperand:
         assert (found, sorted([*rest, found])) == (path, sorted(arguments))
 
     def test_without_one_the_usage_is_shown(self):
-        with pytest.raises(ConfigError, match="PATH .experiment=NAME"):
+        with pytest.raises(ConfigError, match=r"PATH \[experiment=NAME\]"):
             take_operand(["experiment=tiny"], "predict")
