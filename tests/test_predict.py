@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pandas as pd
@@ -16,11 +17,14 @@ from tests.reports import OPTIONS, tiny
 
 from pixelplay.command_line import take_operand
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
+from pixelplay.evaluation.events import find_events
+from pixelplay.events.event import Events
 from pixelplay.prediction.footage import find_videos
 from pixelplay.prediction.predict import Prediction, predict
-from pixelplay.run.artifacts import read_table
+from pixelplay.run.artifacts import read_model, read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import fuse
+from pixelplay.videos.index import load_index
 
 EXPERIMENT, *OTHERS = OPTIONS
 NOT_COMPARED = (".lock", "stages")  # records hold times
@@ -49,6 +53,41 @@ def copied(here: Path, to: Path, *videos: str) -> Path:
     for video in videos:
         shutil.copytree(here / "data/tiny/test" / video, to / video)
     return to
+
+
+def test_a_new_mp4_gets_events_in_seconds_above_the_threshold_of_the_run(here: Path, tmp_path: Path):
+    images = [cv2.imread(str(path)) for path in sorted((here / "data/tiny/train/01").glob("*.jpg"))[:30]]
+    frames = [255 - image if 12 <= t < 18 else image for t, image in enumerate(images)]
+    write_mp4(tmp_path / "gate 1.mp4", frames, rate=10)
+    found = predicted(tmp_path / "gate 1.mp4")
+
+    scores, (event, *_) = found.scores, found.events
+    assert list(scores.columns) == ["video", "frame", "seconds", "fused", "conv_ae", "st_ae", "alarm"]
+    assert scores["seconds"].tolist() == [t / 10 for t in range(30)]
+    assert event.video == "gate 1" and event.start.frame <= 14 <= event.end.frame
+    assert (event.start.seconds, event.end.seconds) == (event.start.frame / 10, event.end.frame / 10)
+    during = scores["frame"].between(event.start.frame, event.end.frame)
+    assert (scores["alarm"] == 1).tolist() == during.tolist()
+    assert scores["fused"].idxmax() == event.peak.frame and scores["fused"].max() == event.score
+    run = find_events(tiny(), load_index(tiny()))
+    assert read_model(found.folder / "events.json", Events, "predict").alarms == run.alarms
+
+    written = pd.read_csv(found.folder / "scores.csv")
+    pd.testing.assert_frame_equal(written, scores, check_exact=True)
+    assert pd.read_csv(found.folder / "events.csv")["start_seconds"].tolist() == [
+        one.start.seconds for one in found.events
+    ]
+
+
+def write_mp4(path: Path, frames: list[np.ndarray], rate: int) -> None:
+    """frames: uint8 (H, W, 3) BGR, of even sizes."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        container.mux(stream.encode(None))
 
 
 def rows(path: Path, *videos: str) -> pd.DataFrame:

@@ -107,7 +107,7 @@ def prediction_of(config: Config, footage: Footage) -> Config:
 
 
 def task(config: Config, own: Config, trained: Index, footage: Footage) -> Task:
-    """Decode and restore the videos, and write their index, in which frames are restored as the run's own are."""
+    """Decode and restore the videos as the run's own are, and write its index with these in place of its test videos."""
     formats = prepare.formats(config)
     learnt = {"footage": trained.train_key, "heldout": trained.heldout.model_dump()}
     settings = {"restore": restoring.decisive(config), "learnt_from": learnt}
@@ -137,10 +137,7 @@ def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, 
     results = restoring.restore_videos(config, trained, [one.video for one in cached], formats)
     restoring.write_found(config, files.restoration, results)
     videos = [one.after for one in results]
-    index = Index(
-        dataset=config.dataset.name, train_key="", test_key=key, heldout=trained.heldout, train=[], test=videos
-    )
-    index.save(files.index)
+    replace(trained, test=videos, test_key=key, pseudo=[], pseudo_key="").save(files.index)
     folders = {folder for video in videos for folder in (video.folder, video.restored) if folder}
     arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in formats]
     return [files.index, files.problems, files.restoration, *arrays]

@@ -5,6 +5,8 @@ nothing depends on what else is predicted.
 """
 
 import logging
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ from pixelplay.evaluation.members import read_members, weights_of
 from pixelplay.evaluation.object_members import read_streams_table
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams, read_scores, scored_names
 from pixelplay.run.artifacts import write_table
+from pixelplay.run.atomic import atomic
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import compose, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
@@ -41,48 +44,62 @@ def fuse_new(config: Config, own: Config, trained: Index, new: Index) -> list[Pa
 
     trained, new: the indices of the run that `config` names, and of the prediction `own`.
     """
-    written = _fuse_objects(config, own, trained, new) if object_streams(config) else []
+    written = [
+        *_copy_members(config, own),
+        *(_fuse_objects(config, own, trained, new) if object_streams(config) else []),
+    ]
     weights = weights_of(config, trained)
     if weights:
         weights = {**weights, NEW: weights_of(own, new)["test"]}
-    raw = _streams(config, own, trained, new)
+    raw = dict(_streams(config, own, trained, new))
     streams = raw | compose(raw, config.fusion, weights)
     members, fusion, _ = read_members(config, streams)
     others = [process_unfused(s, rows, fusion, weights) for s, rows in streams.items() if s not in members]
-    table = pd.concat([fuse(members, fusion, weights), *others], ignore_index=True)
     files = RunFiles.of(own)
-    write_table(files.fused, _as_test(table))
+    write_table(files.fused, _as_test(pd.concat([fuse(members, fusion, weights), *others], ignore_index=True)))
     log.info(f"predict: {', '.join(members)} -> {files.fused}")
     return [*written, files.fused]
 
 
-def _streams(config: Config, own: Config, trained: Index, new: Index) -> dict[str, pd.DataFrame]:
-    """Raw scores of the trained run and of new footage, by stream."""
-    streams = {}
+def _copy_members(config: Config, own: Config) -> list[Path]:
+    """The tables of which members the run's fusion has."""
+    source, target = RunFiles.of(config), RunFiles.of(own)
+    pairs = [(source.fusion_members, target.fusion_members)]
+    pairs += [(source.object_members, target.object_members)] if object_streams(config) else []
+    for path, copy in pairs:
+        with atomic(copy) as temporary:
+            shutil.copyfile(path, temporary)
+    return [copy for _, copy in pairs]
+
+
+def _streams(config: Config, own: Config, trained: Index, new: Index) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Raw scores of new footage and of the trained run, by stream."""
     for name in scored_names(config):
-        known, found = read_scores(config, name, trained), read_scores(own, name, new)
-        table = pd.concat([known[known["split"] != "pseudo"], found.assign(split=NEW)], ignore_index=True)
-        streams |= {str(stream): rows for stream, rows in table.groupby("stream", sort=False)}
-    return streams
+        table = _joined(read_scores(config, name, trained), read_scores(own, name, new))
+        yield from ((str(stream), rows) for stream, rows in table.groupby("stream", sort=False))
+
+
+def _joined(known: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the run, without those of pseudo-anomalies, and new ones, whose held-out part is the run's."""
+    new = found[found["split"] == "test"].assign(split=NEW)
+    return pd.concat([known[known["split"] != "pseudo"], new], ignore_index=True)
 
 
 def _fuse_objects(config: Config, own: Config, trained: Index, new: Index) -> list[Path]:
-    """Write the scores of new objects, and those of their frames."""
-    settings, listed = config.fusion.objects, read_streams_table(config)
+    """Write the scores of objects, and those of their frames, beside those of the run's held-out footage."""
+    files, listed = RunFiles.of(own), read_streams_table(config)
     known, found = read_object_streams(config, trained), read_object_streams(own, new)
-    tables = {
-        stream: pd.concat([known[stream], found[stream].assign(split=NEW)] if stream in found else [known[stream]])
-        for stream in listed["member"][~listed["left_out"]]
-    }
-    objects = fuse_objects({stream: table.reset_index(drop=True) for stream, table in tables.items()}, settings)
-    objects = objects[objects["split"] == NEW]
-    frames = frame_scores(objects, [(NEW, video.id, video.numbers) for video in new.test], settings)
-    files = RunFiles.of(own)
+    tables = {stream: _joined(known[stream], found[stream]) for stream in listed["member"][~listed["left_out"]]}
+    objects = fuse_objects(tables, config.fusion.objects)
+    heldout = read_scores(config, OBJECTS, trained)
+    frames = frame_scores(objects, [(NEW, video.id, video.numbers) for video in new.test], config.fusion.objects)
+    frames = pd.concat([frames, heldout[heldout["split"] == "calibration"]], ignore_index=True)
     write_table(files.scores(OBJECTS), _as_test(frames))
     write_table(files.object_scores(OBJECTS), _as_test(objects))
     return [files.scores(OBJECTS), files.object_scores(OBJECTS)]
 
 
 def _as_test(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of new footage, which in the prediction's own files is its test footage."""
-    return table[table["split"] == NEW].assign(split="test").reset_index(drop=True)
+    """The rows of new footage, which is the prediction's test footage, and of held-out footage."""
+    table = table[table["split"].isin((NEW, "calibration"))]
+    return table.assign(split=table["split"].replace({NEW: "test"})).reset_index(drop=True)

@@ -4,9 +4,10 @@ From Python: `from pixelplay.prediction.predict import predict`, or as a command
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,14 +15,15 @@ from pixelplay import preconditions
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
-from pixelplay.prediction import footage, fusion
+from pixelplay.events.event import Event, Events
+from pixelplay.prediction import footage, fusion, results
 from pixelplay.prediction.footage import Footage
-from pixelplay.run.artifacts import read_table
+from pixelplay.run.artifacts import read_model
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import exclusive
 from pixelplay.run.stage import Task, digests_of
-from pixelplay.stages import detect, extract, fuse, score
+from pixelplay.stages import detect, events, extract, fuse, score
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,9 @@ log = logging.getLogger(__name__)
 class Prediction:
     """What a run says of new videos."""
 
-    scores: pd.DataFrame  # a row per frame: video, frame, seconds, fused, and a column per member
-    folder: Path
+    scores: pd.DataFrame  # a row per frame: see `results.score_rows`
+    events: list[Event]  # the most severe first
+    folder: Path  # of everything: scores.csv, events.csv, events.json, clips
 
 
 def predict(
@@ -45,30 +48,43 @@ def predict(
     that are refused.
     """
     names = [f"experiment={experiment}", *([f"run={run}"] if run else [])]
-    return predicted(load_config([*names, *overrides]), Path(path))
+    own = _predicted(load_config([*names, *overrides]), Path(path))
+    found = read_model(RunFiles.of(own).events, Events, made_by="predict").events
+    return Prediction(results.score_rows(own, load_index(own), found), found, RunFiles.of(own).outputs)
 
 
 def run(config: Config, path: str) -> None:
     """The command: predict, and say what came of it."""
-    found = predicted(config, Path(path))
-    log.info(f"predict: {len(found.scores):,} frames of {found.scores['video'].nunique()} videos: {found.folder}/")
+    files = RunFiles.of(_predicted(config, Path(path)))
+    lines = events.told(read_model(files.events, Events, made_by="predict"), files)
+    log.info("\n".join([*lines, f"predict: scores of every frame: {files.predicted}"]))
 
 
-def predicted(config: Config, path: Path) -> Prediction:
-    """`predict` with a configuration."""
+def _predicted(config: Config, path: Path) -> Config:
+    """Do what is not done yet; returns the configuration of the prediction."""
     fusion.require_fusable(config)
     trained = _trained(config)
-    new_files = Footage.at(path, config, trained)
-    own = footage.prediction_of(config, new_files)
+    there = Footage.at(path, config, trained)
+    own = footage.prediction_of(config, there)
     files = RunFiles.of(own)
     require_writable(files.outputs, "paths.outputs")
     with exclusive(own):
-        footage.task(config, own, trained, new_files).run()
+        footage.task(config, own, trained, there).run()
         new = load_index(own)
-        scoring = [task for name in config.detectors for task in score.tasks_of(config, name, trained, new, files)]
-        _score(config, scoring, new)
-        _fusion(config, own, trained, new, scoring).run()
-    return Prediction(read_table(files.fused, made_by="predict"), files.outputs)
+        scoring = _scored(config, files, trained, replace(new, train=[]))
+        fused = _task(
+            own,
+            "fusion",
+            fusion.VERSION,
+            {},
+            lambda: fusion.fuse_new(config, own, trained, new),
+            [*scoring, *fuse.tasks(config)],
+        )
+        settings = {"events": own.events.model_dump(), "version": events.VERSION}
+        found = _task(own, "events", results.VERSION, settings, lambda: results.write_results(own, new), [fused])
+        for task in (fused, found):
+            task.run()
+    return own
 
 
 def _trained(config: Config) -> Index:
@@ -85,8 +101,9 @@ def _trained(config: Config) -> Index:
     return index
 
 
-def _score(config: Config, tasks: list[Task], new: Index) -> None:
-    """Score the videos, once their objects are found where detectors need them."""
+def _scored(config: Config, files: RunFiles, trained: Index, new: Index) -> list[Task]:
+    """Score the videos of `new`, once their objects are found where detectors need them."""
+    tasks = [task for name in config.detectors for task in score.tasks_of(config, name, trained, new, files)]
     if any(task.pending() for task in tasks):
         preconditions.require_models(config, config.detectors)
         require_writable(config.paths.cache, "paths.cache")
@@ -95,16 +112,24 @@ def _score(config: Config, tasks: list[Task], new: Index) -> None:
         extract.extract_all(config, new)
     for task in tasks:
         task.run()
+    return tasks
 
 
-def _fusion(config: Config, own: Config, trained: Index, new: Index, scoring: list[Task]) -> Task:
+def _task(
+    own: Config,
+    name: str,
+    version: int,
+    settings: dict[str, Any],
+    work: Callable[[], list[Path]],
+    reads: Sequence[Task],
+) -> Task:
     return Task(
         stage="predict",
-        name="fusion",
-        record_path=RunFiles.of(own).record("fusion"),
-        version=fusion.VERSION,
-        settings={},
-        work=lambda: fusion.fuse_new(config, own, trained, new),
-        digests=digests_of(config),
-        reads=[*scoring, *fuse.tasks(config)],
+        name=name,
+        record_path=RunFiles.of(own).record(name),
+        version=version,
+        settings=settings,
+        work=work,
+        digests=digests_of(own),
+        reads=reads,
     )

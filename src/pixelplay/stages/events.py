@@ -33,7 +33,7 @@ def events_task(config: Config) -> Task:
         record_path=files.record("events"),
         version=VERSION,
         settings={"events": config.events.model_dump()},
-        work=lambda: _find(config, files, index),
+        work=lambda: find(config, files, index),
         digests=digests_of(config),
         reads=fuse.tasks(config),
         after=[prepare.task(config)],
@@ -67,7 +67,8 @@ def _line(event: Event) -> str:
     return f"  {event.video}, {when}: {event.stream} {event.score:.3g} (threshold {event.threshold:.3g}); {why}"
 
 
-def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
+def find(config: Config, files: RunFiles, index: Index) -> list[Path]:
+    """Write events.json and events.csv; returns them."""
     from pixelplay.evaluation.events import find_events  # SciPy is slow to import
     from pixelplay.events.event_table import event_rows
 

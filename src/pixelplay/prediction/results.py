@@ -1,0 +1,54 @@
+"""What a prediction ends with: its events, and a table of its scores."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.config import Config
+from pixelplay.evaluation.events import Clock
+from pixelplay.evaluation.members import read_members
+from pixelplay.evaluation.score_tables import read_fused
+from pixelplay.events.event import Event, Events
+from pixelplay.run.artifacts import csv_text, read_model, write_text
+from pixelplay.run.files import RunFiles
+from pixelplay.scores.settings import FUSED
+from pixelplay.stages import events
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
+
+VERSION = 1  # raised when the same scores give another table; for events, stage `events` has its own
+
+
+def write_results(own: Config, new: Index) -> list[Path]:
+    """Write events.json and events.csv as stage `events` does, and scores.csv; returns the files."""
+    files = RunFiles.of(own)
+    written = events.find(own, files, new)
+    table = score_rows(own, new, read_model(files.events, Events, made_by="predict").events)
+    cells = table.astype(object).where(table.notna(), "")
+    write_text(files.predicted, csv_text([list(table), *cells.itertuples(index=False)]))
+    return [*written, files.predicted]
+
+
+def score_rows(own: Config, new: Index, found: list[Event]) -> pd.DataFrame:
+    """A row per frame of the new videos, in their order.
+
+    Columns: video, frame, seconds (NaN where not known), `fused`, the processed score of each member, and alarm: 1
+    while an event goes on, of frames or of an object, else 0.
+    """
+    table = read_fused(own, new)
+    table = table[table["split"] == "test"]
+    members, _, _ = read_members(own, {str(s): rows for s, rows in table.groupby("stream", sort=False)})
+    wide = table.pivot(index=["video", "frame"], columns="stream", values="score")[[FUSED, *members]]
+    wide.columns.name = None
+    return pd.concat([_of_video(own, video, wide.loc[video.id], found) for video in new.test], ignore_index=True)
+
+
+def _of_video(own: Config, video: Video, scores: pd.DataFrame, found: list[Event]) -> pd.DataFrame:
+    clock, numbers = Clock.of(video, own.events.fps), video.numbers
+    alarm = np.zeros(len(video), np.int64)
+    for one in found:
+        if one.video == video.id:
+            alarm[(numbers >= one.start.frame) & (numbers <= one.end.frame)] = 1
+    about = {"video": video.id, "frame": numbers, "seconds": clock.seconds.round(3) if clock.known else np.nan}
+    return pd.concat([pd.DataFrame(about), scores.loc[numbers].reset_index(drop=True)], axis=1).assign(alarm=alarm)
