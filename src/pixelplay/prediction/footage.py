@@ -107,7 +107,7 @@ def prediction_of(config: Config, footage: Footage) -> Config:
 
 
 def task(config: Config, own: Config, trained: Index, footage: Footage) -> Task:
-    """Decode and restore the videos as the run's own are, and write its index with these in place of its test videos."""
+    """Decode and restore the videos as the run's own are, and write its index with these for its test videos."""
     formats = prepare.formats(config)
     learnt = {"footage": trained.train_key, "heldout": trained.heldout.model_dump()}
     settings = {"restore": restoring.decisive(config), "learnt_from": learnt}
