@@ -1,9 +1,11 @@
 """Settings of thresholds and events. Keys are explained in `configs/events/default.yaml`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from pixelplay.events.pictures import ClipsConfig
+from pixelplay.events.sinks.settings import SinksConfig
 from pixelplay.settings import Fps, NonNegative, PartialShare, Percentile, Positive, Settings, Share
 
 Method = Literal["evt", "percentile", "fixed", "adaptive"]
@@ -44,7 +46,7 @@ class DurationConfig(Settings):
     merge_gap: NonNegative
 
 
-class EventsConfig(DurationConfig):
+class EventsConfig(DurationConfig, SinksConfig):
     """What is an event: see `pixelplay.events`."""
 
     method: Method
@@ -52,6 +54,13 @@ class EventsConfig(DurationConfig):
     hysteresis: Share
     fps: Fps
     thresholds: ThresholdsConfig
+    clips: ClipsConfig
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """The part that decides which events there are, and which of them get pictures."""
+        kept = self.model_dump(exclude={"clips", *SinksConfig.model_fields})
+        return kept | {"clips": self.clips.model_dump(include={"count", "thumbnails"})}
 
     @model_validator(mode="after")
     def _budgeted(self) -> "EventsConfig":

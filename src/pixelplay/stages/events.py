@@ -7,11 +7,12 @@ import logging
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
 from pixelplay.run.artifacts import csv_text, read_model, write_json, write_text
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Stage, Task, digests_of
-from pixelplay.stages import fuse, prepare
+from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.stages import fuse, prepare, score
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ SHOWN = 5  # events, of the most severe
 
 
 def tasks(config: Config) -> list[Task]:
-    return [events_task(config)]
+    return [events_task(config), *([clips_task(config)] if _pictured(config) else [])]
 
 
 def events_task(config: Config) -> Task:
@@ -32,10 +33,30 @@ def events_task(config: Config) -> Task:
         name="events",
         record_path=files.record("events"),
         version=VERSION,
-        settings={"events": config.events.model_dump()},
+        settings={"events": config.events.deciding},
         work=lambda: find(config, files, index),
         digests=digests_of(config),
         reads=fuse.tasks(config),
+        after=[prepare.task(config)],
+    )
+
+
+def _pictured(config: Config) -> bool:
+    return config.events.clips.count + config.events.clips.thumbnails > 0
+
+
+def clips_task(config: Config) -> Task:
+    """The task that writes clips and thumbnails; it needs the footage."""
+    index, files = load_index(config), RunFiles.of(config)
+    return Task(
+        stage="events",
+        name="event-clips",
+        record_path=files.record("event-clips"),
+        version=pictures.VERSION,
+        settings={"clips": config.events.clips.model_dump(), "fps": config.events.fps},
+        work=lambda: _write_pictures(config, files, index),
+        digests=digests_of(config),
+        reads=[events_task(config), *fuse.tasks(config), *score.tasks(config)],
         after=[prepare.task(config)],
     )
 
@@ -45,9 +66,14 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
+    index, files = load_index(config), RunFiles.of(config)
+    if not _pictured(config):
+        forget(files.record("event-clips"))
     STAGE.run(config)
-    files = RunFiles.of(config)
-    log.info("\n".join(told(read_model(files.events, Events, made_by="events"), files)))
+    found = read_model(files.events, Events, made_by="events")
+    log.info("\n".join(told(found, files)))
+    if config.events.sinks:
+        _send(config, files, index, found)
 
 
 def told(found: Events, files: RunFiles) -> list[str]:
@@ -73,6 +99,24 @@ def find(config: Config, files: RunFiles, index: Index) -> list[Path]:
     from pixelplay.events.event_table import event_rows
 
     found = find_events(config, index)
+    found = found.model_copy(update={"events": pictures.with_pictures(found.events, config.events.clips)})
     write_json(files.events, found.model_dump(mode="json"))
     write_text(files.events_table, csv_text(event_rows(found.events)))
     return [files.events, files.events_table]
+
+
+def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]:
+    from pixelplay.explain.event_clips import write_event_pictures  # slow to import
+
+    return write_event_pictures(config, index, read_model(files.events, Events, made_by="events"))
+
+
+def _send(config: Config, files: RunFiles, index: Index, found: Events) -> None:
+    """Send all events of the run, in order of time in each video."""
+    from pixelplay.events.sinks.sending import open_sinks
+
+    order = {video.id: i for i, video in enumerate(index.test)}
+    events = sorted(found.events, key=lambda event: (order[event.video], event.start.frame, event.id))
+    with open_sinks(config.events, files.events.parent, room=len(events)) as sinks:
+        for event in events:
+            sinks.send({"run": config.run_name, **event.model_dump(mode="json")})
