@@ -6,7 +6,7 @@ nothing depends on what else is predicted.
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,7 @@ from pixelplay.evaluation.score_tables import object_streams, read_object_stream
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import atomic
 from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import Task, digests_of
 from pixelplay.scores.fuse import compose, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
 from pixelplay.scores.settings import OBJECTS
@@ -39,11 +40,25 @@ def require_fusable(config: Config) -> None:
         )
 
 
-def fuse_new(config: Config, own: Config, trained: Index, new: Index) -> list[Path]:
-    """Write the scores of a prediction's objects and frames as stage `fuse` does; returns the files.
+def task(config: Config, own: Config, trained: Index, new: Index, reads: Sequence[Task]) -> Task:
+    """Write the scores of a prediction's objects and frames as stage `fuse` does.
 
-    trained, new: the indices of the run that `config` names, and of the prediction `own`.
+    trained, new: the indices of the run that `config` names, and of the prediction `own`. reads: the tasks that have
+    scored the new videos and fused the run.
     """
+    return Task(
+        stage="predict",
+        name="fusion",
+        record_path=RunFiles.of(own).record("fusion"),
+        version=VERSION,
+        settings={},
+        work=lambda: _fuse(config, own, trained, new),
+        digests=digests_of(own),
+        reads=reads,
+    )
+
+
+def _fuse(config: Config, own: Config, trained: Index, new: Index) -> list[Path]:
     written = [
         *_copy_members(config, own),
         *(_fuse_objects(config, own, trained, new) if object_streams(config) else []),

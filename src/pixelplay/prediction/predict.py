@@ -4,10 +4,9 @@ From Python: `from pixelplay.prediction.predict import predict`, or as a command
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -22,7 +21,7 @@ from pixelplay.run.artifacts import read_model
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import exclusive
-from pixelplay.run.stage import Task, digests_of
+from pixelplay.run.stage import Task
 from pixelplay.stages import detect, events, extract, fuse, score
 from pixelplay.videos.index import Index, load_index
 
@@ -71,18 +70,9 @@ def _predicted(config: Config, path: Path) -> Config:
     with exclusive(own):
         footage.task(config, own, trained, there).run()
         new = load_index(own)
-        scoring = _scored(config, files, trained, replace(new, train=[]))
-        fused = _task(
-            own,
-            "fusion",
-            fusion.VERSION,
-            {},
-            lambda: fusion.fuse_new(config, own, trained, new),
-            [*scoring, *fuse.tasks(config)],
-        )
-        settings = {"events": own.events.model_dump(), "version": events.VERSION}
-        found = _task(own, "events", results.VERSION, settings, lambda: results.write_results(own, new), [fused])
-        for task in (fused, found):
+        scored = _scored(config, files, trained, replace(new, train=[]))
+        fused = fusion.task(config, own, trained, new, [*scored, *fuse.tasks(config)])
+        for task in (fused, *results.tasks(own, new, fused, scored)):
             task.run()
     return own
 
@@ -113,23 +103,3 @@ def _scored(config: Config, files: RunFiles, trained: Index, new: Index) -> list
     for task in tasks:
         task.run()
     return tasks
-
-
-def _task(
-    own: Config,
-    name: str,
-    version: int,
-    settings: dict[str, Any],
-    work: Callable[[], list[Path]],
-    reads: Sequence[Task],
-) -> Task:
-    return Task(
-        stage="predict",
-        name=name,
-        record_path=RunFiles.of(own).record(name),
-        version=version,
-        settings=settings,
-        work=work,
-        digests=digests_of(own),
-        reads=reads,
-    )
