@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from tests import patchcore
 from tests.footage import write_frames, write_video
 from tests.pipeline import ROOT, files_below, run_here, user_environment
 from tests.reports import OPTIONS, tiny
@@ -19,8 +20,8 @@ from pixelplay.command_line import take_operand
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.evaluation.events import find_events
 from pixelplay.events.event import Events
+from pixelplay.prediction import Prediction, predict
 from pixelplay.prediction.footage import find_videos
-from pixelplay.prediction.predict import Prediction, predict
 from pixelplay.run.artifacts import read_model, read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import fuse
@@ -162,6 +163,26 @@ def test_killed_while_scoring_the_same_command_ends_with_the_same_files(here: Pa
     assert not any(".parts-" in name for name in resumed)
 
 
+def test_objects_are_found_followed_and_fused_as_in_the_run(patchcore_run: Path, tmp_path: Path, monkeypatch):
+    shutil.copytree(patchcore_run, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    options = patchcore.options()[1:]
+    shutil.copytree("data/test/strange", tmp_path / "new/strange")
+    for t in range(patchcore.FRAMES):  # nothing moves in it: no object at all
+        (tmp_path / "new/empty").mkdir(exist_ok=True)
+        shutil.copy("data/test/strange/000.png", tmp_path / f"new/empty/{t:03d}.png")
+    found = predict(tmp_path / "new", "folder", overrides=options)
+    run = RunFiles.of(patchcore.config())
+    for name in ("scores/videopatchcore.parquet", "scores/objects.parquet", "fused.parquet"):
+        one, other = rows(found.folder / name, "strange"), rows(run.outputs / name, "strange")
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    objects = [read_table(folder / "scores/objects-objects.parquet", "fuse") for folder in (found.folder, run.outputs)]
+    one, other = (table[table["video"] == "strange"].sort_values(["track", "frame"]) for table in objects)
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True), check_exact=True)
+    assert len(one) and set(objects[0]["video"]) >= {"strange"} and "empty" not in set(objects[0]["video"])
+    assert (found.scores.loc[found.scores["video"] == "empty", "objects"].nunique()) == 1
+
+
 def test_a_video_of_another_size_is_scored_and_that_is_said(here: Path, tmp_path: Path, caplog):
     write_video(tmp_path / "other.avi", frames=20)  # 64 x 48; the run's is 160 x 90
     with caplog.at_level("WARNING"):
@@ -176,8 +197,8 @@ def test_an_unreadable_video_is_named(here: Path, tmp_path: Path):
         predicted(tmp_path / "broken.mp4")
 
 
-def test_a_run_that_is_not_trained_is_named_with_the_command_that_trains_it(here: Path, tmp_path: Path):
-    done = run_here("predict.py", tmp_path, *OPTIONS, "run=never", cwd=here)
+def test_a_run_that_is_not_trained_is_named_with_the_command_that_trains_it(here: Path):
+    done = run_here("predict.py", "data/tiny/test", *OPTIONS, "run=never", cwd=here)
     assert done.returncode == 1
     assert "outputs/tiny/never/: no run of that name has been trained here: run `" in done.stderr
 

@@ -66,7 +66,7 @@ Stages that are up to date are skipped; killed at any moment, the same command r
     ),
     **{name: _stage(number, name, text) for number, (name, text) in enumerate(STAGES.items(), start=1)},
     "predict": Command(
-        "pixelplay.prediction.predict:run",
+        "pixelplay.prediction:run",
         """Scores, events and clips of new files by a trained run: PATH is a video, a folder of frames, or of videos.
 
 python src/predict.py demo.mp4                                        by the sample's run

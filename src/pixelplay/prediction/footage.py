@@ -31,16 +31,14 @@ OTHER_RATE = 0.02  # relative difference from which on two frame rates are told 
 class Footage:
     """The videos at a path, and their contents."""
 
-    path: Path  # absolute
+    path: Path  # where they are
     videos: list[RawVideo]
     key: str  # changes with names and contents of the videos' files, not with their place
 
     @classmethod
-    def at(cls, path: Path, config: Config, trained: Index) -> "Footage":
-        """What lies at `path`; values of more than 8 bits are shown as in the trained run. Raises DataError."""
-        path = Path(os.path.abspath(path.expanduser()))
+    def of(cls, path: Path, videos: list[RawVideo], config: Config, trained: Index) -> "Footage":
+        """Of the videos at a path; values of more than 8 bits are shown as in the trained run."""
         levels = next((one.levels for one in map(_images, trained.train) if one and one.levels), None)
-        videos = find_videos(path)
         if levels is not None:
             videos = [
                 replace(raw, source=replace(raw.source, levels=levels)) if isinstance(raw.source, ImageFolder) else raw
@@ -57,7 +55,6 @@ def find_videos(path: Path) -> list[RawVideo]:
     A folder holds frames where it has more images than videos and folders; what else is in it is remarked on. Raises
     DataError where there is no video.
     """
-    suffix = path.suffix.lower()
     if path.is_dir():
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
         several = [entry for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
@@ -70,7 +67,7 @@ def find_videos(path: Path) -> list[RawVideo]:
         problem = f"none of its {len(entries)} files is a video, a folder of frames or an image" if entries else "empty"
     elif not os.path.lexists(path):
         problem = "no such file or folder"
-    elif suffix in VIDEO_SUFFIXES:
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
         return [RawVideo(path.stem, "test", video_file(path))]
     elif _is_stack(path) and (pages := ImageFolder.of_pages(path)):
         return [RawVideo(path.stem, "test", pages)]
