@@ -23,7 +23,7 @@ from pixelplay.videos.video import Video, format_name, video_file
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same files give other frames
-RECORD = "videos"  # of the task below
+RECORD = "predict-videos"  # of the task below
 OTHER_RATE = 0.02  # relative difference from which on two frame rates are told apart: 29.97 is 30
 
 
@@ -128,8 +128,9 @@ def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, 
     cached, left_out = prepare.decode(config, footage.videos, FrameCache(cache))
     for problem in left_out:
         log.warning(f"predict: video {problem.video} is left out: {problem.problem}")
-    remarks = prepare.remarks_on(footage.videos, None)
-    prepare.write_problems(files.problems, [*remarks, *left_out, *(p for one in cached for p in one.problems)])
+    problems = [*prepare.remarks_on(footage.videos, None), *left_out, *(p for one in cached for p in one.problems)]
+    prepare.write_problems(files.problems, problems)
+    prepare.summarise(problems, files)
     _tell_differences([one.video for one in cached], trained.train)
     results = restoring.restore_videos(config, trained, [one.video for one in cached], formats)
     restoring.write_found(config, files.restoration, results)

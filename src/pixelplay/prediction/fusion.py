@@ -48,8 +48,8 @@ def task(config: Config, own: Config, trained: Index, new: Index, reads: Sequenc
     """
     return Task(
         stage="predict",
-        name="fusion",
-        record_path=RunFiles.of(own).record("fusion"),
+        name="predict-fusion",
+        record_path=RunFiles.of(own).record("predict-fusion"),
         version=VERSION,
         settings={},
         work=lambda: _fuse(config, own, trained, new),

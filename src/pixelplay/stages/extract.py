@@ -83,7 +83,7 @@ def extract_all(config: Config, index: Index) -> None:
 
     Nothing is trained: an encoder is the run's. Raises MissingArtifactError where that is missing.
     """
-    needs = [need for need in NEEDS if registry.needing(config, need)]
+    needs: list[Need] = [need for need in NEEDS if registry.needing(config, need)]
     if "tracks" in needs:
         _follow_all(config, index)
     if "flow" in needs:

@@ -134,7 +134,7 @@ def _prepare(config: Config) -> list[Path]:
     save_truth(files.truth, "test", truth)
     save_truth(files.truth, "pseudo", planted)
     index.save(files.index)
-    _summarise(problems, files)
+    summarise(problems, files)
     everything = [*index.train, *index.test, *index.pseudo]
     folders = {folder for video in everything for folder in (video.folder, video.restored) if folder}
     arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in sizes]
@@ -290,7 +290,8 @@ def _tell_shares(index: Index) -> None:
     )
 
 
-def _summarise(problems: list[Problem], files: RunFiles) -> None:
+def summarise(problems: list[Problem], files: RunFiles) -> None:
+    """Log how many frames were replaced, and how many other remarks there are."""
     if problems:
         replaced = sum(problem.treatment == REPLACED for problem in problems)
         others = len(problems) - replaced
