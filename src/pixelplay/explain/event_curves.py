@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects
+from pixelplay.evaluation.zoned import DWELL
 from pixelplay.events.event import Event, Events
 from pixelplay.explain.clips import Curve
 from pixelplay.explain.scored_boxes import NO_SPAN, color_of, object_spans, share_of
 from pixelplay.report.timelines import roomy
+from pixelplay.run.artifacts import read_table
+from pixelplay.run.files import RunFiles
 from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
@@ -34,6 +37,11 @@ class EventCurves:
             grouped = test.groupby(["video", "track"])
             self._tracks = {(str(v), int(str(t))): rows.set_index("frame")["score"] for (v, t), rows in grouped}
             ends[OBJECTS] = [test["score"].min(), test["score"].max()]
+        if config.events.zones is not None:
+            dwell = read_table(RunFiles.of(config).dwell, made_by="events").set_index("frame")
+            stays = dwell.groupby(["video", "track", "zone"])["seconds"]
+            self._dwell = {(str(v), int(str(t)), str(z)): seconds for (v, t, z), seconds in stays}
+            ends[DWELL] = [0.0]
         for event in found.events:  # of an adaptive method, thresholds differ
             ends.setdefault(event.stream, []).extend([event.threshold, event.score])
         self._ends = {stream: roomy(float(min(values)), float(max(values))) for stream, values in ends.items()}
@@ -43,6 +51,9 @@ class EventCurves:
         numbers = video.numbers[first:stop]
         if event.stream == FUSED:
             name, scores = "fused score", self._fused[video.id]
+        elif event.stream == DWELL:
+            main, zone = event.tracks[0], event.zones[0]
+            name, scores = f"seconds of {main.label} {main.track} in {zone}", self._dwell[video.id, main.track, zone]
         else:
             main = event.tracks[0]
             name, scores = f"score of {main.label} {main.track}", self._tracks[video.id, main.track]

@@ -57,9 +57,12 @@ def predict(
 
 def run(config: Config, path: str) -> None:
     """The command: predict, and say what came of it."""
-    files = RunFiles.of(_predicted(config, Path(path)))
-    lines = events.told(read_model(files.events, Events, made_by="predict"), files)
-    log.info("\n".join([*lines, f"predict: scores of every frame: {files.predicted}"]))
+    own = _predicted(config, Path(path))
+    files = RunFiles.of(own)
+    found = read_model(files.events, Events, made_by="predict")
+    log.info("\n".join([*events.told(found, files), f"predict: scores of every frame: {files.predicted}"]))
+    if own.events.sinks:
+        events.send(own, files, load_index(own), found)
 
 
 def _predicted(config: Config, path: Path) -> Config:

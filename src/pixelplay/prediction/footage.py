@@ -95,8 +95,10 @@ def prediction_of(config: Config, footage: Footage) -> Config:
     folder, name = RunFiles.of(config).predictions, plain_name(footage.path.name)
     paths = config.paths.model_copy(update=dict.fromkeys(("outputs", "checkpoints", "submissions"), folder))
 
+    others = {"run": None, "name": None, "checkpoints_of": None, "paths": paths}
+
     def named(experiment: str) -> Config:
-        return config.model_copy(update={"experiment": experiment, "run": None, "checkpoints_of": None, "paths": paths})
+        return config.model_copy(update={"experiment": experiment, **others})
 
     record = read_record(RunFiles.of(named(name)).record(RECORD))
     taken = record is not None and record.contents["footage"] != footage.key

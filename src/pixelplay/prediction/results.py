@@ -1,6 +1,7 @@
 """What a prediction ends with: its events with their pictures, and a table of its scores."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,55 +11,36 @@ from pixelplay.config import Config
 from pixelplay.evaluation.events import Clock
 from pixelplay.evaluation.members import read_members
 from pixelplay.evaluation.score_tables import read_fused
-from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
 from pixelplay.run.artifacts import csv_text, read_model, write_text
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Task, digests_of, forget
+from pixelplay.run.stage import Task, forget
 from pixelplay.scores.settings import FUSED
 from pixelplay.stages import events
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
-VERSION = 1  # raised when the same scores give another table; for events, stage `events` has its own
+VERSION = 1  # raised when the same scores and events give another table
 
 
 def tasks(own: Config, new: Index, fused: Task, scored: Sequence[Task]) -> list[Task]:
-    """Write events.json and events.csv as stage `events` does, and scores.csv; then clips and thumbnails.
+    """The tasks of stage `events` for a prediction, the first of which writes scores.csv, too.
 
     fused, scored: the tasks that have fused and scored the new videos.
     """
-    files, clips = RunFiles.of(own), own.events.clips
-    found = Task(
+    files, of_stage = RunFiles.of(own), {task.name: task for task in events.tasks(own)}
+    found = replace(
+        of_stage["events"],
         stage="predict",
-        name="events",
-        record_path=files.record("events"),
-        version=VERSION,
-        settings={"events": own.events.deciding, "version": events.VERSION},
+        settings={**of_stage["events"].settings, "table": VERSION},
         work=lambda: _write_results(own, files, new),
-        digests=digests_of(own),
         reads=[fused],
+        after=(),
     )
-    if not clips.count + clips.thumbnails:
+    if "event-clips" not in of_stage:
         forget(files.record("event-clips"))
         return [found]
-    drawn = Task(
-        stage="predict",
-        name="event-clips",
-        record_path=files.record("event-clips"),
-        version=pictures.VERSION,
-        settings={"clips": clips.model_dump(), "fps": own.events.fps},
-        work=lambda: _write_pictures(own, files, new),
-        digests=digests_of(own),
-        reads=[found, fused, *scored],
-    )
-    return [found, drawn]
-
-
-def _write_pictures(own: Config, files: RunFiles, new: Index) -> list[Path]:
-    from pixelplay.explain.event_clips import write_event_pictures  # slow to import
-
-    return write_event_pictures(own, new, read_model(files.events, Events, made_by="predict"))
+    return [found, replace(of_stage["event-clips"], stage="predict", reads=[found, fused, *scored], after=())]
 
 
 def _write_results(own: Config, files: RunFiles, new: Index) -> list[Path]:
