@@ -192,9 +192,26 @@ def test_a_video_of_another_size_is_scored_and_that_is_said(here: Path, tmp_path
 
 
 def test_an_unreadable_video_is_named(here: Path, tmp_path: Path):
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    with pytest.raises(DataError, match=r"broken\.mp4"):
-        predicted(tmp_path / "broken.mp4")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/broken.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match=r"broken\.mp4") as error:
+        predicted(tmp_path / "new/broken.mp4")
+    assert "on_unreadable" not in str(error.value)  # there is nothing else to go on with
+    found = predicted(copied(here, tmp_path / "new", "01"))
+    assert found.scores["video"].unique().tolist() == ["01"]
+    problems = pd.read_csv(found.folder / "frame_problems.csv")
+    assert problems[["video", "treatment"]].to_numpy().tolist() == [["broken", "left out"]]
+
+
+def test_a_variant_of_the_fusion_has_predictions_of_its_own(here: Path, tmp_path: Path):
+    new = copied(here, tmp_path / "variant", "01")
+    assert run_here("fuse.py", *OPTIONS, "name=w2", "fusion.method=maximum", cwd=here).returncode == 0
+    done = run_here("predict.py", new, *OPTIONS, "name=w2", cwd=here)
+    assert done.returncode == 0, done.stderr
+    folder = here / "outputs/tiny/fusions/w2"
+    one, other = (rows(path / "fused.parquet", "01") for path in (folder / "predictions/variant", folder))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert "outputs/tiny/fusions/w2/predictions/variant/scores.csv" in done.stdout
 
 
 def test_a_run_that_is_not_trained_is_named_with_the_command_that_trains_it(here: Path):

@@ -127,7 +127,9 @@ def task(config: Config, own: Config, trained: Index, footage: Footage) -> Task:
 def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, cache: Path, key: str) -> list[Path]:
     formats = prepare.formats(config)
     prepare.require_device(config)
-    cached, left_out = prepare.decode(config, footage.videos, FrameCache(cache))
+    leaving = config.dataset.model_copy(update={"on_unreadable": "skip"})  # others are wanted all the same
+    decoding = config.model_copy(update={"dataset": leaving})
+    cached, left_out = prepare.decode(decoding, footage.videos, FrameCache(cache))
     for problem in left_out:
         log.warning(f"predict: video {problem.video} is left out: {problem.problem}")
     problems = [*prepare.remarks_on(footage.videos, None), *left_out, *(p for one in cached for p in one.problems)]
