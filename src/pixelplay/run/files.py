@@ -67,6 +67,8 @@ class RunFiles:
     events_table = _Below("fusion", "events.csv")  # a row per event
     events_folder = _Below("fusion", "events")  # thumbnails, clips, and the vectors of objects
     dwell = _Below("events_folder", "dwell.parquet")  # seconds that objects have been in zones, by frame
+    predictions = _Below("fusion", "predictions")  # a folder like a run's for each path: see `prediction`
+    predicted = _Below("fusion", "scores.csv")  # of such new files: a row per frame
     metrics = _Below("fusion", "metrics.json")
     evaluations = _Below("fusion", "evaluations.jsonl")
     thresholds = _Below("fusion", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
