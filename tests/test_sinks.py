@@ -33,7 +33,17 @@ def settings(sinks: list[str], **changed: dict[str, Any]) -> SinksConfig:
 
 
 def event(number: int) -> dict[str, Any]:
-    return {"id": f"e{number}", "start": {"frame": number, "seconds": None}, "zones": ["a", "b"], "score": 0.5}
+    moment = {"frame": number, "seconds": None}
+    track = {"track": 3, "label": "person", "score": 0.5, "box": [1.0, 2.0, 3.0, 4.0], "path": [[number, 2.0, 4.0]]}
+    values = {"id": f"e{number}", "video": "01", "found_by": ["objects"], "stream": "objects", "score": 0.5}
+    values |= {"threshold": 0.25, "tail_probability": None, "contributions": {}, "zones": ["a", "b"], "tracks": [track]}
+    return {
+        "run": "ped2/x",
+        **values,
+        **dict.fromkeys(("start", "end", "peak"), moment),
+        "thumbnail": None,
+        "clip": None,
+    }
 
 
 class Server(ThreadingHTTPServer):
@@ -105,10 +115,11 @@ def test_a_csv_gets_its_columns_once_and_text_that_a_spreadsheet_would_run_is_qu
     target.deliver(event(1))
     target.deliver({**event(2), "id": "=1+1"})
     first, second = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
-    assert first == {"id": "e1", "start_frame": "1", "start_seconds": "", "zones": '["a", "b"]', "score": "0.5"}
-    assert second["id"] == "'=1+1"
+    assert (first["event"], first["start_frame"], first["start_seconds"], first["zones"]) == ("e1", "1", "", "a; b")
+    assert (second["event"], second["score"]) == ("'=1+1", "0.5")
+    (tmp_path / "b.csv").write_text("id,score\n")
     with pytest.raises(NotDeliveredError, match="other columns"):
-        target.deliver({"id": "e3"})
+        CsvRows(tmp_path / "b.csv").deliver(event(3))
 
 
 def test_a_web_server_gets_every_event_in_order_as_json_with_the_token_of_the_environment(

@@ -42,6 +42,10 @@ class Drawing:
     captions: Sequence[str]  # of each; '' for none
     colors: Sequence[tuple[int, int, int]]  # RGB of each
 
+    def scaled(self, factor: float) -> "Drawing":
+        """For the frame enlarged or shrunk by a factor."""
+        return Drawing(factor * self.xyxy, self.captions, self.colors)
+
 
 def picture_size(size: tuple[int, int], width: int) -> tuple[int, int]:
     """(width, height) in pixels of a picture of frames of this (width, height): `width` wide, less for tall frames."""
@@ -103,9 +107,9 @@ def readable(color: tuple[int, int, int]) -> tuple[int, int, int]:
     return (red + 255) // 2, (green + 255) // 2, (blue + 255) // 2
 
 
-def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:
-    """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG or, with `suffix=".png"`, of a PNG."""
-    data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+def encoded(image: np.ndarray, suffix: str = ".jpg", quality: int = JPEG_QUALITY) -> bytes:
+    """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG of this quality or, with `suffix=".png"`, of a PNG."""
+    data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return data.tobytes()
 
 

@@ -73,12 +73,24 @@ def annotated_frames(
     frames: Iterable[np.ndarray], drawings: Iterable[Drawing], titles: Iterable[str], curve: Curve
 ) -> Iterator[np.ndarray]:
     """Yield a picture for each of the T frames of a clip, all of one size, uint8 (H, W, 3) RGB."""
-    footer = None
+    painter = Painter(curve)
     for position, (frame, drawing, text) in enumerate(zip(frames, drawings, titles, strict=True)):
+        yield painter.picture(position, frame, drawing, text)
+
+
+class Painter:
+    """Draws the pictures of one clip, whose frames have one size."""
+
+    def __init__(self, curve: Curve):
+        self._curve = curve
+        self._footer: Footer | None = None  # drawn when the width is known
+
+    def picture(self, position: int, frame: np.ndarray, drawing: Drawing, text: str) -> np.ndarray:
+        """A frame, uint8 (H, W, 3) RGB, with boxes and title, above the footer; position: in the curve."""
         picture = annotated(frame, drawing, text)
-        if footer is None:
-            footer = make_footer(curve, picture.shape[1])
-        yield np.concatenate([picture, footer.at(position)])
+        if self._footer is None:
+            self._footer = make_footer(self._curve, picture.shape[1])
+        return np.concatenate([picture, self._footer.at(position)])
 
 
 def title(one: ScoredVideo, position: int) -> str:

@@ -113,6 +113,7 @@ def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> li
 
 
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
+    from pixelplay.evaluation.measured_events import measure_events
     from pixelplay.evaluation.objects import measure_objects  # SciPy is slow to import, and often nothing has changed
 
     videos, table = truth.labelled, read_fused(config, index)
@@ -134,6 +135,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
             result["detectors"][name]["seeds"] = _over_seeds(config, name, index, videos)
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
+    result["events"] = measure_events(config, index, videos, processed[FUSED])
     result["objects"] = measure_objects(config, files, index.test, truth)
     wanted = [*scored_names(config), FUSED] if "thresholds" in config.evaluate.metrics else []
     result["thresholds"] = {

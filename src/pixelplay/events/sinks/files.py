@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from pixelplay.events.event import Event
+from pixelplay.events.event_table import event_rows
 from pixelplay.events.sinks.delivery import NotDeliveredError, Sent
 from pixelplay.run.artifacts import csv_text
 
@@ -22,37 +22,26 @@ class JsonLines:
 
 
 class CsvRows:
-    """A target that adds rows of the columns that `flat` makes."""
+    """A target that adds rows as in events.csv."""
 
     def __init__(self, path: Path):
         self.name, self._path = f"csv {path}", path
 
     def deliver(self, event: Sent) -> None:
-        row = flat(event)
-        header = csv_text([row]).encode()
+        header, row = event_rows([Event.model_validate({name: event[name] for name in Event.model_fields})])
+        head = csv_text([header]).encode()
         try:
             if self._path.exists() and self._path.stat().st_size:
                 with open(self._path, "rb") as file:
-                    if file.read(len(header)) != header:
+                    if file.read(len(head)) != head:
                         raise NotDeliveredError("the file has other columns: name another one", final=True)
-                header = b""
-            append(self._path, header + csv_text([row.values()]).encode())
+                head = b""
+            append(self._path, head + csv_text([row]).encode())
         except OSError as error:
             raise NotDeliveredError(error.strerror or str(error)) from None
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def flat(event: Sent) -> dict[str, Any]:
-    """Columns and cells of an event: `start` becomes `start_frame` and `start_seconds`, lists JSON, None empty."""
-    cells: dict[str, Any] = {}
-    for key, value in event.items():
-        if isinstance(value, Mapping) and set(value) == {"frame", "seconds"}:
-            cells |= {f"{key}_{unit}": value[unit] for unit in ("frame", "seconds")}
-        else:
-            cells[key] = json.dumps(value) if isinstance(value, dict | list) else value
-    return {key: "" if value is None else value for key, value in cells.items()}
 
 
 def append(path: Path, data: bytes) -> None:

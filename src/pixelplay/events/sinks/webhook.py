@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pixelplay.errors import ConfigError
 from pixelplay.events.sinks.delivery import NotDeliveredError, Sent
-from pixelplay.events.sinks.settings import WebhookConfig
+from pixelplay.events.sinks.settings import SinksConfig, WebhookConfig
 
 AGAIN = {408, 425, 429}  # of 4xx: the same request may succeed later
 
@@ -54,6 +54,14 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         return None
+
+
+def check_variables(config: SinksConfig, environment: Mapping[str, str] = os.environ) -> None:
+    """Raise ConfigError for a variable that a sink needs and the environment lacks."""
+    if "webhook" in config.sinks:
+        Webhook(config.webhook, environment)
+    if "mqtt" in config.sinks and config.mqtt.password:
+        filled(config.mqtt.password, environment, "events.mqtt.password")
 
 
 def filled(text: str, environment: Mapping[str, str], key: str) -> str:
