@@ -94,6 +94,15 @@ Sweeps of one experiment share runs. Killed at any moment, the same command resu
 
 python src/status.py {PED2}     exit status 0: nothing to do, 3: work to do""",
     ),
+    "runs": Command(
+        "pixelplay.runs:run",
+        """List runs and the variants of their fusions: what differs in their options, and their figures.
+
+python src/runs.py                          of all experiments, the newest last
+python src/runs.py experiment=ped2 --csv    of one, as CSV""",
+        flags=("--csv",),
+        recalls=False,
+    ),
     "submit": Command(
         "pixelplay.stages.submit:run",
         """Check the run's submission against the data set's sample_submission.csv; send it to Kaggle if told to.

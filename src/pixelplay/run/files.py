@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from pixelplay.config import Config, PathsConfig
 
 OBJECTS = "objects"  # what scores that were fused per object are called, as a detector's by its name
-AFTER_SCORING = ("fuse-objects", "fuse", "events", "evaluate", "ablate", "explain", "report")  # records of each fusion
+AFTER_SCORING = (
+    "fuse-objects",
+    "fuse",
+    "events",
+    "event-vectors",
+    "event-clips",
+    "evaluate",
+    "ablate",
+    "explain",
+    "report",
+)  # records of each fusion
 
 
 class _Below:

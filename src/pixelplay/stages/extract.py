@@ -21,7 +21,7 @@ from pixelplay.objects.flow import flow_in_boxes
 from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.objects.tracks import Tracks, frame_times
 from pixelplay.progress import progress_bar
-from pixelplay.run import borrowed
+from pixelplay.run import borrowed, twins
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
@@ -73,7 +73,9 @@ def run(config: Config) -> None:
         requirements.require(["tracks"])
         preconditions.require_features(config)
         remove_leftovers(config.paths.cache)
-    STAGE.run(config)
+    for task in tasks(config):
+        if config.checkpoints_of is not None or not task.pending() or not twins.take_over(config, task):
+            task.run()
     log_run(config, "extract")
 
 
