@@ -11,6 +11,8 @@ import pytest
 from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import encoded
+from pixelplay.evaluation.comparison import Compared, Comparison, Difference
+from pixelplay.evaluation.figures import Figures
 from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart
 from pixelplay.report.manifest import Moment, PicturedTrack
 from pixelplay.report.manifest import Scale as Ramp
@@ -78,6 +80,9 @@ def report(text: str) -> Report:
     line = {text: (np.array([0.0, 1.0]), np.array([0.0, 1.0]))}
     record = Record.model_construct(seconds=3.0, finished=text)
     table = score_tables(metrics)[0]
+    differences = {"ap": Difference(0.1, -0.2, 0.3)}
+    compared = Compared(text, [text], Figures(None, 0.5, 0.5, None, 3), differences, text)
+    comparison = Comparison([compared], level=0.95, draws=1000)
     return Report(
         title=text,
         subtitle=text,
@@ -95,6 +100,7 @@ def report(text: str) -> Report:
         curve_key=[(text, "s0")],
         histograms={text: histogram(text, {"test": np.arange(9.0)}, "histogram-0")},
         ablation=Ablation([text], [table, replace(table, title=text)], [(text, "data:image/png;base64,")]),
+        comparison=comparison,
         run=[(text, text)],
         machine=[(text, text)],
         versions=[(text, text)],
@@ -151,7 +157,7 @@ def test_links_inside_the_page_lead_to_something(harmless: Elements):
     ids = [attributes["id"] for _, attributes in harmless.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     inside = [link["href"][1:] for link in harmless.named("a") if link["href"].startswith("#")]
-    sections = ("scores", "tracks", "videos", "gallery", "curves", "histograms", "ablation", "run")
+    sections = ("scores", "tracks", "videos", "gallery", "curves", "histograms", "ablation", "comparison", "run")
     assert {"peak-1", "video-1", *sections} == set(inside)
     assert set(inside) <= set(ids)
 
@@ -174,6 +180,7 @@ def test_what_there_is_nothing_of_is_left_out():
         curves=[],
         histograms={},
         ablation=None,
+        comparison=None,
     )
     page = Elements(render(empty))
     assert [section["id"] for section in page.named("section")] == ["videos", "run"]

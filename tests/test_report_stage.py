@@ -33,7 +33,7 @@ from pixelplay.report.settings import ReportConfig
 from pixelplay.report.timelines import Scale
 from pixelplay.run.commit import git_commit
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, train
+from pixelplay.stages import detect, evaluate, events, explain, fuse, prepare, report, score, train
 
 FAMILY = ["conv_ae", "st_ae"]
 SCRIPT = "<img src=x onerror=document.title=1>"  # a name that a folder of frames may have
@@ -276,7 +276,7 @@ def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Pa
     files = RunFiles.of(config)
     rows = [("calibration", 0, 0.0, "counting", 1), *(("test", n, 20.0, "counting", 5 + n) for n in (5, 6, 8, 9, 12))]
     objects(*rows).assign(video="01").to_parquet(files.object_scores("counting"))
-    for stage in (evaluate, explain, report):
+    for stage in (events, evaluate, explain, report):
         stage.run(config)
     found = page(config)
     assert "boxes: counting" in found.text
@@ -390,6 +390,7 @@ def test_it_waits_for_fuse_and_for_evaluate(reported: Path):
     fuse.run(other)
     with pytest.raises(MissingArtifactError, match=r"evaluate: .*run `python src/evaluate\.py`"):
         report.run(other)
+    events.run(other)
     evaluate.run(other)
     report.run(other)  # with the pictures that there are, as on a machine without frames
     assert "the pictures were made with other settings" in page(other).text

@@ -24,7 +24,7 @@ from pixelplay.report.manifest import PicturedTrack, read_manifest
 from pixelplay.report.outcome import load_outcome
 from pixelplay.report.tracks import BOTTOM, TOP, ScoredTrack, scored_tracks, track_charts, track_styles
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import evaluate, explain, fuse, prepare, report
+from pixelplay.stages import evaluate, events, explain, fuse, prepare, report
 from pixelplay.videos.video import Video
 
 GRAY = np.full((40, 80, 3), 100, np.uint8)
@@ -212,7 +212,7 @@ def test_the_page_has_the_curves_of_the_table_of_objects_and_needs_no_footage(co
 def test_streams_are_on_the_scale_that_they_were_summed_on():
     """With no smoothing, the score is the average of the streams."""
     plain = patchcore.config("fusion.objects.smooth.method=none")
-    for stage in (fuse, evaluate, explain):
+    for stage in (fuse, events, evaluate, explain):
         stage.run(plain)
     index = prepare.load_index(plain)
     for one in scored_tracks(plain, load_outcome(plain, index), read_manifest(RunFiles.of(plain), index)):
@@ -237,6 +237,6 @@ def test_a_track_without_scores_is_told_with_what_to_do(config: Config):
 @pytest.mark.usefixtures("config")
 def test_a_run_without_object_streams_has_no_section():
     plain = patchcore.config("fusion.objects.streams={videopatchcore/spatial:0.0,videopatchcore/temporal:0.0}")
-    for stage in (fuse, evaluate, explain, report):
+    for stage in (fuse, events, evaluate, explain, report):
         stage.run(plain)
     assert "tracks" not in sections(page(plain)) and "Unusual" not in page(plain).text

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
+from pixelplay.evaluation.comparison import compare
 from pixelplay.evaluation.score_tables import scored_names
 from pixelplay.report.charts import Chart
 from pixelplay.report.distributions import curve_style, histogram, precision_recall_chart, roc_chart
@@ -40,7 +41,7 @@ def gather(
     files, outcome = RunFiles.of(config), load_outcome(config, index)
     manifest, scale = read_manifest(files, index), Scale.of(outcome.videos)
     metrics = read_json(files.metrics, "evaluate") if outcome.labelled else None
-    name = config.run_name
+    name = config.full_name
     run = {"experiment": name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
     run |= {"trained by": config.checkpoints_of} if config.checkpoints_of else {}
     run |= {"seed": str(config.seed), "git commit": manifest.commit}
@@ -63,6 +64,7 @@ def gather(
         curve_key=key,
         histograms={stream: histogram(stream, scores, f"histogram-{i}") for i, (stream, scores) in histograms},
         ablation=_ablation(files, ablation_is_current),
+        comparison=compare(config, index),
         run=[*run.items()],
         machine=manifest.machine,
         versions=manifest.versions,

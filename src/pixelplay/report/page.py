@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pixelplay.evaluation.comparison import Comparison
 from pixelplay.report.charts import Chart
 from pixelplay.report.manifest import Moment, Scale
 from pixelplay.report.outcome import ScoredVideo
@@ -90,6 +91,7 @@ class Report:
     curve_key: Pairs  # (stream with its figures, CSS classes)
     histograms: Mapping[str, Chart]  # by stream
     ablation: Ablation | None
+    comparison: Comparison | None
     run: Pairs  # facts: (name, value)
     machine: Pairs
     versions: Pairs

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pixelplay.settings import Fps, Natural, NonNegative, Settings, VideoId
+from pixelplay.settings import Fps, Natural, NonNegative, Settings, Unique, VideoId
 
 
 class ReportConfig(Settings):
@@ -16,3 +16,4 @@ class ReportConfig(Settings):
     picture_width: Annotated[int, Field(ge=64, le=1920)]
     clips: list[VideoId]
     fps: Fps
+    compare: Annotated[list[str], Unique]
