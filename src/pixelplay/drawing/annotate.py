@@ -98,9 +98,9 @@ def readable(color: tuple[int, int, int]) -> tuple[int, int, int]:
     return (red + 255) // 2, (green + 255) // 2, (blue + 255) // 2
 
 
-def encoded(image: np.ndarray, suffix: str = ".jpg") -> bytes:
+def encoded(image: np.ndarray, suffix: str = ".jpg", quality: int = JPEG_QUALITY) -> bytes:
     """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG or, with `suffix=".png"`, of a PNG."""
-    data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return data.tobytes()
 
 

@@ -1,6 +1,6 @@
 """What pictures are made from: the frames that `show` names or where scores peak, their pixels, trained detectors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -83,16 +83,23 @@ def peaks_of(scores: np.ndarray, count: int, min_gap: int) -> list[int]:
 
 
 def full_size_at(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray]:
-    """The frames at these positions in their original size, corrupted ones corrected, uint8 (H, W, 3) RGB each.
+    """The frames at these positions, as `frames_at`."""
+    return dict(frames_at(video, positions))
+
+
+def frames_at(video: Video, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the frames at these positions, ascending, in their original size and corrected: uint8 (H, W, 3) RGB.
 
     From a folder of images only these are decoded; a video file is read once, from the first to the last of them.
     Raises as `Video.full_size`.
     """
+    wanted = sorted(set(positions))
     if video.originals is not None and isinstance(video.originals.source, ImageFolder):
-        return {t: next(video.block(t, t + 1).full_size()) for t in positions}
-    first, last = min(positions), max(positions)
-    frames = enumerate(video.block(first, last + 1).full_size(), first)
-    return {t: frame for t, frame in frames if t in positions}
+        yield from ((t, next(video.block(t, t + 1).full_size())) for t in wanted)
+        return
+    frames = enumerate(video.block(wanted[0], wanted[-1] + 1).full_size(), wanted[0])
+    among = set(wanted)
+    yield from ((t, frame) for t, frame in frames if t in among)
 
 
 def label_of(truth: VideoTruth, position: int) -> str:

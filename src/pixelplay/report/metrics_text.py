@@ -27,7 +27,7 @@ def metrics_text(metrics: Figures, speeds: Mapping[str, float]) -> str:
     if drawn := fused["intervals"]:
         measured += f"; in brackets, {drawn['level']:.0%} intervals from {drawn['draws']:,} resamplings of whole videos"
     methods = [(f"{n}, {m}", entry) for n, of in metrics["thresholds"].items() for m, entry in of.items()]
-    remarks = [f"{names}: {remark}" for remark, names in _by_reason(methods, "remark")]
+    remarks = [f"{names}: {remark}" for remark, names in by_reason(methods, "remark")]
     parts = [
         *(["\n".join(["unreliable thresholds:", *remarks])] if remarks else []),
         f"{metrics['frames']:,} labelled test frames, {metrics['prevalence']:.4f} of them anomalous "
@@ -117,7 +117,7 @@ def _alarms(methods: Sequence[tuple[str, Figures]]) -> list[str]:
     if not methods:
         return []
     rows = {name: _cells(of, ALARMS) | _intervals(of, UNSEEN) for name, of in methods if "reason" not in of}
-    missing = [f"no threshold: {names}: {reason}" for reason, names in _by_reason(methods, "reason")]
+    missing = [f"no threshold: {names}: {reason}" for reason, names in by_reason(methods, "reason")]
     head = (
         "thresholds from held-out normal footage, on the scores that enter the fusion; false alarms: share of held-out "
         "frames, by the thresholds of other held-out videos; unseen: share of test frames labelled normal; brackets: "
@@ -126,7 +126,7 @@ def _alarms(methods: Sequence[tuple[str, Figures]]) -> list[str]:
     return [head, *([_table(rows)] if rows else []), *(["\n".join(missing)] if missing else [])]
 
 
-def _by_reason(methods: Iterable[tuple[str, Figures]], key: str) -> list[tuple[str, str]]:
+def by_reason(methods: Iterable[tuple[str, Figures]], key: str) -> list[tuple[str, str]]:
     """Each reason once, with the names of all that have it."""
     names: dict[str, list[str]] = {}
     for name, entry in methods:
