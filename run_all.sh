@@ -13,6 +13,7 @@
 #   train      fit each detector on normal footage
 #   score      raw scores per frame: test videos, held-out normal footage, pseudo-anomalies
 #   fuse       calibrate, smooth, weigh; write the submission
+#   events     what is unusual in the test videos, since when, and which object; needs no labels
 #   evaluate   metrics of frames, boxes and thresholds, if there are labels
 #   ablate     what each part of the fusion contributes on pseudo-anomalies; needs no labels
 #   explain    pictures of where scores come from

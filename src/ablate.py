@@ -1,4 +1,4 @@
-"""Stage 8: what each part of the fusion contributes, measured on pseudo-anomalies, without labels; see --help."""
+"""Stage 9: what each part of the fusion contributes, measured on pseudo-anomalies, without labels; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,4 +1,4 @@
-"""Stage 7: metrics of frames, pixels, regions and tracks, if the data set has labels; see --help."""
+"""Stage 8: metrics of frames, pixels, regions and tracks, if the data set has labels; see --help."""
 
 from pixelplay.cli import main
 

@@ -1,4 +1,4 @@
-"""Stage 9: pictures of where scores come from, for the report and of any frames and videos; see --help."""
+"""Stage 10: pictures of where scores come from, for the report and of any frames and videos; see --help."""
 
 from pixelplay.cli import main
 

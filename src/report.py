@@ -1,4 +1,4 @@
-"""Stage 10: one HTML page about the run; see --help."""
+"""Stage 11: one HTML page about the run; see --help."""
 
 from pixelplay.cli import main
 

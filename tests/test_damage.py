@@ -16,7 +16,20 @@ from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, PixelPlayError
 from pixelplay.evaluation.members import streams_of
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import ablate, detect, evaluate, explain, extract, fuse, prepare, report, score, status, train
+from pixelplay.stages import (
+    ablate,
+    detect,
+    evaluate,
+    events,
+    explain,
+    extract,
+    fuse,
+    prepare,
+    report,
+    score,
+    status,
+    train,
+)
 
 STAGES = {
     "prepare": prepare,
@@ -25,6 +38,7 @@ STAGES = {
     "train": train,
     "score": score,
     "fuse": fuse,
+    "events": events,
     "evaluate": evaluate,
     "ablate": ablate,
     "explain": explain,
@@ -37,6 +51,7 @@ DAMAGED = (  # of a run, as patterns: the first file of each that there is
     "outputs/tiny/frame_problems.csv",
     "outputs/tiny/scores/conv_ae.parquet",
     "outputs/tiny/fused.parquet",
+    "outputs/tiny/events.json",
     "outputs/tiny/metrics.json",
     "outputs/tiny/ablation/comparison.csv",
     "outputs/tiny/ablation/summary.md",

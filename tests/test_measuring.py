@@ -180,7 +180,7 @@ def test_the_threshold_of_tao_is_of_normal_objects_and_scores_on_it_are_below(tm
     assert found["percentile"]["threshold"] == 5.0
     assert found["percentile"]["tao_region"] == {"precision": 1.0, "recall": 0.75, "f1": pytest.approx(6 / 7)}
     assert found["evt"]["threshold"] == 5.0  # too few for a tail: the greatest
-    assert found["fixed"] == {"reason": "evaluate.thresholds.fixed names none for data set 'tiny'"}
+    assert found["fixed"] == {"reason": "events.thresholds.fixed names none for data set 'tiny'"}
 
 
 def test_only_what_is_asked_for_is_measured(tmp_path: Path):

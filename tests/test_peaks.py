@@ -5,10 +5,11 @@ import pytest
 from scipy.stats import genpareto, norm
 
 from pixelplay.errors import ConfigError
-from pixelplay.metrics.alarms import LabelledScores, alarm_rates
-from pixelplay.metrics.settings import BootstrapConfig, EvtConfig, ThresholdsConfig
-from pixelplay.metrics.tails import extremal_index, fit_tail, peaks_above
-from pixelplay.metrics.thresholds import evt, percentile
+from pixelplay.events.alarms import LabelledScores, alarm_rates
+from pixelplay.events.settings import EvtConfig, ThresholdsConfig
+from pixelplay.events.tails import extremal_index, fit_tail, peaks_above
+from pixelplay.events.thresholds import evt, percentile
+from pixelplay.metrics.settings import BootstrapConfig
 from pixelplay.settings import validate
 
 EVT = EvtConfig(tail=0.1, false_alarm_rate=0.01)

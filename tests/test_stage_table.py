@@ -69,6 +69,8 @@ TABLE = {  # the first pattern that fits decides
     "ablate.seed": "fuse ablate",
     "ablate.*": "ablate",
     "sweep.*": "",
+    "events.thresholds.*": "events evaluate",  # which measures all of them
+    "events.*": "events",
     "evaluate.*": "evaluate",
     "report.*": "explain",  # pictures; the page follows them
     "show.*": "",

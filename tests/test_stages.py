@@ -498,6 +498,7 @@ def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: 
         ["train", "up to date"],
         ["score", "score-conv_ae: outputs/tiny/scores/conv_ae.parquet is missing"],
         ["fuse", "waits for score"],
+        ["events", "waits for score"],
         ["evaluate", "waits for score"],
         ["ablate", "waits for score"],
         ["explain", "waits for score"],

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy.stats import genpareto
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.metrics import alarms, thresholds
-from pixelplay.metrics.alarms import LabelledScores, constant_threshold
-from pixelplay.metrics.settings import AdaptiveConfig, BootstrapConfig, EvtConfig, ThresholdsConfig
-from pixelplay.metrics.thresholds import Threshold, adaptive, fixed, percentile
+from pixelplay.events import alarms, thresholds
+from pixelplay.events.alarms import LabelledScores, constant_threshold
+from pixelplay.events.settings import AdaptiveConfig, EvtConfig, ThresholdsConfig
+from pixelplay.events.thresholds import Threshold, adaptive, fixed, percentile
+from pixelplay.metrics.settings import BootstrapConfig
 from pixelplay.report.thresholds import fitted_tail, write_threshold_fit
 from pixelplay.scores.normalise import normalise
 from pixelplay.scores.settings import NormaliseConfig
@@ -194,7 +195,7 @@ def test_many_normal_videos_are_judged_in_five_groups():
 def test_a_method_without_a_threshold_says_why_and_the_others_go_on():
     found = alarm_rates([np.arange(40.0), np.arange(9.0)], [labelled([0, 1], [0, 1])], "sample", SETTINGS)
     assert found["evt"]["value"] == 39.0  # too little for a tail: the greatest score
-    assert found["fixed"] == {"reason": "evaluate.thresholds.fixed names none for data set 'sample'"}
+    assert found["fixed"] == {"reason": "events.thresholds.fixed names none for data set 'sample'"}
     assert found["percentile"].keys() == found["adaptive"].keys() | {"value", "expected"}
     none = alarm_rates([], [labelled([0, 1], [0, 1])], "ped2", SETTINGS)
     assert set(none) == {"evt", "percentile", "fixed", "adaptive"}

@@ -30,6 +30,7 @@ python src/extract.py {PED2} weights.yolo=yolov8n.pt""",
     "train": "fit each detector on normal footage.",
     "score": "raw scores of every detector for test videos, held-out normal footage and pseudo-anomalies.",
     "fuse": "calibrate, smooth and weigh the raw scores; write the submission.",
+    "events": "what is unusual in the test videos, since when, and which object: events, without labels.",
     "evaluate": "metrics of frames, pixels, regions and tracks, if the data set has labels.",
     "ablate": f"""what each part of the fusion contributes, measured on pseudo-anomalies, without labels.
 

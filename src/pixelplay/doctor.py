@@ -20,7 +20,7 @@ from pixelplay.videos.layouts import read_dataset
 
 GB = 2**30
 # Records beside those of each detector.
-OF_A_RUN = ("prepare", "flip_network", "detect", "extract-tracks", "fuse", "evaluate", "ablate")
+OF_A_RUN = ("prepare", "flip_network", "detect", "extract-tracks", "fuse", "events", "evaluate", "ablate")
 
 
 def run(config: Config) -> None:

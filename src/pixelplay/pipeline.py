@@ -16,7 +16,7 @@ from pixelplay.config import Config
 from pixelplay.run.locks import exclusive
 from pixelplay.stages import status
 
-SHOWN = ("evaluate", "ablate", "explain", "report")  # stages that print their result even when they are up to date
+SHOWN = ("events", "evaluate", "ablate", "explain", "report")  # print their result even when they are up to date
 
 
 def run(config: Config) -> None:

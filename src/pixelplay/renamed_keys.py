@@ -39,6 +39,7 @@ RENAMED = {
     for old, new in (name.split(" > ") for name in names.split(", "))
 }
 RENAMED |= {"detectors.*.training.encoder": "weights.encoder", "trainer.wandb": "wandb"}  # moved
+RENAMED |= {"evaluate.thresholds": "events.thresholds"}
 
 
 def renamed(key: str) -> str | None:

@@ -29,7 +29,7 @@ from pixelplay.videos.index import load_index
 log = logging.getLogger(__name__)
 
 BEFORE = ("prepare", "detect", "extract")
-AFTER = ("train", "score", "fuse", "evaluate", "ablate")
+AFTER = ("train", "score", "fuse", "events", "evaluate", "ablate")
 INTERRUPTED = 130  # exit status
 NOT_PASSED = re.compile(r"[+~]*(sweep[.=@]|run=)")  # overrides that are the sweep's own
 NOT_SHOWN = ("dataset.root=", "paths.")  # places decide nothing

@@ -12,6 +12,7 @@ from pixelplay.ablation.settings import AblateConfig, SweepConfig
 from pixelplay.backbones.settings import WeightsConfig
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
+from pixelplay.events.settings import EventsConfig
 from pixelplay.explain.settings import ShowConfig
 from pixelplay.metrics.settings import EvaluateConfig
 from pixelplay.mining.settings import DistributionConfig, MineConfig
@@ -58,6 +59,7 @@ class Config(Settings):
     fusion: FusionConfig
     fusion_file: FilePath | None
     restore: RestoreConfig
+    events: EventsConfig
     evaluate: EvaluateConfig
     pseudo: PseudoConfig
     ablate: AblateConfig

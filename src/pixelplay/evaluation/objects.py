@@ -13,7 +13,7 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
 from pixelplay.evaluation.score_tables import read_objects, scored_names
-from pixelplay.metrics.alarms import CONSTANT, constant_threshold
+from pixelplay.events.alarms import CONSTANT, constant_threshold
 from pixelplay.metrics.boxes import Detections, Regions, boxes_of, components, joined, link
 from pixelplay.metrics.pixels import PixelCounts
 from pixelplay.metrics.regions import region_metrics, tao_metrics
@@ -159,7 +159,7 @@ def _detections(stream: ObjectStream, videos: list[Video], config: EvaluateConfi
 
 def _tao(method: str, config: "Config", stream: ObjectStream, detections: Detections, truth: Regions) -> dict[str, Any]:
     """Rates at a threshold from the stream's held-out normal objects; raises DataError if they give none."""
-    threshold = constant_threshold(method, stream.normal, config.dataset.name, config.evaluate.thresholds)
+    threshold = constant_threshold(method, stream.normal, config.dataset.name, config.events.thresholds)
     above = detections[detections.score > threshold.value]
     return {"threshold": threshold.value, **tao_metrics(above, truth, config.evaluate.tao)}
 

@@ -66,6 +66,7 @@ class Events(Written):
     """What stage `events` found in the test videos, the most severe first."""
 
     alarms: list[Alarm]  # of `fused`, then of `objects` where objects are scored
+    no_alarm: dict[str, str]  # why, by stream that has no threshold, and so no events
     heldout_frames: int  # normal footage that thresholds come from
     heldout_seconds: float | None
     events: list[Event]

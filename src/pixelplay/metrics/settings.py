@@ -1,16 +1,14 @@
-"""Settings of metrics and thresholds. Keys are explained in `configs/config.yaml`."""
+"""Settings of metrics. Keys are explained in `configs/config.yaml`."""
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pixelplay.settings import (
     Draws,
     Gap,
     Natural,
     PartialShare,
-    Percentile,
-    Positive,
     PositiveShare,
     Seed,
     Settings,
@@ -54,34 +52,6 @@ class TaoConfig(Settings):
         return self
 
 
-class EvtConfig(Settings):
-    tail: PartialShare
-    false_alarm_rate: PartialShare
-
-    @model_validator(mode="after")
-    def _in_the_tail(self) -> "EvtConfig":
-        if self.false_alarm_rate > self.tail:
-            raise ValueError(
-                f"false_alarm_rate={self.false_alarm_rate} is above tail={self.tail}: the threshold lies in the tail"
-            )
-        return self
-
-
-class AdaptiveConfig(Settings):
-    window: Annotated[int, Field(ge=2, le=1_000_000)]
-    n_sigma: Positive
-
-
-class ThresholdsConfig(Settings):
-    """How thresholds come from held-out normal scores: see `pixelplay.metrics.thresholds`."""
-
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    evt: EvtConfig
-    percentile: Percentile
-    fixed: dict[str, float]
-    adaptive: AdaptiveConfig
-
-
 LEVELS = {  # of object metrics: single figures by the names that choose them, and how they are called in the level
     "pixel": {"pixel_auroc": "auroc", "pixel_ap": "ap", "pixel_aupro": "aupro", "pixel_f1": "best_f1"},
     "region": {"rbdc": "rbdc", "tbdc": "tbdc"},
@@ -97,7 +67,6 @@ class EvaluateConfig(Settings):
     link: LinkConfig
     region: RegionConfig
     tao: TaoConfig
-    thresholds: ThresholdsConfig
 
     def asks_for(self, level: str) -> bool:
         return level in self.metrics or not {*self.metrics}.isdisjoint(LEVELS[level])

@@ -12,7 +12,7 @@ from pixelplay.run.atomic import atomic
 def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str, Mapping[str, Any]], name: str) -> None:
     """Write a PNG, atomically: the share of normal scores (N,) above each score, on a logarithmic scale.
 
-    thresholds: by method, from `metrics.alarms.alarm_rates`; those with a `value` are lines, the fitted tail a curve.
+    thresholds: by method, from `events.alarms.alarm_rates`; those with a `value` are lines, the fitted tail a curve.
     The threshold of `evt` is right of the curve: it is the upper end of a confidence interval.
     """
     from matplotlib.figure import Figure

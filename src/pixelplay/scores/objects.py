@@ -7,7 +7,7 @@ a frame has the score of its highest objects. After Reiss and Hoshen, *Attribute
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -31,21 +31,44 @@ def fuse_objects(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig)
     divided by the sum of their weights, so that scores stay on one scale whatever their number. Rows come in the order
     of split, video, track and frame. Raises DataError where rows differ or are repeated, or an object has no track.
     """
+    ordered = _on_one_scale(tables, config)
+    first, rows = next(iter(ordered.items()))
+    for stream, table in ordered.items():
+        if not table[ROW].equals(rows[ROW]):
+            raise DataError(_difference(first, rows, stream, table))
+    summed = sum(share * ordered[stream]["score"].to_numpy() for stream, share in _shares(ordered, config).items())
+    rows = rows.assign(stream=OBJECTS, score=np.asarray(summed, np.float64))
+    return rows.assign(score=_along_tracks(rows, config))
+
+
+def summands(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig) -> pd.DataFrame:
+    """What each stream adds to the scores of `fuse_objects`, in its order of rows: `ROW`, and a column per stream.
+
+    They sum up to the score, except with a smoother that is not linear, such as a median.
+    """
+    ordered = _on_one_scale(tables, config)
+    rows = next(iter(ordered.values()))[ROW]
+    parts = {
+        stream: share * _along_tracks(ordered[stream], config) for stream, share in _shares(ordered, config).items()
+    }
+    return rows.assign(**parts)
+
+
+def _on_one_scale(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig) -> dict[str, pd.DataFrame]:
+    """The tables in the order of `ROW`, with rows that all of them have, their scores calibrated."""
     scaled = {}
     for stream, table in tables.items():
         _require_tracks(stream, table)
         if len(table) and not (table["split"] == "calibration").any():
             log.warning(f"fuse: {stream}: no object in held-out normal footage: its scale is that of all objects")
         scaled[stream] = table.assign(score=calibrated(table, config))
-    ordered = _common(scaled)
-    first, rows = next(iter(ordered.items()))
-    for stream, table in ordered.items():
-        if not table[ROW].equals(rows[ROW]):
-            raise DataError(_difference(first, rows, stream, table))
-    total = sum(config.streams[stream] for stream in ordered)
-    summed = sum(config.streams[stream] / total * table["score"].to_numpy() for stream, table in ordered.items())
-    rows = rows.assign(stream=OBJECTS, score=np.asarray(summed, np.float64))
-    return rows.assign(score=_along_tracks(rows, config))
+    return _common(scaled)
+
+
+def _shares(streams: Collection[str], config: ObjectFusionConfig) -> dict[str, float]:
+    """Weights of streams, which add up to 1."""
+    total = sum(config.streams[stream] for stream in streams)
+    return {stream: config.streams[stream] / total for stream in streams}
 
 
 def frame_scores(

@@ -25,14 +25,14 @@ from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.run.stage import Stage, Task, digests_of, forget, read_record
 from pixelplay.run.weights_and_biases import log_run
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import fuse, train
+from pixelplay.stages import events, fuse, train
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the same scores and truth give other metrics or pictures
+VERSION = 2  # raised when the same scores and truth give other metrics or pictures
 CORRUPTED = 0.01  # share of flipped or noisy test frames from which on they are not those of the published data
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
 
@@ -42,17 +42,18 @@ def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
     truth = load_labels(config, index)
     published = [asdict(figure) for figure in published_figures(config.dataset.name)]
+    measured = {"evaluate": config.evaluate.model_dump(), "thresholds": config.events.thresholds.model_dump()}
     odd = {"noise_share": config.dataset.noise_share, "noisy_above": config.restore.noise_above}
     task = Task(
         stage="evaluate",
         name="evaluate",
         record_path=files.record("evaluate"),
         version=VERSION,
-        settings={"evaluate": config.evaluate.model_dump(), "corrupted": odd, "published": fingerprint(published)},
+        settings={**measured, "corrupted": odd, "published": fingerprint(published)},
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _evaluate(config, files, index, truth),
         digests=digests_of(config),
-        reads=fuse.tasks(config),
+        reads=[*fuse.tasks(config), events.events_task(config)],
     )
     return [task] if truth.labelled else []
 
@@ -182,7 +183,7 @@ def _alarms(
     config: Config, files: RunFiles, name: str, table: pd.DataFrame, videos: list[VideoTruth]
 ) -> dict[str, dict[str, Any]]:
     """What each threshold is worth for one stream's scores, a table with the splits test and calibration."""
-    from pixelplay.metrics.alarms import LabelledScores, alarm_rates
+    from pixelplay.events.alarms import LabelledScores, alarm_rates
     from pixelplay.report.thresholds import write_threshold_fit
 
     normal = [
@@ -195,8 +196,7 @@ def _alarms(
         for one in videos
         if one.labels is not None
     ]
-    settings = config.evaluate
-    found = alarm_rates(normal, test, config.dataset.name, settings.thresholds, settings.bootstrap)
+    found = alarm_rates(normal, test, config.dataset.name, config.events.thresholds, config.evaluate.bootstrap)
     if normal:
         write_threshold_fit(files.thresholds / f"{name}.png", np.concatenate(normal), found, name)
     return found

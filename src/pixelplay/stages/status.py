@@ -5,7 +5,7 @@ from types import ModuleType
 
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError
-from pixelplay.stages import ablate, detect, evaluate, explain, extract, fuse, prepare, report, score, train
+from pixelplay.stages import ablate, detect, evaluate, events, explain, extract, fuse, prepare, report, score, train
 
 STAGES = {
     "prepare": prepare,
@@ -14,6 +14,7 @@ STAGES = {
     "train": train,
     "score": score,
     "fuse": fuse,
+    "events": events,
     "evaluate": evaluate,
     "ablate": ablate,
     "explain": explain,

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.events.settings import ThresholdsConfig
+from pixelplay.events.thresholds import Threshold, adaptive, evt, fixed, percentile, unpromised
 from pixelplay.metrics.frames import one_class, share_interval
 from pixelplay.metrics.regions import rates
-from pixelplay.metrics.settings import BootstrapConfig, ThresholdsConfig
-from pixelplay.metrics.thresholds import Threshold, adaptive, evt, fixed, percentile, unpromised
+from pixelplay.metrics.settings import BootstrapConfig
 
 CONSTANT = ("evt", "percentile", "fixed")
 METHODS = (*CONSTANT, "adaptive")
@@ -39,7 +40,7 @@ def constant_threshold(method: str, normal: Sequence[np.ndarray], dataset: str, 
     if method == "percentile":
         return percentile(normal, config.percentile, config.confidence)
     if dataset not in config.fixed:
-        raise DataError(f"evaluate.thresholds.fixed names none for data set {dataset!r}")
+        raise DataError(f"events.thresholds.fixed names none for data set {dataset!r}")
     return fixed(np.concatenate(list(normal)), config.fixed[dataset])
 
 

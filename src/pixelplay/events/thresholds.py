@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import beta, median_abs_deviation
 
 from pixelplay.errors import DataError
-from pixelplay.metrics.settings import AdaptiveConfig, EvtConfig
-from pixelplay.metrics.tails import Peaks, fit_tail, peaks_above
+from pixelplay.events.settings import AdaptiveConfig, EvtConfig
+from pixelplay.events.tails import Peaks, Tail, fit_tail, peaks_above
 
 GAUSSIAN_MAD = 1.4826  # makes the MAD of a normal distribution its standard deviation
 FEWEST = 10  # independent peaks needed to estimate a false-alarm rate
@@ -33,7 +33,7 @@ class Threshold:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> Threshold:
+def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float, what: str = "frames") -> Threshold:
     """The upper confidence limit of the score that a normal one exceeds with `config.false_alarm_rate`.
 
     normal: finite scores (T,) of each held-out video, by ascending frame. Those above their (1 - `config.tail`)
@@ -42,39 +42,54 @@ def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float) -> T
     fewer than 10 independent peaks, or if no tail fits, it is the greatest score instead, and `expected` the upper
     limit of the rate above that: 1 - (1 - confidence)^(1 / n) for n independent frames.
     Parameters: start, tail (the share above it), risk, confidence, peaks (independent ones), clusters, run_length,
-    extremal_index, effective_frames, and of a fit shape, scale and estimate. Raises DataError without scores.
+    extremal_index, effective_frames, and of a fit shape, scale and estimate. `what`: what scores are of, for the
+    remark. Raises DataError without scores.
     """
-    (videos, scores), rate = _checked(normal), config.false_alarm_rate
-    start = float(np.quantile(scores, 1 - config.tail))
-    peaks = peaks_above(start, videos)
-    enough = peaks.independent >= FEWEST
-    tail = fit_tail(start, peaks.share, scores[scores > start] - start) if enough else None
+    _, scores = _checked(normal)
+    rate, (peaks, start, tail) = config.false_alarm_rate, tail_of(normal, config.tail)
     parameters = {"start": start, "tail": peaks.share, "risk": rate, "confidence": confidence, **_about(peaks)}
     if tail is not None:
         parameters |= {"shape": tail.shape, "scale": tail.scale, "estimate": tail.exceeded_by(rate)}
         value = tail.upper_limit(rate, peaks.independent, confidence)
-        return Threshold("evt", value, parameters, rate, _remark(peaks))
+        return Threshold("evt", value, parameters, rate, _remark(peaks, what))
     expected = 1 - (1 - confidence) ** (1 / peaks.effective_frames)
-    remark = _remark(peaks, _unknown(rate, expected) if expected > rate else None)
+    remark = _remark(peaks, what, _unknown(rate, expected) if expected > rate else None)
     return Threshold("evt", float(scores.max()), parameters, expected, remark)
 
 
-def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float) -> Threshold:
+def tail_of(normal: Sequence[np.ndarray], share: float) -> tuple[Peaks, float, Tail | None]:
+    """The peaks among the `share` highest normal scores, the score that these begin above, and their fitted tail.
+
+    None with fewer than 10 independent peaks, or if no tail fits.
+    """
+    videos, scores = _checked(normal)
+    start = float(np.quantile(scores, 1 - share))
+    peaks = peaks_above(start, videos)
+    enough = peaks.independent >= FEWEST
+    return peaks, start, fit_tail(start, peaks.share, scores[scores > start] - start) if enough else None
+
+
+def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float, what: str = "frames") -> Threshold:
     """The `percent` percentile of normal scores, whatever the confidence.
 
     normal as in `evt`. `expected` is the upper limit of the share of normal scores above it (Clopper and Pearson, 1934,
     with as many frames as are independent); the remark says if the footage is too short to know that share.
     """
-    videos, scores = _checked(normal)
+    _, scores = _checked(normal)
     value, rate = float(np.percentile(scores, percent)), 1 - percent / 100
-    peaks = peaks_above(value, videos)
-    others = peaks.effective_frames - peaks.independent
-    expected = float(beta.ppf(confidence, peaks.independent + 1, others)) if others > 0 else 1.0
-    remark = _remark(peaks, _unknown(rate, expected) if peaks.independent < FEWEST else None)
+    peaks, expected = exceeded(value, normal, confidence)
+    remark = _remark(peaks, what, _unknown(rate, expected) if peaks.independent < FEWEST else None)
     return Threshold("percentile", value, {"percent": percent, **_about(peaks)}, expected, remark)
 
 
-def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None) -> str | None:
+def exceeded(value: float, normal: Sequence[np.ndarray], confidence: float) -> tuple[Peaks, float]:
+    """The peaks above a threshold, and the upper limit of the share of scores above it."""
+    peaks = peaks_above(value, _checked(normal)[0])
+    others = peaks.effective_frames - peaks.independent
+    return peaks, float(beta.ppf(confidence, peaks.independent + 1, others)) if others > 0 else 1.0
+
+
+def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None, what: str = "frames") -> str | None:
     """The remark on a threshold without a requested rate, if the footage is too short to know its false-alarm rate.
 
     normal as in `evt`, peaks are counted among the `tail` highest; highest: the upper end of the measured rate, if
@@ -84,7 +99,7 @@ def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None)
     peaks = peaks_above(float(np.quantile(scores, 1 - tail)), videos)
     expect = "" if highest is None else f"; expect up to {_percent(highest)}"
     few = f"its false-alarm rate cannot be estimated{expect}" if peaks.independent < FEWEST else None
-    return _remark(peaks, few)
+    return _remark(peaks, what, few)
 
 
 def fixed(normal: np.ndarray, deviations: float) -> Threshold:
@@ -102,21 +117,32 @@ def fixed(normal: np.ndarray, deviations: float) -> Threshold:
     return Threshold("fixed", centre + deviations * scale, parameters)
 
 
-def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> np.ndarray:
-    """A threshold for each frame of one video, (T,): mean + `n_sigma` standard deviations of the scores before it.
+class AdaptiveLimit:
+    """A threshold that follows a video's scores: mean + `n_sigma` standard deviations of the scores before it.
 
-    Over the last `config.window` scores that were no alarms, since a long anomaly would soon count as normal. The
-    window starts with quantiles of the normal scores (N,). Both inputs finite.
+    Over the last `config.window` scores that were no alarms, since a long anomaly would soon count as normal.
     """
-    window = np.quantile(_checked([normal])[1], (np.arange(config.window) + 0.5) / config.window)
-    limits = np.empty(len(scores))
-    oldest = 0  # the quantiles leave from the lowest up: the first thresholds are rather high than low
-    for frame, score in enumerate(np.asarray(scores, np.float64)):
-        limits[frame] = window.mean() + config.n_sigma * window.std()
-        if score <= limits[frame]:
-            window[oldest] = score
-            oldest = (oldest + 1) % config.window
-    return limits
+
+    def __init__(self, normal: np.ndarray, config: AdaptiveConfig):
+        """The window starts with quantiles of the normal scores (N,), finite."""
+        self._window = np.quantile(_checked([normal])[1], (np.arange(config.window) + 0.5) / config.window)
+        self._n_sigma = config.n_sigma
+        self._oldest = 0  # the quantiles leave from the lowest up: the first thresholds are rather high than low
+
+    def step(self, score: float) -> tuple[float, float]:
+        """Mean of the window, and the threshold, that the next score meets."""
+        mean = float(self._window.mean())
+        limit = mean + self._n_sigma * float(self._window.std())
+        if score <= limit:
+            self._window[self._oldest] = score
+            self._oldest = (self._oldest + 1) % len(self._window)
+        return mean, limit
+
+
+def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> np.ndarray:
+    """`AdaptiveLimit` for each frame of one video, scores (T,) and normal ones (N,) finite: float64 (T,)."""
+    limit = AdaptiveLimit(normal, config)
+    return np.array([limit.step(score)[1] for score in np.asarray(scores, np.float64).tolist()])
 
 
 def _about(peaks: Peaks) -> dict[str, float]:
@@ -124,13 +150,13 @@ def _about(peaks: Peaks) -> dict[str, float]:
     return {"peaks": peaks.independent, **{name: getattr(peaks, name) for name in names}}
 
 
-def _remark(peaks: Peaks, problem: str | None = None) -> str | None:
+def _remark(peaks: Peaks, what: str, problem: str | None = None) -> str | None:
     """The footage and what is wrong with it: the problem, or else that it is one video; None if nothing is."""
     if problem is None and peaks.videos < 2:
         problem = "how scores differ between videos is unknown, and more false alarms are likely"
     independent = max(1, int(peaks.independent))
     videos = f"{peaks.videos} videos" if peaks.videos > 1 else "one video"
-    footage = f"{peaks.frames:,} normal frames of {videos}, {independent} independent peak{'s' * (independent > 1)}"
+    footage = f"{peaks.frames:,} normal {what} of {videos}, {independent} independent peak{'s' * (independent > 1)}"
     return problem and f"{footage}: {problem}"
 
 

@@ -92,6 +92,10 @@ class Tail:
     scale: float
     excess: np.ndarray  # float64 (E,), above 0: the scores above the start, less the start
 
+    def share_above(self, score: float) -> float:
+        """The share of scores expected above a score that is no less than the start."""
+        return self.share * float(genpareto.sf(score - self.start, self.shape, scale=self.scale))
+
     def exceeded_by(self, rate: float) -> float:
         """The score that a share `rate` of the scores exceeds; no less than the start."""
         return self.start + float(genpareto.isf(min(rate / self.share, 1.0), self.shape, scale=self.scale))

@@ -1,0 +1,227 @@
+"""From the scores of a run to its events: what is unusual in the test videos, and since when; no labels are read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.errors import DataError
+from pixelplay.evaluation.contributions import Contributions
+from pixelplay.evaluation.object_streams import COORDINATES
+from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects, read_scores
+from pixelplay.events.alarm import NormalScores, StreamAlarm
+from pixelplay.events.event import Box, Event, Events, EventTrack, Moment
+from pixelplay.events.machine import Instant, Stretch, stretches, usual_spacing
+from pixelplay.events.tracks import Merged, ScoredTrack, merge
+from pixelplay.run.artifacts import rerun
+from pixelplay.run.files import plain_name
+from pixelplay.scores.settings import FUSED, OBJECTS
+from pixelplay.scores.smooth import in_steps
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
+HOUR = 3600.0  # seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """The times of a video's frames."""
+
+    seconds: np.ndarray  # float64 (T,), by `fps` of the settings where the rate is not known
+    known: bool  # whether it is
+
+    @classmethod
+    def of(cls, video: Video, fps: float) -> "Clock":
+        if video.seconds is not None:
+            return cls(video.seconds, True)
+        return cls(in_steps(video.numbers) / (video.fps or fps), video.fps is not None)
+
+    @property
+    def spacing(self) -> float:
+        return usual_spacing(self.seconds)
+
+    def moment(self, at: Instant) -> Moment:
+        return Moment(frame=at.frame, seconds=round(at.seconds, 3) if self.known else None)
+
+
+def find_events(config: "Config", index: Index) -> Events:
+    """The events of the run's test videos, the most severe first; raises as `read_fused` does.
+
+    A stream without scores of held-out normal footage has no threshold and no events: `no_alarm` says why.
+    """
+    table = read_fused(config, index)
+    of_frames = _normal_frames(config, index, table[table["stream"] == FUSED])
+    of_tracks = _normal_tracks(config, index) if object_streams(config) else None
+    present = [one for one in (of_frames, of_tracks) if one is not None]
+    budget = config.events.false_alarms_per_hour
+    alarms, missing = {}, {}
+    for normal in present:
+        if len(normal.all):
+            share = None if budget is None else budget / len(present)  # together they keep to it
+            alarms[normal.stream] = StreamAlarm.of(normal, config.events, config.dataset.name, share)
+        else:
+            missing[normal.stream] = NOTHING_NORMAL[normal.stream]
+    found = _Finder(config, index, table, alarms).events()
+    return Events(
+        alarms=[one.alarm for one in alarms.values()],
+        no_alarm=missing,
+        heldout_frames=len(of_frames.all),
+        heldout_seconds=None if of_frames.hours is None else round(of_frames.hours * HOUR, 1),
+        events=found,
+    )
+
+
+NOTHING_NORMAL = {
+    FUSED: "no fused scores of held-out normal footage, since a member has none: no events of frames",
+    OBJECTS: "no object was followed in held-out normal footage: no events of objects",
+}
+
+
+class _Finder:
+    """The events of test videos."""
+
+    def __init__(self, config: "Config", index: Index, table: pd.DataFrame, alarms: Mapping[str, StreamAlarm]):
+        self._config, self._index, self._alarms = config, index, alarms
+        fused = table[(table["stream"] == FUSED) & (table["split"] == "test")]
+        self._fused = {str(video): rows.sort_values("frame") for video, rows in fused.groupby("video", sort=False)}
+        self._tracks = {}
+        if OBJECTS in alarms:
+            objects = read_objects(config, OBJECTS, index.test)
+            objects = objects[objects["split"] == "test"]
+            self._tracks = {str(video): rows for video, rows in objects.groupby("video", sort=False)}
+        self._contributions = Contributions.of(config, index, table)
+
+    def events(self) -> list[Event]:
+        found = [pair for video in self._index.test for pair in self._of_video(video)]
+        ordered = sorted(found, key=lambda pair: (-pair[0], pair[1].id))
+        return [event for _, event in ordered]
+
+    def _of_video(self, video: Video) -> Iterator[tuple[float, Event]]:
+        """With how severe each is."""
+        clock = Clock.of(video, self._config.events.fps)
+        tracks = list(scored_tracks(self._tracks[video.id], video, clock)) if video.id in self._tracks else []
+        frames: list[Stretch] = []
+        if FUSED in self._alarms:
+            scores = self._fused[video.id]["score"].to_numpy(np.float64)
+            limit = self._alarms[FUSED].limit()
+            frames = stretches(video.numbers, clock.seconds, scores, limit, self._config.events, clock.spacing)
+        for group in merge(frames, self._unusual(tracks, clock)):
+            streams = [(FUSED, one) for one in group.frames] + [(OBJECTS, one) for _, one in group.tracks]
+            severity = max(self._alarms[stream].severity(one.score, one.threshold) for stream, one in streams)
+            yield severity, self._event(video, clock, group, tracks)
+
+    def _unusual(self, tracks: list[ScoredTrack], clock: Clock) -> list[tuple[ScoredTrack, Stretch]]:
+        lasting = [track for track in tracks if track.lasts(self._config.events, clock.spacing)]
+        stretches_of = [
+            (track, track.event(self._alarms[OBJECTS].limit(follows=False), clock.spacing)) for track in lasting
+        ]
+        return [(track, stretch) for track, stretch in stretches_of if stretch is not None]
+
+    def _event(self, video: Video, clock: Clock, group: Merged, tracks: list[ScoredTrack]) -> Event:
+        start = min(one.start for one in group.of_all)
+        end = max(one.end for one in group.of_all)
+        peak, stream = group.peak, FUSED if group.frames else OBJECTS
+        ids = {track.track for track, _ in group.tracks}
+        alone = "" if group.frames else f"-track{min(ids)}"
+        if group.frames:  # objects that are seen at the peak and high, if not unusual as tracks
+            ids |= {one.track for one in tracks if self._is_high(one, peak.peak.frame)}
+        shown = [_event_track(track, start, end, peak.peak) for track in tracks if track.track in ids]
+        found_by = [name for name, some in (("frames", group.frames), ("objects", group.tracks)) if some]
+        return Event(
+            id=f"event-{plain_name(video.id)}-{start.frame}{alone}",
+            video=video.id,
+            found_by=found_by,
+            start=clock.moment(start),
+            end=clock.moment(end),
+            peak=clock.moment(peak.peak),
+            score=peak.score,
+            stream=stream,
+            threshold=peak.threshold,
+            tail_probability=self._alarms[stream].probability(peak.score),
+            contributions=self._contributions.at(video.id, peak.peak.frame, min(ids) if alone else None),
+            tracks=sorted(shown, key=lambda one: (-one.score, one.track)),
+            zones=[],
+            thumbnail=None,
+            clip=None,
+        )
+
+    def _is_high(self, track: ScoredTrack, frame: int) -> bool:
+        at = np.flatnonzero(track.frames == frame)
+        return bool(len(at) and track.scores[at[0]] >= self._alarms[OBJECTS].alarm.end_threshold)
+
+
+def scored_tracks(rows: pd.DataFrame, video: Video, clock: Clock) -> Iterator[ScoredTrack]:
+    """The tracks of a video, by the rows of its fused objects."""
+    for track, of in rows.sort_values(["track", "frame"], kind="stable").groupby("track", sort=True):
+        frames = of["frame"].to_numpy(np.int64)
+        yield ScoredTrack(
+            track=int(str(track)),
+            label=str(of["class"].iloc[0]),
+            frames=frames,
+            seconds=clock.seconds[np.searchsorted(video.numbers, frames)],
+            scores=of["score"].to_numpy(np.float64),
+            xyxy=of[COORDINATES].to_numpy(np.float64),
+        )
+
+
+def _event_track(track: ScoredTrack, start: Instant, end: Instant, peak: Instant) -> EventTrack:
+    inside = slice(*np.searchsorted(track.frames, [start.frame, end.frame + 1]))
+    x1, _, x2, y2 = track.xyxy[inside].T
+    at = np.flatnonzero(track.frames == peak.frame)
+    return EventTrack(
+        track=track.track,
+        label=track.label,
+        score=float(track.scores[inside].max()),
+        box=_box(track.xyxy[at[0]]) if len(at) else None,
+        path=list(zip(track.frames[inside].tolist(), _rounded((x1 + x2) / 2), _rounded(y2), strict=True)),
+    )
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return np.round(values, 1).tolist()
+
+
+def _box(values: np.ndarray) -> Box:
+    x1, y1, x2, y2 = _rounded(values)
+    return x1, y1, x2, y2
+
+
+def _normal_frames(config: "Config", index: Index, fused: pd.DataFrame) -> NormalScores:
+    normal = fused[fused["split"] == "calibration"].sort_values("frame", kind="stable")
+    by_video = {str(video): of["score"].to_numpy(np.float64) for video, of in normal.groupby("video", sort=False)}
+    return NormalScores(FUSED, list(by_video.values()), _hours(config, index, normal))
+
+
+def _normal_tracks(config: "Config", index: Index) -> NormalScores:
+    """The highest score of each track of held-out normal footage, in the order in which they begin."""
+    frames = read_scores(config, OBJECTS, index)
+    objects = read_objects(config, OBJECTS, index.test)
+    objects = objects[objects["split"] == "calibration"]
+    known = {video.id: video for video in index.train}
+    peaks = []
+    for name, rows in objects.groupby("video", sort=False):
+        video = known[str(name)]
+        clock = Clock.of(video, config.events.fps)
+        tracks = [one for one in scored_tracks(rows, video, clock) if one.lasts(config.events, clock.spacing)]
+        peaks.append(np.array([one.scores.max() for one in sorted(tracks, key=lambda one: one.frames[0])]))
+    hours = _hours(config, index, frames[frames["split"] == "calibration"])
+    return NormalScores(OBJECTS, [of for of in peaks if len(of)], hours, what="tracks")
+
+
+def _hours(config: "Config", index: Index, rows: pd.DataFrame) -> float | None:
+    """Of the normal footage that rows of frames are of, of one stream; None where a frame rate is not known."""
+    known = {video.id: video for video in index.train}
+    total = 0.0
+    for name, count in rows["video"].value_counts(sort=False).items():
+        if str(name) not in known:
+            raise DataError(f"normal footage {name!r} is no training video of this run: {rerun('score')}")
+        clock = Clock.of(known[str(name)], config.events.fps)
+        if not clock.known:
+            return None
+        total += int(count) * clock.spacing
+    return total / HOUR or None

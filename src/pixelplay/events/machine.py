@@ -1,0 +1,141 @@
+"""From scores to events, frame by frame: hysteresis, merging gap, minimum duration. Offline and online alike.
+
+An event starts with a score above the threshold and lasts until scores have been below a lower one (Canny's hysteresis,
+PAMI 1986), and not above the threshold again, for longer than the merging gap.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from pixelplay.events.settings import AdaptiveConfig, DurationConfig
+from pixelplay.events.thresholds import AdaptiveLimit
+
+
+class Levels(NamedTuple):
+    """A score above `start` starts an event, one below `end` interrupts it."""
+
+    start: float
+    end: float
+
+
+class Limit(Protocol):
+    """The levels of a video, which may depend on its scores so far."""
+
+    def at(self, score: float) -> Levels:
+        """Those that the next score meets."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantLimit:
+    levels: Levels
+
+    def at(self, score: float) -> Levels:
+        return self.levels
+
+
+class FollowingLimit:
+    """`thresholds.adaptive`, with a lower level `hysteresis` of the way from the mean of its window to it."""
+
+    def __init__(self, normal: np.ndarray, config: AdaptiveConfig, hysteresis: float):
+        """normal: finite scores (N,) of held-out normal footage, which the window starts with."""
+        self._limit, self._hysteresis = AdaptiveLimit(normal, config), hysteresis
+
+    def at(self, score: float) -> Levels:
+        mean, start = self._limit.step(score)
+        return Levels(start, mean + self._hysteresis * (start - mean))
+
+
+class Instant(NamedTuple):
+    """A frame of a stream: its number and its time."""
+
+    frame: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of a stream's scores that is an event."""
+
+    start: Instant
+    end: Instant  # the last frame of it
+    peak: Instant
+    score: float  # at the peak
+    threshold: float  # at the peak
+
+
+class Change(NamedTuple):
+    """What a frame brought."""
+
+    ended: Stretch | None = None  # an event that is over, as a whole
+    started: Stretch | None = None  # an event that has just become long enough, so far
+
+
+class EventMachine:
+    """The state of one stream of scores: which event is going on, if any."""
+
+    def __init__(self, limit: Limit, config: DurationConfig, spacing: float):
+        """spacing: seconds from frame to frame; a frame lasts so long."""
+        self._limit, self._config, self._spacing = limit, config, spacing
+        self._open: Stretch | None = None  # what may become an event, or is one
+        self._told = False  # whether it is one
+        self._last: int | None = None  # number of the frame before
+
+    def step(self, frame: int, seconds: float, score: float) -> Change:
+        """The next frame, later than all before; frames may be missing between them."""
+        levels, now = self._limit.at(score), Instant(frame, seconds)
+        ended = self._closed_before(now)
+        within = self._open is not None and self._open.end.frame == self._last  # else scores must rise again first
+        self._last = frame
+        if not (score >= levels.end if within else score > levels.start):
+            return Change(ended)
+        self._open = self._extended(now, score, levels.start)
+        if self._told or self._seconds(self._open) < self._config.min_duration - self._rounding:
+            return Change(ended)
+        self._told = True
+        return Change(ended, self._open)
+
+    def finish(self) -> Stretch | None:
+        """The stream is over: the event that was going on, if any."""
+        last, told = self._open, self._told
+        self._open, self._told = None, False
+        return last if told else None
+
+    @property
+    def _rounding(self) -> float:
+        """Seconds by which times may be off: those of a video vary, and differences are rounded."""
+        return self._spacing / 2
+
+    def _closed_before(self, now: Instant) -> Stretch | None:
+        if self._open is None:
+            return None
+        gap = now.seconds - self._open.end.seconds - self._spacing  # since its last frame was over
+        return self.finish() if gap > self._config.merge_gap + self._rounding else None
+
+    def _extended(self, now: Instant, score: float, threshold: float) -> Stretch:
+        if self._open is None:
+            return Stretch(now, now, now, score, threshold)
+        if score > self._open.score:
+            return replace(self._open, end=now, peak=now, score=score, threshold=threshold)
+        return replace(self._open, end=now)
+
+    def _seconds(self, stretch: Stretch) -> float:
+        return stretch.end.seconds - stretch.start.seconds + self._spacing
+
+
+def stretches(
+    frames: np.ndarray, seconds: np.ndarray, scores: np.ndarray, limit: Limit, config: DurationConfig, spacing: float
+) -> list[Stretch]:
+    """The events of a whole video: frame numbers, their times and scores, each (T,), by ascending frame."""
+    machine = EventMachine(limit, config, spacing)
+    rows: Iterable[tuple[int, float, float]] = zip(frames.tolist(), seconds.tolist(), scores.tolist(), strict=True)
+    found = [machine.step(*row).ended for row in rows]
+    return [one for one in (*found, machine.finish()) if one is not None]
+
+
+def usual_spacing(seconds: np.ndarray) -> float:
+    """Seconds from frame to frame, by the times of a video's frames (T,): their median; 0 of a single frame."""
+    return float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
