@@ -78,4 +78,6 @@ def _written(folder: Path, number: int, video: Video, tiles: Tiles, data: bytes)
         temporary.write_bytes(data)
     height, width = next(iter(tiles.values())).shape[:2]
     frames = video.numbers[[*tiles]].tolist()
-    return Sprite(video=video.id, picture=path.name, size=(width, height), columns=columns_of(len(tiles)), frames=frames)
+    return Sprite(
+        video=video.id, picture=path.name, size=(width, height), columns=columns_of(len(tiles)), frames=frames
+    )

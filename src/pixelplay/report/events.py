@@ -123,8 +123,6 @@ def relative(files: RunFiles, name: str | None) -> str | None:
     return name and relpath(files.events_folder / name, files.report.parent).replace("\\", "/")
 
 
-
-
 def _picture(files: RunFiles, event: Event, moment: str) -> str:
     """The event's thumbnail; where there is none, the frame of its peak."""
     if event.thumbnail and (files.events_folder / event.thumbnail).exists():

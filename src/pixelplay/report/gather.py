@@ -27,8 +27,7 @@ from pixelplay.report.tracks import ScoredTrack, scored_tracks, track_data
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.stage import Record, read_record
-from pixelplay.scores.fuse import FUSED
-from pixelplay.scores.settings import OBJECTS
+from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:
@@ -127,13 +126,17 @@ def _panels(
 ) -> Iterator[VideoPanel]:
     measured = (metrics or {}).get("videos", {})
     for one, video in zip(outcome.videos, outcome.index.test, strict=True):
-        own = measured.get(one.video, {})
+        own = measured.get(one.video, {}).get(FUSED, {})
         facts = [f"{len(one.numbers):,} frames, {one.numbers[0]} to {one.numbers[-1]}"]
         if one.seconds is not None and (fps := video.fps):
             facts.append(f"{one.seconds[-1]:.1f} s at {fps:.4g} frames per second")
         if one.labels is not None:
             facts.append(f"{int((one.labels > 0).sum()):,} labelled anomalous")
-        facts += [f"{head} {number_text(own[key])}" for head, key in (("AUC", "auc"), ("AP", "ap")) if own.get(key)]
+        facts += [
+            f"{head} {number_text(own[key])}"
+            for head, key in (("AUC", "auc"), ("AP", "ap"))
+            if own.get(key) is not None
+        ]
         facts += [f"{int(mask.sum()):,} {text}" for _, text, mask in one.marks if mask.any()]
         clip = files.clip(one.video).relative_to(files.report.parent).as_posix()
         clip = clip if one.video in manifest.clips else None

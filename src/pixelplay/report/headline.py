@@ -6,7 +6,7 @@ from pixelplay.events.event import Alarm, Events
 from pixelplay.report.outcome import Outcome
 from pixelplay.report.page import Fact
 from pixelplay.report.tables import NONE, number_text
-from pixelplay.scores.fuse import FUSED
+from pixelplay.scores.settings import FUSED
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
@@ -41,7 +41,9 @@ def _figures(metrics: dict[str, Any]) -> list[Fact]:
     fused = metrics["fused"]
     drawn = fused.get("intervals") or {}
     known = [(key, what) for key, what in FIGURES.items() if fused.get(key) is not None]
-    facts = [Fact(number_text(fused[key]), what, " to ".join(map(number_text, drawn.get(key, [])))) for key, what in known]
+    facts = [
+        Fact(number_text(fused[key]), what, " to ".join(map(number_text, drawn.get(key, [])))) for key, what in known
+    ]
     missing = [Fact(NONE, fused["reason"])] if "reason" in fused else []
     anomalous = "of the frames anomalous" + (": AP by chance" if facts else "")
     return [*facts, *missing, Fact(number_text(metrics["prevalence"]), anomalous)]

@@ -1,4 +1,4 @@
-"""The report as one HTML file that opens offline: text, data that a little plain JavaScript draws, pictures as data URIs.
+"""The report as one HTML file that opens offline: text, data that plain JavaScript draws, pictures as data URIs.
 
 All text from data is escaped, and a content security policy blocks all scripts and loads but the page's own; only the
 clips of events lie beside it.

@@ -74,7 +74,10 @@ def scores_table(metrics: Figures, speeds: Mapping[str, float]) -> ScoresTable:
     keys = {head: key for head, key in {**FRAMES, **BOXES, **COST}.items() if any(key in of for of in every.values())}
     top = [*metrics["detectors"], *metrics.get("external", {}), "fused"]
     best = {key: _best([every[name].get(key) for name in top], key) for key in keys.values()}
-    rows = {name: Row(name, [_cell(of, key, best[key] if name in top else None) for key in keys.values()]) for name, of in every.items()}
+    rows = {
+        name: Row(name, [_cell(of, key, best[key] if name in top else None) for key in keys.values()])
+        for name, of in every.items()
+    }
     groups = [Group(rows[n], [rows[s] for s in of.get("streams", {})]) for n, of in metrics["detectors"].items()]
     groups += [Group(rows[name], []) for name in metrics.get("external", {})]
     heads = [(head, ABOUT[key]) for head, key in keys.items()]

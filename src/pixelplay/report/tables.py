@@ -68,7 +68,9 @@ def other_tables(metrics: Figures, shown: Sequence[str] = SHOWN) -> list[Table]:
         if key in shown or not value:
             continue
         if isinstance(value, Mapping):
-            tables += _of_streams(key, value) if "detectors" in value else [figures_table(heading(key), _leaves(value, []))]
+            tables += (
+                _of_streams(key, value) if "detectors" in value else [figures_table(heading(key), _leaves(value, []))]
+            )
         elif isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
             tables.append(figures_table(heading(key), list(_listed(value))))
     return tables

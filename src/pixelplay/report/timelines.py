@@ -12,7 +12,7 @@ from pixelplay.events.event import Alarm
 from pixelplay.events.settings import EventsConfig
 from pixelplay.report.charts import runs, widened
 from pixelplay.report.outcome import ScoredVideo
-from pixelplay.scores.fuse import FUSED
+from pixelplay.scores.settings import FUSED
 
 UNLIKE = 6.0  # ratio of score ranges above which each stream gets its own axis
 HIDDEN = 99.5  # percentile of the detectors' scores that fits on the axis: single outliers need not

@@ -14,9 +14,8 @@ from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import HIDDEN, consecutive, line_data, roomy, times
 from pixelplay.run.artifacts import damaged
 from pixelplay.run.files import RunFiles
-from pixelplay.scores.fuse import FUSED
 from pixelplay.scores.objects import calibrated
-from pixelplay.scores.settings import OBJECTS
+from pixelplay.scores.settings import FUSED, OBJECTS
 
 if TYPE_CHECKING:
     from pixelplay.config import Config

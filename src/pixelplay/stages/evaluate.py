@@ -101,6 +101,7 @@ def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> li
 
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
     from pixelplay.evaluation.objects import measure_objects  # SciPy is slow to import, and often nothing has changed
+    from pixelplay.evaluation.per_video import per_video
 
     videos, table = truth.labelled, read_fused(config, index)
     processed = _by_stream(table[table["split"] == "test"])
@@ -121,6 +122,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
             result["detectors"][name]["seeds"] = _over_seeds(config, name, index, videos)
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
+    result["videos"] = per_video(processed, [*scored_names(config), *config.fusion.external_files, FUSED], videos)
     result["objects"] = measure_objects(config, files, index.test, truth)
     wanted = [*scored_names(config), FUSED] if "thresholds" in config.evaluate.metrics else []
     result["thresholds"] = {

@@ -3,7 +3,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const GAP = 0.02; // share of what is shown: lines are broken at wider gaps
-const LABEL_HEIGHT = 13, LABEL_WIDTH = 150, WIDE = 720, STRIP = 11, TOP = 24, LEFT = 44;
+const LABEL_HEIGHT = 13, LABEL_WIDTH = 150, WIDE = 720, STRIP = 11, TOP = 24, LEFT = 52;
 
 function bytes(text) { return Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer; }
 
@@ -120,7 +120,7 @@ class Chart {
   }
 
   draw(width = this.svg.clientWidth) {
-    if (!width) return; // not shown
+    if (width < 2 * LEFT) return; // not shown
     const {source, svg} = this, numbers = source.numbers;
     const wide = this.plot && width >= WIDE, single = this.from === this.to;
     Object.assign(this, {
