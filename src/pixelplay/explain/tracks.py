@@ -34,7 +34,7 @@ PATH = 2  # pixels, width of a path
 def write_tracks(
     config: "Config", index: Index, objects: Sequence[Objects], events: Sequence[Event]
 ) -> list[PicturedTrack]:
-    """Write a picture of the main track of each of these events, or of the most unusual tracks where there are none.
+    """Write a picture of the main track of each of these events, or of the most unusual tracks where none has any.
 
     objects: of `scored_objects`. Returns what the manifest says of them; [] for a run without object streams: its
     objects have no track in common.
@@ -42,11 +42,9 @@ def write_tracks(
     if not object_streams(config):
         return []
     (fused,) = objects
-    if events:
-        main = dict.fromkeys((one.video, one.tracks[0].track) for one in events if one.tracks)
-        chosen = [*main][: config.report.tracks]
-    else:
-        chosen = unusual_tracks(index.test, fused.rows, config.report, config.objects.tracks.fps)
+    main = dict.fromkeys((one.video, one.tracks[0].track) for one in events if one.tracks)
+    unusual = unusual_tracks(index.test, fused.rows, config.report, config.objects.tracks.fps)
+    chosen = [*main][: config.report.tracks] or unusual
     index = tables.with_objects(config, index, ["boxes", "tracks"]) if chosen else index
     videos = {video.id: video for video in index.test}
     return [_written(config, videos[video], track, fused, rank) for rank, (video, track) in enumerate(chosen, 1)]

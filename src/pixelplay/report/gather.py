@@ -49,15 +49,15 @@ def gather(
     events = event_list(files, found, outcome, manifest, tracks) if found else None
     charts, key = _curves(outcome, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
     histograms = enumerate(_distributions(config, outcome).items())
-    shown = [] if events and events.items else [*enumerate(manifest.gallery, 1)]  # else they are those of events
+    items = events.items if events else []
     return Report(
         title=f"PixelPlay: {config.run_name}",
         subtitle="; ".join(filter(None, (subtitle(config, outcome), remark))),
         headline=headline(outcome, metrics, found),
         remarks=trust(found),
         events=events,
-        gallery=[_item(files, rank, one, outcome) for rank, one in shown],
-        tracks=[_track(files, rank, one) for rank, one in enumerate(tracks, 1)] if shown else [],
+        gallery=[] if items else [_item(files, rank, one, outcome) for rank, one in enumerate(manifest.gallery, 1)],
+        tracks=[_track(files, *one) for one in enumerate(tracks, 1)] if not any(one.track for one in items) else [],
         color_scales=manifest.scales,
         videos=[*_panels(files, outcome, manifest, metrics)],
         streams=[*_styles(outcome).items()],

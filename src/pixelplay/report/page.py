@@ -97,7 +97,7 @@ class Report:
     remarks: Sequence[str]  # how far thresholds can be trusted
     events: EventList | None
     gallery: Sequence[GalleryItem]  # where there are no events
-    tracks: Sequence[TrackItem]  # the same
+    tracks: Sequence[TrackItem]  # where no event has one
     color_scales: Sequence[Scale]  # of the pictures
     videos: Sequence[VideoPanel]
     streams: Pairs  # (name, CSS classes) of the lines in the videos' charts

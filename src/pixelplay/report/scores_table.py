@@ -161,9 +161,10 @@ def _about(metrics: Figures) -> Iterator[str]:
 
 
 def _interval_keys(figures: Figures) -> dict[str, Any]:
-    """The intervals of `ALARMS`, by their headings, for the small print."""
+    """The intervals of `ALARMS`, by their headings, for the small print, and how they were drawn."""
     drawn = figures.get("intervals") or {}
-    return {"intervals": {head: drawn[key] for head, key in ALARMS.items() if key in drawn}}
+    heads = {key: head for head, key in ALARMS.items()}
+    return {"intervals": {heads.get(key, key): value for key, value in drawn.items()}}
 
 
 def _headed(figures: Figures) -> dict[str, Any]:
