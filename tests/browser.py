@@ -147,7 +147,7 @@ def browser() -> Iterator[Browser]:
     from_read, from_write = os.pipe()
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = [*FIXED, *OFFLINE, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}', PROGRAM, *options]
+        command = ["bash", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}', PROGRAM, *options]
         process = subprocess.Popen(command, pass_fds=(to_read, from_write), stderr=subprocess.DEVNULL)
         os.close(to_read)
         os.close(from_write)
