@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from pixelplay.synthetic.pseudo import object_kinds
 from pixelplay.videos.index import Index
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +64,8 @@ def main() -> None:
             parser.error(
                 f"{options.outputs}: its ablation has no figures on labels; run `python src/ablate.py` with them"
             )
-        print(agreement(alone))
+        kinds = pd.read_csv(options.outputs / "ablation" / "kinds_ap.csv", index_col=0)
+        print(agreement(alone, kinds))
     elif options.command == "tables":
         DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
     else:
@@ -126,16 +128,22 @@ def rows_of(outputs: Path, run: str, settings: str) -> list[dict[str, str]]:
     ]
 
 
-def agreement(alone: pd.DataFrame) -> str:
+def agreement(alone: pd.DataFrame, kinds: pd.DataFrame) -> str:
     """Streams by what is known without labels and on labels, and Spearman's correlations of the two, as Markdown.
 
-    alone: the ablation's table of single streams, by stream; without labels, it has no columns `on_labels_*`. A judge
-    that has no figure of some stream ranks the others; '' with fewer than three, or if all figures are equal.
+    alone: the ablation's table of single streams, by stream; without labels, it has no columns `on_labels_*`. kinds:
+    its AP of each kind of pseudo-anomaly, a column each, of whose two sorts the means are judges, too. A judge that has
+    no figure of some stream ranks the others; '' with fewer than three, or if all figures are equal.
     """
-    judges, labels = {"ap": "AP planted", "stability": "stability"}, {"ap": "AP on labels", "auc": "AUC on labels"}
+    judges = {"ap": "AP planted", "frames": "AP, kinds of frames", "objects": "AP, kinds of objects"}
+    judges, labels = judges | {"stability": "stability"}, {"ap": "AP on labels", "auc": "AUC on labels"}
+    of_objects = [hasattr(object_kinds, kind) for kind in kinds]
     table = alone.drop(index="configured fusion", errors="ignore")
+    table = table.assign(
+        frames=kinds.loc[:, [not of for of in of_objects]].mean(axis=1), objects=kinds.loc[:, of_objects].mean(axis=1)
+    )
     figures = table[[*judges, *(f"on_labels_{name}" for name in labels)]].astype(float)
-    lines = [["stream", *judges.values(), *labels.values()], ["---"] * 5]
+    lines = [["stream", *judges.values(), *labels.values()], ["---"] * 7]
     lines += [[f"`{stream}`", *map(_text, row)] for stream, row in zip(figures.index, figures.to_numpy(), strict=True)]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     lines = [["Spearman's correlation", "n", *labels.values()], ["---"] * 4]

@@ -218,6 +218,20 @@ def test_a_run_s_files_lie_below_its_experiment_and_its_name():
     assert named.cache == base.cache  # shared
 
 
+def test_what_follows_from_a_variant_of_the_fusion_lies_in_a_folder_of_its_own_and_nothing_else_does():
+    options = ["experiment=ped2", "dataset.root=x", "run=wide"]
+    run, variant = (RunFiles.of(load_config([*options, *name])) for name in ([], ["name=w2"]))
+    own = Path("outputs/ped2/wide/fusions/w2")
+    assert variant.submission == Path("submissions/ped2-wide-w2.csv")
+    assert RunFiles.of(load_config([*options[:2], "name=w2"])).submission == Path("submissions/ped2-w2.csv")
+    moved = [variant.fused, variant.metrics, variant.events, variant.report, variant.scores("objects", pseudo=True)]
+    moved += [variant.record(name) for name in ("fuse-objects", "fuse", "events", "evaluate", "ablate", "report")]
+    assert all(path.is_relative_to(own) for path in moved)
+    for path in ("index", "truth", "restoration", "pseudo_clips", "checkpoints", "cache"):
+        assert getattr(variant, path) == getattr(run, path)
+    assert variant.scores("conv_ae") == run.scores("conv_ae") and variant.record("prepare") == run.record("prepare")
+
+
 # --- names ----------------------------------------------------------------------------------------------------------
 
 

@@ -159,7 +159,7 @@ def test_what_notebooks_import_is_pinned_or_their_readme_names_it():
         packages = packages_distributions()[module]
         found = any(re.search(rf"^{re.escape(name)}==", pinned, re.MULTILINE | re.IGNORECASE) for name in packages)
         assert found or any(f"`{name}`" in about for name in packages), module
-    assert ["python", "-m", "pip", "install", "jupyterlab"] in commands_of(ROOT / "notebooks/README.md")
+    assert ["python", "-m", "pip", "install", "jupyterlab", "ipywidgets"] in commands_of(ROOT / "notebooks/README.md")
 
 
 def test_the_python_in_the_notebooks_readme_runs_up_to_the_run_s_files():

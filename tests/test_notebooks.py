@@ -1,8 +1,11 @@
 """The notebooks run from top to bottom, and are stored without outputs."""
 
+import json
 from pathlib import Path
+from textwrap import dedent
 
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 from tests.footage import write_frames
@@ -11,17 +14,21 @@ from tests.pipeline import ROOT, run_here
 from pixelplay.cli import load_config
 from pixelplay.stages import evaluate, fuse, prepare, score, train
 
+TINY = {'"experiment=sample"': '"experiment=tiny", "workers=1"'}
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def executed(name: str, folder: Path, **replacements: str) -> nbformat.NotebookNode:
-    """A notebook after all of its cells have run in `folder`; each key of `replacements` in their source replaced."""
+def executed(name: str, folder: Path, then: str = "", **replacements: str) -> nbformat.NotebookNode:
+    """A notebook after all of its cells have run in `folder`, and `then` as a last one; each key of `replacements` in
+    their source replaced."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     source = "\n".join(cell.source for cell in notebook.cells)
     assert all(old in source for old in replacements), f"{name} has none of {list(replacements)} any more"
     for cell in notebook.cells:
         for old, new in replacements.items():
             cell.source = cell.source.replace(old, new)
+    if then:
+        notebook.cells.append(nbformat.v4.new_code_cell(then))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     return notebook
 
@@ -66,7 +73,7 @@ def test_a_notebook_is_stored_without_outputs(path: Path):
 
 
 def test_explore_data_lists_every_video_and_draws_brightness_noise_and_frames(finished: Path):
-    notebook = executed("01_explore_data", finished, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+    notebook = executed("01_explore_data", finished, **TINY)
     assert len(shown(notebook, "image/png")) == 4  # brightness, noise, restored frames, normal and anomalous ones
     videos, totals = shown(notebook, "text/html")
     names = [path.name for path in sorted((finished / "data/tiny/test").iterdir())]
@@ -75,20 +82,49 @@ def test_explore_data_lists_every_video_and_draws_brightness_noise_and_frames(fi
     assert f"<td>{frames}</td>" in totals
 
 
-def test_inspect_scores_shows_a_table_the_curves_and_an_error_map_for_each_detector(finished: Path):
-    notebook = executed("02_inspect_scores", finished, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
-    assert len(shown(notebook, "image/png")) == 1 + 3
+def test_inspect_scores_shows_a_table_an_error_map_for_each_detector_and_the_chosen_frame(finished: Path):
+    """Of the second video there is another picture, and at another position in it another one again."""
+    use = """
+        pictures = [picture.value]
+        video.value = list(view.videos)[1]
+        pictures.append(picture.value)
+        position.value = position.max
+        pictures.append(picture.value)
+        print(video.value, position.max + 1, len(set(pictures)))
+    """
+    notebook = executed("02_inspect_scores", finished, dedent(use), **TINY)
+    assert len(shown(notebook, "image/png")) == 3
     table = shown(notebook, "text/html")[0]
     assert all(name in table for name in ("conv_ae", "denoising_ae", "st_ae", "fused"))
+    second = sorted((finished / "data/tiny/test").iterdir())[1]
+    frames = len(list(second.glob("*.jpg")))
+    assert printed(notebook).splitlines()[-1] == f"{second.name} {frames} 3"
 
 
-def test_ablate_ensemble_shows_what_each_part_is_worth_and_draws_it(finished: Path):
-    notebook = executed("03_ablate_ensemble", finished, **{'"experiment=sample"': '"experiment=tiny", "workers=1"'})
+def test_ablate_ensemble_shows_what_each_part_is_worth_and_its_sliders_what_another_fusion_would_be(finished: Path):
+    use = """
+        import json
+        seen = [(told.value, bars.value)]
+        for control, value in ((weights["conv_ae"], 0), (smoothing, 0), (normalisation, "rank")):
+            control.value = value
+            seen.append((told.value, bars.value))
+        for slider in weights.values():
+            slider.value = 0
+        print(json.dumps([text for text, _ in [*seen, (told.value, None)]]), len({data for _, data in seen}))
+    """
+    notebook = executed("03_ablate_ensemble", finished, dedent(use), **TINY)
     assert len(shown(notebook, "image/png")) == 5  # alone, kinds, changes, weights, agreement with labels
     comparison, ranks = shown(notebook, "text/html")
     assert all(name in comparison for name in ("search", "equal weights", "configured fusion", "chosen on labels"))
     assert "spearman_ap" in ranks and "leave_one_out" in ranks
     assert printed(notebook).startswith("Measured on 6 clips of held-out normal footage")
+    texts, bars = printed(notebook).splitlines()[-1].rsplit(" ", 1)
+    own, *others, none = json.loads(texts)
+    measured = pd.read_csv(finished / "outputs/tiny/ablation/comparison.csv", index_col=0)
+    assert own == f"<b>AP {measured['ap']['configured fusion']:.3f}</b>, +0.000 ± 0.000 over the run's fusion"
+    without = pd.read_csv(finished / "outputs/tiny/ablation/leave_one_out.csv", index_col=0)
+    assert others[0].startswith(f"<b>AP {without['ap']['without conv_ae']:.3f}</b>")
+    assert len({own, *others}) == 4 and int(bars) > 1 and none == "Give at least one member a weight."
 
 
 def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsewhere(

@@ -20,13 +20,16 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors.base import Spec
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
+from pixelplay.events.event import Events
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects import tables
 from pixelplay.objects.features import crop_vectors, features_of, flow_of
 from pixelplay.objects.tracks import tracks_of
+from pixelplay.run.artifacts import read_model
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.scores.settings import OBJECTS
-from pixelplay.stages import detect, extract, fuse, prepare, score, status, train
+from pixelplay.stages import detect, events, extract, fuse, prepare, score, status, train
 from pixelplay.videos.index import Index
 
 __all__ = ["options", "yolo_weights"]  # fixtures
@@ -107,6 +110,25 @@ def test_a_run_scores_all_rows_of_the_tracks_and_fuses_them_with_training_footag
     highest = fused.sort_values("score", ascending=False).groupby(key[:3]).head(3).groupby(key[:3])["score"].sum() / 3
     np.testing.assert_allclose(frames, highest.reindex(frames.index, fill_value=0.0), atol=1e-6)
     assert len(frames) == sum(len(video) for _, video in footage)
+    events_keep_what_the_detectors_compared(config, index)
+
+
+def events_keep_what_the_detectors_compared(config: Config, index: Index) -> None:
+    lowest = {"method": "percentile", "thresholds": config.events.thresholds.model_copy(update={"percentile": 0.0})}
+    config = config.model_copy(update={"events": config.events.model_copy(update=lowest)})
+    events.run(config)
+    files, test = RunFiles.of(config), {video.id: video for video in index.test}
+    found = [one for one in read_model(files.events, Events, made_by="events").events if one.tracks]
+    assert found and events.pending(config) is None
+    for event in found:
+        kept, video = EventVectors.load(files.events_folder / f"{event.id}.npz"), test[event.video]
+        tracks = tracks_of(video)
+        at = video.numbers[tracks.position]
+        inside = (at >= event.start.frame) & (at <= event.end.frame)
+        rows = inside & np.isin(tracks.track, [one.track for one in event.tracks])
+        assert np.array_equal(kept.track, tracks.track[rows]) and np.array_equal(kept.frame, at[rows])
+        assert np.array_equal(kept.vectors["crops"], crop_vectors(video)[rows])
+        assert np.array_equal(kept.vectors["flow"], flow_of(video)[rows], equal_nan=True)
 
 
 def test_a_damaged_file_of_flow_is_named_and_made_again(both: list[str]):

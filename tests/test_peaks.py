@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import genpareto, norm
+from scipy.stats import chi2, genpareto, norm
 
 from pixelplay.errors import ConfigError
 from pixelplay.events.alarms import LabelledScores, alarm_rates
@@ -45,17 +45,34 @@ def test_peaks_that_stand_together_are_one_and_videos_part_them():
     # Times between frames above: 2 1 21 2 1. Their index is 2 (1 + 0 + 20 + 1 + 0)^2 / (5 (0 + 0 + 20 19 + 0 + 0)).
     found = peaks_above(1.0, [one])
     assert found.extremal_index == pytest.approx(2 * 22**2 / (5 * 380))
-    assert (found.clusters, found.independent, found.run_length) == (2, 2.0, 1)
-    assert found.share == pytest.approx(6 / 68)
-    assert found.effective_frames == pytest.approx(2 / (6 / 68))
+    assert (found.clusters, found.run_length, found.share) == (2, 1, pytest.approx(6 / 68))
     assert peaks_above(1.0, [np.full(4, 5.0), np.full(4, 5.0)]).clusters == 2
 
 
 def test_scores_that_follow_nothing_are_a_peak_each_and_slow_ones_a_few():
     loose, slow = (peaks_above(1.28, series(1, 20_000, memory, 0.0, 0)) for memory in (0.0, 0.95))
-    assert loose.extremal_index > 0.95 and loose.independent > 0.85 * loose.share * loose.frames
+    assert loose.extremal_index > 0.95 and loose.clusters > 0.85 * loose.share * loose.frames
     assert 0.05 < slow.extremal_index < 0.2
-    assert slow.independent == pytest.approx(slow.extremal_index * slow.share * slow.frames, rel=0.2)
+    assert slow.clusters == pytest.approx(slow.extremal_index * slow.share * slow.frames, rel=0.2)
+
+
+def test_the_quarters_of_a_single_video_count_as_videos():
+    # 3 of the 6 high frames are in the second quarter and 3 in the third: Var = 4 / chi2 sum (c - 1.5)^2 / 68^2.
+    one = np.zeros(68)
+    one[[20, 22, 23, 44, 46, 47]] = 5.0
+    share, variance = 6 / 68, 4 * (4 * 1.5**2 / 68**2) / chi2.ppf(0.2, 3)
+    found = peaks_above(1.0, [one])
+    assert found.independent == pytest.approx(share * share * (1 - share) / variance)
+    assert found.effective_frames == pytest.approx(share * (1 - share) / variance)
+    apart = np.zeros(68)
+    apart[[3, 20, 37, 54]] = 5.0  # one in each quarter: they are as many as they seem
+    assert peaks_above(1.0, [apart]).independent == 4
+
+
+@pytest.mark.parametrize(("frames", "memory"), [(200, 0.9), (600, 0.97)])
+def test_one_short_video_keeps_to_what_it_says(frames: int, memory: float):
+    found = [evt(series(1, frames, memory, 0.0, seed), EVT, 0.95) for seed in range(40)]
+    assert np.mean([fresh_rate(one.value, 0.0) > one.expected for one in found]) <= 0.1
 
 
 def test_peaks_of_a_video_that_is_high_as_a_whole_are_not_independent():

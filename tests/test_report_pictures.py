@@ -11,7 +11,16 @@ import pytest
 from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import Drawing, annotated, readable, write_clip, write_image
-from pixelplay.explain.clips import ANOMALOUS, CURVE_HEIGHT, FLIPPED, NOISY, annotated_frames, make_footer, title
+from pixelplay.explain.clips import (
+    ANOMALOUS,
+    CURVE_HEIGHT,
+    FLIPPED,
+    NOISY,
+    annotated_frames,
+    curve_of,
+    make_footer,
+    title,
+)
 from pixelplay.explain.gallery import HEAT, colors_of, frame_picture, heat_picture
 from pixelplay.explain.scored_boxes import COLORS, Span, object_drawing, object_spans
 from pixelplay.report.manifest import image_uri
@@ -151,7 +160,7 @@ def test_the_title_says_what_is_known_of_the_frame():
 
 
 def test_the_footer_has_the_curve_over_frame_numbers_and_a_strip_for_each_mark():
-    footer = make_footer(VIDEO, SCALE, 101)
+    footer = make_footer(curve_of(VIDEO, SCALE), 101)
     assert footer.columns.tolist() == [4, 16, 27, 38, 96]  # 4 + (n - 1) / 8 x 92
     assert footer.rows[2] < footer.rows[1] < footer.rows[0]
     assert footer.rows[0] == footer.rows[4] == CURVE_HEIGHT - 4
@@ -162,7 +171,7 @@ def test_the_footer_has_the_curve_over_frame_numbers_and_a_strip_for_each_mark()
 
 
 def test_the_cursor_stands_at_the_frame_and_only_what_has_passed_is_bright():
-    footer = make_footer(VIDEO, SCALE, 101)
+    footer = make_footer(curve_of(VIDEO, SCALE), 101)
     early, late = footer.at(0).astype(int), footer.at(4).astype(int)
     assert (early[:, 4] == 255).all() and (late[:, 96] == 255).all()
     before = slice(20, CURVE_HEIGHT), slice(28, 90)
@@ -174,7 +183,8 @@ def test_a_clip_has_every_frame_with_its_boxes_above_the_footer(tmp_path: Path):
     frames = [np.full((48, 64, 3), 10 * t, np.uint8) for t in range(5)]
     box = Drawing(np.array([[10, 20, 30, 40]]), [""], [(0, 255, 0)])
     none = Drawing(np.empty((0, 4)), [], [])
-    pictures = list(annotated_frames(frames, [none, none, box, none, none], VIDEO, SCALE))
+    drawings = [none, none, box, none, none]
+    pictures = list(annotated_frames(frames, drawings, [""] * 5, curve_of(VIDEO, SCALE)))
     assert {picture.shape for picture in pictures} == {(480 + CURVE_HEIGHT + 3 * 6 + 4, 640, 3)}
     assert pictures[2][300, 100].tolist() == [0, 255, 0]  # the left edge at ten times the pixels
     assert pictures[1][300, 100].tolist() == [10, 10, 10]
@@ -187,5 +197,5 @@ def test_a_clip_has_every_frame_with_its_boxes_above_the_footer(tmp_path: Path):
 
 def test_a_clip_of_a_video_of_one_frame_without_labels_can_be_made():
     one = scored([5], [1.0])
-    (picture,) = annotated_frames([GRAY], [Drawing(np.empty((0, 4)), [], [])], one, Scale.of([one]))
+    (picture,) = annotated_frames([GRAY], [Drawing(np.empty((0, 4)), [], [])], ["a"], curve_of(one, Scale.of([one])))
     assert picture.shape == (320 + CURVE_HEIGHT + 2 * 6 + 4, 640, 3)

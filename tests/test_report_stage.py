@@ -24,7 +24,6 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.drawing.annotate import data_uri
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
-from pixelplay.explain import machine
 from pixelplay.explain.frames import full_size_at
 from pixelplay.explain.gallery import gallery_frames
 from pixelplay.explain.scored_boxes import Objects
@@ -33,6 +32,7 @@ from pixelplay.report.manifest import image_uri, read_manifest
 from pixelplay.report.outcome import load_outcome
 from pixelplay.report.settings import ReportConfig
 from pixelplay.report.timelines import Scale
+from pixelplay.run.commit import git_commit
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, evaluate, events, explain, fuse, prepare, report, score, train
 
@@ -525,15 +525,15 @@ def test_the_commit_is_that_of_the_repository_and_says_when_files_differ(tmp_pat
 
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
-    assert machine.git_commit(tmp_path) is None
+    assert git_commit(tmp_path) is None
     git("init", "--quiet")
-    assert machine.git_commit(tmp_path) is None  # nothing is committed yet
+    assert git_commit(tmp_path) is None  # nothing is committed yet
     (tmp_path / "a").write_text("1")
     git("add", "a")
     git("commit", "--quiet", "-m", "a")
-    assert machine.git_commit(tmp_path) == git("rev-parse", "--short=12", "HEAD")
+    assert git_commit(tmp_path) == git("rev-parse", "--short=12", "HEAD")
     (tmp_path / "a").write_text("2")
-    assert machine.git_commit(tmp_path).endswith(" (changed)")
+    assert git_commit(tmp_path).endswith(" (changed)")
 
 
 def test_frames_that_no_file_stands_behind_are_told(tmp_path: Path):

@@ -84,7 +84,10 @@ def test_a_run_adds_a_row_per_stream_and_its_table_has_a_column_per_run(tmp_path
 
 
 def test_the_judges_are_ranked_against_labels_by_hand():
-    """AP planted and on labels: in the same order but for one pair of neighbours; stability of only three streams."""
+    """AP planted and on labels: in the same order but for one pair of neighbours; stability of only three streams.
+
+    Kinds of frames rank the streams as labels do, kinds of objects the other way round.
+    """
     alone = pd.DataFrame(
         {
             "stability": [np.nan, 0.9, 0.8, 0.7, np.nan],
@@ -94,7 +97,17 @@ def test_the_judges_are_ranked_against_labels_by_hand():
         },
         index=["configured fusion", "a", "b", "c", "d"],
     )
-    text = runs.agreement(alone)
-    assert "| `a` | 0.100 | 0.900 | 0.100 | 0.500 |" in text and "| `d` | 0.300 |  | 0.400 | 0.500 |" in text
+    kinds = pd.DataFrame(
+        {
+            "freeze": [0.5, 0.1, 0.2, 0.3, 0.4],
+            "reversal": [0.5, 0.1, 0.2, 0.3, 0.4],
+            "standing": [0.5, 0.9, 0.8, 0.7, 0.6],
+        },
+        index=alone.index,
+    )
+    text = runs.agreement(alone, kinds)
+    assert "| `a` | 0.100 | 0.100 | 0.900 | 0.900 | 0.100 | 0.500 |" in text
+    assert "| `d` | 0.300 | 0.400 | 0.600 |  | 0.400 | 0.500 |" in text
+    assert "| AP, kinds of frames | 4 | 1.000 |  |\n| AP, kinds of objects | 4 | -1.000 |  |" in text
     assert "configured" not in text
-    assert text.endswith("| AP planted | 4 | 0.800 |  |\n| stability | 3 | -1.000 |  |")
+    assert "| AP planted | 4 | 0.800 |  |" in text and text.endswith("| stability | 3 | -1.000 |  |")

@@ -25,6 +25,8 @@ from pixelplay.videos.video import Video
 TABLE = {  # the first pattern that fits decides
     "experiment": "",  # another experiment has other folders
     "run": "",
+    "name": "",
+    "export": "",
     "seed": "prepare extract train",
     "checkpoints_of": "extract train",
     "seeds": "train score",
@@ -151,7 +153,7 @@ def expected(key: str) -> set[str]:
 def test_a_changed_setting_is_part_of_exactly_the_stages_that_depend_on_it(config: Config):
     before, wrong = settings_of(config), {}
     for key in leaves(config.model_dump()):
-        if key in ("experiment", "run", "dataset.name") or key.startswith("paths."):
+        if key in ("experiment", "run", "name", "dataset.name") or key.startswith("paths."):
             continue  # they name the folders, and another run is all to be done
         if key.startswith("dataset.heldout.") or key.endswith(".algorithm"):
             continue  # the index refuses to go with the one; the other makes it another detector

@@ -187,7 +187,7 @@ def test_the_sweeps_that_come_along_are_possible_and_vary_what_they_are_named_af
 
 def outputs_of(folder: Path, seconds: float) -> RunFiles:
     """A run as far as the table of a sweep reads it: records alone."""
-    files = RunFiles(folder, folder, folder, folder)
+    files = RunFiles(folder, folder, folder, folder, folder, folder)
     training, scoring = {"window": 8, "stride": 4, "max_epochs": 2}, {"stride": 3}
     for stage, settings in {"train": {"trainer": {}, "training": training}, "score": {"scoring": scoring}}.items():
         about = {"parameters": 1234}

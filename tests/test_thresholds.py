@@ -50,7 +50,7 @@ def test_the_tail_of_a_generalised_pareto_distribution_is_found_again(shape: flo
     assert found.parameters["estimate"] == pytest.approx(quantile, rel=0.03)
     assert found.parameters["estimate"] < found.value < 1.1 * quantile
     assert found.parameters["tail"] == 0.1
-    assert found.parameters["peaks"] == pytest.approx(4000, rel=0.1)  # scores that follow nothing are as many peaks
+    assert found.parameters["clusters"] == pytest.approx(4000, rel=0.1)  # scores that follow nothing are as many peaks
 
 
 def test_the_fit_is_the_likeliest_and_the_estimate_its_quantile():

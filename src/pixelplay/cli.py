@@ -11,27 +11,28 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pixelplay import requirements
-from pixelplay.command_line import as_started, program, read_arguments
-from pixelplay.commands import COMMANDS, Command
+from pixelplay.command_line import MULTIRUN, as_started, program, read_arguments
+from pixelplay.commands import BEFORE_FUSION, COMMANDS, Command
+from pixelplay.composition import checked, composed, resolved
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
+from pixelplay.recall import kept, with_recalled
 from pixelplay.renamed_keys import renamed
 from pixelplay.run.files import run_name
 from pixelplay.run.locks import exclusive
-from pixelplay.scores import fusion_file
-from pixelplay.settings import CONFIG_DIR, alternatives, closest, validate
+from pixelplay.settings import CONFIG_DIR, alternatives, closest
 
 if TYPE_CHECKING:  # slow to import
     from omegaconf import DictConfig
 
 HELP = """
 usage: {command} [experiment=NAME] [key=value …]     one run
+       {command} run=NAME [key=value …]              a run with a folder of its own, and its options, typed once
        {command} --multirun key=1,2,3 …              one run per value, each in its own folder
        {command} --cfg job [key=value …]             print the whole configuration, run nothing
        {command} --version
@@ -72,9 +73,9 @@ def load_config(overrides: list[str]) -> Config:
     """Compose and check the configuration as a command with these overrides would; for notebooks and tests."""
     from hydra.errors import HydraException
 
-    overrides = [read_override(override) for override in overrides]
     try:
-        return _checked(_composed(overrides), overrides)
+        overrides = with_recalled([read_override(override) for override in overrides])
+        return resolved(overrides)
     except HydraException as error:
         raise ConfigError(_explain(error)) from None
 
@@ -111,6 +112,13 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it lists every CPU-specific build that is missing
     flags = {flag.lstrip("-").replace("-", "_"): True for flag in command.flags if flag in arguments}
     given = read_arguments([argument for argument in arguments if argument not in command.flags], name)
+    overrides = [argument for argument in given if "=" in argument or argument.startswith("~")]
+    others, is_multirun = (
+        [argument for argument in given if argument not in overrides],
+        not {*MULTIRUN}.isdisjoint(given),
+    )
+    if command.recalls and not is_multirun:
+        given = [*others, *with_recalled(overrides)]
     argv = sys.argv
 
     def job(raw: "DictConfig") -> None:
@@ -118,8 +126,11 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
 
         sys.argv = argv  # as typed, for whatever starts this command again
         with _explained():
-            config = _checked(raw, list(HydraConfig.get().overrides.task), _sweep_name())
-            with exclusive(config) if command.writes else nullcontext():
+            overrides = list(HydraConfig.get().overrides.task)
+            if is_multirun:
+                overrides = with_recalled([*overrides, *_run_of_sweep(overrides)])
+            config = resolved(overrides) if is_multirun else checked(raw, overrides)
+            with _writing(name, config, overrides) if command.writes else nullcontext(config) as config:
                 resolve_name(command.target)(config, **flags)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
@@ -156,57 +167,22 @@ def _fail(message: str, status: int = 1) -> None:
     raise SystemExit(status)
 
 
-def _composed(overrides: list[str]) -> "DictConfig":
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    if GlobalHydra.instance().is_initialized():  # by a command, which reads the same folder
-        return compose("config", overrides=overrides)
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return compose("config", overrides=overrides)
+def _run_of_sweep(overrides: list[str]) -> list[str]:
+    """The option that names a run of a sweep, unless one does: by its overrides, so that no run overwrites another."""
+    if any(override.startswith("run=") for override in overrides):
+        return []
+    name = run_name(sorted(o for o in overrides if not o.startswith(("experiment=", "dataset.root="))))
+    return [read_override(f"run={name}")] if name else []
 
 
-def _checked(raw: "DictConfig", overrides: list[str], run: str | None = None) -> Config:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-
-    try:
-        values = cast(dict[str, Any], OmegaConf.to_container(raw, resolve=True, throw_on_missing=True))
-    except MissingMandatoryValue as error:
-        raise ConfigError(f"{error.full_key}=???: means that no value is given (a file of that name: ./???)") from None
-    except OmegaConfBaseException as error:
-        raise ConfigError(str(error).replace("\n    object_type=dict", "")) from None
-    values.pop("hydra", None)
-    if run and values.get("run") is None:
-        values["run"] = run
-    if (file := values.get("fusion_file")) is not None:
-        why = f"fusion_file={file} replaces all of fusion; change the file, or leave out one of the two"
-        _refuse_unused(overrides, r"[+~]*fusion[.=@]", why)
-        values["fusion"] = fusion_file.read(Path(os.path.expanduser(str(file))))
-    config = validate(Config, values)
-    for name in config.fusion.composites:  # these combine streams; the detector of that name doesn't
-        keys = rf"\+*detectors\.{re.escape(name)}\.scoring\.(quantile|power|spatial_weight|local_weight)="
-        key = f"fusion.composites.{name}"
-        why = f"{key} computes that stream from the others; change power or weights below {key}, or leave it to the"
-        _refuse_unused(overrides, keys, f"{why} detector with '~{key}'")
-    return config
-
-
-def _refuse_unused(overrides: list[str], keys: str, why: str) -> None:
-    """Raise ConfigError if one of the overrides matches `keys`, which are without effect."""
-    if unused := next((override for override in overrides if re.match(keys, override)), None):
-        raise ConfigError(f"{unused} would have no effect: {why}")
-
-
-def _sweep_name() -> str | None:
-    """In a sweep, the name of this run: its overrides, so that no run overwrites another."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if HydraConfig.get().mode != RunMode.MULTIRUN:
-        return None
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("experiment=", "dataset.root="))]
-    return run_name(sorted(overrides)) or None
+@contextmanager
+def _writing(name: str, config: Config, overrides: list[str]) -> Iterator[Config]:
+    """The configuration of the command `name`, which alone writes the run's files, and whose options are kept."""
+    is_of_variant = config.name is not None
+    if name in BEFORE_FUSION:  # these are the run's, whatever the variant
+        config = config.model_copy(update={"name": None})
+    with exclusive(config), kept(config, overrides, is_of_variant):
+        yield config
 
 
 def _explain(error: Exception) -> str:
@@ -225,7 +201,7 @@ def _unknown(key: str) -> str:
     """The message for an unknown key: what may be meant, and what is allowed."""
     if new := renamed(key):
         return f"{key}: renamed to {new}"
-    node: Any = _composed([])
+    node: Any = composed([])
     *_, last = parts = key.split(".")
     for depth, name in enumerate(parts):
         if not isinstance(node, Mapping):

@@ -16,6 +16,7 @@ class Command(NamedTuple):
     writes: bool = False  # files of a run: one process at a time
     steps: tuple[str, ...] = ()  # what step= may name
     flags: tuple[str, ...] = ()  # keyword arguments of the function: --dry-run is dry_run=True
+    recalls: bool = True  # the options of the run that run= names
     reads_configuration: bool = True  # else the function takes the arguments
 
 
@@ -45,6 +46,8 @@ python src/explain.py … show.video=Test001 'show.frames=[60,90]'     these fra
 python src/explain.py … show.video=Test001 show.clip=true            boxes of a whole video, too, as an MP4""",
     "report": "one HTML page about the run, to open in a browser.",
 }
+
+BEFORE_FUSION = tuple(STAGES)[: list(STAGES).index("fuse")]
 
 
 def _stage(number: int, name: str, text: str) -> Command:
@@ -107,6 +110,7 @@ python src/mine.py step=render mine.render.count=30
 python src/mine.py step=distribution distribution.bins=40
 python src/mine.py step=select mine.select.count=50 mine.select.baseline=usual/scores.jsonl""",
         steps=MINING_STEPS,
+        recalls=False,
     ),
     "doctor": Command(
         "pixelplay.doctor:run",
@@ -121,5 +125,6 @@ python src/doctor.py {PED2}     exit status 0: ready, 1: something is missing"""
 python src/clean.py --dry-run                     list what would be deleted, with sizes
 python src/clean.py paths.cache=FOLDER            the folders of a run are named by paths.…""",
         flags=("--dry-run",),
+        recalls=False,
     ),
 }

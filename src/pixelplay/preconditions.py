@@ -10,6 +10,8 @@ from pixelplay.detectors import registry
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import PixelPlayError, WeightsError
 from pixelplay.evaluation.members import require_known_members
+from pixelplay.evaluation.zoned import Zoned
+from pixelplay.events.sinks.webhook import check_variables
 from pixelplay.objects import tables
 from pixelplay.run import weights_and_biases
 from pixelplay.settings import validate
@@ -26,6 +28,7 @@ Check = Callable[[], Any]
 def require_all(config: "Config") -> None:
     """Raise an error that names all that is missing: data set, weights, packages; ConfigError for refused settings."""
     require_known_members(config)
+    Zoned.of(config)
     rendered = config.dataset.sample is not None  # `prepare` makes it
     _require([*([] if rendered else [lambda: read_dataset(config.dataset)]), *_checks(config)])
 
@@ -42,10 +45,14 @@ def require_features(config: "Config") -> None:
 
 
 def extras(config: "Config") -> list[str]:
-    """Names of the optional dependencies of pyproject.toml that the settings need; video files are not counted."""
+    """Names of the optional dependencies of pyproject.toml that the settings need, whatever the footage is."""
     found = {extra for name, detector in config.detectors.items() for extra in _extras_of(name, detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
+    if config.events.clips.count:
+        found.add("video")
+    if "mqtt" in config.events.sinks:
+        found.add("mqtt")
     if registry.needing(config, "tracks"):
         found.add("tracks")
     if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
@@ -82,6 +89,7 @@ def _checks(config: "Config") -> list[Check]:
         *(check for name, detector in config.detectors.items() for check in _checks_of(name, detector)),
         lambda: tables.require_weights(config, registry.needing(config, "boxes")),
         lambda: tables.require_classes(config, [n for n, d in config.detectors.items() if registry.spec(n, d).classes]),
+        lambda: check_variables(config.events),
         *_checks_of_features(config),
         *_checks_of_wandb(config),
     ]

@@ -16,6 +16,7 @@ from pixelplay.renamed_keys import renamed
 
 CONFIG_DIR = ROOT / "configs"
 LONGEST = 200  # characters of a bad value that a message shows
+SECRET = "secret"  # type of a pydantic error about a value that no message may show
 
 # Upper bounds are far above any sensible value; they catch typos before these fill memory or disk.
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -137,7 +138,8 @@ def _explain(cls: type[Settings], problem: Any, key: str) -> str:
         return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: missing; it has no default, so a config file or the command line must set it"
-    return f"{key}={shown(repr(problem['input']))}: {message}"
+    value = "…" if problem["type"] == SECRET else shown(repr(problem["input"]))
+    return f"{key}={value}: {message}"
 
 
 def _fields_at(cls: type[Settings], path: list[str]) -> list[str]:

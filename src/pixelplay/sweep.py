@@ -8,23 +8,19 @@ once: a variant that changes only how scores are computed copies another's check
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from pixelplay import pipeline, preconditions
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices
-from pixelplay.run.artifacts import write_json
-from pixelplay.run.atomic import atomic, atomic_folder, require_writable
+from pixelplay.run.atomic import atomic_folder, require_writable
 from pixelplay.run.files import RunFiles, run_name
 from pixelplay.run.locks import exclusive
-from pixelplay.run.stage import Task, as_json
 from pixelplay.stages import status, train
-from pixelplay.videos.index import load_index
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +143,7 @@ def _run(variant: Variant, others: Sequence[Config]) -> None:
         _share_models(variant.files, RunFiles.of(other))
     pipeline.run_stages(variant.config, variant.overrides, BEFORE, "sweep")
     with exclusive(variant.config):
-        for other in others:
-            _share_training(variant.config, other)
+        train.take_over(variant.config)
     pipeline.run_stages(variant.config, variant.overrides, AFTER, "sweep")
 
 
@@ -159,39 +154,3 @@ def _share_models(own: RunFiles, others: RunFiles) -> None:
         if not target.exists():
             with atomic_folder(target) as temporary:
                 shutil.copytree(folder, temporary, dirs_exist_ok=True)
-
-
-def _share_training(config: Config, other: Config) -> None:
-    """Take over the detectors that another run has trained with the same settings, where that is current."""
-    try:
-        known = {task.name: task for task in train.tasks(other)}
-    except PixelPlayError:  # it has not been prepared
-        return
-    index, files, others = load_index(config), RunFiles.of(config), RunFiles.of(other)
-    for name in config.detectors:
-        for seed in config.trained_seeds:
-            task = train.task(config, name, index, seed)
-            folders = files.detector(name, seed), others.detector(name, seed)
-            if task.name in known and task.pending() and _is_same(task, known[task.name]):
-                _copy(task, known[task.name], *folders)
-
-
-def _is_same(task: Task, other: Task) -> bool:
-    return as_json(task.settings) == as_json(other.settings) and not other.pending()
-
-
-def _copy(task: Task, other: Task, folder: Path, source: Path) -> None:
-    """Do a task by copying what another run's has written; its record keeps how long the work took there."""
-
-    def work() -> Iterable[Path]:
-        for path in other.outputs():
-            target = folder / path.relative_to(source)
-            with atomic(target) as temporary:
-                shutil.copyfile(path, temporary)
-            yield target
-
-    seconds = other.require().seconds
-    replace(task, work=work).run()
-    record = task.require().model_copy(update={"seconds": seconds})
-    write_json(task.record_path, record.model_dump(mode="json"))
-    log.info(f"{task.name}: as in {source}/, trained with the same settings")

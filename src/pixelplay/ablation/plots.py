@@ -98,6 +98,20 @@ def draw_kinds(table: pd.DataFrame, metric: str) -> Figure:
     return figure
 
 
+def draw_tried(own: Mapping[str, float], tried: Mapping[str, float], metric: str) -> Figure:
+    """A fusion's figure for each kind of planted anomaly as a bar, and that of the run's own fusion as a line in it."""
+    figure = Figure(figsize=(WIDTH, 0.7 + ROW * len(tried)), layout="constrained")
+    axis = figure.subplots()
+    at = np.arange(len(tried))
+    axis.barh(at, list(tried.values()), height=0.7, color=PLANTED, alpha=0.5, label="as set above")
+    axis.vlines([own[kind] for kind in tried], at - 0.4, at + 0.4, color=TRUE, label="the run's own fusion")
+    axis.set_yticks(at, [kind.replace("_", " ") for kind in tried], fontsize=8, parse_math=False)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 1), xlabel=f"{metric.upper()} by kind of pseudo-anomaly")
+    axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    return figure
+
+
 def draw_agreement(tables: Mapping[str, pd.DataFrame], metric: str) -> Figure:
     """Figures on pseudo-anomalies against those on labels, a panel for each table, with its rank correlations."""
     ranks = tables["rank_correlation"]

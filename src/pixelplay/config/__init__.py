@@ -4,7 +4,7 @@ Hydra composes the YAML files of `configs/` and the command line's overrides; py
 and impossible values before any work starts. Defaults, units and explanations are in the YAML files only.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -44,6 +44,7 @@ class SubmitConfig(Settings):
 class Config(Settings):
     experiment: FileName
     run: FileName | None
+    name: FileName | None
     seed: Seed
     seeds: Annotated[list[Seed], Field(min_length=2), Unique] | None
     checkpoints_of: RunName | None
@@ -68,6 +69,7 @@ class Config(Settings):
     submit: SubmitConfig
     report: ReportConfig
     step: str | None
+    export: Literal["latex", "csv"] | None
     mine: MineConfig
     distribution: DistributionConfig
 
@@ -75,6 +77,11 @@ class Config(Settings):
     def run_name(self) -> str:
         """`experiment` or `experiment/run`."""
         return f"{self.experiment}/{self.run}" if self.run else self.experiment
+
+    @property
+    def full_name(self) -> str:
+        """`run_name`, or with the name of its fusion's variant `run_name:name`."""
+        return f"{self.run_name}:{self.name}" if self.name else self.run_name
 
     @property
     def trained_seeds(self) -> list[int | None]:

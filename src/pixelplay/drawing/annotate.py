@@ -1,14 +1,17 @@
 """Frames with boxes drawn on them: single pictures, contact sheets and MP4 clips. Boxes are drawn by supervision."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pixelplay.run.atomic import atomic, atomic_named, require_room
+from pixelplay import requirements
+from pixelplay.run.atomic import atomic, atomic_named
 
 COLUMNS = 3
 WIDTH = 640  # pixels: smaller frames are enlarged to about this width, so that text stays readable
@@ -18,6 +21,8 @@ BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)  # RGB
 LABEL_TOP = 29  # pixels from the top that labels of boxes may reach down to, at least: below the title
 DARK = 60  # luma, of 255
 JPEG_QUALITY = 82
+H264 = {"crf": "23", "preset": "veryfast", "g": "30"}  # x264's default quality; a keyframe per second or so, to seek
+THREADS = 2  # of the encoder: its bytes depend on the number
 PALETTE = (
     (0, 220, 90),
     (255, 140, 0),
@@ -36,6 +41,10 @@ class Drawing:
     xyxy: np.ndarray  # float [N, 4], pixels of the frame
     captions: Sequence[str]  # of each; '' for none
     colors: Sequence[tuple[int, int, int]]  # RGB of each
+
+    def scaled(self, factor: float) -> "Drawing":
+        """For the frame enlarged or shrunk by a factor."""
+        return Drawing(factor * self.xyxy, self.captions, self.colors)
 
 
 def picture_size(size: tuple[int, int], width: int) -> tuple[int, int]:
@@ -99,7 +108,7 @@ def readable(color: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def encoded(image: np.ndarray, suffix: str = ".jpg", quality: int = JPEG_QUALITY) -> bytes:
-    """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG or, with `suffix=".png"`, of a PNG."""
+    """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG of this quality or, with `suffix=".png"`, of a PNG."""
     data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return data.tobytes()
 
@@ -124,15 +133,38 @@ def write_sheet(path: Path, images: Sequence[np.ndarray]) -> None:
 
 def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
     """Write images of one size, uint8 (H, W, 3) RGB, as they come, to an MP4; `rate`: frames per second."""
-    with atomic_named(path) as temporary:
-        writer = None
+    with clip_writer(path, rate) as add:
         for image in images:
-            height, width = (max(2, side // 2 * 2) for side in image.shape[:2])  # the codec needs even sides
+            add(image)
+
+
+@contextmanager
+def clip_writer(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that adds an image, uint8 (H, W, 3) RGB, to an MP4, which stands at `path` after the block.
+
+    All images have one size; H.264, which browsers play, needs even sides: the last row or column of odd ones is left
+    out. The same images give the same bytes. Raises MissingPackageError without PyAV, AssertionError without an image.
+    """
+    requirements.require(["video"])
+    import av  # not every environment has it
+    from av.video.stream import VideoStream
+
+    with atomic_named(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
+        stream: VideoStream | None = None
+
+        def add(image: np.ndarray) -> None:
+            nonlocal stream
+            height, width = (max(2, side // 2 * 2) for side in image.shape[:2])
             image = image.repeat(2, axis=0) if len(image) < height else image
             image = image.repeat(2, axis=1) if image.shape[1] < width else image
-            if writer is None:
-                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
-            writer.write(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR))
-        assert writer is not None, "a clip of no image"
-        writer.release()
-        require_room(path, temporary)  # OpenCV does not report frames that it could not write
+            if stream is None:
+                fps = Fraction(rate).limit_denominator(1001)  # 30000 / 1001 is television's 29.97
+                stream = container.add_stream("libx264", fps, options=dict(H264))
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.codec_context.thread_count = THREADS
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
+            container.mux(stream.encode(frame))
+
+        yield add
+        assert stream is not None, "a clip of no image"
+        container.mux(stream.encode(None))

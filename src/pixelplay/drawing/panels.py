@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -54,6 +55,13 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
                 figure.colorbar(picture, ax=axis, fraction=0.04, pad=0.02).ax.tick_params(labelsize=6)
     figure.suptitle(heading, fontsize=10, parse_math=False)
     return figure
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG, such as a notebook's picture that changes has."""
+    data = BytesIO()
+    figure.savefig(data, format="png")
+    return data.getvalue()
 
 
 def in_shape_of(original: tuple[int, int], frame: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ from pixelplay.errors import DataError
 from pixelplay.evaluation.contributions import Contributions
 from pixelplay.evaluation.object_streams import COORDINATES
 from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects, read_scores
+from pixelplay.evaluation.zoned import DWELL, Stay, Zoned, no_dwell
 from pixelplay.events.alarm import NormalScores, StreamAlarm
-from pixelplay.events.event import Box, Event, Events, EventTrack, Moment
+from pixelplay.events.event import Box, Event, Events, EventTrack, Moment, Source
 from pixelplay.events.machine import Instant, Stretch, stretches, usual_spacing
 from pixelplay.events.tracks import Merged, ScoredTrack, merge
 from pixelplay.run.artifacts import rerun
@@ -56,7 +57,9 @@ def find_events(config: "Config", index: Index) -> Events:
     """
     table = read_fused(config, index)
     of_frames = _normal_frames(config, index, table[table["stream"] == FUSED])
-    of_tracks = _normal_tracks(config, index) if object_streams(config) else None
+    zoned = Zoned.of(config)
+    zoned.warn_of_unused(index)
+    of_tracks = _normal_tracks(config, index, zoned) if object_streams(config) else None
     present = [one for one in (of_frames, of_tracks) if one is not None]
     budget = config.events.false_alarms_per_hour
     alarms, missing = {}, {}
@@ -66,7 +69,7 @@ def find_events(config: "Config", index: Index) -> Events:
             alarms[normal.stream] = StreamAlarm.of(normal, config.events, config.dataset.name, share)
         else:
             missing[normal.stream] = NOTHING_NORMAL[normal.stream]
-    found = _Finder(config, index, table, alarms).events()
+    found = _Finder(config, index, table, alarms, zoned).events()
     return Events(
         alarms=[one.alarm for one in alarms.values()],
         no_alarm=missing,
@@ -85,15 +88,18 @@ NOTHING_NORMAL = {
 class _Finder:
     """The events of test videos."""
 
-    def __init__(self, config: "Config", index: Index, table: pd.DataFrame, alarms: Mapping[str, StreamAlarm]):
-        self._config, self._index, self._alarms = config, index, alarms
+    def __init__(
+        self,
+        config: "Config",
+        index: Index,
+        table: pd.DataFrame,
+        alarms: Mapping[str, StreamAlarm],
+        zoned: Zoned,
+    ):
+        self._config, self._index, self._alarms, self._zoned = config, index, alarms, zoned
         fused = table[(table["stream"] == FUSED) & (table["split"] == "test")]
         self._fused = {str(video): rows.sort_values("frame") for video, rows in fused.groupby("video", sort=False)}
-        self._tracks = {}
-        if OBJECTS in alarms:
-            objects = read_objects(config, OBJECTS, index.test)
-            objects = objects[objects["split"] == "test"]
-            self._tracks = {str(video): rows for video, rows in objects.groupby("video", sort=False)}
+        self._tracks = _test_objects(config, index) if OBJECTS in alarms or zoned.zones else {}
         self._contributions = Contributions.of(config, index, table)
 
     def events(self) -> list[Event]:
@@ -105,15 +111,41 @@ class _Finder:
         """With how severe each is."""
         clock = Clock.of(video, self._config.events.fps)
         tracks = list(scored_tracks(self._tracks[video.id], video, clock)) if video.id in self._tracks else []
+        counted = [self._zoned.counted(video, track) for track in tracks]
         frames: list[Stretch] = []
         if FUSED in self._alarms:
             scores = self._fused[video.id]["score"].to_numpy(np.float64)
             limit = self._alarms[FUSED].limit()
             frames = stretches(video.numbers, clock.seconds, scores, limit, self._config.events, clock.spacing)
-        for group in merge(frames, self._unusual(tracks, clock)):
+            frames = [one for one in frames if not self._zoned.ignores(one, tracks, counted)]
+        unusual = self._unusual(counted, clock) if OBJECTS in self._alarms else []
+        for group in merge(frames, unusual):
             streams = [(FUSED, one) for one in group.frames] + [(OBJECTS, one) for _, one in group.tracks]
             severity = max(self._alarms[stream].severity(one.score, one.threshold) for stream, one in streams)
             yield severity, self._event(video, clock, group, tracks)
+        for stay in self._zoned.stays(video, tracks):
+            yield stay.stretch.score / stay.stretch.threshold, self._dwell_event(video, clock, stay)
+
+    def _dwell_event(self, video: Video, clock: Clock, stay: Stay) -> Event:
+        found = stay.stretch
+        shown = _event_track(stay.track, found.start, found.end, found.peak)
+        return Event(
+            id=f"event-{plain_name(video.id)}-{found.start.frame}-track{stay.track.track}-zone{stay.number}",
+            video=video.id,
+            found_by=[DWELL],
+            start=clock.moment(found.start),
+            end=clock.moment(found.end),
+            peak=clock.moment(found.peak),
+            score=found.score,
+            stream=DWELL,
+            threshold=found.threshold,
+            tail_probability=None,
+            contributions={},
+            tracks=[shown],
+            zones=list(dict.fromkeys([stay.zone, *self._zoned.touched(video, [shown])])),
+            thumbnail=None,
+            clip=None,
+        )
 
     def _unusual(self, tracks: list[ScoredTrack], clock: Clock) -> list[tuple[ScoredTrack, Stretch]]:
         lasting = [track for track in tracks if track.lasts(self._config.events, clock.spacing)]
@@ -131,11 +163,11 @@ class _Finder:
         if group.frames:  # objects that are seen at the peak and high, if not unusual as tracks
             ids |= {one.track for one in tracks if self._is_high(one, peak.peak.frame)}
         shown = [_event_track(track, start, end, peak.peak) for track in tracks if track.track in ids]
-        found_by = [name for name, some in (("frames", group.frames), ("objects", group.tracks)) if some]
+        sources: list[tuple[Source, bool]] = [("frames", bool(group.frames)), ("objects", bool(group.tracks))]
         return Event(
             id=f"event-{plain_name(video.id)}-{start.frame}{alone}",
             video=video.id,
-            found_by=found_by,
+            found_by=[source for source, there in sources if there],
             start=clock.moment(start),
             end=clock.moment(end),
             peak=clock.moment(peak.peak),
@@ -145,14 +177,36 @@ class _Finder:
             tail_probability=self._alarms[stream].probability(peak.score),
             contributions=self._contributions.at(video.id, peak.peak.frame, min(ids) if alone else None),
             tracks=sorted(shown, key=lambda one: (-one.score, one.track)),
-            zones=[],
+            zones=self._zoned.touched(video, shown),
             thumbnail=None,
             clip=None,
         )
 
     def _is_high(self, track: ScoredTrack, frame: int) -> bool:
+        if OBJECTS not in self._alarms:
+            return False
         at = np.flatnonzero(track.frames == frame)
         return bool(len(at) and track.scores[at[0]] >= self._alarms[OBJECTS].alarm.end_threshold)
+
+
+def dwell_table(config: "Config", index: Index) -> pd.DataFrame | None:
+    """For each frame of an object in a zone, how long it has been there: see `Zoned.dwell`. None without zones."""
+    zoned = Zoned.of(config)
+    if not zoned.zones:
+        return None
+    objects, tables = _test_objects(config, index), [no_dwell()]
+    for video in index.test:
+        if video.id in objects:
+            tracks = scored_tracks(objects[video.id], video, Clock.of(video, config.events.fps))
+            tables.append(zoned.dwell(video, list(tracks)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _test_objects(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
+    """Rows of fused objects by test video."""
+    objects = read_objects(config, OBJECTS, index.test)
+    objects = objects[objects["split"] == "test"]
+    return {str(video): rows for video, rows in objects.groupby("video", sort=False)}
 
 
 def scored_tracks(rows: pd.DataFrame, video: Video, clock: Clock) -> Iterator[ScoredTrack]:
@@ -197,8 +251,8 @@ def _normal_frames(config: "Config", index: Index, fused: pd.DataFrame) -> Norma
     return NormalScores(FUSED, list(by_video.values()), _hours(config, index, normal))
 
 
-def _normal_tracks(config: "Config", index: Index) -> NormalScores:
-    """The highest score of each track of held-out normal footage, in the order in which they begin."""
+def _normal_tracks(config: "Config", index: Index, zoned: Zoned) -> NormalScores:
+    """The highest score of each track of held-out normal footage where it counts, in the order in which they begin."""
     frames = read_scores(config, OBJECTS, index)
     objects = read_objects(config, OBJECTS, index.test)
     objects = objects[objects["split"] == "calibration"]
@@ -208,7 +262,9 @@ def _normal_tracks(config: "Config", index: Index) -> NormalScores:
         video = known[str(name)]
         clock = Clock.of(video, config.events.fps)
         tracks = [one for one in scored_tracks(rows, video, clock) if one.lasts(config.events, clock.spacing)]
-        peaks.append(np.array([one.scores.max() for one in sorted(tracks, key=lambda one: one.frames[0])]))
+        counted = [zoned.counted(video, one) for one in sorted(tracks, key=lambda one: one.frames[0])]
+        highest = np.array([one.scores.max() for one in counted])
+        peaks.append(highest[np.isfinite(highest)])
     hours = _hours(config, index, frames[frames["split"] == "calibration"])
     return NormalScores(OBJECTS, [of for of in peaks if len(of)], hours, what="tracks")
 

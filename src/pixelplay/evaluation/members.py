@@ -130,12 +130,32 @@ def read_members(
     config: "Config", streams: dict[str, pd.DataFrame]
 ) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
     """What `members_of` gave `fuse`, by its table on disk; raises MissingArtifactError or DamagedArtifactError."""
+    return _kept(*read_judged(config, streams))
+
+
+def read_judged(
+    config: "Config", streams: dict[str, pd.DataFrame]
+) -> tuple[dict[str, pd.DataFrame], FusionConfig, pd.DataFrame]:
+    """`candidates`, also those that were left out, and the judges' table on disk; raises as `read_members`."""
     path = RunFiles.of(config).fusion_members
     members, fusion = candidates(config, streams)
     table = read_csv(path, COLUMNS, made_by="fuse")
     if table["member"][table["of"] == FRAMES].tolist() != list(members):
         raise damaged(path, "fuse", "it has other members")
-    return _kept(members, fusion, table.assign(left_out=table["left_out"] == "True"))
+    return members, fusion, table.assign(left_out=table["left_out"] == "True")
+
+
+def as_judged(fusion: FusionConfig, judged: pd.DataFrame) -> FusionConfig:
+    """A fusion that judges nothing: what the judges' table leaves out, of frames or of objects, has the weight 0.
+
+    Members that `fusion` names keep their weight.
+    """
+    left_out = judged[judged["left_out"]]
+    frames, objects = ({*left_out["member"][is_of]} for is_of in (left_out["of"] == FRAMES, left_out["of"] != FRAMES))
+    none = {m: member_of(m, fusion).model_copy(update={"weight": 0.0}) for m in judged["member"] if m in frames}
+    streams = {stream: 0.0 if stream in objects else weight for stream, weight in fusion.objects.streams.items()}
+    update = {"members": {**none, **fusion.members}, "objects": fusion.objects.model_copy(update={"streams": streams})}
+    return fusion.model_copy(update={**update, "select_members": False})
 
 
 def _kept(

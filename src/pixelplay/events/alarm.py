@@ -88,9 +88,9 @@ class StreamAlarm:
         return float(np.mean(self.normal.all >= score)) or None
 
     def severity(self, score: float, threshold: float) -> float:
-        """How far a score is from the usual one, in distances of the threshold: comparable between streams."""
+        """How far a score is from the usual one, in distances of the threshold, so that streams compare."""
         distance = threshold - self.normal.usual
-        return (score - self.normal.usual) / distance if distance > 0 else np.inf
+        return (score - self.normal.usual) / (distance if distance > 0 else 1.0)
 
 
 def _threshold(normal: NormalScores, config: EventsConfig, dataset: str, budget: float | None) -> Threshold:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # in the folder `RunFiles.events_folder`
+Source = Literal["frames", "objects", "dwell"]
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the full-size frame
 
 
@@ -34,17 +35,17 @@ class Event(Written):
 
     id: str  # unique in the run, and a file's name
     video: str
-    found_by: list[Literal["frames", "objects"]]  # the fused score of frames, the score of a track, or both
+    found_by: list[Source]  # fused score of frames, a track's score, its time in a zone
     start: Moment
     end: Moment  # the last frame of it
     peak: Moment
     score: float  # at the peak, of `stream`
-    stream: str  # `fused`, or `objects` where a track alone was found
+    stream: str  # `fused`, `objects` where a track alone was found, or `dwell`: seconds that a track spent in a zone
     threshold: float  # of that stream
     tail_probability: float | None  # share of normal frames, or tracks, expected to score as high; None: not known
-    contributions: dict[str, float]  # share of the score at its peak by member; shares add up to 1
+    contributions: dict[str, float]  # share of the score at its peak by member; they add up to 1, or of `dwell`: {}
     tracks: list[EventTrack]  # the highest score first
-    zones: list[str]  # names of those that it touches
+    zones: list[str]  # names of those that its tracks touch; of `dwell`, first the one that its score is of
     thumbnail: FileName | None  # None: the event is not among those that get pictures
     clip: FileName | None
 

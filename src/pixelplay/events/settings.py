@@ -1,10 +1,13 @@
 """Settings of thresholds and events. Keys are explained in `configs/events/default.yaml`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pixelplay.settings import Fps, NonNegative, PartialShare, Percentile, Positive, Settings, Share
+from pixelplay.events.pictures import ClipsConfig
+from pixelplay.events.sinks.settings import SinksConfig
+from pixelplay.events.zones import read_zones
+from pixelplay.settings import ExistingFile, Fps, NonNegative, PartialShare, Percentile, Positive, Settings, Share
 
 Method = Literal["evt", "percentile", "fixed", "adaptive"]
 
@@ -44,7 +47,7 @@ class DurationConfig(Settings):
     merge_gap: NonNegative
 
 
-class EventsConfig(DurationConfig):
+class EventsConfig(DurationConfig, SinksConfig):
     """What is an event: see `pixelplay.events`."""
 
     method: Method
@@ -52,6 +55,23 @@ class EventsConfig(DurationConfig):
     hysteresis: Share
     fps: Fps
     thresholds: ThresholdsConfig
+    zones: ExistingFile | None
+    dwell_above: Positive | None
+    clips: ClipsConfig
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """The part that decides which events there are, and which get pictures, beside the contents of `zones`."""
+        kept = self.model_dump(exclude={"clips", "zones", *SinksConfig.model_fields})
+        return kept | {"clips": self.clips.model_dump(include={"count", "thumbnails"})}
+
+    @model_validator(mode="after")
+    def _zoned(self) -> "EventsConfig":
+        if self.zones is not None:
+            read_zones(self.zones)  # what is wrong in it is reported before any work
+        elif self.dwell_above is not None:
+            raise ValueError(f"dwell_above={self.dwell_above:g} is about zones: set events.zones=FILE, too")
+        return self
 
     @model_validator(mode="after")
     def _budgeted(self) -> "EventsConfig":

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import chi2, genpareto
 
 CAUTION = 0.2  # chance that the variance between few videos is greater than the one that is assumed
+BLOCKS = 4  # of a single video; ours
 SHAPES = np.linspace(-0.5, 0.5, 41)  # likelihood is regular above -0.5 (Smith, 1985), the variance finite below 0.5
 SCALES = np.geomspace(0.25, 4.0, 61)  # times the likeliest
 SHARES = np.geomspace(1.0, 10.0, 1001)  # times the observed
@@ -31,7 +32,7 @@ class Peaks:
     run_length: int  # most frames in a row at or below the level that do not end a cluster
     clusters: int
     extremal_index: float  # clusters per frame above the level, from the intervals between these; 1 independent
-    independent: float  # independent peaks: the clusters, or fewer where videos differ
+    independent: float  # independent peaks: the clusters, or fewer where videos, or parts of a single one, differ
 
     @property
     def effective_frames(self) -> float:
@@ -45,7 +46,7 @@ def peaks_above(level: float, videos: Sequence[np.ndarray]) -> Peaks:
     Frames above the level with at most `run_length` frames between them are one cluster, within a video. With several
     videos the peaks are also limited by how much the share p of frames above the level differs between videos: n frames
     are worth p (1 - p) / Var(p) independent ones, with the variance of the ratio estimator over videos at its upper
-    limit of 1 - CAUTION.
+    limit of 1 - CAUTION. One video is taken for BLOCKS of them, which tells how its scores drift.
     """
     above = [np.flatnonzero(scores > level) for scores in videos]
     frames, exceedances = sum(map(len, videos)), sum(map(len, above))
@@ -57,7 +58,8 @@ def peaks_above(level: float, videos: Sequence[np.ndarray]) -> Peaks:
     within = np.sort(times)[: max(len(times) - int(index * len(times)), 0)]
     longest = max(1, int(within[-1])) if len(within) else 1
     clusters = sum(bool(len(at)) for at in above) + int((times > longest).sum())
-    counts = np.array([[len(scores), len(at)] for scores, at in zip(videos, above, strict=True)], np.float64)
+    parts = [scores > level for scores in videos] if len(videos) > 1 else np.array_split(videos[0] > level, BLOCKS)
+    counts = np.array([[len(part), part.sum()] for part in parts], np.float64)
     independent = min(clusters, share * _worth(counts[counts[:, 0] > 0], share))
     return Peaks(frames, len(videos), share, longest - 1, clusters, index, float(independent))
 

@@ -1,6 +1,7 @@
 """What pictures are made from: the frames that `show` names or where scores peak, their pixels, trained detectors."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -83,23 +84,26 @@ def peaks_of(scores: np.ndarray, count: int, min_gap: int) -> list[int]:
 
 
 def full_size_at(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray]:
-    """The frames at these positions, as `frames_at`."""
-    return dict(frames_at(video, positions))
+    """The frames at these positions, as `full_size_frames` yields them."""
+    return dict(full_size_frames(video, positions))
 
 
-def frames_at(video: Video, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the frames at these positions, ascending, in their original size and corrected: uint8 (H, W, 3) RGB.
+def full_size_frames(video: Video, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Position and frame in its original size, corrupted ones corrected, uint8 (H, W, 3) RGB, by ascending position.
 
     From a folder of images only these are decoded; a video file is read once, from the first to the last of them.
     Raises as `Video.full_size`.
     """
-    wanted = sorted(set(positions))
+    wanted = np.unique(np.array(positions, np.int64))
     if video.originals is not None and isinstance(video.originals.source, ImageFolder):
-        yield from ((t, next(video.block(t, t + 1).full_size())) for t in wanted)
-        return
-    frames = enumerate(video.block(wanted[0], wanted[-1] + 1).full_size(), wanted[0])
-    among = set(wanted)
-    yield from ((t, frame) for t, frame in frames if t in among)
+        edges = [0, *(np.flatnonzero(np.diff(wanted) > 1) + 1).tolist(), len(wanted)]
+        blocks = [(int(wanted[a]), int(wanted[b - 1]) + 1) for a, b in pairwise(edges) if b > a]
+    else:
+        blocks = [(int(wanted[0]), int(wanted[-1]) + 1)] if len(wanted) else []
+    chosen = set(wanted.tolist())
+    for first, stop in blocks:
+        frames = enumerate(video.block(first, stop).full_size(), first)
+        yield from ((t, frame) for t, frame in frames if t in chosen)
 
 
 def label_of(truth: VideoTruth, position: int) -> str:

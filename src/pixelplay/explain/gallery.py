@@ -15,7 +15,7 @@ from pixelplay.events.event import Event
 from pixelplay.explain.clips import write_annotated_clip
 from pixelplay.explain.error_maps import errors_at
 from pixelplay.explain.frames import full_size_at, peaks_of
-from pixelplay.explain.machine import git_commit, library_versions, machine
+from pixelplay.explain.machine import library_versions, machine
 from pixelplay.explain.nearest import explanations, with_training, write_pictures
 from pixelplay.explain.scored_boxes import COLORS, PALEST, Objects, joined, scored_objects
 from pixelplay.explain.sprites import write_sprites
@@ -26,6 +26,7 @@ from pixelplay.report.outcome import Outcome, ScoredVideo, load_outcome
 from pixelplay.report.settings import ReportConfig
 from pixelplay.report.tables import number_text
 from pixelplay.run.artifacts import write_json
+from pixelplay.run.commit import git_commit
 from pixelplay.run.files import RunFiles, plain_name
 from pixelplay.videos.index import Index
 

@@ -1,8 +1,7 @@
-"""What a run was made with: the machine, the commit and the versions of libraries, as names and values."""
+"""What a run was made with: the machine and the versions of libraries, as names and values."""
 
 import os
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,20 +24,6 @@ LIBRARIES = (
     "transformers",
     "ultralytics",
 )
-
-
-def git_commit(folder: Path) -> str | None:
-    """Commit of the repository around `folder`, with `(changed)` if files differ from it; None without one."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        return f"{commit} (changed)" if git("status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.SubprocessError):  # no git, no repository, or another user's
-        return None
 
 
 def machine(device_name: str) -> list[tuple[str, str]]:

@@ -34,6 +34,9 @@ class Span:
     high: float
 
 
+NO_SPAN = Span(0.0, 0.0)  # all scores get the first colour
+
+
 @dataclass(frozen=True, eq=False)
 class Objects:
     """Scored boxes of one detector's test objects."""
@@ -104,11 +107,17 @@ def object_drawing(rows: pd.DataFrame, spans: Mapping[str, Span]) -> Drawing:
 
 def shares(rows: pd.DataFrame, spans: Mapping[str, Span]) -> np.ndarray:
     """Where scores lie between the ends of their streams' spans: float64 (N,) in [0, 1]."""
-    ends = [spans.get(str(stream), Span(0.0, 0.0)) for stream in rows["stream"]]
+    ends = [spans.get(str(stream), NO_SPAN) for stream in rows["stream"]]
     low, high = (np.array([getattr(end, name) for end in ends], np.float64) for name in ("low", "high"))
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (rows["score"].to_numpy(np.float64) - low) / (high - low)
     return np.nan_to_num(share, posinf=0.0, neginf=0.0).clip(0, 1)
+
+
+def share_of(score: float, span: Span) -> float:
+    """Where one score lies between the ends of a span: in [0, 1]."""
+    row = pd.DataFrame({"stream": ["one"], "score": [score]})
+    return float(shares(row, {"one": span})[0])
 
 
 def color_of(share: float) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pixelplay.drawing.annotate import encoded
-from pixelplay.explain.frames import frames_at
+from pixelplay.explain.frames import full_size_frames
 from pixelplay.report.manifest import Sprite
 from pixelplay.run.atomic import atomic
 from pixelplay.videos.video import Video
@@ -69,7 +69,7 @@ def _tiles(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray]:
     factor = SIDE / max(video.size)
     size = [max(1, round(edge * factor)) for edge in video.size]
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return {t: cv2.resize(frame, size, interpolation=way) for t, frame in frames_at(video, positions)}
+    return {t: cv2.resize(frame, size, interpolation=way) for t, frame in full_size_frames(video, positions)}
 
 
 def _written(folder: Path, number: int, video: Video, tiles: Tiles, data: bytes) -> Sprite:

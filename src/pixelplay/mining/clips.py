@@ -1,7 +1,7 @@
 """Clips: their manifests and their frames.
 
-A manifest has a clip per line, JSON `{scene, camera, frames, timestamps}`; a scene manifest has whole scenes. A frame
-is the path of an image file, or `video.mp4#12`: the frame at position 12 of a video file.
+A manifest has a clip per line, JSON `{scene, camera, frames, timestamps, start}`; a scene manifest has whole scenes. A
+frame is the path of an image file, or `video.mp4#12`: the frame at position 12 of a video file.
 """
 
 import json
@@ -33,6 +33,14 @@ class Clip:
     camera: str
     frames: tuple[str, ...]
     timestamps: tuple[int, ...] | None  # microseconds, one per frame; None if unknown
+    start: int | None = None  # microseconds, when its scene starts; None if unknown
+
+    @property
+    def seconds(self) -> tuple[float, float] | None:
+        """Times of its first and last frame from the start of its scene, such as its video; None if unknown."""
+        if self.timestamps is None or self.start is None:
+            return None
+        return (self.timestamps[0] - self.start) / SECOND, (self.timestamps[-1] - self.start) / SECOND
 
     def as_json(self) -> str:
         return json.dumps(vars(self))
@@ -122,7 +130,10 @@ def parse_clip(line: str, frames: int | None) -> Clip:
     names = _frames(value)
     if frames is not None and len(names) != frames:
         raise ValueError(f"{len(names)} frames; a clip has exactly {frames} (mine.frames)")
-    return Clip(value.get("scene") or "", value.get("camera") or "", names, _timestamps(value, len(names)))
+    times, start = _timestamps(value, len(names)), value.get("start")
+    if type(start) not in (int, float, type(None)) or (start is not None and times is not None and start > times[0]):
+        raise ValueError(f"start is {json.dumps(start):.60}: must be a number, and not after the first of timestamps")
+    return Clip(value.get("scene") or "", value.get("camera") or "", names, times, start)
 
 
 def _frames(value: dict[str, Any]) -> tuple[str, ...]:

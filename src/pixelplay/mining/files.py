@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelplay.errors import ConfigError
+from pixelplay.mining.preconditions import require
 from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import plain_name
@@ -13,6 +14,9 @@ from pixelplay.settings import alternatives
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
+
+
+ANY_CLIP = "[0-9]" * 4 + "*-clip" + "[0-9]" * 7 + "*-*"  # files of clips: see `of_clip`
 
 
 class MiningFiles:
@@ -30,11 +34,22 @@ class MiningFiles:
         self.statistics = folder / "score_distribution_stats.json"
         self.selected = folder / "selected_manifest.jsonl"
         self.selection = folder / "selection.json"  # the scores of the selected clips and the threshold
+        self.selection_table = folder / "selection.csv"  # a row per selected clip, with its times in seconds
+        self.clip_videos = folder / "clips"  # of the selected clips
         self.sheet = folder / "contact_sheet.html"
 
     def render(self, rank: int, step: int, scene: str, camera: str) -> Path:
         """PNG of the clip in line `step` of the manifest, with the `rank`-th highest score; unique for each clip."""
-        return self.renders / f"{rank:04d}-clip{step:07d}-{plain_name(f'{scene}-{camera}' if camera else scene)}.png"
+        return self.renders / of_clip(rank, step, scene, camera, ".png")
+
+    def clip_video(self, rank: int, step: int, scene: str, camera: str) -> Path:
+        """MP4 of a selected clip; unique for each."""
+        return self.clip_videos / of_clip(rank, step, scene, camera, ".mp4")
+
+
+def of_clip(rank: int, step: int, scene: str, camera: str, suffix: str) -> str:
+    """The name of a clip's file; `ANY_CLIP` matches them all."""
+    return f"{rank:04d}-clip{step:07d}-{plain_name(f'{scene}-{camera}' if camera else scene)}{suffix}"
 
 
 def run(config: "Config") -> None:
@@ -42,12 +57,7 @@ def run(config: "Config") -> None:
     if config.step is not None and config.step not in MINING_STEPS:
         raise ConfigError(f"step={config.step}: no such step of mine.py; {alternatives(config.step, [*MINING_STEPS])}")
     mine, steps = config.mine, MINING_STEPS if config.step is None else (config.step,)
-    if "score" in steps:  # an invalid seed or device is told before a large collection is listed
-        _ = mine.mask_seed
-        if config.device not in ("auto", "cpu"):
-            from pixelplay.training.device import find_device
-
-            find_device(config.device)
+    require(config, steps)
     files = MiningFiles(mine.folder / config.run if config.run else mine.folder, mine.manifest, mine.scores)
     require_writable(files.folder, "mine.folder")
     with lock(files.folder / ".lock", f"the mining run {files.folder}/"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelplay import requirements
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.errors import DataError
 from pixelplay.mining import nuscenes
 from pixelplay.mining.clips import SECOND, Clip, matching, read_clips, write_clips
 from pixelplay.mining.files import MiningFiles
@@ -62,7 +62,7 @@ def cut(scene: Clip, config: MineConfig) -> Iterator[Clip]:
     times = None if scene.timestamps is None else scene.timestamps[:: config.frame_step]
     for at in windows(len(frames), config.frames, config.stride).tolist():
         of_clip = None if times is None else tuple(times[t] for t in at)
-        yield Clip(scene.scene, scene.camera, tuple(frames[t] for t in at), of_clip)
+        yield Clip(scene.scene, scene.camera, tuple(frames[t] for t in at), of_clip, scene.start)
 
 
 def _is_short(scene: Clip, config: MineConfig) -> bool:
@@ -72,10 +72,7 @@ def _is_short(scene: Clip, config: MineConfig) -> bool:
 
 def _scenes(mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]:
     """The scenes in `mine.source`; unusable footage is appended to `problems`: path, and what is wrong with it."""
-    if mine.source is None:
-        raise ConfigError("mine.source=null: name the footage, for instance mine.source=data/nuscenes")
-    if not mine.source.exists():
-        raise DataError(f"mine.source={mine.source}: not found (a relative path starts at the working directory)")
+    assert mine.source is not None, "see pixelplay.mining.preconditions"
     source, tables = mine.source.absolute(), None
     if mine.layout in ("auto", "nuscenes") and source.is_dir():
         tables = nuscenes.find_tables(source, mine.nuscenes.version)
@@ -87,27 +84,37 @@ def _scenes(mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]
 
 
 def _scenes_of_folder(source: Path, mine: MineConfig, problems: list[tuple[str, str]]) -> Iterator[Clip]:
-    """In natural order of their paths below `source`, which name them; with layout=cameras, the last one the camera."""
+    """In natural order of their paths below `source`, which name them.
+
+    The camera is the folder that the video or the folder of frames lies in; with layout=cameras the last part of the
+    path, with layout=scenes there is none.
+    """
     places, ignored = _footage(source)
     if not places:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         raise DataError(f"mine.source={source}: no images or videos in it or below ({kinds})")
-    found = []
-    for place in places:
-        inner = place.relative_to(source)
-        inner = inner.with_suffix("") if place.is_file() and inner.name else inner
-        *folders, last = inner.parts or (place.stem or place.name,)
-        is_camera = mine.layout == "cameras" and len(folders) > 0
-        found.append((place, "/".join(folders if is_camera else [*folders, last]), last if is_camera else ""))
+    found = [(place, *_names(place, source, mine.layout)) for place in places]
     scenes = matching("scenes", mine.scenes, [name for _, name, _ in found])
     cameras = matching("cameras", mine.cameras, [camera for _, _, camera in found])
     for place, name, camera in found:
         if name in scenes and camera in cameras:
             try:
-                yield Clip(name, camera, *_frames(place, mine.fps))
+                frames, times = _frames(place, mine.fps)
+                yield Clip(name, camera, frames, times, times[0] if times else None)
             except DataError as error:
                 problems.append((str(place), str(error)))
     problems += ignored
+
+
+def _names(place: Path, source: Path, layout: str) -> tuple[str, str]:
+    """Scene and camera of a video or a folder of frames."""
+    inner = place.relative_to(source)
+    inner = inner.with_suffix("") if place.is_file() and inner.name else inner
+    *folders, last = inner.parts or (place.stem or place.name,)
+    if layout == "cameras" and folders:
+        return "/".join(folders), last
+    in_folder = "/".join(folders) or (source.parent.name if place == source else source.name)
+    return "/".join([*folders, last]), in_folder if layout == "auto" else ""
 
 
 def _footage(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:

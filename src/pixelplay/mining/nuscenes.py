@@ -89,7 +89,8 @@ def read_scenes(tables: Tables, config: MineConfig) -> Iterator[Clip]:
         frames.setdefault((name, camera, scene), []).append((timestamp, str(tables.root / path)))
     for (name, camera, _), listed in sorted(frames.items()):
         listed.sort()
-        yield Clip(name, camera, tuple(path for _, path in listed), tuple(time for time, _ in listed))
+        times, paths = zip(*listed, strict=True)
+        yield Clip(name, camera, paths, times, times[0])
 
 
 def read_array(path: Path) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pixelplay.drawing.panels import View, in_shape_of, write_panels
-from pixelplay.mining.files import MiningFiles
+from pixelplay.mining.files import ANY_CLIP, MiningFiles
 from pixelplay.mining.score import each, load_model
 from pixelplay.mining.score_file import clips_of, read_scores
 from pixelplay.run.atomic import remove_files
@@ -29,12 +29,13 @@ def run(config: "Config", files: MiningFiles) -> None:
     ranked = table.sort_values("score", ascending=False, kind="stable")[: config.mine.render.count or None]
     clips = clips_of(ranked, files.clips, config.mine.frames)
     _, model = load_model(config)
-    remove_files(files.renders, "[0-9]" * 4 + "*-clip" + "[0-9]" * 7 + "*-*.png")
+    remove_files(files.renders, f"{ANY_CLIP}.png")
     made = each(model.reconstruct, clips, config.mine.workers, "render")
     rows = zip(ranked["step"].tolist(), ranked["score"].tolist(), clips, made, strict=True)
     for rank, (step, score, clip, reconstructed) in enumerate(rows, start=1):
         where = f"{clip.scene} {clip.camera}".strip() or "no scene"
-        heading = f"{rank}. {where}, score {score:.4g}, clip {step} from {PurePath(clip.frames[0]).name}"
+        when = f" at {clip.seconds[0]:.2f} to {clip.seconds[1]:.2f} s" if clip.seconds else ""
+        heading = f"{rank}. {where}{when}, score {score:.4g}, clip {step} from {PurePath(clip.frames[0]).name}"
         write_panels(files.render(rank, step, clip.scene, clip.camera), [panels(reconstructed)], heading)
     log.info(f"render: {len(clips)} pictures in {files.renders}/")
 

@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pixelplay import requirements
-from pixelplay.errors import ConfigError
 from pixelplay.mining.clips import Clip, count_clips, read_clips
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import append, line_of, read_scores, resume
@@ -64,14 +62,7 @@ def load_model(config: "Config") -> "tuple[ModelSettings, ClipModel]":
     from pixelplay.mining.clip_model import ClipModel, ModelSettings
     from pixelplay.training.device import autocast_bf16, find_device
 
-    requirements.require(["videomae"])
     mine, weights = config.mine, config.weights.videomae
-    if weights == "in_domain":
-        raise ConfigError(
-            "weights.videomae=in_domain: mining needs a trained VideoMAE: weights.videomae=FOLDER names one, such as "
-            "checkpoints/<experiment>/videomae_reconstruction/videomae, which a run trains (or any folder written by "
-            "transformers' save_pretrained); weights=hub downloads MCG-NJU/videomae-base"
-        )
     folder = Path(weights).expanduser()
     settings = ModelSettings(
         weights=str(folder.absolute()) if folder.is_dir() else weights,  # workers have another working directory

@@ -119,6 +119,17 @@ def clips_of(table: pd.DataFrame, manifest: Path, frames: int) -> list[Clip]:
     return [found[step] for step in table["step"]]
 
 
+def places_of(table: pd.DataFrame, manifest: Path, frames: int) -> list[tuple[str, tuple[float, float] | None]]:
+    """Of each row of `read_scores`, in their order: its video (scene and camera), and its first and last second there.
+
+    The seconds are None if unknown. Unlike `clips_of`, this holds no names of frames: there may be millions of clips.
+    """
+    steps = set(table["step"].tolist())
+    clips = enumerate(read_clips(manifest, frames))
+    found = {step: (f"{clip.scene}\n{clip.camera}", clip.seconds) for step, clip in clips if step in steps}
+    return [found.get(step, ("", None)) for step in table["step"]]  # `clips_of` reports a clip that is not there
+
+
 def _lines(path: Path, file: Iterable[bytes]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Number (from 1), bytes and value of each complete line; raises DataError for one that is not a score."""
     for number, line in enumerate(file, start=1):

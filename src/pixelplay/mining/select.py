@@ -1,7 +1,8 @@
-"""step=select: the clips to label or keep, as a manifest, a JSON with their scores, and a contact sheet.
+"""step=select: the clips to label or keep, as a manifest, a table with their scores and times, and a contact sheet.
 
 Scores are calibrated by robust z-scores (pixelplay.scores), compared with a threshold learned from a baseline, and the
-clips chosen to be unlike each other by greedy k-center (pixelplay.memory) or k-means on VideoMAE's embeddings.
+clips chosen to be unlike each other by greedy k-center (pixelplay.memory) or k-means on VideoMAE's embeddings, once
+near-duplicates are left out.
 """
 
 import json
@@ -12,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
-from pixelplay.drawing.annotate import data_uri, encoded, resized
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.memory.coreset import greedy_k_center
-from pixelplay.mining.clips import SECOND, Clip, ClipReader, write_clips
-from pixelplay.mining.files import MiningFiles
+from pixelplay.mining.clip_videos import write_clip_videos
+from pixelplay.mining.clips import Clip, write_clips
+from pixelplay.mining.contact_sheet import write_sheet
+from pixelplay.mining.duplicates import apart, distinct
+from pixelplay.mining.files import ANY_CLIP, MiningFiles
 from pixelplay.mining.score import each, load_model
-from pixelplay.mining.score_file import KEYS, clips_of, read_scores, read_settings, settings_file
+from pixelplay.mining.score_file import KEYS, clips_of, places_of, read_scores, read_settings, settings_file
 from pixelplay.mining.settings import MineConfig, SelectConfig
-from pixelplay.report.page import TEMPLATES as REPORT
-from pixelplay.report.page import html_templates
-from pixelplay.run.artifacts import write_json, write_text
+from pixelplay.run.artifacts import csv_text, write_json, write_text
+from pixelplay.run.atomic import remove_files
 from pixelplay.scores.normalise import robust_z
 from pixelplay.scores.settings import NormaliseConfig
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
-STILLS = 4  # evenly spaced frames of a clip, side by side
+COLUMNS = ["rank", "step", "scene", "camera", "start_seconds", "end_seconds", "score", "calibrated"]
+COLUMNS += ["first_frame", "last_frame", "video"]  # of the CSV
 ROBUST_Z = NormaliseConfig(method="robust_z", low=0.0, high=100.0, scope="all", clip=None, quantile=1.0, min_p=0.001)
 
 
@@ -43,37 +44,65 @@ def run(config: "Config", files: MiningFiles) -> None:
     select = config.mine.select
     table = read_scores(files.scores)
     scores, threshold = calibrated_and_threshold(table, files.scores, select)
-    candidates = above(scores, threshold)
-    if not len(candidates):
+    passing = above(scores, threshold)
+    if not len(passing):
         raise DataError(
             f"none of {table['score'].notna().sum()} clips is above {threshold:.4g}, the {select.percentile:g}th "
             f"percentile of {select.baseline}: lower mine.select.percentile"
         )
-    passed = len(candidates)
-    count = min(select.count or passed, passed)
-    candidates = candidates[: count * select.pool]
+    count = min(select.count or len(passing), len(passing))
+    places = places_of(table.iloc[passing], files.clips, config.mine.frames)
+    far = apart(places, select.min_gap, count * select.pool)
+    candidates = passing[far]
     clips = clips_of(table.iloc[candidates], files.clips, config.mine.frames)
-    if select.diversify == "none" or count == len(clips):
-        chosen = np.arange(count)
-    else:
-        _, model = load_model(config)
-        embeddings = list(each(model.embed, clips, config.mine.workers, "embed"))
-        chosen = unlike_each_other(unit_length(embeddings), count, select.diversify, select.seed)
+    unlike, chosen = _chosen(config, clips, count)
     rows = table.iloc[candidates[chosen]].assign(rank=range(1, len(chosen) + 1), calibrated=scores[candidates[chosen]])
     facts = {
         "clips": len(table),
         "unread": int(table["score"].isna().sum()),
-        "above_threshold": passed,
+        "above_threshold": len(passing),
         "threshold": threshold,
-        "candidates": len(candidates),
+        "near_duplicates": far[-1] + 1 - len(far) + len(clips) - unlike,
+        "candidates": unlike,
         "selected": len(rows),
         "settings": json.loads(select.model_dump_json()),
     }
-    selected = [clips[at] for at in chosen]
-    write_clips(files.selected, selected)
-    write_json(files.selection, facts | {"selection": rows[["rank", *KEYS, "calibrated"]].to_dict("records")})
-    write_sheet(files.sheet, selected, rows, facts, config.mine)
+    write_selection(files, [clips[at] for at in chosen], rows, facts, config.mine)
     log.info(f"select: {len(rows)} of {len(table)} clips: {files.selected}, {files.sheet}")
+
+
+def _chosen(config: "Config", clips: Sequence[Clip], count: int) -> tuple[int, np.ndarray]:
+    """How many of the candidates, highest score first, are no near-duplicates, and the positions of those chosen."""
+    select = config.mine.select
+    if select.diversify == "none" or (count >= len(clips) and select.min_distance == 0):
+        return len(clips), np.arange(min(count, len(clips)))
+    _, model = load_model(config)
+    embeddings = unit_length(list(each(model.embed, clips, config.mine.workers, "embed")))
+    unlike = np.array(distinct(embeddings, [clip.camera for clip in clips], select.min_distance))
+    return len(unlike), unlike[unlike_each_other(embeddings[unlike], count, select.diversify, select.seed)]
+
+
+def write_selection(
+    files: MiningFiles, clips: Sequence[Clip], rows: pd.DataFrame, facts: Mapping[str, Any], mine: MineConfig
+) -> None:
+    """The selected clips as a manifest, a JSON, a CSV, a page and, if `mine.select.mp4` says so, as videos.
+
+    rows: their rows of `read_scores`, with their rank and calibrated score. Raises DataError for one that can no longer
+    be read.
+    """
+    remove_files(files.clip_videos, f"{ANY_CLIP}.mp4")
+    videos = write_clip_videos(files, clips, rows, mine) if mine.select.mp4 else {}
+    spans = [clip.seconds for clip in clips]
+    listed = rows[["rank", *KEYS, "calibrated"]].assign(seconds=spans).to_dict("records")
+    write_clips(files.selected, clips)
+    write_json(files.selection, {**facts, "selection": listed})
+    lines: list[list[Any]] = [COLUMNS]
+    for clip, row in zip(clips, rows.itertuples(), strict=True):
+        start, end = clip.seconds or ("", "")
+        scored = [row.score, row.calibrated, clip.frames[0], clip.frames[-1], videos.get(row.rank, "")]
+        lines.append([row.rank, row.step, clip.scene, clip.camera, start, end, *scored])
+    write_text(files.selection_table, csv_text(lines))
+    write_sheet(files, clips, rows, facts, videos, mine)
 
 
 def calibrated_and_threshold(table: pd.DataFrame, path: Path, select: SelectConfig) -> tuple[np.ndarray, float | None]:
@@ -154,38 +183,3 @@ def _require_comparable(scores: Path, baseline: Path) -> None:
             f"mine.select.baseline={baseline} was scored with another {' and '.join(differing)} than {scores}: score "
             "both with the same settings"
         )
-
-
-# --- the contact sheet -----------------------------------------------------------------------------------------------
-
-
-def write_sheet(
-    path: Path, clips: Sequence[Clip], rows: pd.DataFrame, facts: Mapping[str, Any], config: MineConfig
-) -> None:
-    """One HTML file that opens offline; text from data is escaped, and a content security policy blocks the rest."""
-    reader = ClipReader(config.root)
-    pairs = zip(clips, rows.itertuples(), strict=True)
-    style = [REPORT / "page.css", TEMPLATES / "contact_sheet.css"]
-    values = {
-        "cards": [_card(clip, row, reader, config.select.picture_width) for clip, row in pairs],
-        "facts": facts,
-        "style": Markup("\n".join(file.read_text(encoding="utf-8") for file in style)),  # no data in them
-    }
-    write_text(path, html_templates(TEMPLATES).get_template("contact_sheet.html").render(values))
-
-
-def _card(clip: Clip, row: Any, reader: ClipReader, width: int) -> dict[str, Any]:
-    """What the template shows of a clip; raises DataError if it can no longer be read."""
-    try:
-        frames = [resized(frame, width) for frame in reader.read(clip)]
-    except DataError as error:
-        raise DataError(f"clip {row.step} was scored, but can no longer be read: {error}") from None
-    times = clip.timestamps
-    return {
-        "clip": clip,
-        "row": row,  # rank, step, score, calibrated
-        "seconds": (times[-1] - times[0]) / SECOND if times else None,
-        "strip": data_uri(encoded(np.concatenate(frames, axis=1))),  # all frames side by side
-        "ratio": frames[0].shape[1] / frames[0].shape[0],
-        "stills": np.linspace(0, len(frames) - 1, STILLS).round().astype(int).tolist(),  # positions
-    }

@@ -18,6 +18,7 @@ from pixelplay.settings import (
     Percentile,
     Seed,
     Settings,
+    Share,
     Window,
     Workers,
 )
@@ -58,7 +59,11 @@ class SelectConfig(Settings):
     diversify: Literal["none", "k_center", "k_means"]
     pool: Annotated[int, Field(ge=1, le=10_000)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    min_gap: Annotated[float, Field(ge=0, le=86_400)]
+    min_distance: Share
     picture_width: Annotated[int, Field(ge=64, le=640)]
+    mp4: bool
+    context: Annotated[float, Field(ge=0, le=600)]
 
     @model_validator(mode="after")
     def _bounded(self) -> "SelectConfig":

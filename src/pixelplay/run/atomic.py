@@ -97,7 +97,7 @@ def _disk_errors(path: Path, probe: Path) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError) or error.errno is None:
             require_room(path, probe)
-        elif error.filename is None:
+        elif error.filename is None or str(error.filename).startswith(str(_temporary(path))):
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from pixelplay.run.fingerprints import fingerprint
 
 if TYPE_CHECKING:
-    from pixelplay.config import Config
+    from pixelplay.config import Config, PathsConfig
+
+OBJECTS = "objects"  # what scores that were fused per object are called, as a detector's by its name
+AFTER_SCORING = ("fuse-objects", "fuse", "events", "evaluate", "ablate", "explain", "report")  # records of each fusion
 
 
 class _Below:
@@ -24,13 +27,20 @@ class _Below:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files of one run: `<top folder>/<experiment>[/<run>]/…`."""
+    """The files of one run: `<top folder>/<experiment>[/<run>]/…`.
+
+    What follows from a variant of its fusion, `name=NAME`, lies in `fusions/NAME/` of its outputs; no other file does.
+    """
 
     outputs: Path
     checkpoints: Path
     submission: Path
     cache: Path
+    fusion: Path  # folder of what follows from the fusion: `outputs`, or that of the variant
+    ledger: Path  # a row per submission that was written: see `pixelplay.evaluation.ledger`
 
+    options = _Below("outputs", "config.yaml")  # what the run was started with: see `pixelplay.recall`
+    variant_options = _Below("fusion", "config.yaml")  # the same of a fusion variant
     index = _Below("outputs", "index.json")
     truth = _Below("outputs", "truth")  # folder of what is known of the videos' frames: see `pixelplay.videos.truth`
     problems = _Below("outputs", "frame_problems.csv")
@@ -40,41 +50,48 @@ class RunFiles:
     restored_images = _Below("outputs", "restored_frames")
     pseudo_clips = _Below("outputs", "pseudo_anomalies.csv")  # a row per clip: kind, seed, sources, anomalous frames
     pseudo_sheet = _Below("outputs", "pseudo_anomalies.png")
-    fused = _Below("outputs", "fused.parquet")
-    fusion_members = _Below("outputs", "fusion_members.csv")  # a row per candidate: if it was left out, and why
-    object_members = _Below("outputs", "object_members.csv")  # its rows of object streams
-    events = _Below("outputs", "events.json")  # see `pixelplay.events.event`
-    events_table = _Below("outputs", "events.csv")  # a row per event
-    events_folder = _Below("outputs", "events")  # thumbnails, clips, and the vectors of objects
-    metrics = _Below("outputs", "metrics.json")
-    evaluations = _Below("outputs", "evaluations.jsonl")
-    thresholds = _Below("outputs", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
-    ablation = _Below("outputs", "ablation")  # folder of tables, plots and a summary
-    chosen_fusion = _Below("outputs", "ablation/fusion.yaml")  # what the ablation's search chose, for `fusion_file`
+    fused = _Below("fusion", "fused.parquet")
+    fusion_members = _Below("fusion", "fusion_members.csv")  # a row per candidate: if it was left out, and why
+    object_members = _Below("fusion", "object_members.csv")  # its rows of object streams
+    events = _Below("fusion", "events.json")  # see `pixelplay.events.event`
+    events_table = _Below("fusion", "events.csv")  # a row per event
+    events_folder = _Below("fusion", "events")  # thumbnails, clips, and the vectors of objects
+    dwell = _Below("events_folder", "dwell.parquet")  # seconds that objects have been in zones, by frame
+    metrics = _Below("fusion", "metrics.json")
+    evaluations = _Below("fusion", "evaluations.jsonl")
+    thresholds = _Below("fusion", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds
+    ablation = _Below("fusion", "ablation")  # folder of tables, plots and a summary
+    chosen_fusion = _Below("fusion", "ablation/fusion.yaml")  # what the ablation's search chose, for `fusion_file`
     sweeps = _Below("outputs", "sweeps")  # folder: a folder per sweep, of a table and a picture
-    explain = _Below("outputs", "explain")  # folder of pictures; those of the report are listed in `manifest`
-    manifest = _Below("outputs", "explain/manifest.json")
-    report = _Below("outputs", "report/index.html")  # clips of videos lie beside it
-    wandb = _Below("outputs", "wandb.json")  # what is on W&B, whose own files are in wandb/ beside it
+    explain = _Below("fusion", "explain")  # folder of pictures; those of the report are listed in `manifest`
+    manifest = _Below("fusion", "explain/manifest.json")
+    tables = _Below("fusion", "tables")  # folder: the tables for a paper
+    report = _Below("fusion", "report/index.html")  # clips of videos lie beside it
+    wandb = _Below("fusion", "wandb.json")  # what is on W&B, whose own files are in wandb/ beside it
     flip_network = _Below("checkpoints", "restoration")
 
     @classmethod
     def of(cls, config: "Config") -> "RunFiles":
-        return cls._named(config, config.run_name)
+        return cls.named(config.paths, config.run_name, config.name)
 
     @classmethod
     def trained(cls, config: "Config") -> "RunFiles":
         """Those of the run that trained the detectors: `checkpoints_of`, or the run itself."""
-        return cls._named(config, config.checkpoints_of or config.run_name)
+        return cls.named(config.paths, config.checkpoints_of or config.run_name)
 
     @classmethod
-    def _named(cls, config: "Config", run: str) -> "RunFiles":
-        name, paths = Path(run), config.paths
+    def named(cls, paths: "PathsConfig", run: str, variant: str | None = None) -> "RunFiles":
+        """Those of `run`, EXPERIMENT or EXPERIMENT/RUN, and of a variant of its fusion."""
+        name = Path(run)
+        outputs, submissions = paths.outputs / name, paths.submissions
+        submission = submissions / name.parent / f"{name.name}.csv"
         return cls(
-            outputs=paths.outputs / name,
+            outputs=outputs,
             checkpoints=paths.checkpoints / name,
-            submission=paths.submissions / name.parent / f"{name.name}.csv",
+            submission=submissions / f"{'-'.join(name.parts)}-{variant}.csv" if variant else submission,
             cache=paths.cache,
+            fusion=outputs / "fusions" / variant if variant else outputs,
+            ledger=submissions / "LEDGER.csv",
         )
 
     def detector(self, name: str, seed: int | None = None) -> Path:
@@ -90,11 +107,14 @@ class RunFiles:
 
         The `name` of one of several seeds is that of `of_seed`.
         """
-        return self.outputs / "scores" / f"{name}{'-pseudo' if pseudo else ''}.parquet"
+        return self._scored(name) / f"{name}{'-pseudo' if pseudo else ''}.parquet"
 
     def object_scores(self, name: str, pseudo: bool = False) -> Path:
         """Raw scores of single objects: video and split beside the columns of `Scores.objects`."""
-        return self.outputs / "scores" / f"{name}{'-pseudo' if pseudo else ''}-objects.parquet"
+        return self._scored(name) / f"{name}{'-pseudo' if pseudo else ''}-objects.parquet"
+
+    def _scored(self, name: str) -> Path:
+        return (self.fusion if name == OBJECTS else self.outputs) / "scores"
 
     def error_maps(self, detector: str, video: str | None) -> Path:
         of_video = f"-{plain_name(video)}" if video else ""
@@ -111,7 +131,7 @@ class RunFiles:
         return self.report.parent / "clips" / f"{plain_name(video)}.mp4"
 
     def record(self, stage: str) -> Path:
-        return self.outputs / "stages" / f"{stage}.json"
+        return (self.fusion if stage in AFTER_SCORING else self.outputs) / "stages" / f"{stage}.json"
 
 
 def of_seed(name: str, seed: int | None) -> str:

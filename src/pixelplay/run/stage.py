@@ -107,7 +107,7 @@ class Task:
             log.info(f"{self.name}: up to date")
             return False
         for task in self.after:
-            task._verify([output for output in task.require().outputs if _is_of_the_run(output.path, self.record_path)])
+            task._verify([output for output in task.require().outputs if _is_of_the_run(output.path, task.record_path)])
         reads = {task.name: task.verified().key for task in self.reads}
         contents, before = self._contents, self.outputs()
         self.record_path.unlink(missing_ok=True)

@@ -85,7 +85,7 @@ def log_run(config: "Config", stage: str) -> None:
         logged = _logged(config, files)
         logged.things.update(done)
         _succeeds("it will be logged again", lambda: write_json(files.wandb, logged.model_dump()))
-        folder = files.outputs / "wandb"
+        folder = files.fusion / "wandb"
         sync = f"{folder}/: upload it with `wandb sync --id {logged.id} {folder}/offline-run-*`"
         log.info(f"wandb: {', '.join(done)} -> {sync if config.wandb.mode == 'offline' else logged.id}")
 
@@ -153,14 +153,14 @@ def _artifact(config: "Config", files: RunFiles, name: str, kind: str, outputs: 
 def _configuration(config: "Config", files: RunFiles) -> Path:
     """A file with the resolved configuration: a settings change leaves the one of an earlier artifact as it was."""
     values = config.model_dump(mode="json")
-    path = files.outputs / "wandb" / f"config-{fingerprint(values)}.yaml"
+    path = files.fusion / "wandb" / f"config-{fingerprint(values)}.yaml"
     write_text(path, yaml.safe_dump(values, sort_keys=False))
     return path
 
 
 def _inside(files: RunFiles, path: Path) -> str:
     """Where a file lies in its artifact: as in the run's folder, and else by its name alone."""
-    if path.parent == files.outputs / "wandb":
+    if path.parent == files.fusion / "wandb":
         return "config.yaml"
     folders = [folder for folder in (files.outputs, files.checkpoints) if path.is_relative_to(folder)]
     return path.relative_to(folders[0]).as_posix() if folders else path.name
@@ -201,11 +201,7 @@ def _logged(config: "Config", files: RunFiles) -> _Logged:
         return _Logged.model_validate(parse_json(files.wandb.read_bytes()))
     except (OSError, ValueError):
         # Not by the name alone: others who log to the same project may have a run of that name.
-        return _Logged(id=f"{plain_name(_name(config), 60)}-{token_hex(4)}")
-
-
-def _name(config: "Config") -> str:
-    return f"{config.experiment}/{config.run}" if config.run else config.experiment
+        return _Logged(id=f"{plain_name(config.full_name, 60)}-{token_hex(4)}")
 
 
 def _opened(config: "Config") -> "Run":
@@ -218,14 +214,14 @@ def _opened(config: "Config") -> "Run":
         return wandb.run
     _close()  # of a run that failed
     require_login(config)
-    files.outputs.mkdir(parents=True, exist_ok=True)
+    files.fusion.mkdir(parents=True, exist_ok=True)
     write_json(files.wandb, logged.model_dump())
     return wandb.init(
         project=config.wandb.project,
-        name=config.wandb.name or _name(config),
+        name=config.wandb.name or config.full_name,
         id=logged.id,
         resume="allow",
-        dir=str(files.outputs.resolve()),
+        dir=str(files.fusion.resolve()),
         mode=config.wandb.mode,
         config=config.model_dump(mode="json"),
         allow_val_change=True,

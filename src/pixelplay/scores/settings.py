@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from pixelplay.run.files import OBJECTS as OBJECTS  # the stream of scores that were fused per object
 from pixelplay.settings import (
     Bounds,
     ExistingFile,
@@ -22,7 +23,6 @@ from pixelplay.settings import (
 )
 
 FUSED = "fused"  # the stream that holds the fused scores
-OBJECTS = "objects"  # the stream of scores that were fused per object
 
 
 class NormaliseConfig(Settings):

@@ -14,7 +14,7 @@ import numpy as np
 from pixelplay.ablation.summary import read_introduction, summary_file
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, MissingArtifactError
-from pixelplay.evaluation.members import read_members, streams_of, weights_of
+from pixelplay.evaluation.members import as_judged, read_members, streams_of, weights_of
 from pixelplay.run.artifacts import append_json, csv_text, write_text
 from pixelplay.run.atomic import atomic, require_writable
 from pixelplay.run.files import RunFiles
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # importing them imports scikit-learn and matplotlib
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the same scores and truth give other tables, plots or words
+VERSION = 3  # raised when the same scores and truth give other tables, plots or words
 LOGGED = ("ap", "auc")
 
 
@@ -116,12 +116,16 @@ def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
         outputs.append(files.ablation / f"{name}.png")
         with atomic(outputs[-1]) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
-    run_name = f"{config.experiment}/{config.run}" if config.run else config.experiment
     outputs.append(summary_file(files))
-    write_text(summary_file(files), markdown(f"Ablation of {run_name}", told, result.tables, config.ablate.metric))
+    write_text(
+        summary_file(files), markdown(f"Ablation of {config.full_name}", told, result.tables, config.ablate.metric)
+    )
     if config.ablate.search:
         outputs.append(files.chosen_fusion)
-        write_text(files.chosen_fusion, _as_file(result.choice.fusion, fusion, external))
+        kept = {stream: member_of(stream, fusion) for stream in external}
+        chosen = result.choice.fusion  # of planted members alone, which are chosen already
+        chosen = as_judged(chosen.model_copy(update={"members": {**chosen.members, **kept}}), judged)
+        write_text(files.chosen_fusion, fusion_file.to_text(chosen))
     if "test" in truths:
         _log_evaluation(config, files, result, truths["test"])
     return outputs
@@ -164,13 +168,6 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
     if reason := one_class(np.concatenate([labels for _, _, labels in labelled])):
         return truths, [f"Test labels are left out: {reason}."]
     return {**truths, "test": Known.of(labelled)}, []
-
-
-def _as_file(chosen: FusionConfig, fusion: FusionConfig, external: list[str]) -> str:
-    """The chosen fusion, in which external files keep what they have."""
-    kept = {stream: member_of(stream, fusion) for stream in external}
-    members = {**chosen.members, **kept}  # which are chosen already
-    return fusion_file.to_text(chosen.model_copy(update={"members": members, "select_members": False}))
 
 
 def _log_evaluation(config: Config, files: RunFiles, result: "Ablation", truth: "Known") -> None:

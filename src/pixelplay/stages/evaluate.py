@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.config import Config
+from pixelplay.evaluation import ledger
 from pixelplay.evaluation.members import of_single_seeds, unsmoothed_of
 from pixelplay.evaluation.score_tables import read_fused, scored_names
 from pixelplay.evaluation.speed import frames_per_second
@@ -94,12 +95,14 @@ def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> li
     metrics = _measure(config, files, index, truth)
     write_json(files.metrics, metrics)
     _log_evaluation(files, config, metrics)
+    ledger.note(config, index, metrics["fused"]["ap"])
     pictures = [files.thresholds / f"{name}.png" for name in (*scored_names(config), FUSED)]
     drawn = [name for name, rates in metrics["thresholds"].items() if rates]
     return [files.metrics, *(path for path in pictures if path.stem in drawn and path.exists())]
 
 
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
+    from pixelplay.evaluation.measured_events import measure_events
     from pixelplay.evaluation.objects import measure_objects  # SciPy is slow to import, and often nothing has changed
     from pixelplay.evaluation.per_video import per_video
 
@@ -123,6 +126,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
     result["videos"] = per_video(processed, [*scored_names(config), *config.fusion.external_files, FUSED], videos)
+    result["events"] = measure_events(config, index, videos, processed[FUSED])
     result["objects"] = measure_objects(config, files, index.test, truth)
     wanted = [*scored_names(config), FUSED] if "thresholds" in config.evaluate.metrics else []
     result["thresholds"] = {

@@ -4,24 +4,34 @@ The task `events` needs nothing but the run's outputs; what is taken from the ca
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.evaluation.score_tables import object_streams
+from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
-from pixelplay.run.artifacts import csv_text, read_model, write_json, write_text
+from pixelplay.explain.event_vectors import kept_needs
+from pixelplay.run.artifacts import csv_text, read_model, write_json, write_table, write_text
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Stage, Task, digests_of
-from pixelplay.stages import fuse, prepare
+from pixelplay.run.fingerprints import file_digests
+from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.stages import detect, extract, fuse, prepare, score
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
+VECTORS_VERSION = 1  # raised when the same events have others
 VERSION = 1  # raised when the same scores and settings give other events
 SHOWN = 5  # events, of the most severe
 
 
 def tasks(config: Config) -> list[Task]:
-    return [events_task(config)]
+    """The events; vectors of their objects, where detectors compare such; clips and thumbnails, if any are wanted."""
+    found = events_task(config)
+    needs = kept_needs(config) if object_streams(config) else []
+    pictured = config.events.clips.count + config.events.clips.thumbnails > 0
+    return [found, *([vectors_task(config, needs)] if needs else []), *([clips_task(config)] if pictured else [])]
 
 
 def events_task(config: Config) -> Task:
@@ -32,10 +42,42 @@ def events_task(config: Config) -> Task:
         name="events",
         record_path=files.record("events"),
         version=VERSION,
-        settings={"events": config.events.model_dump()},
+        settings={"events": config.events.deciding},
         work=lambda: _find(config, files, index),
         digests=digests_of(config),
+        contents=lambda: file_digests([config.events.zones] if config.events.zones else []),
         reads=fuse.tasks(config),
+        after=[prepare.task(config)],
+    )
+
+
+def vectors_task(config: Config, needs: Sequence[str]) -> Task:
+    """The task that keeps vectors of objects; it needs the cache."""
+    return Task(
+        stage="events",
+        name="event-vectors",
+        record_path=RunFiles.of(config).record("event-vectors"),
+        version=VECTORS_VERSION,
+        settings={"vectors": list(needs)},
+        work=lambda: _keep_vectors(config, load_index(config)),
+        digests=digests_of(config),
+        reads=[events_task(config)],
+        after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config)],
+    )
+
+
+def clips_task(config: Config) -> Task:
+    """The task that writes clips and thumbnails; it needs the footage."""
+    index, files = load_index(config), RunFiles.of(config)
+    return Task(
+        stage="events",
+        name="event-clips",
+        record_path=files.record("event-clips"),
+        version=pictures.VERSION,
+        settings={"clips": config.events.clips.model_dump(), "fps": config.events.fps},
+        work=lambda: _write_pictures(config, files, index),
+        digests=digests_of(config),
+        reads=[events_task(config), *fuse.tasks(config), *score.tasks(config)],
         after=[prepare.task(config)],
     )
 
@@ -45,9 +87,14 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
+    index, files, wanted = load_index(config), RunFiles.of(config), [task.name for task in tasks(config)]
+    for name in {"event-vectors", "event-clips"} - {*wanted}:
+        forget(files.record(name))
     STAGE.run(config)
-    files = RunFiles.of(config)
-    log.info("\n".join(told(read_model(files.events, Events, made_by="events"), files)))
+    found = read_model(files.events, Events, made_by="events")
+    log.info("\n".join(told(found, files)))
+    if config.events.sinks:
+        _send(config, files, index, found)
 
 
 def told(found: Events, files: RunFiles) -> list[str]:
@@ -64,14 +111,43 @@ def _line(event: Event) -> str:
     start, end = (at.seconds if known else at.frame for at in (event.start, event.end))
     when = f"{start:.1f} to {end:.1f} s" if known else f"frames {start} to {end}"
     why = ", ".join(f"{name} {share:.0%}" for name, share in event.contributions.items() if share >= 0.01)
-    return f"  {event.video}, {when}: {event.stream} {event.score:.3g} (threshold {event.threshold:.3g}); {why}"
+    score = f"{event.stream} {event.score:.3g} (threshold {event.threshold:.3g})"
+    return f"  {event.video}, {when}: {'; '.join(filter(None, (score, why)))}"
+
+
+def _keep_vectors(config: Config, index: Index) -> list[Path]:
+    from pixelplay.explain.event_vectors import write_event_vectors
+
+    return write_event_vectors(config, index)
 
 
 def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
-    from pixelplay.evaluation.events import find_events  # SciPy is slow to import
+    from pixelplay.evaluation.events import dwell_table, find_events  # SciPy is slow to import
     from pixelplay.events.event_table import event_rows
 
     found = find_events(config, index)
+    found = found.model_copy(update={"events": pictures.with_pictures(found.events, config.events.clips)})
     write_json(files.events, found.model_dump(mode="json"))
     write_text(files.events_table, csv_text(event_rows(found.events)))
-    return [files.events, files.events_table]
+    dwell = dwell_table(config, index)
+    if dwell is None:
+        return [files.events, files.events_table]
+    write_table(files.dwell, dwell)
+    return [files.events, files.events_table, files.dwell]
+
+
+def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]:
+    from pixelplay.explain.event_clips import write_event_pictures  # slow to import
+
+    return write_event_pictures(config, index, read_model(files.events, Events, made_by="events"))
+
+
+def _send(config: Config, files: RunFiles, index: Index, found: Events) -> None:
+    """Send all events of the run, in order of time in each video."""
+    from pixelplay.events.sinks.sending import open_sinks
+
+    order = {video.id: i for i, video in enumerate(index.test)}
+    events = sorted(found.events, key=lambda event: (order[event.video], event.start.frame, event.id))
+    with open_sinks(config.events, files.events.parent, room=len(events)) as sinks:
+        for event in events:
+            sinks.send({"run": config.run_name, **event.model_dump(mode="json")})

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pixelplay.config import Config
 from pixelplay.errors import DataError
+from pixelplay.evaluation import ledger
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
 from pixelplay.evaluation.object_members import by_folds, read_streams_table, select_streams
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams
@@ -84,6 +85,7 @@ def run(config: Config) -> None:
     if not object_streams(config):
         forget(RunFiles.of(config).record("fuse-objects"))
     require_writable(RunFiles.of(config).submission.parent, "paths.submissions")
+    ledger.require_own(config)
     STAGE.run(config)
 
 
@@ -126,6 +128,7 @@ def _fuse(config: Config, files: RunFiles, index: Index) -> list[Path]:
     problems = submission.validate(files.submission, rows["Id"].tolist())
     if problems:
         raise DataError(f"{files.submission}: {'; '.join(problems)}")
+    ledger.note(config, index)
     log.info(f"fuse: {', '.join(members)} -> {files.submission} ({len(rows):,} rows)")
     _tell_unfused(members, fused)
     return [files.fused, files.submission, files.fusion_members]

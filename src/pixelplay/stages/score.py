@@ -19,6 +19,7 @@ from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactErr
 from pixelplay.evaluation.score_tables import read_rows
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
+from pixelplay.run import twins
 from pixelplay.run.artifacts import read_table, rerun, write_table
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, of_seed
@@ -50,6 +51,9 @@ pending = STAGE.pending
 
 def run(config: Config) -> None:
     index = load_index(config)
+    for task in tasks(config) if config.checkpoints_of is None else ():  # scores of the same detectors in other runs
+        if task.pending():
+            twins.take_over(config, task)
     waiting = [name for name in config.detectors if any(task.pending() for task in tasks_of(config, name, index))]
     if waiting:
         require_writable(RunFiles.of(config).scores(waiting[0]).parent, "paths.outputs")

@@ -94,5 +94,4 @@ def _sample(config: Config) -> Path | None:
 
 def _message(config: Config, fused: Task) -> str:
     """The run's name, and the key of what decided its scores."""
-    name = "/".join(filter(None, (config.experiment, config.run)))
-    return f"{name} {fused.require().key}"
+    return f"{config.full_name} {fused.require().key}"

@@ -15,7 +15,7 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
 from pixelplay.objects import tables
-from pixelplay.run import borrowed
+from pixelplay.run import borrowed, twins
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, of_seed
@@ -51,6 +51,7 @@ pending = STAGE.pending
 
 def run(config: Config) -> None:
     index = load_index(config)
+    take_over(config)
     seeds = {name: [task(config, name, index, seed) for seed in config.trained_seeds] for name in config.detectors}
     waiting = [name for name, of_seeds in seeds.items() if any(one.pending() for one in of_seeds)]
     if waiting:
@@ -58,6 +59,13 @@ def run(config: Config) -> None:
         require_writable(config.paths.checkpoints, "paths.checkpoints")
     STAGE.run(config)
     log_run(config, "train")
+
+
+def take_over(config: Config) -> None:
+    """Copy detectors that another run of the experiment has trained with the same settings."""
+    for one in tasks(config) if config.checkpoints_of is None else ():
+        if one.pending():
+            twins.take_over(config, one)
 
 
 def task(config: Config, name: str, index: Index, seed: int | None = None) -> Task:

@@ -4,7 +4,9 @@ Headers are not trusted: unfinished streams announce nothing, and variable frame
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +26,7 @@ CONTAINERS = (
     "mxf,gxf,lxf,nut,ogg,rm,dv,dhav,wtv,mjpeg,mjpeg_2000,yuv4mpegpipe,nuv,pva,cavsvideo,ser,avs,ty,kux"
 )
 CLOSE = 0.15  # of a frame's duration: in a constant rate no frame is further from its place
+EPOCH = 1970  # of clocks that were never set
 MARGIN = 0.005  # relative difference up to which the announced frame rate, which is exact, replaces the measured one
 
 
@@ -67,6 +70,22 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         container.close()
         raise FootageError(f"{path}: there is no video stream in it; replace or remove it")
     return container, stream
+
+
+def recorded_at(path: Path) -> datetime | None:
+    """When a file says that its recording began, in its camera's time zone or UTC; None where it doesn't.
+
+    Raises FootageError.
+    """
+    container, _ = open_video(path)
+    with container:
+        found = {key.lower(): value for key, value in container.metadata.items()}
+    for key in ("com.apple.quicktime.creationdate", "creation_time"):
+        with suppress(KeyError, ValueError):
+            time = datetime.fromisoformat(found[key])
+            if time.year > EPOCH and time.tzinfo is not None:
+                return time
+    return None
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:

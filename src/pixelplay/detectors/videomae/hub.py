@@ -11,6 +11,7 @@ SETTINGS = ("config.json", "preprocessor_config.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # one of them
 FILES = ((SETTINGS[0],), (SETTINGS[1],), WEIGHTS)  # one of each
 DEFAULT_SIDE = 224  # transformers' default, where config.json has none
+HUB = "MCG-NJU/videomae-base"  # weights=hub
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -33,7 +34,7 @@ def check_videomae(source: str, key: str = "weights.videomae") -> None:
             f"{', '.join(SETTINGS)} and {WEIGHTS[0]}, a name such as MCG-NJU/videomae-base, or in_domain"
         )
     elif reason := next(filter(None, (hub_lacks(source, names) for names in FILES)), None):
-        raise _not_on_hub(source, reason, key)
+        raise not_on_hub(source, reason, f"{key}={source}")
 
 
 def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
@@ -45,7 +46,7 @@ def videomae_folder(source: str, key: str = "weights.videomae") -> Path:
     try:
         return [from_hub(source, names) for names in FILES][-1].parent
     except WeightsError as error:
-        raise _not_on_hub(source, str(error), key) from None
+        raise not_on_hub(source, str(error), f"{key}={source}") from None
 
 
 def side_of(source: str) -> int | None:
@@ -65,6 +66,7 @@ def side_of(source: str) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def _not_on_hub(source: str, reason: str, key: str) -> WeightsError:
-    folder = Path("weights") / source.split("/")[1]
-    return not_found(f"{key}={source}", reason, source, [*SETTINGS, WEIGHTS[0]], folder / "#1", f"{key}={folder}")
+def not_on_hub(source: str, reason: str, setting: str) -> WeightsError:
+    """The error for weights that `setting`, KEY=VALUE, names, with the command that downloads a hub's model."""
+    folder, key = Path("weights") / source.split("/")[1], setting.partition("=")[0]
+    return not_found(setting, reason, source, [*SETTINGS, WEIGHTS[0]], folder / "#1", f"{key}={folder}")

@@ -1,0 +1,85 @@
+"""The figures of a run or a fusion variant by its files alone, so that runs can be listed and compared."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.metrics.frames import one_class, weighted_figures
+from pixelplay.run.artifacts import read_json, read_table
+from pixelplay.run.files import RunFiles
+from pixelplay.run.stage import read_record
+from pixelplay.scores.fuse import FUSED
+from pixelplay.videos.index import Index
+from pixelplay.videos.truth import VideoTruth, load_truth
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of the fused scores; None for what is not known."""
+
+    ap_pseudo: float | None  # AP on pseudo-anomalies
+    ap: float | None  # on labelled test frames, as the two below
+    auc_micro: float | None
+    auc_macro: float | None
+    events: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledScores:
+    """Fused scores of frames of known class, a video's frames together and in order."""
+
+    scores: np.ndarray  # float64 (N,)
+    labels: np.ndarray  # int64 (N,), 1 anomalous
+    videos: np.ndarray  # (N,) str
+    frames: np.ndarray  # int64 (N,), numbers in their videos
+
+
+def read_figures(files: RunFiles) -> Figures:
+    """The figures of a run that has been fused; those of later stages only where they are of these scores.
+
+    Raises MissingArtifactError or DamagedArtifactError.
+    """
+    index = Index.load(files.index)
+    measured: dict[str, Any] = {}
+    if _is_of_these_scores(files, "evaluate"):
+        measured = read_json(files.metrics, made_by="evaluate")["fused"]
+    events = None
+    if files.events.exists() and _is_of_these_scores(files, "events"):
+        events = len(read_json(files.events, made_by="events")["events"])
+    labelled = (measured.get(name) for name in ("ap", "auc_micro", "auc_macro"))
+    return Figures(ap_on_pseudo(files, index), *labelled, events)
+
+
+def ap_on_pseudo(files: RunFiles, index: Index) -> float | None:
+    """AP of the fused scores on pseudo-anomalies; None where there are none, or the fusion has no scores of them."""
+    found = labelled_scores(files, index, "pseudo")
+    if found is None:
+        return None
+    return float(weighted_figures(found.scores, found.labels, np.ones((1, len(found.labels)), np.int64))[0, 0])
+
+
+def labelled_scores(files: RunFiles, index: Index, split: str) -> LabelledScores | None:
+    """Fused scores of a split's frames whose labels are known, `test` or `pseudo`; None where both classes are not."""
+    known = load_truth(files.truth, split, getattr(index, split)).labelled
+    table = read_table(files.fused, made_by="fuse")
+    rows = table[(table["split"] == split) & (table["stream"] == FUSED)].set_index(["video", "frame"])["score"]
+    if not known or rows.empty:
+        return None
+    labels = np.concatenate([_labels(one) for one in known]).astype(np.int64)
+    if one_class(labels):
+        return None
+    places = pd.MultiIndex.from_tuples([(one.video, int(n)) for one in known for n in one.numbers])
+    videos, frames = (places.get_level_values(level).to_numpy() for level in (0, 1))
+    return LabelledScores(rows.loc[places].to_numpy(np.float64), labels, videos, frames)
+
+
+def _labels(one: VideoTruth) -> np.ndarray:
+    return np.zeros(0) if one.labels is None else one.labels
+
+
+def _is_of_these_scores(files: RunFiles, stage: str) -> bool:
+    """Whether a stage's record is of the fusion as it is now."""
+    done, fused = read_record(files.record(stage)), read_record(files.record("fuse"))
+    return done is not None and fused is not None and done.reads.get("fuse") == fused.key

@@ -1,0 +1,71 @@
+"""The scores that events come from, as they are drawn below their clips."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects
+from pixelplay.evaluation.zoned import DWELL
+from pixelplay.events.event import Event, Events
+from pixelplay.explain.clips import Curve
+from pixelplay.explain.scored_boxes import NO_SPAN, color_of, object_spans, share_of
+from pixelplay.report.timelines import roomy
+from pixelplay.run.artifacts import read_table
+from pixelplay.run.files import RunFiles
+from pixelplay.scores.settings import FUSED, OBJECTS
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
+
+if TYPE_CHECKING:
+    from pixelplay.config import Config
+
+
+class EventCurves:
+    """Curves of a run's events: of the fused score, or of the one track that an event is about."""
+
+    def __init__(self, config: "Config", index: Index, found: Events):
+        table = read_fused(config, index)
+        fused = table[(table["stream"] == FUSED) & (table["split"] == "test")]
+        objects = read_objects(config, OBJECTS, index.test) if object_streams(config) else None
+        self._span = object_spans(objects).get(OBJECTS, NO_SPAN) if objects is not None else NO_SPAN
+        self._fused = {str(video): rows.set_index("frame")["score"] for video, rows in fused.groupby("video")}
+        self._tracks: dict[tuple[str, int], pd.Series] = {}
+        ends = {FUSED: [fused["score"].min(), fused["score"].max()]}
+        if objects is not None:
+            test = objects[objects["split"] == "test"]
+            grouped = test.groupby(["video", "track"])
+            self._tracks = {(str(v), int(str(t))): rows.set_index("frame")["score"] for (v, t), rows in grouped}
+            ends[OBJECTS] = [test["score"].min(), test["score"].max()]
+        if config.events.zones is not None:
+            dwell = read_table(RunFiles.of(config).dwell, made_by="events").set_index("frame")
+            stays = dwell.groupby(["video", "track", "zone"])["seconds"]
+            self._dwell = {(str(v), int(str(t)), str(z)): seconds for (v, t, z), seconds in stays}
+            ends[DWELL] = [0.0]
+        for event in found.events:  # of an adaptive method, thresholds differ
+            ends.setdefault(event.stream, []).extend([event.threshold, event.score])
+        self._ends = {stream: roomy(float(min(values)), float(max(values))) for stream, values in ends.items()}
+
+    def of(self, event: Event, video: Video, first: int, stop: int) -> Curve:
+        """From position `first` up to `stop` of the event's video; NaN where its track is not seen."""
+        numbers = video.numbers[first:stop]
+        if event.stream == FUSED:
+            name, scores = "fused score", self._fused[video.id]
+        elif event.stream == DWELL:
+            main, zone = event.tracks[0], event.zones[0]
+            name, scores = f"seconds of {main.label} {main.track} in {zone}", self._dwell[video.id, main.track, zone]
+        else:
+            main = event.tracks[0]
+            name, scores = f"score of {main.label} {main.track}", self._tracks[video.id, main.track]
+        return Curve(
+            name=name,
+            numbers=numbers,
+            scores=scores.reindex(numbers).to_numpy(np.float64),
+            ends=self._ends[event.stream],
+            shaded=(numbers >= event.start.frame) & (numbers <= event.end.frame),
+            threshold=event.threshold,
+        )
+
+    def color(self, event: Event) -> tuple[int, int, int]:
+        """RGB of the highest score of the event's main track, as of its box there; a normal one's without tracks."""
+        return color_of(share_of(event.tracks[0].score, self._span)) if event.tracks else color_of(0.0)
