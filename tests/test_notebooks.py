@@ -12,7 +12,7 @@ from tests.footage import write_frames
 from tests.pipeline import ROOT, run_here
 
 from pixelplay.cli import load_config
-from pixelplay.stages import evaluate, fuse, prepare, score, train
+from pixelplay.stages import evaluate, events, fuse, prepare, score, train
 
 TINY = {'"experiment=sample"': '"experiment=tiny", "workers=1"'}
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -61,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = repository(tmp_path_factory.mktemp("finished"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage in (prepare, train, score, fuse, evaluate):
+        for stage in (prepare, train, score, fuse, events, evaluate):
             stage.run(load_config(["experiment=tiny", "workers=1"]))
     return folder
 

@@ -436,6 +436,7 @@ def test_it_waits_for_fuse_and_for_evaluate(reported: Path):
     events.run(other)
     with pytest.raises(MissingArtifactError, match=r"evaluate: .*run `python src/evaluate\.py`"):
         report.run(other)
+    events.run(other)
     evaluate.run(other)
     report.run(other)  # with the pictures that there are, as on a machine without frames
     assert "the pictures were made with other settings" in page(other).text

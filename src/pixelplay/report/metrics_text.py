@@ -34,7 +34,7 @@ def metrics_text(metrics: Figures, speeds: Mapping[str, float]) -> str:
         f"(the AP of random scores); {measured}",
         _table({name: _frame_row(name, figures, speeds) for name, figures in _streams(metrics)}),
         *_over_seeds(metrics["detectors"]),
-        _events(metrics["events"]),
+        *_events(metrics.get("events")),
         *_objects(metrics["objects"]),
         *_alarms(methods),
     ]
@@ -86,25 +86,26 @@ def _over_seeds(detectors: Figures) -> list[str]:
     ]
 
 
-def _events(found: Figures) -> str:
-    """Two lines, since there is one set of events."""
-    delay, unit = found["delay_seconds"] or found["delay_frames"], "s" if found["delay_seconds"] else " frames"
-    parts = [
-        f"events: {found['right']} of {found['events']} right, {found['found']} of {found['labelled']} labelled found",
-        *(f"{head} {found[key]:.4f}" for head, key in RATES.items() if found[key] is not None),
-    ]
-    later = [f"first alarm {delay['mean']:.2f}{unit} late on average (median {delay['median']:.2f})"] if delay else []
+def _events(found: Figures | None) -> list[str]:
+    """A few lines, since there is one set of events."""
+    if not found:
+        return []
+    rates = [f"{head} {found[key]:.4f}" for head, key in RATES.items() if found[key] is not None]
+    counts = (
+        f"events: {found['right']} of {found['events']} right, {found['found']} of {found['labelled']} labelled found"
+    )
+    delay, unit = found["delay_seconds"] or found["delay_frames"], "s" if found["delay_seconds"] else "frames"
+    late = [f"first alarm {delay['mean']:.2f} {unit} late on average, median {delay['median']:.2f}"] if delay else []
     per_hour = found["false_alarms_per_hour"]
     rate = "" if per_hour is None else f", {per_hour:.1f} per hour of normal footage"
-    later.append(f"{found['false_alarms']} false alarms{rate}")
-    if found["normal_share"] is not None:
-        later.append(f"{found['normal_share']:.1%} of normal frames in events")
-    if found["false_alarms_unseen"] is not None:
-        promised = "" if found["expected"] is None else f" (expected up to {found['expected']:.2g})"
-        later.append(f"{found['false_alarms_unseen']:.3f} of them above the threshold{promised}")
+    kept = [f"{found['normal_share']:.1%} of normal frames in events"] if found["normal_share"] is not None else []
+    if (above := found["false_alarms_unseen"]) is not None:
+        promised = "" if found["expected"] is None else f" (expected up to {found['expected']:.1%})"
+        kept.append(f"{above:.1%} above the threshold{promised}")
     if found["latency_ap"] is not None:
-        later.append(f"latency-aware AP {found['latency_ap']:.4f}")
-    return "\n".join(["; ".join(parts), "; ".join(later)])
+        kept.append(f"latency-aware AP {found['latency_ap']:.4f}")
+    lines = [[counts, *rates], [*late, f"{found['false_alarms']} false alarms{rate}"], kept]
+    return ["\n".join("; ".join(line) for line in lines if line)]
 
 
 def _objects(objects: Figures) -> list[str]:

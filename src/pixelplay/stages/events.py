@@ -99,7 +99,7 @@ def run(config: Config) -> None:
 
 def told(found: Events, files: RunFiles) -> list[str]:
     """What a person wants to know first: how far thresholds can be trusted, then the most severe events."""
-    remarks = [f"threshold of {one.stream}: {one.remark}" for one in found.alarms if one.remark]
+    remarks = [f"{one.stream}: {one.remark}" for one in found.alarms if one.remark]
     remarks += [f"{stream}: {why}" for stream, why in found.no_alarm.items()]
     count = len(found.events)
     head = f"{count} event{'s' * (count != 1)}{', the most severe' if count > SHOWN else ''}: {files.events_table}"
