@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.evaluation.events import Clock
+from pixelplay.evaluation.clock import Clock
 from pixelplay.report.charts import Axis, line_style, path, runs, thin, widened
 from pixelplay.report.distributions import BINS, histogram, precision_recall_chart, roc_chart
 from pixelplay.report.outcome import ScoredVideo

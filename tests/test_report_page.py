@@ -12,7 +12,7 @@ import pytest
 from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import encoded
-from pixelplay.evaluation.events import Clock
+from pixelplay.evaluation.clock import Clock
 from pixelplay.events.event import Event, Events, EventTrack
 from pixelplay.events.event import Moment as At
 from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart

@@ -62,6 +62,7 @@ class EventList:
     items: Sequence[EventItem]  # those with pictures
     others: Sequence[tuple[int, Event, str]]  # the next ones: rank, event, when
     left: int  # how many more there are
+    worth: Sequence[str] = ()  # their figures where labels are known
 
 
 def read_events(files: RunFiles, index: Index) -> Events | None:
@@ -81,7 +82,12 @@ def read_events(files: RunFiles, index: Index) -> Events | None:
 
 
 def event_list(
-    files: RunFiles, found: Events, outcome: Outcome, manifest: Manifest, tracks: Sequence[ScoredTrack]
+    files: RunFiles,
+    found: Events,
+    outcome: Outcome,
+    manifest: Manifest,
+    tracks: Sequence[ScoredTrack],
+    worth: Sequence[str],
 ) -> EventList:
     """The events of the page: those that `explain` has pictured, and a line for each of the others."""
     videos, at = outcome.videos, {one.video: i for i, one in enumerate(outcome.videos)}
@@ -109,7 +115,7 @@ def event_list(
             )
         )
     rest = [(rank, event, _span(event)) for rank, event in enumerate(found.events, 1)][len(items) :]
-    return EventList(found, items, rest[:LISTED], max(len(rest) - LISTED, 0))
+    return EventList(found, items, rest[:LISTED], max(len(rest) - LISTED, 0), worth)
 
 
 def event_positions(rank: int, event: Event, one: ScoredVideo) -> dict[str, int]:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
-from pixelplay.evaluation.events import Clock
+from pixelplay.evaluation.clock import Clock
 from pixelplay.evaluation.score_tables import scored_names
 from pixelplay.events.event import Events
 from pixelplay.report.charts import Chart
@@ -18,6 +18,7 @@ from pixelplay.report.distributions import curve_style, histogram, precision_rec
 from pixelplay.report.events import event_list, event_positions, read_events
 from pixelplay.report.headline import headline, subtitle, trust
 from pixelplay.report.manifest import Manifest, Moment, image_uri, read_manifest
+from pixelplay.report.metrics_text import events_lines
 from pixelplay.report.outcome import Outcome, ablation_files, load_outcome, threshold_files
 from pixelplay.report.page import Ablation, GalleryItem, Measured, Report, TrackItem, VideoPanel
 from pixelplay.report.scores_table import published_table, scores_table, thresholds_table
@@ -46,7 +47,8 @@ def gather(
     manifest, found = read_manifest(files, index), read_events(files, index)
     metrics = read_json(files.metrics, "evaluate") if outcome.labelled else None
     tracks = scored_tracks(config, outcome, manifest)
-    events = event_list(files, found, outcome, manifest, tracks) if found else None
+    worth = events_lines(metrics.get("events")) if metrics else []
+    events = event_list(files, found, outcome, manifest, tracks, worth) if found else None
     charts, key = _curves(outcome, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
     histograms = enumerate(_distributions(config, outcome).items())
     items = events.items if events else []

@@ -25,7 +25,9 @@ def subtitle(config: "Config", outcome: Outcome) -> str:
 def headline(outcome: Outcome, metrics: dict[str, Any] | None, found: Events | None) -> list[Fact]:
     frames = sum(len(one.numbers) for one in outcome.videos)
     size = Fact(f"{frames:,}", f"test frames in {len(outcome.videos)} videos")
-    events = [] if found is None else [Fact(f"{len(found.events):,}", "events")]
+    f1 = ((metrics or {}).get("events") or {}).get("f1")
+    below = "" if f1 is None else f"F1 {number_text(f1)}"
+    events = [] if found is None else [Fact(f"{len(found.events):,}", "events", below)]
     return [*_figures(metrics), *events, size] if metrics else [*events, size, *_without_labels(outcome, found)]
 
 

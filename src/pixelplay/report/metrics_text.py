@@ -34,7 +34,7 @@ def metrics_text(metrics: Figures, speeds: Mapping[str, float]) -> str:
         f"(the AP of random scores); {measured}",
         _table({name: _frame_row(name, figures, speeds) for name, figures in _streams(metrics)}),
         *_over_seeds(metrics["detectors"]),
-        *_events(metrics.get("events")),
+        *(["\n".join(lines)] if (lines := events_lines(metrics.get("events"))) else []),
         *_objects(metrics["objects"]),
         *_alarms(methods),
     ]
@@ -86,8 +86,8 @@ def _over_seeds(detectors: Figures) -> list[str]:
     ]
 
 
-def _events(found: Figures | None) -> list[str]:
-    """A few lines, since there is one set of events."""
+def events_lines(found: Figures | None) -> list[str]:
+    """What events are worth, in a few lines, since there is one set of them; [] where none were measured."""
     if not found:
         return []
     rates = [f"{head} {found[key]:.4f}" for head, key in RATES.items() if found[key] is not None]
@@ -105,7 +105,7 @@ def _events(found: Figures | None) -> list[str]:
     if found["latency_ap"] is not None:
         kept.append(f"latency-aware AP {found['latency_ap']:.4f}")
     lines = [[counts, *rates], [*late, f"{found['false_alarms']} false alarms{rate}"], kept]
-    return ["\n".join("; ".join(line) for line in lines if line)]
+    return ["; ".join(line) for line in lines if line]
 
 
 def _objects(objects: Figures) -> list[str]:

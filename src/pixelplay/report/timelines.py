@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.evaluation.events import Clock
+from pixelplay.evaluation.clock import Clock
 from pixelplay.events.event import Alarm
 from pixelplay.events.settings import EventsConfig
 from pixelplay.report.charts import runs, widened
