@@ -36,7 +36,7 @@ class EventItem:
 
     @property
     def span(self) -> str:
-        """`8.20 to 9.64 s`, or `frames 205 to 241`."""
+        """`8.20 s to 9.64 s`, or `frames 205 to 241`."""
         return _span(self.event)
 
     @property

@@ -27,7 +27,11 @@ def headline(outcome: Outcome, metrics: dict[str, Any] | None, found: Events | N
     size = Fact(f"{frames:,}", f"test frames in {len(outcome.videos)} videos")
     f1 = ((metrics or {}).get("events") or {}).get("f1")
     below = "" if f1 is None else f"F1 {number_text(f1)}"
-    events = [] if found is None else [Fact(f"{len(found.events):,}", "events", below)]
+    events = (
+        []
+        if found is None
+        else [Fact(f"{len(found.events):,}", "event" if len(found.events) == 1 else "events", below)]
+    )
     return [*_figures(metrics), *events, size] if metrics else [*events, size, *_without_labels(outcome, found)]
 
 

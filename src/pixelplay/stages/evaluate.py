@@ -33,7 +33,7 @@ from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the same scores and truth give other metrics or pictures
+VERSION = 3  # raised when the same scores and truth give other metrics or pictures
 CORRUPTED = 0.01  # share of flipped or noisy test frames from which on they are not those of the published data
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
 
