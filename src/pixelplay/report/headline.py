@@ -43,6 +43,11 @@ def trust(found: Events | None) -> list[str]:
     return [*doubts, *(f"{stream}: {why}." for stream, why in found.no_alarm.items())]
 
 
+def _events(found: Events, metrics: dict[str, Any] | None) -> Fact:
+    f1, count = ((metrics or {}).get("events") or {}).get("f1"), len(found.events)
+    return Fact(f"{count:,}", "event" if count == 1 else "events", "" if f1 is None else f"F1 {number_text(f1)}")
+
+
 def _figures(metrics: dict[str, Any]) -> list[Fact]:
     fused = metrics["fused"]
     drawn = fused.get("intervals") or {}
