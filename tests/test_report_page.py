@@ -13,6 +13,8 @@ from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import encoded
 from pixelplay.evaluation.clock import Clock
+from pixelplay.evaluation.comparison import Compared, Comparison, Difference
+from pixelplay.evaluation.figures import Figures
 from pixelplay.events.event import Event, Events, EventTrack
 from pixelplay.events.event import Moment as At
 from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart
@@ -114,6 +116,9 @@ def report(text: str, clip: str = "../events/event.mp4") -> Report:
     found = Events(alarms=[], no_alarm={}, heldout_frames=9, heldout_seconds=None, events=[event(text)] * 3)
     shown = EventItem(1, event(text), one, 0, PICTURE, clip, [(text, PICTURE)], [(text, PICTURE)], track, 0, PICTURE)
     sprite = {"size": (16, 9), "columns": 1, "frames": [1]}
+    differences = {"ap": Difference(0.1, -0.2, 0.3)}
+    compared = Compared(text, [text], Figures(None, 0.5, 0.5, None, 3), differences, text)
+    comparison = Comparison([compared], level=0.95, draws=1000)
     return Report(
         title=text,
         subtitle=text,
@@ -144,6 +149,7 @@ def report(text: str, clip: str = "../events/event.mp4") -> Report:
         histograms={text: histogram(text, {"test": np.arange(9.0)}, "histogram-0")},
         thresholds=[(text, "data:image/png;base64,")],
         ablation=Ablation([text], [table, replace(table, title=text)], [(text, "data:image/png;base64,")]),
+        comparison=comparison,
         run=[(text, text)],
         machine=[(text, text)],
         versions=[(text, text)],
@@ -209,7 +215,7 @@ def test_links_inside_the_page_lead_to_something(harmless: Elements):
     ids = [attributes["id"] for _, attributes in harmless.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     inside = [link["href"][1:] for link in harmless.named("a") if link["href"].startswith("#")]
-    sections = ("events", "tracks", "gallery", "timelines", "scores", "details", "run")
+    sections = ("events", "tracks", "gallery", "timelines", "scores", "comparison", "details", "run")
     assert {"video-1", *sections} == set(inside)
     assert set(inside) <= set(ids)
 
@@ -224,7 +230,7 @@ def test_only_web_addresses_become_links_out_of_the_page():
 
 def test_what_there_is_nothing_of_is_left_out():
     nothing = {"events": None, "gallery": [], "tracks": [], "measured": None, "curves": [], "histograms": {}}
-    page = Elements(render(replace(report("plain"), **nothing, thresholds=[], ablation=None)))
+    page = Elements(render(replace(report("plain"), **nothing, thresholds=[], ablation=None, comparison=None)))
     assert [section["id"] for section in page.named("section")] == ["timelines", "details", "run"]
     assert [a["href"] for a in page.named("a")][:3] == ["#timelines", "#details", "#run"]
 

@@ -1,5 +1,6 @@
 """The page of the selected clips: one HTML file below 3 MB that opens offline, in which clips play under the mouse."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def _card(clip: Clip, row: Any, reader: ClipReader, width: int, room: int) -> di
         "row": row,  # rank, step, score, calibrated
         "scene": _short(clip.scene or "no scene"),
         "camera": _short(clip.camera),
-        "frames": [_short(name.rpartition("/")[2]) for name in (clip.frames[0], clip.frames[-1])],
+        "frames": [_short(re.split("[/#]", name)[-1]) for name in (clip.frames[0], clip.frames[-1])],
         "seconds": clip.seconds,
         "strip": data_uri(strip),  # frames side by side
         "count": count,

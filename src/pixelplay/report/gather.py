@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
 from pixelplay.evaluation.clock import Clock
+from pixelplay.evaluation.comparison import compare
 from pixelplay.evaluation.score_tables import scored_names
 from pixelplay.events.event import Events
 from pixelplay.report.charts import Chart
@@ -53,7 +54,7 @@ def gather(
     histograms = enumerate(_distributions(config, outcome).items())
     items = events.items if events else []
     return Report(
-        title=f"PixelPlay: {config.run_name}",
+        title=f"PixelPlay: {config.full_name}",
         subtitle="; ".join(filter(None, (subtitle(config, outcome), remark))),
         headline=headline(outcome, metrics, found),
         remarks=trust(found),
@@ -72,6 +73,7 @@ def gather(
         histograms={stream: histogram(stream, scores, f"histogram-{i}") for i, (stream, scores) in histograms},
         thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
         ablation=_ablation(files, ablation_is_current),
+        comparison=compare(config, index),
         run=[*_facts(config, manifest).items()],
         machine=manifest.machine,
         versions=manifest.versions,
@@ -82,7 +84,7 @@ def gather(
 
 def _facts(config: "Config", manifest: Manifest) -> dict[str, str]:
     trained = {"trained by": config.checkpoints_of} if config.checkpoints_of else {}
-    run = {"experiment": config.run_name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
+    run = {"experiment": config.full_name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
     return {**run, **trained, "seed": str(config.seed), "git commit": manifest.commit}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pixelplay.evaluation.comparison import Comparison
 from pixelplay.report.charts import Chart
 from pixelplay.report.events import EventList, when
 from pixelplay.report.manifest import Moment, Scale
@@ -110,6 +111,7 @@ class Report:
     histograms: Mapping[str, Chart]  # by stream
     thresholds: Pairs  # plots: (name, data URI)
     ablation: Ablation | None
+    comparison: Comparison | None
     run: Pairs  # facts: (name, value)
     machine: Pairs
     versions: Pairs

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pixelplay.settings import Fps, Natural, NonNegative, Settings, VideoId
+from pixelplay.settings import Fps, Natural, NonNegative, Settings, Unique, VideoId
 
 
 class ReportConfig(Settings):
@@ -17,3 +17,4 @@ class ReportConfig(Settings):
     thumbnails_mb: Annotated[float, Field(ge=0, le=100)]
     clips: list[VideoId]
     fps: Fps
+    compare: Annotated[list[str], Unique]

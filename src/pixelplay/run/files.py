@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from pixelplay.config import Config, PathsConfig
 
 OBJECTS = "objects"  # what scores that were fused per object are called, as a detector's by its name
-AFTER_SCORING = ("fuse-objects", "fuse", "events", "evaluate", "ablate", "explain", "report")  # records of each fusion
+AFTER_SCORING = (
+    "fuse-objects",
+    "fuse",
+    "events",
+    "event-vectors",
+    "event-clips",
+    "evaluate",
+    "ablate",
+    "explain",
+    "report",
+)  # records of each fusion
 
 
 class _Below:
@@ -57,6 +67,8 @@ class RunFiles:
     events_table = _Below("fusion", "events.csv")  # a row per event
     events_folder = _Below("fusion", "events")  # thumbnails, clips, and the vectors of objects
     dwell = _Below("events_folder", "dwell.parquet")  # seconds that objects have been in zones, by frame
+    predictions = _Below("fusion", "predictions")  # a folder like a run's for each path: see `prediction`
+    predicted = _Below("fusion", "scores.csv")  # of such new files: a row per frame
     metrics = _Below("fusion", "metrics.json")
     evaluations = _Below("fusion", "evaluations.jsonl")
     thresholds = _Below("fusion", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds

@@ -78,13 +78,24 @@ def run(config: Config) -> None:
     metrics = read_json(files.metrics, made_by="evaluate")
     text = metrics_text(metrics, frames_per_second(config, index))
     log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
+    if config.export:
+        _export(config, index)
     log_run(config, "evaluate")
+
+
+def _export(config: Config, index: Index) -> None:
+    from pixelplay.evaluation.paper import write_tables  # as above
+
+    for path in write_tables(config, index):
+        log.info(f"evaluate: {path}")
 
 
 def _without_labels(config: Config, files: RunFiles, index: Index, truth: Truth) -> None:
     """Say so; metrics and pictures of a run with labels must not pass for this one's."""
     forget(files.record("evaluate"))
     log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
+    if config.export:
+        log.warning(f"evaluate: export={config.export}: without metrics there is no table")
     if any(one.has_regions for one in truth.values()):
         log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
     if published := published_figures(config.dataset.name):

@@ -34,7 +34,7 @@ def tasks(config: Config) -> list[Task]:
         name="explain",
         record_path=files.record("explain"),
         version=VERSION,
-        settings={"report": config.report.model_dump(), "noise_above": config.restore.noise_above},
+        settings={"report": config.report.model_dump(exclude={"compare"}), "noise_above": config.restore.noise_above},
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _explain(config, index),
         digests=digests_of(config),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay.config import Config
+from pixelplay.evaluation.comparison import compared_files
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.report.outcome import ablation_files
 from pixelplay.run.artifacts import write_text
@@ -30,7 +31,7 @@ def tasks(config: Config) -> list[Task]:
         name="report",
         record_path=files.record("report"),
         version=VERSION,
-        settings={"noise_above": config.restore.noise_above},
+        settings={"noise_above": config.restore.noise_above, "compare": config.report.compare},
         contents=lambda: _contents(config, files),
         work=lambda: _report(config, index, files),
         digests=digests_of(config),
@@ -58,8 +59,9 @@ def _contents(config: Config, files: RunFiles) -> dict[str, Any]:
     """The ablation, if there is one, the pictures, and whether they were made with these settings."""
     shown = ablation_files(files)
     ablation = dict(zip([path.name for path in shown], file_digests(shown), strict=True))
+    compared = {"compared": compared_files(config)} if config.report.compare else {}
     pictures = file_digests([files.manifest]) if _are_former(*explain.tasks(config)) else "those of the run"
-    return {"ablation": ablation, "is_current": _is_current(config, files), "pictures": pictures}
+    return {"ablation": ablation, "is_current": _is_current(config, files), "pictures": pictures, **compared}
 
 
 def _report(config: Config, index: Index, files: RunFiles) -> list[Path]:
