@@ -2,7 +2,7 @@
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, train
+from pixelplay.stages import detect, evaluate, events, explain, fuse, prepare, report, score, train
 
 OPTIONS = (
     *("experiment=tiny", "detector=[conv_ae_tiny,st_ae_tiny]", "workers=1", "device=cpu", "report.gallery=4"),
@@ -16,5 +16,5 @@ def tiny(*overrides: str) -> Config:
 
 def run_all(config: Config) -> None:
     """All stages but `ablate`."""
-    for stage in (prepare, detect, train, score, fuse, evaluate, explain, report):
+    for stage in (prepare, detect, train, score, fuse, events, evaluate, explain, report):
         stage.run(config)

@@ -24,7 +24,7 @@ from pixelplay.evaluation.members import members_of, streams_of, submitted_frame
 from pixelplay.run.artifacts import read_table, write_table
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
-from pixelplay.stages import ablate, detect, evaluate, explain, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, detect, evaluate, events, explain, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import COLUMNS
 from pixelplay.videos.truth import save_truth
@@ -335,7 +335,7 @@ def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damag
 
 @pytest.mark.usefixtures("reported")
 def test_from_footage_to_a_chosen_fusion_and_the_report(capsys: pytest.CaptureFixture):
-    for stage in (prepare, detect, train, score, fuse, evaluate):  # which finds its footage in another place
+    for stage in (prepare, detect, train, score, fuse, events, evaluate):  # which finds its footage in another place
         stage.run(tiny())
     config = tiny("ablate.search=true", "ablate.choose=[pooling,normalise,smooth,method,weights]", "ablate.margin=0.0")
     ablated(config)
@@ -358,6 +358,7 @@ def test_from_footage_to_a_chosen_fusion_and_the_report(capsys: pytest.CaptureFi
         places = [(split, one.video, int(n)) for one in known for n in one.numbers]
         labels = np.concatenate([one.labels for one in known])
         assert row[column] == pytest.approx(average_precision_score(labels, fused.loc[places])), split
+    events.run(with_file)
     evaluate.run(with_file)
     explain.run(with_file)
     report.run(with_file)

@@ -26,7 +26,7 @@ from pixelplay.objects import motion
 from pixelplay.objects import tables as detecting
 from pixelplay.objects.boxes import load
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, explain, fuse, prepare, report, score, status, train
+from pixelplay.stages import detect, evaluate, events, explain, fuse, prepare, report, score, status, train
 
 __all__ = ["unplugged"]  # a fixture
 
@@ -168,7 +168,7 @@ def test_the_walker_is_found_in_every_frame_and_a_still_video_has_an_empty_table
 def test_a_detector_gets_the_boxes_of_its_videos_and_blocks_in_training_and_scoring(options: list[str]):
     """Two training videos: blocks of both are held out. One object in each frame is usual, none is one less."""
     config = prepared(options)
-    for stage in (detect, train, score, fuse, evaluate, explain, report):
+    for stage in (detect, train, score, fuse, events, evaluate, explain, report):
         stage.run(config)
     import pandas as pd
 

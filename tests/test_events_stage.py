@@ -60,7 +60,7 @@ def test_events_are_written_without_labels_or_objects_and_the_most_severe_told(
     table = pd.read_csv(files.events_table)
     assert table["event"].tolist() == [event.id for event in written.events]
     lines = caplog.messages[-1].splitlines()
-    assert lines[0].startswith("events: threshold of fused: ") and "independent peak" in lines[0]
+    assert lines[0].startswith("events: fused: ") and "independent peak" in lines[0]
     assert lines[1] == f"events: 3 events: {files.events_table}"
     assert lines[2] == f"events:   02, frames 1 to 2: fused 40 (threshold {threshold:.3g}); conv_ae 100%"
 

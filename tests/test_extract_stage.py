@@ -21,7 +21,7 @@ from pixelplay.objects import tables as detecting
 from pixelplay.objects import tracker
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, explain, extract, fuse, prepare, report, score, status, train
+from pixelplay.stages import detect, evaluate, events, explain, extract, fuse, prepare, report, score, status, train
 
 __all__ = ["options"]  # a fixture
 
@@ -106,7 +106,7 @@ def test_the_walker_is_one_track_and_a_still_video_has_an_empty_table(asking: li
 
 def test_a_detector_gets_the_tracks_of_its_videos_in_training_and_scoring(asking: list[str]):
     config = detected(asking)
-    for stage in (extract, train, score, fuse, evaluate, explain, report):
+    for stage in (extract, train, score, fuse, events, evaluate, explain, report):
         stage.run(config)
     scored = pd.read_parquet("outputs/folder/scores/following-objects.parquet")
     of_test = scored[scored["split"] == "test"]

@@ -239,3 +239,11 @@ def test_an_id_is_a_file_s_name_whatever_the_video_is_called(config: Config):
     write(config, odd, {"../a b": quiet(f8=6.0), "w": quiet()}, {})
     (event,) = find_events(config, odd).events
     assert isinstance(event, Event) and "/" not in event.id and " " not in event.id and event.id.startswith("event-")
+
+
+def test_a_long_path_keeps_its_ends(config: Config, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pixelplay.evaluation.events.PATH_POINTS", 3)
+    run = index()
+    write(config, run, {"v": quiet(), "w": quiet()}, {"v": {2: around(20, *[3.0] * 10)}})
+    (event,) = find_events(config, run).events
+    assert [frame for frame, _, _ in event.tracks[0].path] == [20, 24, 29]

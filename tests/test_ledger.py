@@ -18,7 +18,7 @@ from pixelplay.errors import ConfigError, DataError
 from pixelplay.evaluation import ledger
 from pixelplay.evaluation.figures import read_figures
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import evaluate, fuse
+from pixelplay.stages import evaluate, events, fuse
 from pixelplay.videos.index import Index, load_index
 
 PLAIN = ["pseudo=none", "restore.flip=none", "workers=1"]
@@ -56,6 +56,7 @@ def test_evaluate_fills_in_the_figure_on_labels_of_that_very_file(scored: tuple[
     fuse.run(config)
     other = load_config([*options, "fusion.default.smooth.sigma=9.0"])
     fuse.run(other)
+    events.run(other)
     evaluate.run(other)
     first, second = rows_of(config)
     assert first["ap_labels"] == "" and first["sha256"] != second["sha256"]
@@ -68,6 +69,7 @@ def test_evaluate_fills_in_the_figure_on_labels_of_that_very_file(scored: tuple[
 def test_figures_of_an_earlier_fusion_are_not_those_of_the_run(scored: tuple[list[str], Config, Index]):
     options, config, _ = scored
     fuse.run(config)
+    events.run(config)
     evaluate.run(config)
     assert read_figures(RunFiles.of(config)).ap is not None
     fuse.run(load_config([*options, "fusion.default.smooth.sigma=9.0"]))
@@ -88,6 +90,7 @@ def test_what_the_user_entered_stays_in_their_spreadsheet_s_form(scored: tuple[l
     cells = {**row, "leaderboard": "0,8123", "note": "=1+1 best; so far"}
     lines = [";".join(f'"{cells[name]}"' if ";" in cells[name] else cells[name] for name in head)]
     files.ledger.write_text("\n".join([";".join(head), *lines]) + "\n", encoding="utf-8-sig")
+    events.run(config)
     evaluate.run(config)
     fuse.run(load_config([*options, "fusion.default.smooth.sigma=9.0"]))
     with open(files.ledger, newline="", encoding="utf-8") as file:

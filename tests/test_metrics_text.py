@@ -60,6 +60,26 @@ def test_without_intervals_there_is_a_mark():
     assert lines_of(text.split("\n\n")[1], 3)[-1].split()[-4:] == ["-", "-", "-", "-"]
 
 
+def test_events_have_three_lines_with_what_is_known_of_them():
+    found = {"events": 4, "right": 3, "labelled": 6, "found": 3, "precision": 0.75, "recall": 0.5, "f1": 0.6}
+    found |= {"delay_seconds": {"mean": 1.25, "median": 1.0}, "delay_frames": {"mean": 25.0, "median": 20.0}}
+    found |= {"false_alarms": 1, "false_alarms_per_hour": 12.34, "normal_hours": 0.08, "normal_share": 0.125}
+    found |= {"false_alarms_unseen": 0.0625, "expected": 0.25, "latency_ap": 0.7}
+    lines = metrics_text(metrics(events=found), {}).split("\n\n")[-1].splitlines()
+    assert lines == [
+        "events: 3 of 4 right, 3 of 6 labelled found; P 0.7500; R 0.5000; F1 0.6000",
+        "first alarm 1.25 s late on average, median 1.00; 1 false alarms, 12.3 per hour of normal footage",
+        "12.5% of normal frames in events; 6.2% above the threshold (expected up to 25.0%); latency-aware AP 0.7000",
+    ]
+    names = ("delay_seconds", "false_alarms_per_hour", "false_alarms_unseen", "latency_ap", "precision", "f1")
+    fewer = metrics_text(metrics(events={**found, **dict.fromkeys(names)}), {}).split("\n\n")[-1].splitlines()
+    assert fewer == [
+        "events: 3 of 4 right, 3 of 6 labelled found; R 0.5000",
+        "first alarm 25.00 frames late on average, median 20.00; 1 false alarms",
+        "12.5% of normal frames in events",
+    ]
+
+
 def test_boxes_have_a_line_for_each_stream_and_a_mark_for_what_could_not_be_measured():
     rates = {"precision": 0.25, "recall": None, "f1": 0.125}
     whole = {

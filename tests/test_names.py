@@ -12,7 +12,7 @@ from pixelplay.cli import load_config
 from pixelplay.errors import DataError, PixelPlayError
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
-from pixelplay.stages import ablate, evaluate, explain, fuse, prepare, report, score, train
+from pixelplay.stages import ablate, evaluate, events, explain, fuse, prepare, report, score, train
 from pixelplay.videos.layouts.raw import RawVideo
 
 
@@ -86,7 +86,7 @@ def test_videos_called_like_missing_values_go_through_every_stage(tmp_path: Path
         "report.clips=['NA']",
     ]
     config = load_config([*run, *odd])
-    for stage in (prepare, train, score, fuse, evaluate, ablate, explain, report):
+    for stage in (prepare, train, score, fuse, events, evaluate, ablate, explain, report):
         stage.run(config)
     files = RunFiles.of(config)
     fused = pd.read_parquet(files.fused).query("split == 'test' and stream == 'fused'")

@@ -15,7 +15,7 @@ from pixelplay.report import gather as reporting
 from pixelplay.report.outcome import load_outcome
 from pixelplay.run.artifacts import read_table
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, extract, fuse, prepare, score, train
+from pixelplay.stages import detect, evaluate, events, extract, fuse, prepare, score, train
 
 STRANGE = range(11, 16)
 SHARES = {"spatial": 0.49, "temporal": 0.21, "global": 0.3}
@@ -34,6 +34,7 @@ def labelled(patchcore_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for stage in (prepare, detect, extract, train, score, fuse):
         stage.run(made)
     shutil.rmtree("data")  # what comes next needs the outputs alone
+    events.run(made)
     evaluate.run(made)
     return made
 
@@ -43,6 +44,7 @@ def test_unsmoothed_figures_of_a_composite_are_of_the_same_composite(labelled: C
     composite = f"+fusion.composites.{NAME}={{method:power_mean,power:4.0,streams:{{{parts}}}}}"
     labelled = config(composite)
     fuse.run(labelled)
+    events.run(labelled)
     evaluate.run(labelled)
     raw = read_table(RunFiles.of(labelled).scores(NAME), "score").query("split == 'test'")
     wide = raw.pivot_table(index=["video", "frame"], columns="stream", values="score", sort=False)

@@ -22,11 +22,11 @@ from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.evaluation.score_tables import read_scores
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.table import check
-from pixelplay.stages import detect, evaluate, extract, fuse, prepare, score, train
+from pixelplay.stages import detect, evaluate, events, extract, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import format_name
 
-STAGES = (prepare, detect, extract, train, score, fuse, evaluate)
+STAGES = (prepare, detect, extract, train, score, fuse, events, evaluate)
 FRAMES = 64
 FLIPPED = drawn(FRAMES, 0.25)
 KINDS = ["foreign_patch", "speed_up", "reversal", "freeze", "wrong_place", "wrong_size"]

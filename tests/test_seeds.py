@@ -10,7 +10,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import evaluate, explain, fuse, prepare, score, train
+from pixelplay.stages import evaluate, events, explain, fuse, prepare, score, train
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_one_more_seed_trains_that_one_alone(options: list[str]):
 def test_the_spread_over_seeds_stands_in_the_metrics_and_in_the_table(options: list[str], caplog):
     caplog.set_level("INFO")
     config = run(*options, "seeds=[3,5]")
+    events.run(config)
     evaluate.run(config)
     found = json.loads(RunFiles.of(config).metrics.read_text())["detectors"]["conv_ae"]["seeds"]
     assert set(found) == {"ap", "auc_micro", "auc_macro", "eer"}

@@ -17,7 +17,7 @@ from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, Missi
 from pixelplay.explain.nearest import with_training
 from pixelplay.objects import box_files
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, extract, fuse, prepare, report, score, train
+from pixelplay.stages import detect, evaluate, events, extract, fuse, prepare, report, score, train
 from pixelplay.videos.index import Index, hold_out, load_index, seen
 from pixelplay.videos.layouts import read_dataset, roots
 from pixelplay.videos.settings import DatasetConfig, HeldoutConfig
@@ -125,7 +125,7 @@ def test_one_data_set_is_scored_calibrated_and_measured_with_what_a_run_on_sever
 ):
     assert {video.part for video in load_index(on_both).fit} == {"ped2", "folder"}
     caplog.set_level("INFO")
-    config = run(*on_one, stages=(prepare, train, score, fuse, evaluate))
+    config = run(*on_one, stages=(prepare, train, score, fuse, events, evaluate))
     assert "train: conv_ae is that of several, nothing is trained" in caplog.text
     learnt, copied = (RunFiles.of(one).detector("conv_ae") for one in (on_both, config))
     files = {path.name: path.read_bytes() for path in copied.iterdir()}
@@ -181,7 +181,7 @@ def test_footage_is_known_again_by_its_files_and_positions(on_both: Config):
 def test_the_report_says_whose_detectors_were_used(on_both: Config, on_one: list[str]):
     from pixelplay.stages import ablate, explain
 
-    config = run(*on_one, stages=(prepare, train, score, fuse, evaluate, ablate, explain, report))
+    config = run(*on_one, stages=(prepare, train, score, fuse, events, evaluate, ablate, explain, report))
     text = RunFiles.of(config).report.read_text()
     assert "trained by" in text and "several" in text
 

@@ -15,7 +15,7 @@ from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.explain.frames import chosen_frames, peaks_of, scores_of
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import evaluate, explain, fuse, prepare, score, train
+from pixelplay.stages import evaluate, events, explain, fuse, prepare, score, train
 from pixelplay.videos.index import Index
 
 FAMILY = ["conv_ae", "denoising_ae", "st_ae"]
@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("family")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage in (prepare, train, score, fuse, evaluate):
+        for stage in (prepare, train, score, fuse, events, evaluate):
             stage.run(tiny())
     return folder
 

@@ -72,8 +72,12 @@ TABLE = {  # the first pattern that fits decides
     "ablate.*": "ablate",
     "sweep.*": "",
     "events.thresholds.*": "events evaluate",  # which measures all of them
+    "events.zones": "",  # by the contents of the file, looked at beside the settings
+    "events.sinks": "",  # where events go decides nothing
+    **{f"events.{name}.*": "" for name in ("delivery", "jsonl", "csv", "webhook", "mqtt")},
     "events.*": "events",
     "evaluate.*": "evaluate",
+    "report.compare": "report",
     "report.*": "explain",  # pictures; the page follows them
     "show.*": "",
     "submit.*": "",

@@ -24,13 +24,14 @@ from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.run.files import RunFiles
 from pixelplay.scores import submission
 from pixelplay.scores.table import check
-from pixelplay.stages import ablate, evaluate, explain, fuse, prepare, report, score, status, train
+from pixelplay.stages import ablate, evaluate, events, explain, fuse, prepare, report, score, status, train
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video, format_name
 
 STREAMS = {"conv_ae", *(f"conv_ae/{pooling}" for pooling in POOLINGS)}
-STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "evaluate": evaluate}
+STAGES = {"prepare": prepare, "train": train, "score": score, "fuse": fuse, "events": events, "evaluate": evaluate}
 STAGES |= {"explain": explain, "report": report}
+FROM_FUSE = {"fuse", "events", "evaluate", "explain", "report"}
 SHARES = {"ap", "pr_auc", "auc_micro", "auc_macro", "auc_macro_anchored", "eer", "best_f1"}
 FIGURES = SHARES | {"macro_videos", "intervals"}
 RECORDS = {
@@ -38,6 +39,7 @@ RECORDS = {
     "train": "outputs/tiny/stages/train-conv_ae.json",
     "score": "outputs/tiny/stages/score-conv_ae.json",
     "fuse": "outputs/tiny/stages/fuse.json",
+    "events": "outputs/tiny/stages/events.json",
     "evaluate": "outputs/tiny/stages/evaluate.json",
     "explain": "outputs/tiny/stages/explain.json",
     "report": "outputs/tiny/stages/report.json",
@@ -182,7 +184,8 @@ def test_the_submission_has_the_ids_of_the_test_frames_in_order_and_the_fused_sc
 def test_metrics_have_the_documented_form(place: Place):
     metrics = json.loads(Path("outputs/tiny/metrics.json").read_text())
     assert set(metrics) == {
-        *("frames", "prevalence", "detectors", "external", "fused", "objects", "thresholds", "published")
+        *("frames", "prevalence", "detectors", "external", "fused", "events", "objects", "thresholds"),
+        "published",
     }
     labels = pd.concat([pd.read_csv(path) for path in (place.shared / "data/test_labels").glob("*.csv")])["label"]
     assert metrics["frames"] == len(labels)
@@ -208,7 +211,7 @@ def test_an_external_member_is_measured_like_a_detector(place: Place):
     before = json.loads(Path("outputs/tiny/metrics.json").read_text())["fused"]
     shutil.copy("submissions/tiny.csv", place.folder / "old.csv")
     as_it_is = "+fusion.members.old={normalise:{method:none},smooth:{method:none}}"
-    assert place.run(f"fusion.external=[{place.folder}/old.csv]", as_it_is) == {"fuse", "evaluate", "explain", "report"}
+    assert place.run(f"fusion.external=[{place.folder}/old.csv]", as_it_is) == FROM_FUSE
     figures = json.loads(Path("outputs/tiny/metrics.json").read_text())["external"]["old"]
     assert {name: figures[name] for name in SHARES} == pytest.approx({name: before[name] for name in SHARES})
 
@@ -458,10 +461,13 @@ def test_a_damaged_index_is_written_again_by_prepare_as_its_reader_says(place: P
     [
         ("trainer.loggers=[csv]", set()),
         ("workers=2", set()),
-        ("fusion.default.smooth.sigma=2.0", {"fuse", "evaluate", "explain", "report"}),
-        ("detectors.conv_ae.scoring.pooling=mean", {"score", "fuse", "evaluate", "explain", "report"}),
-        ("trainer.max_epochs=1", {"train", "score", "fuse", "evaluate", "explain", "report"}),
-        ("detectors.conv_ae.training.noise.share=0.5", {"train", "score", "fuse", "evaluate", "explain", "report"}),
+        ("fusion.default.smooth.sigma=2.0", FROM_FUSE),
+        ("detectors.conv_ae.scoring.pooling=mean", {"score", *FROM_FUSE}),
+        ("trainer.max_epochs=1", {"train", "score", *FROM_FUSE}),
+        (
+            "detectors.conv_ae.training.noise.share=0.5",
+            {"train", "score", *FROM_FUSE},
+        ),
         ("report.gallery=3", {"explain", "report"}),
         ("seed=1", set(STAGES)),  # the network that tells flipped frames has the seed, too
         ("dataset.heldout.seed=1", set(STAGES)),
@@ -504,7 +510,7 @@ def test_deleted_frames_are_decoded_again(place: Place, tmp_path: Path):
     for path in (tmp_path / "cache").glob(f"*/test/02/{used}.npy"):  # other tests' data sets may lie beside it, too
         path.unlink()
     assert place.run(override) == {"prepare"}
-    assert place.run("trainer.max_epochs=1", override) == {"train", "score", "fuse", "evaluate", "explain", "report"}
+    assert place.run("trainer.max_epochs=1", override) == {"train", "score", *FROM_FUSE}
 
 
 def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: Place, capsys: pytest.CaptureFixture):
@@ -529,7 +535,7 @@ def test_status_tells_the_first_stage_with_work_and_that_the_others_wait(place: 
 
 
 def test_a_stage_that_runs_too_early_names_the_command_to_run_first(empty: Place):
-    early = ("train", "score", "fuse", "evaluate", "report")
+    early = ("train", "score", "fuse", "events", "evaluate", "report")
     for stage in early:
         with pytest.raises(MissingArtifactError, match=r"index\.json is missing: run `python src/prepare\.py`"):
             STAGES[stage].run(empty.config())
@@ -614,7 +620,8 @@ def test_without_labels_a_run_ends_well_and_says_so_and_a_named_run_has_its_own_
     assert "submissions/tiny/unlabelled.csv" in caplog.text
     written = {str(path.relative_to(empty.folder)) for path in files_below(empty.folder)}
     assert {"submissions/tiny/unlabelled.csv", "outputs/tiny/unlabelled/fused.parquet"} <= written
-    assert all("tiny/unlabelled" in path for path in written)
+    ledger = {"submissions/LEDGER.csv", "submissions/.LEDGER.csv.lock"}
+    assert {path for path in written if "tiny/unlabelled" not in path} == ledger
     assert not any(path.endswith(("metrics.json", "evaluations.jsonl")) for path in written)
 
 
@@ -641,7 +648,7 @@ def test_changed_test_footage_is_scored_again_without_new_training(place: Place,
     place.run(*overrides)
     frames = sorted((tmp_path / "data/test/01").iterdir())
     shutil.copy(frames[0], frames[1])
-    assert place.run(*overrides) == {"prepare", "score", "fuse", "evaluate", "explain", "report"}
+    assert place.run(*overrides) == {"prepare", "score", *FROM_FUSE}
 
 
 MEMBER = "{weight:1.0,normalise:{method:minmax,low:1.0,high:99.0},smooth:{method:none,window:5,sigma:5.0}}"

@@ -18,7 +18,7 @@ from pixelplay.config import Config
 from pixelplay.errors import ConfigError
 from pixelplay.run import weights_and_biases
 from pixelplay.run.weights_and_biases import log_run, open_run
-from pixelplay.stages import ablate, evaluate, explain, fuse, report, score, train
+from pixelplay.stages import ablate, evaluate, events, explain, fuse, report, score, train
 from pixelplay.training.fit import fit
 
 wandb = pytest.importorskip("wandb", reason="wandb is not installed: pip install wandb")
@@ -195,7 +195,7 @@ def test_what_is_logged_is_what_the_tasks_of_the_stages_wrote_with_every_seed(re
     monkeypatch.setattr(weights_and_biases, "_outputs", lambda files, tasks: asked.extend(tasks) or [])
     config = tiny(LOGGED, "seeds=[0,1]")
     log_run(config, "report")
-    stages = (train, score, fuse, evaluate, ablate, explain, report)
+    stages = (train, score, fuse, events, evaluate, ablate, explain, report)
     tasks = {task.record_path.stem for stage in stages for task in stage.tasks(config)}
     assert set(asked) - {"fuse-objects"} == tasks  # this run scores no objects
 

@@ -45,12 +45,10 @@ def require_features(config: "Config") -> None:
 
 
 def extras(config: "Config") -> list[str]:
-    """Names of the optional dependencies of pyproject.toml that the settings need, whatever the footage is."""
+    """Names of the optional dependencies of pyproject.toml that the settings need; video files are not counted."""
     found = {extra for name, detector in config.detectors.items() for extra in _extras_of(name, detector)}
     if "wandb" in config.trainer.loggers:
         found.add("wandb")
-    if config.events.clips.count:
-        found.add("video")
     if "mqtt" in config.events.sinks:
         found.add("mqtt")
     if registry.needing(config, "tracks"):

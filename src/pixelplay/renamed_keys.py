@@ -28,7 +28,6 @@ ablate.smooth.*                   polynomial > polyorder
 ablate                            over > choose, draws > n_bootstrap, steps > weight_steps, points > max_points
 evaluate.bootstrap                draws > n_bootstrap
 evaluate.link                     gap > max_gap
-evaluate.thresholds               evt.risk > evt.false_alarm_rate, adaptive.deviations > adaptive.n_sigma
 show                              rate > fps
 report                            rate > fps, apart > min_gap
 mine                              rate > fps, every > frame_step, short > short_scenes
@@ -39,7 +38,11 @@ RENAMED = {
     for old, new in (name.split(" > ") for name in names.split(", "))
 }
 RENAMED |= {"detectors.*.training.encoder": "weights.encoder", "trainer.wandb": "wandb"}  # moved
-RENAMED |= {"evaluate.thresholds": "events.thresholds"}
+RENAMED |= {
+    "evaluate.thresholds.evt.risk": "events.thresholds.evt.false_alarm_rate",
+    "evaluate.thresholds.adaptive.deviations": "events.thresholds.adaptive.n_sigma",
+    "evaluate.thresholds": "events.thresholds",
+}
 
 
 def renamed(key: str) -> str | None:

@@ -1,53 +1,30 @@
 """From the scores of a run to its events: what is unusual in the test videos, and since when; no labels are read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pixelplay.errors import DataError
+from pixelplay.evaluation.clock import Clock
 from pixelplay.evaluation.contributions import Contributions
-from pixelplay.evaluation.object_streams import COORDINATES
-from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects, read_scores
+from pixelplay.evaluation.normal_scores import HOUR, normal_frames, normal_tracks
+from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects
+from pixelplay.evaluation.scored_tracks import scored_tracks
 from pixelplay.evaluation.zoned import DWELL, Stay, Zoned, no_dwell
-from pixelplay.events.alarm import NormalScores, StreamAlarm
-from pixelplay.events.event import Box, Event, Events, EventTrack, Moment, Source
-from pixelplay.events.machine import Instant, Stretch, stretches, usual_spacing
+from pixelplay.events.alarm import StreamAlarm
+from pixelplay.events.event import Box, Event, Events, EventTrack, Source
+from pixelplay.events.machine import Instant, Stretch, stretches
 from pixelplay.events.tracks import Merged, ScoredTrack, merge
-from pixelplay.run.artifacts import rerun
 from pixelplay.run.files import plain_name
 from pixelplay.scores.settings import FUSED, OBJECTS
-from pixelplay.scores.smooth import in_steps
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
-HOUR = 3600.0  # seconds
-
-
-@dataclass(frozen=True, eq=False)
-class Clock:
-    """The times of a video's frames."""
-
-    seconds: np.ndarray  # float64 (T,), by `fps` of the settings where the rate is not known
-    known: bool  # whether it is
-
-    @classmethod
-    def of(cls, video: Video, fps: float) -> "Clock":
-        if video.seconds is not None:
-            return cls(video.seconds, True)
-        return cls(in_steps(video.numbers) / (video.fps or fps), video.fps is not None)
-
-    @property
-    def spacing(self) -> float:
-        return usual_spacing(self.seconds)
-
-    def moment(self, at: Instant) -> Moment:
-        return Moment(frame=at.frame, seconds=round(at.seconds, 3) if self.known else None)
+PATH_POINTS = 500  # of a track in an event, at most: events may last for hours
 
 
 def find_events(config: "Config", index: Index) -> Events:
@@ -56,10 +33,10 @@ def find_events(config: "Config", index: Index) -> Events:
     A stream without scores of held-out normal footage has no threshold and no events: `no_alarm` says why.
     """
     table = read_fused(config, index)
-    of_frames = _normal_frames(config, index, table[table["stream"] == FUSED])
+    of_frames = normal_frames(config, index, table[table["stream"] == FUSED])
     zoned = Zoned.of(config)
     zoned.warn_of_unused(index)
-    of_tracks = _normal_tracks(config, index, zoned) if object_streams(config) else None
+    of_tracks = normal_tracks(config, index, zoned) if object_streams(config) else None
     present = [one for one in (of_frames, of_tracks) if one is not None]
     budget = config.events.false_alarms_per_hour
     alarms, missing = {}, {}
@@ -209,30 +186,17 @@ def _test_objects(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
     return {str(video): rows for video, rows in objects.groupby("video", sort=False)}
 
 
-def scored_tracks(rows: pd.DataFrame, video: Video, clock: Clock) -> Iterator[ScoredTrack]:
-    """The tracks of a video, by the rows of its fused objects."""
-    for track, of in rows.sort_values(["track", "frame"], kind="stable").groupby("track", sort=True):
-        frames = of["frame"].to_numpy(np.int64)
-        yield ScoredTrack(
-            track=int(str(track)),
-            label=str(of["class"].iloc[0]),
-            frames=frames,
-            seconds=clock.seconds[np.searchsorted(video.numbers, frames)],
-            scores=of["score"].to_numpy(np.float64),
-            xyxy=of[COORDINATES].to_numpy(np.float64),
-        )
-
-
 def _event_track(track: ScoredTrack, start: Instant, end: Instant, peak: Instant) -> EventTrack:
-    inside = slice(*np.searchsorted(track.frames, [start.frame, end.frame + 1]))
-    x1, _, x2, y2 = track.xyxy[inside].T
+    inside = np.arange(*np.searchsorted(track.frames, [start.frame, end.frame + 1]))
+    path = inside[np.linspace(0, len(inside) - 1, min(len(inside), PATH_POINTS)).round().astype(int)]
+    x1, _, x2, y2 = track.xyxy[path].T
     at = np.flatnonzero(track.frames == peak.frame)
     return EventTrack(
         track=track.track,
         label=track.label,
         score=float(track.scores[inside].max()),
         box=_box(track.xyxy[at[0]]) if len(at) else None,
-        path=list(zip(track.frames[inside].tolist(), _rounded((x1 + x2) / 2), _rounded(y2), strict=True)),
+        path=list(zip(track.frames[path].tolist(), _rounded((x1 + x2) / 2), _rounded(y2), strict=True)),
     )
 
 
@@ -243,41 +207,3 @@ def _rounded(values: np.ndarray) -> list[float]:
 def _box(values: np.ndarray) -> Box:
     x1, y1, x2, y2 = _rounded(values)
     return x1, y1, x2, y2
-
-
-def _normal_frames(config: "Config", index: Index, fused: pd.DataFrame) -> NormalScores:
-    normal = fused[fused["split"] == "calibration"].sort_values("frame", kind="stable")
-    by_video = {str(video): of["score"].to_numpy(np.float64) for video, of in normal.groupby("video", sort=False)}
-    return NormalScores(FUSED, list(by_video.values()), _hours(config, index, normal))
-
-
-def _normal_tracks(config: "Config", index: Index, zoned: Zoned) -> NormalScores:
-    """The highest score of each track of held-out normal footage where it counts, in the order in which they begin."""
-    frames = read_scores(config, OBJECTS, index)
-    objects = read_objects(config, OBJECTS, index.test)
-    objects = objects[objects["split"] == "calibration"]
-    known = {video.id: video for video in index.train}
-    peaks = []
-    for name, rows in objects.groupby("video", sort=False):
-        video = known[str(name)]
-        clock = Clock.of(video, config.events.fps)
-        tracks = [one for one in scored_tracks(rows, video, clock) if one.lasts(config.events, clock.spacing)]
-        counted = [zoned.counted(video, one) for one in sorted(tracks, key=lambda one: one.frames[0])]
-        highest = np.array([one.scores.max() for one in counted])
-        peaks.append(highest[np.isfinite(highest)])
-    hours = _hours(config, index, frames[frames["split"] == "calibration"])
-    return NormalScores(OBJECTS, [of for of in peaks if len(of)], hours, what="tracks")
-
-
-def _hours(config: "Config", index: Index, rows: pd.DataFrame) -> float | None:
-    """Of the normal footage that rows of frames are of, of one stream; None where a frame rate is not known."""
-    known = {video.id: video for video in index.train}
-    total = 0.0
-    for name, count in rows["video"].value_counts(sort=False).items():
-        if str(name) not in known:
-            raise DataError(f"normal footage {name!r} is no training video of this run: {rerun('score')}")
-        clock = Clock.of(known[str(name)], config.events.fps)
-        if not clock.known:
-            return None
-        total += int(count) * clock.spacing
-    return total / HOUR or None

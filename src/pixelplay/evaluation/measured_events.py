@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pixelplay.evaluation.events import Clock
+from pixelplay.evaluation.clock import Clock
 from pixelplay.events.event import Event, Events
 from pixelplay.metrics.events import VideoEvents, event_metrics, latency_ap
 from pixelplay.run.artifacts import read_model

@@ -27,7 +27,7 @@ class EventTrack(Written):
     label: str  # its class
     score: float  # its highest in the event
     box: Box | None  # at the event's peak; None where it is not in that frame
-    path: list[tuple[int, float, float]]  # frame number, and the middle of its lower edge in pixels
+    path: list[tuple[int, float, float]]  # frame, and the middle of its lower edge in pixels; at most 500
 
 
 class Event(Written):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pixelplay import requirements
 from pixelplay.events.event import Event
 from pixelplay.settings import NonNegative, Positive, Settings
 
@@ -20,6 +21,12 @@ class ClipsConfig(Settings):
     around: NonNegative
     longest: Positive
     size: Annotated[int, Field(ge=64, le=4096)]
+
+
+def possible(config: ClipsConfig) -> ClipsConfig:
+    """The settings with what this environment has: without PyAV there are no clips."""
+    lacking = requirements.lacking(requirements.extras()["video"])
+    return config.model_copy(update={"count": 0}) if lacking else config
 
 
 def with_pictures(events: Sequence[Event], config: ClipsConfig) -> list[Event]:

@@ -61,9 +61,8 @@ class EventsConfig(DurationConfig, SinksConfig):
 
     @property
     def deciding(self) -> dict[str, Any]:
-        """The part that decides which events there are, and which get pictures, beside the contents of `zones`."""
-        kept = self.model_dump(exclude={"clips", "zones", *SinksConfig.model_fields})
-        return kept | {"clips": self.clips.model_dump(include={"count", "thumbnails"})}
+        """The part that decides which events there are, beside the contents of `zones`."""
+        return self.model_dump(exclude={"clips", "zones", *SinksConfig.model_fields})
 
     @model_validator(mode="after")
     def _zoned(self) -> "EventsConfig":

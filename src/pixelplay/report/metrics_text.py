@@ -29,14 +29,14 @@ def metrics_text(metrics: Figures, speeds: Mapping[str, float]) -> str:
     if drawn := fused["intervals"]:
         measured += f"; in brackets, {drawn['level']:.0%} intervals from {drawn['draws']:,} resamplings of whole videos"
     methods = [(f"{n}, {m}", entry) for n, of in metrics["thresholds"].items() for m, entry in of.items()]
-    remarks = [f"{names}: {remark}" for remark, names in _by_reason(methods, "remark")]
+    remarks = [f"{names}: {remark}" for remark, names in by_reason(methods, "remark")]
     parts = [
         *(["\n".join(["unreliable thresholds:", *remarks])] if remarks else []),
         f"{metrics['frames']:,} labelled test frames, {metrics['prevalence']:.4f} of them anomalous "
         f"(the AP of random scores); {measured}",
         _table({name: _frame_row(name, figures, speeds) for name, figures in _streams(metrics)}),
         *_over_seeds(metrics["detectors"]),
-        _events(metrics["events"]),
+        *(["\n".join(lines)] if (lines := events_lines(metrics.get("events"))) else []),
         *_objects(metrics["objects"]),
         *_alarms(methods),
     ]
@@ -88,25 +88,26 @@ def _over_seeds(detectors: Figures) -> list[str]:
     ]
 
 
-def _events(found: Figures) -> str:
-    """Two lines, since there is one set of events."""
-    delay, unit = found["delay_seconds"] or found["delay_frames"], "s" if found["delay_seconds"] else " frames"
-    parts = [
-        f"events: {found['right']} of {found['events']} right, {found['found']} of {found['labelled']} labelled found",
-        *(f"{head} {found[key]:.4f}" for head, key in RATES.items() if found[key] is not None),
-    ]
-    later = [f"first alarm {delay['mean']:.2f}{unit} late on average (median {delay['median']:.2f})"] if delay else []
+def events_lines(found: Figures | None) -> list[str]:
+    """What events are worth, in a few lines, since there is one set of them; [] where none were measured."""
+    if not found:
+        return []
+    rates = [f"{head} {found[key]:.4f}" for head, key in RATES.items() if found[key] is not None]
+    counts = (
+        f"events: {found['right']} of {found['events']} right, {found['found']} of {found['labelled']} labelled found"
+    )
+    delay, unit = found["delay_seconds"] or found["delay_frames"], "s" if found["delay_seconds"] else "frames"
+    late = [f"first alarm {delay['mean']:.2f} {unit} late on average, median {delay['median']:.2f}"] if delay else []
     per_hour = found["false_alarms_per_hour"]
     rate = "" if per_hour is None else f", {per_hour:.1f} per hour of normal footage"
-    later.append(f"{found['false_alarms']} false alarms{rate}")
-    if found["normal_share"] is not None:
-        later.append(f"{found['normal_share']:.1%} of normal frames in events")
-    if found["false_alarms_unseen"] is not None:
-        promised = "" if found["expected"] is None else f" (expected up to {found['expected']:.2g})"
-        later.append(f"{found['false_alarms_unseen']:.3f} of them above the threshold{promised}")
+    kept = [f"{found['normal_share']:.1%} of normal frames in events"] if found["normal_share"] is not None else []
+    if (above := found["false_alarms_unseen"]) is not None:
+        promised = "" if found["expected"] is None else f" (expected up to {found['expected']:.1%})"
+        kept.append(f"{above:.1%} above the threshold{promised}")
     if found["latency_ap"] is not None:
-        later.append(f"latency-aware AP {found['latency_ap']:.4f}")
-    return "\n".join(["; ".join(parts), "; ".join(later)])
+        kept.append(f"latency-aware AP {found['latency_ap']:.4f}")
+    lines = [[counts, *rates], [*late, f"{found['false_alarms']} false alarms{rate}"], kept]
+    return ["; ".join(line) for line in lines if line]
 
 
 def _objects(objects: Figures) -> list[str]:
@@ -141,7 +142,7 @@ def _alarms(methods: Sequence[tuple[str, Figures]]) -> list[str]:
     if not methods:
         return []
     rows = {name: _cells(of, ALARMS) | _intervals(of, UNSEEN) for name, of in methods if "reason" not in of}
-    missing = [f"no threshold: {names}: {reason}" for reason, names in _by_reason(methods, "reason")]
+    missing = [f"no threshold: {names}: {reason}" for reason, names in by_reason(methods, "reason")]
     head = (
         "thresholds from held-out normal footage, on the scores that enter the fusion; false alarms: share of held-out "
         "frames, by the thresholds of other held-out videos; unseen: share of test frames labelled normal; brackets: "
@@ -150,7 +151,7 @@ def _alarms(methods: Sequence[tuple[str, Figures]]) -> list[str]:
     return [head, *([_table(rows)] if rows else []), *(["\n".join(missing)] if missing else [])]
 
 
-def _by_reason(methods: Iterable[tuple[str, Figures]], key: str) -> list[tuple[str, str]]:
+def by_reason(methods: Iterable[tuple[str, Figures]], key: str) -> list[tuple[str, str]]:
     """Each reason once, with the names of all that have it."""
     names: dict[str, list[str]] = {}
     for name, entry in methods:

@@ -3,6 +3,7 @@
 The task `events` needs nothing but the run's outputs; what is taken from the cache for them is a task of its own.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from pixelplay.run.stage import Stage, Task, digests_of, forget
 from pixelplay.stages import detect, extract, fuse, prepare, score
 from pixelplay.videos.index import Index, load_index
 
+log = logging.getLogger(__name__)
+
 VECTORS_VERSION = 1  # raised when the same events have others
 VERSION = 1  # raised when the same scores and settings give other events
 SHOWN = 5  # events, of the most severe
@@ -28,20 +31,21 @@ def tasks(config: Config) -> list[Task]:
     """The events; vectors of their objects, where detectors compare such; clips and thumbnails, if any are wanted."""
     found = events_task(config)
     needs = kept_needs(config) if object_streams(config) else []
-    pictured = config.events.clips.count + config.events.clips.thumbnails > 0
+    clips = pictures.possible(config.events.clips)
+    pictured = clips.count + clips.thumbnails > 0
     return [found, *([vectors_task(config, needs)] if needs else []), *([clips_task(config)] if pictured else [])]
 
 
 def events_task(config: Config) -> Task:
     """The task that writes events.json and events.csv."""
-    index, files = load_index(config), RunFiles.of(config)
+    index, files, clips = load_index(config), RunFiles.of(config), pictures.possible(config.events.clips)
     return Task(
         stage="events",
         name="events",
         record_path=files.record("events"),
         version=VERSION,
-        settings={"events": config.events.deciding},
-        work=lambda: _find(config, files, index),
+        settings={"events": config.events.deciding, "pictured": clips.model_dump(include={"count", "thumbnails"})},
+        work=lambda: find(config, files, index),
         digests=digests_of(config),
         contents=lambda: file_digests([config.events.zones] if config.events.zones else []),
         reads=fuse.tasks(config),
@@ -91,13 +95,15 @@ def run(config: Config) -> None:
     STAGE.run(config)
     found = read_model(files.events, Events, made_by="events")
     RESULTS.info("\n".join(told(found, files)))
+    if pictures.possible(config.events.clips) != config.events.clips:
+        log.info("events: no clips: they need PyAV: pip install av")
     if config.events.sinks:
-        _send(config, files, index, found)
+        send(config, files, index, found)
 
 
 def told(found: Events, files: RunFiles) -> list[str]:
     """What a person wants to know first: how far thresholds can be trusted, then the most severe events."""
-    remarks = [f"threshold of {one.stream}: {one.remark}" for one in found.alarms if one.remark]
+    remarks = [f"{one.stream}: {one.remark}" for one in found.alarms if one.remark]
     remarks += [f"{stream}: {why}" for stream, why in found.no_alarm.items()]
     count = len(found.events)
     head = f"{count} event{'s' * (count != 1)}{', the most severe' if count > SHOWN else ''}: {files.events_table}"
@@ -121,12 +127,13 @@ def _keep_vectors(config: Config, index: Index) -> list[Path]:
     return write_event_vectors(config, index)
 
 
-def _find(config: Config, files: RunFiles, index: Index) -> list[Path]:
+def find(config: Config, files: RunFiles, index: Index) -> list[Path]:
+    """Write events.json, events.csv and, with zones, how long objects stay in them; returns the files."""
     from pixelplay.evaluation.events import dwell_table, find_events  # SciPy is slow to import
     from pixelplay.events.event_table import event_rows
 
-    found = find_events(config, index)
-    found = found.model_copy(update={"events": pictures.with_pictures(found.events, config.events.clips)})
+    found, clips = find_events(config, index), pictures.possible(config.events.clips)
+    found = found.model_copy(update={"events": pictures.with_pictures(found.events, clips)})
     write_json(files.events, found.model_dump(mode="json"))
     write_text(files.events_table, csv_text(event_rows(found.events)))
     dwell = dwell_table(config, index)
@@ -142,7 +149,7 @@ def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]
     return write_event_pictures(config, index, read_model(files.events, Events, made_by="events"))
 
 
-def _send(config: Config, files: RunFiles, index: Index, found: Events) -> None:
+def send(config: Config, files: RunFiles, index: Index, found: Events) -> None:
     """Send all events of the run, in order of time in each video."""
     from pixelplay.events.sinks.sending import open_sinks
 
