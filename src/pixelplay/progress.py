@@ -3,17 +3,11 @@
 import sys
 import time
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Self
 
 from tqdm import tqdm
 
 SELDOM = 30.0  # seconds between two lines where there is no terminal
-
-
-class Progress(Protocol):
-    def update(self, n: int = 1) -> object: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *error: object) -> object: ...
 
 
 class ProgressLines:
@@ -41,7 +35,7 @@ class ProgressLines:
         pass
 
 
-def progress_bar(total: int, unit: str, description: str) -> Progress:
+def progress_bar(total: int, unit: str, description: str) -> tqdm | ProgressLines:
     """The progress of `total` units of work, called `unit` in the singular."""
     if not sys.stderr.isatty():
         return ProgressLines(total, unit, description)

@@ -13,7 +13,7 @@ def main(arguments: list[str]) -> int:
     """Print a line per problem; returns the exit status: 0 if there is none, else 1."""
     parser = argparse.ArgumentParser(
         program("validate"),
-        description=as_started(COMMANDS["validate"].help),
+        description=wrapped(as_started(COMMANDS["validate"].help)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("submission", type=Path, help="the CSV to check: header Id,Predicted, one row per test frame")
