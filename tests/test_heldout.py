@@ -1,5 +1,6 @@
 """Held-out footage: seeded, of three roles that share nothing, with a gap to what is fitted on, never all there is."""
 
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pixelplay.errors import DataError
-from pixelplay.videos.index import ROLES, Heldout, hold_out
+from pixelplay.videos.index import ROLES, Heldout, Index, hold_out
 from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.video import Video
 
@@ -138,3 +139,30 @@ def test_footage_too_short_to_hold_anything_out_is_refused_with_the_settings_tha
     for lengths in ([1], [16, 16], [60]):
         with pytest.raises(DataError, match=r"longest of \d+ frames.*dataset\.heldout\.gap=16.*lower dataset\.heldout"):
             hold_out(videos(*lengths), CONFIG)
+
+
+def split_of(*footage: Video) -> Index:
+    return Index("folder", "", "", CONFIG, list(footage), [])
+
+
+def test_every_role_has_footage_of_each_camera_told_apart_by_size_and_frame_rate():
+    door, yard = (replace(video(name, 200), fps=fps) for name, fps in (("door", 29.97), ("yard", 15.0)))
+    index = split_of(door, yard, replace(video("phone", 200), size=(6, 8), fps=29.97))
+    for of_role in roles(index.held).values():
+        assert [part.id for part in of_role] == ["door", "yard", "phone"]
+    assert {part.id for part in index.fit} == {"door", "yard", "phone"}
+    alike = split_of(*(replace(video(name, 200), fps=29.97) for name in "abc"))  # of one camera, as far as is known
+    assert [len(of_role) for of_role in roles(alike.held).values()] == [1, 1, 1]
+
+
+def test_of_a_camera_with_too_little_footage_nothing_is_held_out():
+    short = replace(video("phone", 20), size=(6, 8))
+    index = split_of(video("door", 200), short)
+    assert index.fit[-1] is short
+    assert {part.id for part in index.held} == {"door"}
+
+
+def test_where_each_camera_has_too_little_footage_it_is_held_out_as_if_of_one():
+    sizes = [(8, 6), (6, 8), (9, 9)]
+    index = split_of(*(replace(video(f"{i}", 40), size=size) for i, size in enumerate(sizes)))
+    assert all(len(of_role) == 1 for of_role in roles(index.held).values())

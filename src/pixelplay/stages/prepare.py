@@ -38,7 +38,7 @@ from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.deep_footage import with_value_range
 from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.index import ROLES, Index
+from pixelplay.videos.index import ROLES, Index, camera
 from pixelplay.videos.index import load_index as load_index
 from pixelplay.videos.layouts import read_dataset, roots
 from pixelplay.videos.layouts.raw import RawVideo
@@ -49,7 +49,7 @@ from pixelplay.videos.video import format_name
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the same settings and footage give other frames, clips or truth
+VERSION = 2  # raised when the same settings and footage give other frames, clips or truth
 RENDERING = 1  # raised when the sample data set is rendered differently
 RENDERED = ".rendered.json"  # in a rendered data set: the settings that it was rendered with
 SPLITS = {"train", "test"}
@@ -145,9 +145,10 @@ def _prepare(config: Config) -> list[Path]:
 def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) -> Index:
     digests = FrameCache(_cache_folder(config)).digests
     keys = {split: [source_key(raw, digests) for raw in videos if raw.split == split] for split in SPLITS}
+    cameras = {camera(one.video) for one in cached if one.video.split == "train"}
     return Index(
         dataset=config.dataset.name,
-        train_key=fingerprint(keys["train"]),
+        train_key=fingerprint(keys["train"], *(["held out by camera"] if len(cameras) > 1 else [])),
         test_key=fingerprint(keys["test"], restoring.decisive(config)),
         heldout=config.dataset.heldout,
         train=[one.video for one in cached if one.video.split == "train"],

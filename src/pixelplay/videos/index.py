@@ -102,8 +102,29 @@ def load_index(config: "Config") -> Index:
     return index
 
 
+def camera(video: Video) -> tuple[tuple[int, int], int | None]:
+    """Size and frames per second, by which footage of one camera differs from that of another, if it does."""
+    return video.size, None if video.fps is None else round(video.fps)
+
+
 def _held_out_of(part: str, videos: list[Video], config: HeldoutConfig) -> tuple[list[Video], Heldout]:
-    """`hold_out` of one part of a data set, as if it were alone."""
+    """`hold_out` of one part of a data set, as if it were alone, so that all roles have footage of each camera.
+
+    A camera with too little footage is fitted on whole; where all have, their footage is held out as if of one.
+    """
+    cameras: dict[object, list[Video]] = {}
+    for video in videos:
+        cameras.setdefault(camera(video), []).append(video)
+    fit, held = list[Video](), list[Heldout]()
+    for footage in cameras.values() if len(cameras) > 1 else ():
+        try:
+            rest, out = hold_out(footage, config)
+        except DataError:
+            rest, out = footage, Heldout()
+        fit += rest
+        held.append(out)
+    if any(any(out) for out in held):
+        return fit, Heldout(**{role: [video for out in held for video in getattr(out, role)] for role in ROLES})
     try:
         return hold_out(videos, config)
     except DataError as error:
