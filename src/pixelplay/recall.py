@@ -169,9 +169,8 @@ def _values(overrides: list[str]) -> dict[str, Any]:
 def _joined(first: Iterable[str], second: Iterable[str]) -> list[str]:
     """The options of `second` after those of `first` that they do not replace."""
     first, added = list(first), {_key(option): option for option in second}
-    file = added.get("fusion_file", "")
-    replaced = {*added, *(["fusion"] if file and not file.endswith("=null") else [])}
-    stay = [o for o in first if _key(o) not in replaced and not ("fusion" in replaced and _is_of(o, ("fusion",)))]
+    is_file = not added.get("fusion_file", "=null").endswith("=null")  # which replaces all of `fusion`
+    stay = [o for o in first if _key(o) not in added and not (is_file and _is_of(o, ("fusion",)))]
     there = {_key(option) for option in first if option.startswith("+")}
     return [*stay, *(f"++{o.lstrip('+')}" if k in there and not o.startswith("~") else o for k, o in added.items())]
 
