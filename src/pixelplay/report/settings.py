@@ -14,6 +14,7 @@ class ReportConfig(Settings):
     per_video: Natural
     min_gap: Natural
     picture_width: Annotated[int, Field(ge=64, le=1920)]
+    thumbnails_mb: Annotated[float, Field(ge=0, le=100)]
     clips: list[VideoId]
     fps: Fps
     compare: Annotated[list[str], Unique]

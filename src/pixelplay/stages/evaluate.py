@@ -33,7 +33,7 @@ from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the same scores and truth give other metrics or pictures
+VERSION = 3  # raised when the same scores and truth give other metrics or pictures
 CORRUPTED = 0.01  # share of flipped or noisy test frames from which on they are not those of the published data
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
 
@@ -115,6 +115,7 @@ def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> li
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
     from pixelplay.evaluation.measured_events import measure_events
     from pixelplay.evaluation.objects import measure_objects  # SciPy is slow to import, and often nothing has changed
+    from pixelplay.evaluation.per_video import per_video
 
     videos, table = truth.labelled, read_fused(config, index)
     processed = _by_stream(table[table["split"] == "test"])
@@ -135,6 +136,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
             result["detectors"][name]["seeds"] = _over_seeds(config, name, index, videos)
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
+    result["videos"] = per_video(processed, [*scored_names(config), *config.fusion.external_files, FUSED], videos)
     result["events"] = measure_events(config, index, videos, processed[FUSED])
     result["objects"] = measure_objects(config, files, index.test, truth)
     wanted = [*scored_names(config), FUSED] if "thresholds" in config.evaluate.metrics else []

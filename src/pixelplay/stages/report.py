@@ -14,12 +14,12 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.run.weights_and_biases import log_run
-from pixelplay.stages import ablate, evaluate, explain, fuse
+from pixelplay.stages import ablate, evaluate, events, explain, fuse
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the page of the same run looks different
+VERSION = 3  # raised when the page of the same run looks different
 FORMER = "the pictures were made with other settings; `python src/explain.py` with the same options makes new ones"
 
 
@@ -35,7 +35,7 @@ def tasks(config: Config) -> list[Task]:
         contents=lambda: _contents(config, files),
         work=lambda: _report(config, index, files),
         digests=digests_of(config),
-        reads=[*evaluate.tasks(config), *([] if _are_former(explained) else [explained])],
+        reads=[*events.tasks(config), *evaluate.tasks(config), *([] if _are_former(explained) else [explained])],
         after=fuse.tasks(config),  # whose key is part of theirs; the submission need not be there
     )
     return [task]
