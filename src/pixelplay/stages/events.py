@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.errors import FootageError, MissingArtifactError
 from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
@@ -88,14 +89,21 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    index, files, wanted = load_index(config), RunFiles.of(config), [task.name for task in tasks(config)]
-    for name in {"event-vectors", "event-clips"} - {*wanted}:
+    """Find the events; where footage and cache are gone, without the clips and vectors that come from them."""
+    index, files = load_index(config), RunFiles.of(config)
+    events, *others = tasks(config)
+    for name in {"event-vectors", "event-clips"} - {task.name for task in others}:
         forget(files.record(name))
-    STAGE.run(config)
+    events.run()
     found = read_model(files.events, Events, made_by="events")
     log.info("\n".join(told(found, files)))
     if pictures.possible(config.events.clips) != config.events.clips:
         log.info("events: no clips: they need PyAV: pip install av")
+    for task in others:
+        try:
+            task.run()
+        except (MissingArtifactError, FootageError) as error:
+            log.warning(f"events: {task.name} left out: {error}")
     if config.events.sinks:
         send(config, files, index, found)
 
