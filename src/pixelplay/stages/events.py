@@ -97,7 +97,7 @@ def run(config: Config) -> None:
     if pictures.possible(config.events.clips) != config.events.clips:
         log.info("events: no clips: they need PyAV: pip install av")
     if config.events.sinks:
-        _send(config, files, index, found)
+        send(config, index, found)
 
 
 def told(found: Events, files: RunFiles) -> list[str]:
@@ -145,12 +145,12 @@ def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]
     return write_event_pictures(config, index, read_model(files.events, Events, made_by="events"))
 
 
-def _send(config: Config, files: RunFiles, index: Index, found: Events) -> None:
-    """Send all events of the run, in order of time in each video."""
+def send(config: Config, index: Index, found: Events) -> None:
+    """Send all events of the run to its sinks, in order of time in each video."""
     from pixelplay.events.sinks.sending import open_sinks
 
     order = {video.id: i for i, video in enumerate(index.test)}
     events = sorted(found.events, key=lambda event: (order[event.video], event.start.frame, event.id))
-    with open_sinks(config.events, files.events.parent, room=len(events)) as sinks:
+    with open_sinks(config.events, RunFiles.of(config).events.parent, room=len(events)) as sinks:
         for event in events:
             sinks.send({"run": config.run_name, **event.model_dump(mode="json")})
