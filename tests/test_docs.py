@@ -12,6 +12,7 @@ import timm
 from tests.pipeline import ROOT
 
 from pixelplay.cli import load_config
+from pixelplay.command_line import take_operand
 from pixelplay.commands import COMMANDS
 from pixelplay.objects import yolo_weights as weights
 from pixelplay.videos.layouts import ped2
@@ -71,6 +72,8 @@ def test_the_commands_of_the_documentation_have_options_that_are_accepted():
         options = [argument for argument in arguments if argument not in FLAGS]
         if name == "validate" or any(WRITTEN.search(option) for option in options):
             continue
+        if name in COMMANDS and COMMANDS[name].operand:
+            _, options = take_operand(options, name)
         if "--multirun" in arguments:
             options = [option.split(",")[0] for option in options]  # the first of each list
         load_config(options)

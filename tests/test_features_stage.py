@@ -212,12 +212,12 @@ def test_the_encoder_is_trained_once_for_the_maps_and_for_videopatchcore_whoever
     assert times("*.safetensors", "checkpoints/folder/shared") == before
     assert (RunFiles.of(config).detector("videopatchcore") / "encoder.safetensors").read_bytes() == content
     first.unlink()
-    alone = prepared([*patchcore, "run=other", "~detectors.pooling"])
+    alone = prepared([*patchcore, "run=other", "paths.outputs=elsewhere", "~detectors.pooling"])  # finds no other run
     for stage in (detect, extract, train):
         stage.run(alone)
     (other,) = Path("checkpoints/folder/other/shared").rglob("*.safetensors")
     assert other.read_bytes() == content and other.parent.name == first.parent.name
-    again = prepared([*patchcore, "run=other"])
+    again = prepared([*patchcore, "run=other", "paths.outputs=elsewhere"])
     detect.run(again)
     made = times("*.safetensors", "checkpoints/folder/other/shared")
     extract.run(again)

@@ -56,7 +56,7 @@ def test_nuscenes_goes_through_all_steps_and_what_cannot_be_read_is_told(driving
 
 
 def test_a_step_that_cannot_begin_says_so_without_a_traceback(tmp_path: Path):
-    done = run_here("mine.py", "step=select", cwd=tmp_path)
+    done = run_here("mine.py", "step=select", "mine.select.diversify=none", cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"outputs/mining/scores.jsonl is missing: run `python {ROOT}/src/mine.py step=score`" in done.stderr
 

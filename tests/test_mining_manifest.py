@@ -44,7 +44,9 @@ def test_clips_of_nuscenes_are_cut_per_scene_and_camera_in_time(driving: NuScene
     clips = listed(tmp_path / "out", f"mine.source={driving.root}")
     each = {"scene-0061": 3, "scene-0103": 2, "scene-0553": 1}
     assert by_scene(clips) == {(scene, camera): n for scene, n in each.items() for camera in driving.cameras}
-    assert all(list(clip) == ["scene", "camera", "frames", "timestamps"] for clip in clips)
+    assert all(list(clip) == ["scene", "camera", "frames", "timestamps", "start"] for clip in clips)
+    first = {(clip["scene"], clip["camera"]): clip["timestamps"][0] for clip in reversed(clips)}
+    assert all(clip["start"] == first[clip["scene"], clip["camera"]] for clip in clips)
     last = clips[2]
     assert last["frames"] == [str(driving.root / driving.file("scene-0061", "CAM_BACK", 24 + i)) for i in range(16)]
     assert last["timestamps"] == [START + SWEEP * (24 + i) for i in range(16)]
@@ -158,11 +160,35 @@ def footage(tmp_path: Path) -> Path:
 
 def test_every_folder_of_frames_and_every_video_is_a_scene(footage: Path, tmp_path: Path):
     clips = listed(tmp_path / "out", f"mine.source={footage}", "mine.fps=10")
-    assert by_scene(clips) == {("street/left", ""): 2, ("street/right", ""): 1, ("yard", ""): 3}
+    assert by_scene(clips) == {("street/left", "street"): 2, ("street/right", "street"): 1, ("yard", "footage"): 3}
     assert clips[0]["frames"][0] == str(footage / "street/left/010.png")
     assert clips[0]["timestamps"][:3] == [1_000_000, 1_100_000, 1_200_000]  # frame 10 at 10 a second, and on
     assert clips[-1]["frames"][-1] == f"{footage}/yard.avi#32"
     assert clips[3]["timestamps"][:3] == [0, 40_000, 80_000]  # the file's own 25 a second
+
+
+def test_seconds_are_counted_from_the_start_of_the_video_or_of_its_folder_of_frames(footage: Path, tmp_path: Path):
+    listed(tmp_path / "out", f"mine.source={footage}", "mine.fps=10")
+    clips = list(read_clips(tmp_path / "out/clips_manifest.jsonl", 16))
+    assert clips[0].seconds == (0.0, 1.5) and clips[1].seconds == pytest.approx((0.4, 1.9))  # frames 14 to 29 of 10 on
+    assert clips[4].seconds == pytest.approx((0.64, 1.24))  # 16 to 31 of 25 a second
+    assert parse_clip(line(), 16).seconds is None  # of which it is not known when its scene starts
+    assert parse_clip(line(start=0, timestamps=list(range(0, 16_000_000, 1_000_000))), 16).seconds == (0.0, 15.0)
+
+
+def test_the_camera_is_the_folder_that_footage_lies_in_unless_the_layout_says_otherwise(footage: Path, tmp_path: Path):
+    write_frames(footage / "street/left/later", range(16))
+    cameras = {"auto": ["street", "street/left", "street", "footage"], "scenes": [""] * 4}
+    for layout, expected in cameras.items():
+        clips = listed(tmp_path / "out", f"mine.source={footage}", f"mine.layout={layout}", "mine.stride=16")
+        assert (
+            by_scene(clips).keys()
+            == dict.fromkeys(
+                zip(["street/left", "street/left/later", "street/right", "yard"], expected, strict=True)
+            ).keys()
+        )
+    chosen = listed(tmp_path / "out", f"mine.source={footage}", "mine.cameras=[street/*]")
+    assert by_scene(chosen) == {("street/left/later", "street/left"): 1}
 
 
 def test_the_last_folder_can_be_the_camera_and_one_video_the_source(footage: Path, tmp_path: Path):
@@ -171,7 +197,7 @@ def test_the_last_folder_can_be_the_camera_and_one_video_the_source(footage: Pat
     clips = listed(
         tmp_path / "out", f"mine.source={footage}/yard.avi", "mine.frame_step=4", "mine.frames=4", "mine.stride=4"
     )
-    assert by_scene(clips) == {("yard", ""): 3}
+    assert by_scene(clips) == {("yard", "footage"): 3}
     assert [frame.rpartition("#")[2] for frame in clips[0]["frames"]] == ["0", "4", "8", "12"]
 
 
@@ -258,6 +284,8 @@ def test_frame_paths_are_as_good_as_frames_and_optional_keys_may_be_missing():
         (line(timestamps=[1, 2]), "2 timestamps for 16 frames"),
         (line(timestamps=[5, 4, *range(6, 20)]), "timestamps are not in order: 4 after 5"),
         (line(timestamps=["1"] * 16), "must be a list of numbers"),
+        (line(start="0"), 'start is "0": must be a number'),
+        (line(start=1), "start is 1: must be a number, and not after the first of timestamps"),
     ],
 )
 def test_a_line_that_is_no_clip_is_reported_by_its_number_and_nothing_is_scored(tmp_path: Path, wrong: str, told: str):
@@ -268,8 +296,11 @@ def test_a_line_that_is_no_clip_is_reported_by_its_number_and_nothing_is_scored(
     assert f"{path}: 1 invalid lines:\n  line 2: " in str(error.value) and told in str(error.value)
     with pytest.raises(DataError, match=r"clips\.jsonl, line 2: "):
         list(read_clips(path, 16))
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    options = [f"mine.folder={tmp_path}", f"mine.manifest={path}", "mine.engine=ray", f"weights.videomae={tmp_path}"]
     with pytest.raises(DataError, match=r"line 2: "):
-        files.run(load_config(["step=score", f"mine.folder={tmp_path}", f"mine.manifest={path}", "mine.engine=ray"]))
+        files.run(load_config(["step=score", *options]))
     assert not (tmp_path / "scores.jsonl").exists()
 
 

@@ -11,8 +11,10 @@ import torch
 from tests.footage import encoded, picture, write_frames, write_video
 from tests.mining import FRAMES, lines, mine, write_videomae
 
+from pixelplay.cli import load_config
 from pixelplay.detectors.videomae.settings import MaskConfig
-from pixelplay.errors import ConfigError, DataError, PixelPlayError
+from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
+from pixelplay.mining import files
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
 from pixelplay.mining.clips import Clip, ClipReader, read_clips
 from pixelplay.mining.score import in_order
@@ -243,8 +245,17 @@ def test_frames_of_a_video_are_the_same_in_any_order_of_clips(place: Path):
 
 
 def test_weights_that_mining_cannot_use_are_told_with_what_to_do(place: Path, tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"weights\.videomae=in_domain: mining needs.*weights=hub"):
-        scored(place, tmp_path, "weights.videomae=in_domain")
+    trained = r"or a model that a run has trained: weights\.videomae=checkpoints/<experiment>/videomae_"
+    curl = r"curl .*MCG-NJU/videomae-base/.*\n  then: +weights\.videomae=weights/videomae-base\n"
+    for setting, why in (
+        ("in_domain", r"in_domain: no weights found \(mining trains none\)\n.*" + curl),
+        (tmp_path, r"\S+: no weights found \(the folder has no config\.json\)\n.*"),
+    ):
+        with pytest.raises(WeightsError, match=r"(?s)weights\.videomae=" + why + trained):
+            scored(place, tmp_path, f"weights.videomae={setting}")
+    missing = r"mine\.source=nowhere: not found .*\nweights\.videomae=in_domain: no weights found"
+    with pytest.raises(DataError, match=missing):  # both at once, before any footage is listed
+        files.run(load_config([f"mine.folder={tmp_path}/out", "mine.source=nowhere"]))
     mine("manifest", tmp_path, f"mine.source={place}/footage", "mine.frames=6")
     options = ["mine.frames=6", f"mine.manifest={tmp_path}/clips_manifest.jsonl"]
     with pytest.raises(ConfigError, match=r"mine\.frames=6: .*takes clips of 4; set mine\.frames=4"):

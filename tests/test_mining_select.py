@@ -126,6 +126,9 @@ def test_plain_names_of_two_texts_are_two_names():
     assert all(re.fullmatch(r"([\w-][\w.-]*)?", name, re.ASCII) and len(name) < 90 for name in names)
 
 
+ALL = ["mine.select.min_gap=0", "mine.select.min_distance=0"]  # near-duplicates, too
+
+
 # --- the steps -------------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +149,7 @@ def test_the_histogram_has_the_bins_asked_for_and_its_figures_beside_it(place: P
     found = json.loads((place / "out/score_distribution_stats.json").read_text())
     scores = [line["score"] for line in lines(place / "out/scores.jsonl")]
     assert found["clips"] == 20 and found["median"] == pytest.approx(np.median(scores))
-    assert list(found["cameras"]) == [""]
+    assert list(found["cameras"]) == ["footage"]
     picture = cv2.imread(str(place / "out/score_distribution.png"))
     assert picture is not None and picture.shape[1] > 800
 
@@ -161,7 +164,7 @@ def test_renders_are_those_of_the_highest_scores_and_old_ones_go(place: Path):
 
 
 def test_a_selection_can_be_fed_back_and_says_why(place: Path):
-    options = [f"weights.videomae={place}/weights", "mine.select.count=4", "mine.select.pool=2"]
+    options = [f"weights.videomae={place}/weights", "mine.select.count=4", "mine.select.pool=2", *ALL]
     mine("select", place / "out", *options, "mine.select.calibrate=scene")
     chosen = lines(place / "out/selected_manifest.jsonl")
     clips, scores = lines(place / "out/clips_manifest.jsonl"), lines(place / "out/scores.jsonl")
@@ -186,7 +189,7 @@ def test_only_clips_above_the_baseline_s_percentile_are_taken(place: Path, tmp_p
     baseline, settings = tmp_path / "usual.jsonl", (place / "out/scores.settings.json").read_text()
     baseline.write_bytes((place / "out/scores.jsonl").read_bytes())
     (tmp_path / "usual.settings.json").write_text(settings)
-    options = [f"mine.select.baseline={baseline}", "mine.select.calibrate=none", "mine.select.diversify=none"]
+    options = [f"mine.select.baseline={baseline}", "mine.select.calibrate=none", "mine.select.diversify=none", *ALL]
     mine("select", place / "out", *options, "mine.select.percentile=75", "mine.select.count=null")
     why = json.loads((place / "out/selection.json").read_text())
     assert why["threshold"] == pytest.approx(np.percentile(values, 75))
@@ -200,13 +203,31 @@ def test_only_clips_above_the_baseline_s_percentile_are_taken(place: Path, tmp_p
 
 
 def test_the_contact_sheet_is_one_file_without_scripts_and_escapes_names(place: Path):
-    mine("select", place / "out", "mine.select.count=20", "mine.select.diversify=none")
+    mine("select", place / "out", "mine.select.count=20", "mine.select.diversify=none", *ALL)
     page = (place / "out/contact_sheet.html").read_text()
     assert "<script" not in page and "&lt;script&gt;alert(1)&amp;lt;" in page
     assert page.count("<figure>") == 20 and page.count("background-image: url(&#34;") == 0
     sources = re.findall(r"url\(([^)]{0,30})", page)
     assert len(sources) == 20 and all(source.startswith('"data:image/jpeg;base64,') for source in sources)
     assert not re.search(r'(src|href)="(?!data:)', page) and "default-src 'none'" in page
+
+
+def test_clips_close_in_time_are_left_out_and_the_table_has_their_seconds(place: Path):
+    """Scenes of 1.6 s, a clip every 0.16 s, 0.12 s long: clips more than 0.5 s apart are at least 4 further on."""
+    mine("select", place / "out", "mine.select.count=20", "mine.select.diversify=none", "mine.select.min_gap=0.5")
+    rows = pd.read_csv(place / "out/selection.csv")
+    why = json.loads((place / "out/selection.json").read_text())
+    assert rows["step"].tolist() == [row["step"] for row in why["selection"]] and 4 <= len(rows) <= 6
+    assert why["near_duplicates"] == 20 - len(rows) and why["candidates"] == len(rows)
+    for _, scene in rows.groupby("scene"):
+        assert (np.diff(np.sort(scene["step"])) >= 4).all()
+    assert rows["start_seconds"].tolist() == pytest.approx([0.16 * (step % 10) for step in rows["step"]])
+    assert (rows["end_seconds"] - rows["start_seconds"]).tolist() == pytest.approx([0.12] * len(rows))
+    assert why["selection"][0]["seconds"] == rows[["start_seconds", "end_seconds"]].iloc[0].tolist()
+    page = (place / "out/contact_sheet.html").read_text()
+    assert "{:.2f} to {:.2f} s".format(*why["selection"][0]["seconds"]) in page
+    highest = max(lines(place / "out/scores.jsonl"), key=lambda line: line["score"])
+    assert rows["step"][0] == highest["step"]  # one camera: calibrating keeps the order
 
 
 def test_scores_of_another_manifest_are_told(place: Path, tmp_path: Path):

@@ -1,7 +1,7 @@
-"""Geometry of the report's charts: axes, thinned lines, stretches of frames, labels that keep apart."""
+"""Geometry of the report's charts, and the data of its timelines."""
 
+import base64
 import re
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelplay.report.charts import Axis, blocks, curve, line_style, path, runs, spread, thin, widened
+from pixelplay.evaluation.clock import Clock
+from pixelplay.report.charts import Axis, line_style, path, runs, thin, widened
 from pixelplay.report.distributions import BINS, histogram, precision_recall_chart, roc_chart
 from pixelplay.report.outcome import ScoredVideo
-from pixelplay.report.timelines import Scale, timeline
+from pixelplay.report.timelines import Scale, consecutive, times, video_data
 
 finite = st.floats(-1e6, 1e6)
 
@@ -67,10 +68,6 @@ def test_ticks_are_round_values_inside_the_axis_with_as_many_digits_as_they_need
     assert [tick.at for tick in ticks] == pytest.approx([float(axis(float(t.replace(",", "")))) for t in texts])
 
 
-def test_ticks_of_frame_numbers_are_whole():
-    assert [tick.text for tick in Axis(7, 9, 0, 100, whole=True).ticks(12)] == ["7", "8", "9"]
-
-
 @given(st.lists(finite, min_size=1, max_size=200), st.integers(4, 40))
 def test_a_thinned_line_is_short_and_keeps_its_ends_and_its_extremes(values: list[float], points: int):
     x, y = np.arange(len(values)), np.array(values)
@@ -82,39 +79,13 @@ def test_a_thinned_line_is_short_and_keeps_its_ends_and_its_extremes(values: lis
     assert (kept == y[at]).all()
 
 
-def test_a_path_has_a_tenth_of_a_pixel_and_is_lifted_before_breaks():
-    x, y = np.array([0, 1.04, 2.06, 3]), np.array([5, 6, 7.55, 8])
-    assert path(x, y, np.array([2])) == "M0 5L1 6M2.1 7.6L3 8" or path(x, y, np.array([2])) == "M0 5L1 6M2.1 7.5L3 8"
-    assert path(x[:2], y[:2]) == "M0 5L1 6"
+def test_a_path_has_a_tenth_of_a_pixel():
+    assert path(np.array([0, 1.04, 2.06]), np.array([5, 6, 7.51])) == "M0 5L1 6L2.1 7.5"
 
 
-def test_a_line_goes_over_a_few_missing_frames_and_stops_at_a_wide_gap():
-    x, y = Axis(0, 1000, 0, 1000), Axis(0, 1, 1, 0)
-    small = curve(x, y, np.array([0, 1, 2, 9, 10]), np.zeros(5))
-    wide = curve(x, y, np.array([0, 1, 2, 30, 31]), np.zeros(5))
-    assert small.count("M") == 1
-    assert wide.count("M") == 2 and "M30 1" in wide
-    sparse = curve(x, y, np.arange(0, 1000, 50), np.zeros(20))  # every step is as wide: there is no gap
-    assert sparse.count("M") == 1
-
-
-def test_colours_repeat_dashed():
-    assert [line_style(i) for i in (0, 5, 6, 7)] == ["s0", "s5", "s0 dashed", "s1 dashed"]
-
-
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=12))
-def test_labels_keep_apart_stay_in_order_and_inside_where_there_is_room(wanted: list[float]):
-    places = spread(wanted, 0, 150, gap=12)
-    order = sorted(range(len(wanted)), key=wanted.__getitem__)
-    ordered = [places[i] for i in order]
-    assert all(b - a >= 12 - 0.11 for a, b in pairwise(ordered))  # rounded to a tenth
-    assert min(places) >= 0 and max(places) <= 150
-
-
-def test_labels_that_are_apart_stay_where_they_are():
-    assert spread([80, 10, 40], 0, 100) == [80, 10, 40]
-    assert spread([50, 50, 50], 0, 100, gap=10) == [50, 60, 70]
-    assert spread([99, 98], 0, 100, gap=10) == [100, 90]
+def test_colours_repeat_dashed_and_dotted():
+    numbers = (0, 5, 6, 7, 12)
+    assert [line_style(i) for i in numbers] == ["s0", "s5", "s0 dashed", "s1 dashed", "s0 dotted"]
 
 
 def test_an_axis_of_equal_values_can_be_drawn():
@@ -130,14 +101,6 @@ def test_runs_are_where_the_mask_holds_and_as_long_as_can_be(mask: list[bool]):
     found = runs(np.array(mask, bool))
     assert [i for a, b in found for i in range(a, b)] == [i for i, one in enumerate(mask) if one]
     assert all(b < a for (_, b), (a, _) in pairwise(found))
-
-
-def test_a_block_reaches_half_a_frame_to_both_sides_and_names_its_frames():
-    x = Axis(0, 10, 100, 200)
-    numbers, mask = np.array([0, 2, 3, 4, 10]), np.array([1, 0, 1, 1, 1], bool)
-    first, second = blocks(x, numbers, mask, "noisy")
-    assert (first.start, first.width, first.title) == (100, 5, "noisy: frame 0")  # cut off at the axis' end
-    assert (second.start, second.width, second.title) == (125, 75, "noisy: frames 3 to 10")
 
 
 # --- timelines ------------------------------------------------------------------------------------------------------
@@ -167,54 +130,49 @@ def test_detectors_of_very_different_width_get_a_scale_each_and_the_axis_is_the_
     assert not scale.shared
     assert scale.fused == (0, 104)
     assert scale.streams == {"narrow": (0, 2.08), "wide": (0, 1040)}
-    chart = timeline(one, scale, {})
-    tops = {line.label: min(y for _, y in corners(line.path)) for line in chart.lines}
-    assert tops["narrow"] == tops["wide"] == tops["fused"]
-    assert (chart.y.low, chart.y.high) == scale.fused
+    axes = {line["name"]: line["axis"] for line in drawn(one)["lines"]}
+    assert axes == {**scale.streams, "fused": scale.fused}
 
 
-def test_a_timeline_stands_over_the_frames_original_numbers():
-    one = scored([318, 319, 320, 377], [0, 1, 2, 3], a=[1, 1, 1, 1])
-    chart = timeline(one, Scale.of([one]), {7: 2})
-    assert [line.label for line in chart.lines] == ["a", "fused"]
-    fused = corners(chart.lines[1].path)
-    assert [x for x, _ in fused] == pytest.approx(chart.x(np.array([318, 319, 320, 377])), abs=0.06)
-    assert [y for _, y in fused] == pytest.approx(chart.y(np.array([0, 1, 2, 3])), abs=0.06)
-    assert all(318 <= int(tick.text) <= 377 for tick in chart.x_ticks)
-    (marker,) = chart.markers
-    assert (marker.x, marker.y) == pytest.approx(fused[2], abs=0.1)
-    assert (marker.text, marker.href) == ("7", "#peak-7")
+def drawn(one: ScoredVideo, seconds: np.ndarray | None = None) -> dict:
+    """The data of a video's timeline, its lines in the colours s0, s1, …"""
+    styles = {name: f"s{i}" for i, name in enumerate(one.streams)} | {"fused": "fused"}
+    clock = Clock(one.numbers / 25.0 if seconds is None else seconds, seconds is not None)
+    return video_data(one, clock, Scale.of([one]), styles, [])
 
 
-def test_a_timeline_has_seconds_beside_frame_numbers_where_they_are_known():
-    one = scored([0, 1, 2, 4, 100], [0, 1, 2, 3, 0], a=[1, 1, 1, 1, 1])
-    one = replace(one, seconds=np.array([0, 0.04, 0.08, 0.16, 4.0]))
-    chart = timeline(one, Scale.of([one]), {1: 3})
-    assert chart.x_title == "frame (seconds)"
-    assert [tick.text for tick in chart.x_ticks] == [f"{n} ({n / 25:.1f} s)" for n in range(0, 101, 20)]
-    assert "frame 4 at 0.16 s, fused score 3" in chart.markers[0].title
-    assert chart.about.endswith("frames 0 to 100, 0.00 to 4.00 s")
+def decoded(values: dict) -> np.ndarray:
+    if "f64" in values:
+        return np.frombuffer(base64.b64decode(values["f64"]), "<f8")
+    share = np.frombuffer(base64.b64decode(values["u16"]), "<u2") / 65535
+    return values["low"] + share * (values["high"] - values["low"])
 
 
-def test_labels_are_shaded_and_corrupted_frames_marked_with_their_number():
-    one = scored([1, 2, 3, 4], [0, 1, 2, 3], labels=[0, 1, 1, 0], flipped=(0,), noisy=(1, 3))
-    chart = timeline(one, Scale.of([one]), {})
-    assert [block.title for block in chart.shaded] == ["labelled anomalous: frames 2 to 3"]
-    assert [(strip.style, strip.label) for strip in chart.strips] == [
-        ("flipped", "flipped (corrected): 1"),
-        ("noisy", "noisy: 2"),
+@given(st.lists(finite, min_size=1, max_size=60))
+def test_the_fused_score_is_exact_and_other_lines_are_finer_than_a_pixel(values: list[float]):
+    data = drawn(scored(list(range(len(values))), values, a=values))
+    line, fused = (decoded(one["values"]) for one in data["lines"])
+    assert fused.tolist() == values
+    spread = max(values) - min(values)
+    assert np.abs(line - values).max() <= spread / 65535
+
+
+def test_frame_numbers_are_runs_and_even_times_a_start_and_a_step():
+    assert consecutive(np.array([5, 6, 8, 9, 12])) == [(5, 2), (8, 2), (12, 1)]
+    assert times(np.array([0.5, 0.75, 1.0])) == {"start": 0.5, "step": 0.25}
+    assert decoded(times(np.array([0.0, 0.04, 0.12]))).tolist() == [0.0, 0.04, 0.12]
+    assert times(np.array([3.0])) == {"start": 3.0, "step": 0.0}
+
+
+def test_labels_and_corrupted_frames_are_runs_of_positions():
+    data = drawn(scored([1, 2, 3, 4], [0, 1, 2, 3], labels=[0, 1, 1, 0], flipped=(0,), noisy=(1, 3)))
+    assert data["labels"] == [(1, 3)]
+    assert [(strip["label"], strip["runs"]) for strip in data["strips"]] == [
+        ("flipped (corrected)", [(0, 1)]),
+        ("noisy", [(1, 2), (3, 4)]),
     ]
-    assert [len(strip.blocks) for strip in chart.strips] == [1, 2]
-    plain = scored([1, 2], [0, 1])
-    assert (timeline(plain, Scale.of([plain]), {}).shaded, timeline(plain, Scale.of([plain]), {}).strips) == ([], [])
-
-
-def test_a_video_of_one_frame_and_constant_scores_can_be_drawn():
-    one = scored([5], [2.0], labels=[1], a=[2.0])
-    chart = timeline(one, Scale.of([one]), {1: 0})
-    assert len(corners(chart.lines[0].path)) == 1
-    assert chart.x.start <= chart.markers[0].x <= chart.x.end
-    assert chart.y.end <= chart.markers[0].y <= chart.y.start
+    plain = drawn(scored([1, 2], [0, 1]))
+    assert (plain["labels"], plain["strips"], plain["timed"]) == ([], [], False)
 
 
 # --- curves and histograms ------------------------------------------------------------------------------------------

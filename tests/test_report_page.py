@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,22 +12,30 @@ import pytest
 from tests.test_report_charts import scored
 
 from pixelplay.drawing.annotate import encoded
+from pixelplay.evaluation.clock import Clock
+from pixelplay.evaluation.comparison import Compared, Comparison, Difference
+from pixelplay.evaluation.figures import Figures
+from pixelplay.events.event import Event, Events, EventTrack
+from pixelplay.events.event import Moment as At
 from pixelplay.report.distributions import histogram, precision_recall_chart, roc_chart
+from pixelplay.report.events import EventItem, EventList, event_positions
 from pixelplay.report.manifest import Moment, PicturedTrack
 from pixelplay.report.manifest import Scale as Ramp
-from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, Tracks, VideoPanel, render
+from pixelplay.report.page import Ablation, Fact, GalleryItem, Measured, Report, TrackItem, VideoPanel, render
+from pixelplay.report.scores_table import published_table, scores_table, thresholds_table
 from pixelplay.report.tables import other_tables, score_tables
-from pixelplay.report.timelines import Scale, timeline
-from pixelplay.report.tracks import ScoredTrack, track_charts
+from pixelplay.report.timelines import Scale, video_data
+from pixelplay.report.tracks import ScoredTrack, track_data
 from pixelplay.run.stage import Record
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;</style>"
 PICTURE = "data:image/jpeg;base64," + base64.b64encode(encoded(np.zeros((9, 16, 3), np.uint8))).decode()
-VOID = {"meta", "link", "img"}
+VOID = {"meta", "link", "img", "input"}
+RULE = {"threshold": 0.5, "base": 0.0, "hysteresis": 0.5, "minDuration": 0.0, "mergeGap": 0.04}
 
 
 class Elements(HTMLParser):
-    """Every element's name and attributes, all text, and the names that are open at the end."""
+    """Every element's name and attributes, all text but code, and the names that are open at the end."""
 
     def __init__(self, page: str):
         super().__init__()
@@ -48,13 +57,34 @@ class Elements(HTMLParser):
         self.open.pop()
 
     def handle_data(self, data):
-        self.text += data
+        self.text += "" if self.open and self.open[-1] in ("script", "style") else data
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def report(text: str) -> Report:
+def event(text: str, rank: int = 1) -> Event:
+    """An event from frame 2 to frame 3 of the video `text`."""
+    moments = {name: At(frame=number, seconds=None) for name, number in (("start", 2), ("end", 3), ("peak", 3))}
+    track = EventTrack(track=7, label=text, score=0.5, box=(1, 2, 3, 4), path=[(2, 1.0, 4.0)])
+    return Event(
+        id=f"event-{rank}",
+        video=text,
+        found_by=["frames", "objects"],
+        **moments,
+        score=2.0,
+        stream="fused",
+        threshold=0.5,
+        tail_probability=0.25,
+        contributions={text: 1.0},
+        tracks=[track],
+        zones=[text],
+        thumbnail=None,
+        clip="event.mp4",
+    )
+
+
+def report(text: str, clip: str = "../events/event.mp4") -> Report:
     """A report with everything in it; every text from data is `text`."""
     one = replace(
         scored([1, 2, 3], [0, 1, 2], labels=[0, 1, 1], flipped=(0,), noisy=(2,), **{text: [1, 1, 0]}), video=text
@@ -62,11 +92,16 @@ def report(text: str) -> Report:
     figures = {
         "ap": 0.5,
         text: text,
-        "intervals": {"ap": [0.4, 0.6]},
+        "intervals": {"ap": [0.4, 0.6], "level": 0.95, "draws": 1000},
         "streams": {text: {"ap": 0.4}},
         "raw": {"ap": 0.3},
     }
-    metrics = {"detectors": {text: figures}, "fused": {"ap": 0.6}, "published": [{"method": text, "source": text}]}
+    alarm = {"value": 0.5, "false_alarms": 0.1, "remark": text}
+    metrics = {
+        **{"frames": 3, "prevalence": 0.5, "detectors": {text: figures}, "fused": {"ap": 0.6}},
+        **{"published": [{"method": text, "metric": "ap", "value": 0.5, "rank": None, "source": text}]},
+        **{"objects": {}, "thresholds": {text: {text: alarm, "fixed": {"reason": text}}}, text: {text: {"a": text}}},
+    }
     of_detector = {"detector": text, "picture": "a.jpg"}
     moment = Moment(video=text, frame=3, picture="a.jpg", boxes=[text], heat=[of_detector], neighbours=[])
     item = GalleryItem(1, moment, one, 2, PICTURE, [(text, PICTURE)])
@@ -74,31 +109,51 @@ def report(text: str) -> Report:
         video=text, track=7, label=text, first=1, peak=2, last=3, interpolated=[2], picture="b.jpg"
     )
     track = ScoredTrack(pictured, one, np.array([1, 2, 3]), np.array([0, 0.5, 0]), {text: np.array([0, 1.0, 0])})
-    lines = {text: "s0", "objects": "fused"}
+    styles, clock = {text: "s0", "fused": "fused"}, Clock(one.numbers / 25, known=True)
+    events = [event_positions(1, event(text), one)]
     line = {text: (np.array([0.0, 1.0]), np.array([0.0, 1.0]))}
-    record = Record.model_construct(seconds=3.0, finished=text)
     table = score_tables(metrics)[0]
+    found = Events(alarms=[], no_alarm={}, heldout_frames=9, heldout_seconds=None, events=[event(text)] * 3)
+    shown = EventItem(1, event(text), one, 0, PICTURE, clip, [(text, PICTURE)], [(text, PICTURE)], track, 0, PICTURE)
+    sprite = {"size": (16, 9), "columns": 1, "frames": [1]}
+    differences = {"ap": Difference(0.1, -0.2, 0.3)}
+    compared = Compared(text, [text], Figures(None, 0.5, 0.5, None, 3), differences, text)
+    comparison = Comparison([compared], level=0.95, draws=1000)
     return Report(
         title=text,
         subtitle=text,
-        headline=[(text, text)],
-        scores=score_tables(metrics),
-        other_figures=other_tables(metrics),
-        thresholds=[(text, "data:image/png;base64,")],
-        tracks=Tracks([TrackItem(1, track, PICTURE, track_charts([track], lines)[0])], [*lines.items()]),
-        videos=[VideoPanel(text, [text], timeline(one, Scale.of([one]), {1: 2}), "clips/a.mp4")],
-        streams=[(text, "s0")],
-        one_scale=True,
+        headline=[Fact(text, text, text)],
+        remarks=[text],
+        events=EventList(found, [shown], [(2, event(text), text)], 1),
         gallery=[item],
+        tracks=[TrackItem(1, track, PICTURE)],
         color_scales=[Ramp(text=text, low=text, high=text, colors=["#000000", "#ffffff"])],
+        videos=[VideoPanel(text, "video-1", [text], "clips/a.mp4", 2.0, 0.5)],
+        streams=[*styles.items()],
+        one_scale=True,
+        sprites=[("video-1", PICTURE)],
+        data={
+            "videos": [{**video_data(one, clock, Scale.of([one]), styles, events), "sprite": sprite}],
+            "tracks": track_data([track], styles, [one]),
+            "rule": RULE,
+            "objectThreshold": 0.25,
+        },
+        measured=Measured(
+            scores_table(metrics, {}),
+            published_table(metrics["published"], {}),
+            thresholds_table(metrics["thresholds"]),
+            [*score_tables(metrics), *other_tables(metrics)],
+        ),
         curves=[roc_chart(line), precision_recall_chart(line, 0.5)],
         curve_key=[(text, "s0")],
         histograms={text: histogram(text, {"test": np.arange(9.0)}, "histogram-0")},
+        thresholds=[(text, "data:image/png;base64,")],
         ablation=Ablation([text], [table, replace(table, title=text)], [(text, "data:image/png;base64,")]),
+        comparison=comparison,
         run=[(text, text)],
         machine=[(text, text)],
         versions=[(text, text)],
-        stages={text: record},
+        stages={text: Record.model_construct(seconds=3.0, finished=text)},
         config=text,
     )
 
@@ -120,18 +175,22 @@ def test_text_from_data_adds_no_element_and_no_attribute(harmless: Elements):
 def test_every_text_of_the_report_is_on_the_page(harmless: Elements):
     page = render(report("plain"))
     assert harmless.open == []
-    assert page.count("plain") > 40
-    assert len(harmless.named("svg")) == 1 + 1 + 2 + 1 + 2 + 1 + 1 + 1  # track, video, two curves, histogram, keys
-    assert [picture["src"][:15] for picture in harmless.named("img")] == ["data:image/png;"] + [
-        "data:image/jpeg"
-    ] * 3 + ["data:image/png;"]
+    assert page.count("plain") > 60
+    kinds = [svg.get("class", "").split()[-1] for svg in harmless.named("svg")]
+    drawn = {"of-event": 2 + 1, "timeline": 1, "curves": 2, "histogram": 1}  # of an event and its track, of a track
+    assert {kind: kinds.count(kind) for kind in drawn} == drawn
+    sources = [picture["src"][:15] for picture in harmless.named("img")]
+    assert sources.count("data:image/jpeg") == 3 + 1 + 2 + 1  # event, track, gallery, small frames
+    (video,) = harmless.named("video")
+    assert (video["src"], video["preload"]) == ("../events/event.mp4", "none")
 
 
-def test_nothing_is_loaded_from_anywhere(harmless: Elements):
+def test_only_clips_are_loaded_and_they_lie_beside_the_page(harmless: Elements):
     for tag, attributes in harmless.found:
         for name, value in attributes.items():
             if name in ("src", "href", "action", "poster", "srcset", "data", "background"):
-                assert tag in ("a", "link") or value.startswith("data:"), (tag, name, value[:60])
+                clip = (tag, name) == ("video", "src") and not re.match(r"[a-z]+:|/", value)
+                assert tag in ("a", "link") or value.startswith("data:") or clip, (tag, name, value[:60])
     assert all(link["href"] == "data:," for link in harmless.named("link"))
     page = render(report("plain"))
     assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/2000/svg)", page)
@@ -143,41 +202,44 @@ def test_the_policy_lets_only_the_page_s_own_script_run(harmless: Elements):
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}';" in policy
-    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert policy.startswith("default-src 'none'; img-src data:; media-src 'self';")
     assert not any(name.startswith("on") for _, attributes in harmless.found for name in attributes)
+
+
+def test_data_cannot_end_the_script_that_it_is_in():
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', render(report(EVIL)), re.DOTALL)
+    assert "<" not in data and json.loads(data)["videos"][0]["id"] == EVIL
 
 
 def test_links_inside_the_page_lead_to_something(harmless: Elements):
     ids = [attributes["id"] for _, attributes in harmless.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     inside = [link["href"][1:] for link in harmless.named("a") if link["href"].startswith("#")]
-    sections = ("scores", "tracks", "videos", "gallery", "curves", "histograms", "ablation", "run")
-    assert {"peak-1", "video-1", *sections} == set(inside)
+    sections = ("events", "tracks", "gallery", "timelines", "scores", "comparison", "details", "run")
+    assert {"video-1", *sections} == set(inside)
     assert set(inside) <= set(ids)
 
 
 def test_only_web_addresses_become_links_out_of_the_page():
     for source, linked in (("https://arxiv.org/abs/1", True), ("javascript:alert(1)", False), ("arXiv 1", False)):
-        tables = other_tables({"published": [{"method": "a", "source": source}]})
-        links = [a["href"] for a in Elements(render(replace(report("plain"), other_figures=tables))).named("a")]
-        assert (source in links) == linked
+        published = published_table([{"method": "a", "metric": "ap", "value": 0.5, "rank": 1, "source": source}], {})
+        plain = report("plain")
+        shown = replace(plain, measured=replace(plain.measured, published=published))
+        assert (source in [a["href"] for a in Elements(render(shown)).named("a")]) == linked
 
 
 def test_what_there_is_nothing_of_is_left_out():
-    empty = replace(
-        report("plain"),
-        scores=[],
-        other_figures=[],
-        thresholds=[],
-        tracks=None,
-        gallery=[],
-        curves=[],
-        histograms={},
-        ablation=None,
-    )
-    page = Elements(render(empty))
-    assert [section["id"] for section in page.named("section")] == ["videos", "run"]
-    assert [a["href"] for a in page.named("a")][:2] == ["#videos", "#run"]
+    nothing = {"events": None, "gallery": [], "tracks": [], "measured": None, "curves": [], "histograms": {}}
+    page = Elements(render(replace(report("plain"), **nothing, thresholds=[], ablation=None, comparison=None)))
+    assert [section["id"] for section in page.named("section")] == ["timelines", "details", "run"]
+    assert [a["href"] for a in page.named("a")][:3] == ["#timelines", "#details", "#run"]
+
+
+def test_a_run_without_events_says_so():
+    plain = report("plain")
+    found = plain.events.found.model_copy(update={"events": []})
+    page = Elements(render(replace(plain, events=EventList(found, [], [], 0))))
+    assert "No score of the test videos is above its threshold" in page.text
 
 
 def test_the_page_is_the_same_each_time():

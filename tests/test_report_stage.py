@@ -22,6 +22,7 @@ from tests.test_report_pictures import objects
 import pixelplay.detectors
 from pixelplay.cli import load_config
 from pixelplay.config import Config
+from pixelplay.drawing.annotate import data_uri
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.explain.frames import full_size_at
 from pixelplay.explain.gallery import gallery_frames
@@ -37,11 +38,22 @@ from pixelplay.stages import detect, evaluate, events, explain, fuse, prepare, r
 
 FAMILY = ["conv_ae", "st_ae"]
 SCRIPT = "<img src=x onerror=document.title=1>"  # a name that a folder of frames may have
+UNREACHABLE = ("events.method=fixed", "+events.thresholds.fixed.tiny=1e6")
 PNG = cv2.imencode(".png", np.zeros((2, 3, 3), np.uint8))[1].tobytes()
 
 
 def page(config: Config) -> Elements:
     return Elements(RunFiles.of(config).report.read_text())
+
+
+def drawn(config: Config) -> dict:
+    """The data that the page's script draws."""
+    text = RunFiles.of(config).report.read_text()
+    return json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[0])
+
+
+def positions(runs: list[list[int]]) -> list[int]:
+    return [t for start, stop in runs for t in range(start, stop)]
 
 
 def sections(found: Elements) -> list[str]:
@@ -63,9 +75,10 @@ def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_t
     assert styles.count("chart timeline") == len(index.test)
     assert styles.count("chart curves") == 2
     assert styles.count("chart histogram") == 3  # and one of the fusion
-    assert sections(found) == ["scores", "videos", "gallery", "curves", "histograms", "run"]
-    lines = [path.get("data-label") for path in found.named("path") if path.get("data-label")]
-    assert lines[:3] == [*FAMILY, "fused"]
+    assert sections(found) == ["events", "timelines", "scores", "details", "run"]
+    for video, one in zip(drawn(tiny())["videos"], index.test, strict=True):
+        assert [line["name"] for line in video["lines"]] == [*FAMILY, "fused"]
+        assert sum(count for _, count in video["numbers"]) == len(one)
 
 
 def test_the_figures_are_those_of_metrics_json(reported: Path):
@@ -81,35 +94,64 @@ def test_the_figures_are_those_of_metrics_json(reported: Path):
 
 
 def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(reported: Path):
-    index, found = prepare.load_index(tiny()), RunFiles.of(tiny()).report.read_text()
+    index, charts = prepare.load_index(tiny()), drawn(tiny())["videos"]
     table = pd.read_csv("outputs/tiny/restoration.csv", dtype={"video": str})
     truth = prepare.load_labels(tiny(), index)
     assert table["flipped"].sum() > 0
-    for video in index.test:
-        rows = table[table["video"] == video.id]
-        above = int((rows["noise_level"] > tiny().restore.noise_above).sum())
-        chart = found[found.index(f'aria-label="Scores of video {video.id},') :].partition("</svg>")[0]
-        assert f">flipped (corrected): {int(rows['flipped'].sum())}<" in chart
-        assert f">noisy: {above}<" in chart
-        edges = re.findall(r"labelled anomalous: frames (\d+) to (\d+)|labelled anomalous: frame (\d+)", chart)
-        marked = {n for a, b, c in edges for n in range(int(a or c), int(b or c) + 1)}
-        labels = truth[video.id].labels
-        assert {int(n) for n in video.numbers[labels > 0]} == marked & set(video.numbers.tolist())
+    for video, chart in zip(index.test, charts, strict=True):
+        rows = table[table["video"] == video.id].set_index("frame").loc[video.numbers]
+        marked = {strip["style"]: positions(strip["runs"]) for strip in chart["strips"]}
+        noisy = rows["noise_level"].to_numpy() > tiny().restore.noise_above
+        assert marked.get("flipped", []) == np.flatnonzero(rows["flipped"]).tolist()
+        assert marked.get("noisy", []) == np.flatnonzero(noisy).tolist()
+        assert positions(chart["labels"]) == np.flatnonzero(truth[video.id].labels).tolist()
+
+
+def test_small_frames_are_those_of_the_footage_and_keep_to_their_budget(reported: Path):
+    index, files = prepare.load_index(tiny()), RunFiles.of(tiny())
+    sprites = read_manifest(files, index).sprites
+    assert [one.video for one in sprites] == [video.id for video in index.test]
+    assert sum((files.explain / one.picture).stat().st_size for one in sprites) <= 2e6
+    for one, video in zip(sprites, index.test, strict=True):
+        assert one.frames == video.numbers.tolist(), "there is room for all of so few"
+        sheet, (width, height) = cv2.imread(str(files.explain / one.picture), cv2.IMREAD_COLOR_RGB), one.size
+        k = len(one.frames) // 2
+        top, left = k // one.columns * height, k % one.columns * width
+        tile = sheet[top : top + height, left : left + width]
+        assert np.abs(cv2.resize(list(video.full_size())[k], one.size).astype(int) - tile).mean() < 12
+
+
+def test_the_page_of_a_small_run_is_small(reported: Path):
+    assert RunFiles.of(tiny()).report.stat().st_size < 5e6
 
 
 def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_from_each_autoencoder(reported: Path):
-    config = tiny()
+    config = tiny(*UNREACHABLE)  # so that there are no events
+    for stage in (events, evaluate, explain, report):
+        stage.run(config)
     outcome = load_outcome(config, prepare.load_index(config))
     chosen = gallery_frames(outcome.videos, config.report)
-    every = [picture(image["src"]) for image in page(config).named("img")]
-    thresholds = len(list(Path("outputs/tiny/thresholds").glob("*.png")))
-    pictures = every[thresholds:]  # which come before the gallery
+    assert "No score of the test videos is above" in page(config).text
+    pictures = [picture(image["src"]) for image in page(config).named("img")][: 4 * (1 + len(FAMILY))]
     assert len(chosen) == 4 and len(pictures) == 4 * (1 + len(FAMILY))
     for (i, t), image in zip(chosen, pictures[:: 1 + len(FAMILY)], strict=True):
         frame = list(outcome.index.test[i].full_size())[t]
         assert image.shape == (270, 480, 3)
         assert np.abs(cv2.resize(frame, (480, 270)).astype(int) - image).mean() < 8
     assert all(heat.shape == (135, 240, 3) for i, heat in enumerate(pictures) if i % 3)
+
+
+def test_events_are_shown_with_the_frames_of_their_peaks_the_most_severe_first(reported: Path):
+    config = tiny()
+    found = json.loads(RunFiles.of(config).events.read_text())["events"]
+    assert found, "the run is meant to have some"
+    shown = page(config)
+    ids = [article["id"] for article in shown.named("article") if article.get("class") == "event"]
+    assert ids == [f"event-{rank}" for rank in range(1, len(found) + 1)][:4]
+    moments = read_manifest(RunFiles.of(config), prepare.load_index(config)).gallery
+    assert [(one.video, one.frame) for one in moments] == [(e["video"], e["peak"]["frame"]) for e in found][:4]
+    images = [image for image in shown.named("img") if image["src"].startswith("data:image/jpeg")]
+    assert len(images) == len(ids) * (1 + len(FAMILY)) + 3, "heat maps of both; three sheets of small frames"
 
 
 def test_a_flipped_frame_is_shown_upright(reported: Path):
@@ -159,7 +201,7 @@ def test_without_labels_the_page_leaves_measures_out_and_shows_all_else(reported
         shutil.rmtree(f"data/tiny/{folder}", ignore_errors=True)
     run_all(tiny())
     found = page(tiny())
-    assert sections(found) == ["videos", "gallery", "histograms", "run"]
+    assert sections(found) == ["events", "timelines", "details", "run"]
     assert "no labels on disk" in found.text
     assert "labelled" not in found.text
     labels = [path.get("data-label") for path in found.named("path")]
@@ -183,7 +225,7 @@ def test_labels_of_some_videos_are_used_where_they_are(small_run: list[str]):
     run_all(config)
     found = page(config)
     assert "with labels for 1 of 2 test videos" in found.text
-    assert sections(found) == ["scores", "videos", "gallery", "curves", "histograms", "run"]
+    assert sections(found) == ["events", "timelines", "scores", "details", "run"]
 
 
 def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(reported: Path):
@@ -194,9 +236,9 @@ def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(reporte
     assert report.pending(tiny()) == "report: ablation.ablation.csv changed on disk"
     report.run(tiny())
     found = page(tiny())
-    assert "ablation" in sections(found)
+    assert "ablation" in [one.get("id") for one in found.named("details")]
     assert SCRIPT in found.text and "0.123" in found.text and "weight sweep" in found.text
-    assert [image["src"] for image in found.named("img")][-1].startswith("data:image/png;base64,")
+    assert any(image["src"] == data_uri(PNG, "png") for image in found.named("img"))
 
 
 @pytest.mark.parametrize(("name", "content"), [("ablation.csv", b"a,b\n1\n"), ("plot.png", b"<svg/>")])
@@ -269,7 +311,8 @@ def test_the_boxes_of_a_detector_are_on_its_gallery_and_in_its_clip(tmp_path: Pa
         pixelplay.detectors, "__path__", [*pixelplay.detectors.__path__, str(ROOT / "tests" / "asking")]
     )
     counting = "{algorithm:counting,frames:null,training:{tubes:${objects.tubes}},scoring:{}}"
-    options = [*small_run[:2], "detector=[]", f"+detectors.counting={counting}", *small_run[4:]]
+    unreachable = ("events.method=fixed", "+events.thresholds.fixed.folder=1e6")  # no event: a gallery
+    options = [*small_run[:2], "detector=[]", f"+detectors.counting={counting}", *small_run[4:], *unreachable]
     config = load_config([*options, "restore.flip=none", "workers=1", 'report.clips=["01"]', "report.fps=5.0"])
     for stage in (prepare, detect, train, score, fuse):
         stage.run(config)
@@ -388,6 +431,9 @@ def test_it_waits_for_fuse_and_for_evaluate(reported: Path):
     with pytest.raises(MissingArtifactError, match=r"fuse: fusion\.default\.smooth\.sigma changed.*src/fuse\.py`"):
         report.run(other)
     fuse.run(other)
+    with pytest.raises(MissingArtifactError, match=r"events: .*run `python src/events\.py`"):
+        report.run(other)
+    events.run(other)
     with pytest.raises(MissingArtifactError, match=r"evaluate: .*run `python src/evaluate\.py`"):
         report.run(other)
     events.run(other)
@@ -427,7 +473,7 @@ def test_the_page_is_drawn_from_the_outputs_alone(reported: Path):
 )
 def test_a_manifest_that_does_not_fit_the_run_is_refused(reported: Path, old: str, new: str, message: str):
     files, index = RunFiles.of(tiny()), prepare.load_index(tiny())
-    assert len(read_manifest(files, index).gallery) == 4
+    assert read_manifest(files, index).gallery
     files.manifest.write_text(files.manifest.read_text().replace(old, new, 1))
     with pytest.raises(
         DamagedArtifactError, match=rf"manifest\.json is damaged .*{message}.*run `python src/explain\.py`"

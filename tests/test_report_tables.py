@@ -7,11 +7,13 @@ import pytest
 
 from pixelplay.errors import DamagedArtifactError
 from pixelplay.report.page import duration
+from pixelplay.report.scores_table import published_table, scores_table, thresholds_table
 from pixelplay.report.tables import NONE, csv_table, heading, number_text, other_tables, score_tables
 
 FIGURES = {"ap": 0.61234, "auc_micro": 0.7, "prevalence": 0.25, "frames": 1200}
 METRICS = {
     "frames": 1200,
+    "prevalence": 0.25,
     "detectors": {
         "conv_ae": {
             **FIGURES,
@@ -62,7 +64,7 @@ def test_external_members_stand_between_the_detectors_and_the_fusion():
 
 
 def test_what_every_row_repeats_is_told_once():
-    assert score_tables(METRICS)[0].alike == [("prevalence", "0.250"), ("frames", "1,200")]
+    assert score_tables(METRICS)[0].alike == ["prevalence 0.250", "frames 1,200"]
 
 
 def test_equal_scores_are_no_repetition_to_be_told_once():
@@ -86,7 +88,7 @@ def test_an_interval_stands_below_its_figure_and_what_it_is_is_told_once():
     assert with_small_print(table, 0) == [("0.600", "0.500 to 0.700"), ("0.300", "")]
     assert with_small_print(table, 1) == [("0.650", ""), ("0.200", "")]
     assert head(table) == ["AP", "EER"]
-    assert table.alike == [("intervals: level", "0.950"), ("intervals: draws", "998")]
+    assert table.alike == ["95 % intervals from 998 bootstrap draws of whole videos"]
 
 
 def test_figures_that_nobody_foresaw_are_shown_whatever_their_kind():
@@ -98,37 +100,88 @@ def test_figures_that_nobody_foresaw_are_shown_whatever_their_kind():
     assert text_columns(table) == {2, 3}
 
 
-def test_published_figures_are_a_table_with_their_sources():
-    published = [{"method": "OCAD", "metric": "auc_micro", "value": 0.978, "source": "arXiv 1812.04960"}]
-    (table,) = other_tables({**METRICS, "published": published})
-    assert (table.title, head(table)) == ("published", ["metric", "value", "source"])
-    assert texts(table) == {"OCAD": ["AUC micro", "0.978", "arXiv 1812.04960"]}
+def test_the_scores_table_has_a_row_per_detector_with_its_streams_under_it_and_the_best_in_bold():
+    table = scores_table(METRICS, {"conv_ae": 387.31})
+    assert [name for name, _ in table.heads] == ["AP", "AUC micro", "frames/s", "parameters"]
+    rows = {
+        one.name: [cell.text for cell in one.cells] for group in table.groups for one in (group.row, *group.streams)
+    }
+    assert rows == {
+        "conv_ae": ["0.612", "0.700", "387.3", "99"],
+        "conv_ae/mean": ["0.600", "0.700", NONE, NONE],
+        "st_ae": ["0.612", NONE, NONE, "4,321"],
+    }
+    assert [[one.name for one in group.streams] for group in table.groups] == [["conv_ae/mean"], []]
+    best = {
+        one.name for one in (table.total, *(group.row for group in table.groups)) for cell in one.cells if cell.best
+    }
+    assert best == {"fused"}, "0.7 and 0.8 are the highest AP and AUC; no speed, no size is called the best"
+    assert table.about == ["1,200 labelled test frames, 25.0 % of them anomalous"]
 
 
-def test_ranks_of_published_figures_are_a_column_and_ours_without_one_says_why():
-    reason = "2 of 12 test videos: not comparable with published figures"
-    published = [
-        {"method": "OCAD", "metric": "auc_micro", "value": 0.978, "source": "arXiv 1812.04960", "rank": 1},
-        {"method": "ours: fused", "metric": "auc_micro", "value": 0.99, "source": reason, "rank": None},
+def test_the_lowest_error_rate_is_the_best_and_a_lone_figure_is_not():
+    metrics = {**METRICS, "detectors": {"a": {"eer": 0.2}, "b": {"eer": 0.3}}, "fused": {"eer": 0.4, "ap": 0.5}}
+    table = scores_table(metrics, {})
+    assert [name for name, _ in table.heads] == ["AP", "EER"]
+    assert [[cell.best for cell in group.row.cells] for group in table.groups] == [[False, True], [False, False]]
+    assert [cell.best for cell in table.total.cells] == [False, False]
+
+
+def test_figures_of_boxes_and_external_members_are_in_the_scores_table():
+    region = {"frames": 9, "videos": {"tracks": 2, "masks": 1}}
+    region["detectors"] = {"st_ae": {"streams": {"st_ae": {"region": {"rbdc": 0.25, "tbdc": 0.5}}}}}
+    table = scores_table({**METRICS, "external": {"old": {"ap": 0.3}}, "objects": region}, {})
+    assert [name for name, _ in table.heads] == ["AP", "AUC micro", "RBDC", "TBDC", "parameters"]
+    assert [group.row.name for group in table.groups] == ["conv_ae", "st_ae", "old"]
+    assert [cell.text for cell in table.groups[1].row.cells] == ["0.612", NONE, "0.250", "0.500", "4,321"]
+    assert "RBDC and TBDC against the track files of 2 videos and the masks of 1" in table.about
+
+
+def test_intervals_of_the_fusion_are_told_in_words():
+    drawn = {"ap": [0.5, 0.75], "level": 0.95, "draws": 1000}
+    table = scores_table({**METRICS, "fused": {"ap": 0.6, "macro_videos": 8, "intervals": drawn}}, {})
+    assert table.about[1:] == [
+        "AUC macro over 8 videos that have both classes",
+        "below the figures, 95 % intervals from 1,000 bootstrap draws of whole videos",
     ]
-    (table,) = other_tables({**METRICS, "published": published})
-    assert head(table) == ["metric", "value", "source", "rank"]
-    assert texts(table)["OCAD"] == ["AUC micro", "0.978", "arXiv 1812.04960", "1"]
-    assert texts(table)["ours: fused"] == ["AUC micro", "0.990", reason, NONE]
+    assert table.total.cells[0].below == "0.500 to 0.750"
 
 
-def test_intervals_of_false_alarms_stand_below_them():
+def test_published_figures_stand_with_their_sources_and_ours_among_them():
+    published = [
+        {"method": "OCAD", "metric": "auc_micro", "value": 0.978, "source": "arXiv 1812.04960", "rank": 2},
+        {"method": "ours: fused", "metric": "auc_micro", "value": 0.99, "source": "this run", "rank": 1},
+    ]
+    table, told = published_table(published, {})
+    assert head(table) == ["metric", "rank", "value", "source"]
+    assert texts(table)["OCAD"] == ["AUC micro", "2", "0.978", "arXiv 1812.04960"]
+    assert (table.styles, told) == (["", "ours"], [])
+
+
+def test_why_ours_have_no_rank_and_which_tracks_count_is_told():
+    reason = "2 of 12 test videos: not comparable with published figures"
+    published = [{"method": "ours: fused", "metric": "rbdc", "value": 0.99, "source": reason, "rank": None}]
+    _, told = published_table(published, {"videos": {"tracks": 8, "masks": 4}})
+    assert told[0] == f"Ours have no rank: {reason}."
+    assert "the track files of 8 videos and the masks of 4" in told[1]
+    assert published_table([], {}) == (None, [])
+
+
+def test_thresholds_are_a_row_per_stream_and_method_the_fusion_first_and_doubts_are_told_once():
     drawn = {"false_alarms": [0.01, 0.2], "level": 0.95}
     evt = {"value": 0.5, "false_alarms": 0.04, "parameters": {"risk": 0.01}, "intervals": drawn, "remark": "too short"}
-    (table,) = other_tables({**METRICS, "thresholds": {"conv_ae": {"evt": evt}}})
-    assert head(table) == ["value", "false alarms", "remark", "parameters"]
-    assert table.below.iloc[0].tolist() == ["", "0.010 to 0.200", "", ""]
-    assert ("intervals: level", "0.950") in table.alike
+    given = {"conv_ae": {"evt": evt, "fixed": {"reason": "names none"}}, "fused": {"evt": {**evt, "value": 0.75}}}
+    table, told = thresholds_table(given)
+    assert head(table)[:3] == ["threshold", "false alarms, held out", "false alarms, unseen"]
+    assert {name: row[0] for name, row in texts(table).items()} == {"fused, evt": "0.750", "conv_ae, evt": "0.500"}
+    assert table.below.iloc[0].tolist()[:2] == ["", "0.010 to 0.200"]
+    assert table.alike == ["95 % intervals from bootstrap draws of whole videos"]
+    assert told == ["fused, evt; conv_ae, evt: too short", "conv_ae, fixed: names none"]
 
 
 def test_nested_groups_are_rows_named_by_their_keys():
     evt = {"value": 0.03, "parameters": {"tail": 0.1, "risk": 0.01}}
-    metrics = {**METRICS, "thresholds": {"conv_ae": {"evt": evt, "fixed": {"reason": "names none"}}}, "nothing": {}}
+    metrics = {**METRICS, "limits": {"conv_ae": {"evt": evt, "fixed": {"reason": "names none"}}}, "nothing": {}}
     (table,) = other_tables(metrics)
     assert head(table) == ["value", "parameters", "reason"]
     assert texts(table) == {
@@ -151,7 +204,7 @@ def test_figures_of_boxes_are_a_table_for_each_level():
     objects = {"frames": 1700, "videos": {"masks": 8}, "detectors": {"v": {"every": 5, "streams": streams}}}
     pixel, region, tao_table = other_tables({**METRICS, "objects": objects})
     assert pixel.title == "objects: pixel (pixels of all frames pooled, except per frame and per video)"
-    assert pixel.alike == [("frames", "1,700"), ("videos masks", "8")]
+    assert pixel.alike == ["frames 1,700", "videos masks 8"]
     assert texts(pixel) == {"v/spatial": ["0.800"], "v/temporal": ["0.700"]}
     assert (head(region), texts(region)) == (["RBDC", "TBDC"], {"v/spatial": ["0.400", "0.600"]})
     assert texts(tao_table) == {

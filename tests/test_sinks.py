@@ -23,6 +23,7 @@ from pixelplay.events.sinks.sending import Sinks, open_sinks
 from pixelplay.events.sinks.settings import DeliveryConfig, SinksConfig
 from pixelplay.events.sinks.webhook import Webhook, filled
 from pixelplay.preconditions import require_all
+from pixelplay.run.files import RunFiles
 from pixelplay.settings import validate
 from pixelplay.stages.events import send
 from pixelplay.videos.index import Index
@@ -409,7 +410,8 @@ def test_a_run_sends_its_events_video_by_video_in_order_of_time_however_slow_the
     for i, (video, start) in enumerate(places):
         values = {name: value for name, value in event(start).items() if name != "run"}
         events.append(Event.model_validate({**values, "id": f"e{i}", "video": video}))
-    send(config, index, Events(alarms=[], no_alarm={}, heldout_frames=0, heldout_seconds=None, events=events))
+    found = Events(alarms=[], no_alarm={}, heldout_frames=0, heldout_seconds=None, events=events)
+    send(config, RunFiles.of(config), index, found)
     assert [body["id"] for body in server.bodies] == ["e3", "e1", "e2", "e0"]
     assert {body["run"] for body in server.bodies} == {"sample/x"}
     assert lines(tmp_path / "sample/x/events_sent.jsonl") == server.bodies

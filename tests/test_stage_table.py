@@ -77,6 +77,7 @@ TABLE = {  # the first pattern that fits decides
     **{f"events.{name}.*": "" for name in ("delivery", "jsonl", "csv", "webhook", "mqtt")},
     "events.*": "events",
     "evaluate.*": "evaluate",
+    "report.compare": "report",
     "report.*": "explain",  # pictures; the page follows them
     "show.*": "",
     "submit.*": "",

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from tests import patchcore
 from tests.reports import tiny
-from tests.test_report_charts import corners, scored
+from tests.test_report_charts import scored
 from tests.test_report_page import Elements
 from tests.test_report_stage import sections
 
@@ -22,7 +22,7 @@ from pixelplay.explain.scored_boxes import Span, color_of
 from pixelplay.explain.tracks import GAP, draw_path, object_crop, track_picture, unusual_tracks
 from pixelplay.report.manifest import PicturedTrack, read_manifest
 from pixelplay.report.outcome import load_outcome
-from pixelplay.report.tracks import BOTTOM, TOP, ScoredTrack, scored_tracks, track_charts, track_styles
+from pixelplay.report.tracks import ScoredTrack, scored_tracks, track_data
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import evaluate, events, explain, fuse, prepare, report
 from pixelplay.videos.video import Video
@@ -124,49 +124,44 @@ def track(numbers: list[int], scores: list[float], peak: int, interpolated: tupl
     return ScoredTrack(one, VIDEO, np.array(numbers), np.array(scores), {"s": np.array(scores) * 2})
 
 
-def test_the_chart_covers_the_track_with_its_peak_its_labels_and_its_interpolated_boxes():
+def test_a_track_s_data_are_its_own_frames_with_their_labels_and_interpolated_boxes():
     one = track(list(range(105, 116)), [0.0] * 5 + [0.5] + [0.0] * 5, peak=110, interpolated=(107, 108))
-    (chart,) = track_charts([one], {"s": "s0", "objects": "fused"})
-    assert (chart.x.low, chart.x.high) == (104, 116)  # a frame on both sides
-    assert [(line.label, line.style) for line in chart.lines] == [("s", "s0"), ("objects", "fused")]
-    highest = min(corners(chart.lines[1].path), key=lambda corner: corner[1])
-    (marker,) = chart.markers
-    assert (marker.x, marker.y, marker.href) == (*highest, "#video-1")
-    assert highest[0] == round(float(chart.x(110)), 1)
-    assert [block.title for block in chart.shaded] == ["labelled anomalous: frames 108 to 111"]
-    assert [block.title for block in chart.strips[0].blocks] == ["interpolated boxes: frames 107 to 108"]
+    (data,) = track_data([one], {"s": "s0", "fused": "fused"}, [VIDEO])
+    assert data["numbers"] == [(105, 11)] and data["video"] == 0
+    assert [(line["name"], line["style"]) for line in data["lines"]] == [("s", "s0"), ("objects", "fused")]
+    assert data["labels"] == [(3, 7)], "frames 108 to 111"
+    assert data["strips"] == [{"style": "interpolated", "label": "interpolated boxes", "runs": [(2, 4)]}]
     assert one.facts == ["frame 105 to frame 115", "highest score 0.500, frame 110", "11 boxes, 2 interpolated"]
 
 
 def test_labels_outside_the_track_s_time_are_not_shaded_and_unknown_ones_not_at_all():
     one = track([105, 106], [0, 1], peak=106)
     for of in (VIDEO, replace(VIDEO, labels=None)):
-        (chart,) = track_charts([replace(one, of=of)], {"objects": "fused"})
-        assert chart.shaded == chart.strips == []
+        (data,) = track_data([replace(one, of=of)], {}, [of])
+        assert data["labels"] == data["strips"] == []
 
 
 def test_all_tracks_have_one_scale_that_shows_the_lowest_and_the_highest_score():
     first, second = track([100, 101], [0, 1], peak=101), track([103], [4.0], peak=103)
-    charts = track_charts([first, second], {"s": "s0", "objects": "fused"})
-    assert charts[0].y == charts[1].y
-    assert TOP <= charts[0].y(8.0 * 0.99) < charts[0].y(0.0) <= BOTTOM - 8  # room for the marker
-    assert corners(charts[1].lines[1].path) == [(charts[1].markers[0].x, charts[1].markers[0].y)]
-    assert [tick.text for tick in charts[1].x_ticks] == ["102", "103", "104"]
+    axes = {tuple(line["axis"]) for data in track_data([first, second], {}, [VIDEO]) for line in data["lines"]}
+    ((low, high),) = axes
+    assert low == 0 and 8.0 * 0.99 < high < 8.5
     assert second.facts == ["frame 103", "highest score 4.000, frame 103", "1 box"]
 
 
 def test_a_stream_looks_as_in_the_videos_charts():
     one = track([100], [1.0], peak=100)
-    assert track_styles([one], ["other", "s"]) == {"s": "s1", "objects": "fused"}
-    assert track_styles([one], ["other"]) == {"s": "s1", "objects": "fused"}
+    for styles in ({"other": "s0", "s": "s1"}, {"other": "s0"}):
+        (data,) = track_data([one], styles, [VIDEO])
+        assert [line["style"] for line in data["lines"]] == ["s1", "fused"]
 
 
 def test_times_are_told_where_they_are_known():
     timed = replace(VIDEO, seconds=np.arange(20) / 4)
     one = replace(track([101, 102, 103], [0, 1, 0], peak=102), of=timed)
     assert one.facts[0] == "frame 101 at 0.25 s to frame 103 at 0.75 s"
-    (chart,) = track_charts([one], {"objects": "fused"})
-    assert [tick.text for tick in chart.x_ticks] == ["100 (0.0 s)", "102 (0.5 s)", "104 (1.0 s)"]
+    (data,) = track_data([one], {}, [timed])
+    assert data["timed"] and data["seconds"] == {"start": 0.25, "step": 0.25}
 
 
 # --- in a run --------------------------------------------------------------------------------------------------------
@@ -185,7 +180,7 @@ def page(config: Config) -> Elements:
 
 
 def test_the_page_has_the_curves_of_the_table_of_objects_and_needs_no_footage(config: Config):
-    for stage in (evaluate, explain):
+    for stage in (events, evaluate, explain):
         stage.run(config)
     for folder in ("data", "cache", "checkpoints"):
         shutil.rmtree(folder)
@@ -202,8 +197,7 @@ def test_the_page_has_the_curves_of_the_table_of_objects_and_needs_no_footage(co
     own = table.query("video == @first.video and track == @first.track").sort_values("frame")
     assert one.numbers.tolist() == own["frame"].tolist() and one.scores.tolist() == own["score"].tolist()
     assert list(one.streams) == ["videopatchcore/spatial"]
-    charts = [svg for svg in found.named("svg") if svg.get("class") == "chart timeline of-track"]
-    assert len(charts) == len(manifest.tracks) >= 1
+    assert len([svg for svg in found.named("svg") if "data-track" in svg]) == len(manifest.tracks) >= 1
     image = cv2.imread(str(files.explain / first.picture))
     assert image.shape == (320 + GAP + (480 - 2 * GAP) // 3, 480, 3)
 
@@ -220,7 +214,7 @@ def test_streams_are_on_the_scale_that_they_were_summed_on():
 
 
 def test_a_track_without_scores_is_told_with_what_to_do(config: Config):
-    for stage in (evaluate, explain):
+    for stage in (events, evaluate, explain):
         stage.run(config)
     files, index = RunFiles.of(config), prepare.load_index(config)
     listed = json.loads(files.manifest.read_text())

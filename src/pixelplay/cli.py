@@ -15,7 +15,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from pixelplay import requirements
-from pixelplay.command_line import MULTIRUN, as_started, program, read_arguments
+from pixelplay.command_line import MULTIRUN, as_started, program, read_arguments, take_operand
 from pixelplay.commands import BEFORE_FUSION, COMMANDS, Command
 from pixelplay.composition import checked, composed, resolved
 from pixelplay.config import Config
@@ -111,7 +111,10 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it lists every CPU-specific build that is missing
     flags = {flag.lstrip("-").replace("-", "_"): True for flag in command.flags if flag in arguments}
-    given = read_arguments([argument for argument in arguments if argument not in command.flags], name)
+    rest, named = [argument for argument in arguments if argument not in command.flags], dict[str, str]()
+    if command.operand:
+        named[command.operand], rest = take_operand(rest, name)
+    given = read_arguments(rest, name)
     overrides = [argument for argument in given if "=" in argument or argument.startswith("~")]
     others, is_multirun = (
         [argument for argument in given if argument not in overrides],
@@ -131,7 +134,7 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
                 overrides = with_recalled([*overrides, *_run_of_sweep(overrides)])
             config = resolved(overrides) if is_multirun else checked(raw, overrides)
             with _writing(name, config, overrides) if command.writes else nullcontext(config) as config:
-                resolve_name(command.target)(config, **flags)
+                resolve_name(command.target)(config, **flags, **named)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]
@@ -223,4 +226,5 @@ def _list() -> str:
 
 def _help(name: str) -> str:
     rows = [f"  {group + '=':14}{' | '.join(choices(group))}" for group in groups()]
-    return as_started(COMMANDS[name].help) + "\n" + HELP.format(command=program(name), groups="\n".join(rows))
+    usage = f"{program(name)} {(COMMANDS[name].operand or '').upper()}".rstrip()
+    return as_started(COMMANDS[name].help) + "\n" + HELP.format(command=usage, groups="\n".join(rows))

@@ -40,6 +40,22 @@ def read_arguments(arguments: list[str], command: str) -> list[str]:
     raise ConfigError("\n".join([*map(str, slips), *([] if UNKNOWN in meant else [proposal])]))
 
 
+def take_operand(arguments: list[str], command: str) -> tuple[str, list[str]]:
+    """The one word that a command takes beside options, and the other arguments; raises ConfigError without one.
+
+    It is the first that names something on disk, whatever is in that name, else the first that is no option.
+    """
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    there = [word for word in words if os.path.lexists(os.path.expanduser(word))]
+    others = [word for word in words if "/" in word.partition("=")[0] or not ("=" in word or DELETION.fullmatch(word))]
+    if not (there or others):
+        name = COMMANDS[command].operand
+        raise ConfigError(f"{command}: {name}? {program(command)} {str(name).upper()} [experiment=NAME] [key=value …]")
+    operand = (there or others)[0]
+    at = arguments.index(operand)
+    return operand, [*arguments[:at], *arguments[at + 1 :]]
+
+
 def _read(arguments: list[str], steps: tuple[str, ...]) -> tuple[list[str], list[Slip], list[str]]:
     """What Hydra is given, the mistakes, and the arguments that were likely meant."""
     multirun = any(argument in MULTIRUN for argument in arguments)

@@ -18,6 +18,7 @@ class Command(NamedTuple):
     flags: tuple[str, ...] = ()  # keyword arguments of the function: --dry-run is dry_run=True
     recalls: bool = True  # the options of the run that run= names
     reads_configuration: bool = True  # else the function takes the arguments
+    operand: str | None = None  # keyword argument of the function: the one word that is no option, such as a path
 
 
 STAGES = {  # in order; a text without examples gets the usual one
@@ -67,6 +68,17 @@ COMMANDS = {
 Stages that are up to date are skipped; killed at any moment, the same command resumes.""",
     ),
     **{name: _stage(number, name, text) for number, (name, text) in enumerate(STAGES.items(), start=1)},
+    "predict": Command(
+        "pixelplay.prediction:run",
+        """Scores, events and clips of new files by a trained run: PATH is a video, a folder of frames, or of videos.
+
+python src/predict.py demo.mp4                                        by the sample's run
+python src/predict.py ~/footage experiment=folder run=porch           whatever else that run was given, too
+
+They lie in outputs/EXPERIMENT/[RUN/]predictions/NAME/: scores.csv, events.csv, events.json and clips. Nothing is learnt
+from the files, and nothing of the run is changed. Killed at any moment, the same command resumes.""",
+        operand="path",
+    ),
     "sweep": Command(
         "pixelplay.sweep:run",
         f"""Vary one setting of a detector: a run for each value, then a table and a picture of them all.
@@ -81,6 +93,15 @@ Sweeps of one experiment share runs. Killed at any moment, the same command resu
         f"""List which stages have work to do; `./run_all.sh` with the same options runs them.
 
 python src/status.py {PED2}     exit status 0: nothing to do, 3: work to do""",
+    ),
+    "runs": Command(
+        "pixelplay.runs:run",
+        """List runs and the variants of their fusions: what differs in their options, and their figures.
+
+python src/runs.py                          of all experiments, the newest last
+python src/runs.py experiment=ped2 --csv    of one, as CSV""",
+        flags=("--csv",),
+        recalls=False,
     ),
     "submit": Command(
         "pixelplay.stages.submit:run",

@@ -48,8 +48,8 @@ def read_figures(files: RunFiles) -> Figures:
     events = None
     if files.events.exists() and _is_of_these_scores(files, "events"):
         events = len(read_json(files.events, made_by="events")["events"])
-    labelled = (measured.get(name) for name in ("ap", "auc_micro", "auc_macro"))
-    return Figures(ap_on_pseudo(files, index), *labelled, events)
+    ap, micro, macro = (measured.get(name) for name in ("ap", "auc_micro", "auc_macro"))
+    return Figures(ap_on_pseudo(files, index), ap, micro, macro, events)
 
 
 def ap_on_pseudo(files: RunFiles, index: Index) -> float | None:

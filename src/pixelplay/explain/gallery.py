@@ -1,4 +1,4 @@
-"""The pictures of the report: frames where the fused score peaks, with scored boxes, error maps and neighbours."""
+"""The pictures of the report: frames at the peaks of events, with scored boxes, error maps and neighbours."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +11,16 @@ import numpy as np
 
 from pixelplay import PACKAGE
 from pixelplay.drawing.annotate import Drawing, annotated, resized, write_image
+from pixelplay.events.event import Event
 from pixelplay.explain.clips import write_annotated_clip
 from pixelplay.explain.error_maps import errors_at
 from pixelplay.explain.frames import full_size_at, peaks_of
 from pixelplay.explain.machine import library_versions, machine
 from pixelplay.explain.nearest import explanations, with_training, write_pictures
 from pixelplay.explain.scored_boxes import COLORS, PALEST, Objects, joined, scored_objects
+from pixelplay.explain.sprites import write_sprites
 from pixelplay.explain.tracks import write_tracks
+from pixelplay.report.events import read_events
 from pixelplay.report.manifest import Manifest, Moment, OfDetector, Scale
 from pixelplay.report.outcome import Outcome, ScoredVideo, load_outcome
 from pixelplay.report.settings import ReportConfig
@@ -42,10 +45,13 @@ Frames = Mapping[tuple[int, int], np.ndarray]  # uint8 (H, W, 3) RGB, in the gal
 def write_gallery(config: "Config", index: Index) -> list[Path]:
     """Write the report's pictures and clips, and the manifest that lists them; returns the paths of all."""
     files, outcome = RunFiles.of(config), load_outcome(config, index)
-    chosen, objects = gallery_frames(outcome.videos, config.report), scored_objects(config, index)
+    events = severe_events(config, index)
+    chosen = peaks_of_events(outcome.videos, events) or gallery_frames(outcome.videos, config.report)
+    objects = scored_objects(config, index)
     frames = _frames(index, chosen)
     pictures, boxes = _write_frames(config, outcome, frames, objects)
-    tracks = write_tracks(config, index, objects)
+    tracks = write_tracks(config, index, objects, events)
+    sprites = write_sprites(files.explain, index.test, config.report.thumbnails_mb)
     heat, scales = _write_heat_maps(config, index, frames)
     neighbours = _write_neighbours(config, index, chosen)
     if objects and chosen:
@@ -67,6 +73,7 @@ def write_gallery(config: "Config", index: Index) -> list[Path]:
     manifest = Manifest(
         gallery=moments,
         tracks=tracks,
+        sprites=sprites,
         scales=scales,
         clips=config.report.clips,
         commit=git_commit(PACKAGE) or "none: not a git repository",
@@ -76,9 +83,22 @@ def write_gallery(config: "Config", index: Index) -> list[Path]:
     write_json(files.manifest, manifest.model_dump(mode="json"))
     nearest = [path for paths in neighbours.values() for path in paths]
     written = [*pictures, *(path for paths in heat.values() for path in paths), *nearest]
-    written += [files.explain / one.picture for one in tracks]
+    written += [files.explain / one.picture for one in [*tracks, *sprites]]
     tables = [path.with_suffix(".csv") for path in nearest]
     return [files.manifest, *written, *tables, *map(files.clip, config.report.clips)]
+
+
+def severe_events(config: "Config", index: Index) -> list[Event]:
+    """The events that are pictured, the most severe first; [] where none were looked for, or found."""
+    found = read_events(RunFiles.of(config), index)
+    return found.events[: config.report.gallery] if found else []
+
+
+def peaks_of_events(videos: Sequence[ScoredVideo], events: Sequence[Event]) -> list[tuple[int, int]]:
+    """(video, position) of the events' peaks, each frame once."""
+    at = {one.video: i for i, one in enumerate(videos)}
+    found = [(at[one.video], int(np.searchsorted(videos[at[one.video]].numbers, one.peak.frame))) for one in events]
+    return [*dict.fromkeys(found)]
 
 
 def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pixelplay.drawing.annotate import BLACK, WHITE, Drawing, annotated, resized, write_image
 from pixelplay.evaluation.score_tables import object_streams
+from pixelplay.events.event import Event
 from pixelplay.explain.clips import GROUND
 from pixelplay.explain.frames import full_size_at
 from pixelplay.explain.nearest_figure import scaled
@@ -30,15 +31,20 @@ EXACT = 1e-6  # seconds: differences of times are rounded
 PATH = 2  # pixels, width of a path
 
 
-def write_tracks(config: "Config", index: Index, objects: Sequence[Objects]) -> list[PicturedTrack]:
-    """Write a picture of each of the most unusual tracks; returns what the manifest says of them.
+def write_tracks(
+    config: "Config", index: Index, objects: Sequence[Objects], events: Sequence[Event]
+) -> list[PicturedTrack]:
+    """Write a picture of the main track of each of these events, or of the most unusual tracks where none has any.
 
-    objects: of `scored_objects`. [] for a run without object streams: its objects have no track in common.
+    objects: of `scored_objects`. Returns what the manifest says of them; [] for a run without object streams: its
+    objects have no track in common.
     """
     if not object_streams(config):
         return []
     (fused,) = objects
-    chosen = unusual_tracks(index.test, fused.rows, config.report, config.objects.tracks.fps)
+    main = dict.fromkeys((one.video, one.tracks[0].track) for one in events if one.tracks)
+    unusual = unusual_tracks(index.test, fused.rows, config.report, config.objects.tracks.fps)
+    chosen = [*main][: config.report.tracks] or unusual
     index = tables.with_objects(config, index, ["boxes", "tracks"]) if chosen else index
     videos = {video.id: video for video in index.test}
     return [_written(config, videos[video], track, fused, rank) for rank, (video, track) in enumerate(chosen, 1)]

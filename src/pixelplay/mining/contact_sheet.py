@@ -1,5 +1,6 @@
 """The page of the selected clips: one HTML file below 3 MB that opens offline, in which clips play under the mouse."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,14 @@ def _card(clip: Clip, row: Any, reader: ClipReader, width: int, room: int) -> di
         frames = reader.read(clip)
     except DataError as error:
         raise DataError(f"clip {row.step} was scored, but can no longer be read: {error}") from None
-    strip, count = picture_within(frames, width, room)
-    across, down = picture_size(frames.shape[2:0:-1], width)
+    size = frames.shape[2], frames.shape[1]
+    strip, count = picture_within(frames, min(width, size[0]), room)
+    across, down = picture_size(size, width)  # very tall frames are drawn narrower
     return {
         "row": row,  # rank, step, score, calibrated
         "scene": _short(clip.scene or "no scene"),
         "camera": _short(clip.camera),
-        "frames": [_short(name.rpartition("/")[2]) for name in (clip.frames[0], clip.frames[-1])],
+        "frames": [_short(re.split("[/#]", name)[-1]) for name in (clip.frames[0], clip.frames[-1])],
         "seconds": clip.seconds,
         "strip": data_uri(strip),  # frames side by side
         "count": count,

@@ -9,24 +9,26 @@ MEASURED = 1000  # candidates of a camera, at most, that its median distance is 
 Span = tuple[float, float]  # seconds
 
 
-def apart(places: Iterable[tuple[str, Span | None]], gap: float, most: int | None = None) -> list[int]:
-    """Positions of `most` clips at most, in their order, each more than `gap` seconds from those taken before it.
+def apart(places: Iterable[tuple[str, Span | None]], gap: float, most: int | None = None) -> tuple[list[int], int]:
+    """Positions of `most` clips at most, in their order, each more than `gap` seconds from those taken before it; and
+    how many were left out on the way to them.
 
     places: of each clip, the highest score first, its video and its first and last second there; a clip whose time is
     unknown is always taken. A gap of 0 takes all.
     """
     taken: dict[str, list[Span]] = {}
-    chosen = []
+    chosen, left_out = [], 0
     for position, (video, span) in enumerate(places):
         if len(chosen) == most:
             break
         if span is not None and gap > 0:
             others = taken.setdefault(video, [])
             if any(span[0] - end <= gap and start - span[1] <= gap for start, end in others):
+                left_out += 1
                 continue
             others.append(span)
         chosen.append(position)
-    return chosen
+    return chosen, left_out
 
 
 def distinct(embeddings: np.ndarray, cameras: Sequence[str], share: float) -> list[int]:

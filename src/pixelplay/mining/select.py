@@ -52,7 +52,7 @@ def run(config: "Config", files: MiningFiles) -> None:
         )
     count = min(select.count or len(passing), len(passing))
     places = places_of(table.iloc[passing], files.clips, config.mine.frames)
-    far = apart(places, select.min_gap, count * select.pool)
+    far, close = apart(places, select.min_gap, count * select.pool)
     candidates = passing[far]
     clips = clips_of(table.iloc[candidates], files.clips, config.mine.frames)
     unlike, chosen = _chosen(config, clips, count)
@@ -62,7 +62,7 @@ def run(config: "Config", files: MiningFiles) -> None:
         "unread": int(table["score"].isna().sum()),
         "above_threshold": len(passing),
         "threshold": threshold,
-        "near_duplicates": far[-1] + 1 - len(far) + len(clips) - unlike,
+        "near_duplicates": close + len(clips) - unlike,
         "candidates": unlike,
         "selected": len(rows),
         "settings": json.loads(select.model_dump_json()),

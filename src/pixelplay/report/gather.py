@@ -10,19 +10,26 @@ from omegaconf import OmegaConf
 
 from pixelplay.ablation.summary import read_introduction
 from pixelplay.ablation.tables import PICTURES, TITLES
+from pixelplay.evaluation.clock import Clock
+from pixelplay.evaluation.comparison import compare
 from pixelplay.evaluation.score_tables import scored_names
+from pixelplay.events.event import Events
 from pixelplay.report.charts import Chart
 from pixelplay.report.distributions import curve_style, histogram, precision_recall_chart, roc_chart
+from pixelplay.report.events import event_list, event_positions, read_events
+from pixelplay.report.headline import headline, subtitle, trust
 from pixelplay.report.manifest import Manifest, Moment, image_uri, read_manifest
-from pixelplay.report.outcome import Outcome, ScoredVideo, ablation_files, load_outcome, threshold_files
-from pixelplay.report.page import Ablation, GalleryItem, Report, TrackItem, Tracks, VideoPanel
-from pixelplay.report.tables import NONE, csv_table, number_text, other_tables, score_tables
-from pixelplay.report.timelines import Scale, timeline
-from pixelplay.report.tracks import ScoredTrack, scored_tracks, track_charts, track_styles
+from pixelplay.report.metrics_text import events_lines
+from pixelplay.report.outcome import Outcome, ablation_files, load_outcome, threshold_files
+from pixelplay.report.page import Ablation, GalleryItem, Measured, Report, TrackItem, VideoPanel
+from pixelplay.report.scores_table import published_table, scores_table, thresholds_table
+from pixelplay.report.tables import csv_table, number_text, other_tables, score_tables
+from pixelplay.report.timelines import Scale, rule_data, video_data
+from pixelplay.report.tracks import ScoredTrack, scored_tracks, track_data
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.stage import Record, read_record
-from pixelplay.scores.fuse import FUSED
+from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:
@@ -38,32 +45,36 @@ def gather(
     made with these settings; remark: shown below the title.
     """
     files, outcome = RunFiles.of(config), load_outcome(config, index)
-    manifest, scale = read_manifest(files, index), Scale.of(outcome.videos)
+    manifest, found = read_manifest(files, index), read_events(files, index)
     metrics = read_json(files.metrics, "evaluate") if outcome.labelled else None
-    name = config.run_name
-    run = {"experiment": name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
-    run |= {"trained by": config.checkpoints_of} if config.checkpoints_of else {}
-    run |= {"seed": str(config.seed), "git commit": manifest.commit}
+    tracks = scored_tracks(config, outcome, manifest)
+    worth = events_lines(metrics.get("events")) if metrics else []
+    events = event_list(files, found, outcome, manifest, tracks, worth) if found else None
     charts, key = _curves(outcome, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
     histograms = enumerate(_distributions(config, outcome).items())
+    items = events.items if events else []
     return Report(
-        title=f"PixelPlay: {name}",
-        subtitle="; ".join(filter(None, (_subtitle(config, outcome), remark))),
-        headline=_headline(outcome, metrics),
-        scores=score_tables(metrics, speeds) if metrics else [],
-        other_figures=other_tables(metrics) if metrics else [],
-        thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
-        tracks=_tracks(files, outcome, scored_tracks(config, outcome, manifest)),
-        videos=list(_panels(files, outcome, scale, manifest)),
-        streams=[*((s, curve_style(s, i)) for i, s in enumerate(outcome.streams)), (FUSED, FUSED)],
-        one_scale=scale.shared,
-        gallery=[_item(files, rank, one, outcome) for rank, one in enumerate(manifest.gallery, 1)],
+        title=f"PixelPlay: {config.full_name}",
+        subtitle="; ".join(filter(None, (subtitle(config, outcome), remark))),
+        headline=headline(outcome, metrics, found),
+        remarks=trust(found),
+        events=events,
+        gallery=[] if items else [_item(files, rank, one, outcome) for rank, one in enumerate(manifest.gallery, 1)],
+        tracks=[_track(files, *one) for one in enumerate(tracks, 1)] if not any(one.track for one in items) else [],
         color_scales=manifest.scales,
+        videos=[*_panels(files, outcome, manifest, metrics)],
+        streams=[*_styles(outcome).items()],
+        one_scale=Scale.of(outcome.videos).shared,
+        sprites=_sprites(files, outcome, manifest),
+        data=_data(config, outcome, manifest, found, tracks),
+        measured=_measured(metrics, speeds) if metrics else None,
         curves=charts,
         curve_key=key,
         histograms={stream: histogram(stream, scores, f"histogram-{i}") for i, (stream, scores) in histograms},
+        thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
         ablation=_ablation(files, ablation_is_current),
-        run=[*run.items()],
+        comparison=compare(config, index),
+        run=[*_facts(config, manifest).items()],
         machine=manifest.machine,
         versions=manifest.versions,
         stages=stage_times(config),
@@ -71,59 +82,85 @@ def gather(
     )
 
 
-def _subtitle(config: "Config", outcome: Outcome) -> str:
-    labelled, videos = len(outcome.labelled), len(outcome.videos)
-    if labelled:
-        which = "every test video" if labelled == videos else f"{labelled} of {videos} test videos"
-        return f"Data set {config.dataset.name}, with labels for {which}"
-    return f"Data set {config.dataset.name}, no labels on disk: scores without metrics"
+def _facts(config: "Config", manifest: Manifest) -> dict[str, str]:
+    trained = {"trained by": config.checkpoints_of} if config.checkpoints_of else {}
+    run = {"experiment": config.full_name, "data set": config.dataset.name, "detectors": ", ".join(config.detectors)}
+    return {**run, **trained, "seed": str(config.seed), "git commit": manifest.commit}
 
 
-def _headline(outcome: Outcome, metrics: dict[str, Any] | None) -> list[tuple[str, str]]:
-    frames = sum(len(one.numbers) for one in outcome.videos)
-    size = [(f"{frames:,}", f"test frames in {len(outcome.videos)} videos")]
-    if metrics is None:
-        flipped, noisy = (sum(int(getattr(one, mark).sum()) for one in outcome.videos) for mark in ("flipped", "noisy"))
-        return [*size, (f"{flipped:,}", "flipped frames (corrected)"), (f"{noisy:,}", "noisy frames")]
-    fused = metrics["fused"]
-    names = (("ap", "AP of the fusion"), ("auc_micro", "AUC micro"), ("auc_macro", "AUC macro"), ("eer", "EER"))
-    figures = [(number_text(fused[key]), what) for key, what in names if fused.get(key) is not None]
-    missing = [(NONE, fused["reason"])] if "reason" in fused else []
-    anomalous = "of the frames anomalous" + (": AP by chance" if figures else "")
-    return [*figures, *missing, (number_text(metrics["prevalence"]), anomalous), *size]
+def _measured(metrics: dict[str, Any], speeds: Mapping[str, float]) -> Measured:
+    return Measured(
+        scores_table(metrics, speeds),
+        published_table(metrics["published"], metrics["objects"]),
+        thresholds_table(metrics["thresholds"]),
+        [*score_tables(metrics, speeds), *other_tables(metrics)],
+    )
 
 
-def _panels(files: RunFiles, outcome: Outcome, scale: Scale, manifest: Manifest) -> Iterator[VideoPanel]:
+def _styles(outcome: Outcome) -> dict[str, str]:
+    """CSS classes of the lines of videos, by name."""
+    return {**{stream: curve_style(stream, i) for i, stream in enumerate(outcome.streams)}, FUSED: FUSED}
+
+
+def _data(
+    config: "Config", outcome: Outcome, manifest: Manifest, found: Events | None, tracks: Sequence[ScoredTrack]
+) -> dict[str, Any]:
+    """What the page's script draws: see templates/timeline.js."""
+    scale, styles = Scale.of(outcome.videos), _styles(outcome)
+    alarms = {one.stream: one for one in found.alarms} if found else {}
+    sprites = {one.video: one for one in manifest.sprites}
+    ranked = [*enumerate(found.events if found else (), 1)]
+    videos = []
     for one, video in zip(outcome.videos, outcome.index.test, strict=True):
-        ranked = [(rank, moment) for rank, moment in enumerate(manifest.gallery, 1) if moment.video == one.video]
-        peaks = {rank: _position(one, moment) for rank, moment in ranked}
+        own = [event_positions(rank, event, one) for rank, event in ranked if event.video == one.video]
+        clock, sprite = Clock.of(video, config.events.fps), sprites.get(one.video)
+        tiles = sprite and {"size": sprite.size, "columns": sprite.columns, "frames": sprite.frames}
+        videos.append({**video_data(one, clock, scale, styles, own), "sprite": tiles})
+    rule = rule_data(alarms[FUSED], config.events) if FUSED in alarms else None
+    return {
+        "videos": videos,
+        "tracks": track_data(tracks, styles, outcome.videos),
+        "rule": rule,
+        "objectThreshold": alarms[OBJECTS].threshold if OBJECTS in alarms else None,
+    }
+
+
+def _panels(
+    files: RunFiles, outcome: Outcome, manifest: Manifest, metrics: dict[str, Any] | None
+) -> Iterator[VideoPanel]:
+    measured = (metrics or {}).get("videos", {})
+    for one, video in zip(outcome.videos, outcome.index.test, strict=True):
+        own = measured.get(one.video, {}).get(FUSED, {})
         facts = [f"{len(one.numbers):,} frames, {one.numbers[0]} to {one.numbers[-1]}"]
         if one.seconds is not None and (fps := video.fps):
             facts.append(f"{one.seconds[-1]:.1f} s at {fps:.4g} frames per second")
         if one.labels is not None:
             facts.append(f"{int((one.labels > 0).sum()):,} labelled anomalous")
+        facts += [
+            f"{head} {number_text(own[key])}"
+            for head, key in (("AUC", "auc"), ("AP", "ap"))
+            if own.get(key) is not None
+        ]
+        facts += [f"{int(mask.sum()):,} {text}" for _, text, mask in one.marks if mask.any()]
         clip = files.clip(one.video).relative_to(files.report.parent).as_posix()
-        yield VideoPanel(one.video, facts, timeline(one, scale, peaks), clip if one.video in manifest.clips else None)
+        clip = clip if one.video in manifest.clips else None
+        yield VideoPanel(one.video, one.anchor, facts, clip, float(one.fused.max()), own.get("ap"))
+
+
+def _sprites(files: RunFiles, outcome: Outcome, manifest: Manifest) -> list[tuple[str, str]]:
+    anchors = {one.video: one.anchor for one in outcome.videos}
+    return [(anchors[one.video], image_uri(files.explain / one.picture, "explain")) for one in manifest.sprites]
 
 
 def _item(files: RunFiles, rank: int, moment: Moment, outcome: Outcome) -> GalleryItem:
     one = next(one for one in outcome.videos if one.video == moment.video)
     picture = image_uri(files.explain / moment.picture, made_by="explain")
     heat = [(of.detector, image_uri(files.explain / of.picture, made_by="explain")) for of in moment.heat]
-    return GalleryItem(rank, moment, one, _position(one, moment), picture, heat)
+    return GalleryItem(rank, moment, one, int(np.searchsorted(one.numbers, moment.frame)), picture, heat)
 
 
-def _tracks(files: RunFiles, outcome: Outcome, tracks: Sequence[ScoredTrack]) -> Tracks | None:
-    if not tracks:
-        return None
-    styles = track_styles(tracks, outcome.streams)
-    pictures = [image_uri(files.explain / one.pictured.picture, made_by="explain") for one in tracks]
-    every = zip(tracks, pictures, track_charts(tracks, styles), strict=True)
-    return Tracks([TrackItem(rank, *of) for rank, of in enumerate(every, 1)], [*styles.items()])
-
-
-def _position(one: ScoredVideo, moment: Moment) -> int:
-    return int(np.searchsorted(one.numbers, moment.frame))
+def _track(files: RunFiles, rank: int, track: ScoredTrack) -> TrackItem:
+    return TrackItem(rank, track, image_uri(files.explain / track.pictured.picture, made_by="explain"))
 
 
 def _curves(outcome: Outcome, metrics: dict[str, Any]) -> tuple[list[Chart], list[tuple[str, str]]]:

@@ -30,7 +30,7 @@ class OfDetector(Listed):
 
 
 class Moment(Listed):
-    """A frame where the fused score peaks."""
+    """A frame at an event's peak, or where the fused score peaks."""
 
     video: str
     frame: int  # its number
@@ -62,9 +62,20 @@ class Scale(Listed):
     colors: list[Color]
 
 
+class Sprite(Listed):
+    """Small frames of a video as one picture: row by row, in the order of time."""
+
+    video: str
+    picture: FileName
+    size: tuple[int, int]  # of one: width, height in pixels
+    columns: int
+    frames: list[int]  # their numbers
+
+
 class Manifest(Listed):
-    gallery: list[Moment]  # the highest fused score first
-    tracks: list[PicturedTrack]  # the highest score of the stream `objects` first; [] where no objects are fused
+    gallery: list[Moment]  # of the most severe events' peaks; without events, the highest fused score first
+    tracks: list[PicturedTrack]  # of these events; else the highest score of `objects` first; [] without fused objects
+    sprites: list[Sprite]  # in the order of the test videos; [] where they are not wanted
     scales: list[Scale]
     clips: list[str]  # videos with an annotated MP4: see `RunFiles.clip`
     commit: str  # of the code that ran
@@ -78,6 +89,7 @@ def read_manifest(files: RunFiles, index: Index) -> Manifest:
     numbers = {video.id: video.numbers for video in index.test}
     frames = [(one.video, one.frame) for one in manifest.gallery]
     frames += [(one.video, frame) for one in manifest.tracks for frame in (one.first, one.peak, one.last)]
+    frames += [(one.video, frame) for one in manifest.sprites for frame in one.frames]
     for video, frame in frames:
         if frame not in numbers.get(video, np.empty(0)):
             raise damaged(files.manifest, "explain", f"video {video!r} has no frame {frame}")

@@ -27,14 +27,14 @@ def metrics_text(metrics: Figures, speeds: Mapping[str, float]) -> str:
     if drawn := fused["intervals"]:
         measured += f"; in brackets, {drawn['level']:.0%} intervals from {drawn['draws']:,} resamplings of whole videos"
     methods = [(f"{n}, {m}", entry) for n, of in metrics["thresholds"].items() for m, entry in of.items()]
-    remarks = [f"{names}: {remark}" for remark, names in _by_reason(methods, "remark")]
+    remarks = [f"{names}: {remark}" for remark, names in by_reason(methods, "remark")]
     parts = [
         *(["\n".join(["unreliable thresholds:", *remarks])] if remarks else []),
         f"{metrics['frames']:,} labelled test frames, {metrics['prevalence']:.4f} of them anomalous "
         f"(the AP of random scores); {measured}",
         _table({name: _frame_row(name, figures, speeds) for name, figures in _streams(metrics)}),
         *_over_seeds(metrics["detectors"]),
-        *_events(metrics.get("events")),
+        *(["\n".join(lines)] if (lines := events_lines(metrics.get("events"))) else []),
         *_objects(metrics["objects"]),
         *_alarms(methods),
     ]
@@ -86,8 +86,8 @@ def _over_seeds(detectors: Figures) -> list[str]:
     ]
 
 
-def _events(found: Figures | None) -> list[str]:
-    """A few lines, since there is one set of events."""
+def events_lines(found: Figures | None) -> list[str]:
+    """What events are worth, in a few lines, since there is one set of them; [] where none were measured."""
     if not found:
         return []
     rates = [f"{head} {found[key]:.4f}" for head, key in RATES.items() if found[key] is not None]
@@ -105,7 +105,7 @@ def _events(found: Figures | None) -> list[str]:
     if found["latency_ap"] is not None:
         kept.append(f"latency-aware AP {found['latency_ap']:.4f}")
     lines = [[counts, *rates], [*late, f"{found['false_alarms']} false alarms{rate}"], kept]
-    return ["\n".join("; ".join(line) for line in lines if line)]
+    return ["; ".join(line) for line in lines if line]
 
 
 def _objects(objects: Figures) -> list[str]:
@@ -140,7 +140,7 @@ def _alarms(methods: Sequence[tuple[str, Figures]]) -> list[str]:
     if not methods:
         return []
     rows = {name: _cells(of, ALARMS) | _intervals(of, UNSEEN) for name, of in methods if "reason" not in of}
-    missing = [f"no threshold: {names}: {reason}" for reason, names in _by_reason(methods, "reason")]
+    missing = [f"no threshold: {names}: {reason}" for reason, names in by_reason(methods, "reason")]
     head = (
         "thresholds from held-out normal footage, on the scores that enter the fusion; false alarms: share of held-out "
         "frames, by the thresholds of other held-out videos; unseen: share of test frames labelled normal; brackets: "
@@ -149,7 +149,7 @@ def _alarms(methods: Sequence[tuple[str, Figures]]) -> list[str]:
     return [head, *([_table(rows)] if rows else []), *(["\n".join(missing)] if missing else [])]
 
 
-def _by_reason(methods: Iterable[tuple[str, Figures]], key: str) -> list[tuple[str, str]]:
+def by_reason(methods: Iterable[tuple[str, Figures]], key: str) -> list[tuple[str, str]]:
     """Each reason once, with the names of all that have it."""
     names: dict[str, list[str]] = {}
     for name, entry in methods:

@@ -1,6 +1,7 @@
-"""The report as one HTML file that opens offline: text, inline SVG, pictures as data URIs, a little plain JavaScript.
+"""The report as one HTML file that opens offline: text, data that plain JavaScript draws, pictures as data URIs.
 
-All text from data is escaped, and a content security policy blocks all scripts and loads but the page's own.
+All text from data is escaped, and a content security policy blocks all scripts and loads but the page's own; only the
+clips of events lie beside it.
 """
 
 import base64
@@ -8,29 +9,45 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pixelplay.evaluation.comparison import Comparison
 from pixelplay.report.charts import Chart
+from pixelplay.report.events import EventList, when
 from pixelplay.report.manifest import Moment, Scale
 from pixelplay.report.outcome import ScoredVideo
+from pixelplay.report.scores_table import ScoresTable
 from pixelplay.report.tables import Table, heading, number_text
 from pixelplay.report.tracks import ScoredTrack
 from pixelplay.run.stage import Record
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
+SCRIPTS = ("timeline.js", "page.js")  # one after the other
 Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
+class Fact:
+    """A figure of the headline."""
+
+    figure: str
+    what: str
+    below: str = ""  # its interval
+
+
+@dataclass(frozen=True)
 class VideoPanel:
-    """A test video's chart and the facts above it."""
+    """A test video's facts, above its timeline, and what videos are sorted by."""
 
     video: str
+    anchor: str
     facts: Sequence[str]
-    chart: Chart
     clip: str | None  # path of its MP4, relative to the page
+    score: float  # the highest
+    ap: float | None  # of the fusion, where it is known
 
 
 @dataclass(frozen=True)
@@ -52,15 +69,16 @@ class TrackItem:
     rank: int  # from 1
     track: ScoredTrack
     picture: str  # data URI
-    chart: Chart
 
 
 @dataclass(frozen=True)
-class Tracks:
-    """The most unusual tracks."""
+class Measured:
+    """What is known of a run with labels beside its scores table: tables, folded, each with its remarks."""
 
-    rows: Sequence[TrackItem]
-    key: Pairs  # (name, CSS classes) of the lines in their charts
+    table: ScoresTable
+    published: tuple[Table | None, Sequence[str]]
+    thresholds: tuple[Table | None, Sequence[str]]
+    figures: Sequence[Table]  # all others
 
 
 @dataclass(frozen=True)
@@ -76,20 +94,24 @@ class Report:
 
     title: str
     subtitle: str
-    headline: Pairs  # (figure, what it is)
-    scores: Sequence[Table]
-    other_figures: Sequence[Table]
-    thresholds: Pairs  # plots: (name, data URI)
-    tracks: Tracks | None
+    headline: Sequence[Fact]
+    remarks: Sequence[str]  # how far thresholds can be trusted
+    events: EventList | None
+    gallery: Sequence[GalleryItem]  # where there are no events
+    tracks: Sequence[TrackItem]  # where no event has one
+    color_scales: Sequence[Scale]  # of the pictures
     videos: Sequence[VideoPanel]
     streams: Pairs  # (name, CSS classes) of the lines in the videos' charts
     one_scale: bool  # for all of them
-    gallery: Sequence[GalleryItem]
-    color_scales: Sequence[Scale]  # of its pictures
+    sprites: Pairs  # small frames: (video's anchor, data URI)
+    data: Mapping[str, Any]  # what the script draws
+    measured: Measured | None
     curves: Sequence[Chart]
     curve_key: Pairs  # (stream with its figures, CSS classes)
     histograms: Mapping[str, Chart]  # by stream
+    thresholds: Pairs  # plots: (name, data URI)
     ablation: Ablation | None
+    comparison: Comparison | None
     run: Pairs  # facts: (name, value)
     machine: Pairs
     versions: Pairs
@@ -106,8 +128,8 @@ def html_templates(folder: Path) -> Environment:
 def render(report: Report) -> str:
     """The whole page, HTML."""
     templates = html_templates(TEMPLATES)
-    templates.filters |= {"number": number_text, "heading": heading, "duration": duration}
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    templates.filters |= {"number": number_text, "heading": heading, "duration": duration, "when": when}
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return templates.get_template("page.html").render(
         report=report,
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # no data in them

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pixelplay.settings import Fps, Natural, NonNegative, Settings, VideoId
+from pixelplay.settings import Fps, Natural, NonNegative, Settings, Unique, VideoId
 
 
 class ReportConfig(Settings):
@@ -14,5 +14,7 @@ class ReportConfig(Settings):
     per_video: Natural
     min_gap: Natural
     picture_width: Annotated[int, Field(ge=64, le=1920)]
+    thumbnails_mb: Annotated[float, Field(ge=0, le=100)]
     clips: list[VideoId]
     fps: Fps
+    compare: Annotated[list[str], Unique]

@@ -17,6 +17,7 @@ ACRONYMS = {"ap", "auc", "auroc", "aupro", "eer", "evt", "f1", "fpr", "iou", "pr
 INTERVALS = {"intervals", "interval", "bootstrap"}  # groups of pairs, each of the figure of the same name
 STREAMS = "streams"  # of a detector: rows of their own
 POOLING = {"pixel": "pixels of all frames pooled, except per frame and per video"}  # by kind of figures
+SHOWN = ("detectors", "external", "fused", "videos", "events", "thresholds", "published")  # elsewhere on the page
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan")
 
 Figures = Mapping[str, Any]
@@ -32,7 +33,7 @@ class Table:
     below: pd.DataFrame  # small print under each cell, such as its interval; '' for none
     numeric: Sequence[bool]  # of each column, whether it has numbers alone
     styles: Sequence[str]  # CSS class of each row
-    alike: Sequence[tuple[str, str]] = ()  # figures that are the same in every row, given once
+    alike: Sequence[str] = ()  # counts that are the same in every row, and how intervals were drawn: given once
 
     def html(self) -> Markup:
         """The <table>; all text from data is escaped, web addresses are links."""
@@ -57,19 +58,21 @@ def score_tables(metrics: Figures, speeds: Mapping[str, float] | None = None) ->
     rows = [(n, {**of, **measured.get(n, {})}, style) for n, of, style in _score_rows(metrics)]
     names = dict.fromkeys(key for _, figures, _ in rows for key, value in figures.items() if _is_group(key, value))
     groups = {key: [(n, f[key], style) for n, f, style in rows if _is_group(key, f.get(key))] for key in names}
-    return [_table("", rows), *(_table(heading(key), of_group) for key, of_group in groups.items())]
+    return [figures_table("", rows), *(figures_table(heading(key), of_group) for key, of_group in groups.items())]
 
 
-def other_tables(metrics: Figures, shown: Sequence[str] = ("detectors", "external", "fused")) -> list[Table]:
-    """What metrics.json holds beside the scores, such as published figures: tables for each list or group."""
+def other_tables(metrics: Figures, shown: Sequence[str] = SHOWN) -> list[Table]:
+    """What metrics.json holds beside what is shown otherwise, such as figures of boxes: a table per list or group."""
     tables: list[Table] = []
     for key, value in metrics.items():
         if key in shown or not value:
             continue
         if isinstance(value, Mapping):
-            tables += _of_streams(key, value) if "detectors" in value else [_table(heading(key), _leaves(value, []))]
+            tables += (
+                _of_streams(key, value) if "detectors" in value else [figures_table(heading(key), _leaves(value, []))]
+            )
         elif isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
-            tables.append(_table(heading(key), list(_listed(value))))
+            tables.append(figures_table(heading(key), list(_listed(value))))
     return tables
 
 
@@ -95,6 +98,14 @@ def csv_table(path: Path, made_by: str) -> Table:
         for _, of, _ in rows
     ]
     return _of_cells("", keys, rows, below)
+
+
+def intervals_text(drawn: Figures) -> str:
+    """`95 % intervals from 1,000 bootstrap draws of whole videos`; '' where none were drawn."""
+    if "level" not in drawn:
+        return ""
+    count = f"{drawn['draws']:,} " if "draws" in drawn else ""
+    return f"{100 * drawn['level']:.0f} % intervals from {count}bootstrap draws of whole videos"
 
 
 def heading(key: str) -> str:
@@ -129,13 +140,13 @@ def _of_streams(key: str, value: Figures) -> list[Table]:
     streams = {s: of for detector in value["detectors"].values() for s, of in detector.get(STREAMS, {}).items()}
     kinds = dict.fromkeys(kind for of in streams.values() for kind, one in of.items() if isinstance(one, Mapping))
     plain = [(s, figures, "") for s, of in streams.items() if (figures := _without_groups(of))]
-    tables = [_table(heading(key), plain)] if plain else []
+    tables = [figures_table(heading(key), plain)] if plain else []
     for kind in kinds:
         rows = [row for s, of in streams.items() if isinstance(of.get(kind), Mapping) for row in _leaves(of[kind], [s])]
         title = f"{heading(key)}: {heading(kind)}"
-        tables.append(_table(f"{title} ({POOLING[kind]})" if kind in POOLING else title, rows))
+        tables.append(figures_table(f"{title} ({POOLING[kind]})" if kind in POOLING else title, rows))
     (rest,) = pd.json_normalize({k: one for k, one in value.items() if k != "detectors"}, sep=" ").to_dict("records")
-    about = [(heading(str(k)), _text(one)) for k, one in rest.items()]
+    about = [f"{heading(str(k))} {_text(one)}" for k, one in rest.items()]
     return [replace(one, alike=[*about, *one.alike]) if one is tables[0] else one for one in tables]
 
 
@@ -163,15 +174,18 @@ def _without_groups(value: Figures) -> dict[str, Any]:
     return {key: one for key, one in value.items() if not isinstance(one, Mapping)}
 
 
-def _table(title: str, rows: Rows) -> Table:
+def figures_table(title: str, rows: Rows) -> Table:
+    """A row for each name, a column for each figure; groups called as `INTERVALS` stand below the figures.
+
+    Counts that are the same in every row are given once, and so is how intervals were drawn.
+    """
     figures = [of for _, of, _ in rows]
     keys = dict.fromkeys(key for of in figures for key in _without_groups(of) if key not in INTERVALS)
     values = {key: [of[key] for of in figures if key in of] for key in keys}
-    alike = [(heading(key), _text(of[0])) for key, of in values.items() if _is_alike(key, of)]
+    alike = [f"{heading(key)} {_text(of[0])}" for key, of in values.items() if _is_alike(key, of)]
     drawn = [{k: v for group in INTERVALS for k, v in (of.get(group) or {}).items()} for of in figures]
-    for group in INTERVALS:
-        about = next((of[group] for of in figures if isinstance(of.get(group), Mapping)), {})
-        alike += [(f"{heading(group)}: {heading(k)}", _text(value)) for k, value in about.items() if k not in keys]
+    about = next((of[group] for of in figures for group in INTERVALS if isinstance(of.get(group), Mapping)), {})
+    alike += [note] if (note := intervals_text(about)) else []
     below = [{key: _text(value) for key, value in of.items() if value is not None} for of in drawn]
     shown = [key for key, of in values.items() if not _is_alike(key, of)]
     return replace(_of_cells(title, shown, rows, below), alike=alike)

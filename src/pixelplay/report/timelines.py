@@ -1,20 +1,23 @@
-"""A chart per test video: each detector's processed score and their fusion over frame numbers."""
+"""Timelines: the scores of each test video as the data that the page's script draws; and their vertical scale."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, Tick, blocks, curve, line_style, spread, widened
+from pixelplay.evaluation.clock import Clock
+from pixelplay.events.event import Alarm
+from pixelplay.events.settings import EventsConfig
+from pixelplay.report.charts import runs, widened
 from pixelplay.report.outcome import ScoredVideo
+from pixelplay.scores.settings import FUSED
 
-WIDTH, PLOT_HEIGHT = 1040.0, 132.0  # pixels
-LEFT, RIGHT, TOP, BELOW = 46.0, 166.0, 10.0, 24.0  # margins; the right one has the lines' labels
-BOTTOM = TOP + PLOT_HEIGHT
-STRIP_HEIGHT = 11.0
 UNLIKE = 6.0  # ratio of score ranges above which each stream gets its own axis
-FUSED = "fused"
 HIDDEN = 99.5  # percentile of the detectors' scores that fits on the axis: single outliers need not
+EVEN = 1e-6  # seconds: times that are off by no more are multiples of a step
+STEPS = 65535  # of a line's height: 16 bits, finer than any screen
 
 
 @dataclass(frozen=True)
@@ -50,54 +53,70 @@ def roomy(low: float, high: float) -> tuple[float, float]:
     return low, high + 0.04 * (high - low)
 
 
-def timeline(one: ScoredVideo, scale: Scale, peaks: Mapping[int, int]) -> Chart:
-    """The chart of one video. `peaks`: positions of its frames in the gallery, by their rank, from 1."""
-    x = Axis(*widened(float(one.numbers[0]), float(one.numbers[-1])), LEFT, WIDTH - RIGHT, whole=True)
-    axes = {name: Axis(*ends, BOTTOM, TOP) for name, ends in {**scale.streams, FUSED: scale.fused}.items()}
-    styles = [*map(line_style, range(len(one.streams))), FUSED]
-    ends = [float(axes[name](scores[-1]).clip(TOP, BOTTOM)) for name, scores in one.named.items()]
-    places = spread(ends, TOP + 4, BOTTOM - 7)
-    lines = [
-        Line(curve(x, axes[name], one.numbers, scores), style, name, place, axes[name])
-        for (name, scores), style, place in zip(one.named.items(), styles, places, strict=True)
-    ]
-    strips = _strips(x, one)
-    about = f"Scores of video {one.video}, frames {one.numbers[0]} to {one.numbers[-1]}"
-    about += "" if one.seconds is None else f", {one.seconds[0]:.2f} to {one.seconds[-1]:.2f} s"
-    return Chart(
-        about=about,
-        size=(WIDTH, BOTTOM + STRIP_HEIGHT * len(strips) + BELOW),
-        x=x,
-        y=axes[FUSED],
-        x_ticks=frame_ticks(x, one, 12, 8),
-        y_ticks=axes[FUSED].ticks(5),
-        lines=lines,
-        x_title="frame" if one.seconds is None else "frame (seconds)",
-        shaded=[] if one.labels is None else blocks(x, one.numbers, one.labels > 0, "labelled anomalous"),
-        strips=strips,
-        markers=[_marker(x, axes[FUSED], one, rank, position) for rank, position in peaks.items()],
-        style="timeline",
-        key=one.anchor,
-    )
+def line_data(name: str, style: str, axis: tuple[float, float], values: np.ndarray) -> dict[str, Any]:
+    """A line of scores (T,), rounded to a screen's pixels; the fusion's as they are, since events are counted in it."""
+    return {"name": name, "style": style, "axis": axis, "values": exact(values) if style == FUSED else rounded(values)}
 
 
-def frame_ticks(x: Axis, one: ScoredVideo, count: int, timed: int) -> list[Tick]:
-    """Frame numbers, about `count`, or where times are known, about `timed` with those: `100 (4.0 s)`."""
-    if one.seconds is None:
-        return x.ticks(count)
-    numbers, seconds = x(one.numbers), one.seconds
-    return [Tick(at, f"{text} ({float(np.interp(at, numbers, seconds)):.1f} s)") for at, text in x.ticks(timed)]
+def video_data(
+    one: ScoredVideo, clock: Clock, scale: Scale, styles: Mapping[str, str], events: Sequence[Mapping[str, int]]
+) -> dict[str, Any]:
+    """A video's timeline. events: their rank, and the positions `from`, `to` and `peak`."""
+    axes = {**scale.streams, FUSED: scale.fused}
+    strips = [(style, text, mask) for style, text, mask in one.marks if mask.any()]
+    return {
+        "id": one.video,
+        "anchor": one.anchor,
+        "numbers": consecutive(one.numbers),
+        "seconds": times(clock.seconds),
+        "timed": clock.known,
+        "lines": [line_data(name, styles[name], axes[name], scores) for name, scores in one.named.items()],
+        "labels": [] if one.labels is None else runs(one.labels > 0),
+        "strips": [{"style": style, "label": text, "runs": runs(mask)} for style, text, mask in strips],
+        "events": events,
+    }
 
 
-def _strips(x: Axis, one: ScoredVideo) -> list[Strip]:
-    present = [mark for mark in one.marks if mark[2].any()]
-    return [
-        Strip(style, f"{text}: {mask.sum()}", BOTTOM + 4 + STRIP_HEIGHT * i, blocks(x, one.numbers, mask, text))
-        for i, (style, text, mask) in enumerate(present)
-    ]
+def rule_data(alarm: Alarm, settings: EventsConfig) -> dict[str, Any]:
+    """The rule of events for a threshold that the reader moves: see `pixelplay.events.machine`.
+
+    The lower threshold is `hysteresis` of the way from `base`, the median of normal scores, to the threshold.
+    """
+    share = settings.hysteresis
+    base = alarm.threshold if share == 1 else (alarm.end_threshold - share * alarm.threshold) / (1 - share)
+    return {
+        "threshold": alarm.threshold,
+        "base": base,
+        "hysteresis": share,
+        "minDuration": settings.min_duration,
+        "mergeGap": settings.merge_gap,
+    }
 
 
-def _marker(x: Axis, y: Axis, one: ScoredVideo, rank: int, position: int) -> Marker:
-    number, score = int(one.numbers[position]), float(one.fused[position])
-    title = f"{rank} in the gallery: {one.moment(position)}, fused score {score:.3g}"
-    return Marker(round(float(x(number)), 1), round(float(y(score)), 1), str(rank), f"#peak-{rank}", title)
+def exact(values: np.ndarray) -> dict[str, Any]:
+    """Numbers (T,) as base64 of float64, little-endian."""
+    return {"f64": _text(values.astype("<f8"))}
+
+
+def rounded(values: np.ndarray) -> dict[str, Any]:
+    """Numbers (T,) as base64 of 16 bits each, from the lowest to the highest."""
+    low, high = float(values.min()), float(values.max())
+    share = (values - low) / (high - low) if high > low else np.zeros(len(values))
+    return {"u16": _text(np.round(STEPS * share).astype("<u2")), "low": low, "high": high}
+
+
+def times(seconds: np.ndarray) -> dict[str, Any]:
+    """Times (T,): the first and the step between them where they are even, else as they are."""
+    step = float(seconds[-1] - seconds[0]) / max(len(seconds) - 1, 1)
+    even = np.abs(seconds - (seconds[0] + step * np.arange(len(seconds)))).max() <= EVEN
+    return {"start": float(seconds[0]), "step": step} if even else exact(seconds)
+
+
+def consecutive(numbers: np.ndarray) -> list[tuple[int, int]]:
+    """Frame numbers (T,) as runs of consecutive ones: (first, count)."""
+    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
+    return [(int(part[0]), len(part)) for part in parts]
+
+
+def _text(values: np.ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode("ascii")

@@ -1,31 +1,24 @@
-"""The most unusual tracks: scores along each, from the tables of objects, and a chart of them."""
+"""Tracks that are pictured: scores along each, from the tables of objects, as the data of a chart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams, read_objects
-from pixelplay.report.charts import Axis, Chart, Line, Marker, Strip, blocks, curve, line_style
+from pixelplay.report.charts import line_style, runs
 from pixelplay.report.manifest import Manifest, PicturedTrack
 from pixelplay.report.outcome import Outcome, ScoredVideo
 from pixelplay.report.tables import number_text
-from pixelplay.report.timelines import FUSED, HIDDEN, STRIP_HEIGHT, frame_ticks, roomy
+from pixelplay.report.timelines import HIDDEN, consecutive, line_data, roomy, times
 from pixelplay.run.artifacts import damaged
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.objects import calibrated
-from pixelplay.scores.settings import OBJECTS
+from pixelplay.scores.settings import FUSED, OBJECTS
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
-
-WIDTH, PLOT_HEIGHT = 500.0, 170.0  # pixels
-LEFT, RIGHT, TOP, BELOW = 52.0, 30.0, 10.0, 44.0  # margins
-BOTTOM = TOP + PLOT_HEIGHT
-POINTS = 400  # of a line, at most
-MARGIN = 0.04  # of the horizontal axis beside the track's ends, in lengths of the track; at least a frame
-FLOOR = 0.06  # of the vertical axis below the lowest score, for the marker
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,54 +88,41 @@ def scored_tracks(config: "Config", outcome: Outcome, manifest: Manifest) -> lis
     return found
 
 
-def track_styles(tracks: Sequence[ScoredTrack], streams: Sequence[str]) -> dict[str, str]:
-    """CSS classes of the lines in the charts of at least one track, by name, that of `objects` last.
+def track_data(
+    tracks: Sequence[ScoredTrack], styles: Mapping[str, str], videos: Sequence[ScoredVideo]
+) -> list[dict[str, Any]]:
+    """What the page's script draws of each track: its score over its frames, and that of each stream that was summed.
 
-    streams: the lines of the videos' charts; who is among them looks the same here.
+    All have one vertical axis: it covers the whole score, and the streams' except for rare outliers. styles: of the
+    lines of videos; who is among them looks the same here.
     """
-    summed = list(tracks[0].streams)  # as in all the others
-    order = list(dict.fromkeys([*streams, *summed]))
-    return {stream: line_style(order.index(stream)) for stream in summed} | {OBJECTS: FUSED}
-
-
-def track_charts(tracks: Sequence[ScoredTrack], styles: Mapping[str, str]) -> list[Chart]:
-    """A chart for each of at least one track: its score over frame numbers, and that of each stream that was summed.
-
-    All have one vertical axis: it covers the whole score, and the streams' except for rare outliers.
-    """
+    if not tracks:
+        return []
+    summed = [*tracks[0].streams]  # as in all the others
+    order = list(dict.fromkeys([*styles, *summed]))
+    own = {stream: styles.get(stream) or line_style(order.index(stream)) for stream in summed}
     scores = np.concatenate([one.scores for one in tracks])
-    summed = np.concatenate([values for one in tracks for values in one.streams.values()])
-    low, high = np.percentile(summed, [100 - HIDDEN, HIDDEN]).tolist()
-    low, high = roomy(min(float(scores.min()), low), max(float(scores.max()), high))
-    y = Axis(low - FLOOR * (high - low), high, BOTTOM, TOP)
-    return [_chart(one, y, styles, rank) for rank, one in enumerate(tracks, 1)]
+    every = np.concatenate([scores, *(values for one in tracks for values in one.streams.values())])
+    low, high = np.percentile(every, [100 - HIDDEN, HIDDEN]).tolist()
+    axis = roomy(min(float(scores.min()), low), max(float(scores.max()), high))
+    return [_data(one, axis, own, videos.index(one.of)) for one in tracks]
 
 
-def _chart(one: ScoredTrack, y: Axis, styles: Mapping[str, str], rank: int) -> Chart:
-    first, last = float(one.numbers[0]), float(one.numbers[-1])
-    beside = max(MARGIN * (last - first), 1.0)
-    x = Axis(first - beside, last + beside, LEFT, WIDTH - RIGHT, whole=True)
-    values = {**one.streams, OBJECTS: one.scores}
-    lines = [Line(curve(x, y, one.numbers, values[k], POINTS), style, k, axis=y) for k, style in styles.items()]
-    between, of = blocks(x, one.numbers, one.interpolated, "interpolated boxes"), one.of
-    strips = [Strip("interpolated", "", BOTTOM + 4, between)] if between else []
-    shown = (of.numbers >= x.low) & (of.numbers <= x.high)
-    labels = None if of.labels is None else of.labels[shown] > 0
-    score, at = float(one.scores[one.peak]), round(float(x(one.pictured.peak)), 1)
-    title = f"highest score {number_text(score)}, {one.moment(one.peak)}"
-    return Chart(
-        about=f"Score of track {one.pictured.track} of video {of.video}, frames {first:.0f} to {last:.0f}",
-        size=(WIDTH, BOTTOM + STRIP_HEIGHT * len(strips) + BELOW),
-        x=x,
-        y=y,
-        x_ticks=frame_ticks(x, of, 6, 3),
-        y_ticks=y.ticks(4),
-        lines=lines,
-        x_title="frame" if of.seconds is None else "frame (seconds)",
-        y_title="score",
-        shaded=[] if labels is None else blocks(x, of.numbers[shown], labels, "labelled anomalous"),
-        strips=strips,
-        markers=[Marker(at, round(float(y(score)), 1), str(rank), f"#{of.anchor}", title)],
-        style="timeline of-track",
-        key=f"track-{rank}-scores",
-    )
+def _data(one: ScoredTrack, axis: tuple[float, float], styles: Mapping[str, str], video: int) -> dict[str, Any]:
+    at = np.searchsorted(one.of.numbers, one.numbers)
+    labels = [] if one.of.labels is None else runs(one.of.labels[at] > 0)
+    seconds = one.numbers.astype(np.float64) if one.of.seconds is None else one.of.seconds[at]
+    between = [{"style": "interpolated", "label": "interpolated boxes", "runs": runs(one.interpolated)}]
+    lines = [line_data(stream, style, axis, one.streams[stream]) for stream, style in styles.items()]
+    return {
+        "id": one.of.video,
+        "anchor": None,
+        "video": video,  # whose small frames are shown
+        "numbers": consecutive(one.numbers),
+        "seconds": times(seconds),
+        "timed": one.of.seconds is not None,
+        "lines": [*lines, line_data(OBJECTS, FUSED, axis, one.scores)],
+        "labels": labels,
+        "strips": between if one.interpolated.any() else [],
+        "events": [],
+    }

@@ -22,12 +22,12 @@ from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
     from pixelplay.config import Config
-    from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.restore import Restoration
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same settings give other restored frames
+BY_NETWORK = ("network", "both")  # values of `restore.flip`
 DOUBTFUL = 8  # frames in the picture of the most doubtful ones
 
 
@@ -38,7 +38,10 @@ def decisive(config: "Config") -> dict[str, Any]:
 
 def restore_index(config: "Config", index: Index, formats: Sequence[FrameFormat]) -> Index:
     """The index with its test videos restored; writes restoration.csv and the picture of the most doubtful frames."""
-    files, results = RunFiles.of(config), restore_videos(config, index, index.test, formats)
+    files = RunFiles.of(config)
+    if config.restore.flip in BY_NETWORK:
+        _flip_network(config, index).run()
+    results = restore_videos(config, index, index.test, formats)
     found = write_found(config, files.restoration, results)
     files.doubtful.unlink(missing_ok=True)
     if config.restore.flip != "none":
@@ -66,11 +69,18 @@ def write_found(config: "Config", path: Path, results: "Sequence[Restoration]") 
 def restore_videos(
     config: "Config", index: Index, videos: Sequence[Video], formats: Sequence[FrameFormat]
 ) -> "list[Restoration]":
-    """Every video restored; what is upright is learnt from the footage that detectors are fitted on."""
+    """Every video restored; what is upright is known from the footage of `index` that detectors are fitted on.
+
+    Raises MissingArtifactError where `restore_index` has not trained the network that flips are judged by.
+    """
     from pixelplay.restoration.background import backgrounds
+    from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.restore import restore
 
-    network = _flip_network(config, index) if config.restore.flip in ("network", "both") else None
+    network = None
+    if config.restore.flip in BY_NETWORK:
+        _flip_network(config, index).verified()
+        network = FlipNetwork.load(RunFiles.of(config).flip_network)
     references = backgrounds(index.fit, config.restore.frames) if config.restore.flip != "none" else []
     results = []
     with progress_bar(len(videos), "video", "restoring") as bar:
@@ -80,20 +90,20 @@ def restore_videos(
     return results
 
 
-def _flip_network(config: "Config", index: Index) -> "FlipNetwork":
-    """The trained network; it is trained once for the same footage and settings."""
-    from pixelplay.restoration.flip_network import FlipNetwork, train
-
+def _flip_network(config: "Config", index: Index) -> Task:
+    """The training of the network; it is trained once for the same footage and settings."""
     folder = RunFiles.of(config).flip_network
 
     def work() -> list[Path]:
+        from pixelplay.restoration.flip_network import train
+
         log.info("prepare: training the network that detects flipped frames")
         train(index.fit, index.held.validation, config.restore, folder, config.seed)
         return [folder / "flip_network.json", folder / "flip_network.safetensors"]
 
     settings = config.restore.model_dump(include={"frames", "corruption", "network", "threshold"})
     footage = {"train": index.train_key, "heldout": index.heldout.model_dump()}
-    Task(
+    return Task(
         stage="prepare",
         name="flip network",
         record_path=RunFiles.of(config).record("flip_network"),
@@ -102,8 +112,7 @@ def _flip_network(config: "Config", index: Index) -> "FlipNetwork":
         contents=lambda: str(folder),  # where it is wanted
         work=work,
         digests=digests_of(config),
-    ).run()
-    return FlipNetwork.load(folder)
+    )
 
 
 def _show_doubtful(

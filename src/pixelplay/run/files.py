@@ -60,6 +60,7 @@ class RunFiles:
     restored_images = _Below("outputs", "restored_frames")
     pseudo_clips = _Below("outputs", "pseudo_anomalies.csv")  # a row per clip: kind, seed, sources, anomalous frames
     pseudo_sheet = _Below("outputs", "pseudo_anomalies.png")
+    tuned_fusion = _Below("fusion", "fusion.yaml")  # of a variant that was tuned by hand, its `fusion_file`
     fused = _Below("fusion", "fused.parquet")
     fusion_members = _Below("fusion", "fusion_members.csv")  # a row per candidate: if it was left out, and why
     object_members = _Below("fusion", "object_members.csv")  # its rows of object streams
@@ -67,6 +68,8 @@ class RunFiles:
     events_table = _Below("fusion", "events.csv")  # a row per event
     events_folder = _Below("fusion", "events")  # thumbnails, clips, and the vectors of objects
     dwell = _Below("events_folder", "dwell.parquet")  # seconds that objects have been in zones, by frame
+    predictions = _Below("fusion", "predictions")  # a folder like a run's for each path: see `prediction`
+    predicted = _Below("fusion", "scores.csv")  # of such new files: a row per frame
     metrics = _Below("fusion", "metrics.json")
     evaluations = _Below("fusion", "evaluations.jsonl")
     thresholds = _Below("fusion", "thresholds")  # folder: a picture per stream, of held-out scores and thresholds

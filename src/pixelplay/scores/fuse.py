@@ -15,12 +15,12 @@ from pixelplay.errors import ConfigError, DataError
 from pixelplay.scores.normalise import normalise, rank
 from pixelplay.scores.settings import FUSED, FusionConfig, MemberConfig
 from pixelplay.scores.smooth import in_steps, smooth
-from pixelplay.scores.table import Splits, VideoScores, by_split, to_table
+from pixelplay.scores.table import NEW, Splits, VideoScores, by_split, to_table
 from pixelplay.settings import alternatives
 
 # The split whose scores set the scale, for methods that learn from scores. Held-out normal footage is put on the test
-# set's scale, so that a threshold from it holds there; pseudo-anomalies are a test set of their own.
-SCALE_OF = {"test": "test", "calibration": "test", "pseudo": "pseudo"}
+# set's scale, so that a threshold from it holds there, as is new footage; pseudo-anomalies are a test set of their own.
+SCALE_OF = {"test": "test", "calibration": "test", "pseudo": "pseudo", NEW: "test"}
 
 Z_SCORES = {"calibrated", "calibrated_z", "robust_z"}  # the methods that `FusionConfig.bounds` applies to
 

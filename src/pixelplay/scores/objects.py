@@ -16,6 +16,7 @@ from pixelplay.errors import DataError
 from pixelplay.scores.normalise import normalise
 from pixelplay.scores.settings import OBJECTS, ObjectFusionConfig
 from pixelplay.scores.smooth import in_steps, smooth
+from pixelplay.scores.table import NEW
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +94,9 @@ def frame_scores(
 
 
 def calibrated(table: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:
-    """A stream's scores (N,) on the scale of held-out normal objects, or where there are none, of all objects."""
+    """A stream's scores (N,) on the scale of held-out normal objects, or where there are none, of all of the run."""
     scores, normal = table["score"].to_numpy(np.float64), (table["split"] == "calibration").to_numpy()
-    return normalise(scores, scores[normal] if normal.any() else scores, config.normalise)
+    return normalise(scores, scores[normal if normal.any() else (table["split"] != NEW).to_numpy()], config.normalise)
 
 
 def _common(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

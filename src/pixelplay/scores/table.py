@@ -13,7 +13,8 @@ from pixelplay.errors import DataError
 
 COLUMNS = ("split", "video", "frame", "stream", "score")
 KEY = ["split", "video", "frame", "stream"]
-SPLITS = ("test", "calibration", "pseudo")
+NEW = "new"  # the split of footage that is not the run's own: see `pixelplay.prediction`
+SPLITS = ("test", "calibration", "pseudo", NEW)
 
 
 class VideoScores(NamedTuple):
@@ -29,7 +30,7 @@ Splits = dict[str, dict[str, VideoScores]]  # one stream's scores by split, then
 def check(table: pd.DataFrame) -> None:
     """Raise DataError unless `table` keeps the contract of the scores table.
 
-    Columns: `split` (test, calibration or pseudo), `video` and `stream` (str), `frame` (integer original frame
+    Columns: `split` (one of `SPLITS`), `video` and `stream` (str), `frame` (integer original frame
     number, >= 0), `score` (floating point, finite). No (split, video, frame, stream) may be repeated. Further columns
     and the order of rows are free.
     """

@@ -5,7 +5,7 @@ says where they lie.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def tasks(config: Config) -> list[Task]:
         version=VERSION,
         settings=settings,
         contents=lambda: tables.contents(config, methods),  # kept by the record: later stages need no files
-        work=lambda: _detect_all(config, methods, [*index.train, *index.test, *index.pseudo]),
+        work=lambda: detect_all(config, [*index.train, *index.test, *index.pseudo]),
         digests=digests_of(config),
         after=[prepare.task(config)],
     )
@@ -66,13 +66,21 @@ def run(config: Config) -> None:
     require_writable(config.paths.cache, "paths.cache")
     if pending(config):
         preconditions.require_models(config, asking)
-        if "yolo" in tables.methods(config, asking):
-            tables.weights(config)  # downloaded if need be: tables are named by their contents
+        download_weights(config)
         remove_leftovers(config.paths.cache)
     STAGE.run(config)
 
 
-def _detect_all(config: Config, methods: Sequence[str], videos: list[Video]) -> list[Path]:
+def download_weights(config: Config) -> None:
+    """Get YOLO's, if need be and if the run uses them: tables are named by their contents."""
+    if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
+        tables.weights(config)
+
+
+def detect_all(config: Config, videos: list[Video]) -> list[Path]:
+    """Find the objects in every frame of these videos, whether the run lists them or not; returns the files."""
+    methods = tables.methods(config, registry.needing(config, "boxes"))
+
     def found_by(method: str) -> list[Video]:
         return [video for video in videos if method in tables.methods_of(video, methods)]
 

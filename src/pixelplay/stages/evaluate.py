@@ -33,7 +33,7 @@ from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the same scores and truth give other metrics or pictures
+VERSION = 3  # raised when the same scores and truth give other metrics or pictures
 CORRUPTED = 0.01  # share of flipped or noisy test frames from which on they are not those of the published data
 LOGGED = ("ap", "auc_micro", "auc_macro", "eer")
 
@@ -78,13 +78,24 @@ def run(config: Config) -> None:
     metrics = read_json(files.metrics, made_by="evaluate")
     text = metrics_text(metrics, frames_per_second(config, index))
     log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
+    if config.export:
+        _export(config, index)
     log_run(config, "evaluate")
+
+
+def _export(config: Config, index: Index) -> None:
+    from pixelplay.evaluation.paper import write_tables  # as above
+
+    for path in write_tables(config, index):
+        log.info(f"evaluate: {path}")
 
 
 def _without_labels(config: Config, files: RunFiles, index: Index, truth: Truth) -> None:
     """Say so; metrics and pictures of a run with labels must not pass for this one's."""
     forget(files.record("evaluate"))
     log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
+    if config.export:
+        log.warning(f"evaluate: export={config.export}: without metrics there is no table")
     if any(one.has_regions for one in truth.values()):
         log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
     if published := published_figures(config.dataset.name):
@@ -104,6 +115,7 @@ def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> li
 def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dict[str, Any]:
     from pixelplay.evaluation.measured_events import measure_events
     from pixelplay.evaluation.objects import measure_objects  # SciPy is slow to import, and often nothing has changed
+    from pixelplay.evaluation.per_video import per_video
 
     videos, table = truth.labelled, read_fused(config, index)
     processed = _by_stream(table[table["split"] == "test"])
@@ -124,6 +136,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
             result["detectors"][name]["seeds"] = _over_seeds(config, name, index, videos)
     result["external"] = {name: _figures(processed[name], videos, config) for name in config.fusion.external_files}
     result["fused"] = fused
+    result["videos"] = per_video(processed, [*scored_names(config), *config.fusion.external_files, FUSED], videos)
     result["events"] = measure_events(config, index, videos, processed[FUSED])
     result["objects"] = measure_objects(config, files, index.test, truth)
     wanted = [*scored_names(config), FUSED] if "thresholds" in config.evaluate.metrics else []

@@ -44,7 +44,7 @@ def events_task(config: Config) -> Task:
         record_path=files.record("events"),
         version=VERSION,
         settings={"events": config.events.deciding, "pictured": clips.model_dump(include={"count", "thumbnails"})},
-        work=lambda: _find(config, files, index, clips),
+        work=lambda: find(config, files, index),
         digests=digests_of(config),
         contents=lambda: file_digests([config.events.zones] if config.events.zones else []),
         reads=fuse.tasks(config),
@@ -97,7 +97,7 @@ def run(config: Config) -> None:
     if pictures.possible(config.events.clips) != config.events.clips:
         log.info("events: no clips: they need PyAV: pip install av")
     if config.events.sinks:
-        send(config, index, found)
+        send(config, files, index, found)
 
 
 def told(found: Events, files: RunFiles) -> list[str]:
@@ -124,11 +124,12 @@ def _keep_vectors(config: Config, index: Index) -> list[Path]:
     return write_event_vectors(config, index)
 
 
-def _find(config: Config, files: RunFiles, index: Index, clips: pictures.ClipsConfig) -> list[Path]:
+def find(config: Config, files: RunFiles, index: Index) -> list[Path]:
+    """Write events.json, events.csv and, with zones, how long objects stay in them; returns the files."""
     from pixelplay.evaluation.events import dwell_table, find_events  # SciPy is slow to import
     from pixelplay.events.event_table import event_rows
 
-    found = find_events(config, index)
+    found, clips = find_events(config, index), pictures.possible(config.events.clips)
     found = found.model_copy(update={"events": pictures.with_pictures(found.events, clips)})
     write_json(files.events, found.model_dump(mode="json"))
     write_text(files.events_table, csv_text(event_rows(found.events)))
@@ -145,12 +146,12 @@ def _write_pictures(config: Config, files: RunFiles, index: Index) -> list[Path]
     return write_event_pictures(config, index, read_model(files.events, Events, made_by="events"))
 
 
-def send(config: Config, index: Index, found: Events) -> None:
-    """Send all events of the run to its sinks, in order of time in each video."""
+def send(config: Config, files: RunFiles, index: Index, found: Events) -> None:
+    """Send all events of the run, in order of time in each video."""
     from pixelplay.events.sinks.sending import open_sinks
 
     order = {video.id: i for i, video in enumerate(index.test)}
     events = sorted(found.events, key=lambda event: (order[event.video], event.start.frame, event.id))
-    with open_sinks(config.events, RunFiles.of(config).events.parent, room=len(events)) as sinks:
+    with open_sinks(config.events, files.events.parent, room=len(events)) as sinks:
         for event in events:
             sinks.send({"run": config.run_name, **event.model_dump(mode="json")})

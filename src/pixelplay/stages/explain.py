@@ -13,13 +13,13 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.settings import alternatives
-from pixelplay.stages import detect, extract, fuse, prepare, score, train
+from pixelplay.stages import detect, events, extract, fuse, prepare, score, train
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.truth import truth_files
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the same run gives other pictures for the report
+VERSION = 3  # raised when the same run gives other pictures for the report
 NOTHING = {  # by `show.what`: why there is nothing to show
     "errors": "reconstructs frames: detector=[conv_ae], for instance",
     "neighbours": "compares frames with normal footage that it remembers: detector=[videopatchcore], for instance",
@@ -34,11 +34,11 @@ def tasks(config: Config) -> list[Task]:
         name="explain",
         record_path=files.record("explain"),
         version=VERSION,
-        settings={"report": config.report.model_dump(), "noise_above": config.restore.noise_above},
+        settings={"report": config.report.model_dump(exclude={"compare"}), "noise_above": config.restore.noise_above},
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _explain(config, index),
         digests=digests_of(config),
-        reads=[*fuse.tasks(config), *score.tasks(config)],
+        reads=[*fuse.tasks(config), *score.tasks(config), events.events_task(config)],
         after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config), *train.tasks(config)],
     )
     return [task]

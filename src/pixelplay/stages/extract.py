@@ -21,7 +21,7 @@ from pixelplay.objects.flow import flow_in_boxes
 from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.objects.tracks import Tracks, frame_times
 from pixelplay.progress import progress_bar
-from pixelplay.run import borrowed
+from pixelplay.run import borrowed, twins
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
@@ -73,8 +73,28 @@ def run(config: Config) -> None:
         requirements.require(["tracks"])
         preconditions.require_features(config)
         remove_leftovers(config.paths.cache)
-    STAGE.run(config)
+    for task in tasks(config):
+        if config.checkpoints_of is not None or not task.pending() or not twins.take_over(config, task):
+            task.run()
     log_run(config, "extract")
+
+
+def extract_all(config: Config, index: Index) -> None:
+    """Make what the run's detectors need of the objects of any videos, whether the run lists them or not, in which
+    `detect_all` has found these.
+
+    Nothing is trained: an encoder is the run's. Raises MissingArtifactError where that is missing.
+    """
+    needs: list[Need] = [need for need in NEEDS if registry.needing(config, need)]
+    if "tracks" in needs:
+        _follow_all(config, index)
+    if "flow" in needs:
+        _measure_flow(config, index)
+    if tables.by_backbone(config, needs):
+        if config.weights.backbone == "in_domain":
+            run_index = load_index(config)
+            _encoder(config, run_index, _tracks(config, run_index)).verified()
+        _features_of_all(config, index)
 
 
 def _tracks(config: Config, index: Index) -> Task:
@@ -182,10 +202,10 @@ def _trained_encoder(config: Config, index: Index) -> Path:
 
 def _features(config: Config, index: Index, reads: list[Task]) -> Task:
     settings = {"objects.features": tables.maps_settings(config, "crops")}  # feature maps' are the same
-    return _task(config, tables.MAPS, settings, lambda: _extract_all(config, index), reads)
+    return _task(config, tables.MAPS, settings, lambda: _features_of_all(config, index), reads)
 
 
-def _extract_all(config: Config, index: Index) -> list[Path]:
+def _features_of_all(config: Config, index: Index) -> list[Path]:
     videos = _followed(config, index)
     paths = [tables.maps(config, video, "crops").path for video in videos]
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]

@@ -66,7 +66,7 @@ def run(config: Config) -> None:
     files = RunFiles.of(config)
     _require_gap(config)
     if not files.record("prepare").is_file():  # there is work for certain: refused at once
-        _require_device(config)
+        require_device(config)
     preconditions.require_all(config)
     if not _is_rendered(config):
         _render(config)
@@ -111,13 +111,14 @@ def _contents(config: Config) -> dict[str, Any]:
 def _prepare(config: Config) -> list[Path]:
     """Decode, restore and plant; returns the files written."""
     files, sizes = RunFiles.of(config), formats(config)
-    _require_device(config)
+    require_device(config)
     videos = read_dataset(config.dataset)
     labels = read_label_files(videos)  # before the long decode: a damaged file is better known now
     videos, levels = with_value_range(videos, config.dataset.value_range)
-    cached, left_out = _decode(config, videos)
+    cached, left_out = decode(config, videos, FrameCache(_cache_folder(config)))
+    _warn(left_out)
     readable = {(one.video.split, one.video.id) for one in cached}
-    problems = [*_of_the_data_set(videos, levels), *left_out, *(p for one in cached for p in one.problems)]
+    problems = [*remarks_on(videos, levels), *left_out, *(p for one in cached for p in one.problems)]
     videos = [raw for raw in videos if (raw.split, raw.id) in readable]
     index = _index(config, videos, cached)
     _tell_shares(index)
@@ -127,13 +128,13 @@ def _prepare(config: Config) -> list[Path]:
         known, remarks = read_truth(raw, video, labels.get(raw.id))
         truth.append(known)
         problems += [Problem(raw.split, raw.id, -1, *remark) for remark in remarks]
-    _write_problems(files.problems, problems)
+    write_problems(files.problems, problems)
     index = restoring.restore_index(config, index, sizes)
     index, planted = pseudo.add_clips(config, index, sizes, _cache_folder(config))
     save_truth(files.truth, "test", truth)
     save_truth(files.truth, "pseudo", planted)
     index.save(files.index)
-    _summarise(problems, files)
+    summarise(problems, files)
     everything = [*index.train, *index.test, *index.pseudo]
     folders = {folder for video in everything for folder in (video.folder, video.restored) if folder}
     arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in sizes]
@@ -163,7 +164,7 @@ def formats(config: Config) -> list[FrameFormat]:
     return [asked[key] for key in sorted(asked)]
 
 
-def _require_device(config: Config) -> None:
+def require_device(config: Config) -> None:
     """Raise ConfigError for a device that is not there, before hours of decoding; PyTorch tells of those named."""
     if config.device not in ("auto", "cpu"):
         from pixelplay.training.device import find_device
@@ -201,9 +202,8 @@ def _cache_folder(config: Config) -> Path:
     return config.paths.cache / f"{config.dataset.name}-{place}"
 
 
-def _decode(config: Config, videos: list[RawVideo]) -> tuple[list[CachedVideo], list[Problem]]:
+def decode(config: Config, videos: list[RawVideo], cache: FrameCache) -> tuple[list[CachedVideo], list[Problem]]:
     """The decoded videos, and a problem for each that can't be read, where `dataset.on_unreadable` is skip."""
-    cache = FrameCache(_cache_folder(config))
     wanted = formats(config)
     new = [raw for raw in videos if cache.find(raw, wanted) is None]
     frames = sum(raw.source.expected_frames() for raw in new)
@@ -220,9 +220,9 @@ def _decode(config: Config, videos: list[RawVideo]) -> tuple[list[CachedVideo], 
         try:
             return cache.fill(videos, wanted, config.dataset.max_unreadable, workers, bar.update), []
         except UnreadableVideos as error:
-            if config.dataset.on_unreadable == "stop" or {one.video.split for one in error.readable} != SPLITS:
+            splits = {raw.split for raw in videos}
+            if config.dataset.on_unreadable == "stop" or {one.video.split for one in error.readable} != splits:
                 raise
-            _warn(error.problems)
             return error.readable, error.problems
 
 
@@ -234,7 +234,7 @@ def _warn(left_out: list[Problem]) -> None:
         log.warning(f"prepare: THE SUBMISSION WILL NOT HAVE THESE {len(tests)} TEST VIDEOS: {', '.join(tests)}")
 
 
-def _of_the_data_set(videos: list[RawVideo], levels: ValueRange | None) -> list[Problem]:
+def remarks_on(videos: list[RawVideo], levels: ValueRange | None) -> list[Problem]:
     """Remarks on no single video: what is beside the videos, and how values of more than 8 bits are shown."""
     remarks = [(raw.split, remark) for raw in videos for remark in raw.beside]
     if levels is not None:
@@ -274,7 +274,8 @@ def _render(config: Config) -> None:
         write_json(new / RENDERED, _rendered_as(config))
 
 
-def _write_problems(path: Path, problems: list[Problem]) -> None:
+def write_problems(path: Path, problems: list[Problem]) -> None:
+    """Write frame_problems.csv."""
     write_text(path, csv_text([[field.name for field in fields(Problem)], *(astuple(problem) for problem in problems)]))
 
 
@@ -289,7 +290,8 @@ def _tell_shares(index: Index) -> None:
     )
 
 
-def _summarise(problems: list[Problem], files: RunFiles) -> None:
+def summarise(problems: list[Problem], files: RunFiles) -> None:
+    """Log how many frames were replaced, and how many other remarks there are."""
     if problems:
         replaced = sum(problem.treatment == REPLACED for problem in problems)
         others = len(problems) - replaced

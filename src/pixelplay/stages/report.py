@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay.config import Config
+from pixelplay.evaluation.comparison import compared_files
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.report.outcome import ablation_files
 from pixelplay.run.artifacts import write_text
@@ -13,12 +14,12 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of
 from pixelplay.run.weights_and_biases import log_run
-from pixelplay.stages import ablate, evaluate, explain, fuse
+from pixelplay.stages import ablate, evaluate, events, explain, fuse
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raised when the page of the same run looks different
+VERSION = 3  # raised when the page of the same run looks different
 FORMER = "the pictures were made with other settings; `python src/explain.py` with the same options makes new ones"
 
 
@@ -30,11 +31,11 @@ def tasks(config: Config) -> list[Task]:
         name="report",
         record_path=files.record("report"),
         version=VERSION,
-        settings={"noise_above": config.restore.noise_above},
+        settings={"noise_above": config.restore.noise_above, "compare": config.report.compare},
         contents=lambda: _contents(config, files),
         work=lambda: _report(config, index, files),
         digests=digests_of(config),
-        reads=[*evaluate.tasks(config), *([] if _are_former(explained) else [explained])],
+        reads=[*events.tasks(config), *evaluate.tasks(config), *([] if _are_former(explained) else [explained])],
         after=fuse.tasks(config),  # whose key is part of theirs; the submission need not be there
     )
     return [task]
@@ -58,8 +59,9 @@ def _contents(config: Config, files: RunFiles) -> dict[str, Any]:
     """The ablation, if there is one, the pictures, and whether they were made with these settings."""
     shown = ablation_files(files)
     ablation = dict(zip([path.name for path in shown], file_digests(shown), strict=True))
+    compared = {"compared": compared_files(config)} if config.report.compare else {}
     pictures = file_digests([files.manifest]) if _are_former(*explain.tasks(config)) else "those of the run"
-    return {"ablation": ablation, "is_current": _is_current(config, files), "pictures": pictures}
+    return {"ablation": ablation, "is_current": _is_current(config, files), "pictures": pictures, **compared}
 
 
 def _report(config: Config, index: Index, files: RunFiles) -> list[Path]:

@@ -64,25 +64,31 @@ def run(config: Config) -> None:
     STAGE.run(config)
 
 
-def tasks_of(config: Config, name: str, index: Index) -> list[Task]:
+def tasks_of(
+    config: Config, name: str, index: Index, footage: Index | None = None, files: RunFiles | None = None
+) -> list[Task]:
     """A task for test and held-out footage, and one for pseudo-anomalies: other clips leave the first one's scores.
 
-    With several seeds, these for each, and for the mean of them.
+    With several seeds, these for each, and for the mean of them. footage, files: what is scored, and where the scores
+    lie, if it is not the run's own; those of held-out footage are then copied from the run.
     """
-    scored = [_of_seed(config, name, index, seed) for seed in config.trained_seeds]
+    footage, files = footage or index, files or RunFiles.of(config)
+    scored = [_of_seed(config, name, index, seed, footage, files) for seed in config.trained_seeds]
     every = [task for tasks in scored for task in tasks]
-    means = [_mean(config, name, bool(pseudo), list(of)) for pseudo, of in enumerate(zip(*scored, strict=True))]
+    means = [_mean(config, files, name, bool(pseudo), list(of)) for pseudo, of in enumerate(zip(*scored, strict=True))]
     return [*every, *means] if config.seeds else every
 
 
-def _of_seed(config: Config, name: str, index: Index, seed: int | None) -> list[Task]:
-    files, trained = RunFiles.of(config), train.task(config, name, index, seed)
-    ready = cache(lambda: _ready(config, name, index, seed, trained))  # by whichever task is the first with work
-    own, folds = of_seed(name, seed), config.checkpoints_of is None  # another run's folds are of its own footage
+def _of_seed(config: Config, name: str, index: Index, seed: int | None, footage: Index, files: RunFiles) -> list[Task]:
+    run, trained = RunFiles.of(config), train.task(config, name, index, seed)
+    ready = cache(lambda: _ready(config, name, footage, seed, trained))  # by whichever task is the first with work
+    # another run's folds are of its own footage
+    own, folds = of_seed(name, seed), config.checkpoints_of is None
+    heldout = None if footage is index else (run.scores(own), run.object_scores(own))
 
     def task(pseudo: bool) -> Task:
         settings = {
-            "footage": index.pseudo_key if pseudo else index.test_key,
+            "footage": footage.pseudo_key if pseudo else footage.test_key,
             "scoring": config.detectors[name].scoring,
         }
         task_name = _task_name(own, pseudo)
@@ -94,18 +100,23 @@ def _of_seed(config: Config, name: str, index: Index, seed: int | None) -> list[
             version=VERSION,
             settings=settings,
             work=lambda: _score(
-                name, *ready(), pseudo, folds and not pseudo, outputs, fingerprint(trained.require().key, settings)
+                name,
+                *ready(),
+                pseudo,
+                folds and not pseudo,
+                outputs,
+                fingerprint(trained.require().key, settings),
+                heldout,
             ),
             digests=digests_of(config),
             reads=[trained],
         )
 
-    return [task(pseudo) for pseudo in ((False, True) if index.pseudo else (False,))]
+    return [task(pseudo) for pseudo in ((False, True) if footage.pseudo else (False,))]
 
 
-def _mean(config: Config, name: str, pseudo: bool, of_seeds: Sequence[Task]) -> Task:
+def _mean(config: Config, files: RunFiles, name: str, pseudo: bool, of_seeds: Sequence[Task]) -> Task:
     """The mean of the scores with several seeds."""
-    files = RunFiles.of(config)
     task_name = _task_name(name, pseudo)
     return Task(
         stage="score",
@@ -157,11 +168,19 @@ def _ready(config: Config, name: str, index: Index, seed: int | None, trained: T
 
 
 def _score(
-    name: str, detector: "Detector", index: Index, pseudo: bool, folds: bool, outputs: tuple[Path, Path], key: str
+    name: str,
+    detector: "Detector",
+    index: Index,
+    pseudo: bool,
+    folds: bool,
+    outputs: tuple[Path, Path],
+    key: str,
+    heldout: tuple[Path, Path] | None,
 ) -> list[Path]:
-    """Score video by video into a folder of parts, then join them; parts that are there already are kept."""
-    from pixelplay.detectors.base import Calibrates
+    """Score video by video into a folder of parts, then join them; parts that are there already are kept.
 
+    heldout: the tables whose scores of held-out footage are copied.
+    """
     scores, object_scores = outputs
     footage = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     if pseudo:
@@ -171,14 +190,12 @@ def _score(
         if old != parts:
             shutil.rmtree(old)
     frames, objects = _parts(detector, name, footage, parts)
-    if isinstance(detector, Calibrates) and folds:
-        scored = list(zip(index.fit, detector.calibrate(index.fit), strict=False))  # none, or all of them
-        frames += [_table("calibration", video, found.streams) for video, found in scored]
-        objects += [
-            found.objects.assign(split="calibration", video=video.id)
-            for video, found in scored
-            if found.objects is not None
-        ]
+    if heldout is not None:
+        frames.append(_heldout(heldout[0]))
+        objects += [_heldout(heldout[1])] if objects else []
+    elif folds:
+        of_frames, of_objects = _by_folds(detector, index.fit)
+        frames, objects = frames + of_frames, objects + of_objects
     object_scores.unlink(missing_ok=True)  # of other settings, under which there were objects
     if objects:
         write_table(object_scores, pd.concat(objects, ignore_index=True))
@@ -186,6 +203,25 @@ def _score(
     shutil.rmtree(parts, ignore_errors=True)
     log.info(f"score: {name} -> {scores}")
     return [scores, object_scores] if objects else [scores]
+
+
+def _by_folds(detector: "Detector", fitted: Sequence[Video]) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Scores of frames and of objects of the footage that a detector was fitted on, if it `Calibrates`."""
+    from pixelplay.detectors.base import Calibrates
+
+    if not isinstance(detector, Calibrates):
+        return [], []
+    scored = list(zip(fitted, detector.calibrate(list(fitted)), strict=False))  # none, or all of them
+    objects = [(video, found.objects) for video, found in scored if found.objects is not None]
+    return (
+        [_table("calibration", video, found.streams) for video, found in scored],
+        [rows.assign(split="calibration", video=video.id) for video, rows in objects],
+    )
+
+
+def _heldout(path: Path) -> pd.DataFrame:
+    table = read_table(path, made_by="score")
+    return table[table["split"] == "calibration"]
 
 
 def _parts(

@@ -59,7 +59,8 @@ class UnreadableVideos(FootageError):
         """errors: by position in `videos`; readable: the other videos."""
         reasons = "\n".join(str(error) for error in errors.values())
         head = f"{len(errors)} of {len(videos)} videos cannot be read:\n" if len(errors) > 1 else ""
-        super().__init__(f"{head}{reasons}\n(dataset.on_unreadable=skip goes on without such videos)")
+        others = "\n(dataset.on_unreadable=skip goes on without such videos)" if readable else ""
+        super().__init__(f"{head}{reasons}{others}")
         self.readable = readable
         self.problems = [
             Problem(videos[i].split, videos[i].id, -1, videos[i].source.files()[0].name, str(error), "left out")

@@ -63,12 +63,12 @@ class Index:
 
     @cached_property
     def _split(self) -> tuple[list[Video], Heldout]:
+        if not self.train:  # of new footage that a trained run scores
+            return [], Heldout()
         parts: dict[str, list[Video]] = {}
         for video in self.train:
             parts.setdefault(video.part, []).append(video)
-        fit, held = zip(
-            *(_held_out_of(part, videos, self.heldout) for part, videos in (parts or {"": []}).items()), strict=True
-        )
+        fit, held = zip(*(_held_out_of(part, videos, self.heldout) for part, videos in parts.items()), strict=True)
         roles = {role: [video for one in held for video in getattr(one, role)] for role in ROLES}
         return [video for videos in fit for video in videos], Heldout(**roles)
 

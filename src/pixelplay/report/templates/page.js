@@ -1,56 +1,116 @@
-"use strict";
-// What the scores of a frame are, beside the mouse; and in print, what is folded away on screen.
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
-
+// The page: its charts, the tools above the timelines, tables that sort and fold, and print.
+const PRINTED = 680; // pixels: the width of a printed page
 const readout = document.createElement("div");
 readout.id = "readout";
 readout.hidden = true;
 document.body.append(readout);
 
-function points(path) { // [x, y] of each corner of a path, in pixels of the view box
-  return path.getAttribute("d").slice(1).split(/[ML]/).map((corner) => corner.split(" ").map(Number));
+recount();
+for (const svg of document.querySelectorAll("svg.timeline")) new Chart(svg, videos[svg.dataset.video]);
+for (const svg of document.querySelectorAll("svg[data-event]")) {
+  const source = videos[svg.dataset.video], event = source.events.find((one) => one.rank === Number(svg.dataset.event));
+  const around = Math.max(event.to - event.from, 20); // frames before and after: as many again
+  const from = Math.max(event.from - around, 0), to = Math.min(event.to + around, source.numbers.length - 1);
+  new Chart(svg, source, {from, to, height: 90, threshold: () => DATA.rule?.threshold ?? null});
+}
+for (const svg of document.querySelectorAll("svg[data-track]")) {
+  const source = tracks[svg.dataset.track];
+  new Chart(svg, source, {height: 90, threshold: () => DATA.objectThreshold, sprite: videos[source.video]});
 }
 
-function nearest(corners, x) {
-  let low = 0, high = corners.length - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (corners[middle][0] < x) low = middle; else high = middle;
-  }
-  return x - corners[low][0] < corners[high][0] - x ? corners[low] : corners[high];
+function draw(width) { for (const chart of state.charts) chart.draw(width); }
+
+let waiting = false;
+function soon(work) { // once per picture of the screen
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => { waiting = false; work(); });
 }
 
-function value(axis, pixel) { // axis: the values at its ends, then their pixels
-  const [low, high, start, end] = axis.split(" ").map(Number);
-  return low + (pixel - start) / (end - start) * (high - low);
-}
+draw();
+addEventListener("resize", () => soon(() => draw()));
+addEventListener("beforeprint", () => {
+  for (const chart of state.charts) chart.draw(chart.plot ? PRINTED : PRINTED / 2);
+});
+addEventListener("afterprint", () => draw());
+for (const one of document.querySelectorAll("details")) one.addEventListener("toggle", () => soon(() => draw()));
 
-for (const chart of document.querySelectorAll("svg.timeline")) {
-  const rule = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  rule.setAttribute("class", "rule");
-  let lines = null;
-  chart.addEventListener("pointermove", (event) => {
-    lines ??= [...chart.querySelectorAll("path.line")].map((path) => [path, points(path)]);
-    const box = chart.getBoundingClientRect();
-    const at = (event.clientX - box.left) / box.width * chart.viewBox.baseVal.width;
-    const [, , start, end] = chart.dataset.axis.split(" ").map(Number);
-    const [, , bottom, top] = lines.at(-1)[0].dataset.axis.split(" ").map(Number);
-    if (at < start || at > end) return leave();
-    const x = nearest(lines.at(-1)[1], at)[0];
-    rule.setAttribute("d", `M${x} ${top}L${x} ${bottom}`);
-    chart.append(rule);
-    readout.replaceChildren(`frame ${Math.round(value(chart.dataset.axis, x))}`);
-    for (const [path, corners] of lines) {
-      const row = document.createElement("div"), figure = document.createElement("b");
-      figure.textContent = value(path.dataset.axis, nearest(corners, x)[1]).toFixed(2);
-      row.append(path.dataset.label, figure);
-      readout.append(row);
-    }
-    readout.hidden = false;
-    const left = event.clientX + 18, wide = readout.offsetWidth;
-    readout.style.left = `${left + wide > innerWidth ? event.clientX - 18 - wide : left}px`;
-    readout.style.top = `${Math.min(event.clientY + 14, innerHeight - readout.offsetHeight - 6)}px`;
+for (const button of document.querySelectorAll("[data-line]")) {
+  button.addEventListener("click", () => {
+    const name = button.dataset.line, hide = !state.hidden.has(name);
+    if (hide) state.hidden.add(name); else state.hidden.delete(name);
+    button.setAttribute("aria-pressed", String(!hide));
+    draw();
   });
-  const leave = () => { readout.hidden = true; rule.remove(); };
-  chart.addEventListener("pointerleave", leave);
+}
+
+const slider = document.getElementById("threshold"), articles = [...document.querySelectorAll("article.video")];
+document.querySelector("form.tools").addEventListener("submit", (event) => event.preventDefault());
+
+function tell() {
+  if (!slider) return;
+  const total = count(), at = state.threshold === DATA.rule.threshold ? ", as stored" : "";
+  document.getElementById("counted").textContent = `${state.threshold.toFixed(3)}${at}: ${total} event${total === 1 ? "" : "s"} of frames`;
+  articles.forEach((article, i) => {
+    const own = videos[i].above.length;
+    article.dataset.events = own;
+    article.querySelector(".counted").textContent = ` · ${own} event${own === 1 ? "" : "s"}`;
+  });
+}
+
+function move(threshold) {
+  state.threshold = threshold;
+  recount();
+  tell();
+  sorted();
+  soon(() => draw());
+}
+
+if (slider) {
+  const [low, high] = videos[0].main.axis, {threshold} = DATA.rule;
+  Object.assign(slider, {min: Math.min(low, threshold), max: Math.max(high, threshold), value: threshold});
+  slider.addEventListener("input", () => move(Number(slider.value)));
+  document.getElementById("stored").addEventListener("click", () => { slider.value = threshold; move(threshold); });
+}
+
+const find = document.getElementById("filter"), sort = document.getElementById("sort");
+function filtered() {
+  const wanted = find.value.trim().toLowerCase();
+  for (const article of articles) article.hidden = !article.dataset.name.toLowerCase().includes(wanted);
+  const left = articles.filter((article) => !article.hidden).length;
+  document.getElementById("found").textContent = wanted ? `${left} of ${articles.length} videos` : "";
+  soon(() => draw());
+}
+function sorted() {
+  const key = sort.value, number = (one) => one.dataset[key] === "" ? -Infinity : Number(one.dataset[key]);
+  const order = {order: () => 0, name: (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, {numeric: true})}[key];
+  const wanted = [...articles].sort(order ?? ((a, b) => number(b) - number(a)));
+  const list = document.getElementById("videos");
+  if (wanted.some((article, i) => list.children[i] !== article)) list.append(...wanted);
+}
+find.addEventListener("input", filtered);
+sort.addEventListener("change", sorted);
+tell();
+
+for (const button of document.querySelectorAll("button.fold")) {
+  button.addEventListener("click", () => {
+    const open = button.closest("tbody").classList.toggle("open");
+    button.setAttribute("aria-expanded", String(open));
+  });
+}
+for (const button of document.querySelectorAll("button[data-column]")) {
+  button.addEventListener("click", () => {
+    const table = button.closest("table"), head = button.parentElement, down = head.getAttribute("aria-sort") !== "descending";
+    for (const one of table.querySelectorAll("th[aria-sort]")) one.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const value = (body) => {
+      const text = body.rows[0].cells[button.dataset.column].dataset.value;
+      return text === "" ? null : Number(text);
+    };
+    const bodies = [...table.tBodies].sort((a, b) => {
+      const [x, y] = [value(a), value(b)];
+      return x === null || y === null ? (x === null) - (y === null) : down ? y - x : x - y;
+    });
+    table.tFoot.before(...bodies);
+  });
 }

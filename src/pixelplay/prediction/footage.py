@@ -1,0 +1,163 @@
+"""What there is to score at a path, and how it becomes the index of a prediction: decoded, restored, listed."""
+
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pixelplay.config import Config
+from pixelplay.errors import DataError
+from pixelplay.restoration import dataset as restoring
+from pixelplay.run.files import RunFiles, plain_name
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.stage import Task, digests_of, read_record
+from pixelplay.stages import prepare
+from pixelplay.videos.cache import FrameCache, read_contents, source_key
+from pixelplay.videos.image_file import IMAGE_SUFFIXES
+from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder
+from pixelplay.videos.index import Index
+from pixelplay.videos.layouts.raw import RawVideo, list_videos
+from pixelplay.videos.sources import VIDEO_SUFFIXES
+from pixelplay.videos.video import Video, format_name, video_file
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # raised when the same files give other frames
+RECORD = "predict-videos"  # of the task below
+OTHER_RATE = 0.02  # relative difference from which on two frame rates are told apart: 29.97 is 30
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The videos at a path, and their contents."""
+
+    path: Path  # where they are
+    videos: list[RawVideo]
+    key: str  # changes with names and contents of the videos' files, not with their place
+
+    @classmethod
+    def of(cls, path: Path, videos: list[RawVideo], config: Config, trained: Index) -> "Footage":
+        """Of the videos at a path; values of more than 8 bits are shown as in the trained run."""
+        levels = next((one.levels for one in map(_images, trained.train) if one and one.levels), None)
+        if levels is not None:
+            videos = [
+                replace(raw, source=replace(raw.source, levels=levels)) if isinstance(raw.source, ImageFolder) else raw
+                for raw in videos
+            ]
+        digests = digests_of(config)
+        read_contents(videos, digests)
+        return cls(path, videos, fingerprint([source_key(raw, digests) for raw in videos]))
+
+
+def find_videos(path: Path) -> list[RawVideo]:
+    """A video file; a folder of frames; or a folder of several of these: as the layout `folder` has its test videos.
+
+    A folder holds frames where it has more images than videos and folders; what else is in it is remarked on. Raises
+    DataError where there is no video.
+    """
+    if path.is_dir():
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+        several = [entry for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
+        images = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and entry not in several]
+        stacks = [entry for entry in images if _is_stack(entry)]
+        if len(images) - len(stacks) > len(several) + len(stacks):
+            return [RawVideo(path.name, "test", ImageFolder.scan(path))]
+        if videos := list_videos(path, "test"):
+            return videos
+        problem = f"none of its {len(entries)} files is a video, a folder of frames or an image" if entries else "empty"
+    elif not os.path.lexists(path):
+        problem = "no such file or folder"
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
+        return [RawVideo(path.stem, "test", video_file(path))]
+    elif _is_stack(path) and (pages := ImageFolder.of_pages(path)):
+        return [RawVideo(path.stem, "test", pages)]
+    else:
+        problem = "not a video"
+    kinds = " ".join(sorted(VIDEO_SUFFIXES))
+    raise DataError(f"{path}: {problem}. Name a video file ({kinds}), a folder of frames, or a folder of such")
+
+
+def _is_stack(path: Path) -> bool:
+    """Whether it is a TIFF of several pages."""
+    return path.suffix.lower() in TIFF_SUFFIXES and ImageFolder.of_pages(path) is not None
+
+
+def _images(video: Video) -> ImageFolder | None:
+    source = video.originals and video.originals.source
+    return source if isinstance(source, ImageFolder) else None
+
+
+def prediction_of(config: Config, footage: Footage) -> Config:
+    """The configuration whose `RunFiles` and index are those of a prediction, for functions of the stages.
+
+    It is named after the path; other contents of that name get a folder of their own.
+    """
+    folder, name = RunFiles.of(config).predictions, plain_name(footage.path.name)
+    paths = config.paths.model_copy(update=dict.fromkeys(("outputs", "checkpoints", "submissions"), folder))
+
+    others = {"run": None, "name": None, "checkpoints_of": None, "paths": paths}
+
+    def named(experiment: str) -> Config:
+        return config.model_copy(update={"experiment": experiment, **others})
+
+    record = read_record(RunFiles.of(named(name)).record(RECORD))
+    taken = record is not None and record.contents["footage"] != footage.key
+    return named(f"{name}-{footage.key[:8]}" if taken else name)
+
+
+def task(config: Config, own: Config, trained: Index, footage: Footage) -> Task:
+    """Decode and restore the videos as the run's own are, and write its index with these for its test videos."""
+    formats = prepare.formats(config)
+    learnt = {"footage": trained.train_key, "heldout": trained.heldout.model_dump()}
+    settings = {"restore": restoring.decisive(config), "learnt_from": learnt}
+    cache = config.paths.cache / f"predicted-{footage.key}"
+    about = {"footage": footage.key, "path": str(footage.path), "cache": str(cache.resolve())}
+    return Task(
+        stage="predict",
+        name=RECORD,
+        record_path=RunFiles.of(own).record(RECORD),
+        version=VERSION,
+        settings=settings,
+        contents=lambda: {**about, "formats": [one.model_dump() for one in formats]},
+        work=lambda: _prepare(config, RunFiles.of(own), trained, footage, cache, fingerprint(footage.key, settings)),
+        digests=digests_of(config),
+    )
+
+
+def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, cache: Path, key: str) -> list[Path]:
+    formats = prepare.formats(config)
+    prepare.require_device(config)
+    leaving = config.dataset.model_copy(update={"on_unreadable": "skip"})  # others are wanted all the same
+    decoding = config.model_copy(update={"dataset": leaving})
+    cached, left_out = prepare.decode(decoding, footage.videos, FrameCache(cache))
+    for problem in left_out:
+        log.warning(f"predict: video {problem.video} is left out: {problem.problem}")
+    problems = [*prepare.remarks_on(footage.videos, None), *left_out, *(p for one in cached for p in one.problems)]
+    prepare.write_problems(files.problems, problems)
+    prepare.summarise(problems, files)
+    _tell_differences([one.video for one in cached], trained.train)
+    results = restoring.restore_videos(config, trained, [one.video for one in cached], formats)
+    restoring.write_found(config, files.restoration, results)
+    videos = [one.after for one in results]
+    replace(trained, test=videos, test_key=key, pseudo=[], pseudo_key="").save(files.index)
+    folders = {folder for video in videos for folder in (video.folder, video.restored) if folder}
+    arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in formats]
+    return [files.index, files.problems, files.restoration, *arrays]
+
+
+def _tell_differences(videos: list[Video], trained: list[Video]) -> None:
+    """Log where new videos have another frame size or rate than the run has learnt from: scores may be less apt."""
+    sizes = {video.size for video in trained}
+    rates = {video.fps for video in trained if video.fps}
+    for video in videos:
+        if video.size not in sizes:
+            _tell(video, "frames of {}x{} pixels".format(*video.size), sorted("{}x{}".format(*one) for one in sizes))
+        if video.fps and rates and all(abs(video.fps / one - 1) > OTHER_RATE for one in rates):
+            _tell(video, f"{video.fps:.4g} frames per second", sorted(f"{one:.4g}" for one in rates))
+
+
+def _tell(video: Video, has: str, known: list[str]) -> None:
+    log.warning(
+        f"predict: video {video.id} has {has}, the run has learnt from {', '.join(known)}: it is scored, but what is "
+        "usual may look unusual"
+    )
