@@ -17,7 +17,7 @@ from pixelplay.run.artifacts import csv_text, read_model, write_json, write_tabl
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, forget
-from pixelplay.stages import detect, extract, fuse, prepare, score
+from pixelplay.stages import detect, extract, fuse, prepare
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,9 @@ def tasks(config: Config) -> list[Task]:
     found = events_task(config)
     needs = kept_needs(config) if object_streams(config) else []
     clips = pictures.possible(config.events.clips)
-    pictured = clips.count + clips.thumbnails > 0
-    return [found, *([vectors_task(config, needs)] if needs else []), *([clips_task(config)] if pictured else [])]
+    vectors = [vectors_task(config, found, needs)] if needs else []
+    pictured = [clips_task(config, found)] if clips.count + clips.thumbnails else []
+    return [found, *vectors, *pictured]
 
 
 def events_task(config: Config) -> Task:
@@ -53,7 +54,7 @@ def events_task(config: Config) -> Task:
     )
 
 
-def vectors_task(config: Config, needs: Sequence[str]) -> Task:
+def vectors_task(config: Config, found: Task, needs: Sequence[str]) -> Task:
     """The task that keeps vectors of objects; it needs the cache."""
     return Task(
         stage="events",
@@ -63,13 +64,15 @@ def vectors_task(config: Config, needs: Sequence[str]) -> Task:
         settings={"vectors": list(needs)},
         work=lambda: _keep_vectors(config, load_index(config)),
         digests=digests_of(config),
-        reads=[events_task(config)],
+        reads=[found],
         after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config)],
     )
 
 
-def clips_task(config: Config) -> Task:
+def clips_task(config: Config, found: Task) -> Task:
     """The task that writes clips and thumbnails; it needs the footage."""
+    fused = [found, *found.reads]
+    read = {task.name: task for task in (*fused, *(scored for one in fused for scored in one.reads))}
     index, files = load_index(config), RunFiles.of(config)
     return Task(
         stage="events",
@@ -79,7 +82,7 @@ def clips_task(config: Config) -> Task:
         settings={"clips": config.events.clips.model_dump(), "fps": config.events.fps},
         work=lambda: _write_pictures(config, files, index),
         digests=digests_of(config),
-        reads=[events_task(config), *fuse.tasks(config), *score.tasks(config)],
+        reads=[*read.values()],
         after=[prepare.task(config)],
     )
 
