@@ -241,7 +241,7 @@ def test_every_evaluation_on_labels_is_logged_once(place: Place):
     place.run("fusion.default.smooth.sigma=2.0")
     assert len(logged()) == 2
     assert logged()[0]["config"] != logged()[1]["config"]
-    assert set(logged()[1]) == {"date", "config", "frames", "fused", "detectors", "objects"}
+    assert set(logged()[1]) == {"date", "config", "frames", "fused", "detectors", "objects", "events"}
 
 
 # --- what evaluate measures -----------------------------------------------------------------------------------------

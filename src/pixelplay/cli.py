@@ -119,10 +119,8 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
         named[command.operand], rest = take_operand(rest, name)
     given = read_arguments(rest, name)
     overrides = [argument for argument in given if "=" in argument or argument.startswith("~")]
-    others, is_multirun = (
-        [argument for argument in given if argument not in overrides],
-        not {*MULTIRUN}.isdisjoint(given),
-    )
+    others = [argument for argument in given if argument not in overrides]
+    is_multirun = not {*MULTIRUN}.isdisjoint(others)
     if command.recalls and not is_multirun:
         given = [*others, *with_recalled(overrides)]
     argv = sys.argv

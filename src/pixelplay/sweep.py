@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 BEFORE = ("prepare", "detect", "extract")
 AFTER = ("train", "score", "fuse", "events", "evaluate", "ablate")
 INTERRUPTED = 130  # exit status
-NOT_PASSED = re.compile(r"[+~]*(sweep[.=@]|run=)")  # overrides that are the sweep's own
+NOT_PASSED = re.compile(r"[+~]*(sweep[.=@]|run=|name=)")  # overrides that are the sweep's own
 NOT_SHOWN = ("dataset.root=", "paths.")  # places decide nothing
 
 

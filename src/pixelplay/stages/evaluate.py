@@ -243,5 +243,6 @@ def _log_evaluation(files: RunFiles, config: Config, metrics: dict[str, Any]) ->
         "fused": metrics["fused"],
         "detectors": {n: {k: d[k] for k in LOGGED} for n, d in metrics["detectors"].items()},
         "objects": metrics["objects"].get("detectors", {}),
+        "events": metrics["events"],
     }
     append_json(files.evaluations, line)

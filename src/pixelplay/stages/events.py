@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pixelplay.config import Config
 from pixelplay.console import RESULTS
+from pixelplay.errors import FootageError, MissingArtifactError
 from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
@@ -17,7 +18,7 @@ from pixelplay.run.artifacts import csv_text, read_model, write_json, write_tabl
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, forget
-from pixelplay.stages import detect, extract, fuse, prepare, score
+from pixelplay.stages import detect, extract, fuse, prepare
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,9 @@ def tasks(config: Config) -> list[Task]:
     found = events_task(config)
     needs = kept_needs(config) if object_streams(config) else []
     clips = pictures.possible(config.events.clips)
-    pictured = clips.count + clips.thumbnails > 0
-    return [found, *([vectors_task(config, needs)] if needs else []), *([clips_task(config)] if pictured else [])]
+    vectors = [vectors_task(config, found, needs)] if needs else []
+    pictured = [clips_task(config, found)] if clips.count + clips.thumbnails else []
+    return [found, *vectors, *pictured]
 
 
 def events_task(config: Config) -> Task:
@@ -53,7 +55,7 @@ def events_task(config: Config) -> Task:
     )
 
 
-def vectors_task(config: Config, needs: Sequence[str]) -> Task:
+def vectors_task(config: Config, found: Task, needs: Sequence[str]) -> Task:
     """The task that keeps vectors of objects; it needs the cache."""
     return Task(
         stage="events",
@@ -63,13 +65,15 @@ def vectors_task(config: Config, needs: Sequence[str]) -> Task:
         settings={"vectors": list(needs)},
         work=lambda: _keep_vectors(config, load_index(config)),
         digests=digests_of(config),
-        reads=[events_task(config)],
+        reads=[found],
         after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config)],
     )
 
 
-def clips_task(config: Config) -> Task:
+def clips_task(config: Config, found: Task) -> Task:
     """The task that writes clips and thumbnails; it needs the footage."""
+    fused = [found, *found.reads]
+    read = {task.name: task for task in (*fused, *(scored for one in fused for scored in one.reads))}
     index, files = load_index(config), RunFiles.of(config)
     return Task(
         stage="events",
@@ -79,7 +83,7 @@ def clips_task(config: Config) -> Task:
         settings={"clips": config.events.clips.model_dump(), "fps": config.events.fps},
         work=lambda: _write_pictures(config, files, index),
         digests=digests_of(config),
-        reads=[events_task(config), *fuse.tasks(config), *score.tasks(config)],
+        reads=[*read.values()],
         after=[prepare.task(config)],
     )
 
@@ -89,14 +93,21 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    index, files, wanted = load_index(config), RunFiles.of(config), [task.name for task in tasks(config)]
-    for name in {"event-vectors", "event-clips"} - {*wanted}:
+    """Find the events; where footage and cache are gone, without the clips and vectors that come from them."""
+    index, files = load_index(config), RunFiles.of(config)
+    events, *others = tasks(config)
+    for name in {"event-vectors", "event-clips"} - {task.name for task in others}:
         forget(files.record(name))
-    STAGE.run(config)
+    events.run()
     found = read_model(files.events, Events, made_by="events")
     RESULTS.info("\n".join(told(found, files)))
     if pictures.possible(config.events.clips) != config.events.clips:
         log.info("events: no clips: they need PyAV: pip install av")
+    for task in others:
+        try:
+            task.run()
+        except (MissingArtifactError, FootageError) as error:
+            log.warning(f"events: {task.name} left out: {error}")
     if config.events.sinks:
         send(config, files, index, found)
 

@@ -56,14 +56,14 @@ def pending(config: Config) -> str | None:
 def run(config: Config) -> None:
     """Write the report's pictures, and those that `show` asks for; raises ConfigError for what can't be shown.
 
-    Detected boxes can be shown before anything is trained or scored: the report's pictures then come later.
+    Detected boxes can be shown before anything is trained or scored: the report's pictures, of events, come later.
     """
     files, index = RunFiles.of(config), load_index(config)
     _check_clips(config, index)
     require_writable(files.explain, "paths.outputs")
     if config.show.asked:
         _show(config, index)
-        if fuse.pending(config):
+        if fuse.pending(config) or events.events_task(config).pending():
             return
     STAGE.run(config)
     RESULTS.info(f"explain: {files.manifest}")
