@@ -84,14 +84,14 @@ def run(config: Config) -> None:
     text = metrics_text(metrics, frames_per_second(config, index))
     RESULTS.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
     if config.export:
-        _export(config, index)
+        _export(config)
     log_run(config, "evaluate")
 
 
-def _export(config: Config, index: Index) -> None:
+def _export(config: Config) -> None:
     from pixelplay.evaluation.paper import write_tables  # as above
 
-    for path in write_tables(config, index):
+    for path in write_tables(config):
         log.info(f"evaluate: {path}")
 
 
