@@ -71,7 +71,7 @@ def run(config: Config) -> None:
         done.append(variant.config)
     told = results({one.name: one.files for one in variants}, config.sweep.detectors, config.trained_seeds)
     options = [override for override in given if not override.startswith(NOT_SHOWN)]
-    log.info(f"\n{write(folder, str(config.sweep.name), told, options)}\nsweep: {folder}/")
+    log.info(f"\n{write(folder, str(config.sweep.name), told, options)}\nsweep: {folder}/table.md")
 
 
 def variants_of(config: Config, given: Sequence[str]) -> list[Variant]:
