@@ -43,7 +43,7 @@ from pixelplay.objects.tracks import tracks_of
 from pixelplay.objects.tubes import tubes
 from pixelplay.report.manifest import read_manifest
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import explain, prepare
+from pixelplay.stages import events, explain, prepare
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
@@ -376,7 +376,8 @@ def test_the_table_has_what_the_detector_found(index: Index):
 
 
 def test_each_moment_of_the_report_has_a_neighbour_picture_and_a_table(index: Index):
-    explain.run(config())
+    for stage in (events, explain):
+        stage.run(config())
     files = RunFiles.of(config())
     moments = read_manifest(files, index).gallery
     assert moments

@@ -105,7 +105,7 @@ def _styles(outcome: Outcome) -> dict[str, str]:
 def _data(
     config: "Config", outcome: Outcome, manifest: Manifest, found: Events | None, tracks: Sequence[ScoredTrack]
 ) -> dict[str, Any]:
-    """What the page's script draws: see templates/timeline.js."""
+    """What the page's script draws: see templates/series.js."""
     scale, styles = Scale.of(outcome.videos), _styles(outcome)
     alarms = {one.stream: one for one in found.alarms} if found else {}
     sprites = {one.video: one for one in manifest.sprites}

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
+from pixelplay.errors import FootageError, MissingArtifactError
 from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
@@ -91,14 +93,21 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    index, files, wanted = load_index(config), RunFiles.of(config), [task.name for task in tasks(config)]
-    for name in {"event-vectors", "event-clips"} - {*wanted}:
+    """Find the events; where footage and cache are gone, without the clips and vectors that come from them."""
+    index, files = load_index(config), RunFiles.of(config)
+    events, *others = tasks(config)
+    for name in {"event-vectors", "event-clips"} - {task.name for task in others}:
         forget(files.record(name))
-    STAGE.run(config)
+    events.run()
     found = read_model(files.events, Events, made_by="events")
-    log.info("\n".join(told(found, files)))
+    RESULTS.info("\n".join(told(found, files)))
     if pictures.possible(config.events.clips) != config.events.clips:
         log.info("events: no clips: they need PyAV: pip install av")
+    for task in others:
+        try:
+            task.run()
+        except (MissingArtifactError, FootageError) as error:
+            log.warning(f"events: {task.name} left out: {error}")
     if config.events.sinks:
         send(config, files, index, found)
 
@@ -109,16 +118,18 @@ def told(found: Events, files: RunFiles) -> list[str]:
     remarks += [f"{stream}: {why}" for stream, why in found.no_alarm.items()]
     count = len(found.events)
     head = f"{count} event{'s' * (count != 1)}{', the most severe' if count > SHOWN else ''}: {files.events_table}"
-    return [f"events: {line}" for line in (*remarks, head, *map(_line, found.events[:SHOWN]))]
+    most_severe = [f"  {line(event)}" for event in found.events[:SHOWN]]
+    return [f"events: {text}" for text in (*remarks, head, *most_severe)]
 
 
-def _line(event: Event) -> str:
+def line(event: Event) -> str:
+    """Where and when an event was, its score, and the members that gave it."""
     known = event.start.seconds is not None
     start, end = (at.seconds if known else at.frame for at in (event.start, event.end))
     when = f"{start:.1f} to {end:.1f} s" if known else f"frames {start} to {end}"
     why = ", ".join(f"{name} {share:.0%}" for name, share in event.contributions.items() if share >= 0.01)
     score = f"{event.stream} {event.score:.3g} (threshold {event.threshold:.3g})"
-    return f"  {event.video}, {when}: {'; '.join(filter(None, (score, why)))}"
+    return f"{event.video}, {when}: {'; '.join(filter(None, (score, why)))}"
 
 
 def _keep_vectors(config: Config, index: Index) -> list[Path]:

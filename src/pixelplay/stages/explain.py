@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
 from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
@@ -45,23 +46,27 @@ def tasks(config: Config) -> list[Task]:
 
 
 STAGE = Stage("explain", tasks)
-pending = STAGE.pending
+
+
+def pending(config: Config) -> str | None:
+    """Why there is work to do: pictures of the report, or those that `show` asks for."""
+    return STAGE.pending(config) or ("show asks for pictures" if config.show.asked else None)
 
 
 def run(config: Config) -> None:
     """Write the report's pictures, and those that `show` asks for; raises ConfigError for what can't be shown.
 
-    Detected boxes can be shown before anything is trained or scored: the report's pictures then come later.
+    Detected boxes can be shown before anything is trained or scored: the report's pictures, of events, come later.
     """
     files, index = RunFiles.of(config), load_index(config)
     _check_clips(config, index)
     require_writable(files.explain, "paths.outputs")
     if config.show.asked:
         _show(config, index)
-        if fuse.pending(config):
+        if fuse.pending(config) or events.events_task(config).pending():
             return
     STAGE.run(config)
-    log.info(f"explain: {files.manifest}")
+    RESULTS.info(f"explain: {files.manifest}")
 
 
 def _explain(config: Config, index: Index) -> list[Path]:

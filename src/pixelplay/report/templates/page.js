@@ -50,7 +50,8 @@ document.querySelector("form.tools").addEventListener("submit", (event) => event
 function tell() {
   if (!slider) return;
   const total = count(), at = state.threshold === DATA.rule.threshold ? ", as stored" : "";
-  document.getElementById("counted").textContent = `${state.threshold.toFixed(3)}${at}: ${total} event${total === 1 ? "" : "s"} of frames`;
+  const text = `${state.threshold.toFixed(3)}${at}: ${total} event${total === 1 ? "" : "s"} of frames`;
+  document.getElementById("counted").textContent = text;
   articles.forEach((article, i) => {
     const own = videos[i].above.length;
     article.dataset.events = own;
@@ -83,7 +84,8 @@ function filtered() {
 }
 function sorted() {
   const key = sort.value, number = (one) => one.dataset[key] === "" ? -Infinity : Number(one.dataset[key]);
-  const order = {order: () => 0, name: (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, {numeric: true})}[key];
+  const named = (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, {numeric: true});
+  const order = {order: () => 0, name: named}[key];
   const wanted = [...articles].sort(order ?? ((a, b) => number(b) - number(a)));
   const list = document.getElementById("videos");
   if (wanted.some((article, i) => list.children[i] !== article)) list.append(...wanted);
@@ -100,7 +102,8 @@ for (const button of document.querySelectorAll("button.fold")) {
 }
 for (const button of document.querySelectorAll("button[data-column]")) {
   button.addEventListener("click", () => {
-    const table = button.closest("table"), head = button.parentElement, down = head.getAttribute("aria-sort") !== "descending";
+    const table = button.closest("table"), head = button.parentElement;
+    const down = head.getAttribute("aria-sort") !== "descending";
     for (const one of table.querySelectorAll("th[aria-sort]")) one.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const value = (body) => {

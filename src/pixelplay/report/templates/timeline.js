@@ -1,101 +1,12 @@
-"use strict";
-// Charts of scores over time. The data is in #data, see pixelplay/report/timelines.py; positions 0 … T-1 index arrays.
+// Charts of scores over time.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
 const GAP = 0.02; // share of what is shown: lines are broken at wider gaps
 const LABEL_HEIGHT = 13, LABEL_WIDTH = 150, WIDE = 720, STRIP = 11, TOP = 24, LEFT = 52;
 
-function bytes(text) { return Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer; }
-
-function unpacked(values) {
-  if (values.f64) return new Float64Array(bytes(values.f64));
-  const scale = (values.high - values.low) / 65535;
-  return Float64Array.from(new Uint16Array(bytes(values.u16)), (one) => values.low + scale * one);
-}
-
-class Source { // a video, or a track: what a chart draws
-  constructor(data) {
-    Object.assign(this, data);
-    this.numbers = data.numbers.flatMap(([first, count]) => Array.from({length: count}, (_, i) => first + i));
-    const times = data.seconds;
-    this.seconds = times.f64 ? unpacked(times) : this.numbers.map((_, i) => times.start + times.step * i);
-    this.lines = data.lines.map((line) => ({...line, values: unpacked(line.values)}));
-    this.main = this.lines.at(-1);
-  }
-  at(number) { // position of the frame with this number, or of the nearest one
-    let low = 0, high = this.numbers.length - 1;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.numbers[middle] < number) low = middle; else high = middle;
-    }
-    return number - this.numbers[low] < this.numbers[high] - number ? low : high;
-  }
-  told(at) { return `frame ${this.numbers[at]}${this.timed ? ` (${this.seconds[at].toFixed(2)} s)` : ""}`; }
-}
-
-const videos = DATA.videos.map((data) => new Source(data));
-const tracks = DATA.tracks.map((data) => new Source(data));
-const state = {hidden: new Set(), threshold: DATA.rule?.threshold ?? null, charts: []};
-
-function median(values) {
-  const ordered = [...values].sort((a, b) => a - b), middle = ordered.length >> 1;
-  return ordered.length % 2 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2;
-}
-
-// The events of a video's fused score above a threshold: [first, last] positions. The rule is that of
-// pixelplay/events/machine.py, which a test holds it to.
-function stretches(source, threshold) {
-  const {base, hysteresis, minDuration, mergeGap} = DATA.rule;
-  const end = base + hysteresis * (threshold - base), {seconds} = source, scores = source.main.values;
-  source.spacing ??= scores.length > 1 ? median(Array.from({length: scores.length - 1}, (_, i) => seconds[i + 1] - seconds[i])) : 0;
-  const {spacing} = source, found = [];
-  const rounding = spacing / 2;
-  let open = null;
-  for (let i = 0; i < scores.length; i++) {
-    if (open && seconds[i] - seconds[open[1]] - spacing > mergeGap + rounding) { found.push(open); open = null; }
-    const within = open !== null && open[1] === i - 1;
-    if (!(within ? scores[i] >= end : scores[i] > threshold)) continue;
-    if (open) open[1] = i; else open = [i, i];
-  }
-  if (open) found.push(open);
-  return found.filter(([from, to]) => seconds[to] - seconds[from] + spacing >= minDuration - rounding);
-}
-
-function count() { return videos.reduce((sum, source) => sum + source.above.length, 0); }
-
-function recount() {
-  for (const source of videos) source.above = DATA.rule ? stretches(source, state.threshold) : [];
-}
-
-function element(name, attributes, text) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-function titled(made, text) { made.append(element("title", {}, text)); return made; }
-
-function ticks(low, high, most) { // round values in [low, high], at most about `most`
-  const rough = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((one) => one * power >= rough * 0.999);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
-  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  return found.map((value) => [value, value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1")]);
-}
-
-function apart(wanted, low, high, gap) { // close to the wanted places, in their order, at least `gap` apart
-  const order = wanted.map((_, i) => i).sort((a, b) => wanted[a] - wanted[b]), places = [];
-  let floor = low;
-  for (const i of order) { places[i] = Math.max(wanted[i], floor); floor = places[i] + gap; }
-  let ceiling = Math.max(high, low + gap * (places.length - 1));
-  for (const i of order.reverse()) { places[i] = Math.min(places[i], ceiling); ceiling = places[i] - gap; }
-  return places;
-}
-
 class Chart {
-  constructor(svg, source, {from = 0, to = source.numbers.length - 1, height = 120, threshold = () => state.threshold, sprite = source} = {}) {
+  constructor(svg, source, options = {}) {
+    const {from = 0, to = source.numbers.length - 1, height = 120} = options;
+    const {threshold = () => state.threshold, sprite = source} = options;
     Object.assign(this, {svg, source, from, to, height, threshold, sprite, whole: [from, to], cursor: null});
     this.plot = svg.classList.contains("timeline");
     this.listen();
@@ -157,14 +68,17 @@ class Chart {
   block([start, stop], style, top, height, what) { // frames start … stop-1, half a frame wider on both sides
     const numbers = this.source.numbers, first = numbers[start], last = numbers[stop - 1];
     const left = Math.max(this.x(first - 0.5), this.left), right = Math.min(this.x(last + 0.5), this.right);
-    const made = element("rect", {class: style, x: left, y: top, width: Math.max(right - left, right < left ? 0 : 1), height});
+    const width = Math.max(right - left, right < left ? 0 : 1);
+    const made = element("rect", {class: style, x: left, y: top, width, height});
     return titled(made, `${what}: ${first === last ? `frame ${first}` : `frames ${first} to ${last}`}`);
   }
 
   strip(strip, top, wide) {
-    const group = element("g", {class: `strip ${strip.style}`}), shown = strip.runs.filter(([a, b]) => b > this.from && a <= this.to);
+    const group = element("g", {class: `strip ${strip.style}`});
+    const shown = strip.runs.filter(([start, stop]) => stop > this.from && start <= this.to);
     for (const run of shown) group.append(this.block(run, "", top, 7, strip.label));
-    if (wide) group.append(element("text", {x: this.right + 10, y: top + 7}, `${strip.label}: ${strip.style === "above" ? shown.length : frames(strip.runs)}`));
+    const count = strip.style === "above" ? shown.length : frames(strip.runs);
+    if (wide) group.append(element("text", {x: this.right + 10, y: top + 7}, `${strip.label}: ${count}`));
     this.svg.append(group);
   }
 
@@ -183,11 +97,13 @@ class Chart {
     if (value === null) return;
     const y = this.y(this.source.main, value);
     if (y < TOP || y > bottom) return;
-    this.svg.append(titled(element("line", {class: "threshold", x1: this.left, x2: this.right, y1: y, y2: y}), `threshold ${value.toFixed(3)}`));
+    const line = element("line", {class: "threshold", x1: this.left, x2: this.right, y1: y, y2: y});
+    this.svg.append(titled(line, `threshold ${value.toFixed(3)}`));
   }
 
   paths(wide) {
-    const inside = element("g", {"clip-path": `url(#${this.clip})`}), shown = this.source.lines.filter((line) => !state.hidden.has(line.name));
+    const inside = element("g", {"clip-path": `url(#${this.clip})`});
+    const shown = this.source.lines.filter((line) => !state.hidden.has(line.name));
     for (const line of shown) {
       inside.append(element("path", {class: `line ${line.style}`, "data-label": line.name, d: this.path(line)}));
     }
@@ -203,10 +119,12 @@ class Chart {
 
   path(line) { // thinned to a lowest and a highest point per pixel
     const {numbers} = this.source, {values} = line, across = this.right - this.left;
-    const step = Math.max(1, Math.floor((this.to - this.from + 1) / across / 2)), gap = Math.max(GAP * (this.high - this.low), 3 * step);
+    const step = Math.max(1, Math.floor((this.to - this.from + 1) / across / 2));
+    const usual = (this.source.usual ??= median(numbers.slice(1).map((one, k) => one - numbers[k])) || 1);
+    const gap = Math.max(GAP * (this.high - this.low), 3 * step, 3 * usual);
     let text = "", before = null;
     const point = (i) => {
-      const lift = before === null || numbers[i] - numbers[before] > Math.max(gap, 3 * (this.source.usual ??= median(numbers.slice(1).map((one, k) => one - numbers[k])) || 1));
+      const lift = before === null || numbers[i] - numbers[before] > gap;
       text += `${lift ? "M" : "L"}${this.x(numbers[i]).toFixed(1)} ${this.y(line, values[i]).toFixed(1)}`;
       before = i;
     };
@@ -230,7 +148,9 @@ class Chart {
       const anchor = {x: last ? this.right + 6 : x, "text-anchor": last ? "end" : "middle"};
       this.svg.append(element("line", {class: "axis", x1: x, x2: x, y1: foot, y2: foot + 4}));
       this.svg.append(element("text", {class: "tick", y: foot + 16, ...anchor}, text));
-      if (source.timed) this.svg.append(element("text", {class: "tick time", y: foot + 28, ...anchor}, `${this.time(value).toFixed(1)} s`));
+      if (!source.timed) continue;
+      const time = `${this.time(value).toFixed(1)} s`;
+      this.svg.append(element("text", {class: "tick time", y: foot + 28, ...anchor}, time));
     }
     this.svg.append(element("text", {class: "title", x: 0, y: foot + 16}, "frame"));
   }
@@ -243,14 +163,16 @@ class Chart {
 
   markers(bottom) { // of events, by their rank; of those too near to each other, the most severe
     if (!this.plot) return;
-    const {source} = this, shown = source.events.filter((one) => one.peak >= this.from && one.peak <= this.to);
+    const {source} = this;
+    const shown = source.events.filter((one) => one.peak >= this.from && one.peak <= this.to);
     const most = Math.floor((this.right - this.left) / 20), kept = shown.slice(0, most);
     const places = apart(kept.map((one) => this.x(source.numbers[one.peak])), this.left, this.right, 19);
     kept.forEach((one, i) => {
       const x = this.x(source.numbers[one.peak]), known = document.getElementById(`event-${one.rank}`);
       const link = element("a", {class: "marker", href: known ? `#event-${one.rank}` : "#events"});
       titled(link, `event ${one.rank}: ${source.told(one.peak)}`);
-      link.append(element("line", {x1: places[i], y1: 17, x2: x, y2: this.y(source.main, source.main.values[one.peak])}));
+      const y = this.y(source.main, source.main.values[one.peak]);
+      link.append(element("line", {x1: places[i], y1: 17, x2: x, y2: y}));
       link.append(element("circle", {cx: places[i], cy: 9, r: 8}));
       link.append(element("text", {x: places[i], y: 12.5, "text-anchor": "middle"}, one.rank));
       this.svg.append(link);
@@ -276,12 +198,18 @@ class Chart {
       }
       this.hover(event);
     });
-    svg.addEventListener("pointerleave", () => { readout.hidden = true; if (this.cursor === null) svg.querySelector(".cursor")?.remove(); else this.mark(this.cursor); });
-    svg.addEventListener("pointerdown", (event) => { if (event.button === 0 && !event.target.closest("a")) start = event.clientX; });
+    svg.addEventListener("pointerleave", () => {
+      readout.hidden = true;
+      if (this.cursor === null) svg.querySelector(".cursor")?.remove(); else this.mark(this.cursor);
+    });
+    svg.addEventListener("pointerdown", (event) => {
+      if (event.button === 0 && !event.target.closest("a")) start = event.clientX;
+    });
     svg.addEventListener("pointerup", (event) => {
       if (start === null) return;
       const [from, to] = [start, event.clientX].sort((a, b) => a - b).map((x) => this.position(x));
-      if (Math.abs(event.clientX - start) < 6) this.show(this.position(event.clientX)); else if (to > from) this.zoom(from, to);
+      if (Math.abs(event.clientX - start) < 6) this.show(this.position(event.clientX));
+      else if (to > from) this.zoom(from, to);
       start = box = null;
     });
     svg.addEventListener("dblclick", () => this.zoom(...this.whole));
@@ -321,26 +249,14 @@ class Chart {
     if (!figure) return;
     const {source} = this, drawn = picture(source, source.numbers[at], 2);
     figure.querySelector("canvas").replaceWith(drawn ?? document.createElement("canvas"));
-    const within = (runs) => runs.some(([start, stop]) => start <= at && at < stop);
-    const marks = [...(within(source.labels) ? ["labelled anomalous"] : []), ...source.strips.filter((one) => within(one.runs)).map((one) => one.label)];
-    const nearest = drawn && Number(drawn.dataset.frame) !== source.numbers[at] ? ` (picture: frame ${drawn.dataset.frame}, the nearest kept)` : "";
+    const within = ({runs}) => runs.some(([start, stop]) => start <= at && at < stop);
+    const marks = [{label: "labelled anomalous", runs: source.labels}, ...source.strips].filter(within);
+    const facts = [`${source.main.name} ${source.main.values[at].toFixed(3)}`, ...marks.map((one) => one.label)];
+    const kept = drawn && Number(drawn.dataset.frame);
+    const near = drawn && kept !== source.numbers[at] ? ` (picture: frame ${kept}, the nearest kept)` : "";
     const none = drawn ? "" : "; no small frames were kept (report.thumbnails_mb)";
-    figure.querySelector("figcaption").textContent = `${source.told(at)}${nearest}: ${source.main.name} ${source.main.values[at].toFixed(3)}${marks.map((one) => `, ${one}`).join("")}${none}`;
+    figure.querySelector("figcaption").textContent = `${source.told(at)}${near}: ${facts.join(", ")}${none}`;
     figure.dataset.frame = source.numbers[at];
     figure.hidden = false;
   }
-}
-
-function frames(runs) { return runs.reduce((sum, [start, stop]) => sum + stop - start, 0); }
-
-function picture(source, number, scale) { // a canvas of the small frame nearest to this one; null where there are none
-  const {sprite} = source, image = sprite && document.getElementById(`sprite-${source.anchor}`);
-  if (!image?.complete) return null;
-  const near = sprite.frames.reduce((best, one, i) => Math.abs(one - number) < Math.abs(sprite.frames[best] - number) ? i : best, 0);
-  const [width, height] = sprite.size, made = document.createElement("canvas");
-  Object.assign(made, {width: scale * width, height: scale * height});
-  made.dataset.frame = sprite.frames[near];
-  const [column, row] = [near % sprite.columns, Math.floor(near / sprite.columns)];
-  made.getContext("2d").drawImage(image, column * width, row * height, width, height, 0, 0, scale * width, scale * height);
-  return made;
 }
