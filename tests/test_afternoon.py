@@ -2,30 +2,31 @@
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.pipeline import files_below, run_here
 
-from pixelplay import pipeline
+from pixelplay.stages import status
 
-EXPERIMENT = ("experiment=tiny", "device=cpu")
+GIVEN = ("experiment=tiny", "device=cpu", "workers=1", "report.gallery=1")  # what is not recalled
 FIRST = (
     *("detector=[conv_ae_tiny,st_ae_tiny]", "dataset.sample.min_frames=30", "dataset.sample.max_frames=40"),
-    *("pseudo.kinds=[freeze,foreign_patch]", "trainer.max_epochs=1", "report.gallery=1", "ablate.n_bootstrap=2"),
-    *("workers=1", "ablate.weight_steps=2", "evaluate.bootstrap.n_bootstrap=20"),
+    *("pseudo.kinds=[freeze,foreign_patch]", "trainer.max_epochs=1", "ablate.n_bootstrap=2", "ablate.weight_steps=2"),
+    "evaluate.bootstrap.n_bootstrap=20",
 )
 VARIANTS = {
     "smooth": "fusion.default.smooth.sigma=9.0",
     "highest": "fusion.method=maximum",
     "alone": "+fusion.members.st_ae.weight=0.0",
 }
+COMPARE = "report.compare=[first,first:smooth,first:highest,first:alone]"
+STAGES = [name for name in status.STAGES if name != "prepare"]
 KEPT = (".parquet", ".csv", ".json", ".yaml", ".safetensors", ".html", ".png", ".jpg")  # of what a run has written
 
 
 def command(script: str, *options: str, cwd: Path) -> str:
-    done = run_here(script, *EXPERIMENT, *options, cwd=cwd)
+    done = run_here(script, *GIVEN, *options, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -36,32 +37,24 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.fixture(scope="module")
-def afternoon(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The folder after it, and which stages did work for the run with one more detector."""
-    folder, started = tmp_path_factory.mktemp("afternoon"), list[str]()
-
-    def in_process(stage: str, overrides: Sequence[str], started_by: str) -> None:
-        done = run_here(f"{stage}.py", *overrides, cwd=folder)
-        assert done.returncode == 0, done.stderr
-        started.append(done.stdout)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "_run_process", in_process)
-        command("run.py", "run=first", *FIRST, cwd=folder)
-        before = contents(folder)
-        for name, option in VARIANTS.items():  # the run's options are recalled, and then the variant's
-            command("fuse.py", "run=first", f"name={name}", option, cwd=folder)
-            for stage in ("events.py", "evaluate.py"):
-                command(stage, "run=first", f"name={name}", cwd=folder)
-        assert_only_the_ledger_has_changed(before, folder)
-        before = contents(folder)
-        more = [option.replace("st_ae_tiny]", "st_ae_tiny,denoising_ae_tiny]") for option in FIRST]
-        started.clear()
-        command(
-            "run.py", "run=second", *more, "report.compare=[first,first:smooth,first:highest,first:alone]", cwd=folder
-        )
-        assert_only_the_ledger_has_changed(before, folder)
-    return folder, started
+def afternoon(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder after it, and what the stages of the run with one more detector printed."""
+    folder = tmp_path_factory.mktemp("afternoon")
+    command("prepare.py", "run=first", *FIRST, cwd=folder)
+    for stage in STAGES:  # its options are typed once
+        command(f"{stage}.py", "run=first", cwd=folder)
+    before = contents(folder)
+    for name, option in VARIANTS.items():
+        command("fuse.py", "run=first", f"name={name}", option, cwd=folder)
+        for stage in ("events", "evaluate"):
+            command(f"{stage}.py", "run=first", f"name={name}", cwd=folder)
+    assert_only_the_ledger_has_changed(before, folder)
+    before = contents(folder)
+    more = [option.replace("st_ae_tiny]", "st_ae_tiny,denoising_ae_tiny]") for option in FIRST]
+    command("prepare.py", "run=second", *more, cwd=folder)
+    printed = [command(f"{stage}.py", "run=second", COMPARE, cwd=folder) for stage in STAGES]
+    assert_only_the_ledger_has_changed(before, folder)
+    return folder, "".join(printed)
 
 
 def assert_only_the_ledger_has_changed(before: dict[Path, bytes], folder: Path) -> None:
@@ -81,7 +74,7 @@ def ledger(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_ledger_has_every_submission_with_its_options_and_figures(afternoon: tuple[Path, list[str]]):
+def test_the_ledger_has_every_submission_with_its_options_and_figures(afternoon: tuple[Path, str]):
     folder, _ = afternoon
     rows = ledger(folder)
     names = ["tiny/first.csv", *(f"tiny-first-{name}.csv" for name in VARIANTS), "tiny/second.csv"]
@@ -93,9 +86,8 @@ def test_the_ledger_has_every_submission_with_its_options_and_figures(afternoon:
     assert len({row["sha256"] for row in rows}) == len(rows)
 
 
-def test_one_more_detector_is_the_only_one_that_is_trained_and_scored(afternoon: tuple[Path, list[str]]):
-    folder, started = afternoon
-    printed = "".join(started)
+def test_one_more_detector_is_the_only_one_that_is_trained_and_scored(afternoon: tuple[Path, str]):
+    folder, printed = afternoon
     assert "train: denoising_ae on " in printed and "score: denoising_ae -> " in printed
     for name in ("conv_ae", "st_ae"):
         assert f"train-{name}: that of outputs/tiny/first/, made with the same settings" in printed
@@ -105,7 +97,7 @@ def test_one_more_detector_is_the_only_one_that_is_trained_and_scored(afternoon:
         assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_runs_and_the_page_hold_them_all(afternoon: tuple[Path, list[str]]):
+def test_runs_and_the_page_hold_them_all(afternoon: tuple[Path, str]):
     folder, _ = afternoon
     names = ["tiny/first", *(f"tiny/first:{name}" for name in VARIANTS), "tiny/second"]
     rows = list(csv.DictReader(command("runs.py", "--csv", cwd=folder).splitlines()))
@@ -121,10 +113,7 @@ def test_runs_and_the_page_hold_them_all(afternoon: tuple[Path, list[str]]):
     assert all(option in compared for option in VARIANTS.values())
 
 
-def test_nothing_is_left_to_do(afternoon: tuple[Path, list[str]]):
-    folder, _ = afternoon
-    for options in (["run=first"], ["run=second"]):
-        report = ["report.gallery=1"] if options == ["run=first"] else []
-        compare = ["report.compare=[first,first:smooth,first:highest,first:alone]", "report.gallery=1"]
-        done = command("status.py", *options, *(report or compare), cwd=folder)
+def test_nothing_is_left_to_do(afternoon: tuple[Path, str]):
+    for options in (["run=first"], ["run=second", COMPARE]):
+        done = command("status.py", *options, cwd=afternoon[0])
         assert all(line.endswith(" up to date") for line in done.splitlines()), done

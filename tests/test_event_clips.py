@@ -164,12 +164,15 @@ def test_a_thumbnail_has_the_path_of_the_main_track_over_the_peak_and_its_boxes(
     one = event("a1", tracks=[main, other])
     box = Drawing(np.array([[200.0, 50, 280, 150]]), [""], [(0, 255, 0)])
     curve = Curve("score", np.array([22]), np.array([3.0]), (0.0, 4.0))
-    shown = Shown(one, 22, 23, 22, curve, ["x"], [box], (255, 0, 0))
-    picture = thumbnail(shown, np.full((100, 160, 3), 99, np.uint8), 0.5)  # of a frame of 320 x 200
+    zone = np.array([[10.0, 160], [310, 160], [310, 190], [10, 190]])
+    shown = Shown(one, 22, 23, 22, curve, ["x"], lambda _: box, "", (255, 0, 0), [zone])
+    frame = shown.scene(np.full((100, 160, 3), 99, np.uint8), 0.5)  # of 320 x 200
+    picture = thumbnail(shown, frame, 0.5)
     assert picture.shape == (400, 640, 3)  # four times the small one: twice the pixels of the frame
     assert picture[300, 300].tolist() == [255, 0, 0]  # the path
     assert picture[200, 400].tolist() == [0, 255, 0]  # the box's left edge
     assert picture[200, 300].tolist() == [99, 99, 99]  # no path of the other
+    assert picture[320, 100].tolist() == [255, 255, 255]  # the zone's upper edge
 
 
 def test_the_time_of_day_is_that_of_the_file_in_the_camera_s_zone_if_it_was_ever_set(tmp_path: Path):

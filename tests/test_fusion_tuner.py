@@ -79,8 +79,12 @@ def test_a_written_fusion_fuses_as_it_was_measured_and_external_files_keep_their
     fuse.run(config)
     tuner = FusionTuner(config)
     assert tuner.external == ["old"] and list(tuner.weights) == ["conv_ae", "st_ae"]
-    tuner.write(tuner.fusion({"conv_ae": 1.5, "st_ae": 0.5}, sigma=1.0), tmp_path / "w2.yaml")
-    written = fusion_file.read(tmp_path / "w2.yaml")
+    with pytest.raises(ConfigError, match=r"name=: no name: choose another one"):
+        tuner.save(tuner.configured, config)
+    w2 = config.model_copy(update={"name": "w2"})
+    file = tuner.save(tuner.fusion({"conv_ae": 1.5, "st_ae": 0.5}, sigma=1.0), w2)
+    assert file == RunFiles.of(config).outputs / "fusions/w2/fusion.yaml"
+    written = fusion_file.read(file)
     assert {name: member.weight for name, member in written.members.items()} == {"conv_ae": 1.5, "st_ae": 0.5, "old": 3}
     assert written.members["conv_ae"].smooth.sigma == 1.0 and not written.select_members
 
@@ -88,10 +92,10 @@ def test_a_written_fusion_fuses_as_it_was_measured_and_external_files_keep_their
     fuse.run(config)
     tuner = FusionTuner(config)
     fusion = tuner.fusion({"conv_ae": 1.5, "st_ae": 0.5}, sigma=1.0)
-    tuner.write(fusion, tmp_path / "w3.yaml")
-    file = tmp_path / "w3.yaml"
-    fuse.run(config.model_copy(update={"fusion": fusion_file.read(file), "fusion_file": file}))
-    fused = pd.read_parquet(RunFiles.of(config).fused).query("split == 'pseudo' and stream == 'fused'")
+    w3 = config.model_copy(update={"name": "w3"})
+    file = tuner.save(fusion, w3)
+    fuse.run(w3.model_copy(update={"fusion": fusion_file.read(file), "fusion_file": file}))
+    fused = pd.read_parquet(RunFiles.of(w3).fused).query("split == 'pseudo' and stream == 'fused'")
     assert tuner.measure(fusion).figure == pytest.approx(ap(fused["score"].to_numpy()))
 
 

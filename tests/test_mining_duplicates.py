@@ -12,10 +12,8 @@ Places = list[tuple[str, tuple[float, float] | None]]
 
 def test_a_clip_closer_than_the_gap_to_a_higher_one_of_its_video_is_left_out():
     places: Places = [("a", (10, 12)), ("a", (14, 16)), ("b", (14, 16)), ("a", (5, 7)), ("a", (19, 21)), ("a", None)]
-    assert apart(places, 3.0) == (
-        [0, 2, 4, 5],
-        2,
-    )  # (14, 16) starts 2 s after, (5, 7) ends 3 s before; (19, 21) is 7 s away
+    # Of (10, 12): (14, 16) starts 2 s later, (5, 7) ends 3 s before, (19, 21) starts 7 s later.
+    assert apart(places, 3.0) == ([0, 2, 4, 5], 2)
     assert apart(places, 2.9) == ([0, 2, 3, 4, 5], 1)
     assert apart(places, 7.0) == ([0, 2, 5], 3)
     assert apart(places, 0.0) == (list(range(6)), 0)

@@ -12,9 +12,11 @@ from tests.footage import write_frames
 from tests.pipeline import ROOT, run_here
 
 from pixelplay.cli import load_config
+from pixelplay.scores import fusion_file
 from pixelplay.stages import evaluate, events, fuse, prepare, score, train
 
 TINY = {'"experiment=sample"': '"experiment=tiny", "workers=1"'}
+FUSED = "outputs/tiny/fused.parquet"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -108,10 +110,13 @@ def test_ablate_ensemble_shows_what_each_part_is_worth_and_its_sliders_what_anot
         for control, value in ((weights["conv_ae"], 0), (smoothing, 0), (normalisation, "rank")):
             control.value = value
             seen.append((told.value, bars.value))
+        name.value = "by-hand"
+        button.click()
         for slider in weights.values():
             slider.value = 0
         print(json.dumps([text for text, _ in [*seen, (told.value, None)]]), len({data for _, data in seen}))
     """
+    own_files = {path: path.read_bytes() for path in map(finished.joinpath, ("submissions/tiny.csv", FUSED))}
     notebook = executed("03_ablate_ensemble", finished, dedent(use), **TINY)
     assert len(shown(notebook, "image/png")) == 5  # alone, kinds, changes, weights, agreement with labels
     comparison, ranks = shown(notebook, "text/html")
@@ -125,6 +130,13 @@ def test_ablate_ensemble_shows_what_each_part_is_worth_and_its_sliders_what_anot
     without = pd.read_csv(finished / "outputs/tiny/ablation/leave_one_out.csv", index_col=0)
     assert others[0].startswith(f"<b>AP {without['ap']['without conv_ae']:.3f}</b>")
     assert len({own, *others}) == 4 and int(bars) > 1 and none == "Give at least one member a weight."
+    saved = fusion_file.read(finished / "outputs/tiny/fusions/by-hand/fusion.yaml")
+    assert {member.normalise.method for member in saved.members.values()} == {"rank"}
+    assert saved.members["conv_ae"].weight == 0 and saved.members["st_ae"].smooth.method == "none"
+    variant = (finished / "submissions/tiny-by-hand.csv").read_bytes()
+    main = own_files[finished / "submissions/tiny.csv"]
+    assert variant != main and variant.count(b"\n") == main.count(b"\n")
+    assert {path: path.read_bytes() for path in own_files} == own_files
 
 
 def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsewhere(

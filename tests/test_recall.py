@@ -71,12 +71,13 @@ def test_an_option_that_agrees_is_accepted_and_another_is_refused_by_name(starte
     assert f"{file} has detector=[conv_ae_tiny]" in refusal([*started, "detector=[conv_ae_tiny,st_ae_tiny]"])
 
 
-def test_a_data_set_may_move(started: list[str], tmp_path: Path):
+def test_a_run_may_be_logged_later_and_its_data_set_may_move(started: list[str], tmp_path: Path):
     (tmp_path / "data").rename(tmp_path / "moved")
     moved = f"dataset.root={tmp_path / 'moved'}"
     done = run_here("prepare.py", *started, moved, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert load_config(started).dataset.root == tmp_path / "moved"
+    assert load_config([*started, "trainer.loggers=[csv,tensorboard]"]).trainer.loggers == ["csv", "tensorboard"]
 
 
 def test_the_options_of_a_command_that_could_do_nothing_are_not_kept(

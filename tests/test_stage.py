@@ -86,6 +86,15 @@ def test_a_damaged_output_is_named_never_used_and_made_again(make, suffix: str, 
     assert fuse.run()
 
 
+def test_a_task_runs_again_where_footage_has_another_folder_and_its_key_stays(make, tmp_path: Path):
+    make("detect").run()
+    key = make("detect").require().key
+    assert make("detect", folders=lambda: [tmp_path / "outputs"]).pending() is None
+    elsewhere = make("detect", folders=lambda: [tmp_path / "outputs", tmp_path / "elsewhere"])
+    assert elsewhere.pending() == f"nothing in {tmp_path / 'elsewhere'} yet"
+    assert elsewhere.run() and elsewhere.require().key == key
+
+
 def test_keys_chain_through_records(make):
     def chain(a: int) -> list[Task]:
         train = make("train", settings={"a": a})

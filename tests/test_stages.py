@@ -598,7 +598,8 @@ def test_without_labels_a_run_ends_well_and_says_so_and_a_named_run_has_its_own_
     assert "submissions/tiny/unlabelled.csv" in caplog.text
     written = {str(path.relative_to(empty.folder)) for path in files_below(empty.folder)}
     assert {"submissions/tiny/unlabelled.csv", "outputs/tiny/unlabelled/fused.parquet"} <= written
-    assert all("tiny/unlabelled" in path for path in written)
+    ledger = {"submissions/LEDGER.csv", "submissions/.LEDGER.csv.lock"}
+    assert {path for path in written if "tiny/unlabelled" not in path} == ledger
     assert not any(path.endswith(("metrics.json", "evaluations.jsonl")) for path in written)
 
 

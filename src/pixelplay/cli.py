@@ -226,4 +226,5 @@ def _list() -> str:
 
 def _help(name: str) -> str:
     rows = [f"  {group + '=':14}{' | '.join(choices(group))}" for group in groups()]
-    return as_started(COMMANDS[name].help) + "\n" + HELP.format(command=program(name), groups="\n".join(rows))
+    usage = f"{program(name)} {(COMMANDS[name].operand or '').upper()}".rstrip()
+    return as_started(COMMANDS[name].help) + "\n" + HELP.format(command=usage, groups="\n".join(rows))

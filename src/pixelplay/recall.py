@@ -27,7 +27,7 @@ FREE = (  # sections and keys that decide no result, or concern one command alon
     *("ablate.search", "ablate.choose", "ablate.labels"),  # what `ablate` is asked for
     *("sweep", "step", "mine", "distribution"),  # commands that are no stage of a run
 )
-PLACES = ("dataset.root",)  # kept, but may have moved: the place decides nothing, contents do
+LOOSE = ("dataset.root", "trainer.loggers")  # kept, and may be given anew: they decide no result
 VARIED = ("fusion", "fusion_file", "events", "evaluate", "ablate")  # sections that a variant of the fusion may change
 
 
@@ -50,7 +50,7 @@ def with_recalled(overrides: list[str]) -> list[str]:
     recalled = _recalled(files.options)
     if recalled is not None:
         _require_same(files.options, recalled, of_run, rest, is_variant)
-        of_run = _joined(recalled, [option for option in of_run if _is_of(option, PLACES)])
+        of_run = _joined(recalled, [option for option in of_run if _is_of(option, LOOSE)])
     if is_variant and (known := _recalled(files.variant_options)) is not None:
         _require_same(files.variant_options, _joined(of_run, known), of_variant, rest)
         of_variant = known
@@ -148,7 +148,7 @@ def _decisive(values: dict[str, Any], above: str = "") -> dict[str, Any]:
     left = {}
     for key, value in values.items():
         name = f"{above}{key}"
-        if name not in (*NAMES, *FREE, *PLACES):
+        if name not in (*NAMES, *FREE, *LOOSE):
             left[key] = _decisive(value, f"{name}.") if isinstance(value, dict) else value
     return left
 

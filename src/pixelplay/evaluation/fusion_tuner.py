@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from pixelplay.ablation.measure import METRICS, PSEUDO, Bench, Measured
 from pixelplay.ablation.variants import named, normalisations, smoothings
-from pixelplay.errors import MissingArtifactError
+from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.evaluation.members import as_judged, planted_truth, read_judged, streams_of, weights_of
 from pixelplay.run.artifacts import write_text
+from pixelplay.run.files import RunFiles
 from pixelplay.scores import fusion_file
 from pixelplay.scores.normalise import FITTED_ON_NORMAL, FITTED_ON_SCORES
 from pixelplay.scores.settings import FusionConfig
@@ -83,11 +84,19 @@ class FusionTuner:
         by_kind = {kind: float(self._bench.figures(fusion, PSEUDO, rows)[at]) for kind, rows in self.kinds.items()}
         return Tried(float(measured.figures[at]), gain, error, by_kind)
 
-    def write(self, fusion: FusionConfig, path: Path) -> None:
-        """Write a fusion as a file for `fusion_file=`, atomically; external files keep what they have."""
+    def save(self, fusion: FusionConfig, variant: "Config") -> Path:
+        """Write the file, for `fusion_file=`, of a new variant of the run's fusion, `name=NAME`; returns its path.
+
+        External files keep their weight. Raises ConfigError without a name, or for that of a variant that exists.
+        """
+        files = RunFiles.of(variant)
+        if variant.name is None or files.variant_options.exists():
+            why = "no name" if variant.name is None else f"it exists ({files.fusion}/)"
+            raise ConfigError(f"name={variant.name or ''}: {why}: choose another one")
         kept = {stream: self._whole.members[stream] for stream in self.external}
         whole = fusion.model_copy(update={"members": {**fusion.members, **kept}})
-        write_text(path, fusion_file.to_text(whole))
+        write_text(files.tuned_fusion, fusion_file.to_text(whole))
+        return files.tuned_fusion
 
     def _measured(self, fusion: FusionConfig) -> Measured:
         return self._bench.measured(fusion, self._settings)

@@ -1,6 +1,6 @@
 """Clips and thumbnails of events: frames with scored boxes around each event, above its score and its threshold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.drawing.annotate import Drawing, annotated, clip_writer, write_image
+from pixelplay.drawing.annotate import WHITE, Drawing, annotated, clip_writer, write_image
 from pixelplay.events.event import Event, Events
 from pixelplay.events.pictures import VERSION, ClipsConfig
+from pixelplay.events.zones import Zone, read_zones, zones_of
 from pixelplay.explain.clips import Curve, Painter
 from pixelplay.explain.event_curves import EventCurves
 from pixelplay.explain.frames import full_size_frames
@@ -41,8 +42,10 @@ class Shown:
     peak: int  # position
     curve: Curve  # of the frames from first to stop
     titles: Sequence[str]  # of these
-    drawings: Sequence[Drawing]  # of these, pixels of the full-size frame
+    drawing: Callable[[int], Drawing]  # of the frame at a position of the video, pixels of the full-size frame
+    boxes: str  # digest of what is drawn
     color: tuple[int, int, int]  # RGB, of the path of its main track
+    outlines: Sequence[np.ndarray] = ()  # polygons (K, 2) of the zones that it touches, pixels of the full-size frame
 
     @property
     def names(self) -> list[str]:
@@ -54,11 +57,16 @@ class Shown:
 
     def key(self, video: Video, rate: float, size: int) -> str:
         """Of all that decides what its pictures look like."""
-        curve, boxes = self.curve, [(d.xyxy.tolist(), list(d.captions), list(d.colors)) for d in self.drawings]
-        drawn = [curve.name, curve.scores.tolist(), curve.ends, curve.threshold, list(self.titles), boxes, self.color]
-        path = [track.path for track in self.event.tracks[:1]]
-        inside = None if curve.shaded is None else curve.shaded.tolist()
-        return fingerprint(VERSION, video.key, self.first, self.stop, self.peak, rate, size, drawn, path, inside)
+        curve, shaded = self.curve, None if self.curve.shaded is None else self.curve.shaded.tolist()
+        below = [curve.name, curve.scores.tolist(), curve.ends, curve.threshold, shaded]
+        drawn = [self.boxes, self.color, *(outline.tolist() for outline in self.outlines)]
+        frames = [video.key, self.first, self.stop, self.peak, rate, size, list(self.titles)]
+        return fingerprint(VERSION, frames, below, drawn, [track.path for track in self.event.tracks[:1]])
+
+    def scene(self, frame: np.ndarray, factor: float) -> np.ndarray:
+        """A frame that is smaller by a factor, with the outlines of zones: uint8 (H, W, 3) RGB."""
+        corners = [np.round(factor * outline).astype(np.int32)[:, None] for outline in self.outlines]
+        return cv2.polylines(frame.copy(), corners, True, WHITE, 1) if corners else frame
 
 
 def write_event_pictures(config: "Config", index: Index, found: Events) -> list[Path]:
@@ -71,7 +79,8 @@ def write_event_pictures(config: "Config", index: Index, found: Events) -> list[
         if not events:
             continue
         rate, settings = video.fps or config.events.fps, config.events.clips
-        shown = [_shown(event, video, rate, settings, curves, objects) for event in events]
+        zones = zones_of(read_zones(config.events.zones), video.id, video.size) if config.events.zones else []
+        shown = [_shown(event, video, rate, settings, curves, objects, zones) for event in events]
         due = {one: key for one in shown if not made.has(one.names, key := one.key(video, rate, settings.size))}
         _write(folder, video, list(due), rate, settings.size)
         made.add({name: key for one, key in due.items() for name in one.names})
@@ -109,15 +118,30 @@ class _Made:
 
 
 def _shown(
-    event: Event, video: Video, rate: float, settings: ClipsConfig, curves: EventCurves, objects: Sequence[Objects]
+    event: Event,
+    video: Video,
+    rate: float,
+    settings: ClipsConfig,
+    curves: EventCurves,
+    objects: Sequence[Objects],
+    zones: Sequence[Zone],
 ) -> Shown:
     start, end, peak = (int(np.searchsorted(video.numbers, at.frame)) for at in (event.start, event.end, event.peak))
     first, stop = stretch(start, end, peak, len(video), rate, settings) if event.clip else (peak, peak + 1)
     curve, began = curves.of(event, video, first, stop), recording_start(video)
-    numbers = video.numbers[first:stop].tolist()
-    titles = [_title(video, first + i, float(curve.scores[i]), began) for i in range(stop - first)]
-    drawings = [joined([of.of_frame(video.id, number) for of in objects]) for number in numbers]
-    return Shown(event, first, stop, peak, curve, titles, drawings, curves.color(event))
+    ends = video.numbers[[first, stop - 1]].tolist()
+    return Shown(
+        event=event,
+        first=first,
+        stop=stop,
+        peak=peak,
+        curve=curve,
+        titles=[_title(video, first + i, float(curve.scores[i]), began) for i in range(stop - first)],
+        drawing=lambda position: joined([of.of_frame(video.id, int(video.numbers[position])) for of in objects]),
+        boxes=fingerprint([of.digest(video.id, *ends) for of in objects]),
+        color=curves.color(event),
+        outlines=[zone.polygon for zone in zones if zone.name in event.zones],
+    )
 
 
 def stretch(start: int, end: int, peak: int, frames: int, rate: float, settings: ClipsConfig) -> tuple[int, int]:
@@ -144,7 +168,7 @@ def _write(folder: Path, video: Video, shown: Sequence[Shown], rate: float, size
                 if position in one.positions and one in opened:
                     opened[one].add(position, small, factor)
                 if position == one.peak and one.event.thumbnail:
-                    write_image(folder / one.event.thumbnail, thumbnail(one, small, factor))
+                    write_image(folder / one.event.thumbnail, thumbnail(one, one.scene(small, factor), factor))
 
 
 class _Clip:
@@ -159,8 +183,8 @@ class _Clip:
         shown, at = self._shown, position - self._shown.first
         if at == 0:
             self._write = self._start()
-        drawing = shown.drawings[at].scaled(factor)
-        self._write(self._painter.picture(at, frame, drawing, shown.titles[at]))
+        scene, drawing = shown.scene(frame, factor), shown.drawing(position).scaled(factor)
+        self._write(self._painter.picture(at, scene, drawing, shown.titles[at]))
         if position == shown.stop - 1:
             self._open.close()
 
@@ -178,7 +202,7 @@ def thumbnail(shown: Shown, frame: np.ndarray, factor: float) -> np.ndarray:
 
     factor: by which the frame is smaller than the original.
     """
-    picture = annotated(frame, shown.drawings[shown.peak - shown.first].scaled(factor), "")
+    picture = annotated(frame, shown.drawing(shown.peak).scaled(factor), "")
     path = shown.event.tracks[0].path if shown.event.tracks else []
     if path:
         points = factor * (picture.shape[1] / frame.shape[1]) * np.array([[x, y] for _, x, y in path])

@@ -13,6 +13,7 @@ from pixelplay.drawing.annotate import Drawing
 from pixelplay.evaluation.object_streams import NO_TRACK
 from pixelplay.evaluation.score_tables import object_streams, read_objects
 from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import fingerprint
 from pixelplay.scores.settings import OBJECTS
 from pixelplay.videos.index import Index
 
@@ -58,6 +59,15 @@ class Objects:
         rows = self.rows[video]
         first, last = np.searchsorted(rows["frame"], [number, number + 1])
         return object_drawing(rows.iloc[first:last], self.spans) if last > first else NO_BOXES
+
+    def digest(self, video: str, first: int, last: int) -> str:
+        """Of all that decides the boxes of the frames with these numbers and those between them."""
+        if video not in self.rows:
+            return ""
+        rows = self.rows[video]
+        within = rows.iloc[slice(*np.searchsorted(rows["frame"], [first, last + 1]))]
+        hashes = pd.util.hash_pandas_object(within, index=False).to_numpy(np.uint64)
+        return fingerprint(self.detector, {s: [span.low, span.high] for s, span in self.spans.items()}, hashes.tolist())
 
     def of_track(self, video: str, track: int) -> pd.DataFrame:
         """Rows of one track, ordered by frame."""

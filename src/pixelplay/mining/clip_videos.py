@@ -41,8 +41,8 @@ def with_context(clip: Clip, scene: Clip | None, seconds: float) -> Clip:
         return clip
     first, last = clip.timestamps[0] - SECOND * seconds, clip.timestamps[-1] + SECOND * seconds
     at = [i for i, time in enumerate(scene.timestamps) if first <= time <= last]
-    frames, times = (tuple(values[i] for i in at) for values in (scene.frames, scene.timestamps))
-    return Clip(clip.scene, clip.camera, frames, times, clip.start)
+    times = tuple(scene.timestamps[i] for i in at)
+    return Clip(clip.scene, clip.camera, tuple(scene.frames[i] for i in at), times, clip.start)
 
 
 def frame_rate(clip: Clip, default: float) -> float:

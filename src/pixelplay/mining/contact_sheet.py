@@ -80,8 +80,9 @@ def _card(clip: Clip, row: Any, reader: ClipReader, width: int, room: int) -> di
         frames = reader.read(clip)
     except DataError as error:
         raise DataError(f"clip {row.step} was scored, but can no longer be read: {error}") from None
-    strip, count = picture_within(frames, width, room)
-    across, down = picture_size(frames.shape[2:0:-1], width)
+    size = frames.shape[2], frames.shape[1]
+    strip, count = picture_within(frames, min(width, size[0]), room)
+    across, down = picture_size(size, width)  # very tall frames are drawn narrower
     return {
         "row": row,  # rank, step, score, calibrated
         "scene": _short(clip.scene or "no scene"),

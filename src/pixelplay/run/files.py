@@ -60,6 +60,7 @@ class RunFiles:
     restored_images = _Below("outputs", "restored_frames")
     pseudo_clips = _Below("outputs", "pseudo_anomalies.csv")  # a row per clip: kind, seed, sources, anomalous frames
     pseudo_sheet = _Below("outputs", "pseudo_anomalies.png")
+    tuned_fusion = _Below("fusion", "fusion.yaml")  # of a variant that was tuned by hand, its `fusion_file`
     fused = _Below("fusion", "fused.parquet")
     fusion_members = _Below("fusion", "fusion_members.csv")  # a row per candidate: if it was left out, and why
     object_members = _Below("fusion", "object_members.csv")  # its rows of object streams

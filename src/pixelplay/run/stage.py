@@ -67,6 +67,7 @@ class Task:
     contents: Callable[[], Any] = lambda: None  # state of files that the user brings: only the task's own stage asks
     about: Callable[[], Any] = lambda: None  # for the record: asked for after the work, not compared
     kept: Collection[Path] = ()  # former outputs that stay when they are not written again
+    folders: Callable[[], Collection[Path]] = lambda: ()  # each must have an output: where footage lies may change
 
     def record(self) -> Record | None:
         """The record of the finished task; None where there is none that can be read."""
@@ -79,7 +80,10 @@ class Task:
             return reason
         if changed := difference(record.contents, self._contents, "files"):
             return f"{changed} changed on disk"
-        return next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None)
+        if damage := next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None):
+            return damage
+        used = {output.path.parent.resolve() for output in record.outputs}
+        return next((f"nothing in {folder} yet" for folder in self.folders() if folder.resolve() not in used), None)
 
     def require(self) -> Record:
         """The record of the task if done with the configured settings; else MissingArtifactError names the command."""

@@ -47,8 +47,9 @@ def tasks(config: Config) -> list[Task]:
         version=VERSION,
         settings=settings,
         contents=lambda: tables.contents(config, methods),  # kept by the record: later stages need no files
-        work=lambda: detect_all(config, [*index.train, *index.test, *index.pseudo]),
+        work=lambda: detect_all(config, index.every),
         digests=digests_of(config),
+        folders=lambda: {video.folder for video in index.every},
         after=[prepare.task(config)],
     )
     return [task] if methods else []

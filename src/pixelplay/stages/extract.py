@@ -115,6 +115,7 @@ def _task(
         work=work,
         digests=digests_of(config),
         reads=reads,
+        folders=lambda: {video.folder for video in load_index(config).every},
     )
 
 
@@ -139,7 +140,7 @@ def _make(
 
 def _follow_all(config: Config, index: Index) -> list[Path]:
     index = tables.with_objects(config, index, ["boxes"])
-    videos = [*index.train, *index.test, *index.pseudo]
+    videos = index.every
     paths = [tables.tracks_table(config, video) for video in videos]
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not is_saved(path)]
     sizes = [path.stat().st_size for video, _ in missing for path in video.objects]
@@ -268,7 +269,7 @@ def _measure_flow(config: Config, index: Index) -> list[Path]:
 def _followed(config: Config, index: Index) -> list[Video]:
     """All videos, with their tracks."""
     index = tables.with_objects(config, index, ["boxes", "tracks"])
-    return [*index.train, *index.test, *index.pseudo]
+    return index.every
 
 
 def _recorded(config: Config) -> Record:

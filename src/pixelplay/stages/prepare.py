@@ -135,8 +135,7 @@ def _prepare(config: Config) -> list[Path]:
     save_truth(files.truth, "pseudo", planted)
     index.save(files.index)
     summarise(problems, files)
-    everything = [*index.train, *index.test, *index.pseudo]
-    folders = {folder for video in everything for folder in (video.folder, video.restored) if folder}
+    folders = {folder for video in index.every for folder in (video.folder, video.restored) if folder}
     arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in sizes]
     tables = [files.index, files.problems, files.restoration, *pseudo.outputs(config, index)]
     return [*tables, *truth_files(files.truth, "test"), *truth_files(files.truth, "pseudo"), *arrays]

@@ -181,8 +181,6 @@ def _score(
 
     heldout: the tables whose scores of held-out footage are copied.
     """
-    from pixelplay.detectors.base import Calibrates
-
     scores, object_scores = outputs
     footage = [("test", video) for video in index.test] + [("calibration", video) for video in index.held.calibration]
     if pseudo:
@@ -195,14 +193,9 @@ def _score(
     if heldout is not None:
         frames.append(_heldout(heldout[0]))
         objects += [_heldout(heldout[1])] if objects else []
-    elif isinstance(detector, Calibrates) and folds:
-        scored = list(zip(index.fit, detector.calibrate(index.fit), strict=False))  # none, or all of them
-        frames += [_table("calibration", video, found.streams) for video, found in scored]
-        objects += [
-            found.objects.assign(split="calibration", video=video.id)
-            for video, found in scored
-            if found.objects is not None
-        ]
+    elif folds:
+        of_frames, of_objects = _by_folds(detector, index.fit)
+        frames, objects = frames + of_frames, objects + of_objects
     object_scores.unlink(missing_ok=True)  # of other settings, under which there were objects
     if objects:
         write_table(object_scores, pd.concat(objects, ignore_index=True))
@@ -210,6 +203,20 @@ def _score(
     shutil.rmtree(parts, ignore_errors=True)
     log.info(f"score: {name} -> {scores}")
     return [scores, object_scores] if objects else [scores]
+
+
+def _by_folds(detector: "Detector", fitted: Sequence[Video]) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Scores of frames and of objects of the footage that a detector was fitted on, if it `Calibrates`."""
+    from pixelplay.detectors.base import Calibrates
+
+    if not isinstance(detector, Calibrates):
+        return [], []
+    scored = list(zip(fitted, detector.calibrate(list(fitted)), strict=False))  # none, or all of them
+    objects = [(video, found.objects) for video, found in scored if found.objects is not None]
+    return (
+        [_table("calibration", video, found.streams) for video, found in scored],
+        [rows.assign(split="calibration", video=video.id) for video, rows in objects],
+    )
 
 
 def _heldout(path: Path) -> pd.DataFrame:

@@ -52,6 +52,10 @@ class Index:
     pseudo: list[Video] = field(default_factory=list)
 
     @property
+    def every(self) -> list[Video]:
+        return [*self.train, *self.test, *self.pseudo]
+
+    @property
     def fit(self) -> list[Video]:
         """Normal footage that detectors are fitted on."""
         return self._split[0]
