@@ -116,6 +116,7 @@ def run_here(script: str, *options: str | Path, cwd: Path) -> subprocess.Complet
         patch.chdir(cwd)
         patch.setattr(sys, "argv", arguments)
         patch.setattr(logging.root, "handlers", [])  # a command has none of its own yet
+        patch.setattr(sys, "warnoptions", ["default"])  # a command would silence warnings for all tests after it
         try:
             main(script.removesuffix(".py"))
             status = 0

@@ -1,6 +1,8 @@
 """The commands as a user runs them: the whole pipeline, killed and not, and what they say when something is missing."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.pipeline import ROOT, files_below, run, run_here, user_environment
 
+from pixelplay.commands import COMMANDS
 from pixelplay.stages.status import STAGES
 
 RUN_ALL = ("bash", str(ROOT / "run_all.sh"))
@@ -70,15 +73,56 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_the_pipeline_ends_with_a_submission_and_a_table_of_figures(undisturbed):
+def summary_of(output: str) -> dict[str, str]:
+    """The rows of the summary that a run ends with, by their heads."""
+    lines = output.splitlines()
+    start = max(i for i, line in enumerate(lines) if line.startswith("fusion "))
+    assert len(lines[start:]) <= 8
+    return {line[:14].rstrip(): line[14:] for line in lines[start:]}
+
+
+def test_the_pipeline_counts_its_stages_and_ends_with_a_short_summary(undisturbed):
     folder, output = undisturbed
     assert (folder / "submissions/tiny.csv").read_text().startswith("Id,Predicted\n")
-    head, *rows = output[output.index("AP AUC micro AUC macro") :].splitlines()
+    headings = [line for line in output.splitlines() if line.startswith("[")]
+    assert [line.split(":")[0] for line in headings] == [
+        f"[{number}/{len(STAGES)}] {name}" for number, name in enumerate(STAGES, start=1)
+    ]
+    found, metrics = summary_of(output), json.loads((folder / "outputs/tiny/metrics.json").read_text())
+    assert found["fusion"].startswith(f"AP {metrics['fused']['ap']:.3f} (")
+    assert f"AUC macro {metrics['fused']['auc_macro']:.3f}" in found["fusion"]
+    assert found["submission"] == "submissions/tiny.csv"
+    assert found["page"] == "outputs/tiny/report/index.html"
+    assert re.fullmatch(r"\d+ (s|min), of which \w+ \d+ (s|min), .*", found["time"])
+
+
+def test_what_stages_print_when_typed_alone_is_not_in_a_run(undisturbed):
+    folder, output = undisturbed
+    assert "best F1" not in output
+    alone = run_here("evaluate.py", *TINY, cwd=folder)
+    head, *rows = alone.stdout[alone.stdout.index("AP AUC micro AUC macro") :].splitlines()
     assert head.split()[:6] == ["AP", "AUC", "micro", "AUC", "macro", "EER"]
-    figures = {row.split()[0]: row.split()[1:5] for row in rows[: rows.index("")]}
+    first = next(i for i, row in enumerate(rows) if row.startswith(" "))  # the next columns stand below these
+    figures = {row.split()[0]: row.split()[1:5] for row in rows[:first]}
     assert {"conv_ae", "conv_ae/mean", "conv_ae/patch_max", "fused"} <= set(figures)
     assert all(0 <= float(figure) <= 1 for row in figures.values() for figure in row)
-    assert "submission: submissions/tiny.csv" in output
+
+
+def test_no_line_has_more_than_120_characters_and_none_is_written_over(undisturbed):
+    folder, _ = undisturbed
+    done = run(*RUN_ALL, *TINY, "run=again", cwd=folder)
+    alone = [run_here(f"{name}.py", *TINY, cwd=folder) for name in ("status", "doctor", "evaluate", "ablate")]
+    helped = [run_here(f"{name}.py", "--help", cwd=folder) for name in COMMANDS]
+    mistaken = run_here("run.py", *(f"trainer.max_epoch={n}" for n in range(20)), cwd=folder)
+    for one in (done, *alone, *helped, mistaken):
+        for line in (one.stdout + one.stderr).splitlines():
+            words = line.split()
+            assert len(line) <= 120 or max(map(len, words)) > 100, line  # one path alone may be longer
+        assert "\r" not in one.stdout + one.stderr
+        assert "\x1b" not in one.stdout + one.stderr
+    assert done.returncode == 0 and done.stderr == ""
+    headings = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    assert [line.endswith(" left") for line in headings] == [False, *[True] * (len(STAGES) - 1)]  # as long as before
 
 
 def test_a_second_run_says_that_all_is_up_to_date_and_does_nothing(undisturbed):
@@ -86,9 +130,10 @@ def test_a_second_run_says_that_all_is_up_to_date_and_does_nothing(undisturbed):
     before = {path: path.stat().st_mtime_ns for path in files_below(folder)}
     again = run(*RUN_ALL, *TINY, cwd=folder)
     assert again.returncode == 0, again.stderr
-    lines = again.stdout.splitlines()
-    assert [line.split(maxsplit=1) for line in lines[:10]] == [[stage, "up to date"] for stage in STAGES]
-    assert again.stdout.splitlines()[10:] == first[first.index("\n\n") :].splitlines()[1:]  # the table, nothing else
+    assert again.stdout.startswith(f"up to date: {', '.join(STAGES)}\nfusion ")
+    told, known = summary_of(again.stdout), summary_of(first)
+    assert told.pop("time").endswith(": everything was up to date")
+    assert told == {head: text for head, text in known.items() if head != "time"}
     assert {path: path.stat().st_mtime_ns for path in files_below(folder)} == before
 
 

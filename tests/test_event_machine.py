@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixelplay.events.adaptive import adaptive
 from pixelplay.events.machine import ConstantLimit, EventMachine, FollowingLimit, Levels, Stretch, stretches
 from pixelplay.events.settings import AdaptiveConfig, DurationConfig
-from pixelplay.events.thresholds import adaptive
 from pixelplay.events.tracks import ScoredTrack, merge
 
 START, END = 10.0, 5.0

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,3 +131,15 @@ def test_missing_and_damaged_vectors_name_the_command(tmp_path: Path):
     np.savez(tmp_path / "a.npz", frame=np.arange(2), track=np.arange(3), xyxy=np.zeros((2, 4)), label=np.array(["a"]))
     with pytest.raises(DamagedArtifactError, match="different lengths"):
         EventVectors.load(tmp_path / "a.npz")
+
+
+def test_without_the_footage_there_are_events_and_what_is_left_out_is_said(
+    run: Run, small_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    shutil.rmtree(small_folder)
+    shutil.rmtree(tmp_path / "cache")
+    config = run()
+    events.run(config)
+    assert found(config).events
+    assert "events: event-clips left out: " in caplog.text and "run `python src/prepare.py`" in caplog.text
+    assert "event-clips" in (events.pending(config) or "")

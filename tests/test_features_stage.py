@@ -237,6 +237,16 @@ def test_a_run_with_another_run_s_detectors_takes_its_encoder_and_trains_none(po
     assert extract.pending(again) is None
 
 
+def test_a_run_with_the_same_settings_takes_the_encoder_of_another_and_trains_none(pooling: list[str], monkeypatch):
+    extracted(pooling)
+    (first,) = Path("checkpoints/folder/shared").rglob("*.safetensors")
+    monkeypatch.setattr(extract, "_trained_encoder", lambda *_: pytest.fail("an encoder is trained"))
+    again = extracted(pooling, "run=again")
+    (copied,) = Path("checkpoints/folder/again/shared").rglob("*.safetensors")
+    assert copied.read_bytes() == first.read_bytes() and copied.parent.name == first.parent.name
+    assert extract.pending(again) is None
+
+
 # --- what can't be --------------------------------------------------------------------------------------------------
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.evaluation.events import find_events
+from pixelplay.evaluation.events import dwell_table, find_events
 from pixelplay.evaluation.measured_events import measure_events
 from pixelplay.events.event import Event, Events
 from pixelplay.events.event_table import COLUMNS, event_rows
+from pixelplay.explain.event_curves import EventCurves
 from pixelplay.run.artifacts import csv_text, write_json, write_table, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
@@ -247,3 +248,48 @@ def test_a_long_path_keeps_its_ends(config: Config, monkeypatch: pytest.MonkeyPa
     write(config, run, {"v": quiet(), "w": quiet()}, {"v": {2: around(20, *[3.0] * 10)}})
     (event,) = find_events(config, run).events
     assert [frame for frame, _, _ in event.tracks[0].path] == [20, 24, 29]
+
+
+ZONES = """zones:
+- {name: left, points: [[0, 0], [20, 0], [20, 48], [0, 48]], unit: pixels, alarms: false, videos: [v]}
+- {name: gate, points: [[0, 0], [20, 0], [20, 48], [0, 48]], unit: pixels, videos: [w]}
+"""
+
+
+def test_zones_silence_what_happens_in_them_and_time_in_them_gives_events(config: Config, tmp_path: Path):
+    write_text(tmp_path / "zones.yaml", ZONES)
+    zoned = {"zones": tmp_path / "zones.yaml", "dwell_above": 0.25}
+    config = config.model_copy(update={"events": config.events.model_copy(update=zoned)})
+    run = index()
+    tracks = {"v": {1: around(6, 1.0, 2.5, 1.9, 0.1), 2: around(25, 0.2, 3.0)}, "w": {1: around(0, *[1.5] * 40)}}
+    write(config, run, {"v": quiet(f8=6.0, f9=4.5), "w": quiet(f30=40.0)}, tracks)
+    found = find_events(config, run)
+    # An object stands at x = frame + 2: in `left` up to frame 18, and so are the high frames and track 1 of v. Track 1
+    # of w is in `gate` for 1.8 s, a severity of 1.8 / 0.25 between those of the other two.
+    assert told(found) == [
+        ("event-w-30", ["frames"], 30, 30, 30, []),
+        ("event-w-3-track1-zone2", ["dwell"], 3, 18, 18, [1]),
+        ("event-v-26-track2", ["objects"], 26, 26, 26, [2]),
+    ]
+    assert [e.zones for e in found.events] == [[], ["gate"], []]
+    stay = found.events[1]
+    assert (stay.stream, stay.score, stay.threshold, stay.contributions) == ("dwell", pytest.approx(1.8), 0.25, {})
+    table = dwell_table(config, run)
+    assert table is not None
+    assert table.groupby(["video", "zone"])["frame"].count().to_dict() == {("v", "left"): 4, ("w", "gate"): 19}
+    write_table(RunFiles.of(config).dwell, table)
+    curve = EventCurves(config, run, found).of(stay, run.test[1], 2, 22)
+    assert curve.scores[:2] == pytest.approx([0.2, 0.3]) and np.isnan(curve.scores[17:]).all()
+    assert curve.shaded is not None and np.flatnonzero(curve.shaded).tolist() == list(range(1, 17))
+    assert (curve.name, curve.threshold) == ("seconds of person 1 in gate", 0.25)
+
+
+def test_the_curve_of_a_track_s_event_is_that_track_s_score(config: Config):
+    run = index()
+    tracks = {"v": {1: around(6, 1.0, 2.5, 1.9, 0.1)}}
+    write(config, run, {"v": quiet(), "w": quiet()}, tracks)
+    found = find_events(config, run)
+    (event,) = found.events
+    curve = EventCurves(config, run, found).of(event, run.test[0], 5, 10)
+    assert np.isnan(curve.scores[0]) and curve.scores[1:].tolist() == [1.0, 2.5, 1.9, 0.1]
+    assert (curve.name, curve.threshold) == ("score of person 1", 2.0)

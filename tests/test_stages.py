@@ -18,6 +18,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors.autoencoder.detector import POOLINGS, AutoencoderDetector
 from pixelplay.detectors.base import Scores
+from pixelplay.durations import START, Estimate
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.run.files import RunFiles
@@ -240,7 +241,7 @@ def test_every_evaluation_on_labels_is_logged_once(place: Place):
     place.run("fusion.default.smooth.sigma=2.0")
     assert len(logged()) == 2
     assert logged()[0]["config"] != logged()[1]["config"]
-    assert set(logged()[1]) == {"date", "config", "frames", "fused", "detectors", "objects"}
+    assert set(logged()[1]) == {"date", "config", "frames", "fused", "detectors", "objects", "events"}
 
 
 # --- what evaluate measures -----------------------------------------------------------------------------------------
@@ -341,6 +342,27 @@ def test_frames_per_second_are_those_of_the_last_scoring(place: Place):
     record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": 4.0}))
     frames = sum(len(video) for video in [*index.test, *index.held.calibration])
     assert frames_per_second(place.config(), index) == {"conv_ae": frames / 4}
+
+
+def test_the_time_left_is_the_longest_that_tasks_with_the_same_settings_took_or_is_not_told(place: Place):
+    seconds = {"train-conv_ae": 100.0, "score-conv_ae": 10.0, "score-conv_ae-pseudo": 20.0}
+    for name, took in seconds.items():
+        record = Path(f"outputs/tiny/stages/{name}.json")
+        record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": took}))
+
+    def left(*overrides: str, stages: tuple[str, ...] = ("train", "score")) -> float | None:
+        config = place.config("run=second", *overrides)
+        return Estimate(config).seconds(config, stages)
+
+    assert left() is None  # not prepared: what there is to do is not known
+    prepare.run(place.config("run=second"))
+    assert left() == 100 + 10 + 20 + 2 * START
+    assert left("trainer.max_epochs=3") is None  # such a training was never timed
+    assert left("trainer.max_epochs=3", stages=("score",)) == 10 + 20 + START
+    train.run(place.config("run=second"))
+    Path("outputs/tiny/stages/score-conv_ae-pseudo.json").unlink()
+    assert left(stages=("train",)) == START  # it is up to date
+    assert left() is None
 
 
 # --- when a stage has work to do ------------------------------------------------------------------------------------

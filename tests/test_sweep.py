@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline import run_here
 
 from pixelplay import pipeline
-from pixelplay.ablation.sweeps import caption, markdown, results, write
+from pixelplay.ablation.sweeps import caption, cells, markdown, results, write
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.overrides import choices
@@ -206,7 +206,7 @@ def test_figures_of_boxes_are_those_of_the_detectors_default_stream(tmp_path: Pa
     shown = {"auc_micro": 0.5, "ap": 0.125, "pixel_auroc": 0.75, "pixel_ap": 0.25, "rbdc": 0.625, "tbdc": 0.875}
     costs = {"parameters": 1234, "training_minutes": 1.5, "scoring_minutes": 1.5}
     assert found.table.iloc[0].dropna().to_dict() == {"variant": "a|b", "detector": "mae", **shown, **costs}
-    assert markdown(found.table).splitlines()[2:] == [
+    assert markdown(cells(found.table)).splitlines()[2:] == [
         "| a\\|b | 0.500 | 0.125 | 0.750 | 0.250 | 0.625 | 0.875 | 1,234 | 1.5 | 1.5 |"
     ]
     budget, on_labels = caption(found, [])
@@ -224,7 +224,9 @@ def test_without_labels_there_are_costs_and_figures_on_pseudo_anomalies(tmp_path
         (runs[name].ablation / "alone.csv").write_text(
             f"fusion,ap,ap_error\nconfigured fusion,0.1,0.1\nmae,{ap},0.05\n"
         )
-    text = write(tmp_path / "sweep", "x", results(runs, ["mae"], [None]), ["device=cpu"])
+    printed = write(tmp_path / "sweep", "x", results(runs, ["mae"], [None]), ["device=cpu"])
+    assert printed.splitlines()[-1].split() == ["second", "0.500", "±", "0.050", "1,234", "0.1", "0.1"]
+    text = (tmp_path / "sweep/table.md").read_text()
     assert "| first | 0.250 ± 0.050 | 1,234 | 0.1 | 0.1 |\n| second | 0.500 ± 0.050 | 1,234 | 0.1 | 0.1 |" in text
     assert "No test labels are known" in text and "options `device=cpu`" in text
     assert (tmp_path / "sweep/figure.png").is_file()

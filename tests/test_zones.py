@@ -131,6 +131,7 @@ def test_an_object_stays_too_long_from_when_its_time_in_the_zone_is_above_the_th
     assert (stay.stretch.score, stay.stretch.threshold) == (pytest.approx(0.8), 0.45)
     assert list(Zoned([zone()], 0.85).stays(VIDEO, [walker])) == []
     assert list(Zoned([zone()], None).stays(VIDEO, [walker])) == []
+    assert list(Zoned([zone(alarms=False)], 0.45).stays(VIDEO, [walker])) == []
 
 
 ZONE = "zones: [{name: left, points: [[0, 0], [1, 0], [1, 1]], unit: shares"

@@ -9,13 +9,14 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from pixelplay import requirements
-from pixelplay.command_line import MULTIRUN, as_started, program, read_arguments, take_operand
+from pixelplay import console, requirements
+from pixelplay.command_line import MULTIRUN, STARTED_BY, as_started, program, read_arguments, take_operand
 from pixelplay.commands import BEFORE_FUSION, COMMANDS, Command
 from pixelplay.composition import checked, composed, resolved
 from pixelplay.config import Config
@@ -50,6 +51,8 @@ LIST = """usage: {command} [experiment=NAME] [key=value …]
 commands:
 {commands}
 """
+
+INDENT = " " * 14  # of the second column of lists
 
 ELSEWHERE = "choose another folder (paths.outputs=, paths.checkpoints=, paths.submissions=, paths.cache=)"
 IN_THE_WAY = f"move away whatever is in the place of a file or folder of the run, or {ELSEWHERE}"
@@ -106,20 +109,18 @@ def main(name: str | None = None) -> None:
 def _run(name: str, command: Command, arguments: list[str]) -> None:
     import hydra
 
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_AsStarted("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it lists every CPU-specific build that is missing
+    logging.basicConfig(level=logging.INFO, handlers=[console.Console(sys.stdout, as_started)])
+    console.RESULTS.setLevel(logging.WARNING if STARTED_BY in os.environ else logging.NOTSET)  # a run ends with them
+    if not sys.warnoptions:  # of Python's -W
+        warnings.simplefilter("ignore")  # of libraries: ours are logged
     flags = {flag.lstrip("-").replace("-", "_"): True for flag in command.flags if flag in arguments}
     rest, named = [argument for argument in arguments if argument not in command.flags], dict[str, str]()
     if command.operand:
         named[command.operand], rest = take_operand(rest, name)
     given = read_arguments(rest, name)
     overrides = [argument for argument in given if "=" in argument or argument.startswith("~")]
-    others, is_multirun = (
-        [argument for argument in given if argument not in overrides],
-        not {*MULTIRUN}.isdisjoint(given),
-    )
+    others = [argument for argument in given if argument not in overrides]
+    is_multirun = not {*MULTIRUN}.isdisjoint(others)
     if command.recalls and not is_multirun:
         given = [*others, *with_recalled(overrides)]
     argv = sys.argv
@@ -139,11 +140,6 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
-
-
-class _AsStarted(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return as_started(super().format(record))
 
 
 @contextmanager
@@ -166,7 +162,8 @@ def _explained() -> Iterator[None]:
 
 
 def _fail(message: str, status: int = 1) -> None:
-    print(f"error: {as_started(message)}", file=sys.stderr)
+    text = console.wrapped(f"error: {as_started(message)}").removeprefix("error:")
+    print(console.styled("error:", "error", sys.stderr) + text, file=sys.stderr)
     raise SystemExit(status)
 
 
@@ -221,10 +218,12 @@ def _unknown(key: str) -> str:
 
 def _list() -> str:
     rows = [f"  {name:14}{as_started(command.help.splitlines()[0])}" for name, command in COMMANDS.items()]
-    return LIST.format(command=program("COMMAND"), version=program("--version"), commands="\n".join(rows))
+    commands = "\n".join(console.wrapped(row, INDENT) for row in rows)
+    return console.wrapped(LIST.format(command=program("COMMAND"), version=program("--version"), commands=commands))
 
 
 def _help(name: str) -> str:
-    rows = [f"  {group + '=':14}{' | '.join(choices(group))}" for group in groups()]
-    usage = f"{program(name)} {(COMMANDS[name].operand or '').upper()}".rstrip()
-    return as_started(COMMANDS[name].help) + "\n" + HELP.format(command=usage, groups="\n".join(rows))
+    rows = [console.wrapped(f"  {group + '=':14}{' | '.join(choices(group))}", INDENT) for group in groups()]
+    typed = f"{program(name)} {(COMMANDS[name].operand or '').upper()}".rstrip()
+    usage = HELP.format(command=typed, groups="\n".join(rows))
+    return console.wrapped(as_started(COMMANDS[name].help) + "\n" + usage)

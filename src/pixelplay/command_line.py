@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from pixelplay import console
 from pixelplay.commands import COMMANDS
 from pixelplay.errors import ConfigError
 from pixelplay.mining.settings import MINING_STEPS
@@ -36,7 +37,7 @@ def read_arguments(arguments: list[str], command: str) -> list[str]:
         return given
     if UNKNOWN not in meant:
         _, _, meant = _read(meant, steps)  # a correction may need one itself
-    proposal = f"did you mean: {program(command)} {shlex.join(dict.fromkeys(meant))}".rstrip()
+    proposal = console.command([f"did you mean: {program(command)}", *map(shlex.quote, dict.fromkeys(meant))])
     raise ConfigError("\n".join([*map(str, slips), *([] if UNKNOWN in meant else [proposal])]))
 
 

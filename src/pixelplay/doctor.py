@@ -1,16 +1,14 @@
 """`pixelplay doctor`: what a run needs, checked before it starts. Writes and downloads nothing."""
 
-import json
 import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 from pixelplay import preconditions, requirements
 from pixelplay.config import Config
+from pixelplay.console import wrapped
+from pixelplay.durations import earlier_runs
 from pixelplay.errors import MissingPackageError, PixelPlayError
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
@@ -40,7 +38,7 @@ def run(config: Config) -> None:
             mark, text = "ok", check()
         except PixelPlayError as error:
             mark, text, sound = "PROBLEM", str(error), False
-        print(f"{mark:8}{about:10}{text}".replace("\n", "\n" + " " * 18))
+        print(wrapped(f"{mark:8}{about:10}{text}".replace("\n", "\n" + " " * 18), " " * 18))
     if not sound:
         raise SystemExit(1)
 
@@ -100,7 +98,7 @@ def _time(config: Config, frames: Counter[str]) -> str:
     needed = {"prepare", *(f"{step}-{name}" for step in ("train", "score") for name in config.detectors)}
     wanted = {*OF_A_RUN, *needed, *(f"score-{name}-pseudo" for name in config.detectors)}
     total, runs = 0.0, dict[str, None]()
-    for folder, earlier in _earlier_runs(config) if frames else ():
+    for folder, earlier in earlier_runs(config) if frames else ():
         for record in sorted(folder.glob("stages/*.json")):
             if record.stem in wanted and (found := read_record(record)):
                 total += found.seconds * frames.total() / earlier
@@ -111,14 +109,3 @@ def _time(config: Config, frames: Counter[str]) -> str:
     unknown = sorted(needed & wanted)
     text = f"about {max(total / 60, 1):,.0f} min in all, by the times of {', '.join(runs)} scaled by frames"
     return text + (f"; unknown and not counted: {', '.join(unknown)}" if unknown else "")
-
-
-def _earlier_runs(config: Config) -> Iterator[tuple[Path, int]]:
-    """Folders of prepared runs with their numbers of frames: this run's first, then the newest."""
-    own = RunFiles.of(config).index
-    indices = sorted(config.paths.outputs.rglob("index.json"), key=lambda path: (path != own, -path.stat().st_mtime))
-    for path in indices:
-        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or of another version
-            index = json.loads(path.read_bytes())
-            if frames := sum(len(video["numbers"]) for video in [*index["train"], *index["test"]]):
-                yield path.parent, frames

@@ -8,45 +8,61 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections.abc import Iterable, Sequence
 
 from pixelplay import CHECKOUT
 from pixelplay.command_line import STARTED_BY, program
 from pixelplay.config import Config
+from pixelplay.console import heading
+from pixelplay.durations import Estimate
+from pixelplay.progress import duration, time_left
 from pixelplay.run.locks import exclusive
+from pixelplay.run.weights_and_biases import log_run
 from pixelplay.stages import status
+from pixelplay.summary import summary
 
-SHOWN = ("events", "evaluate", "ablate", "explain", "report")  # print their result even when they are up to date
+log = logging.getLogger(__name__)
 
 
 def run(config: Config) -> None:
-    """Run the stages; exits with the status of the first that fails."""
+    """Run the stages and print a summary; exits with the status of the first that fails."""
     from hydra.core.hydra_config import HydraConfig
 
     overrides = list(HydraConfig.get().overrides.task)
     if config.run and not any(override.startswith("run=") for override in overrides):
         overrides.append(f"run={config.run}")  # a sweep names its runs
-    logging.getLogger("pixelplay.run.stage").setLevel(logging.WARNING)  # what is up to date is listed
-    run_stages(config, overrides, status.STAGES, "run", SHOWN)
+    started = time.monotonic()
+    took = run_stages(config, overrides, status.STAGES, "run")
+    if not took:  # it may have had no work that W&B was told of
+        with exclusive(config):
+            log_run(config, "report")
+    for line in summary(config, took, time.monotonic() - started):
+        log.info(line)
 
 
-def run_stages(
-    config: Config, overrides: Sequence[str], names: Iterable[str], command: str, shown: Collection[str] = ()
-) -> None:
+def run_stages(config: Config, overrides: Sequence[str], names: Iterable[str], command: str) -> dict[str, float]:
     """Run those of the stages `names`, in order, that have work to do, with these overrides.
 
-    `shown`: stages that print their result even without work; `command`: what messages propose to repeat. Exits with
-    the status of the first stage that fails.
+    command: what messages propose to repeat. Returns the seconds that each of them took; exits with the status of the
+    first that fails.
     """
     names = list(names)
-    waiting, working = status.first_pending(config, names), False
-    for name in names:
-        working = working or name == waiting
-        if working:
-            _run_process(name, overrides, command)
-        elif name in shown:
-            with exclusive(config):
-                status.STAGES[name].run(config)
+    first = status.first_pending(config, names)
+    current = names[: names.index(first[0])] if first else names
+    if current:
+        log.info(f"up to date: {', '.join(current)}")
+    estimate = Estimate(config) if first else None
+    took = dict[str, float]()
+    for number, name in enumerate(names[len(current) :], start=len(current) + 1):
+        told = [first[1]] if first and not took else [f"{duration(sum(took.values()))} so far"]
+        if estimate and (left := estimate.seconds(config, names[number - 1 :])) is not None:
+            told.append(time_left(left))
+        heading(log, f"[{number}/{len(names)}] {name}: {', '.join(told)}")
+        started = time.monotonic()
+        _run_process(name, overrides, command)
+        took[name] = time.monotonic() - started
+    return took
 
 
 def _run_process(stage: str, overrides: Sequence[str], started_by: str) -> None:

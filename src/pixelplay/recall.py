@@ -27,7 +27,10 @@ FREE = (  # sections and keys that decide no result, or concern one command alon
     *("ablate.search", "ablate.choose", "ablate.labels"),  # what `ablate` is asked for
     *("sweep", "step", "mine", "distribution"),  # commands that are no stage of a run
 )
-LOOSE = ("dataset.root", "trainer.loggers")  # kept, and may be given anew: they decide no result
+LOOSE = (  # kept, and may be given anew: where data lie, and where events and curves go, decides no result
+    *("dataset.root", "trainer.loggers"),
+    *(f"events.{sink}" for sink in ("sinks", "delivery", "jsonl", "csv", "webhook", "mqtt")),
+)
 VARIED = ("fusion", "fusion_file", "events", "evaluate", "ablate")  # sections that a variant of the fusion may change
 
 
@@ -53,7 +56,7 @@ def with_recalled(overrides: list[str]) -> list[str]:
         of_run = _joined(recalled, [option for option in of_run if _is_of(option, LOOSE)])
     if is_variant and (known := _recalled(files.variant_options)) is not None:
         _require_same(files.variant_options, _joined(of_run, known), of_variant, rest)
-        of_variant = known
+        of_variant = _joined(known, [option for option in of_variant if _is_of(option, LOOSE)])
     return [*_joined(of_run, of_variant), *rest]
 
 
@@ -166,9 +169,8 @@ def _values(overrides: list[str]) -> dict[str, Any]:
 def _joined(first: Iterable[str], second: Iterable[str]) -> list[str]:
     """The options of `second` after those of `first` that they do not replace."""
     first, added = list(first), {_key(option): option for option in second}
-    file = added.get("fusion_file", "")
-    replaced = {*added, *(["fusion"] if file and not file.endswith("=null") else [])}
-    stay = [o for o in first if _key(o) not in replaced and not ("fusion" in replaced and _is_of(o, ("fusion",)))]
+    is_file = not added.get("fusion_file", "=null").endswith("=null")  # which replaces all of `fusion`
+    stay = [o for o in first if _key(o) not in added and not (is_file and _is_of(o, ("fusion",)))]
     there = {_key(option) for option in first if option.startswith("+")}
     return [*stay, *(f"++{o.lstrip('+')}" if k in there and not o.startswith("~") else o for k, o in added.items())]
 

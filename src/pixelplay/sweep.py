@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 BEFORE = ("prepare", "detect", "extract")
 AFTER = ("train", "score", "fuse", "events", "evaluate", "ablate")
 INTERRUPTED = 130  # exit status
-NOT_PASSED = re.compile(r"[+~]*(sweep[.=@]|run=)")  # overrides that are the sweep's own
+NOT_PASSED = re.compile(r"[+~]*(sweep[.=@]|run=|name=)")  # overrides that are the sweep's own
 NOT_SHOWN = ("dataset.root=", "paths.")  # places decide nothing
 
 
@@ -71,7 +71,7 @@ def run(config: Config) -> None:
         done.append(variant.config)
     told = results({one.name: one.files for one in variants}, config.sweep.detectors, config.trained_seeds)
     options = [override for override in given if not override.startswith(NOT_SHOWN)]
-    log.info(f"\n{write(folder, str(config.sweep.name), told, options)}\nsweep: {folder}/")
+    log.info(f"\n{write(folder, str(config.sweep.name), told, options)}\nsweep: {folder}/table.md")
 
 
 def variants_of(config: Config, given: Sequence[str]) -> list[Variant]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pixelplay.command_line import as_started, program
 from pixelplay.commands import COMMANDS
+from pixelplay.console import wrapped
 from pixelplay.scores.submission import expected_ids_from_sample, submission_id, validate
 
 
@@ -12,7 +13,7 @@ def main(arguments: list[str]) -> int:
     """Print a line per problem; returns the exit status: 0 if there is none, else 1."""
     parser = argparse.ArgumentParser(
         program("validate"),
-        description=as_started(COMMANDS["validate"].help),
+        description=wrapped(as_started(COMMANDS["validate"].help)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("submission", type=Path, help="the CSV to check: header Id,Predicted, one row per test frame")
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
         expected = [submission_id(video.id, int(number)) for video in index.test for number in video.numbers]
     problems = validate(options.submission, expected)
     for problem in problems:
-        print(f"{options.submission}: {problem}")
+        print(wrapped(f"{options.submission}: {problem}"))
     if not problems:
         print(f"valid: {len(expected)} rows")
     return 1 if problems else 0

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from pixelplay.ablation.measure import PSEUDO
 from pixelplay.ablation.plots import PLANTED, ROW, TRUE, dots
+from pixelplay.console import aligned
 from pixelplay.run.artifacts import csv_text, missing, read_json, write_text
 from pixelplay.run.atomic import atomic
 from pixelplay.run.files import RunFiles, of_seed
@@ -71,14 +72,15 @@ def results(runs: Mapping[str, RunFiles], detectors: Sequence[str], seeds: Seque
 
 
 def write(folder: Path, name: str, found: Results, options: Sequence[str]) -> str:
-    """Write table.csv, table.md and figure.png into `folder`; returns the Markdown. `options`: of all the runs."""
+    """Write table.csv, table.md and figure.png into `folder`; returns the table as text. `options`: of all the runs."""
     table, told = found.table, caption(found, options)
-    text = f"# Sweep `{name}`\n\n{markdown(table)}\n\n" + "\n\n".join(told) + "\n"
+    shown = cells(table)
+    text = f"# Sweep `{name}`\n\n{markdown(shown)}\n\n" + "\n\n".join(told) + "\n"
     write_text(folder / "table.csv", csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
     write_text(folder / "table.md", text)
     with atomic(folder / "figure.png") as temporary:
         draw(table, name, told).savefig(temporary, format="png", dpi=110)
-    return text
+    return aligned(shown, index=False)
 
 
 def caption(found: Results, options: Sequence[str]) -> list[str]:
@@ -105,13 +107,17 @@ def caption(found: Results, options: Sequence[str]) -> list[str]:
     return told
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """The table with figures and their spread in one column, without columns of which nothing is known."""
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """As text, by headings: figures and their spread in one column, without columns of which nothing is known."""
     names = [name for name in (*FIGURES, *COSTS) if table[name].notna().any()]
     about = ["variant", *(["detector"] if table["detector"].nunique() > 1 else [])]
-    lines = [[*about, *((FIGURES | COSTS)[name] for name in names)], ["---"] * (len(about) + len(names))]
-    for _, row in table.iterrows():
-        lines.append([*(str(row[key]).replace("|", "\\|") for key in about), *(_cell(row, name) for name in names)])
+    figures = {(FIGURES | COSTS)[name]: [_cell(row, name) for _, row in table.iterrows()] for name in names}
+    return pd.DataFrame({**{key: table[key].astype(str) for key in about}, **figures}, index=table.index)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    rows = [[str(cell).replace("|", "\\|") for cell in row] for row in table.itertuples(index=False)]
+    lines = [[*table.columns], ["---"] * len(table.columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -37,8 +37,8 @@ class NamedRun:
 
 def find_runs(paths: "PathsConfig", experiment: str | None = None) -> list[NamedRun]:
     """The runs of an experiment, or of all, and their variants; the newest last."""
-    experiments = [paths.outputs / experiment] if experiment else _folders(paths.outputs)
-    found = [one for folder in experiments for one in _of_experiment(paths, folder.name)]
+    experiments = [experiment] if experiment else [folder.name for folder in _folders(paths.outputs)]
+    found = [one for name in experiments for one in _of_experiment(paths, name)]
     return sorted(found, key=lambda one: _seconds(one.finished))
 
 
@@ -47,7 +47,8 @@ def find_run(config: "Config", name: str) -> NamedRun:
 
     Raises ConfigError if there is none.
     """
-    known = {one.name: one for one in find_runs(config.paths)}
+    folders = _folders(config.paths.outputs)
+    known = {one.name: one for folder in folders for one in _of_experiment(config.paths, folder.name)}
     spelt = (f"{config.experiment}/{name}", f"{config.experiment}{name}" if name.startswith(":") else name)
     own = next((known[one] for one in spelt if one in known), None)
     if own is None:

@@ -98,10 +98,13 @@ class Zoned:
         return pd.concat(rows or [no_dwell()], ignore_index=True)[list(COLUMNS)].astype(COLUMNS)
 
     def stays(self, video: Video, tracks: Sequence[ScoredTrack]) -> Iterator[Stay]:
-        """Objects that were in a zone for more than `dwell_above` seconds."""
+        """Objects that were for more than `dwell_above` seconds in a zone that is not without alarms."""
         if self.dwell_above is None:
             return
+        silent = {zone.name for zone in self.zones if zone.alarms is False}
         for zone, number, track, inside, seconds in self._dwelling(video, tracks):
+            if zone in silent:
+                continue
             late = np.flatnonzero(inside & (seconds > self.dwell_above))
             if len(late):
                 start, end = (Instant(int(track.frames[at]), float(track.seconds[at])) for at in late[[0, -1]])

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelplay.errors import ConfigError
+from pixelplay.events.adaptive import AdaptiveLimit
 from pixelplay.events.event import Alarm
 from pixelplay.events.machine import ConstantLimit, FollowingLimit, Levels, Limit
 from pixelplay.events.settings import EventsConfig
 from pixelplay.events.tails import Tail, peaks_above
-from pixelplay.events.thresholds import AdaptiveLimit, Threshold, evt, exceeded, fixed, percentile, tail_of, unpromised
+from pixelplay.events.thresholds import Threshold, evt, exceeded, fixed, percentile, tail_of, unpromised
 
 
 @dataclass(frozen=True, eq=False)

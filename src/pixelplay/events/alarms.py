@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.events.adaptive import adaptive
 from pixelplay.events.settings import ThresholdsConfig
-from pixelplay.events.thresholds import Threshold, adaptive, evt, fixed, percentile, unpromised
+from pixelplay.events.thresholds import Threshold, evt, fixed, percentile, unpromised
 from pixelplay.metrics.frames import one_class, share_interval
 from pixelplay.metrics.regions import rates
 from pixelplay.metrics.settings import BootstrapConfig

@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from pixelplay.events.adaptive import AdaptiveLimit
 from pixelplay.events.settings import AdaptiveConfig, DurationConfig
-from pixelplay.events.thresholds import AdaptiveLimit
 
 
 class Levels(NamedTuple):
@@ -38,7 +38,7 @@ class ConstantLimit:
 
 
 class FollowingLimit:
-    """`thresholds.adaptive`, with a lower level `hysteresis` of the way from the mean of its window to it."""
+    """An adaptive threshold, with a lower level `hysteresis` of the way from the mean of its window to it."""
 
     def __init__(self, normal: np.ndarray, config: AdaptiveConfig, hysteresis: float):
         """normal: finite scores (N,) of held-out normal footage, which the window starts with."""

@@ -1,7 +1,7 @@
 """Thresholds from scores of held-out normal footage alone; a score *above* its threshold is an alarm.
 
-Peaks over threshold, with as many independent peaks as the footage has (`tails.py`); percentile, fixed and
-adaptive follow the reference solution.
+Peaks over threshold, with as many independent peaks as the footage has (`tails.py`); percentile, fixed and the one of
+`adaptive.py` follow the reference solution.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.stats import beta, median_abs_deviation
 
-from pixelplay.errors import DataError
-from pixelplay.events.settings import AdaptiveConfig, EvtConfig
+from pixelplay.events.adaptive import checked
+from pixelplay.events.settings import EvtConfig
 from pixelplay.events.tails import Peaks, Tail, fit_tail, peaks_above
 
 GAUSSIAN_MAD = 1.4826  # makes the MAD of a normal distribution its standard deviation
@@ -45,7 +45,7 @@ def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float, what
     extremal_index, effective_frames, and of a fit shape, scale and estimate. `what`: what scores are of, for the
     remark. Raises DataError without scores.
     """
-    _, scores = _checked(normal)
+    _, scores = checked(normal)
     rate, (peaks, start, tail) = config.false_alarm_rate, tail_of(normal, config.tail)
     parameters = {"start": start, "tail": peaks.share, "risk": rate, "confidence": confidence, **_about(peaks)}
     if tail is not None:
@@ -62,7 +62,7 @@ def tail_of(normal: Sequence[np.ndarray], share: float) -> tuple[Peaks, float, T
 
     None with fewer than 10 independent peaks, or if no tail fits.
     """
-    videos, scores = _checked(normal)
+    videos, scores = checked(normal)
     start = float(np.quantile(scores, 1 - share))
     peaks = peaks_above(start, videos)
     enough = peaks.independent >= FEWEST
@@ -75,7 +75,7 @@ def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float, 
     normal as in `evt`. `expected` is the upper limit of the share of normal scores above it (Clopper and Pearson, 1934,
     with as many frames as are independent); the remark says if the footage is too short to know that share.
     """
-    _, scores = _checked(normal)
+    _, scores = checked(normal)
     value, rate = float(np.percentile(scores, percent)), 1 - percent / 100
     peaks, expected = exceeded(value, normal, confidence)
     remark = _remark(peaks, what, _unknown(rate, expected) if peaks.independent < FEWEST else None)
@@ -84,7 +84,7 @@ def percentile(normal: Sequence[np.ndarray], percent: float, confidence: float, 
 
 def exceeded(value: float, normal: Sequence[np.ndarray], confidence: float) -> tuple[Peaks, float]:
     """The peaks above a threshold, and the upper limit of the share of scores above it."""
-    peaks = peaks_above(value, _checked(normal)[0])
+    peaks = peaks_above(value, checked(normal)[0])
     others = peaks.effective_frames - peaks.independent
     return peaks, float(beta.ppf(confidence, peaks.independent + 1, others)) if others > 0 else 1.0
 
@@ -95,7 +95,7 @@ def unpromised(normal: Sequence[np.ndarray], tail: float, highest: float | None,
     normal as in `evt`, peaks are counted among the `tail` highest; highest: the upper end of the measured rate, if
     known.
     """
-    videos, scores = _checked(normal)
+    videos, scores = checked(normal)
     peaks = peaks_above(float(np.quantile(scores, 1 - tail)), videos)
     expect = "" if highest is None else f"; expect up to {_percent(highest)}"
     few = f"its false-alarm rate cannot be estimated{expect}" if peaks.independent < FEWEST else None
@@ -108,41 +108,13 @@ def fixed(normal: np.ndarray, deviations: float) -> Threshold:
     These are the units of `normalise.method=calibrated`, as in the reference solution. The deviation is 1.4826 MAD; if
     more than half of the scores are equal, their standard deviation, or 1 if all are.
     """
-    _, normal = _checked([normal])
+    _, normal = checked([normal])
     centre = float(np.median(normal))
     scale = float(median_abs_deviation(normal, scale=1 / GAUSSIAN_MAD))
     if not scale:
         scale = float(normal.std()) if normal.min() < normal.max() else 1.0
     parameters = {"centre": centre, "scale": scale, "deviations": deviations}
     return Threshold("fixed", centre + deviations * scale, parameters)
-
-
-class AdaptiveLimit:
-    """A threshold that follows a video's scores: mean + `n_sigma` standard deviations of the scores before it.
-
-    Over the last `config.window` scores that were no alarms, since a long anomaly would soon count as normal.
-    """
-
-    def __init__(self, normal: np.ndarray, config: AdaptiveConfig):
-        """The window starts with quantiles of the normal scores (N,), finite."""
-        self._window = np.quantile(_checked([normal])[1], (np.arange(config.window) + 0.5) / config.window)
-        self._n_sigma = config.n_sigma
-        self._oldest = 0  # the quantiles leave from the lowest up: the first thresholds are rather high than low
-
-    def step(self, score: float) -> tuple[float, float]:
-        """Mean of the window, and the threshold, that the next score meets."""
-        mean = float(self._window.mean())
-        limit = mean + self._n_sigma * float(self._window.std())
-        if score <= limit:
-            self._window[self._oldest] = score
-            self._oldest = (self._oldest + 1) % len(self._window)
-        return mean, limit
-
-
-def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> np.ndarray:
-    """`AdaptiveLimit` for each frame of one video, scores (T,) and normal ones (N,) finite: float64 (T,)."""
-    limit = AdaptiveLimit(normal, config)
-    return np.array([limit.step(score)[1] for score in np.asarray(scores, np.float64).tolist()])
 
 
 def _about(peaks: Peaks) -> dict[str, float]:
@@ -166,15 +138,3 @@ def _unknown(rate: float, expected: float) -> str:
 
 def _percent(rate: float) -> str:
     return f"{100 * rate:.2g} %" if rate < 0.995 else "100 %"
-
-
-def _checked(normal: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Scores of each video that has any, float64 (T,), and all of them, (N,)."""
-    videos = [np.asarray(scores, np.float64) for scores in normal if len(scores)]
-    if not videos:
-        raise DataError("there are no scores of held-out normal footage to derive a threshold from")
-    scores = np.concatenate(videos)
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if bad.size:
-        raise DataError(f"{bad.size} of {scores.size} normal scores are not finite, the first at {bad[0]}")
-    return videos, scores

@@ -37,11 +37,11 @@ class EventCurves:
             grouped = test.groupby(["video", "track"])
             self._tracks = {(str(v), int(str(t))): rows.set_index("frame")["score"] for (v, t), rows in grouped}
             ends[OBJECTS] = [test["score"].min(), test["score"].max()]
-        if config.events.zones is not None:
+        if any(event.stream == DWELL for event in found.events):
             dwell = read_table(RunFiles.of(config).dwell, made_by="events").set_index("frame")
             stays = dwell.groupby(["video", "track", "zone"])["seconds"]
             self._dwell = {(str(v), int(str(t)), str(z)): seconds for (v, t, z), seconds in stays}
-            ends[DWELL] = [0.0]
+            ends[DWELL] = [0.0]  # scores of events follow
         for event in found.events:  # of an adaptive method, thresholds differ
             ends.setdefault(event.stream, []).extend([event.threshold, event.score])
         self._ends = {stream: roomy(float(min(values)), float(max(values))) for stream, values in ends.items()}

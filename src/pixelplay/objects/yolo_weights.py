@@ -6,12 +6,12 @@ pooch is imported only to reach the network: importing it takes a moment, and mo
 import logging
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pixelplay.errors import WeightsError
-from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,7 @@ def get_weights(name: str, folder: Path, download: bool) -> Path:
         from pooch.hashes import hash_matches
 
         log.info(f"weights: downloading {url} to {folder}/")
-        bar = progress_bar(1, "B", name)  # pooch sets the total and closes it
-        bar.unit_scale = True
-        HTTPDownloader(progressbar=bar, timeout=TIMEOUT)(url, str(temporary), None)
+        HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)(url, str(temporary), None)
         hash_matches(temporary, SHA256.get(name), strict=True, source=name)
     return path
 

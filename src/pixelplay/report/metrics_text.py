@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from pixelplay.console import aligned
+
 FRAMES = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro", "EER": "eer", "PR-AUC": "pr_auc"}
 FRAMES |= {"best F1": "best_f1", "AUC macro, anchored": "auc_macro_anchored"}
 PIXELS = {"AUROC": "auroc", "AP": "ap"}
@@ -170,4 +172,4 @@ def _intervals(figures: Figures, keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def _table(rows: Mapping[str, Mapping[str, str]]) -> str:
-    return pd.DataFrame.from_dict(rows, orient="index", dtype=object).to_string()
+    return aligned(pd.DataFrame.from_dict(rows, orient="index", dtype=object))

@@ -13,6 +13,7 @@ import numpy as np
 
 from pixelplay.ablation.summary import read_introduction, summary_file
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.evaluation.members import as_judged, read_members, streams_of, weights_of
 from pixelplay.run.artifacts import append_json, csv_text, write_text
@@ -68,7 +69,7 @@ def run(config: Config) -> None:
         return
     require_writable(files.ablation, "paths.outputs")
     STAGE.run(config)
-    log.info("\n\n".join(read_introduction(files)))
+    RESULTS.info("\n\n".join(read_introduction(files)))
     log.info(f"ablate: {summary_file(files)}")
     if config.ablate.search:
         log.info(f"ablate: {files.chosen_fusion}: use it with fusion_file={files.chosen_fusion}")

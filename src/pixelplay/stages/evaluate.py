@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
 from pixelplay.evaluation import ledger
 from pixelplay.evaluation.members import of_single_seeds, unsmoothed_of
 from pixelplay.evaluation.score_tables import read_fused, scored_names
@@ -60,7 +61,11 @@ def tasks(config: Config) -> list[Task]:
 
 
 STAGE = Stage("evaluate", tasks)
-pending = STAGE.pending
+
+
+def pending(config: Config) -> str | None:
+    """Why there is work to do: metrics, or the tables that `export` asks for."""
+    return STAGE.pending(config) or ("export asks for tables" if config.export else None)
 
 
 def run(config: Config) -> None:
@@ -77,7 +82,7 @@ def run(config: Config) -> None:
     STAGE.run(config)
     metrics = read_json(files.metrics, made_by="evaluate")
     text = metrics_text(metrics, frames_per_second(config, index))
-    log.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
+    RESULTS.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
     if config.export:
         _export(config, index)
     log_run(config, "evaluate")
@@ -93,13 +98,14 @@ def _export(config: Config, index: Index) -> None:
 def _without_labels(config: Config, files: RunFiles, index: Index, truth: Truth) -> None:
     """Say so; metrics and pictures of a run with labels must not pass for this one's."""
     forget(files.record("evaluate"))
-    log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure. Submission: {files.submission}")
+    log.info(f"evaluate: no labels on disk for {index.dataset}: nothing to measure")
+    RESULTS.info(f"submission: {files.submission}")
     if config.export:
         log.warning(f"evaluate: export={config.export}: without metrics there is no table")
     if any(one.has_regions for one in truth.values()):
         log.info("evaluate: there are masks or tracks, which are measured where frame labels stand beside them")
     if published := published_figures(config.dataset.name):
-        log.info(published_text([asdict(figure) for figure in published]))
+        RESULTS.info(published_text([asdict(figure) for figure in published]))
 
 
 def _evaluate(config: Config, files: RunFiles, index: Index, truth: Truth) -> list[Path]:
@@ -237,5 +243,6 @@ def _log_evaluation(files: RunFiles, config: Config, metrics: dict[str, Any]) ->
         "fused": metrics["fused"],
         "detectors": {n: {k: d[k] for k in LOGGED} for n, d in metrics["detectors"].items()},
         "objects": metrics["objects"].get("detectors", {}),
+        "events": metrics["events"],
     }
     append_json(files.evaluations, line)

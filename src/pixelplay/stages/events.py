@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
+from pixelplay.errors import FootageError, MissingArtifactError
 from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.events import pictures
 from pixelplay.events.event import Event, Events
@@ -16,7 +18,7 @@ from pixelplay.run.artifacts import csv_text, read_model, write_json, write_tabl
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
 from pixelplay.run.stage import Stage, Task, digests_of, forget
-from pixelplay.stages import detect, extract, fuse, prepare, score
+from pixelplay.stages import detect, extract, fuse, prepare
 from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,9 @@ def tasks(config: Config) -> list[Task]:
     found = events_task(config)
     needs = kept_needs(config) if object_streams(config) else []
     clips = pictures.possible(config.events.clips)
-    pictured = clips.count + clips.thumbnails > 0
-    return [found, *([vectors_task(config, needs)] if needs else []), *([clips_task(config)] if pictured else [])]
+    vectors = [vectors_task(config, found, needs)] if needs else []
+    pictured = [clips_task(config, found)] if clips.count + clips.thumbnails else []
+    return [found, *vectors, *pictured]
 
 
 def events_task(config: Config) -> Task:
@@ -52,7 +55,7 @@ def events_task(config: Config) -> Task:
     )
 
 
-def vectors_task(config: Config, needs: Sequence[str]) -> Task:
+def vectors_task(config: Config, found: Task, needs: Sequence[str]) -> Task:
     """The task that keeps vectors of objects; it needs the cache."""
     return Task(
         stage="events",
@@ -62,13 +65,15 @@ def vectors_task(config: Config, needs: Sequence[str]) -> Task:
         settings={"vectors": list(needs)},
         work=lambda: _keep_vectors(config, load_index(config)),
         digests=digests_of(config),
-        reads=[events_task(config)],
+        reads=[found],
         after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config)],
     )
 
 
-def clips_task(config: Config) -> Task:
+def clips_task(config: Config, found: Task) -> Task:
     """The task that writes clips and thumbnails; it needs the footage."""
+    fused = [found, *found.reads]
+    read = {task.name: task for task in (*fused, *(scored for one in fused for scored in one.reads))}
     index, files = load_index(config), RunFiles.of(config)
     return Task(
         stage="events",
@@ -78,7 +83,7 @@ def clips_task(config: Config) -> Task:
         settings={"clips": config.events.clips.model_dump(), "fps": config.events.fps},
         work=lambda: _write_pictures(config, files, index),
         digests=digests_of(config),
-        reads=[events_task(config), *fuse.tasks(config), *score.tasks(config)],
+        reads=[*read.values()],
         after=[prepare.task(config)],
     )
 
@@ -88,14 +93,21 @@ pending = STAGE.pending
 
 
 def run(config: Config) -> None:
-    index, files, wanted = load_index(config), RunFiles.of(config), [task.name for task in tasks(config)]
-    for name in {"event-vectors", "event-clips"} - {*wanted}:
+    """Find the events; where footage and cache are gone, without the clips and vectors that come from them."""
+    index, files = load_index(config), RunFiles.of(config)
+    events, *others = tasks(config)
+    for name in {"event-vectors", "event-clips"} - {task.name for task in others}:
         forget(files.record(name))
-    STAGE.run(config)
+    events.run()
     found = read_model(files.events, Events, made_by="events")
-    log.info("\n".join(told(found, files)))
+    RESULTS.info("\n".join(told(found, files)))
     if pictures.possible(config.events.clips) != config.events.clips:
         log.info("events: no clips: they need PyAV: pip install av")
+    for task in others:
+        try:
+            task.run()
+        except (MissingArtifactError, FootageError) as error:
+            log.warning(f"events: {task.name} left out: {error}")
     if config.events.sinks:
         send(config, files, index, found)
 
@@ -106,16 +118,18 @@ def told(found: Events, files: RunFiles) -> list[str]:
     remarks += [f"{stream}: {why}" for stream, why in found.no_alarm.items()]
     count = len(found.events)
     head = f"{count} event{'s' * (count != 1)}{', the most severe' if count > SHOWN else ''}: {files.events_table}"
-    return [f"events: {line}" for line in (*remarks, head, *map(_line, found.events[:SHOWN]))]
+    most_severe = [f"  {line(event)}" for event in found.events[:SHOWN]]
+    return [f"events: {text}" for text in (*remarks, head, *most_severe)]
 
 
-def _line(event: Event) -> str:
+def line(event: Event) -> str:
+    """Where and when an event was, its score, and the members that gave it."""
     known = event.start.seconds is not None
     start, end = (at.seconds if known else at.frame for at in (event.start, event.end))
     when = f"{start:.1f} to {end:.1f} s" if known else f"frames {start} to {end}"
     why = ", ".join(f"{name} {share:.0%}" for name, share in event.contributions.items() if share >= 0.01)
     score = f"{event.stream} {event.score:.3g} (threshold {event.threshold:.3g})"
-    return f"  {event.video}, {when}: {'; '.join(filter(None, (score, why)))}"
+    return f"{event.video}, {when}: {'; '.join(filter(None, (score, why)))}"
 
 
 def _keep_vectors(config: Config, index: Index) -> list[Path]:

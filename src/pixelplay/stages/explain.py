@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
 from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
@@ -45,7 +46,11 @@ def tasks(config: Config) -> list[Task]:
 
 
 STAGE = Stage("explain", tasks)
-pending = STAGE.pending
+
+
+def pending(config: Config) -> str | None:
+    """Why there is work to do: pictures of the report, or those that `show` asks for."""
+    return STAGE.pending(config) or ("show asks for pictures" if config.show.asked else None)
 
 
 def run(config: Config) -> None:
@@ -61,7 +66,7 @@ def run(config: Config) -> None:
         if fuse.pending(config) or events.events_task(config).pending():
             return
     STAGE.run(config)
-    log.info(f"explain: {files.manifest}")
+    RESULTS.info(f"explain: {files.manifest}")
 
 
 def _explain(config: Config, index: Index) -> list[Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay.config import Config
+from pixelplay.console import RESULTS
 from pixelplay.evaluation.comparison import compared_files
 from pixelplay.evaluation.speed import frames_per_second
 from pixelplay.report.outcome import ablation_files
@@ -49,7 +50,7 @@ def run(config: Config) -> None:
     files = RunFiles.of(config)
     require_writable(files.report.parent, "paths.outputs")
     STAGE.run(config)
-    log.info(f"report: {files.report}")
+    RESULTS.info(f"report: {files.report}")
     for video in config.report.clips:
         log.info(f"report: {files.clip(video)}")
     log_run(config, "report")

@@ -26,7 +26,7 @@ CONFIRMED = "successfully submitted"  # what Kaggle answers; its command ends wi
 def run(config: Config) -> None:
     files = RunFiles.of(config)
     index = load_index(config)
-    [task] = fuse.tasks(config)
+    *_, task = fuse.tasks(config)
     task.verified()
     sample = config.submit.sample or _sample(config)
     expected = expected_ids_from_sample(sample) if sample else [submission_id(*key) for key in submitted_frames(index)]

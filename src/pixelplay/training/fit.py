@@ -19,6 +19,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.nn import functional as F
 
 from pixelplay.errors import PixelPlayError
+from pixelplay.progress import SELDOM, duration
 from pixelplay.run.atomic import atomic, remove_leftovers
 from pixelplay.training.clips import Augmentation, Items, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16, trainer_devices
@@ -177,11 +178,12 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 
 
 class _Progress(Callback):
-    """Logs a line per epoch and an estimate of the total time; stops when a loss is not finite."""
+    """Logs the losses of the first, the last and some other epochs, and the time left; stops when one is not finite."""
 
     def __init__(self, name: str, stopping: EarlyStopping):
         self._name, self._stopping = name, stopping
         self._epoch_start, self._estimate_start, self._estimated = 0.0, 0.0, False
+        self._told, self._untold = -math.inf, ""  # when the last epoch was logged; the line of one that was not
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self._stopping.wait_count >= self._stopping.patience:  # resumed after its last epoch
@@ -200,8 +202,7 @@ class _Progress(Callback):
         if not self._estimated and i == ESTIMATE_STEPS:
             step = (time.monotonic() - self._estimate_start) / ESTIMATE_STEPS
             left = ((trainer.max_epochs or 0) - trainer.current_epoch) * trainer.num_training_batches * step
-            time_left = f"{left / 60:.1f} min" if left < 5400 else f"{left / 3600:.1f} h"
-            log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {time_left}")
+            log.info(f"{self._name}: {step:.2f} s a step; the remaining epochs take at most {duration(left)}")
             self._estimated = True
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -214,7 +215,17 @@ class _Progress(Callback):
                     "lower trainer.learning_rate (or the detector's own), or set trainer.precision=fp32"
                 )
         losses = f"train {train:.6f}  held-out {held:.6f}"
-        log.info(f"{self._name}: epoch {epoch}/{trainer.max_epochs}  {losses}  {seconds:.0f} s")
+        self._untold = f"{self._name}: epoch {epoch}/{trainer.max_epochs}  {losses}  {seconds:.0f} s"
+        if time.monotonic() - self._told >= SELDOM:
+            self._tell()
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._untold:
+            self._tell()
+
+    def _tell(self) -> None:
+        log.info(self._untold)
+        self._told, self._untold = time.monotonic(), ""
 
 
 def _loggers(run: TrainingRun) -> list[Logger]:
