@@ -16,14 +16,15 @@ NTSC = Fraction(30000, 1001)
 RATES = {"door": NTSC, "phone": NTSC, "yard": Fraction(15)}  # frames per second
 LENGTH, FIRST, STOP = 128, 60, 90  # frames of a video; of a test video, those with something new
 SMALL = (
-    *("experiment=folder", "dataset.root=footage", "detector=[conv_ae_tiny,object_motion]"),
-    *("trainer=tiny", "restore=tiny", "pseudo=tiny", "workers=1", "events.clips.around=0.5"),
+    *("experiment=folder", "dataset.root=footage", "detector=[conv_ae_tiny]", "workers=1"),
+    *("trainer=tiny", "restore=tiny", "pseudo=none", "events.clips.around=0.5"),
 )
 
 
 def footage(name: str, split: str) -> np.ndarray:
     """A walker, uint8 (T, H, W, 3), of `phone` 120 high and 80 wide; in test videos a white square shoots across."""
-    frames = walk(LENGTH, scene=int(name == "yard"), top=44 if name == "door" else 40)
+    once = walk(LENGTH // 2, scene=int(name == "yard"), top=44 if name == "door" else 40)
+    frames = np.concatenate([once] * (4 if split == "train" else 2))
     if split == "test":
         for t in range(FIRST, STOP):
             left = 7 * (t - FIRST) % 90
