@@ -14,7 +14,7 @@ from pixelplay.events.event import Event, Events
 
 NTSC = Fraction(30000, 1001)
 RATES = {"door": NTSC, "phone": NTSC, "yard": Fraction(15)}  # frames per second
-LENGTH, FIRST, STOP = 128, 60, 90  # frames of a video; of a test video, those with something new
+LENGTH, FIRST, STOP = 128, 60, 90  # frames of a test video; those with something new
 SMALL = (
     *("experiment=folder", "dataset.root=footage", "detector=[conv_ae_tiny]", "workers=1"),
     *("trainer=tiny", "restore=tiny", "pseudo=none", "events.clips.around=0.5"),
