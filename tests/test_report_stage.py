@@ -151,7 +151,11 @@ def test_events_are_shown_with_the_frames_of_their_peaks_the_most_severe_first(r
     moments = read_manifest(RunFiles.of(config), prepare.load_index(config)).gallery
     assert [(one.video, one.frame) for one in moments] == [(e["video"], e["peak"]["frame"]) for e in found][:4]
     images = [image for image in shown.named("img") if image["src"].startswith("data:image/jpeg")]
-    assert len(images) == len(ids) * (1 + len(FAMILY)) + 3, "heat maps of both; three sheets of small frames"
+    clips = shown.named("video")  # each with the event's picture as its poster
+    assert len(images) + len(clips) == len(ids) * (1 + len(FAMILY)) + 3, (
+        "heat maps of both; three sheets of small frames"
+    )
+    assert all((RunFiles.of(config).report.parent / clip["src"]).is_file() for clip in clips)
 
 
 def test_a_flipped_frame_is_shown_upright(reported: Path):

@@ -64,7 +64,9 @@ def test_the_spread_over_seeds_stands_in_the_metrics_and_in_the_table(options: l
 
 
 def test_pictures_are_of_the_first_seed_s_detector(options: list[str]):
-    explain.run(run(*options, "seeds=[3,5]"))
+    config = run(*options, "seeds=[3,5]")
+    events.run(config)
+    explain.run(config)
 
 
 def test_one_seed_alone_is_called_seed():

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pixelplay.evaluation.score_tables import read_fused
 from pixelplay.run.artifacts import csv_text, read_json, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import FUSED
-from pixelplay.videos.index import Index
-from pixelplay.videos.truth import load_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,14 +23,14 @@ ABOUT = """% {run}: {what}, in %. Needs \\usepackage{{booktabs}}.
 """
 
 
-def write_tables(config: "Config", index: Index) -> "list[Path]":
+def write_tables(config: "Config") -> "list[Path]":
     """Write both tables of a run that `evaluate` has measured, as `config.export` says."""
     files = RunFiles.of(config)
     metrics = read_json(files.metrics, made_by="evaluate")
     written = []
     for name, table, axis, what in (
         ("metrics", figures_table(metrics), 0, "frame metrics, and RBDC and TBDC of detectors with boxes"),
-        ("videos", video_aucs(config, index, list(_rows(metrics))), 1, "AUC of each test video with both classes"),
+        ("videos", videos_table(metrics), 1, "AUC of each test video with both classes"),
     ):
         if config.export == "latex":
             path = files.tables / f"{name}.tex"
@@ -63,19 +60,12 @@ def figures_table(metrics: dict[str, Any]) -> pd.DataFrame:
     return table.rename_axis("detector")
 
 
-def video_aucs(config: "Config", index: Index, streams: list[str]) -> pd.DataFrame:
+def videos_table(metrics: dict[str, Any]) -> pd.DataFrame:
     """ROC-AUC of the scores that enter the submission: a row for each labelled video with both classes."""
-    from sklearn.metrics import roc_auc_score
-
-    table = read_fused(config, index)
-    table = table[(table["split"] == "test") & table["stream"].isin(streams)]
-    scores = {(str(s), str(v)): rows.set_index("frame")["score"] for (s, v), rows in table.groupby(["stream", "video"])}
-    rows = {}
-    for one in load_labels(config, index).labelled:
-        if one.labels is not None and 0 < one.labels.sum() < len(one.labels):
-            values = [scores[stream, one.video].loc[one.numbers] for stream in streams]
-            rows[one.video] = [float(roc_auc_score(one.labels, of)) for of in values]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=streams, dtype=np.float64).rename_axis("video")
+    streams = list(_rows(metrics))
+    rows = {video: [of[stream]["auc"] for stream in streams] for video, of in metrics["videos"].items()}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=streams, dtype=np.float64)
+    return table.dropna(how="all").rename_axis("video")
 
 
 def _rows(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pixelplay.report.tables import number_text
 from pixelplay.run.artifacts import parse_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -212,11 +213,12 @@ def thumbnail(shown: Shown, frame: np.ndarray, factor: float) -> np.ndarray:
 
 def recording_start(video: Video) -> datetime | None:
     """The time of day of a video's first frame, where its file knows that."""
-    from pixelplay.videos.packets import recorded_at
-    from pixelplay.videos.video_file import VideoFile
-
     source = video.originals.source if video.originals else None
-    return recorded_at(source.path) if isinstance(source, VideoFile) else None
+    if source is None or isinstance(source, ImageFolder):
+        return None
+    from pixelplay.videos.packets import recorded_at  # folders of images need no PyAV
+
+    return recorded_at(*source.files())
 
 
 def _title(video: Video, position: int, score: float, began: datetime | None) -> str:

@@ -27,7 +27,7 @@ from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.run.stage import Stage, Task, digests_of, forget, read_record
 from pixelplay.run.weights_and_biases import log_run
 from pixelplay.scores.fuse import FUSED, detector_of
-from pixelplay.stages import events, fuse, train
+from pixelplay.stages import events, train
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.restoration_table import read_restoration
 from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
@@ -44,6 +44,7 @@ def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
     truth = load_labels(config, index)
     published = [asdict(figure) for figure in published_figures(config.dataset.name)]
+    found = events.events_task(config)  # which reads what `fuse` made
     measured = {"evaluate": config.evaluate.model_dump(), "thresholds": config.events.thresholds.model_dump()}
     odd = {"noise_share": config.dataset.noise_share, "noisy_above": config.restore.noise_above}
     task = Task(
@@ -55,7 +56,7 @@ def tasks(config: Config) -> list[Task]:
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _evaluate(config, files, index, truth),
         digests=digests_of(config),
-        reads=[*fuse.tasks(config), events.events_task(config)],
+        reads=[*found.reads, found],
     )
     return [task] if truth.labelled else []
 
@@ -84,14 +85,14 @@ def run(config: Config) -> None:
     text = metrics_text(metrics, frames_per_second(config, index))
     RESULTS.info(f"\n{text}\n\nmetrics: {files.metrics}\nsubmission: {files.submission}")
     if config.export:
-        _export(config, index)
+        _export(config)
     log_run(config, "evaluate")
 
 
-def _export(config: Config, index: Index) -> None:
+def _export(config: Config) -> None:
     from pixelplay.evaluation.paper import write_tables  # as above
 
-    for path in write_tables(config, index):
+    for path in write_tables(config):
         log.info(f"evaluate: {path}")
 
 

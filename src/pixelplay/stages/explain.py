@@ -30,6 +30,7 @@ NOTHING = {  # by `show.what`: why there is nothing to show
 
 def tasks(config: Config) -> list[Task]:
     index, files = load_index(config), RunFiles.of(config)
+    found = events.events_task(config)  # which reads what `fuse` made
     task = Task(
         stage="explain",
         name="explain",
@@ -39,7 +40,7 @@ def tasks(config: Config) -> list[Task]:
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _explain(config, index),
         digests=digests_of(config),
-        reads=[*fuse.tasks(config), *score.tasks(config), events.events_task(config)],
+        reads=[*found.reads, *score.tasks(config), found],
         after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config), *train.tasks(config)],
     )
     return [task]
