@@ -288,6 +288,12 @@ def _tell_shares(index: Index) -> None:
         f"prepare: {fit:,} normal frames to learn from; held out: {held}"
         f"{f'; {unused:,} between them unused' if unused else ''}; {test:,} test frames in {len(index.test)} videos"
     )
+    held_of = {camera(video) for role in ROLES for video in getattr(index.held, role)}
+    for (width, height), fps in sorted({camera(video) for video in index.fit} - held_of, key=str):
+        log.warning(
+            f"prepare: no footage is held out of videos of {width}x{height} pixels{f' at {fps} fps' if fps else ''}, which "
+            "are too short: thresholds are not made for them"
+        )
 
 
 def summarise(problems: list[Problem], files: RunFiles) -> None:
