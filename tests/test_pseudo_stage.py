@@ -269,7 +269,7 @@ def test_other_pseudo_anomalies_need_no_training_and_no_other_scores_than_their_
     config, index = place.config(), place.index()
     kept = {path: path.stat().st_mtime_ns for path in files_below(tmp_path)}
     prepare.run(place.config("pseudo.seeds=[1]"))
-    assert place.pending("pseudo.seeds=[1]") == {"score", "fuse", "evaluate"}  # by which members are chosen
+    assert place.pending("pseudo.seeds=[1]") == {"score", "fuse", "events", "evaluate"}  # by which members are chosen
     frames = f"{format_name(config.detectors['conv_ae'].frames)}.npy"
     for video in (*index.test, *index.held):
         for folder in {video.folder, video.restored} - {None}:
@@ -292,7 +292,7 @@ def test_a_run_killed_between_the_two_steps_of_scoring_goes_on_with_the_second(p
     before = path.read_bytes()
     path.unlink()
     Path("outputs/folder/stages/score-conv_ae-pseudo.json").unlink()
-    assert place.pending() == {"score", "fuse", "evaluate"}
+    assert place.pending() == {"score", "fuse", "events", "evaluate"}
     with pytest.raises(MissingArtifactError, match=r"run `python src/score\.py`"):
         Path("outputs/folder/stages/fuse.json").unlink()
         fuse.run(place.config())

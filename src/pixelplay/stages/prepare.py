@@ -291,8 +291,8 @@ def _tell_shares(index: Index) -> None:
     held_of = {camera(video) for role in ROLES for video in getattr(index.held, role)}
     for (width, height), fps in sorted({camera(video) for video in index.fit} - held_of, key=str):
         log.warning(
-            f"prepare: no footage is held out of videos of {width}x{height} pixels{f' at {fps} fps' if fps else ''}, which "
-            "are too short: thresholds are not made for them"
+            f"prepare: no footage is held out of videos of {width}x{height} pixels{f' at {fps} fps' if fps else ''}, "
+            "which are too short: thresholds are not made for them"
         )
 
 
