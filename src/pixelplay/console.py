@@ -20,7 +20,7 @@ RESULTS = logging.getLogger("pixelplay.results")  # what a stage prints when it 
 def wrapped(text: str, indent: str = "  ") -> str:
     """The text with lines of more than `WIDTH` characters broken at spaces and continued further right, by `indent`.
 
-    A path, or another word, that is longer stays whole.
+    A path, or another word, that is longer stays whole; a command that downloads something can still be pasted.
     """
     return "\n".join(_broken(line, indent) if len(line) > WIDTH else line for line in text.split("\n"))
 
@@ -28,15 +28,17 @@ def wrapped(text: str, indent: str = "  ") -> str:
 def _broken(line: str, indent: str) -> str:
     start = re.match(r"\s*", line)
     further = (start[0] if start else "") + indent
-    return textwrap.fill(
+    end = " \\" if re.search(r"\bcurl -", line) else ""  # a command to paste into a shell
+    parts = textwrap.wrap(
         line,
-        WIDTH,
+        WIDTH - len(end),
         subsequent_indent=further,
         break_long_words=False,
         break_on_hyphens=False,
         expand_tabs=False,
         replace_whitespace=False,
     )
+    return f"{end}\n".join(parts)
 
 
 def aligned(table: "pd.DataFrame", index: bool = True) -> str:

@@ -19,6 +19,7 @@ from pixelplay.mining.settings import DistributionConfig, MineConfig
 from pixelplay.objects.settings import ObjectsConfig
 from pixelplay.report.settings import ReportConfig
 from pixelplay.restoration.settings import RestoreConfig
+from pixelplay.run.files import RESERVED
 from pixelplay.run.settings import WandbConfig
 from pixelplay.scores.settings import FUSED, FusionConfig
 from pixelplay.settings import DeviceName, ExistingFile, FileName, FilePath, RunName, Seed, Settings, Unique, Workers
@@ -97,6 +98,8 @@ class Config(Settings):
                 f"fusion.external: {self.fusion.external_files[taken[0]]} would be called {taken[0]!r}, and that name "
                 f"is {owner}: rename the file"
             )
+        if self.run in RESERVED:
+            raise ConfigError(f"run={self.run}: a run has a folder of that name; choose another one")
         if self.checkpoints_of == self.run_name:
             raise ConfigError(
                 f"checkpoints_of={self.checkpoints_of}: this is that run itself; name this one otherwise: run=NAME"

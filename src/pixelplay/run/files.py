@@ -147,6 +147,11 @@ class RunFiles:
         return (self.fusion if stage in AFTER_SCORING else self.outputs) / "stages" / f"{stage}.json"
 
 
+# What a run may not be called: files and folders that the experiment's own run, which has no name, has beside it.
+RESERVED = {Path(part._name).parts[0] for part in vars(RunFiles).values() if isinstance(part, _Below)}
+RESERVED |= {"fusions", "scores", "stages"}
+
+
 def of_seed(name: str, seed: int | None) -> str:
     """The name of what a detector learnt with one of several seeds; None: it has the run's only one."""
     return name if seed is None else f"{name}-seed{seed}"
