@@ -51,7 +51,8 @@ def numbers(annotation: Any) -> set[type]:
 def values(annotation: Any, number: float) -> list[Any]:
     """The number, in the lists or mappings that the field holds."""
     if list in parts(annotation):
-        return [[number] * count for count in (1, 2, 4)]  # of some lists the length is given
+        whole = [[number] * count for count in (1, 2, 4)]  # of some lists the length is given
+        return [[of, of, of] for of in whole] if parts(annotation).count(list) > 1 else whole
     return [{"x": number}] if dict in parts(annotation) else [number]
 
 

@@ -214,7 +214,7 @@ class TestValidate:
         head, first, second, *rows = (folder / "submissions/tiny.csv").read_text().splitlines()
         lines = [head, second, first.split(",")[0] + ",nan", *rows[:-1]]
         (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
-        done = run_here("validate.py", tmp_path / "mine.csv", "--run", folder / "outputs/tiny", cwd=tmp_path)
+        done = run_here("validate.py", "mine.csv", "--run", folder / "outputs/tiny", cwd=tmp_path)
         assert done.returncode == 1
         problems = done.stdout.splitlines()
         assert len(problems) == 3

@@ -185,7 +185,7 @@ def test_metrics_have_the_documented_form(place: Place):
     metrics = json.loads(Path("outputs/tiny/metrics.json").read_text())
     assert set(metrics) == {
         *("frames", "prevalence", "detectors", "external", "fused", "events", "objects", "thresholds"),
-        "published",
+        *("published", "videos"),
     }
     labels = pd.concat([pd.read_csv(path) for path in (place.shared / "data/test_labels").glob("*.csv")])["label"]
     assert metrics["frames"] == len(labels)

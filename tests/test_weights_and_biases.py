@@ -90,7 +90,8 @@ def test_a_finished_run_has_metrics_pictures_and_files_of_every_detector_in_one_
         for part in ("", "-pseudo")
     }
     assert {"fused.parquet", "tiny.csv"} <= set(artifacts[f"predictions: {own}-fused-predictions"])
-    assert len(artifacts) == 5
+    assert {"events.json", "events.csv"} <= set(artifacts[f"predictions: {own}-events"])
+    assert len(artifacts) == 6
     assert not list(no_account.rglob("*.safetensors")) and size_of(no_account / "data") == 0  # files are not copied
 
 
@@ -147,7 +148,7 @@ def test_a_failure_to_log_is_a_warning_that_names_it_and_the_rest_is_logged(repo
     log_run(config, "report")
     [told] = [one.message for one in caplog.records if one.levelno == logging.WARNING]
     assert told.startswith("wandb: st_ae-checkpoint (files) not logged: ") and "weights.safetensors" in told
-    assert len(wandb_runs.artifacts(wandb_runs.records(reported / "outputs"))) == 4
+    assert len(wandb_runs.artifacts(wandb_runs.records(reported / "outputs"))) == 5
 
 
 def test_a_stage_is_done_and_says_so_where_wandb_does_not_start(reported: Path, monkeypatch, caplog):
@@ -182,11 +183,11 @@ def test_online_all_is_one_run_and_each_upload_of_files_is_waited_for(reported: 
     log_run(config, "report")
     assert [name.partition(opened.id)[2] for name in waited] == [
         *("-conv_ae-checkpoint", "-st_ae-checkpoint"),
-        *("-conv_ae-predictions", "-st_ae-predictions", "-fused-predictions"),
+        *("-conv_ae-predictions", "-st_ae-predictions", "-fused-predictions", "-events"),
     ]
     assert not [one for one in caplog.records if one.levelno == logging.WARNING]
     log_run(tiny(LOGGED), "report")  # what went online is not in the offline run
-    assert len(wandb_runs.artifacts(wandb_runs.records(reported / "outputs/tiny/wandb"))) == 5
+    assert len(wandb_runs.artifacts(wandb_runs.records(reported / "outputs/tiny/wandb"))) == 6
     assert len(list(reported.rglob("*.wandb"))) == 2
 
 
@@ -197,7 +198,7 @@ def test_what_is_logged_is_what_the_tasks_of_the_stages_wrote_with_every_seed(re
     log_run(config, "report")
     stages = (train, score, fuse, events, evaluate, ablate, explain, report)
     tasks = {task.record_path.stem for stage in stages for task in stage.tasks(config)}
-    assert set(asked) - {"fuse-objects"} == tasks  # this run scores no objects
+    assert set(asked) - {"fuse-objects", "event-vectors"} == tasks  # this run scores no objects
 
 
 def test_the_old_keys_name_the_new_ones():

@@ -24,7 +24,8 @@ from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.recall import kept, with_recalled
 from pixelplay.renamed_keys import renamed
-from pixelplay.run.files import run_name
+from pixelplay.run.atomic import require_writable
+from pixelplay.run.files import RunFiles, run_name
 from pixelplay.run.locks import exclusive
 from pixelplay.settings import CONFIG_DIR, alternatives, closest
 
@@ -181,8 +182,10 @@ def _writing(name: str, config: Config, overrides: list[str]) -> Iterator[Config
     is_of_variant = config.name is not None
     if name in BEFORE_FUSION:  # these are the run's, whatever the variant
         config = config.model_copy(update={"name": None})
-    with exclusive(config), kept(config, overrides, is_of_variant):
-        yield config
+    with exclusive(config):
+        require_writable(RunFiles.of(config).fusion, "paths.outputs")
+        with kept(config, overrides, is_of_variant):
+            yield config
 
 
 def _explain(error: Exception) -> str:

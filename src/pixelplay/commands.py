@@ -26,7 +26,7 @@ STAGES = {  # in order; a text without examples gets the usual one
     "detect": f"""detect objects in every frame, if a detector of the run needs them; cached per video.
 
 python src/detect.py {PED2} weights.yolo=yolov8n.pt""",
-    "extract": f"""follow the detected objects through time, if a detector of the run needs that; cached per video.
+    "extract": f"""follow the detected objects through time, if a detector needs that; cached per video.
 
 python src/extract.py {PED2} weights.yolo=yolov8n.pt""",
     "train": "fit each detector on normal footage.",
@@ -38,7 +38,7 @@ python src/extract.py {PED2} weights.yolo=yolov8n.pt""",
 
 python src/ablate.py {PED2}                       tables and plots
 python src/ablate.py {PED2} ablate.search=true    and a fusion file for fuse.py""",
-    "explain": f"""pictures of where scores come from, for the report; with show.*, also of any frames and videos.
+    "explain": f"""pictures of where scores come from, for the report; with show.*, of any frames, too.
 
 python src/explain.py {PED2}                       the report's pictures
 python src/explain.py … 'report.clips=[Test001,Test004]'             annotated MP4s beside the page, too
@@ -70,12 +70,13 @@ Stages that are up to date are skipped; killed at any moment, the same command r
     **{name: _stage(number, name, text) for number, (name, text) in enumerate(STAGES.items(), start=1)},
     "predict": Command(
         "pixelplay.prediction:run",
-        """Scores, events and clips of new files by a trained run: PATH is a video, a folder of frames, or of videos.
+        """Scores, events and clips of new files by a trained run.
 
 python src/predict.py demo.mp4                                        by the sample's run
 python src/predict.py ~/footage experiment=folder run=porch           whatever else that run was given, too
 
-They lie in outputs/EXPERIMENT/[RUN/]predictions/NAME/: scores.csv, events.csv, events.json and clips. Nothing is learnt
+PATH is a video, a folder of frames, or a folder of such. Results lie in
+outputs/EXPERIMENT/[RUN/]predictions/NAME/: scores.csv, events.csv, events.json and clips. Nothing is learnt
 from the files, and nothing of the run is changed. Killed at any moment, the same command resumes.""",
         operand="path",
     ),

@@ -98,12 +98,14 @@ def checkpoints(config: "Config", files: RunFiles) -> Iterator[Thing]:
 
 
 def predictions(config: "Config", files: RunFiles) -> Iterator[Thing]:
-    """The tables of scores of each detector, with all seeds and their mean; the fused ones, and the submission."""
+    """The tables of scores of each detector, with all seeds and their mean; the fused ones, the submission, events."""
     for name in config.detectors:
         scored = dict.fromkeys([*(of_seed(name, seed) for seed in config.trained_seeds), name])
         found = _outputs(files, [f"score-{one}{pseudo}" for one in scored for pseudo in ("", "-pseudo")])
         yield _artifact(config, files, f"{name}-predictions", "predictions", found)
     yield _artifact(config, files, "fused-predictions", "predictions", _outputs(files, ["fuse-objects", "fuse"]))
+    found = _outputs(files, ["events", "event-vectors", "event-clips"])
+    yield _artifact(config, files, "events", "predictions", found)
 
 
 def metrics(config: "Config", files: RunFiles) -> Iterator[Thing]:
