@@ -18,7 +18,7 @@ from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder
 from pixelplay.videos.index import Index
 from pixelplay.videos.layouts.raw import RawVideo, list_videos
 from pixelplay.videos.sources import VIDEO_SUFFIXES
-from pixelplay.videos.video import Video, format_name, video_file
+from pixelplay.videos.video import Video, video_file
 
 log = logging.getLogger(__name__)
 
@@ -140,9 +140,7 @@ def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, 
     restoring.write_found(config, files.restoration, results)
     videos = [one.after for one in results]
     replace(trained, test=videos, test_key=key, pseudo=[], pseudo_key="").save(files.index)
-    folders = {folder for video in videos for folder in (video.folder, video.restored) if folder}
-    arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in formats]
-    return [files.index, files.problems, files.restoration, *arrays]
+    return [files.index, files.problems, files.restoration, *prepare.arrays(videos, formats)]
 
 
 def _tell_differences(videos: list[Video], trained: list[Video]) -> None:

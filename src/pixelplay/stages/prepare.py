@@ -4,6 +4,7 @@ clips of held-out footage with pseudo-anomalies.
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import astuple, fields
 from glob import escape
@@ -45,7 +46,7 @@ from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.truth import load_labels as load_labels
 from pixelplay.videos.truth import read_label_files, read_truth, save_truth, truth_files
-from pixelplay.videos.video import format_name
+from pixelplay.videos.video import Video, format_name
 
 log = logging.getLogger(__name__)
 
@@ -135,10 +136,15 @@ def _prepare(config: Config) -> list[Path]:
     save_truth(files.truth, "pseudo", planted)
     index.save(files.index)
     summarise(problems, files)
-    folders = {folder for video in index.every for folder in (video.folder, video.restored) if folder}
-    arrays = [folder / f"{format_name(one)}.npy" for folder in folders for one in sizes]
     tables = [files.index, files.problems, files.restoration, *pseudo.outputs(config, index)]
-    return [*tables, *truth_files(files.truth, "test"), *truth_files(files.truth, "pseudo"), *arrays]
+    tables += [*truth_files(files.truth, "test"), *truth_files(files.truth, "pseudo")]
+    return [*tables, *arrays(index.every, sizes)]
+
+
+def arrays(videos: Sequence[Video], formats: Sequence[FrameFormat]) -> list[Path]:
+    """The cached frames of videos in these formats: as decoded, and as restored."""
+    folders = {folder for video in videos for folder in (video.folder, video.restored) if folder}
+    return [folder / f"{format_name(one)}.npy" for folder in folders for one in formats]
 
 
 def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) -> Index:
