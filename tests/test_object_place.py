@@ -10,7 +10,6 @@ from tests.labelled_tracks import Row, new_detector, tracks_of_rows, training_ru
 
 from pixelplay.detectors.object_streams.detector import Objects
 from pixelplay.detectors.object_streams.heights import Line, UsualHeight
-from pixelplay.detectors.object_streams.labels import labels_so_far
 from pixelplay.detectors.object_streams.place import (
     ALL,
     CLASS,
@@ -21,6 +20,7 @@ from pixelplay.detectors.object_streams.place import (
     improbability,
 )
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
+from pixelplay.objects.labels import labels_so_far
 from pixelplay.videos.index import Heldout
 
 NAME = "object_place"

@@ -31,6 +31,12 @@ TABLE = {  # the first pattern that fits decides
     "checkpoints_of": "extract train",
     "seeds": "train score",
     "device": "",
+    "source": "",  # of infer.py, which is no stage
+    "view": "",
+    "backend": "",
+    "checkpoint": "",
+    "viz.*": "",
+    "online.*": "",
     "workers": "",
     "step": "",
     "paths.*": "",

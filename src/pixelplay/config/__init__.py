@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from pixelplay.ablation.settings import AblateConfig, SweepConfig
 from pixelplay.backbones.settings import WeightsConfig
+from pixelplay.config.online import OnlineConfig, VizConfig
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError
 from pixelplay.events.settings import EventsConfig
@@ -71,6 +72,12 @@ class Config(Settings):
     report: ReportConfig
     step: str | None
     export: Literal["latex", "csv"] | None
+    source: str | None
+    view: Literal["none", "web"]
+    backend: Literal["torch", "onnx"]
+    checkpoint: Annotated[str, Field(min_length=1)]
+    viz: VizConfig
+    online: OnlineConfig
     mine: MineConfig
     distribution: DistributionConfig
 

@@ -64,11 +64,12 @@ def identities(videos: Sequence[Video]) -> list[tuple[object, ...]]:
     return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
 
-def cropped(video: Video, every: int, noise_above: float | None) -> np.ndarray:
+def cropped(video: Video, every: int, noise_above: float | None, causal: bool = False) -> np.ndarray:
     """Which rows of `tracks_of(video)` stand for those around them, bool [N].
 
     Of each track, counted in the whole video, the first and every `every`-th row in frames that are no noisier than
-    `noise_above`, grey levels of 255 (None: in all frames); where a track has only noisier ones, of all its rows.
+    `noise_above`, grey levels of 255 (None: in all frames); where a track has only noisier ones, of all its rows,
+    causally of none, since clean ones may still come.
     """
     tracks = tracks_of(video)
     assert video.tracks is not None
@@ -79,7 +80,7 @@ def cropped(video: Video, every: int, noise_above: float | None) -> np.ndarray:
     chosen = np.zeros(len(whole), bool)
     for rows in by_track(whole):
         usable = rows[clean[rows]]
-        chosen[(usable if len(usable) else rows)[::every]] = True
+        chosen[(usable if len(usable) or causal else rows)[::every]] = True
     first = int(np.searchsorted(whole.position, video.start))
     return chosen[first : first + len(tracks)]
 

@@ -69,6 +69,8 @@ class RunFiles:
     events_folder = _Below("fusion", "events")  # thumbnails, clips, and the vectors of objects
     dwell = _Below("events_folder", "dwell.parquet")  # seconds that objects have been in zones, by frame
     predictions = _Below("fusion", "predictions")  # a folder like a run's for each path: see `prediction`
+    online = _Below("fusion", "online")  # a folder for each source that was scored online: see `pixelplay.online`
+    accepted = _Below("fusion", "accepted")  # events that a person called normal: a folder for each
     predicted = _Below("fusion", "scores.csv")  # of such new files: a row per frame
     metrics = _Below("fusion", "metrics.json")
     evaluations = _Below("fusion", "evaluations.jsonl")

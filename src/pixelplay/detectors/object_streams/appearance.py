@@ -64,7 +64,7 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
 
     def read(self, video: Video, causal: bool = False) -> Crops:
         settings, tracks, values = self._settings, tracks_of(video), crop_vectors(video)
-        found = Crops(tracks, values, cropped(video, settings.every, settings.noise_above))
+        found = Crops(tracks, values, cropped(video, settings.every, settings.noise_above, causal))
         if not causal:
             return found
         found = found[~tracks.interpolated]  # a box between two others is not known until the later one is

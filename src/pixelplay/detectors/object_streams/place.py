@@ -16,9 +16,9 @@ from safetensors.numpy import load_file, save_file
 from pixelplay.detectors.folds import Folds
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.heights import LEAST, Line, UsualHeight
-from pixelplay.detectors.object_streams.labels import labels_so_far
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.objects.features import flow_of
+from pixelplay.objects.labels import labels_so_far
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pixelplay.detectors.folds import Folds
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
-from pixelplay.detectors.object_streams.labels import confidences
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.objects.labels import confidences
 from pixelplay.objects.motion import MOTION
 from pixelplay.objects.tracks import by_track, tracks_of
 from pixelplay.run.artifacts import read_model, write_json

@@ -1,0 +1,1 @@
+"""Online inference: what a run has learnt, applied to a camera, a file or a stream frame by frame."""
