@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.scores.normalise import normalise, rank
+from pixelplay.scores.normalise import Map, fitted, normalise, rank
 from pixelplay.scores.settings import FUSED, FusionConfig, MemberConfig
 from pixelplay.scores.smooth import in_steps, smooth
 from pixelplay.scores.table import NEW, Splits, VideoScores, by_split, to_table
@@ -139,6 +139,19 @@ def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = No
     }
 
 
+def scale_of_new(stream: str, raw: Splits, member: MemberConfig) -> Map:
+    """How `process` normalises a stream's scores of new footage, beside those of a run: for scores still to come.
+
+    Raises ConfigError for a scale that a whole video sets, DataError as `normalise`.
+    """
+    if member.normalise.scope == "video":
+        raise ConfigError(
+            f"{stream}: normalise.scope=video: the scale of a whole video, which is not known while it goes on: fuse "
+            "the run with scope=all first"
+        )
+    return fitted(_joined(raw.get("calibration", {})), member.normalise, _joined(raw[SCALE_OF[NEW]]))
+
+
 def align(processed: Mapping[str, Splits]) -> dict[str, Members]:
     """The streams' scores side by side, for each split that all of them have; videos in the first stream's order.
 
@@ -255,20 +268,22 @@ def rank_mean(shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -
 
 
 def _normalised(raw: Splits, member: MemberConfig) -> Splits:
-    def joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
-        return np.concatenate([np.empty(0), *(one.scores for one in videos.values())])
-
-    heldout = joined(raw.get("calibration", {}))
+    heldout = _joined(raw.get("calibration", {}))
     result: Splits = {}
     for split, videos in raw.items():
         if member.normalise.scope == "video":
             values = [normalise(one.scores, heldout, member.normalise) for one in videos.values()]
         else:
             stops = np.cumsum([len(one.frames) for one in videos.values()])[:-1]
-            values = np.split(normalise(joined(videos), heldout, member.normalise, joined(raw[SCALE_OF[split]])), stops)
+            reference = _joined(raw[SCALE_OF[split]])
+            values = np.split(normalise(_joined(videos), heldout, member.normalise, reference), stops)
         pairs = zip(videos.items(), values, strict=True)
         result[split] = {video: VideoScores(one.frames, scores) for (video, one), scores in pairs}
     return result
+
+
+def _joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
+    return np.concatenate([np.empty(0), *(one.scores for one in videos.values())])
 
 
 def _series(videos: Mapping[str, VideoScores]) -> pd.Series:
