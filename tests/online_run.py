@@ -11,7 +11,6 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors.stream import MomentScores
 from pixelplay.evaluation.members import candidates, read_members, streams_of
-from pixelplay.evaluation.object_members import read_streams_table
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams
 from pixelplay.objects.moments import Moment, no_tracks
 from pixelplay.objects.tracks import Tracks
@@ -133,6 +132,22 @@ class NewFootage:
             single,
             rng.random(len(numbers)) < 0.3,
         )
+
+    @classmethod
+    def of_run(cls, config: Config, video: str) -> "NewFootage":
+        """The raw scores of one of the run's test videos."""
+        files, frames, objects = RunFiles.of(config), {}, {}
+        boxes = pd.DataFrame({"frame": [], "track": []})
+        for name in config.detectors:
+            table = pd.read_parquet(files.scores(name)).query("split == 'test' and video == @video")
+            frames |= {str(stream): rows["score"].to_numpy() for stream, rows in table.groupby("stream")}
+            if name in OF_OBJECTS:
+                rows = pd.read_parquet(files.object_scores(name)).query("split == 'test' and video == @video")
+                for stream, of in rows.groupby("stream"):
+                    boxes = of.sort_values(["frame", "track"], ignore_index=True)
+                    objects[str(stream)] = boxes["score"].to_numpy()
+        numbers = np.arange(LENGTH)
+        return cls(numbers, frames, boxes, objects, np.zeros(len(numbers), bool))
 
     def moments(self, config: Config) -> Iterator[tuple[Moment, dict[str, MomentScores]]]:
         """Each frame with the scores of each detector; odd corrupted ones are noisy, even ones flipped."""

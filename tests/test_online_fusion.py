@@ -129,7 +129,7 @@ def test_members_that_cannot_stream_are_left_out_by_name_and_the_others_weigh_as
 
 def test_nothing_left_a_scale_of_whole_videos_and_external_files_are_refused(tmp_path: Path):
     config = written_run(tmp_path, detectors=ALL)
-    with pytest.raises(ConfigError, match="no member can be scored frame by frame .*conv_ae"):
+    with pytest.raises(ConfigError, match=r"no member can be scored frame by frame .*conv_ae"):
         OnlineFusion(config, index_of(), [])
     scoped = written_run(tmp_path, "fusion.default.normalise.scope=video", detectors=ALL)
     with pytest.raises(ConfigError, match=r"conv_ae: normalise.scope=video"):
