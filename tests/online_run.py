@@ -55,7 +55,7 @@ def written_run(folder: Path, *overrides: str, detectors: Sequence[str] = ("conv
         ]
         write_table(files.scores(name), pd.concat(parts, ignore_index=True))
     boxes = pd.concat([_rows(split, video.id, video.numbers, i) for i, (split, video) in enumerate(videos)])
-    for name in set(OF_OBJECTS) & set(config.detectors):
+    for name in [one for one in OF_OBJECTS if one in config.detectors]:
         parts = [
             boxes.assign(stream=stream, score=rng.gamma(2.0, 1.0, len(boxes)).astype(np.float32))
             for stream in OF_OBJECTS[name]

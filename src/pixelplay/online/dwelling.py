@@ -41,12 +41,27 @@ class Stay:
                 self.seen.confirm()
         return starts
 
+    @property
+    def id(self) -> str:
+        assert self.start and self.last
+        return self.naming.id_of(self.start, self.last.track, self.number)
+
+    @property
+    def times(self) -> tuple[float, float, float]:
+        """Seconds of its start, of its end so far, and of its peak, which is its end."""
+        assert self.start and self.end
+        return self.start.seconds, self.end.seconds, self.end.seconds
+
+    def sightings(self) -> list[Sighting]:
+        assert self.start and self.end and self.seen
+        return list(self.seen.sightings(self.start, self.end))
+
     def as_event(self) -> Event:
         """Of a stay that is an event."""
         assert self.start and self.end and self.seen and self.last, "it is one from its start on"
         shown = self.seen.between(self.start, self.end, self.last.xyxy)
         return Event(
-            id=self.naming.id_of(self.start, self.last.track, self.number),
+            id=self.id,
             video=self.naming.video,
             found_by=[DWELL],
             start=moment_of(self.start),
@@ -69,7 +84,8 @@ class Dwelling:
 
     def __init__(self, naming: Naming, numbers: dict[str, int], above: float | None):
         """numbers: of the zones in their file; above: seconds; None: no stay is too long."""
-        self._naming, self._above, self._tracks = naming, above, {}
+        self._naming, self._above = naming, above
+        self._tracks: dict[int, dict[int, Stay]] = {}
         self._zones = [(zone, numbers[zone.name]) for zone in naming.zones if zone.alarms is not False]
 
     def step(self, sightings: Sequence[Sighting]) -> list[Stay]:
@@ -86,6 +102,12 @@ class Dwelling:
                 if stays[k].step(seen, within):
                     started.append(stays[k])
         return started
+
+    @property
+    def seconds(self) -> dict[tuple[int, str], float]:
+        """How long objects that are in a zone have been there, by track and zone."""
+        every = ((track, stay) for track, stays in self._tracks.items() for stay in stays.values())
+        return {(track, stay.zone.name): stay.seconds for track, stay in every if stay.inside_at is not None}
 
     @property
     def open(self) -> list[Stay]:

@@ -7,6 +7,8 @@ that have both started stay two, though a track that rises again later may overl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +19,16 @@ from pixelplay.evaluation.zoned import Zoned
 from pixelplay.events.event import Event
 from pixelplay.events.machine import EventMachine, Instant
 from pixelplay.events.tracks import WHOLE, lasts
-from pixelplay.events.zones import counting, standing, zones_of
+from pixelplay.events.zones import Zone, counting, standing, zones_of
 from pixelplay.objects.moments import Moment
 from pixelplay.online.dwelling import Dwelling, Stay
 from pixelplay.online.fusion import Fused, OnlineFusion
 from pixelplay.online.open_events import Followed, Naming, OpenEvent, Part, Peak
 from pixelplay.online.sightings import History, Sighting
 from pixelplay.scores.settings import FUSED, OBJECTS
+
+if TYPE_CHECKING:  # importing it imports matplotlib
+    from pixelplay.online.event_files import EventFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +61,21 @@ class OnlineEvents:
         remarks = [text for text, alarm in zip(remarks, self.alarms.values(), strict=True) if alarm.alarm.remark]
         self.remarks = remarks + [f"{stream}: {why}" for stream, why in self._own.missing.items()]
 
-    def stream(self, video: str, footage: StreamFormat) -> "EventStream":
-        """A new stream, before its first frame; video: what it is called in events and in files of zones."""
-        return EventStream(self, video, footage)
+        self.objects = run.objects  # tables of the run
+
+    def stream(self, video: str, footage: StreamFormat, folder: Path | None = None) -> "EventStream":
+        """A new stream, before its first frame.
+
+        video: what it is called in events and in files of zones; folder: of clips, thumbnails and vectors, which are
+        not written without one.
+        """
+        return EventStream(self, video, footage, folder)
 
 
 class EventStream:
     """The events of one stream that go on. Its memory does not grow with it."""
 
-    def __init__(self, events: OnlineEvents, video: str, footage: StreamFormat):
+    def __init__(self, events: OnlineEvents, video: str, footage: StreamFormat, folder: Path | None):
         config = events.config.events
         self._config, self._spacing = config, 1 / footage.fps
         zones = zones_of(events.zoned.zones, video, footage.size)
@@ -77,6 +88,7 @@ class EventStream:
         self._followed: dict[int, Followed] = {}
         self._history = History(config.min_duration + config.merge_gap + 3 * self._spacing)
         self._open: list[OpenEvent] = []
+        self._files = None if folder is None else _files(events, folder, zones)
 
     @property
     def open(self) -> list[OpenEvent | Stay]:
@@ -100,23 +112,43 @@ class EventStream:
             if moment.ended:
                 event.forget(self._followed)
         late = self._dwelling.step(sightings)
+        if self._files is not None:
+            self._keep(self._files, moment, fused)
         return Happened(
-            started=[event.as_event() for event in (*started, *late)],
-            ended=[event.as_event() for event in (*ended, *stays)],
+            started=[self._told(event, over=False) for event in (*started, *late)],
+            ended=[self._told(event, over=True) for event in (*ended, *stays)],
             alarm=any(self._goes_on(event.end, now) for event in self.open),
             threshold=self._frames.levels.start if self._frames and self._frames.levels else None,
             unusual=unusual,
         )
 
     def finish(self) -> list[Event]:
-        """The stream is over: the events that were going on end with it."""
-        if self._part is not None:
-            self._close(self._part)
+        """The stream is over, or what follows has nothing to do with it: the events that were going on end."""
+        if self._frames is not None:
+            self._frames.finish()
+        self._close(self._part)
         for track in self._followed.values():
             self._close(track.part)
         ended = [*self._open, *self._dwelling.finish()]
         self._part, self._open, self._followed = None, [], {}
-        return [event.as_event() for event in ended]
+        return [self._told(event, over=True) for event in ended]
+
+    def close(self) -> None:
+        """Wait until the files of events are written, no longer than `events.delivery.patience` for one of them."""
+        if self._files is not None:
+            self._files.close(self._config.delivery.patience)
+
+    def _keep(self, files: "EventFiles", moment: Moment, fused: Fused) -> None:
+        files.keep(moment, fused, self._dwelling.seconds)
+        files.step(moment.seconds)
+        for event in self.open:
+            files.going(event, moment.seconds)
+
+    def _told(self, event: OpenEvent | Stay, over: bool) -> Event:
+        """The event with the names of its files."""
+        if self._files is None:
+            return event.as_event()
+        return self._files.ended(event) if over else self._files.started(event)
 
     def _sightings(self, moment: Moment, fused: Fused, now: Instant) -> tuple[list[Sighting], np.ndarray]:
         """The moment's scored objects, and whether each can raise an alarm where it stands, bool (n,)."""
@@ -218,6 +250,14 @@ class _FramesPart(Part):
                 self._best, self._counts = self._since
             self._since = (-np.inf, True)
         self.ripe = self.long and self._counts
+
+
+def _files(events: OnlineEvents, folder: Path, zones: Sequence[Zone]) -> "EventFiles":
+    from pixelplay.explain.scored_boxes import NO_SPAN, object_spans
+    from pixelplay.online.event_files import EventFiles
+
+    span = NO_SPAN if events.objects is None else object_spans(events.objects[1]).get(OBJECTS, NO_SPAN)
+    return EventFiles(folder, events.config.events.clips, events.config.online.buffer, span, zones)
 
 
 def _vectors(moment: Moment, row: int) -> dict[str, np.ndarray]:

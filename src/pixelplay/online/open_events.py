@@ -193,6 +193,16 @@ class OpenEvent:
         high = self.naming.alarms[OBJECTS].alarm.end_threshold
         return self.tracks | {seen.track for seen in self.peak[1].sightings if seen.score >= high}
 
+    @property
+    def times(self) -> tuple[float, float, float]:
+        """Seconds of its start, of its end so far, and of its peak."""
+        return self.start.seconds, self.end.seconds, self.peak[0].peak.seconds
+
+    def sightings(self) -> list[Sighting]:
+        """Its objects in its frames, as far as they have vectors."""
+        shown = [self.seen[track] for track in self.shown if track in self.seen]
+        return [seen for track in shown for seen in track.sightings(self.start, self.end)]
+
     def as_event(self) -> Event:
         """The event so far."""
         stretch, peak, alone = self.peak
