@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -53,7 +54,11 @@ class Calibration:
 
     def normal(self, stream: str) -> np.ndarray:
         """All normal scores of a stream, float64 (N,)."""
-        return self.table[stream].dropna().to_numpy(np.float64)
+        return self._normal[stream]
+
+    @cached_property
+    def _normal(self) -> dict[str, np.ndarray]:
+        return {stream: self.table[stream].dropna().to_numpy(np.float64) for stream in self.streams}
 
     @property
     def lowest(self) -> dict[str, np.ndarray]:
