@@ -21,6 +21,7 @@ from pixelplay.detectors.object_streams.completion.training import Training
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects import boxes as box_tables
+from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.tracks import Tracks, tracks_of
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
@@ -72,6 +73,7 @@ def video_of(place: Path, frames: np.ndarray, boxes: Mapping[int, Mapping[int, S
     position, track = (np.array([row[i] for row in rows], np.int64) for i in (0, 1))
     xyxy = np.array([row[2] for row in rows], np.float32).reshape(-1, 4)
     label, one = np.array(["person"] * len(rows), np.str_), np.ones(len(rows), np.float32)
+    box_tables.save(Boxes(position, xyxy, label, one), place / "boxes.parquet")
     box_tables.save(Tracks(position, xyxy, label, one, track, one == 0, np.arange(len(rows))), place / "tracks.parquet")
     originals: Any = Frames(frames)
     size = frames.shape[2], frames.shape[1]
@@ -79,6 +81,7 @@ def video_of(place: Path, frames: np.ndarray, boxes: Mapping[int, Mapping[int, S
     return Video(
         *(place.name, "test", numbers, size, place),
         originals=originals,
+        objects=(place / "boxes.parquet",),
         tracks=place / "tracks.parquet",
         key=place.name,
     )
