@@ -91,25 +91,33 @@ class Yolo:
     ) -> Boxes:
         """Boxes of every class in every frame, from `confidence` up; `advance(n)` is called after n frames."""
         found = []
-        pyramid = self._watched()[1] if pooling else None
+        if pooling:
+            self._watched()
         for start, batch in batches(video.full_size(), self._config.batch_size):
-            boxes = clip(join(self._boxes(batch, start)), video.size)
-            if pooling and pyramid:
-                if pooling.known is not None:
-                    part = pooling.known.block(start, start + len(batch))
-                    boxes = replace(part, position=part.position + start)
-                if len(boxes):
-                    pooling.write(pyramid.pooled(boxes.xyxy, boxes.position - start, video.size, pooling.cells))
+            boxes = self.boxes(batch, start)
+            if pooling and pooling.known is not None:
+                part = pooling.known.block(start, start + len(batch))
+                boxes = replace(part, position=part.position + start)
+            if pooling and len(boxes):
+                pooling.write(self.pooled(boxes.xyxy, boxes.position - start, video.size, pooling.cells))
             found.append(boxes)
             advance(len(batch))
         return join(found)
 
-    def _boxes(self, batch: list[np.ndarray], start: int) -> Iterator[Boxes]:
-        """Boxes of each frame of a batch, the first of them at position `start`."""
-        for t, result in enumerate(self._predict(batch), start):
+    def boxes(self, frames: list[np.ndarray], start: int = 0) -> Boxes:
+        """Boxes in frames, uint8 (H, W, 3) of one size each, the first of them at position `start`."""
+        found, (height, width) = [], frames[0].shape[:2]
+        for t, result in enumerate(self._predict(frames), start):
             one = result.boxes.cpu().numpy()
             labels = [result.names[int(number)] for number in one.cls]
-            yield Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf)
+            found.append(Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf))
+        return clip(join(found), (width, height))
+
+    def pooled(self, xyxy: np.ndarray, frame: np.ndarray, size: tuple[int, int], cells: int) -> np.ndarray:
+        """Maps float16 [N, C, cells, cells] of boxes [N, 4] in the frames, of `size`, that `boxes` was given last, by
+        the number of the frame, int [N]. The network must have been watched by then: ask for its `channels` before.
+        """
+        return self._watched()[1].pooled(xyxy, frame, size, cells)
 
     def _load(self, network: Path) -> None:
         """Have Ultralytics load the exported network, which it does when it is first used."""
