@@ -36,7 +36,7 @@ class Moment:
     labels: np.ndarray  # str (n,), class of the box detected here, which `tracks.confidence` is of
     flow: np.ndarray | None = None  # float32 (n, 1 + bins), as `flow_of`; NaN in the first frame
     crops: np.ndarray | None = None  # float32 (n, C), as `crop_vectors`; NaN where no crop was taken
-    maps: np.ndarray | None = None  # float16 (n, C, S, S), as `features_of`; NaN where there is none
+    maps: np.ndarray | None = None  # float16 (n, C, S, S), as `features_of`; NaN where none was made
     ended: tuple[int, ...] = ()  # ids of tracks that will have no further row: what is kept of them can go
 
 
@@ -56,8 +56,8 @@ def moments_of(
 ) -> Iterator[Moment]:
     """The moments of a prepared video, or of a block of it, with what `needs` names (see `Spec.needs`).
 
-    crops: which rows of tracks are cropped, where that is needed. fps: frame rate of footage that does not say. Raises
-    MissingArtifactError where the video comes without what is needed.
+    crops: which rows of tracks are cropped, where crops or maps by a backbone are needed. fps: frame rate of footage
+    that does not say. Raises MissingArtifactError where the video comes without what is needed.
     """
     seconds, frames = frame_times(video, fps), {one: video.frames(one) for one in formats}
     noise = np.zeros(len(video), np.float32) if video.noise is None else video.noise
@@ -92,15 +92,17 @@ def _objects(
     tracks = tracks_of(video)
     detected = ~tracks.interpolated  # a box between two others is not known until the later one is
     found: dict[str, np.ndarray] = {}
+    taken = np.ones(len(tracks), bool)
+    if config is not None:  # maps between two crops are not known until the later one is
+        taken = cropped(video, config.every, config.noise_above, causal=True)
     if "flow" in needs:
         found["flow"] = flow_of(video)[detected]
     if "crops" in needs:
-        assert config is not None, "crops are taken as the run's settings say"
-        taken = cropped(video, config.every, config.noise_above, causal=True)
         found["crops"] = np.where(taken[:, None], crop_vectors(video), np.float32(np.nan))[detected]
     if "features" in needs:
         features = features_of(video)
-        rows = features.row[detected]
+        by_box = video.features is not None and video.features.by_box
+        rows = np.where(taken | by_box, features.row, -1)[detected]
         maps = np.array(features.maps[rows.clip(min=0)])
         maps[rows < 0] = np.nan
         found["maps"] = maps

@@ -9,7 +9,7 @@ A group of people who walk side by side is one blob. It is cut where it is thin 
 groups by the vertical projection of the silhouette (Haritaoglu, Harwood, Davis, TPAMI 2000).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.objects.settings import MotionConfig, SplitConfig
-from pixelplay.videos.background import median_frame
+from pixelplay.videos.background import evenly_spaced, median_frame
 from pixelplay.videos.video import Video
 
 MOTION = "motion"  # the class of every blob
@@ -148,6 +148,21 @@ class CausalBackground:
         known = self._samples[..., : self._taken]
         ranked, count = np.sort(known, axis=2, kind="stable"), known.shape[2]
         return (ranked[..., (count - 1) // 2] + ranked[..., count // 2].astype(np.float64)) / 2
+
+
+def scenes(videos: Iterable[Video], config: MotionConfig) -> dict[tuple[int, int], list[np.ndarray]]:
+    """The median frame, uint8 (H, W), of each of these videos, but at most `config.background_samples` of those with
+    frames of one size (width, height), by that size.
+    """
+    by_size: dict[tuple[int, int], list[Video]] = {}
+    for video in videos:
+        by_size.setdefault(video.size, []).append(video)
+    chosen = {size: evenly_spaced(len(of), config.background_samples) for size, of in by_size.items()}
+    samples = config.background_samples
+    return {
+        size: [median_frame(by_size[size][k].frames(config.frames), samples, method="lower") for k in numbers]
+        for size, numbers in chosen.items()
+    }
 
 
 def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tuple[np.ndarray, np.ndarray]:

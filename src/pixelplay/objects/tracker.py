@@ -58,8 +58,9 @@ class Tracker:
         alive = self._bytetrack.tracks
         # ByteTrack names a track when it finds its second box, so a first box is known by the track that it began.
         named = {tracklet.tracker_id: self._ids[tracklet] for tracklet in alive if tracklet in self._ids}
-        for row, name in zip(found.data["row"], found.tracker_id, strict=True) if len(found) else ():
-            track[row] = named[name] if name >= 0 else 0
+        if len(found) and found.tracker_id is not None:
+            for row, name in zip(found.data["row"], found.tracker_id, strict=True):
+                track[row] = named[name] if name >= 0 else 0
         begin = np.flatnonzero((track == 0) & (sure >= max(self._config.begin, self._config.high)))
         track[begin] = self.next + np.arange(len(begin))
         self.next += len(begin)

@@ -26,7 +26,6 @@ from pixelplay.videos.video import Video
 if TYPE_CHECKING:
     import torch
 
-    from pixelplay.objects.pyramid import Pyramid
 
 VERSION = 2  # of what is found; raise it when that changes
 
@@ -64,35 +63,39 @@ class Yolo:
             raise ConfigError(f"weights.yolo={weights}: cannot be loaded as weights of a YOLO ({error})") from None
         if task != "detect":
             raise ConfigError(f"weights.yolo={weights}: weights to {task}; they must be weights to detect")
-        self._weights = weights
-        self._pyramid: Pyramid | None = None
         self._config, self._device, self._bf16 = config, device, bf16
-        if config.backend == "torch" and bf16:
-            from pixelplay.objects.yolo_decoding import decode_in_float32  # imports torch
-
-            decode_in_float32(self._model.model)
         if config.backend != "torch":
             network = exported(weights, config.backend, config.image_size, cache / "exports")
             self._model = YOLO(str(network), task="detect")
             self._load(network)
+            return
+        from pixelplay.objects.pyramid import Pyramid  # imports torch
+
+        self._pyramid = Pyramid(self._network, str(weights))  # before the network is used: predicting copies it
+        if bf16:
+            from pixelplay.objects.yolo_decoding import decode_in_float32  # imports torch
+
+            decode_in_float32(self._network)
 
     @property
     def channels(self) -> int:
         """Of the feature maps of boxes; raises ConfigError for a network that has none."""
         import torch
 
-        network, pyramid = self._watched()
+        network = self._network
         with torch.no_grad():
             network(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
-        return pyramid.channels
+        return self._pyramid.channels
+
+    @property
+    def _network(self) -> Any:
+        return self._model.model
 
     def detect(
         self, video: Video, advance: Callable[[int], Any] = lambda frames: None, pooling: Pooling | None = None
     ) -> Boxes:
         """Boxes of every class in every frame, from `confidence` up; `advance(n)` is called after n frames."""
         found = []
-        if pooling:
-            self._watched()
         for start, batch in batches(video.full_size(), self._config.batch_size):
             boxes = self.boxes(batch, start)
             if pooling and pooling.known is not None:
@@ -114,10 +117,10 @@ class Yolo:
         return clip(join(found), (width, height))
 
     def pooled(self, xyxy: np.ndarray, frame: np.ndarray, size: tuple[int, int], cells: int) -> np.ndarray:
-        """Maps float16 [N, C, cells, cells] of boxes [N, 4] in the frames, of `size`, that `boxes` was given last, by
-        the number of the frame, int [N]. The network must have been watched by then: ask for its `channels` before.
+        """Maps float16 [N, C, cells, cells] of boxes [N, 4] in the frames, of `size` (width, height), that `boxes` was
+        given last; frame: int [N], which of them each box is in. Of a network in PyTorch only: see `features_source`.
         """
-        return self._watched()[1].pooled(xyxy, frame, size, cells)
+        return self._pyramid.pooled(xyxy, frame, size, cells)
 
     def _load(self, network: Path) -> None:
         """Have Ultralytics load the exported network, which it does when it is first used."""
@@ -136,16 +139,6 @@ class Yolo:
                 f"{network}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, "
                 "and the same command exports weights.yolo again"
             ) from None
-
-    def _watched(self) -> tuple[Any, "Pyramid"]:
-        """The network, and its pyramid."""
-        if self._pyramid is None:
-            from pixelplay.objects.pyramid import Pyramid  # imports torch
-
-            network: Any = self._model.model
-            self._pyramid = Pyramid(network, str(self._weights))
-            self._model.predictor = None  # it works with a copy of the network, made when it was first used
-        return self._model.model, self._pyramid
 
     def _predict(self, batch: list[np.ndarray]) -> list[Any]:
         import torch
