@@ -38,6 +38,7 @@ class Moment:
     crops: np.ndarray | None = None  # float32 (n, C), as `crop_vectors`; NaN where no crop was taken
     maps: np.ndarray | None = None  # float16 (n, C, S, S), as `features_of`; NaN where there is none
     ended: tuple[int, ...] = ()  # ids of tracks that will have no further row: what is kept of them can go
+    flipped: bool = False  # whether restoration turned it upright
 
 
 def no_tracks() -> Tracks:
@@ -79,6 +80,7 @@ def moments_of(
             tracks=tracks[here],
             labels=labels[here],
             ended=tuple(ending.get(t, ())),
+            flipped=video.originals is not None and bool(video.originals.flipped[t]),
             **{name: array[here] for name, array in values.items()},
         )
 

@@ -17,6 +17,7 @@ from pixelplay import preconditions
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import MissingArtifactError
+from pixelplay.evaluation.members import require_fusable
 from pixelplay.events.event import Event, Events
 from pixelplay.prediction import footage, fusion, results
 from pixelplay.prediction.footage import Footage, find_videos
@@ -68,7 +69,7 @@ def run(config: Config, path: str) -> None:
 def _predicted(config: Config, path: Path) -> Config:
     """Do what is not done yet; returns the configuration of the prediction."""
     path = Path(os.path.abspath(os.path.expanduser(path)))
-    fusion.require_fusable(config)
+    require_fusable(config)
     videos = find_videos(path)
     trained = _trained(config)
     there = Footage.of(path, videos, config, trained)
