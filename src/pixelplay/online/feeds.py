@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -29,6 +30,7 @@ class About:
     shown: str  # for messages: without a password
     fps: float | None  # frames per second, as it says itself
     live: bool  # frames come at their own pace, and end only where something breaks
+    began: datetime | None = None  # time of day of a file's first frame, where it says so
 
 
 class Picture(NamedTuple):
@@ -81,7 +83,7 @@ class Camera:
             cv2.setLogLevel(level)
         if not capture.isOpened():
             capture.release()
-            raise FootageError(f"camera {self.number}: cannot be opened; is it there, and used by no one else? {_here()}")
+            raise FootageError(f"{self.shown}: cannot be opened; is it there, and used by no one else? {_here()}")
         return CameraConnection(capture)
 
 

@@ -22,8 +22,8 @@ def live_frames(
 ) -> Generator[Arrived]:
     """Frames of an open connection and, if it is live, of those after it, until `stopped` is set.
 
-    rate: frames per second, by which numbers go on over a gap. Raises FootageError when `config.attempts` tries in a row
-    have given no frame, where the first connection gives none, and where something that has an end breaks before it.
+    rate: frames per second, by which numbers go on over a gap. Raises FootageError when `config.attempts` tries in a
+    row have given no frame, where the first connection gives none, and where what has an end breaks before it.
     """
     clock, tries = Clock(feed.shown, rate, config.keep_state), 0
     while True:

@@ -1,4 +1,4 @@
-"""`source=`: a video file, a folder of frames, a camera's number, rtsp:// or http://; or a Python iterable of arrays."""
+"""What `source=` names: a video file, a folder of frames, a camera, an address; and frames of a Python iterable."""
 
 import os
 import re
@@ -13,6 +13,7 @@ import numpy as np
 from pixelplay import requirements
 from pixelplay.config.online import OnlineConfig
 from pixelplay.errors import ConfigError, DataError
+from pixelplay.explain.event_clips import recording_start
 from pixelplay.online.capture import Capture, KeepUp
 from pixelplay.online.feeds import About, Camera, Feed, frames_of
 from pixelplay.online.frame import Arrived
@@ -67,7 +68,7 @@ def _open_path(path: Path, config: OnlineConfig, fps: float, levels: ValueRange 
     source = videos[0].source
     if isinstance(source, ImageFolder):
         source = replace(source, levels=levels)
-    about = About(plain_name(videos[0].id), str(path), source.fps(), live=False)
+    about = About(plain_name(videos[0].id), str(path), source.fps(), live=False, began=recording_start(source))
     rate = about.fps or config.fps or fps
     return Capture(about, lambda _: frames_of(source, str(path), rate), _policy(config, live=False))
 
