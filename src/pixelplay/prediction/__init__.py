@@ -20,7 +20,7 @@ from pixelplay.errors import MissingArtifactError
 from pixelplay.evaluation.members import require_fusable
 from pixelplay.events.event import Event, Events
 from pixelplay.prediction import footage, fusion, results
-from pixelplay.prediction.footage import Footage, find_videos
+from pixelplay.prediction.footage import Footage
 from pixelplay.run.artifacts import read_model
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
@@ -28,6 +28,7 @@ from pixelplay.run.locks import exclusive
 from pixelplay.run.stage import Task
 from pixelplay.stages import detect, events, extract, fuse, score
 from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.layouts.raw import find_videos
 
 log = logging.getLogger(__name__)
 
