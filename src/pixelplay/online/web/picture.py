@@ -35,7 +35,9 @@ class Picture:
         factor = min(1.0, LONGEST / max(height, width))
         size = (max(1, round(factor * width)), max(1, round(factor * height)))
         image = cv2.resize(result.image, size, interpolation=cv2.INTER_AREA) if factor < 1 else result.image
-        return encoded(annotated(image, drawing_of(result.objects, self._span).scaled(factor), ""), quality=self._quality)
+        return encoded(
+            annotated(image, drawing_of(result.objects, self._span).scaled(factor), ""), quality=self._quality
+        )
 
 
 def drawing_of(objects: Sequence[ScoredObject], span: Span | None) -> Drawing:
@@ -45,9 +47,7 @@ def drawing_of(objects: Sequence[ScoredObject], span: Span | None) -> Drawing:
     ordered = sorted(objects, key=lambda one: (one.unusual, -np.inf if one.score is None else one.score))
     captions = [f"{one.label} {one.track}" for one in ordered]
     scores = [f": {one.score:.3g}" if one.unusual and one.score is not None else "" for one in ordered]
-    shares = [
-        float(one.unusual) if span is None or one.score is None else share_of(one.score, span) for one in ordered
-    ]
+    shares = [float(one.unusual) if span is None or one.score is None else share_of(one.score, span) for one in ordered]
     return Drawing(
         np.array([one.box for one in ordered], np.float64),
         [caption + score for caption, score in zip(captions, scores, strict=True)],

@@ -5,12 +5,11 @@ import json
 import threading
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
