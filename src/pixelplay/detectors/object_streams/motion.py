@@ -1,6 +1,6 @@
 """`object_motion`: objects that move unusually fast, or in unusual directions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,9 @@ from pixelplay.detectors.object_streams.detector import ObjectDetector, Objects,
 from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
 from pixelplay.objects.features import flow_of
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.settings import Positive, Settings
 from pixelplay.videos.video import Video
@@ -56,11 +58,11 @@ class ObjectMotion(ObjectDetector[MotionModel]):
     scoring = ObjectScoring
 
     def read(self, video: Video, causal: bool = False) -> Objects:
-        tracks, values = tracks_of(video), flow_of(video)  # flow comes from the frame before: it is causal
-        if causal:  # a box between two others is not known until the later one is
-            known = ~tracks.interpolated
-            tracks, values = tracks[known], values[known]
-        return Objects(tracks, values)
+        found = Objects(tracks_of(video), flow_of(video))  # flow comes from the frame before: it is causal
+        return found.so_far(video) if causal else found
+
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Objects]:
+        return flow_at
 
     def learn(self, parts: Sequence[Objects], seed: int) -> MotionModel:
         heights = UsualHeight.of([part.tracks for part in parts], self._settings.size == "usual")
@@ -80,6 +82,11 @@ class ObjectMotion(ObjectDetector[MotionModel]):
 
     def _identity(self, stream: str) -> dict[str, Any]:
         return {"stream": stream, "size": self._settings.size, "slow": self._settings.slow}
+
+
+def flow_at(moment: Moment) -> Objects:
+    assert moment.flow is not None, "a detector asks for it with flow=True in its Spec"
+    return Objects(moment.tracks, moment.flow)
 
 
 def described(objects: Objects, heights: UsualHeight, slow: float) -> dict[str, np.ndarray]:

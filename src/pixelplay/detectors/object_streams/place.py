@@ -6,8 +6,8 @@ and Scott, *Variable kernel density estimation*, Annals of Statistics 1992). The
 normal object far from all others does not stretch the scale of all scores.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from pixelplay.detectors.folds import Folds
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.heights import LEAST, Line, UsualHeight
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
 from pixelplay.objects.features import flow_of
-from pixelplay.objects.labels import labels_so_far
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
@@ -127,16 +128,21 @@ class ObjectPlace(ObjectDetector[PlaceModel]):
 
     def read(self, video: Video, causal: bool = False) -> Objects:
         found = Objects(tracks_of(video), flow_of(video)[:, :1])
-        if not causal:
-            return found
-        found = replace(found, tracks=replace(found.tracks, label=labels_so_far(video)))
-        return found[~found.tracks.interpolated]  # a box between two others is not known until the later one is
+        return found.so_far(video) if causal else found
+
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Objects]:
+        return speed_at
 
     def learn(self, parts: Sequence[Objects], seed: int) -> PlaceModel:
         return PlaceModel.of(parts, self._settings, seed)
 
     def load_model(self, folder: Path) -> PlaceModel:
         return PlaceModel.load(folder, self._settings)
+
+
+def speed_at(moment: Moment) -> Objects:
+    assert moment.flow is not None, "a detector asks for it with flow=True in its Spec"
+    return Objects(moment.tracks, moment.flow[:, :1])
 
 
 def yardstick(parts: Sequence[Objects]) -> UsualHeight:
