@@ -264,13 +264,11 @@ def test_a_bank_without_what_was_beside_it_is_as_it_was_built_bit_for_bit(tmp_pa
     assert (tmp_path / "a.faiss").read_bytes() == (tmp_path / "b.faiss").read_bytes()
     bank.put_beside(kept[:1])  # in place of the queries
     assert bank.nearest(queries)[0].all()
-    bank.put_beside(np.empty((0, 8), np.float32))
+    bank.put_beside(None)
     np.testing.assert_array_equal(bank.distances(queries, 3), before)
 
 
-def test_vectors_beside_a_bank_are_as_finite_and_as_long_as_its_own():
+def test_vectors_beside_a_bank_are_as_long_as_its_own():
     bank = Bank.build(vectors(9, 4, seed=6), config("flat"), {}, seed=0)
-    with pytest.raises(DataError, match=r"vector 1 of 2 beside a memory bank is not finite"):
-        bank.put_beside(np.array([[0, 0, 0, 0], [0, np.nan, 0, 0]], np.float32))
     with pytest.raises(ValueError, match=r"must be float32 \(n, 4\)"):
         bank.put_beside(np.zeros((2, 5), np.float32))

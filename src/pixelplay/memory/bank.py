@@ -111,16 +111,15 @@ class Bank:
         """How many vectors it was built of."""
         return len(self._own.vectors)
 
-    def put_beside(self, vectors: np.ndarray) -> None:
-        """Search these float32 (m, d) vectors as well, exactly, in place of those that were beside the bank before.
+    def put_beside(self, vectors: np.ndarray | None) -> None:
+        """Search these finite float32 (m, d) vectors as well, exactly, in place of those beside the bank before.
 
         Distances are then those of a bank of both, with the mean and the whitening of this one. `save` does not write
-        them, and without any (m = 0) the bank is as it was built. Raises DataError for values that are not finite.
+        them; with None, the bank is as it was built.
         """
-        _check(vectors, self._own.vectors.shape[1])
-        if not np.isfinite(vectors).all():
-            raise DataError(f"vector {_first_bad(vectors)} of {len(vectors)} beside a memory bank is not finite")
-        self._beside = Searched.of(self._transformed(vectors)) if len(vectors) else None
+        if vectors is not None:
+            _check(vectors, self._own.vectors.shape[1])
+        self._beside = None if vectors is None else Searched.of(self._transformed(vectors))
 
     def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """L2 distance (not squared), float32 (n,), and index, int64 (n,), of the nearest vector to each query (n, d).
@@ -135,9 +134,7 @@ class Bank:
     def distances(self, queries: np.ndarray, count: int) -> np.ndarray:
         """L2 distances of each query (n, d) to its `count` nearest vectors, ascending, float32 (n, count).
 
-        count: at most `len` of the bank.
-
-        Raises as `nearest`.
+        count: at most `len` of the bank. Raises as `nearest`.
         """
         return np.sort(self._search_for(queries, count)[0], axis=1)
 
