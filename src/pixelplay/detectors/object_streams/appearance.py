@@ -9,10 +9,12 @@ from typing import Self
 import numpy as np
 
 from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import crop_vectors
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import cropped, tracks_of
@@ -39,6 +41,9 @@ class AppearanceModel:
 
     def score(self, objects: Objects) -> dict[str, np.ndarray]:
         return {STREAM: self.density.score(objects.values)}
+
+    def accept(self, objects: Sequence[Objects]) -> bool:
+        return self.density.accept([one.values for one in objects])
 
     def save(self, folder: Path) -> None:
         self.density.save(folder, STREAM)
@@ -89,6 +94,10 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
 
     def load_model(self, folder: Path) -> AppearanceModel:
         return AppearanceModel(load_density(folder, STREAM, self._settings.density, {"stream": STREAM}))
+
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """See `Accepts`."""
+        return self._trained.accept(objects_of(events, "crops"))
 
 
 def crops_at(moment: Moment) -> Objects:

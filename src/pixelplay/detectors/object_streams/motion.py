@@ -8,11 +8,13 @@ from typing import Any, Literal
 import numpy as np
 
 from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import ObjectDetector, Objects, ObjectScoring
 from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import flow_of
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import tracks_of
@@ -40,6 +42,10 @@ class MotionModel:
     def score(self, objects: Objects) -> dict[str, np.ndarray]:
         vectors = described(objects, self.heights, self.slow)
         return {stream: self.densities[stream].score(vectors[stream]) for stream in STREAMS}
+
+    def accept(self, objects: Sequence[Objects]) -> bool:
+        vectors = [described(one, self.heights, self.slow) for one in objects]
+        return all([self.densities[stream].accept([one[stream] for one in vectors]) for stream in STREAMS])
 
     def save(self, folder: Path) -> None:
         self.heights.save(folder)
@@ -79,6 +85,10 @@ class ObjectMotion(ObjectDetector[MotionModel]):
         density = self._settings.density
         found = {stream: load_density(folder, stream, density, self._identity(stream)) for stream in STREAMS}
         return MotionModel(UsualHeight.load(folder), self._settings.slow, found)
+
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """See `Accepts`."""
+        return self._trained.accept(objects_of(events, "flow"))
 
     def _identity(self, stream: str) -> dict[str, Any]:
         return {"stream": stream, "size": self._settings.size, "slow": self._settings.slow}

@@ -11,9 +11,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.labels import confidences
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.motion import MOTION
@@ -64,6 +66,7 @@ class ClassModel:
 
     counts: Mapping[str, float]
     prior: float
+    accepted: list[str] = field(default_factory=list)  # classes of accepted objects
 
     def rarity(self, name: str) -> float:
         return float(-np.log((self.counts.get(name, 0.0) + self.prior) / self._every))
@@ -79,7 +82,15 @@ class ClassModel:
 
     def score(self, objects: Objects) -> dict[str, np.ndarray]:
         assert isinstance(objects, Classified)
-        return {STREAM: objects.values @ np.array([self.usual, *map(self.rarity, objects.names.tolist())])}
+        return {STREAM: objects.values @ np.array([self.usual, *map(self._rarity_now, objects.names.tolist())])}
+
+    def accept(self, objects: Sequence[Objects]) -> bool:
+        """Classes are all that it knows of objects: those of accepted ones are no rarer than normal objects are."""
+        self.accepted[:] = sorted({name for one in objects for name in one.tracks.label.tolist()} - {MOTION})
+        return bool(self.accepted)
+
+    def _rarity_now(self, name: str) -> float:
+        return min(self.rarity(name), self.usual) if name in self.accepted else self.rarity(name)
 
     def save(self, folder: Path) -> None:
         write_json(folder / FILE, Counts(boxes=dict(self.counts)).model_dump())
@@ -149,6 +160,10 @@ class ObjectClass(ObjectDetector[ClassModel]):
 
     def load_model(self, folder: Path) -> ClassModel:
         return ClassModel(read_model(folder / FILE, Counts, made_by="train").boxes, self._settings.prior)
+
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """See `Accepts`."""
+        return self._trained.accept(objects_of(events))
 
 
 def check(name: str, config: DetectorConfig) -> None:
