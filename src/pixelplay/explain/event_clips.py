@@ -25,6 +25,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
+from pixelplay.videos.sources import Source
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
@@ -129,7 +130,10 @@ def _shown(
 ) -> Shown:
     start, end, peak = (int(np.searchsorted(video.numbers, at.frame)) for at in (event.start, event.end, event.peak))
     first, stop = stretch(start, end, peak, len(video), rate, settings) if event.clip else (peak, peak + 1)
-    curve, began = curves.of(event, video, first, stop), recording_start(video)
+    curve, began = (
+        curves.of(event, video, first, stop),
+        recording_start(video.originals.source if video.originals else None),
+    )
     ends = video.numbers[[first, stop - 1]].tolist()
     return Shown(
         event=event,
@@ -211,9 +215,8 @@ def thumbnail(shown: Shown, frame: np.ndarray, factor: float) -> np.ndarray:
     return picture
 
 
-def recording_start(video: Video) -> datetime | None:
-    """The time of day of a video's first frame, where its file knows that."""
-    source = video.originals.source if video.originals else None
+def recording_start(source: Source | None) -> datetime | None:
+    """The time of day of a source's first frame, where its file knows that."""
     if source is None or isinstance(source, ImageFolder):
         return None
     from pixelplay.videos.packets import recorded_at  # folders of images need no PyAV
