@@ -56,11 +56,10 @@ class Models:
     backbone: ObjectMaps | None = None  # of crops
 
     @classmethod
-    def load(cls, config: Config, needs: Collection[Need], formats: Sequence[FrameFormat] | None = None) -> "Models":
+    def load(cls, config: Config, needs: Collection[Need]) -> "Models":
         """Of a finished run, what is needed for detectors whose `Spec.needs` are these together.
 
-        formats: working sizes; None: those of `prepare`, for all detectors of the configuration. Raises ConfigError
-        where objects come from files, MissingArtifactError for what the run has not made.
+        Raises ConfigError where objects come from files, MissingArtifactError for what the run has not made.
         """
         index = load_index(config)
         network, backgrounds = judges(config, index)
@@ -72,8 +71,7 @@ class Models:
             found |= _of_objects(config, needs)
             if found["blobs"]:
                 found["scenes"] = motion.scenes(index.fit, config.objects.motion)
-        sizes = prepare.formats(config) if formats is None else formats
-        return cls(frozenset(needs), sizes, config.restore, config.objects, **found)
+        return cls(frozenset(needs), prepare.formats(config), config.restore, config.objects, **found)
 
 
 def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
