@@ -15,9 +15,22 @@ from itertools import count
 import av
 import cv2
 import numpy as np
+import yaml
+
+from pixelplay.config.online import OnlineConfig
+from pixelplay.settings import CONFIG_DIR, validate
 
 BOUNDARY = "frame"
 TYPES = {"ts": "video/mp2t", "mjpeg": f"multipart/x-mixed-replace; boundary={BOUNDARY}"}
+
+
+def online(**changes: object) -> OnlineConfig:
+    """The default settings with some changed, those of a group as a dict; connected again soon."""
+    values = yaml.safe_load((CONFIG_DIR / "online/default.yaml").read_text(encoding="utf-8"))
+    values["reconnect"] |= {"timeout": 0.6, "backoff": 0.05, "max_backoff": 0.2}
+    for key, value in changes.items():
+        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+    return validate(OnlineConfig, values)
 
 
 def shade(number: int, width: int = 64, height: int = 48) -> np.ndarray:

@@ -91,7 +91,7 @@ class Painter:
             shaded=alarms.astype(bool),
             threshold=result.threshold,
         )
-        return make_footer(curve, width).image
+        return make_footer(curve, width).at(len(scores) - 1)
 
 
 def _caption(one: ScoredObject, whole: bool) -> str:
