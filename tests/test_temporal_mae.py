@@ -154,6 +154,16 @@ def test_footage_that_follows_does_not_change_causal_scores(trained, tmp_path: P
         assert np.array_equal(values, by_stream(long.objects)[name][: len(values)]), name
 
 
+def test_causally_boxes_between_two_others_are_left_out(trained, tmp_path: Path):
+    """So that a frame in which nothing was detected is one without objects."""
+    video = tracked_video(tmp_path, "test", {1: range(6)}, 6, 9, without={1: [3]})
+    later, causal = trained.score(video), trained.score(video, causal=True)
+    assert [sorted(set(one.objects["frame"] - 10)) for one in (later, causal)] == [[*range(6)], [0, 1, 2, 4, 5]]
+    stream = f"{NAME}/reconstruction"
+    lowest = trained._used.calibration.lowest["reconstruction"][0]
+    assert causal.streams[stream][3] == pytest.approx(lowest) and later.streams[stream][3] > lowest
+
+
 def test_an_object_unlike_those_of_training_has_the_highest_reconstruction_error(trained, tmp_path: Path):
     video = tracked_video(tmp_path, "odd", {1: list(range(12)), 2: list(range(12))}, 12, 7, odd={2})
     objects = trained.score(video).objects

@@ -8,8 +8,9 @@ import pandas as pd
 
 from pixelplay.evaluation.clock import Clock
 from pixelplay.evaluation.contributions import Contributions
-from pixelplay.evaluation.normal_scores import HOUR, normal_frames, normal_tracks
-from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects
+from pixelplay.evaluation.normal_scores import HOUR
+from pixelplay.evaluation.run_alarms import RunAlarms
+from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects, read_scores
 from pixelplay.evaluation.scored_tracks import scored_tracks
 from pixelplay.evaluation.zoned import DWELL, Stay, Zoned, no_dwell
 from pixelplay.events.alarm import StreamAlarm
@@ -33,33 +34,19 @@ def find_events(config: "Config", index: Index) -> Events:
     A stream without scores of held-out normal footage has no threshold and no events: `no_alarm` says why.
     """
     table = read_fused(config, index)
-    of_frames = normal_frames(config, index, table[table["stream"] == FUSED])
     zoned = Zoned.of(config)
     zoned.warn_of_unused(index)
-    of_tracks = normal_tracks(config, index, zoned) if object_streams(config) else None
-    present = [one for one in (of_frames, of_tracks) if one is not None]
-    budget = config.events.false_alarms_per_hour
-    alarms, missing = {}, {}
-    for normal in present:
-        if len(normal.all):
-            share = None if budget is None else budget / len(present)  # together they keep to it
-            alarms[normal.stream] = StreamAlarm.of(normal, config.events, config.dataset.name, share)
-        else:
-            missing[normal.stream] = NOTHING_NORMAL[normal.stream]
-    found = _Finder(config, index, table, alarms, zoned).events()
+    of_objects = object_streams(config)
+    objects = (read_scores(config, OBJECTS, index), read_objects(config, OBJECTS, index.test)) if of_objects else None
+    own = RunAlarms.of(config, index, zoned, table, objects)
+    found = _Finder(config, index, table, own.alarms, zoned).events()
     return Events(
-        alarms=[one.alarm for one in alarms.values()],
-        no_alarm=missing,
-        heldout_frames=len(of_frames.all),
-        heldout_seconds=None if of_frames.hours is None else round(of_frames.hours * HOUR, 1),
+        alarms=[one.alarm for one in own.alarms.values()],
+        no_alarm=own.missing,
+        heldout_frames=len(own.frames.all),
+        heldout_seconds=None if own.frames.hours is None else round(own.frames.hours * HOUR, 1),
         events=found,
     )
-
-
-NOTHING_NORMAL = {
-    FUSED: "no fused scores of held-out normal footage, since a member has none: no events of frames",
-    OBJECTS: "no object was followed in held-out normal footage: no events of objects",
-}
 
 
 class _Finder:

@@ -12,7 +12,7 @@ from pixelplay.run.stage import Task, digests_of, read_record
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, read_contents, source_key
 from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.index import Index
+from pixelplay.videos.index import Index, differences
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.video import Video
 
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when the same files give other frames
 RECORD = "predict-videos"  # of the task below
-OTHER_RATE = 0.02  # relative difference from which on two frame rates are told apart: 29.97 is 30
 
 
 @dataclass(frozen=True)
@@ -108,17 +107,6 @@ def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, 
 
 def _tell_differences(videos: list[Video], trained: list[Video]) -> None:
     """Log where new videos have another frame size or rate than the run has learnt from: scores may be less apt."""
-    sizes = {video.size for video in trained}
-    rates = {video.fps for video in trained if video.fps}
     for video in videos:
-        if video.size not in sizes:
-            _tell(video, "frames of {}x{} pixels".format(*video.size), sorted("{}x{}".format(*one) for one in sizes))
-        if video.fps and rates and all(abs(video.fps / one - 1) > OTHER_RATE for one in rates):
-            _tell(video, f"{video.fps:.4g} frames per second", sorted(f"{one:.4g}" for one in rates))
-
-
-def _tell(video: Video, has: str, known: list[str]) -> None:
-    log.warning(
-        f"predict: video {video.id} has {has}, the run has learnt from {', '.join(known)}: it is scored, but what is "
-        "usual may look unusual"
-    )
+        for difference in differences(trained, video.size, video.fps):
+            log.warning(f"predict: video {video.id} has {difference}")

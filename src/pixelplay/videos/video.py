@@ -113,6 +113,8 @@ class Maps:
 
     path: Path
     by_box: bool  # an item for each of the video's detected boxes; else one for each row of its table of tracks
+    every: int = 1  # of the latter, rows of a track between two that were seen, and not interpolated; and in which
+    noise_above: float | None = None  # frames none is seen: see `pixelplay.objects.tracks.cropped`
 
 
 @dataclass(frozen=True, eq=False)

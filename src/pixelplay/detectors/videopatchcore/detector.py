@@ -19,11 +19,13 @@ from pixelplay.backbones.state_dict import save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
 from pixelplay.detectors.videopatchcore import SPECS
 from pixelplay.detectors.videopatchcore.calibration import ABOUT, FOLDS, HELDOUT, filled, fold_table, scale
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored, read_sources, store
 from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_distances, findings
+from pixelplay.detectors.videopatchcore.patch_stream import PatchStream, Seen
 from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.explanation import Finding
@@ -36,7 +38,7 @@ from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import FrameScores, causal_windows, windows
+from pixelplay.videos.windows import CausalWindow, FrameScores, causal_windows, windows
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,12 @@ class VideoPatchCore:
         distances, objects = clip_distances(self.name, self._features, self._banks, video, tracks, positions, causal)
         streams = self._streams(video, positions, scoring.stride, causal, distances)
         return Scores(streams, objects).check(video, self.name)
+
+    def stream(self, footage: StreamFormat) -> PatchStream:
+        """See `Streams`."""
+        assert self._features is not None, "fit or load the detector before it scores"
+        window = CausalWindow[Seen](self._settings.clip, self._scoring.stride)
+        return PatchStream(self.name, self._features, self._banks, self._combined, window, footage)
 
     def calibrate(self, videos: list[Video]) -> list[Scores]:
         """See `Calibrates`; [] without `settings.folds`, or with an encoder that the run trained on all of it."""
@@ -195,15 +203,19 @@ class VideoPatchCore:
         self, video: Video, positions: np.ndarray, stride: int, causal: bool, clips: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Scores of frames, float32 (T,) by stream, from the distances (C,) of clips."""
-        scoring, calibration = self._scoring, self._calibrated
-        raw = filled(calibration, clips)
-        final = calibration.combined(raw, scoring.weights, scoring.quantile, scoring.power)
         streams = {}
-        for name, values in {self.name: final, **{f"{self.name}/{s}": d for s, d in raw.items()}}.items():
+        for name, values in self._combined(clips).items():
             scores = FrameScores(len(video), stride, causal)
             scores.add(positions, values[:, None])
             streams[name] = scores.result()
         return streams
+
+    def _combined(self, clips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Scores of clips, float64 (C,) by stream of `Scores`, from their distances, NaN without an object."""
+        scoring, calibration = self._scoring, self._calibrated
+        raw = filled(calibration, clips)
+        final = calibration.combined(raw, scoring.weights, scoring.quantile, scoring.power)
+        return {self.name: final, **{f"{self.name}/{stream}": distances for stream, distances in raw.items()}}
 
     # --- explanation ------------------------------------------------------------------------------------------------
 
