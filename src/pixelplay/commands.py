@@ -80,6 +80,19 @@ outputs/EXPERIMENT/[RUN/]predictions/NAME/: scores.csv, events.csv, events.json 
 from the files, and nothing of the run is changed. Killed at any moment, the same command resumes.""",
         operand="path",
     ),
+    "accept": Command(
+        "pixelplay.accepted:run",
+        """Accept events as normal: what looks and moves alike then raises no alarm.
+
+python src/accept.py run=NAME event=ID            an event of the test videos, or of a source that `infer` has scored
+python src/accept.py run=NAME                     list what is accepted
+python src/accept.py run=NAME event=ID --remove   take it back
+python src/accept.py run=NAME event=ID --scores   also take the scores of its frames for normal: see docs/events.md
+
+ID is that of events.csv, or SOURCE/ID where several have it. An accepted event is a layer in
+outputs/EXPERIMENT/[RUN/]accepted/: nothing that was trained or scored is changed.""",
+        flags=("--scores", "--remove"),
+    ),
     "sweep": Command(
         "pixelplay.sweep:run",
         f"""Vary one setting of a detector: a run for each value, then a table and a picture of them all.
