@@ -4,8 +4,8 @@ python -m benchmarks.causality experiment=ped2 run=NAME …
 
 Scores all test videos of a finished run frame by frame, as `infer` does, and prints a table of the frame AUC of each
 stream offline and online; and of each detector the largest relative difference of its online scores from
-`score(video, causal=True)` of the same frames, causally restored. That is left out where objects are moving blobs, whose
-background knows later frames offline. For equal boxes, run with objects.yolo.batch_size=1.
+`score(video, causal=True)` of the same frames, causally restored. That is left out where objects are moving blobs,
+whose background knows later frames offline. For equal boxes, run with objects.yolo.batch_size=1.
 """
 
 import logging
@@ -49,7 +49,9 @@ def main() -> None:
         for video in index.test:
             found[video.id] = online(pipeline, video)
             bar.update(len(video))
-    differences = {} if "motion" in tables.methods(config, registry.needing(config, "boxes")) else compared(pipeline, found)
+    differences = (
+        {} if "motion" in tables.methods(config, registry.needing(config, "boxes")) else compared(pipeline, found)
+    )
     print(table(config, index, pipeline.names, found, differences))
 
 
@@ -98,7 +100,9 @@ def causally_restored(config: Config, index: Index) -> Index:
         videos.append(video if as_in_the_run else result.after)
     new = [one for one, video in zip(videos, index.test, strict=True) if one is not video]
     if new:
-        print(f"{len(new)} of {len(videos)} videos are restored otherwise than in the run: {', '.join(v.id for v in new)}")
+        print(
+            f"{len(new)} of {len(videos)} videos are restored otherwise than in the run: {', '.join(v.id for v in new)}"
+        )
         detect.detect_all(config, new)
         extract.extract_all(config, replace(index, train=[], pseudo=[], test=new))
     return replace(index, train=[], pseudo=[], test=videos)
@@ -112,10 +116,15 @@ def table(
     offline = {FUSED: fused[(fused["stream"] == FUSED) & (fused["split"] == "test")]}
     for name in names:
         scores = read_scores(config, name, index)
-        offline |= {str(stream): rows for stream, rows in scores[scores["split"] == "test"].groupby("stream", sort=False)}
+        offline |= {
+            str(stream): rows for stream, rows in scores[scores["split"] == "test"].groupby("stream", sort=False)
+        }
     truth = load_labels(config, index)
     labelled = [video for video in index.test if truth[video.id].labels is not None]
-    lines = ["| stream | AUC micro, offline | online | AUC macro, offline | online | difference |", "| --- |" + " --- |" * 5]
+    lines = [
+        "| stream | AUC micro, offline | online | AUC macro, offline | online | difference |",
+        "| --- |" + " --- |" * 5,
+    ]
     for stream, rows in offline.items():
         before = [scores_of(rows, video) for video in labelled]
         figures = [measured(labelled, truth, values) for values in (before, [found[v.id][stream] for v in labelled])]
