@@ -25,14 +25,15 @@ from pixelplay.config.online import WebConfig
 from pixelplay.drawing.annotate import write_clip, write_image
 from pixelplay.errors import ConfigError, DataError, InUseError, MissingPackageError
 from pixelplay.events.event import Event, EventTrack, Moment
-from pixelplay.explain.scored_boxes import Span, color_of
+from pixelplay.online.feeds import About
 from pixelplay.online.result import Result, ScoredObject
 from pixelplay.online.web import server
-from pixelplay.online.web.page import About, LivePage
-from pixelplay.online.web.picture import Picture, drawing_of
+from pixelplay.online.web.page import LivePage
+from pixelplay.online.web.picture import Picture
 from pixelplay.online.web.state import EVENTS, POINTS, LiveState, Seen
 
 CONFIG = WebConfig(host="127.0.0.1", port=0, token=None, timeline=20.0, quality=75)
+SOURCE = About("clip", "footage/clip.mp4", fps=10.0, live=False)
 SECRET = "correct-horse-battery"
 FPS = 10
 CHIPS = "[...document.querySelectorAll('#state .chip')].map((one) => one.textContent)"
@@ -102,8 +103,7 @@ class Feeder:
 
 @contextmanager
 def served(folder: Path, accept: Callable[[str], object] | None = None, **changes: object) -> Iterator[LivePage]:
-    about = About(run="ped2/night", source="rtsp://camera/stream")
-    page = LivePage(CONFIG.model_copy(update=changes), folder, about, accept, {"TOKEN": SECRET})
+    page = LivePage(CONFIG.model_copy(update=changes), folder, SOURCE, "ped2/night", accept, {"TOKEN": SECRET})
     page.address = page.start()
     try:
         yield page
@@ -236,6 +236,22 @@ def test_the_button_accepts_an_event_and_a_refusal_is_shown(chrome: Browser, tmp
 
 
 @needs_browser
+def test_times_of_a_live_source_are_times_of_day(chrome: Browser, tmp_path: Path):
+    page = LivePage(CONFIG, tmp_path, replace(SOURCE, live=True), "run")
+    page.write(result(3600 * FPS, ended=[event("x", 3590, 3595)]))
+    chrome.visit(page.start())
+    chrome.wait(f"({ROWS}).length === 1")
+    shown = "document.querySelector('#time').textContent"
+    times = [f"new Date(Date.now() - {1000 * ago}).toLocaleTimeString()" for ago in range(120)]
+    assert chrome.ask(f"[{','.join(times)}].indexOf({shown})") >= 0, chrome.ask(shown)
+    began, seconds = chrome.ask("page.status.began"), chrome.ask("page.status.seconds")
+    assert began + seconds == pytest.approx(time.time(), abs=120)
+    told = [chrome.ask(f"new Date({1000 * (began + at)}).toLocaleTimeString()") for at in (3590, 3595)]
+    assert chrome.ask("document.querySelector('#list h3').textContent") == f"{told[0]} to {told[1]}, 5.0 s"
+    page.close()
+
+
+@needs_browser
 @pytest.mark.parametrize("width", [1400, 390])
 def test_nothing_covers_another_or_sticks_out_in_light_and_dark(chrome: Browser, tmp_path: Path, width: int):
     long = "a-name-without-any-space-that-is-longer-than-a-small-screen-is-wide"
@@ -261,7 +277,7 @@ def test_nothing_covers_another_or_sticks_out_in_light_and_dark(chrome: Browser,
 @needs_browser
 def test_markup_from_data_is_shown_and_not_run(chrome: Browser, tmp_path: Path):
     track = EventTrack(track=1, label=EVIL, score=1.0, box=None, path=[])
-    page = LivePage(CONFIG, tmp_path, About(run=EVIL, source=EVIL), print)
+    page = LivePage(CONFIG, tmp_path, replace(SOURCE, shown=EVIL), EVIL, print)
     page.write(result(0, members={EVIL: 1.0}))
     page.write(result(1, ended=[event("x", 0, 1, contributions={EVIL: 1.0}, zones=[EVIL], tracks=[track])]))
     address = page.start()
@@ -457,10 +473,10 @@ def test_signals_stay_the_process_s_own(kind: signal.Signals, tmp_path: Path):
 def test_a_port_in_use_is_refused_by_the_key_s_name(tmp_path: Path):
     with served(tmp_path) as page:
         port = int(page.address.rpartition(":")[2].strip("/"))
-        other = LivePage(CONFIG.model_copy(update={"port": port}), tmp_path, About("run", "source"))
+        other = LivePage(CONFIG.model_copy(update={"port": port}), tmp_path, SOURCE, "run")
         with pytest.raises(InUseError, match=rf"^online.web.port={port}: another program .* online.web.port=0 "):
             other.start()
-    LivePage(CONFIG, tmp_path, About("run", "source")).close()  # never started
+    LivePage(CONFIG, tmp_path, SOURCE, "run").close()  # never started
 
 
 def test_without_its_packages_the_page_is_refused_with_the_command_that_installs_them(
@@ -473,7 +489,7 @@ def test_without_its_packages_the_page_is_refused_with_the_command_that_installs
 
     monkeypatch.setattr(requirements, "version", version)
     with pytest.raises(MissingPackageError, match=r"fastapi>=\S+ +not installed\n(?s:.*) -m pip install 'fastapi>="):
-        LivePage(CONFIG, tmp_path, About("run", "source"))
+        LivePage(CONFIG, tmp_path, SOURCE, "run")
 
 
 @pytest.mark.parametrize(
@@ -488,7 +504,7 @@ def test_without_its_packages_the_page_is_refused_with_the_command_that_installs
 def test_what_can_not_be_served_is_refused_by_the_key_s_name(changes: dict[str, str], message: str, tmp_path: Path):
     with pytest.raises(ConfigError, match=message):
         config = CONFIG.model_copy(update=changes)
-        LivePage(config, tmp_path, About("run", "source"), environment={"SHORT": "12345"}).start()
+        LivePage(config, tmp_path, SOURCE, "run", environment={"SHORT": "12345"}).start()
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
@@ -554,19 +570,11 @@ def test_scores_that_are_no_numbers_are_left_out_of_the_message(tmp_path: Path):
     assert (points["score"], points["threshold"], points["members"]) == ([None], [None], {"a": [None]})
 
 
-def test_boxes_are_coloured_by_score_with_label_and_track_and_the_highest_is_drawn_last():
-    place = (10.0, 10.0, 60.0, 50.0)
-    dog, cat = ScoredObject(4, "dog", place, 2.0, True), ScoredObject(5, "cat", place, 1.0, False)
-    drawn = drawing_of([dog, cat], Span(0.0, 2.0))
-    assert (drawn.captions, drawn.colors) == (["cat 5", "dog 4: 2"], [color_of(0.5), color_of(1.0)])
-    unscored = drawing_of([dog, replace(cat, score=None)], None)
-    assert unscored.colors == [color_of(0.0), color_of(1.0)], "by what is unusual, where no range is known"
-
-
 def test_the_picture_has_the_boxes_and_is_no_larger_than_a_page_needs():
     black = np.zeros((1080, 1920, 3), np.uint8)
     box = ScoredObject(4, "dog", (480.0, 270.0, 960.0, 540.0), 2.0, True)
-    data = Picture(lambda: result(0, image=black, objects=[box]), 95, None).jpeg()
+    one = result(0, image=black, objects=[box])
+    data = Picture(lambda: one, 95).jpeg()
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert image.shape == (540, 960, 3)
     lit = np.argwhere(image.max(axis=2) > 100)
@@ -575,6 +583,6 @@ def test_the_picture_has_the_boxes_and_is_no_larger_than_a_page_needs():
 
 def test_a_frame_is_drawn_once_for_all_readers(tmp_path: Path):
     one = result(0)
-    picture = Picture(lambda: one, 75, None)
+    picture = Picture(lambda: one, 75)
     assert picture.jpeg() is picture.jpeg()
-    assert Picture(lambda: None, 75, None).jpeg() is None
+    assert Picture(lambda: None, 75).jpeg() is None

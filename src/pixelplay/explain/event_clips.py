@@ -163,7 +163,7 @@ def _write(folder: Path, video: Video, shown: Sequence[Shown], rate: float, size
     """Write all pictures of one video's events in one pass over its frames."""
     wanted = {position for one in shown for position in (*one.positions, one.peak)}
     with ExitStack() as clips:
-        opened = {one: _Clip(one, folder / one.event.clip, rate, clips) for one in shown if one.event.clip}
+        opened = {one: Clip(one, folder / one.event.clip, rate, clips) for one in shown if one.event.clip}
         for position, frame in full_size_frames(video, sorted(wanted)):
             factor = min(1.0, size / max(frame.shape[:2]))
             small = shrunk(frame, factor)
@@ -174,7 +174,7 @@ def _write(folder: Path, video: Video, shown: Sequence[Shown], rate: float, size
                     write_image(folder / one.event.thumbnail, thumbnail(one, one.scene(small, factor), factor))
 
 
-class _Clip:
+class Clip:
     """A clip that is being written; the file is there after its last frame."""
 
     def __init__(self, shown: Shown, path: Path, rate: float, clips: ExitStack):

@@ -1,6 +1,7 @@
 """What a person is shown of a result: the frame with scored boxes, above the curve of the last seconds."""
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import cv2
@@ -27,7 +28,7 @@ class Painter:
         """size: pixels of a frame's longer side, at most; smaller frames are enlarged as in the clips of events."""
         self._about, self._size = about, size
         self._past: deque[tuple[float, float, bool]] = deque(maxlen=POINTS)  # seconds, score, alarm
-        self._scores: tuple[float, float] | None = None  # lowest and highest of an object so far
+        self._boxes = Boxes()
 
     def picture(self, result: Result) -> np.ndarray:
         """uint8 (H, W, 3) RGB, of one size as long as frames are."""
@@ -36,27 +37,12 @@ class Painter:
         frame = shrunk(result.image, factor)
         longer = max(frame.shape[:2])
         times = max(1, min(enlargement(frame.shape[1::-1], WIDTH), self._size // longer))
-        picture = annotated(frame, self._boxes(result).scaled(factor), self._title(result), times * frame.shape[1])
+        picture = annotated(
+            frame, self._boxes.of(result.objects).scaled(factor), self._title(result), times * frame.shape[1]
+        )
         if result.alarm:
             _mark(picture)
         return np.concatenate([picture, self._curve(result, picture.shape[1])])
-
-    def _boxes(self, result: Result) -> Drawing:
-        """Coloured from the lowest to the highest score of an object so far, the highest drawn last."""
-        known = [one.score for one in result.objects if one.score is not None]
-        if known:
-            low, high = self._scores or (known[0], known[0])
-            self._scores = min(low, *known), max(high, *known)
-        objects = sorted(result.objects, key=lambda one: (one.unusual, -np.inf if one.score is None else one.score))
-        if not objects:
-            return NO_BOXES
-        plain = len(objects) - CAPTIONED
-        captions = [_caption(one, i >= plain or one.unusual) for i, one in enumerate(objects)]
-        return Drawing(np.array([one.box for one in objects], np.float64), captions, list(map(self._color, objects)))
-
-    def _color(self, one: ScoredObject) -> tuple[int, int, int]:
-        low, high = self._scores or (0.0, 0.0)
-        return color_of(0.0 if one.score is None or high <= low else (one.score - low) / (high - low))
 
     def _title(self, result: Result) -> str:
         """`03 2026-05-01 14:03:07 UTC, frame 512 at 20.48 s: 4.213`, the time of day where it is known."""
@@ -85,6 +71,30 @@ class Painter:
             threshold=result.threshold,
         )
         return make_footer(curve, width).at(len(scores) - 1)
+
+
+class Boxes:
+    """Boxes of results, coloured from the lowest to the highest score of an object so far, the highest drawn last."""
+
+    def __init__(self) -> None:
+        self._scores: tuple[float, float] | None = None  # lowest and highest
+
+    def of(self, objects: Sequence[ScoredObject]) -> Drawing:
+        """Of the next result."""
+        known = [one.score for one in objects if one.score is not None]
+        if known:
+            low, high = self._scores or (known[0], known[0])
+            self._scores = min(low, *known), max(high, *known)
+        objects = sorted(objects, key=lambda one: (one.unusual, -np.inf if one.score is None else one.score))
+        if not objects:
+            return NO_BOXES
+        plain = len(objects) - CAPTIONED
+        captions = [_caption(one, i >= plain or one.unusual) for i, one in enumerate(objects)]
+        return Drawing(np.array([one.box for one in objects], np.float64), captions, list(map(self._color, objects)))
+
+    def _color(self, one: ScoredObject) -> tuple[int, int, int]:
+        low, high = self._scores or (0.0, 0.0)
+        return color_of(0.0 if one.score is None or high <= low else (one.score - low) / (high - low))
 
 
 def _caption(one: ScoredObject, whole: bool) -> str:

@@ -51,16 +51,16 @@ class Guard:
         assert scope["type"] == "http"  # neither lifespan nor websockets are on
         request = Request(scope)
         entering = request.url.path == "/" and self._is(request.query_params.get("token"), self._token)
+        refusal = self._refusal(request, entering)
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                if entering:
+                if entering and not refusal:
                     headers.append("Set-Cookie", f"{self._cookie}={self._pass}; Path=/; HttpOnly; SameSite=Strict")
             await send(message)
 
-        refusal = self._refusal(request, entering)
         answer = PlainTextResponse(refusal.text + "\n", refusal.status) if refusal else self._app
         await answer(scope, receive, guarded)
 

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,27 +15,17 @@ from pixelplay import requirements
 from pixelplay.config.online import WebConfig
 from pixelplay.errors import ConfigError, InUseError
 from pixelplay.events.sinks.webhook import filled
+from pixelplay.online.feeds import About
 from pixelplay.online.result import Result
 from pixelplay.online.web.state import EVENTS, LiveState
 
 if TYPE_CHECKING:
     import uvicorn
 
-    from pixelplay.explain.scored_boxes import Span
-
 log = logging.getLogger(__name__)
 
 SHORTEST_TOKEN = 16  # characters
 WAIT = 10.0  # seconds for the server to start, and to end: it waits for an event that is being accepted
-
-
-@dataclass(frozen=True)
-class About:
-    """What the page says of its run."""
-
-    run: str
-    source: str  # without a password
-    span: "Span | None" = None  # scores of objects that get the first and the last colour
 
 
 class LivePage:
@@ -47,18 +36,28 @@ class LivePage:
         config: WebConfig,
         folder: Path,
         about: About,
+        run: str,
         accept: Callable[[str], object] | None = None,
         environment: Mapping[str, str] = os.environ,
     ):
-        """folder: thumbnails and clips appear in `events/` there, named after their events. accept: makes an event
-        normal, by its id; it is called in another thread, and the message of a PixelPlayError is shown.
+        """folder: thumbnails and clips appear in `events/` there, named after their events. about: the source. run:
+        its name. accept: makes an event normal, by its id; it is called in another thread, one event at a time, and
+        the message of a PixelPlayError is shown; without it, the page has no button.
 
         Raises MissingPackageError without FastAPI or uvicorn, ConfigError for a token that the environment lacks.
         """
         requirements.require(["web"])
-        self._config, self._about, self._accept = config, about, accept
+        self._config, self._accept = config, accept
+        self._told = {
+            "run": run,
+            "source": about.shown,
+            "timeline": config.timeline,
+            "events": EVENTS,
+            "accepts": accept is not None,
+            "server": secrets.token_hex(8),  # another one after a new start
+        }
         self._token = _token(config, environment)
-        self._state = LiveState(folder, config.timeline)
+        self._state = LiveState(folder, config.timeline, about.live)
         self._closing = threading.Event()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -69,19 +68,11 @@ class LivePage:
         from pixelplay.online.web.picture import Picture
         from pixelplay.online.web.server import app_of, server_of
 
-        config, about = self._config, self._about
+        config = self._config
         listening = _listening(config.host, config.port)
         port = listening.getsockname()[1]
-        told = {
-            "run": about.run,
-            "source": about.source,
-            "timeline": config.timeline,
-            "events": EVENTS,
-            "accepts": self._accept is not None,
-            "server": secrets.token_hex(8),  # another one after a new start
-        }
-        picture = Picture(lambda: self._state.result, config.quality, about.span)
-        app = app_of(self._state, picture, told, self._accept, self._closing)
+        picture = Picture(lambda: self._state.result, config.quality)
+        app = app_of(self._state, picture, self._told, self._accept, self._closing)
         self._server = server_of(Guard(app, config.host, port, self._token))
         run = self._server.run
         self._thread = threading.Thread(target=lambda: run(sockets=[listening]), name="live page", daemon=True)

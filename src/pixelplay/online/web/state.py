@@ -21,6 +21,7 @@ from pixelplay.online.result import Result
 POINTS = 4000  # of the timeline, at most: of frames that fall on the same point, the one with the highest score is kept
 EVENTS = 100  # the newest; older ones are forgotten here
 RATE_OVER = 5.0  # seconds over which frames per second are counted
+DRIFT = 1.0  # seconds that a source's clock may differ from this machine's until its time of day is set anew
 FILES = {"thumbnail": ".jpg", "clip": ".mp4"}
 
 
@@ -51,16 +52,16 @@ class Entry:
 
     event: Event
     over: bool
-    found_at: float  # time.time()
     change: int  # number of the change that was its last
     accepted: bool = False
     files: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(FILES, False))  # whether each is there
 
 
 class LiveState:
-    def __init__(self, folder: Path, timeline: float, clock: Callable[[], float] = time.monotonic):
-        """folder: where files of events appear; timeline: seconds of scores."""
-        self._folder, self._timeline, self._clock = folder, timeline, clock
+    def __init__(self, folder: Path, timeline: float, live: bool = False, clock: Callable[[], float] = time.monotonic):
+        """folder: where files of events appear. timeline: seconds of scores. live: frames are of now."""
+        self._folder, self._timeline, self._live, self._clock = folder, timeline, live, clock
+        self._began: float | None = None  # time of day of the source's second 0, since 1970; None where it is unknown
         self._step = timeline / POINTS
         self._lock = threading.Lock()
         self._points: deque[Point] = deque()
@@ -80,6 +81,9 @@ class LiveState:
             self._frames, self._dropped = self._frames + 1, self._dropped + result.dropped
             self._times.append(now)
             self._add_point(result)
+            began = time.time() - result.latency - result.seconds
+            if self._live and (self._began is None or abs(began - self._began) > DRIFT):
+                self._began = began
             for event in result.started:
                 self._tell(event, over=False)
             for event in result.ended:
@@ -144,7 +148,7 @@ class LiveState:
     def _tell(self, event: Event, over: bool) -> None:
         entry = self._events.get(event.id)
         if entry is None:
-            self._events[event.id] = Entry(event, over, time.time(), self._next_change())
+            self._events[event.id] = Entry(event, over, self._next_change())
         else:
             entry.event, entry.over, entry.change = event, over, self._next_change()
         while len(self._events) > EVENTS:
@@ -179,6 +183,7 @@ class LiveState:
             "connected": self._connected,
             "disconnected_for": 0.0 if self._connected else _short(now - self._since),
             "silent_for": None if result is None or not self._times else _short(now - self._times[-1]),
+            "began": self._began,
             "number": None if result is None else result.number,
             "seconds": None if result is None else result.seconds,
             "score": None if result is None else _short(result.score),
@@ -206,7 +211,6 @@ def _told(entry: Entry) -> dict[str, Any]:
         "id": event.id,
         "over": entry.over,
         "accepted": entry.accepted,
-        "found_at": entry.found_at,
         "found_by": list(event.found_by),
         "start": _when(event.start),
         "end": _when(event.end),

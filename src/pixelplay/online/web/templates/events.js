@@ -1,6 +1,6 @@
 // The live page's list of events.
 
-function moment(one) { return one.seconds === null ? `frame ${one.frame}` : clock(one.seconds, 1); }
+function moment(one) { return one.seconds === null ? `frame ${one.frame}` : time(one.seconds, 1); }
 
 function when(data) {
   const {start, end, over} = data, now = page.status?.seconds ?? null;
@@ -43,11 +43,9 @@ function look(one) { // a clip is put in its place once, so that it goes on play
 function describe(one) {
   const {data} = one, chance = data.tail_probability;
   one.when = made("span", "", when(data));
-  const found = new Date(1000 * data.found_at), today = found.toDateString() === new Date().toDateString();
   const facts = [
     `highest at ${moment(data.peak)}: ${data.stream} ${figure(data.score)}, threshold ${figure(data.threshold)}`,
     ...(chance === null ? [] : [`as high by chance: ${figure(100 * chance)} %`]),
-    `found at ${today ? found.toLocaleTimeString() : found.toLocaleString()}`,
   ];
   const chips = [data.over ? made("span", "chip", "over") : made("span", "chip alarm", "going on")];
   if (data.accepted) chips.push(made("span", "chip good", "accepted as normal"));

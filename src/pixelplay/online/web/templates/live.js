@@ -24,6 +24,13 @@ function clock(seconds, digits = 0) { // 1:02:03, 2:03.4
   return hours ? `${hours}:${String(minutes % 60).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
+function time(seconds, digits = 0) { // of a live source the time of day, with the day unless that is today
+  const began = page.status?.began ?? null;
+  if (began === null) return clock(seconds, digits);
+  const at = new Date(1000 * (began + seconds)), today = at.toDateString() === new Date().toDateString();
+  return today ? at.toLocaleTimeString() : at.toLocaleString();
+}
+
 function duration(seconds) {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds), minutes = Math.floor(whole / 60);
@@ -120,7 +127,7 @@ function figures() {
   const {status} = page;
   const told = {
     score: figure(status.score), threshold: status.threshold === null ? "" : `threshold ${figure(status.threshold)}`,
-    time: status.seconds === null ? "–" : clock(status.seconds),
+    time: status.seconds === null ? "–" : time(status.seconds),
     frame: status.number === null ? "" : `frame ${status.number}`,
     fps: status.fps === null ? "–" : status.fps.toFixed(1),
     latency: status.latency === null ? "–" : `${(1000 * status.latency).toFixed(0)} ms`,

@@ -81,13 +81,14 @@ function chart() {
 }
 
 function times(from, to, x, bottom, right) { // ticks at round times, as many as fit
-  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800], most = (right - LEFT) / 62;
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800], most = (right - LEFT) / (page.status?.began ? 90 : 62);
   const step = steps.find((one) => (to - from) / one <= most) ?? 3600, parts = [];
-  for (let at = Math.ceil(Math.max(from, 0) / step) * step; at <= to; at += step) {
+  const began = page.status?.began ?? 0;
+  for (let at = Math.ceil((began + Math.max(from, 0)) / step) * step - began; at <= to; at += step) {
     parts.push(element("line", {class: "axis", x1: x(at), x2: x(at), y1: bottom, y2: bottom + 4}));
-    parts.push(element("text", {class: "tick", x: x(at), y: bottom + 16, "text-anchor": "middle"}, clock(at)));
+    parts.push(element("text", {class: "tick", x: x(at), y: bottom + 16, "text-anchor": "middle"}, time(at)));
   }
   const middle = {x: (LEFT + right) / 2, y: bottom + 35, "text-anchor": "middle"};
-  return [...parts, element("text", {class: "title", ...middle}, "source time")];
+  return [...parts, element("text", {class: "title", ...middle}, began ? "time of day" : "source time")];
 }
 
