@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tests.footage import encoded, picture, write_frames
@@ -19,7 +20,7 @@ from tests.video_writers import damage, write_coded
 
 from pixelplay.errors import ConfigError, DataError, FootageError
 from pixelplay.online.capture import ROOM, Capture
-from pixelplay.online.feeds import About, Picture
+from pixelplay.online.feeds import About, CameraConnection, Picture
 from pixelplay.online.frame import Arrived
 from pixelplay.online.reconnecting import Clock
 from pixelplay.online.sources import hidden, of_arrays, open_source
@@ -291,6 +292,19 @@ def test_the_clock_of_a_stream_by_hand():
 def test_a_camera_that_is_not_there_is_an_error():
     with pytest.raises(FootageError, match="camera 77: cannot be opened"):
         open_source("77", online(), 25.0)
+
+
+def test_a_camera_gives_rgb_and_ends_with_an_error(tmp_path: Path):
+    """A file stands for a camera: to OpenCV they are alike."""
+    write_coded(tmp_path / "walk.avi", range(4), codec="mjpeg")
+    connection = CameraConnection(cv2.VideoCapture(str(tmp_path / "walk.avi")))
+    assert connection.live and connection.fps == 25.0
+    pictures = connection.pictures()
+    for own in VideoFile(tmp_path / "walk.avi").read(gray=False, color=True):
+        np.testing.assert_array_equal(next(pictures).image, own.color)
+    with pytest.raises(FootageError, match="no frame"):
+        next(pictures)
+    connection.close()
 
 
 @pytest.mark.parametrize(
