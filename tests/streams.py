@@ -1,5 +1,6 @@
-"""A video server on the loopback for the tests: MPEG-TS or motion JPEG over HTTP, which can be cut and stalled.
+"""What comes in and goes out online, for the tests: settings, results, and a video server on the loopback.
 
+It serves MPEG-TS or motion JPEG over HTTP, and can be cut and stalled.
 There is no RTSP server here; what it would add is FFmpeg's.
 """
 
@@ -15,9 +16,43 @@ from itertools import count
 import av
 import cv2
 import numpy as np
+import yaml
+from tests.footage import picture
+
+from pixelplay.config.online import OnlineConfig
+from pixelplay.online.feeds import About
+from pixelplay.online.result import Result
+from pixelplay.settings import CONFIG_DIR, validate
 
 BOUNDARY = "frame"
 TYPES = {"ts": "video/mp2t", "mjpeg": f"multipart/x-mixed-replace; boundary={BOUNDARY}"}
+
+
+def online(**changes: object) -> OnlineConfig:
+    """The default settings with some changed, those of a group as a dict; connected again soon."""
+    values = yaml.safe_load((CONFIG_DIR / "online/default.yaml").read_text(encoding="utf-8"))
+    values["reconnect"] |= {"timeout": 0.6, "backoff": 0.05, "max_backoff": 0.2}
+    for key, value in changes.items():
+        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+    return validate(OnlineConfig, values)
+
+
+ABOUT = About("walk", "walk.mp4", 25.0, live=False)
+
+
+def result(position: int, seconds: float, image: np.ndarray | None = None, **changes) -> Result:
+    facts = {
+        "position": position,
+        "number": 2 * position,
+        "seconds": seconds,
+        "image": picture(position) if image is None else image,
+        "score": 0.5,
+        "threshold": 1.0,
+        "members": {"conv_ae": 0.25, "objects": 0.75},
+        "objects": (),
+        "alarm": False,
+    }
+    return Result(**(facts | changes))
 
 
 def shade(number: int, width: int = 64, height: int = 48) -> np.ndarray:

@@ -67,6 +67,14 @@ def resized(frame: np.ndarray, width: int) -> np.ndarray:
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
+def shrunk(frame: np.ndarray, factor: float) -> np.ndarray:
+    """A frame (H, W, 3), smaller by a factor of at most 1."""
+    if factor == 1.0:
+        return frame
+    width, height = (max(1, round(factor * side)) for side in frame.shape[1::-1])
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def annotated(frame: np.ndarray, drawing: Drawing, title: str, width: int = WIDTH) -> np.ndarray:
     """A copy of a frame, uint8 (H, W, 3) RGB, with its boxes and, unless it is empty, a title at the top.
 

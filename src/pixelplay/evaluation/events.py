@@ -14,9 +14,9 @@ from pixelplay.evaluation.score_tables import object_streams, read_fused, read_o
 from pixelplay.evaluation.scored_tracks import scored_tracks
 from pixelplay.evaluation.zoned import DWELL, Stay, Zoned, no_dwell
 from pixelplay.events.alarm import StreamAlarm
-from pixelplay.events.event import Box, Event, Events, EventTrack, Source
+from pixelplay.events.event import Event, Events, EventTrack, Source
 from pixelplay.events.machine import Instant, Stretch, stretches
-from pixelplay.events.tracks import Merged, ScoredTrack, merge
+from pixelplay.events.tracks import Merged, ScoredTrack, box_of, merge, path_of
 from pixelplay.run.files import plain_name
 from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index
@@ -24,8 +24,6 @@ from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
-
-PATH_POINTS = 500  # of a track in an event, at most: events may last for hours
 
 
 def find_events(config: "Config", index: Index) -> Events:
@@ -175,22 +173,11 @@ def _test_objects(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
 
 def _event_track(track: ScoredTrack, start: Instant, end: Instant, peak: Instant) -> EventTrack:
     inside = np.arange(*np.searchsorted(track.frames, [start.frame, end.frame + 1]))
-    path = inside[np.linspace(0, len(inside) - 1, min(len(inside), PATH_POINTS)).round().astype(int)]
-    x1, _, x2, y2 = track.xyxy[path].T
     at = np.flatnonzero(track.frames == peak.frame)
     return EventTrack(
         track=track.track,
         label=track.label,
         score=float(track.scores[inside].max()),
-        box=_box(track.xyxy[at[0]]) if len(at) else None,
-        path=list(zip(track.frames[path].tolist(), _rounded((x1 + x2) / 2), _rounded(y2), strict=True)),
+        box=box_of(track.xyxy[at[0]]) if len(at) else None,
+        path=path_of(track.frames[inside], track.xyxy[inside]),
     )
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return np.round(values, 1).tolist()
-
-
-def _box(values: np.ndarray) -> Box:
-    x1, y1, x2, y2 = _rounded(values)
-    return x1, y1, x2, y2

@@ -44,10 +44,13 @@ class Stream:
     def open(self) -> "StreamConnection":
         scheme = urlsplit(self.address).scheme.lower()
         options = OPTIONS | {"protocol_whitelist": PROTOCOLS[scheme], "format_whitelist": FORMATS[scheme]}
+        start = time.monotonic()
         try:
             container = av.open(self.address, options=options, metadata_errors="replace", timeout=self.timeout)
         except (av.FFmpegError, ValueError) as error:
-            raise FootageError(f"{self.shown}: cannot be opened ({reason(error, self.timeout)})") from None
+            late = time.monotonic() - start > self.timeout  # not every protocol says that this was why
+            why = f"no answer within {self.timeout:g} s" if late else reason(error)
+            raise FootageError(f"{self.shown}: cannot be opened ({why})") from None
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
             container.close()
@@ -76,7 +79,7 @@ class StreamConnection:
                 if time.monotonic() - last > self._timeout:
                     raise FootageError(f"no frame for {self._timeout:g} s")
         except av.FFmpegError as error:
-            raise FootageError(reason(error, self._timeout)) from None
+            raise FootageError(reason(error)) from None
         yield from self._decoded(None)
 
     def close(self) -> None:
@@ -97,10 +100,10 @@ class StreamConnection:
             yield Picture(rgb, seconds, time.monotonic())
 
 
-def reason(error: Exception, timeout: float) -> str:
+def reason(error: Exception) -> str:
     """What went wrong, without the address, which FFmpeg's own text has."""
     if isinstance(error, av.error.ExitError):  # what a time-out makes FFmpeg end with
-        return f"no answer within {timeout:g} s"
+        return "it is silent"
     if getattr(error, "errno", None) == errno.EIO:  # of a connection that ends without a word
         return "the connection broke off"
     return getattr(error, "strerror", None) or type(error).__name__

@@ -56,24 +56,19 @@ class Models:
     backbone: ObjectMaps | None = None  # of crops
 
     @classmethod
-    def load(cls, config: Config, needs: Collection[Need], formats: Sequence[FrameFormat] | None = None) -> "Models":
+    def load(cls, config: Config, needs: Collection[Need]) -> "Models":
         """Of a finished run, what is needed for detectors whose `Spec.needs` are these together.
 
-        formats: working sizes; None: those of `prepare`, for all detectors of the configuration. Raises ConfigError
-        where objects come from files, MissingArtifactError for what the run has not made.
+        Raises ConfigError where objects come from files, MissingArtifactError for what the run has not made.
         """
+        found = _of_objects(config, needs) if "tracks" in needs else {}
         index = load_index(config)
         network, backgrounds = judges(config, index)
-        found: dict[str, Any] = {}
         if config.restore.flip != "none":
             found["judge"] = FrameJudge(network, backgrounds, config.restore)
-        if "tracks" in needs:
-            requirements.require(["tracks"])
-            found |= _of_objects(config, needs)
-            if found["blobs"]:
-                found["scenes"] = motion.scenes(index.fit, config.objects.motion)
-        sizes = prepare.formats(config) if formats is None else formats
-        return cls(frozenset(needs), sizes, config.restore, config.objects, **found)
+        if found.get("blobs"):
+            found["scenes"] = motion.scenes(index.fit, config.objects.motion)
+        return cls(frozenset(needs), prepare.formats(config), config.restore, config.objects, **found)
 
 
 def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
@@ -83,6 +78,7 @@ def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
             "objects.method=file: of a stream nobody brings boxes in files: set objects.method=motion, or weights.yolo "
             "to weights with objects.method=yolo, in a run that is trained so"
         )
+    requirements.require(["tracks"])
     found: dict[str, Any] = {"blobs": "motion" in methods}
     if "yolo" in methods:
         found["yolo"] = detect.yolo_of(config)
@@ -99,7 +95,9 @@ class Perception:
         """first_track: the first id of a track; `next_track` of the one before, where a stream begins anew."""
         self._models, self._size = models, footage.size
         self._position, self._seconds = 0, -np.inf
-        self._tracks = LiveTracks(models.objects.tracks, models.objects.features, first_track)
+        self._first_track, self._tracks = first_track, None
+        if "tracks" in models.needs:
+            self._tracks = LiveTracks(models.objects.tracks, models.objects.features, first_track)
         self._background = motion.CausalBackground(models.objects.motion, models.scenes.get(footage.size, ()))
         self._flow = BoxFlow(models.objects.flow, footage.size)
         self._channels = models.backbone.channels if models.backbone else 0
@@ -107,7 +105,7 @@ class Perception:
     @property
     def next_track(self) -> int:
         """The id of the next track that begins."""
-        return self._tracks.next
+        return self._tracks.next if self._tracks else self._first_track
 
     def step(self, arrived: Arrived) -> Moment:
         """The next frame; raises StreamChanged where it does not go on with those before."""
@@ -115,7 +113,7 @@ class Perception:
         models, position = self._models, self._position
         restored = restore_frame(arrived.image, arrived.gray, models.judge, models.restore, models.formats)
         tracks, labels, values, ended = no_tracks(), np.empty(0, np.str_), {}, ()
-        if "tracks" in models.needs:
+        if self._tracks:
             boxes = self._boxes(restored)
             seen = self._tracks.step(boxes, position, arrived.seconds, restored.noise)
             tracks, labels, ended = seen.tracks, seen.labels, seen.ended

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 import cv2
 import numpy as np
 
-from pixelplay.drawing.annotate import FONT, TEXT, WHITE, WIDTH, Drawing, annotated, enlargement
+from pixelplay.drawing.annotate import FONT, TEXT, WHITE, WIDTH, Drawing, annotated, enlargement, shrunk
 from pixelplay.explain.clips import ANOMALOUS, Curve, make_footer
-from pixelplay.explain.event_clips import shrunk
 from pixelplay.explain.scored_boxes import CAPTIONED, NO_BOXES, color_of
 from pixelplay.online.feeds import About
 from pixelplay.online.result import Result, ScoredObject
@@ -77,7 +76,7 @@ class Painter:
             shaded=alarms.astype(bool),
             threshold=result.threshold,
         )
-        return make_footer(curve, width).image
+        return make_footer(curve, width).at(len(scores) - 1)
 
 
 class Boxes:

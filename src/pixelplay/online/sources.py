@@ -13,7 +13,6 @@ import numpy as np
 from pixelplay import requirements
 from pixelplay.config.online import OnlineConfig
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.explain.event_clips import recording_start
 from pixelplay.online.capture import Capture, KeepUp
 from pixelplay.online.feeds import About, Camera, Feed, frames_of
 from pixelplay.online.frame import Arrived
@@ -22,6 +21,7 @@ from pixelplay.run.files import plain_name
 from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.layouts.raw import find_videos
+from pixelplay.videos.video import recording_start
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 Frames = Iterable[np.ndarray | tuple[float, np.ndarray] | Arrived]

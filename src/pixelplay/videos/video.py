@@ -4,6 +4,7 @@ the footage in their original size: these are never all in memory and never stor
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,15 @@ def video_file(path: Path) -> Source:
     from pixelplay.videos.video_file import VideoFile  # imported late: folders of images need no PyAV
 
     return VideoFile(path)
+
+
+def recording_start(source: Source | None) -> datetime | None:
+    """The time of day of a source's first frame, where its file knows that."""
+    if source is None or isinstance(source, ImageFolder):
+        return None
+    from pixelplay.videos.packets import recorded_at  # folders of images need no PyAV
+
+    return recorded_at(*source.files())
 
 
 def source_from_json(fields: dict[str, Any]) -> Source:

@@ -52,6 +52,15 @@ class PlaceSettings(Settings):
     folds: Folds
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where an accepted object was."""
+
+    key: str  # of the points of objects of its class
+    points: np.ndarray  # float32 (n, AXES)
+    usual: float  # score of what is there
+
+
 @dataclass(frozen=True)
 class PlaceModel:
     """Where normal objects were: their feet, sizes and speeds, float32 (n, AXES), of all and of the frequent classes.
@@ -63,7 +72,7 @@ class PlaceModel:
     settings: PlaceSettings
     heights: UsualHeight
     points: Mapping[str, np.ndarray]
-    accepted: list[tuple[str, np.ndarray]] = field(default_factory=list)  # the same of accepted objects, of each alone
+    accepted: list["Place"] = field(default_factory=list)
 
     @classmethod
     def of(cls, parts: Sequence[Objects], settings: PlaceSettings, seed: int) -> "PlaceModel":
@@ -102,22 +111,24 @@ class PlaceModel:
         known, found = np.isfinite(points).all(axis=1), np.full(len(points), np.nan)
         for name in np.unique(objects.tracks.label):
             rows = np.flatnonzero(known & (objects.tracks.label == name))
-            key = self._key(name)
-            for usual in (self.points[key], *(own for of, own in self.accepted if of == key)):
-                scores = improbability(points[rows], widths[rows], usual, self.settings.freedom)
-                found[rows] = np.fmin(found[rows], scores)
+            key, freedom = self._key(name), self.settings.freedom
+            found[rows] = improbability(points[rows], widths[rows], self.points[key], freedom)
+            for one in self.accepted:
+                if one.key == key:
+                    own = one.usual + improbability(points[rows], widths[rows], one.points, freedom)
+                    found[rows] = np.minimum(found[rows], own)
         return {STREAM: found}
 
-    def accept(self, objects: Sequence[Objects]) -> bool:
-        """Each object has a density of its own, since among thousands of points its own would count for nothing; an
-        object then has the highest density that there is of its class.
+    def accept(self, objects: Sequence[Objects], usual: float) -> bool:
+        """Each object has a density of its own, since among thousands of points its own would count for nothing: where
+        it was, objects score as low as `usual`. An object then has its lowest score.
         """
         accepted = []
         for one in objects:
             points = described(one, self._usual_heights(one), self.settings.slow)
             known = np.isfinite(points).all(axis=1)
             for name in np.unique(one.tracks.label[known]):
-                accepted.append((self._key(name), points[known & (one.tracks.label == name)]))
+                accepted.append(Place(self._key(name), points[known & (one.tracks.label == name)], usual))
         self.accepted[:] = accepted
         return bool(accepted)
 
@@ -163,7 +174,8 @@ class ObjectPlace(ObjectDetector[PlaceModel]):
 
     def accept(self, events: Sequence[EventVectors]) -> bool:
         """See `Accepts`."""
-        return self._trained.accept([replace(one, values=one.values[:, :1]) for one in objects_of(events, "flow")])
+        objects = [replace(one, values=one.values[:, :1]) for one in objects_of(events, "flow")]
+        return self._trained.accept(objects, self._calibrated.medians[STREAM])
 
 
 def speed_at(moment: Moment) -> Objects:

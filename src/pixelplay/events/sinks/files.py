@@ -22,12 +22,14 @@ class JsonLines:
 
 
 class CsvRows:
-    """A target that adds rows as in events.csv."""
+    """A target that adds rows as in events.csv: of events that are over, where a `state` says that."""
 
     def __init__(self, path: Path):
         self.name, self._path = f"csv {path}", path
 
     def deliver(self, event: Sent) -> None:
+        if event.get("state", "ended") != "ended":  # `started`: its row comes when it is over
+            return
         header, row = event_rows([Event.model_validate({name: event[name] for name in Event.model_fields})])
         head = csv_text([header]).encode()
         try:
