@@ -115,7 +115,9 @@ def test_the_command_writes_what_python_gives(options: list[str], pipeline: Pipe
         event = Event.model_validate({name: one[name] for name in Event.model_fields})
         assert event.clip is not None and shown(tmp_path / "events" / event.clip)
     again = tmp_path / "again"
-    infer(options, f"source={TEST_VIDEO}", f"online.folder={again}", "online.video.write=false")
+    infer(
+        options, f"source={TEST_VIDEO}", f"online.folder={again}", "events.min_duration=0", "online.video.write=false"
+    )
     strip = [{key: value for key, value in row.items() if key != "latency"} for row in rows]
     assert [{k: v for k, v in row.items() if k != "latency"} for row in rows_of(again / "scores.csv")] == strip
 
