@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -151,12 +151,14 @@ def end_to_end(pipeline: Pipeline, video: Video, count: int) -> list[str]:
     files = video.originals.source.files()
     place = files[0] if len(files) == 1 else files[0].parent
     start = 0.0
-    with tempfile.TemporaryDirectory() as folder, pipeline.open(str(place)) as capture:
-        with open_outputs(pipeline.config.online, capture.about, Path(folder)) as outputs:
-            for result in pipeline.run(capture, folder=Path(folder) / "events"):
-                outputs.write(result)
-                if result.position == WARM - 1:
-                    start = time.perf_counter()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        capture = stack.enter_context(pipeline.open(str(place)))
+        outputs = stack.enter_context(open_outputs(pipeline.config.online, capture.about, folder))
+        for result in pipeline.run(capture, folder=folder / "events"):
+            outputs.write(result)
+            if result.position == WARM - 1:
+                start = time.perf_counter()
     return cells(time.perf_counter() - start, count - WARM)
 
 
