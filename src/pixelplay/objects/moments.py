@@ -5,16 +5,16 @@ the camera would have given, and what online scores are compared with.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from pixelplay.objects.boxes import join, load
 from pixelplay.objects.features import crop_vectors, features_of, flow_of
-from pixelplay.objects.labels import labels_so_far
+from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.settings import FeaturesConfig
 from pixelplay.objects.tables import Need
-from pixelplay.objects.tracks import Tracks, cropped, frame_times, tracks_of
+from pixelplay.objects.tracks import Tracks, cropped, frame_times
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
@@ -91,8 +91,7 @@ def _objects(
     """Detected rows of tracks, the classes of their boxes, and arrays of them by the name of `Moment`'s field."""
     if "tracks" not in needs:
         return no_tracks(), np.empty(0, np.str_), {}
-    tracks = tracks_of(video)
-    detected = ~tracks.interpolated  # a box between two others is not known until the later one is
+    tracks, detected = tracks_so_far(video)
     found: dict[str, np.ndarray] = {}
     if "flow" in needs:
         found["flow"] = flow_of(video)[detected]
@@ -101,10 +100,9 @@ def _objects(
         taken = cropped(video, config.every, config.noise_above, causal=True)
         found["crops"] = np.where(taken[:, None], crop_vectors(video), np.float32(np.nan))[detected]
     if "features" in needs:
-        features = features_of(video)
+        features = features_of(video, causal=True)
         rows = features.row[detected]
         maps = np.array(features.maps[rows.clip(min=0)])
         maps[rows < 0] = np.nan
         found["maps"] = maps
-    tracks = replace(tracks, label=labels_so_far(video))[detected]
     return tracks, join(load(path) for path in video.objects).label[tracks.box], found

@@ -24,6 +24,7 @@ from pixelplay.videos.video import Originals, Video
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
+OTHER_RATE = 0.02  # relative difference from which on two frame rates are told apart: 29.97 is 30
 ROLES = ("calibration", "planting", "validation")  # in the order in which held-out videos are assigned
 
 
@@ -109,6 +110,23 @@ def load_index(config: "Config") -> Index:
 def camera(video: Video) -> tuple[tuple[int, int], int | None]:
     """Size and frames per second, by which footage of one camera differs from that of another, if it does."""
     return video.size, None if video.fps is None else round(video.fps)
+
+
+def differences(trained: Iterable[Video], size: tuple[int, int], fps: float | None) -> list[str]:
+    """In what footage of this frame size and rate (None: not known) differs from what a run has learnt from, in words.
+
+    It can be scored all the same, but what is usual may look unusual.
+    """
+    videos = list(trained)
+    sizes, rates = {video.size for video in videos}, {video.fps for video in videos if video.fps}
+    found = []
+    if size not in sizes:
+        known = ", ".join(sorted("{}x{}".format(*one) for one in sizes))
+        found.append(f"frames of {size[0]}x{size[1]} pixels, the run has learnt from {known}")
+    if fps and rates and all(abs(fps / one - 1) > OTHER_RATE for one in rates):
+        known = ", ".join(f"{one:.4g}" for one in sorted(rates))
+        found.append(f"{fps:.4g} frames per second, the run has learnt from {known}")
+    return [f"{one}: it is scored, but what is usual may look unusual" for one in found]
 
 
 def _held_out_of(part: str, videos: list[Video], config: HeldoutConfig) -> tuple[list[Video], Heldout]:

@@ -46,8 +46,11 @@ class CsvRows:
         """Nothing is open."""
 
 
-def append(path: Path, data: bytes) -> None:
-    """Add whole lines to a file and wait until the disk has them; raises OSError, the file is as before then."""
+def append(path: Path, data: bytes, synced: bool = True) -> None:
+    """Add whole lines to a file; raises OSError, the file is as before then.
+
+    synced: wait until the disk has them, so that they outlast the machine, not only the process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
@@ -59,7 +62,8 @@ def append(path: Path, data: bytes) -> None:
         try:
             while rest:
                 rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         except OSError:
             file.truncate(end)
             raise
