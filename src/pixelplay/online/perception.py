@@ -130,6 +130,7 @@ class Perception:
             tracks=tracks,
             labels=labels,
             ended=ended,
+            flipped=restored.flipped,
             **values,
         )
 
