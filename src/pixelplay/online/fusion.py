@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pixelplay.accepted.use import with_accepted_scores
 from pixelplay.config import Config
 from pixelplay.detectors.stream import MomentScores
 from pixelplay.errors import DataError
@@ -56,7 +57,8 @@ class OnlineFusion:
         """
         self.run = RunScores(config, index, config.detectors if detectors is None else detectors)
         self.remarks = self.run.remarks
-        fusion, tables = self.run.causal, self.run.tables(self.run.causal)
+        fusion = self.run.causal
+        tables = with_accepted_scores(config, self.run.tables(fusion))
         self._composites = {
             name: _Combined(
                 {part: tables[part] for part in one.streams},

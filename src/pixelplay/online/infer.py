@@ -113,4 +113,4 @@ def _sinks(config: Config, folder: Path) -> SinksConfig:
 def _page(pipeline: Pipeline, capture: Capture, folder: Path) -> LivePage:
     config = pipeline.config
     about = About(config.run_name, capture.about.shown)
-    return LivePage(config.online.web, folder, about, pipeline.accept)
+    return LivePage(config.online.web, folder, about, lambda event: pipeline.accept(f"{folder.name}/{event}"))

@@ -5,7 +5,7 @@ like (spatial), how it changes (temporal), and the whole frame (global).
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pixelplay.detectors.videopatchcore.patch_stream import PatchStream, Seen
 from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.explanation import Finding
+from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.tracks import identities, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
@@ -93,8 +94,7 @@ class VideoPatchCore:
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         assert self._features is not None, "fit or load the detector before it scores"
-        scoring, tracks = self._scoring, tracks_of(video)
-        tracks = tracks[~tracks.interpolated] if causal else tracks  # between two boxes, one of them later
+        scoring, tracks = self._scoring, tracks_so_far(video)[0] if causal else tracks_of(video)
         positions = (causal_windows if causal else windows)(len(video), self._settings.clip, scoring.stride)
         distances, objects = clip_distances(self.name, self._features, self._banks, video, tracks, positions, causal)
         streams = self._streams(video, positions, scoring.stride, causal, distances)
@@ -104,7 +104,7 @@ class VideoPatchCore:
         """See `Streams`."""
         assert self._features is not None, "fit or load the detector before it scores"
         window = CausalWindow[Seen](self._settings.clip, self._scoring.stride)
-        return PatchStream(self.name, self._features, self._banks, self._combined, window, footage)
+        return PatchStream(self.name, self._features, self._banks, self._combination(), window, footage)
 
     def calibrate(self, videos: list[Video]) -> list[Scores]:
         """See `Calibrates`; [] without `settings.folds`, or with an encoder that the run trained on all of it."""
@@ -204,18 +204,22 @@ class VideoPatchCore:
     ) -> dict[str, np.ndarray]:
         """Scores of frames, float32 (T,) by stream, from the distances (C,) of clips."""
         streams = {}
-        for name, values in self._combined(clips).items():
+        for name, values in self._combination()(clips).items():
             scores = FrameScores(len(video), stride, causal)
             scores.add(positions, values[:, None])
             streams[name] = scores.result()
         return streams
 
-    def _combined(self, clips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Scores of clips, float64 (C,) by stream of `Scores`, from their distances, NaN without an object."""
+    def _combination(self) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+        """From the distances of clips (C,), NaN without an object, their scores, float64 (C,) by stream of `Scores`."""
         scoring, calibration = self._scoring, self._calibrated
-        raw = filled(calibration, clips)
-        final = calibration.combined(raw, scoring.weights, scoring.quantile, scoring.power)
-        return {self.name: final, **{f"{self.name}/{stream}": distances for stream, distances in raw.items()}}
+        final = calibration.combination(scoring.weights, scoring.quantile, scoring.power)
+
+        def scores(clips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            raw = filled(calibration, clips)
+            return {self.name: final(raw), **{f"{self.name}/{stream}": of_clips for stream, of_clips in raw.items()}}
+
+        return scores
 
     # --- explanation ------------------------------------------------------------------------------------------------
 
