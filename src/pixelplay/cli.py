@@ -118,6 +118,9 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     rest, named = [argument for argument in arguments if argument not in command.flags], dict[str, str]()
     if command.operand:
         named[command.operand], rest = take_operand(rest, name)
+    if command.chooses and any(argument.startswith("run=") for argument in rest):
+        named |= {command.chooses: value for value in _values_of(command.chooses, rest)}
+        rest = [argument for argument in rest if not argument.startswith(f"{command.chooses}=")]
     given = read_arguments(rest, name)
     overrides = [argument for argument in given if "=" in argument or argument.startswith("~")]
     others = [argument for argument in given if argument not in overrides]
@@ -141,6 +144,10 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
+
+
+def _values_of(key: str, arguments: list[str]) -> list[str]:
+    return [value for name, _, value in (argument.partition("=") for argument in arguments) if name == key]
 
 
 @contextmanager

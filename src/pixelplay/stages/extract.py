@@ -211,7 +211,7 @@ def _features_of_all(config: Config, index: Index) -> list[Path]:
     paths = [tables.maps(config, video, "crops").path for video in videos]
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]
     if missing:
-        extractor = _extractor(config)
+        extractor = object_maps(config)
         shape = (extractor.channels, extractor.config.cells, extractor.config.cells)
         frames, rows = [len(video) for video, _ in missing], [count(_table(video)) for video, _ in missing]
         needed = features.require_space(config.paths.cache, frames, rows, [True] * len(rows), shape)
@@ -226,7 +226,8 @@ def _features_of_all(config: Config, index: Index) -> list[Path]:
     return paths
 
 
-def _extractor(config: Config) -> "ObjectMaps":
+def object_maps(config: Config) -> "ObjectMaps":
+    """What describes crops of objects by the run's backbone."""
     from pixelplay.backbones.in_domain import as_backbone, load_encoder
     from pixelplay.backbones.object_maps import ObjectMaps
     from pixelplay.backbones.pretrained import backbone_of, load_backbone

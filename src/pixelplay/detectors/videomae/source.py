@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 
 from pixelplay.detectors.base import About, identity_of, load_about, save_about
+from pixelplay.detectors.exports import AREA
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.hub import check_videomae, side_of
 from pixelplay.detectors.videomae.model import VideoMAE
@@ -135,6 +136,14 @@ class ChosenVideoMAE:
         for start in range(0, len(positions), size):
             batch = positions[start : start + size]
             yield batch, self.model.inputs(array[batch], self._settings.center_crop)
+
+    @property
+    def resizing(self) -> dict[str, str]:
+        """Of exported networks' `preprocessing`, where the image processor's own is not the whole frame's."""
+        crop = (
+            f"{AREA}, to {self.frames.width} x {self.frames.height}; then the short side bilinearly, the centre cropped"
+        )
+        return {"resize": crop} if self._settings.center_crop else {}
 
     def _use(self, model: VideoMAE) -> VideoMAE:
         _require_size(self._name, self.frames, self._settings, model.side)
