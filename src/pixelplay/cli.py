@@ -119,7 +119,7 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     if command.operand:
         named[command.operand], rest = take_operand(rest, name)
     if command.chooses and any(argument.startswith("run=") for argument in rest):
-        named |= {command.chooses: value for value in _values_of(command.chooses, rest)}
+        named |= dict(argument.split("=", 1) for argument in rest if argument.startswith(f"{command.chooses}="))
         rest = [argument for argument in rest if not argument.startswith(f"{command.chooses}=")]
     given = read_arguments(rest, name)
     overrides = [argument for argument in given if "=" in argument or argument.startswith("~")]
@@ -144,10 +144,6 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
     sys.argv = [argv[0], *given]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
-
-
-def _values_of(key: str, arguments: list[str]) -> list[str]:
-    return [value for name, _, value in (argument.partition("=") for argument in arguments) if name == key]
 
 
 @contextmanager

@@ -88,8 +88,8 @@ from the files, and nothing of the run is changed. Killed at any moment, the sam
 python src/export.py                                                    of the sample's run
 python src/export.py experiment=ped2 run=NAME detector=conv_ae          of one of a run's detectors
 
-They lie in checkpoints/EXPERIMENT/[RUN/]DETECTOR/onnx/, each with a JSON that says what goes in and what comes out. Each
-is compared with PyTorch first, on random input and on held-out footage. See docs/export.md.""",
+They lie in checkpoints/EXPERIMENT/[RUN/]DETECTOR/onnx/, each with a JSON that says what goes in and what comes out.
+Each is first compared with PyTorch, on random input and on held-out footage. See docs/export.md.""",
         chooses="detector",
     ),
     "sweep": Command(

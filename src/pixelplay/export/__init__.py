@@ -1,4 +1,4 @@
-"""`export`: the networks of a run's trained detectors for ONNX Runtime and other libraries: `python src/export.py --help`.
+"""`export`: networks of a run's trained detectors for ONNX Runtime and other libraries: `python src/export.py --help`.
 
 Each is a file of its own beside the detector's weights, with a JSON that says what goes in and what comes out, and is
 compared with PyTorch before it gets its name: on random input, and on held-out footage.
@@ -48,15 +48,15 @@ def run(config: Config, detector: str | None = None) -> None:
         heldout = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs).held.calibration
         for seed in config.trained_seeds:
             own, folder = of_seed(name, seed), RunFiles.of(config).exports(name, seed)
-            require_writable(folder, "paths.checkpoints")
             parts = list(_networks(config, name, index, seed))
             if not parts:
                 reasons.append(f"{own} {_why_none(config, name, seed)}")
             for networks, score in parts:
+                require_writable(folder, "paths.checkpoints")
                 inputs = _heldout_inputs(networks, score, heldout)
                 for network, one in networks.items():
                     try:
-                        about = write(folder, network, one, inputs.get(network), f"{config.run_name}: {own}")
+                        about = write(folder, network, one, inputs.get(network), config.run_name, own)
                     except UnexportableError as error:
                         reasons.append(f"{own}/{network} {error}")
                         continue

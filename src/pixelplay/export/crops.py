@@ -21,7 +21,7 @@ def crops(config: Config, backbone: Backbone) -> Exported:
     before = {
         "images": "of an object the square around the centre of its box, clipped to the frame",
         "enlarge": features.enlarge,
-        "every": f"{features.every}th row of a track is cropped, in frames no noisier than noise_above where it has some",
+        "every": f"one row in {features.every} of a track, of frames no noisier than noise_above where it has some",
         "noise_above": features.noise_above,
     }
     after = {

@@ -1,10 +1,12 @@
 """The files of an exported network: NAME.onnx, and NAME.json with what its use takes and what it was made of."""
 
-import contextlib
 import hashlib
 import io
+import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,8 @@ class Parity(_Part):
 class About(_Part):
     """NAME.json."""
 
-    about: str  # run and detector
+    run: str
+    detector: str
     network: str
     file: str
     sha256: str  # of the file
@@ -80,7 +83,7 @@ class About(_Part):
     versions: dict[str, str]
 
 
-def write(folder: Path, name: str, network: Exported, heldout: Inputs | None, about: str) -> About:
+def write(folder: Path, name: str, network: Exported, heldout: Inputs | None, run: str, detector: str) -> About:
     """Export a network to `folder`, unless it computes something else there than in PyTorch.
 
     heldout: inputs of held-out footage. Raises UnexportableError where PyTorch cannot export it, ParityError where the
@@ -96,9 +99,10 @@ def write(folder: Path, name: str, network: Exported, heldout: Inputs | None, ab
     outputs = dict(zip(network.outputs, found if isinstance(found, tuple) else (found,), strict=True))
     axes = {key: _axes(network, key, tensor) for key, tensor in (inputs | outputs).items()}
     model = _as_onnx(network, example, axes)
-    parity = _parity(f"{about}/{name}", network, Session(model), example, heldout)
+    parity = _parity(f"{detector}/{name}", network, Session(model), example, heldout)
     words = About(
-        about=about,
+        run=run,
+        detector=detector,
         network=name,
         file=path.name,
         sha256=hashlib.sha256(model).hexdigest(),
@@ -170,21 +174,36 @@ def _as_onnx(network: Exported, example: Inputs, axes: Mapping[str, dict[int, st
     return written.getvalue()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _exporting() -> Iterator[None]:
-    """Without what ONNX has no word for: the order of axes in memory, and PyTorch's fused transformer layers. What the
-    exporter prints is in its errors, too.
-    """
-    fused, silent = torch.backends.mha.get_fastpath_enabled(), io.StringIO()
+    """Without what ONNX has no word for: the order of axes in memory, and PyTorch's fused transformer layers."""
+    fused = torch.backends.mha.get_fastpath_enabled()
     torch.onnx.register_custom_op_symbolic("aten::contiguous", lambda graph, x, memory_format: x, OPSET)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings(), torch.no_grad(), contextlib.redirect_stdout(silent):
+        with warnings.catch_warnings(), torch.no_grad(), _quiet():
             warnings.simplefilter("ignore")
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
         torch.onnx.unregister_custom_op_symbolic("aten::contiguous", OPSET)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is printed: the exporter writes whole graphs past Python's sys.stdout, where its error says enough."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {number: os.dup(number) for number in (1, 2)}
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            for number in kept:
+                os.dup2(nowhere.fileno(), number)
+        yield
+    finally:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
 
 
 def _parity(name: str, network: Exported, session: Session, example: Inputs, heldout: Inputs | None) -> Parity:

@@ -12,7 +12,7 @@ POOLED = {
     "mean": "mean of the map",
     "max": "largest pixel",
     "topk": "mean of the largest share `topk` of the pixels",
-    "patch_max": "largest mean over squares of `patch` pixels that overlap by half, cropped at the right and lower edges",
+    "patch_max": "largest mean over squares of `patch` pixels half of one apart, cropped at the right and lower edges",
 }
 
 
@@ -32,7 +32,7 @@ def exported(model: Network, frames: FrameFormat, window: int, stride: int, scor
             "window": window,
             "start": "before there are so many frames, the first one is repeated",
             "stride": stride,
-            "due": "a window ends at frames 0, stride, 2 stride, …",
+            "due": "a window ends at frames 0, stride, 2 * stride and so on",
         },
         postprocessing={
             "error": "(reconstructions - clips) ** 2 of the last frame of the window: a map",

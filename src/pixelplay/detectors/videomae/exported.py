@@ -71,7 +71,7 @@ def _preprocessing(model: VideoMAE) -> dict[str, Any]:
         **model.colours,
         "frames": model.frames,
         "start": "before there are so many frames, the first one is repeated",
-        "due": "a clip ends at frames 0, stride, 2 stride, …",
+        "due": "a clip ends at frames 0, stride, 2 * stride and so on",
         "tubelet": model.tubelet,
         "patch": model.patch,
         "tokens": list(model.grid),

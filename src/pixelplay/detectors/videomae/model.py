@@ -43,7 +43,8 @@ class VideoMAE:
 
     frames, tubelet, patch, side: frames of a clip and of a token, side of a token and of the image in pixels.
     grid: tokens in time, height and width; tokens: of a clip. identity: fingerprint of weights and settings.
-    bf16: compute in bfloat16. normalises_targets: whether a token's colours are predicted standardised. Masks are bool (N, tokens), True where a token is hidden.
+    bf16: compute in bfloat16. normalises_targets: whether a token's colours are predicted standardised.
+    Masks are bool (N, tokens), True where a token is hidden.
     """
 
     def __init__(self, model: "VideoMAEForPreTraining", processor: Any, device: torch.device, bf16: bool):

@@ -114,8 +114,8 @@ class VideoMAEReconstruction:
             "deviation where normalised; mean over the masks that hide the token",
             "pooling": scoring.pooling,
             "top": scoring.top,
-            "score": "of the last moment, the mean of its tokens' errors, or of the share `top` of the largest; between "
-            "two clips it stays",
+            "score": "of the last moment: the mean of its tokens' errors, or of the share `top` of the largest; it "
+            "stays between two clips",
         }
         before = {"stride": scoring.stride} | self._chosen.resizing
         return {"prediction": prediction(model, some[0], before, after)}

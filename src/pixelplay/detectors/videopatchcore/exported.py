@@ -13,7 +13,7 @@ def exported(backbone: Backbone, settings: VideoPatchCoreSettings, scoring: Vide
         "clip": settings.clip,
         "stride": scoring.stride,
         "start": "before there are so many frames, the first one is repeated",
-        "due": "a clip ends at frames 0, stride, 2 stride, …",
+        "due": "a clip ends at frames 0, stride, 2 * stride and so on",
         "noise_above": scoring.noise_above,
     }
     after = {
