@@ -93,12 +93,7 @@ def write(folder: Path, name: str, network: Exported, heldout: Inputs | None, ru
     for old in (path, path.with_suffix(".json")):
         old.unlink(missing_ok=True)
     example = random_inputs(network)
-    with torch.inference_mode():
-        found = network.module.forward(*example)
-    inputs = dict(zip(network.inputs, example, strict=True))
-    outputs = dict(zip(network.outputs, found if isinstance(found, tuple) else (found,), strict=True))
-    axes = {key: _axes(network, key, tensor) for key, tensor in (inputs | outputs).items()}
-    model = _as_onnx(network, example, axes)
+    model, tensors = as_onnx(network, example)
     parity = _parity(f"{detector}/{name}", network, Session(model), example, heldout)
     words = About(
         run=run,
@@ -109,8 +104,8 @@ def write(folder: Path, name: str, network: Exported, heldout: Inputs | None, ru
         weights=network.weights,
         version=VERSION,
         opset=OPSET,
-        inputs=[_tensor(key, tensor, axes[key], network.inputs[key]) for key, tensor in inputs.items()],
-        outputs=[_tensor(key, tensor, axes[key], network.outputs[key]) for key, tensor in outputs.items()],
+        inputs=[tensors[key] for key in network.inputs],
+        outputs=[tensors[key] for key in network.outputs],
         preprocessing=dict(network.preprocessing),
         postprocessing=dict(network.postprocessing),
         parity=parity,
@@ -149,13 +144,16 @@ def read(folder: Path, name: str, network: Exported) -> Session:
         raise damaged(path, "export", short(error)) from None
 
 
-def _axes(network: Exported, name: str, tensor: torch.Tensor) -> dict[int, str]:
-    """The axes of any length of an input or output, and what they are."""
-    return {0: BATCH, **network.axes.get(name, {})} if tensor.ndim else {}
+def as_onnx(network: Exported, example: Inputs) -> tuple[bytes, dict[str, Tensor]]:
+    """The network by PyTorch's exporter of traces, which needs no further package, and its inputs and outputs by name.
 
-
-def _as_onnx(network: Exported, example: Inputs, axes: Mapping[str, dict[int, str]]) -> bytes:
-    """By PyTorch's exporter of traces, which needs no further package; raises UnexportableError."""
+    Raises UnexportableError.
+    """
+    with torch.inference_mode():
+        found = network.module.forward(*example)
+    words = {**network.inputs, **network.outputs}
+    values = dict(zip(words, (*example, *(found if isinstance(found, tuple) else (found,))), strict=True))
+    axes = {key: {0: BATCH, **network.axes.get(key, {})} if value.ndim else {} for key, value in values.items()}
     written = io.BytesIO()
     try:
         with _exporting():
@@ -167,11 +165,12 @@ def _as_onnx(network: Exported, example: Inputs, axes: Mapping[str, dict[int, st
                 opset_version=OPSET,
                 input_names=list(network.inputs),
                 output_names=list(network.outputs),
-                dynamic_axes=dict(axes),
+                dynamic_axes=axes,
             )
     except Exception as error:  # it raises many kinds
         raise UnexportableError(f"cannot be exported to ONNX: {short(error)}") from None
-    return written.getvalue()
+    tensors = {key: _tensor(key, value, axes[key], words[key]) for key, value in values.items()}
+    return written.getvalue(), tensors
 
 
 @contextmanager
