@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from pixelplay.backbones.frozen import Backbone, hash_of_weights
+from pixelplay.backbones.frozen import Backbone
 
 AREA = "the whole frame by area averaging (OpenCV's INTER_AREA)"
 GREY = "0.299 R + 0.587 G + 0.114 B, rounded, before the frame is resized"
@@ -24,7 +24,7 @@ class Exported:
 
     module: in eval mode, tensors in, a tensor or a tuple of them out; the first axis of each is the batch. inputs,
     outputs: in order, by name what they are: axes, range, colours. example: so many random inputs. use: puts a function
-    of the same tensors in the network's place, in the detector. weights: SHA-256 of values, 64 hex digits.
+    of the same tensors in the network's place, in the detector. weights: `hash_of_weights` of what it computes with.
     preprocessing, postprocessing: how inputs are made of frames, and scores of outputs. axes: of inputs and outputs by
     name the axes other than the first whose length varies, and what it is.
     """
@@ -82,8 +82,3 @@ def of_backbone(backbone: Backbone, size: int, preprocessing: Words, postprocess
         preprocessing={"resize": f"to {size} x {size} by RoIAlign (adaptive sampling, aligned)", **preprocessing},
         postprocessing=postprocessing,
     )
-
-
-def weights_of(*modules: nn.Module) -> str:
-    """SHA-256 of the values of one or more modules."""
-    return hash_of_weights(nn.ModuleList(modules) if len(modules) > 1 else modules[0])

@@ -154,7 +154,7 @@ def as_onnx(network: Exported, example: Inputs) -> tuple[bytes, dict[str, Tensor
     words = {**network.inputs, **network.outputs}
     values = dict(zip(words, (*example, *(found if isinstance(found, tuple) else (found,))), strict=True))
     axes = {key: {0: BATCH, **network.axes.get(key, {})} if value.ndim else {} for key, value in values.items()}
-    written = io.BytesIO()
+    written: Any = io.BytesIO()  # the exporter of traces takes one, too
     try:
         with _exporting():
             torch.onnx.export(

@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
+from pixelplay.backbones.frozen import hash_of_weights
 from pixelplay.detectors.autoencoder.network import Network
-from pixelplay.detectors.exports import AREA, GREY, Exported, in_place_of, weights_of
+from pixelplay.detectors.exports import AREA, GREY, Exported, in_place_of
 from pixelplay.videos.settings import FrameFormat
 
 POOLED = {
@@ -25,7 +26,7 @@ def exported(model: Network, frames: FrameFormat, window: int, stride: int, scor
         outputs={"reconstructions": "the same shape, in [0, 1]"},
         example=lambda count: (torch.rand(count, window, *size),),
         use=in_place_of(model),
-        weights=weights_of(model),
+        weights=hash_of_weights(model),
         preprocessing={
             "grey": GREY,
             "resize": AREA,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from pixelplay.detectors.exports import Exported, Function, Network, in_place_of, weights_of
+from pixelplay.backbones.frozen import hash_of_weights
+from pixelplay.detectors.exports import Exported, Function, Network, in_place_of
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 
 ABOUT = {
@@ -22,7 +23,7 @@ SCORES = {
 
 def exported(model: TemporalMAE) -> dict[str, Exported]:
     channels, (length, width) = len(model.mean), model.positions.shape
-    weights = weights_of(model)
+    weights = hash_of_weights(model)
 
     def one(
         function: Network,

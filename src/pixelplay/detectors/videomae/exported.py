@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from pixelplay.detectors.exports import AREA, Exported, Function, Network, in_place_of, weights_of
+from pixelplay.backbones.frozen import hash_of_weights
+from pixelplay.detectors.exports import AREA, Exported, Function, Network, in_place_of
 from pixelplay.detectors.videomae.model import VideoMAE
 
 CLIPS = "(N, frames, 3, side, side): (RGB / 255 - mean) / std, the oldest frame first"
@@ -23,7 +24,7 @@ def encoder(model: VideoMAE, preprocessing: dict[str, Any], postprocessing: dict
         outputs={"vectors": "(N, frames / tubelet, width): of each moment, the mean over space"},
         example=lambda count: (torch.randn(count, model.frames, 3, model.side, model.side),),
         use=in_place_of(model, "embed"),
-        weights=weights_of(network),
+        weights=hash_of_weights(network),
         preprocessing=_preprocessing(model) | preprocessing,
         postprocessing=postprocessing,
     )
@@ -58,7 +59,7 @@ def prediction(
             torch.stack([mask.roll(shift) for shift in range(count)]),
         ),
         use=lambda function: in_place_of(model, "_predict")(flat(function)),
-        weights=weights_of(network),
+        weights=hash_of_weights(network),
         preprocessing=_preprocessing(model) | preprocessing,
         postprocessing=postprocessing,
         axes={"predicted": {1: "hidden"}},

@@ -2,7 +2,8 @@
 
 import torch
 
-from pixelplay.detectors.exports import Exported, in_place_of, weights_of
+from pixelplay.backbones.frozen import hash_of_weights
+from pixelplay.detectors.exports import Exported, in_place_of
 from pixelplay.detectors.object_streams.completion.network import CompletionNet
 from pixelplay.detectors.object_streams.completion.settings import CubeConfig
 
@@ -22,7 +23,7 @@ def exported(network: CompletionNet, cube: CubeConfig) -> Exported:
         },
         example=lambda count: (torch.randn(count, steps, 3, side, side), torch.arange(count) % steps),
         use=in_place_of(network),
-        weights=weights_of(network),
+        weights=hash_of_weights(network),
         preprocessing={
             "square": f"around the centre of the object's box, {cube.tubes.enlarge:g} times its longer side, clipped",
             "resize": f"to {side} x {side}, by area averaging where it is larger, else bilinearly",
