@@ -39,7 +39,7 @@ from pixelplay.training.device import autocast_bf16, keep_freed_memory
 
 CPU = torch.device("cpu")
 CHANNELS = 448  # of YOLOv8n's maps, for temporal_mae
-SECONDS = 1.5  # of each contender in a turn
+SECONDS = 0.5  # of each contender in a turn
 TURNS = 3
 DETECTORS = "detector=[conv_ae,st_ae,event_completion,temporal_mae,videomae_profile]"
 

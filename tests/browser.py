@@ -22,7 +22,7 @@ PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 MISSING = "no chromium, google-chrome or chrome on the PATH"
 needs_browser = pytest.mark.skipif(PROGRAM is None and os.environ.get("CI") != "true", reason=MISSING)
 FIXED = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
-OFFLINE = ["--host-resolver-rules=MAP * ~NOTFOUND", "--autoplay-policy=no-user-gesture-required"]
+OFFLINE = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--autoplay-policy=no-user-gesture-required"]
 PATIENCE = 60.0  # seconds
 
 
@@ -51,8 +51,11 @@ class Browser:
                 return answer["result"]
 
     def open(self, page: Path, width: int = 1400, height: int = 900) -> "Browser":
+        return self.visit(page.resolve().as_uri(), width, height)
+
+    def visit(self, address: str, width: int = 1400, height: int = 900) -> "Browser":
         self.resize(width, height)
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=address)
         self.wait("document.readyState === 'complete'")
         return self
 
@@ -141,7 +144,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Start a browser without a network and a profile of its own; it ends with the block."""
+    """Start a browser with no network but the loopback, and a profile of its own; it ends with the block."""
     assert PROGRAM, f"{MISSING}; .ci/run installs it"
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()

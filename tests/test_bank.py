@@ -1,6 +1,7 @@
 """Memory banks: nearest vectors as brute force has them, round trips, refusals of other features and damaged files."""
 
 import json
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.memory import bank as module
-from pixelplay.memory.bank import Bank, BankConfig
+from pixelplay.memory.bank import Bank, BankConfig, whitening
 from pixelplay.settings import validate
 
 FEATURES = {"backbone": "clip_rn101", "channels": 32, "stages": (2, 3)}
@@ -229,3 +230,45 @@ def test_cells_that_hold_fewer_vectors_than_neighbours_are_told():
     bank = Bank.build(vectors(40, 4, seed=24), config("ivf", nlist=20, nprobe=1), {}, seed=0)
     with pytest.raises(ConfigError, match=r"ivf\.nprobe=1: the cells searched for a query"):
         bank.distances(vectors(10, 4, seed=25), 30)
+
+
+# --- vectors beside a bank --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", ["flat", "ivf", "hnsw"])
+@pytest.mark.parametrize("whitened", [False, True])
+def test_with_vectors_beside_it_a_bank_finds_what_one_of_both_would(index: str, whitened: bool):
+    """Compared as the first part is: with its mean and its whitening."""
+    kept, added, queries = vectors(300, 6, seed=1) + np.float32(50), vectors(40, 6, seed=2), vectors(200, 6, seed=3)
+    added, queries = added + np.float32(51), queries + np.float32(50.5)
+    matrix = whitening([kept * np.array([1, 1, 9, 1, 1, 1], np.float32)], 0.1) if whitened else None
+    bank = Bank.build(kept, config(index), {}, seed=0, whitening=matrix)
+    bank.put_beside(added)
+    by = np.eye(6) if matrix is None else matrix.astype(np.float64)
+    expected = cdist(queries @ by.T, np.concatenate([kept, added]) @ by.T)
+    distances, ids = bank.nearest(queries)
+    assert ids.tolist() == expected.argmin(axis=1).tolist() and 0 < (ids >= 300).mean() < 1
+    np.testing.assert_allclose(distances, expected.min(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(bank.distances(queries, 5), np.sort(expected, axis=1)[:, :5], rtol=1e-4)
+    assert len(bank) == 300
+
+
+def test_a_bank_without_what_was_beside_it_is_as_it_was_built_bit_for_bit(tmp_path: Path):
+    kept, queries = vectors(100, 8, seed=4), vectors(50, 8, seed=5)
+    bank = Bank.build(kept, config("flat"), FEATURES, seed=0)
+    before = bank.distances(queries, 3)
+    bank.save(tmp_path / "a.faiss")
+    bank.put_beside(queries)
+    assert not bank.nearest(queries)[0].any()
+    bank.save(tmp_path / "b.faiss")
+    assert (tmp_path / "a.faiss").read_bytes() == (tmp_path / "b.faiss").read_bytes()
+    bank.put_beside(kept[:1])  # in place of the queries
+    assert bank.nearest(queries)[0].all()
+    bank.put_beside(None)
+    np.testing.assert_array_equal(bank.distances(queries, 3), before)
+
+
+def test_vectors_beside_a_bank_are_as_long_as_its_own():
+    bank = Bank.build(vectors(9, 4, seed=6), config("flat"), {}, seed=0)
+    with pytest.raises(ValueError, match=r"must be float32 \(n, 4\)"):
+        bank.put_beside(np.zeros((2, 5), np.float32))

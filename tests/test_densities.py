@@ -119,3 +119,25 @@ def test_damaged_and_missing_files_are_named_with_the_command_that_makes_them(tm
     path.unlink()
     with pytest.raises(MissingArtifactError, match=rf"{name} is missing.*src/train\.py"):
         load_density(tmp_path, "direction", chosen, WHAT)
+
+
+# --- accepted objects -------------------------------------------------------------------------------------------------
+
+
+def test_scores_beside_accepted_objects_are_mean_distances_to_the_nearest_of_all():
+    kept, asked, accepted = normal(300), normal(50, seed=1), [normal(20, seed=2), normal(7, seed=3)]
+    model = fit_density(kept, config(neighbours=5), WHAT, seed=0)
+    assert model.accept([*accepted, vectors([np.nan, 0, 0])])
+    expected = np.sort(cdist(asked, np.concatenate([kept, *accepted])), axis=1)[:, :5].mean(axis=1)
+    np.testing.assert_allclose(model.score(asked), expected, rtol=1e-4)
+    assert not model.accept([vectors([np.nan, 0, 0])])
+    np.testing.assert_array_equal(
+        model.score(asked), fit_density(kept, config(neighbours=5), WHAT, seed=0).score(asked)
+    )
+
+
+def test_an_accepted_object_of_two_vectors_has_each_three_times_among_five_neighbours():
+    """At 10: three at distance 0 and two at 1. At 0: the five of the memory, since all others are farther."""
+    model = fit_density(vectors([0], [0.1], [0.2], [0.3], [0.4]), config(neighbours=5), WHAT, seed=0)
+    model.accept([vectors([10], [11])])
+    np.testing.assert_allclose(model.score(vectors([10], [0])), [2 / 5, 0.2], rtol=1e-5)

@@ -1,10 +1,16 @@
-"""The contract of `detectors/base.py`, which every registered algorithm keeps, and the detectors of docs/examples."""
+"""The contracts of `detectors/base.py` and `detectors/stream.py`, which every registered algorithm keeps, and the
+detectors of docs/examples.
+"""
 
+import gc
 import re
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import cv2
@@ -24,11 +30,13 @@ from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Calibrates, Detector, Scores
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import MomentScores, Stream, StreamFormat, Streams
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
+from pixelplay.objects.moments import Moment, moments_of
 from pixelplay.objects.tracks import Tracks, cropped
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
@@ -103,6 +111,8 @@ CASES = {  # by the detector's name in configs/detector/, or in docs/examples/
     "frame_difference": Case(rescored={"blur": 1.0}, looks_ahead=False),
     "next_frame": Case(("training.steps=3",), looks_ahead=False),
 }
+# Detectors without `stream`, since they do not score causally, each with the reason.
+NOT_YET: set[str] = set()
 
 
 @pytest.fixture(autouse=True)
@@ -174,9 +184,16 @@ class Fitted:
         return detector
 
     def video(self, name: str, frames: np.ndarray, boxes: np.ndarray, odd_from: int = 1000) -> Video:
+        """A video with one track: see `of_tracks`. From frame `odd_from` on the boxes are another class's."""
+        rows, ids = np.arange(len(frames)), np.ones(len(frames), np.int64)
+        known = Boxes.of(rows, boxes, ["person"] * len(frames), ids)
+        tracks = Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows)
+        return self.of_tracks(name, frames, tracks, ["person" if t < odd_from else "bicycle" for t in rows])
+
+    def of_tracks(self, name: str, frames: np.ndarray, tracks: Tracks, labels: list[str]) -> Video:
         """A video as `prepare`, `detect` and `extract` hand it to this detector; its frame numbers start at 10.
 
-        From frame `odd_from` on the boxes are another class's.
+        labels: of the boxes that were detected, in their order.
         """
         folder = self.place / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,29 +201,42 @@ class Fitted:
             small = [cv2.resize(frame, (form.width, form.height), interpolation=cv2.INTER_AREA) for frame in frames]
             gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]
             np.save(folder / f"{format_name(form)}.npy", np.stack(gray if form.gray else small))
-        count, table = len(frames), folder / "boxes.parquet"
-        labels = ["person" if t < odd_from else "bicycle" for t in range(count)]
-        box_tables.save(Boxes.of(np.arange(count), boxes, labels, np.ones(count)), table)
+        count, table, found = len(frames), folder / "boxes.parquet", tracks[~tracks.interpolated]
+        box_tables.save(Boxes.of(found.position, found.xyxy, labels, found.confidence), table)
         originals: Any = Frames(frames)
         video = Video(name, "test", np.arange(10, 10 + count), (WIDTH, HEIGHT), folder, originals=originals)
-        return followed(replace(video, objects=(table,)), frames, boxes)
+        return followed(replace(video, objects=(table,)), frames, tracks)
+
+    def moments(self, video: Video) -> Iterator[Moment]:
+        """What this detector gets of a video frame by frame."""
+        formats = [self.config.frames] if self.config.frames else []
+        needs = registry.specs()[self.config.algorithm].needs
+        return moments_of(video, formats, needs, load_config(["objects=default"]).objects.features)
+
+    def stream(self, video: Video) -> Stream:
+        detector = self.loaded()
+        assert isinstance(detector, Streams)
+        return detector.stream(StreamFormat(video.size, 25.0, video.id))
+
+    def online(self, video: Video) -> list[MomentScores]:
+        stream = self.stream(video)
+        return [stream.step(moment) for moment in self.moments(video)]
 
 
-def followed(video: Video, frames: np.ndarray, boxes: np.ndarray) -> Video:
-    """With the boxes as one track, maps of three channels, the colours in them, the same of crops, and flow."""
-    count, path, objects = len(frames), video.folder / "tracks.parquet", load_config(["objects=default"]).objects
-    ids, rows = np.ones(count, np.int64), np.arange(count)
-    known = Boxes.of(rows, boxes, ["person"] * count, np.ones(count))
-    tracks = Tracks(known.position, known.xyxy, known.label, known.confidence, ids, ids == 0, rows)
+def followed(video: Video, frames: np.ndarray, tracks: Tracks) -> Video:
+    """With these tracks, maps of three channels, the colours in their boxes, the same of crops, and flow."""
+    path, objects = video.folder / "tracks.parquet", load_config(["objects=default"]).objects
     box_tables.save(tracks, path)
-    inside = (frame[y1:y2, x1:x2] for frame, (x1, y1, x2, y2) in zip(frames, boxes, strict=True))
+    boxes = tracks.xyxy.astype(int).tolist()
+    inside = (frames[t][y1:y2, x1:x2] for t, (x1, y1, x2, y2) in zip(tracks.position, boxes, strict=True))
     small = [cv2.resize(one, (3, 3), interpolation=cv2.INTER_AREA) for one in inside]
     colours = np.stack(small).transpose(0, 3, 1, 2) / 255
     video = replace(video, tracks=path)
     near = neighbours(tracks, cropped(video, objects.features.every, None))
     between = colours[near.before] + (colours[near.after] - colours[near.before]) * near.weight[:, None, None, None]
-    flow = np.concatenate(list(flow_in_boxes(video, tracks, np.arange(count) / 25, objects.flow)))
-    stored = {"maps": (video.objects[0], colours), "crops": (path, between), "flow": (path, flow)}
+    flow = np.concatenate(list(flow_in_boxes(video, tracks, np.arange(len(frames)) / 25, objects.flow)))
+    of_boxes = colours[~tracks.interpolated]
+    stored = {"maps": (video.objects[0], of_boxes), "crops": (path, between), "flow": (path, flow)}
     for name, (table, values) in stored.items():
         dtype = np.float32 if name == "flow" else np.float16
         with writing(video.folder / f"{name}.npy", table, values.shape[1:], dtype) as writer:
@@ -216,10 +246,11 @@ def followed(video: Video, frames: np.ndarray, boxes: np.ndarray) -> Video:
 
 
 class Frames:
-    """What `Video.originals` is in these tests: frames in memory."""
+    """What `Video.originals` is in these tests: frames in memory, none of which was turned."""
 
     def __init__(self, frames: np.ndarray):
         self._frames = frames
+        self.flipped = np.zeros(len(frames), bool)
 
     def frames(self) -> Iterator[np.ndarray]:
         return iter(self._frames)
@@ -331,3 +362,168 @@ def test_footage_that_was_fitted_on_is_scored_by_who_can(case: Fitted):
 def test_a_detector_that_was_not_saved_is_reported_with_the_command_that_makes_it(case: Fitted, tmp_path: Path):
     with pytest.raises(MissingArtifactError, match=r"detector\.json is missing.*src/train\.py"):
         case.new().load(tmp_path)
+
+
+# --- frame by frame ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[name for name in CASES if name not in NOT_YET])
+def online(request: pytest.FixtureRequest, prepared: Callable[[str], Fitted]) -> Fitted:
+    return prepared(request.param)
+
+
+def crossing(case: Fitted, name: str, changed_from: int = 1000) -> Video:
+    """A video with noisy and lost frames, whose objects come and go and are missed at times; from `changed_from` on
+    its frames, boxes and classes are others.
+    """
+    frames, boxes = walk(18, 5)
+    frames[4:, 40:56, 70:86] = (40, 90, 200)
+    frames[13:] = frames[13:, :, :, ::-1]
+    frames[changed_from:] = 255 - frames[changed_from:]
+    rows = [  # position, track, box, interpolated, class
+        *((t, 1, boxes[t], t in (5, 6, 9), "person") for t in range(1, 12)),
+        *((t, 2, (70, 40, 86, 56), t == 10, "bicycle") for t in range(4, 13)),
+        *((t, 7, boxes[t], False, "person") for t in range(13, 16)),  # and nothing in the last frames
+    ]
+    rows.sort(key=lambda row: row[:2])
+    position, track, xyxy, interpolated, label = (np.array(column) for column in zip(*rows, strict=True))
+    late = position >= changed_from
+    xyxy[late] += [2, 1, 2, 1]
+    label[late & ~interpolated] = "person"
+    box = np.where(interpolated, -1, np.cumsum(~interpolated) - 1)
+    sure = np.linspace(0.5, 0.9, len(rows)).astype(np.float32)
+    tracks = Tracks(position, xyxy.astype(np.float32), label, sure, track, interpolated, box)
+    video = case.of_tracks(name, frames, tracks, label[~interpolated].tolist())
+    noise = np.where(np.isin(np.arange(18), [0, 6, 7, 14]), 20.0, 1.0).astype(np.float32)
+    return replace(video, noise=noise, numbers=video.numbers + 3 * (np.arange(18) >= 8))
+
+
+def require_equal(first: list[MomentScores], second: list[MomentScores]) -> None:
+    for one, other in zip(first, second, strict=True):
+        assert one.streams == other.streams
+        for stream, scores in (one.objects or {}).items():
+            assert np.array_equal(scores, (other.objects or {})[stream]), stream
+
+
+def test_every_detector_scores_frame_by_frame_but_for_those_that_say_why_not(prepared: Callable[[str], Fitted]):
+    assert {name for name in CASES if not isinstance(prepared(name).new(), Streams)} == NOT_YET
+
+
+def test_online_scores_are_the_causal_scores_of_the_video(online: Fitted):
+    video = crossing(online, "crossing")
+    expected, found = online.loaded().score(video, causal=True), online.online(video)
+    assert all(list(one.streams) == list(expected.streams) for one in found)
+    for stream, values in expected.streams.items():
+        of_frames = [one.streams[stream] for one in found]
+        np.testing.assert_allclose(of_frames, values, rtol=1e-5, err_msg=stream)
+        assert len(set(values)) > 2, "a video whose scores differ, or equality says little"
+    if expected.objects is None:
+        assert all(one.objects is None for one in found)
+        return
+    parts = []
+    for moment, scores in zip(online.moments(video), found, strict=True):
+        for stream, values in scores.objects.items():
+            assert (values.dtype, values.shape) == (np.float32, (len(moment.tracks),))
+            row = {"stream": stream, "frame": moment.number, "track": moment.tracks.track, "score": values}
+            parts.append(pd.DataFrame(row))
+    keys = ["stream", "frame", "track"]
+    table = pd.concat(parts).sort_values(keys, ignore_index=True)
+    rows = expected.objects.sort_values(keys, ignore_index=True)[list(table.columns)]
+    pd.testing.assert_frame_equal(table, rows, rtol=1e-5, atol=0, check_dtype=False)
+
+
+@pytest.mark.parametrize("name", ["conv_ae", "st_ae"])
+def test_online_scores_in_bf16_are_the_causal_scores_within_a_percent(
+    name: str, prepared: Callable[[str], Fitted], tmp_path: Path
+):
+    """A percent is what bf16 itself changes scores by; on a CPU, batches of all sizes gave the same bits."""
+    case = prepared(name)
+    folder = Path(shutil.copytree(case.folder, tmp_path / "bf16"))
+    about = (folder / "detector.json").read_text()
+    (folder / "detector.json").write_text(about.replace('"bf16": false', '"bf16": true'))
+    detector, video = case.new(), crossing(case, "crossing")
+    detector.load(folder)
+    assert isinstance(detector, Streams)
+    stream = detector.stream(StreamFormat(video.size, 25.0, video.id))
+    found = [stream.step(moment).streams for moment in case.moments(video)]
+    exact = case.loaded().score(video, causal=True).streams
+    for key, values in detector.score(video, causal=True).streams.items():
+        np.testing.assert_allclose([one[key] for one in found], values, rtol=1e-2, err_msg=key)
+        assert not np.array_equal(values, exact[key]), "computed in bf16"
+
+
+def test_an_online_score_stays_between_the_strides(online: Fitted):
+    video = crossing(online, "crossing")
+    stride, found = online.stream(video).stride, online.online(video)
+    for t, one in enumerate(found):
+        assert one.streams == found[t - t % stride].streams
+
+
+def test_later_frames_change_no_online_score(online: Fitted):
+    before, after = (online.online(crossing(online, *as_told)) for as_told in (("crossing",), ("changed", 8)))
+    require_equal(before[:8], after[:8])
+    assert [one.streams for one in before[8:]] != [one.streams for one in after[8:]]
+
+
+def test_streams_do_not_influence_each_other(online: Fitted):
+    videos = [crossing(online, "crossing"), online.video("walk", *walk(18, 2), 9)]
+    alone, detector = [online.online(video) for video in videos], online.loaded()
+    assert isinstance(detector, Streams)
+    streams = [detector.stream(StreamFormat(video.size, 25.0, video.id)) for video in videos]
+    found: list[list[MomentScores]] = [[], []]
+    for moments in zip(*map(online.moments, videos), strict=True):
+        for of_stream, stream, moment in zip(found, streams, moments, strict=True):
+            of_stream.append(stream.step(moment))
+    for one, expected in zip(found, alone, strict=True):
+        require_equal(one, expected)
+
+
+def test_a_stream_keeps_no_more_however_long_it_is(online: Fitted):
+    moments = list(online.moments(crossing(online, "crossing")))
+    stream, kept = online.stream(crossing(online, "crossing")), []
+    for again in range(24):
+        for moment in moments:
+            stream.step(repeated(moment, again, len(moments)))
+        kept.append(held(stream))
+    assert kept[11] == kept[23]  # after 216 and 432 frames, in bytes and objects
+
+
+def repeated(moment: Moment, again: int, frames: int) -> Moment:
+    """A moment of a video that is shown over and over again, whose objects are new ones each time."""
+    tracks = moment.tracks
+    position, track = tracks.position + again * frames, tracks.track + 10 * again
+    return replace(
+        moment,
+        position=moment.position + again * frames,
+        number=moment.number + again * 30,
+        seconds=moment.seconds + again * 1.2,
+        tracks=replace(tracks, position=position, track=track),
+        ended=tuple(one + 10 * again for one in moment.ended),
+    )
+
+
+def held(root: object) -> tuple[int, int]:
+    """Bytes, and number, of all arrays, tensors and other objects that can be reached from one."""
+    seen: dict[int, object] = {}
+    left = [root]
+    while left:
+        one = left.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType):
+            continue
+        seen[id(one)] = one
+        if isinstance(one, FunctionType):
+            left += one.__closure__ or ()  # not its module
+        elif isinstance(one, np.ndarray) and one.base is not None:
+            left.append(one.base)
+        elif isinstance(one, torch.Tensor):
+            left.append(one.untyped_storage())
+        else:
+            left += gc.get_referents(one)
+    return sum(map(size, seen.values())), len(seen)
+
+
+def size(one: object) -> int:
+    if isinstance(one, torch.UntypedStorage):
+        return one.nbytes()
+    measured = isinstance(one, torch.Tensor | pd.DataFrame | pd.Series | pd.Index)  # by what they are made of
+    return 0 if measured else sys.getsizeof(one)

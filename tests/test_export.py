@@ -30,7 +30,7 @@ from pixelplay.export.network_file import About, ParityError, UnexportableError,
 from pixelplay.export.parity import inputs_of, largest_difference
 from pixelplay.export.session import Session
 from pixelplay.run.files import RunFiles
-from pixelplay.stages.extract import object_maps
+from pixelplay.stages.extract import extractor_of
 
 __all__ = ["weights"]  # a fixture
 
@@ -252,7 +252,7 @@ def test_the_command_exports_a_run_s_detectors_and_they_are_used(
     detectors = {name: [registry.create(name, one, CPU)] for name, one in config.detectors.items()}
     for name, (detector,) in detectors.items():
         detector.load(RunFiles.of(config).detector(name))
-    maps = object_maps(config)
+    maps = extractor_of(config)
     images = torch.rand(2, 3, 48, 48)
     before = maps.backbone(images)
     with caplog.at_level(logging.INFO):

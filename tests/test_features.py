@@ -77,6 +77,20 @@ def test_a_block_of_time_has_the_rows_of_its_tracks(tmp_path, by_box, rows):
     assert features_of(written(tmp_path, by_box).block(4, 6)).row.tolist() == []
 
 
+def test_causally_there_are_maps_of_detected_boxes_and_of_crops_and_not_of_rows_between(tmp_path: Path):
+    """Track 1 in frames 0 to 2, the second of them interpolated; track 2 in 1 to 3. Frame 2 is too noisy for crops."""
+    (tmp_path / "box").mkdir()
+    assert features_of(written(tmp_path / "box", True), causal=True).row.tolist() == [0, -1, 1, 2, 3, 4]
+    crops = written(tmp_path, False)
+    assert crops.features is not None
+    every_second = replace(crops, features=replace(crops.features, every=2))
+    assert features_of(every_second, causal=True).row.tolist() == [0, -1, 2, 3, -1, 5]
+    clean = replace(crops, noise=np.array([0, 0, 9, 0, 0, 0], np.float32))
+    clean = replace(clean, features=replace(crops.features, noise_above=8.0))
+    assert features_of(clean, causal=True).row.tolist() == [0, -1, 2, -1, -1, 5]
+    assert features_of(clean).row.tolist() == list(range(6))
+
+
 def test_maps_that_nobody_asked_for_are_missing(tmp_path: Path):
     with pytest.raises(MissingArtifactError, match="features=True in its Spec"):
         features_of(replace(written(tmp_path, True), features=None))

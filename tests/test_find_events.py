@@ -243,7 +243,7 @@ def test_an_id_is_a_file_s_name_whatever_the_video_is_called(config: Config):
 
 
 def test_a_long_path_keeps_its_ends(config: Config, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pixelplay.evaluation.events.PATH_POINTS", 3)
+    monkeypatch.setattr("pixelplay.events.tracks.PATH_POINTS", 3)
     run = index()
     write(config, run, {"v": quiet(), "w": quiet()}, {"v": {2: around(20, *[3.0] * 10)}})
     (event,) = find_events(config, run).events

@@ -7,9 +7,10 @@ import pytest
 from tests.pipeline import cached_video
 from tests.street import drawn, ground, restore_config, street, turned
 
-from pixelplay.restoration.background import flip_evidence
+from pixelplay.restoration.background import References, flip_evidence
+from pixelplay.restoration.background import evidence as evidence_of
 from pixelplay.restoration.flip_network import FlipNetwork, train
-from pixelplay.restoration.restore import judge, vote
+from pixelplay.restoration.restore import FrameJudge, judge, vote
 
 
 def odds(probability: float) -> float:
@@ -113,3 +114,37 @@ def test_a_judge_that_is_missing_is_named(tmp_path: Path):
     for flip in ("network", "both"):
         with pytest.raises(ValueError, match=f"flip={flip} needs a trained flip network"):
             judge(video, None, [], restore_config(flip=flip))
+
+
+def test_causally_each_frame_is_judged_alone_and_by_what_training_footage_shows(network: FlipNetwork, tmp_path: Path):
+    flipped = drawn(60, 0.5)
+    frames = turned(street(60, seed=2), flipped)
+    video = cached_video(tmp_path, "a", frames)
+    others = [ground(1), ground(0), ground(2)]
+    for flip in ("network", "background", "both"):
+        config = restore_config(flip=flip)
+        probability, judged = judge(video, network, others, config, causal=True)
+        assert np.array_equal(judged, flipped) and probability.dtype == np.float32
+        alone = FrameJudge(network, others, config)
+        assert [alone.probability(frame) for frame in frames] == probability.tolist()
+        half, _ = judge(cached_video(tmp_path, "b", frames[:30]), network, others, config, causal=True)
+        assert np.array_equal(half, probability[:30])
+
+
+def test_causally_the_background_says_nothing_where_no_training_footage_shows_the_scene(tmp_path: Path):
+    """P = sigmoid(-10 (0 + 0.2)) = 0.119, though the footage itself would tell."""
+    flipped = drawn(40, 0.2)
+    video = cached_video(tmp_path, "a", turned(street(40, scene=3), flipped))
+    config = restore_config(flip="background")
+    assert np.array_equal(judge(video, None, [ground(0)], config)[1], flipped)
+    for others in ([], [ground(0)], [np.full_like(ground(0), 90)]):
+        probability, judged = judge(video, None, others, config, causal=True)
+        np.testing.assert_allclose(probability, 1 / (1 + np.exp(2)), rtol=1e-6)
+        assert not judged.any()
+
+
+def test_causally_the_evidence_is_that_of_the_best_background(tmp_path: Path):
+    frames = street(20, seed=4)
+    known = [ground(0), ground(0) * 0.5 + 50]
+    found = np.log(1 / References(known).flip_evidence(frames) - 1) / 10 - 0.2
+    np.testing.assert_allclose(found, np.maximum(*[evidence_of(frames, one) for one in known]), atol=1e-4)

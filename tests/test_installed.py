@@ -26,6 +26,13 @@ def installed(wheel: Path, *arguments: str, cwd: Path) -> subprocess.CompletedPr
     return run(sys.executable, "-P", "-m", "pixelplay", *arguments, cwd=cwd, env=environment)
 
 
+def test_a_wheel_has_the_templates_of_all_pages(wheel: Path):
+    files = [*(ROOT / "src").glob("pixelplay/**/templates/*")]
+    assert {"page.html", "live.html", "contact_sheet.html"} <= {file.name for file in files}
+    for file in files:
+        assert (wheel / file.relative_to(ROOT / "src")).read_bytes() == file.read_bytes()
+
+
 def test_a_wheel_has_the_configuration_and_its_commands_work_in_any_folder(wheel: Path, tmp_path: Path):
     for file in [*ROOT.glob("configs/**/*.yaml"), ROOT / "pyproject.toml"]:
         assert (wheel / "pixelplay" / file.relative_to(ROOT)).read_bytes() == file.read_bytes()

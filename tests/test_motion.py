@@ -12,7 +12,7 @@ from tests.pipeline import cached_video
 from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, iou
-from pixelplay.objects.motion import Background, blobs, detect, parts
+from pixelplay.objects.motion import Background, CausalBackground, blobs, detect, parts, scenes
 from pixelplay.objects.settings import MotionConfig, SplitConfig
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
@@ -254,3 +254,59 @@ def test_progress_is_told(tmp_path: Path):
 def test_colour_is_refused():
     with pytest.raises(ConfigError, match="gray must be true"):
         load_config(["objects.motion.frames.gray=false"])
+
+
+# --- causally -------------------------------------------------------------------------------------------------------
+
+SHORT = CONFIG.model_copy(update={"background_frames": 20, "background_samples": 5})  # every fourth frame
+
+
+def causally(folder: Path, frames: np.ndarray, known: tuple[np.ndarray, ...] = ()) -> Boxes:
+    return detect(cached_video(folder, "v", frames), SHORT, causal=True, scenes=known)
+
+
+def test_a_causal_background_is_the_median_of_the_last_samples_of_past_frames():
+    """Of frames 0 to 22 every fourth is a sample, the last five of which are 4, 8, …, 20; of frame 9, 0, 4 and 8."""
+    frames = np.random.default_rng(0).integers(0, 256, (23, HEIGHT, WIDTH), dtype=np.uint8)
+    so_far = CausalBackground(SHORT)
+    found = [so_far.step(frame) for frame in frames]
+    for t, samples in ((0, [0]), (3, [0]), (4, [0, 4]), (9, [0, 4, 8]), (22, [4, 8, 12, 16, 20])):
+        expected = Background.of(frames[samples], SHORT)
+        for name in ("image", "darkest", "brightest", "dark", "bright"):
+            assert np.array_equal(getattr(found[t], name), getattr(expected, name)), (t, name)
+    assert found[7] is found[4]  # a new one only when a sample is new
+
+
+def test_causally_later_frames_alter_nothing(tmp_path: Path):
+    frames = as_frames(footage(40), noise=2)
+    altered = np.concatenate([frames[:25], 255 - frames[25:]])
+    one, other = causally(tmp_path / "a", frames), causally(tmp_path / "b", altered)
+    assert len(one) > 25
+    for name in ("position", "xyxy", "confidence"):
+        assert getattr(one, name)[one.position < 25].tolist() == getattr(other, name)[other.position < 25].tolist()
+
+
+def test_where_normal_footage_shows_the_scene_a_walker_is_found_from_the_first_frame_on(tmp_path: Path):
+    frames = as_frames(footage(30), noise=2)
+    empty = as_frames(footage(1, moves=False))[0]
+    check_walker(causally(tmp_path / "a", frames, (empty,)), 30)
+    assert 0 not in causally(tmp_path / "b", frames).position  # of one frame, all is background
+
+
+def test_footage_of_another_scene_is_no_background_but_other_light_is(tmp_path: Path):
+    frames = as_frames(footage(30), noise=2)
+    other, light = as_frames(scene(seed=5)[None])[0], as_frames(0.8 * scene()[None] + 30)[0]
+    alone = causally(tmp_path / "a", frames)
+    unmoved = causally(tmp_path / "b", frames, (other,))
+    assert unmoved.xyxy.tolist() == alone.xyxy.tolist()
+    check_walker(causally(tmp_path / "c", frames, (other, light)), 30)
+
+
+def test_scenes_are_medians_of_footage_by_its_size(tmp_path: Path):
+    one = cached_video(tmp_path, "a", as_frames(footage(50, moves=False), noise=2))
+    large = Video("b", "train", one.numbers, (640, 384), one.folder)
+    found = scenes([one, large, one], SHORT)
+    assert {size: len(of) for size, of in found.items()} == {(WIDTH, HEIGHT): 2, (640, 384): 1}
+    frames = one.frames(SHORT.frames)[[0, 12, 24, 37, 49]]
+    assert np.array_equal(found[640, 384][0], np.sort(frames, axis=0)[2])
+    assert len(scenes([one] * 9, SHORT)[WIDTH, HEIGHT]) == 5  # no more than there are samples

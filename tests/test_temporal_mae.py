@@ -154,6 +154,16 @@ def test_footage_that_follows_does_not_change_causal_scores(trained, tmp_path: P
         assert np.array_equal(values, by_stream(long.objects)[name][: len(values)]), name
 
 
+def test_causally_boxes_between_two_others_are_left_out(trained, tmp_path: Path):
+    """So that a frame in which nothing was detected is one without objects."""
+    video = tracked_video(tmp_path, "test", {1: range(6)}, 6, 9, without={1: [3]})
+    later, causal = trained.score(video), trained.score(video, causal=True)
+    assert [sorted(set(one.objects["frame"] - 10)) for one in (later, causal)] == [[*range(6)], [0, 1, 2, 4, 5]]
+    stream = f"{NAME}/reconstruction"
+    lowest = trained._used.calibration.lowest["reconstruction"][0]
+    assert causal.streams[stream][3] == pytest.approx(lowest) and later.streams[stream][3] > lowest
+
+
 def test_an_object_unlike_those_of_training_has_the_highest_reconstruction_error(trained, tmp_path: Path):
     video = tracked_video(tmp_path, "odd", {1: list(range(12)), 2: list(range(12))}, 12, 7, odd={2})
     objects = trained.score(video).objects
@@ -191,7 +201,7 @@ def test_alpha_weighs_the_reconstruction_error_and_larger_scores_than_normal_are
     raw = {"reconstruction": np.array([3.0, 0.0, 9.0]), "embedding": np.array([0.05, 0.3, 0.2])}
     scoring = check(NAME, config_of("scoring.alpha=0.25", "scoring.quantile=1.0"))[1]
     expected = [0.25 * 2 / 4 + 0.75 * 0.25, 0.75, 1.0]
-    assert normal.combined(raw, scoring.weights, scoring.quantile).tolist() == pytest.approx(expected)
+    assert normal.combination(scoring.weights, scoring.quantile)(raw).tolist() == pytest.approx(expected)
 
 
 def test_scales_can_be_those_of_other_normal_footage_and_the_networks_stay(trained, tmp_path: Path):

@@ -13,8 +13,9 @@ from tests.test_boxes import rows, table
 from pixelplay.cli import load_config
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.objects.boxes import Boxes, is_saved, save
+from pixelplay.objects.live import LiveTracks
 from pixelplay.objects.settings import TracksConfig
-from pixelplay.objects.tracker import distinct, follow
+from pixelplay.objects.tracker import Tracker, distinct, follow
 from pixelplay.objects.tracks import Tracks, frame_times, lengths, tracks_of
 from pixelplay.videos.video import Video
 
@@ -254,6 +255,50 @@ def test_of_any_boxes_a_track_has_one_box_in_a_frame_and_detected_rows_are_boxes
     assert (tracks.box[tracks.interpolated] == -1).all()
     sure = np.flatnonzero(distinct(boxes, config.iou) & (boxes.confidence >= config.begin))
     assert set(sure.tolist()) <= set(detected.box.tolist())  # none of them is lost
+
+
+# --- frame by frame -------------------------------------------------------------------------------------------------
+
+
+def test_a_track_is_known_at_its_first_box_and_ends_when_it_was_not_seen_for_too_long(config: TracksConfig):
+    """`lost` is 1.2 s: at 5 fps, 6 frames after its last box a track may go on, and after 7 it may not."""
+    tracker, found = Tracker(config.model_copy(update={"lost": 1.2}), first=11), []
+    for t in range(14):
+        seen = [walker(0, 100.0)] if t in (0, 1, 2, 8) else []
+        brief = [walker(0, 300.0)] if t == 1 else []
+        found.append(tracker.step(table(*seen, *brief), t / 5))
+    assert [one.track.tolist() for one in found[:4]] == [[11], [11, 12], [11], []]
+    assert found[8].track.tolist() == [11]
+    assert {t: one.ended for t, one in enumerate(found) if one.ended} == {2: (12,)}
+    later = [tracker.step(table(), t / 5).ended for t in range(14, 17)]
+    assert later == [(), (11,), ()] and tracker.next == 13
+    assert tracker.step(table(walker(0, 100.0)), 20.0).track.tolist() == [13]
+
+
+def test_classes_so_far_and_rows_to_crop_by_hand(config: TracksConfig):
+    """bicycle .5, person .4, person .4: the second is still a bicycle's, 0.5 to 0.4. Every second row of clean frames
+    is cropped; frame 3 is noisy, and in frame 5, which is clean, the track's row lies in a gap that is filled.
+    """
+    crops = load_config(["experiment=sample"]).objects.features.model_copy(update={"every": 2, "noise_above": 8.0})
+    live, found = LiveTracks(config, crops), []
+    boxes = {0: ("bicycle", 0.5), 1: ("person", 0.4), 2: ("person", 0.4), 3: ("person", 0.4), 4: ("car", 0.3)}
+    boxes |= {6: ("person", 0.4), 7: ("person", 0.4)}
+    for t in range(8):
+        given = [walker(t, 100.0, *boxes[t])] if t in boxes else []
+        found.append(live.step(table(*given), t, t / 25, 20.0 if t == 3 else 1.0))
+    assert [str(one.tracks.label[0]) for one in found if len(one.tracks)] == ["bicycle"] * 2 + ["person"] * 5
+    assert [str(one.labels[0]) for one in found if len(one.tracks)] == [label for label, _ in boxes.values()]
+    # rows in clean frames: 0, 1, 2, 4, 5 (in the gap), 6, 7, numbered from 0
+    assert {t: bool(one.cropped[0]) for t, one in enumerate(found) if len(one.tracks)} == {
+        0: True,
+        1: False,
+        2: True,
+        3: False,
+        4: False,
+        6: False,
+        7: True,
+    }
+    assert [one.tracks.box.tolist() for one in found] == [[0], [1], [2], [3], [4], [], [5], [6]]
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

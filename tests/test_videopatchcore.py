@@ -27,10 +27,13 @@ from tests.patchcore import (
 from tests.pipeline import CPU, trainer_config
 
 from pixelplay.detectors import registry
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.detectors.videopatchcore import SPECS
 from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
 from pixelplay.evaluation.speed import frames_per_second
+from pixelplay.objects.moments import moments_of
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.scores.settings import OBJECTS
@@ -79,6 +82,22 @@ def test_the_final_score_is_the_weighted_power_of_calibrated_distances():
     expected = 0.9 * (0.6 * unit["spatial"] ** 3 + 0.4 * unit["temporal"] ** 3) + 0.1 * unit["global"] ** 3
     np.testing.assert_allclose(streams[NAME], expected, rtol=1e-4, atol=1e-6)
     assert np.ptp(streams[NAME]) > 0 and streams[NAME].max() <= 1
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_stream_brings_the_same_images_before_the_backbone_as_the_clips_of_a_video(stride: int):
+    """Whole frames and crops once each, however many clips share them: see test_patches.py."""
+    detector, video = loaded(f"detectors.{NAME}.scoring.stride={stride}"), by_id(footage().test, "strange")
+    images: list[int] = []  # of each call of the backbone
+    assert detector._features is not None
+    hook = detector._features.backbone.register_forward_hook(lambda _, inputs, output: images.append(len(inputs[0])))
+    detector.score(video, causal=True)
+    offline, images[:] = images.copy(), []
+    stream = detector.stream(StreamFormat(video.size, 25.0, video.id))
+    for moment in moments_of(video, needs=SPECS[0].needs):
+        stream.step(moment)
+    hook.remove()
+    assert images == offline and sum(images) > len(video)
 
 
 def test_training_footage_is_scored_by_memories_that_have_not_seen_it():

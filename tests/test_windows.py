@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelplay.videos.windows import (
+    CausalWindow,
     FrameScores,
     causal_windows,
     frames_of_clips,
@@ -63,6 +64,17 @@ def test_causal_windows_never_look_past_the_frame_that_they_end_at(frames: int, 
     assert (positions.max(axis=1) == ends).all() and (positions[:, -1] == ends).all()
     for row, end in zip(positions.tolist(), ends.tolist(), strict=True):
         assert row == [max(0, end - back) for back in reversed(range(length))]
+
+
+@given(FRAMES, LENGTHS, STRIDES)
+def test_the_windows_of_a_stream_are_the_causal_windows_and_end_when_their_last_frame_comes(
+    frames: int, length: int, stride: int
+):
+    window = CausalWindow[int](length, stride)
+    found = {t: ended for t in range(frames) if (ended := window.add(t)) is not None}
+    expected = causal_windows(frames, length, stride)
+    assert list(found) == expected[:, -1].tolist()
+    assert list(found.values()) == expected.tolist()
 
 
 @given(FRAMES, STRIDES)

@@ -92,6 +92,31 @@ They lie in checkpoints/EXPERIMENT/[RUN/]DETECTOR/onnx/, each with a JSON that s
 Each is first compared with PyTorch, on random input and on held-out footage. See docs/export.md.""",
         chooses="detector",
     ),
+    "accept": Command(
+        "pixelplay.accepted:run",
+        """Accept events as normal: what looks and moves alike then raises no alarm.
+
+python src/accept.py run=NAME event=ID            an event of the test videos, or of a source that `infer` has scored
+python src/accept.py run=NAME                     list what is accepted
+python src/accept.py run=NAME event=ID --remove   take it back
+python src/accept.py run=NAME event=ID --scores   also take the scores of its frames for normal: see docs/events.md
+
+ID is that of events.csv, or SOURCE/ID where several have it. An accepted event is a layer in
+outputs/EXPERIMENT/[RUN/]accepted/: nothing that was trained or scored is changed.""",
+        flags=("--scores", "--remove"),
+    ),
+    "infer": Command(
+        "pixelplay.online.infer:run",
+        """A camera, a file or a stream scored frame by frame by a trained run: events while they happen.
+
+python src/infer.py source=demo.mp4                                   by the sample's run
+python src/infer.py experiment=folder run=porch source=0 view=web     a webcam, with a live page
+python src/infer.py … 'source=rtsp://viewer:$PASSWORD@192.168.1.20/stream1' 'events.sinks=[csv]'
+python src/infer.py … source=demo.mp4 checkpoint=last backend=onnx
+
+Results lie in outputs/EXPERIMENT/[RUN/]online/SOURCE/: events.jsonl, events/ with clips, scores.csv and
+video.mp4. Ctrl-C ends it in order. See docs/online.md.""",
+    ),
     "sweep": Command(
         "pixelplay.sweep:run",
         f"""Vary one setting of a detector: a run for each value, then a table and a picture of them all.

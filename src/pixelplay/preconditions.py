@@ -51,6 +51,8 @@ def extras(config: "Config") -> list[str]:
         found.add("wandb")
     if "mqtt" in config.events.sinks:
         found.add("mqtt")
+    if config.view == "web":
+        found.add("web")
     if registry.needing(config, "tracks"):
         found.add("tracks")
     if "yolo" in tables.methods(config, registry.needing(config, "boxes")):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from pixelplay.detectors.base import About, Scores, Spec, identity_of, load_about, save_about
+from pixelplay.detectors.stream import MomentScores
 from pixelplay.errors import ConfigError
 
 SPECS = [Spec("frame_difference", 1, __name__)]
@@ -17,16 +18,33 @@ class FrameDifference:
     def fit(self, videos, heldout, run): ...  # nothing to learn
 
     def score(self, video, causal=False):
-        blur, frames = self._config.scoring["blur"], video.frames(self._config.frames)
-        frames = np.stack([cv2.GaussianBlur(frame, (0, 0), blur) for frame in frames], dtype=np.float32)
-        change = np.abs(np.diff(frames, axis=0, prepend=frames[:1])).mean(axis=(1, 2))
-        return Scores({self.name: change}).check(video, self.name)
+        stream = self.stream(None)
+        change = [stream.change(frame) for frame in video.frames(self._config.frames)]
+        return Scores({self.name: np.array(change, np.float32)}).check(video, self.name)
+
+    def stream(self, footage):
+        return FrameDifferences(self.name, self._config)
 
     def save(self, folder):
         save_about(folder, About(name=self.name, bf16=False, parameters=0), identity_of(self._config))
 
     def load(self, folder):
         load_about(folder, identity_of(self._config))
+
+
+class FrameDifferences:
+    stride = 1  # every frame has a score of its own
+
+    def __init__(self, name, config):
+        self._name, self._config, self._before = name, config, None
+
+    def step(self, moment):
+        return MomentScores({self._name: self.change(moment.frames[self._config.frames])})
+
+    def change(self, frame):
+        frame = cv2.GaussianBlur(frame, (0, 0), self._config.scoring["blur"]).astype(np.float32)
+        before, self._before = (frame if self._before is None else self._before), frame
+        return float(np.abs(frame - before).mean())
 
 
 build = FrameDifference

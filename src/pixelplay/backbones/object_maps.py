@@ -52,7 +52,7 @@ class ObjectMaps:
         for start, frames in batches(video.full_size(), FRAMES):
             first, stop = np.searchsorted(tracks.position, [start, start + len(frames)])
             rows = crops[slice(*np.searchsorted(crops, [first, stop]))]
-            seen = self._seen(frames, square[rows], tracks.position[rows] - start)
+            seen = self.seen(frames, square[rows], tracks.position[rows] - start)
             known.update(zip(rows.tolist(), seen, strict=True))
             ready = int(np.searchsorted(latest, stop))
             if ready > done:
@@ -63,8 +63,11 @@ class ObjectMaps:
                 done = ready
             advance(len(frames))
 
-    def _seen(self, frames: Sequence[np.ndarray], square: np.ndarray, position: np.ndarray) -> Iterator[np.ndarray]:
-        """The map, float16 [C, cells, cells], of each of the squares, int64 [K, 4], in the frames at `position` [K]."""
+    def seen(self, frames: Sequence[np.ndarray], square: np.ndarray, position: np.ndarray) -> Iterator[np.ndarray]:
+        """The map, float16 [C, cells, cells], of each of the squares, int64 [K, 4], in the frames at `position` [K].
+
+        frames: uint8 (H, W, 3), of one size. For the squares see `pixelplay.objects.tubes`.
+        """
         if not len(square):
             return
         device, config = self.backbone.mean.device, self.config

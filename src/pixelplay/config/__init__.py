@@ -78,6 +78,7 @@ class Config(Settings):
     backend: Literal["torch", "onnx"]
     checkpoint: Annotated[str, Field(min_length=1)]
     viz: VizConfig
+    event: str | None
     online: OnlineConfig
     mine: MineConfig
     distribution: DistributionConfig

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.errors import ConfigError, DataError
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.explanation import Finding
 from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.run.artifacts import read_model, write_json
@@ -188,6 +189,19 @@ class Recalibrates(Protocol):
 
     def recalibrate(self, videos: list[Video]) -> None:
         """Set the scales from held-out normal footage, as `fit` does; the rest of what was learnt stays."""
+
+
+@runtime_checkable
+class Accepts(Protocol):
+    """A detector that can take single objects for normal without being trained again."""
+
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """Take the objects of these events for normal, too, in place of those that were accepted before.
+
+        Streams that are open score so from their next frame on. Scales stay as they are, `save` writes none of it, and
+        with no events all scores are as trained. Returns whether anything of the events is compared with.
+        """
+        ...
 
 
 @runtime_checkable

@@ -1,7 +1,8 @@
 """Raw scores of normal footage, by which a detector puts its streams on one scale and combines them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,8 @@ from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.scores.normalise import unit
 
 FILE = "calibration.parquet"
+
+Combination = Callable[[Mapping[str, np.ndarray]], np.ndarray]  # of scores (N,) by stream: one, (N,)
 
 
 @dataclass(frozen=True)
@@ -53,24 +56,36 @@ class Calibration:
 
     def normal(self, stream: str) -> np.ndarray:
         """All normal scores of a stream, float64 (N,)."""
-        return self.table[stream].dropna().to_numpy(np.float64)
+        return self._normal[stream]
+
+    @cached_property
+    def _normal(self) -> dict[str, np.ndarray]:
+        return {stream: self.table[stream].dropna().to_numpy(np.float64) for stream in self.streams}
 
     @property
     def lowest(self) -> dict[str, np.ndarray]:
         """The lowest normal score of each stream, (1,): what a frame without objects has."""
         return {stream: self.normal(stream).min(keepdims=True) for stream in self.streams}
 
+    @property
+    def medians(self) -> dict[str, float]:
+        """The median normal score of each stream: what an object of which nothing is known has."""
+        return {stream: float(np.median(self.normal(stream))) for stream in self.streams}
+
     def filled(self, raw: Mapping[str, np.ndarray], tracks: Tracks, causal: bool) -> dict[str, np.ndarray]:
         """Scores (N,) of the rows of `tracks` without NaN: see `fill`; a track without any has the normal median."""
-        return {s: fill(raw[s], tracks, float(np.median(self.normal(s))), causal) for s in self.streams}
+        return {s: fill(raw[s], tracks, median, causal) for s, median in self.medians.items()}
 
-    def combined(
-        self, scores: Mapping[str, np.ndarray], weights: Mapping[str, float], quantile: float, power: float = 1.0
-    ) -> np.ndarray:
+    def combination(self, weights: Mapping[str, float], quantile: float, power: float = 1.0) -> Combination:
         """The sum over `weights` of weight times u(score) to this power, float64 (N,), of scores without NaN.
 
         u is `unit`: the lowest normal score becomes 0, their `quantile` 1, clipped, so that outliers of one stream
         don't outweigh the others.
         """
-        parts = [share * unit(self.normal(s), quantile)(scores[s]) ** power for s, share in weights.items()]
-        return sum(parts, np.zeros(1))
+        maps = {stream: unit(self.normal(stream), quantile) for stream in weights}
+
+        def combined(scores: Mapping[str, np.ndarray]) -> np.ndarray:
+            parts = [share * maps[stream](scores[stream]) ** power for stream, share in weights.items()]
+            return sum(parts, np.zeros(1))
+
+        return combined

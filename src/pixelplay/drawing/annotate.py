@@ -67,6 +67,14 @@ def resized(frame: np.ndarray, width: int) -> np.ndarray:
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
+def shrunk(frame: np.ndarray, factor: float) -> np.ndarray:
+    """A frame (H, W, 3), smaller by a factor of at most 1."""
+    if factor == 1.0:
+        return frame
+    width, height = (max(1, round(factor * side)) for side in frame.shape[1::-1])
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def annotated(frame: np.ndarray, drawing: Drawing, title: str, width: int = WIDTH) -> np.ndarray:
     """A copy of a frame, uint8 (H, W, 3) RGB, with its boxes and, unless it is empty, a title at the top.
 
@@ -142,8 +150,8 @@ def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
 def clip_writer(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
     """Yield a function that adds an image, uint8 (H, W, 3) RGB, to an MP4, which stands at `path` after the block.
 
-    All images have one size; H.264, which browsers play, needs even sides: the last row or column of odd ones is left
-    out. The same images give the same bytes. Raises MissingPackageError without PyAV, AssertionError without an image.
+    All images have one size, which is made `even`. The same images give the same bytes. Raises MissingPackageError
+    without PyAV, AssertionError without an image.
     """
     requirements.require(["video"])
     import av  # not every environment has it
@@ -154,17 +162,23 @@ def clip_writer(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None
 
         def add(image: np.ndarray) -> None:
             nonlocal stream
-            height, width = (max(2, side // 2 * 2) for side in image.shape[:2])
-            image = image.repeat(2, axis=0) if len(image) < height else image
-            image = image.repeat(2, axis=1) if image.shape[1] < width else image
+            image = even(image)
             if stream is None:
                 fps = Fraction(rate).limit_denominator(1001)  # 30000 / 1001 is television's 29.97
                 stream = container.add_stream("libx264", fps, options=dict(H264))
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.height, stream.width = image.shape[:2]
+                stream.pix_fmt = "yuv420p"
                 stream.codec_context.thread_count = THREADS
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
-            container.mux(stream.encode(frame))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
 
         yield add
         assert stream is not None, "a clip of no image"
         container.mux(stream.encode(None))
+
+
+def even(image: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) with even sides, which H.264 needs as browsers play it: the last row or column is left out."""
+    height, width = (max(2, side // 2 * 2) for side in image.shape[:2])
+    image = image.repeat(2, axis=0) if len(image) < height else image
+    image = image.repeat(2, axis=1) if image.shape[1] < width else image
+    return np.ascontiguousarray(image[:height, :width])

@@ -1,6 +1,6 @@
 """What each member of the fusion adds to a score: how far it is above its usual score, times its weight."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from pixelplay.run.artifacts import read_csv
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.fuse import bounded, member_of
 from pixelplay.scores.objects import summands
+from pixelplay.scores.settings import FusionConfig
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:
@@ -45,12 +46,17 @@ def _of_frames(config: "Config", table: pd.DataFrame) -> pd.DataFrame:
     listed = read_csv(RunFiles.of(config).fusion_members, COLUMNS, made_by="fuse")
     listed = listed[(listed["of"] == FRAMES) & (listed["left_out"] != "True") & (listed["weight"] > 0)]
     weights: Mapping[str, float] = dict(zip(listed["member"], listed["weight"], strict=True))
-    members = [member_of(stream, config.fusion) for stream in weights]
-    wide = table[table["stream"].isin(list(weights))].pivot(
+    return _above_usual(member_scores(table, list(weights), config.fusion)) * list(weights.values())
+
+
+def member_scores(table: pd.DataFrame, names: Sequence[str], fusion: FusionConfig) -> pd.DataFrame:
+    """Scores of members as they are combined, a column each, by split, video and frame; table: of fused scores."""
+    members = [member_of(stream, fusion) for stream in names]
+    wide = table[table["stream"].isin(names)].pivot(
         index=["split", "video", "frame"], columns="stream", values="score"
-    )[list(weights)]
-    wide[:] = bounded(wide.to_numpy().T, members, config.fusion).T
-    return _above_usual(wide) * list(weights.values())
+    )[list(names)]
+    wide[:] = bounded(wide.to_numpy().T, members, fusion).T
+    return wide
 
 
 def _of_objects(config: "Config", index: Index) -> pd.DataFrame:
@@ -63,13 +69,22 @@ def _of_objects(config: "Config", index: Index) -> pd.DataFrame:
 
 def _above_usual(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores of test frames less the median of normal ones, or of all where a member has none of these; at least 0."""
+    test = scores[scores.index.get_level_values("split") == "test"]
+    return (test - usual(scores)).clip(lower=0).droplevel("split")
+
+
+def usual(scores: pd.DataFrame) -> pd.Series:
+    """The median of each column in normal footage, or of test scores where a member has none of these."""
     splits = scores.index.get_level_values("split")
-    test, normal = scores[splits == "test"], scores[splits == "calibration"]
-    usual = normal.median().fillna(test.median())
-    return (test - usual).clip(lower=0).droplevel("split")
+    return scores[splits == "calibration"].median().fillna(scores[splits == "test"].median())
 
 
 def _shares(added: pd.Series) -> dict[str, float]:
+    return shares_by_name([str(name) for name in added.index], added.to_numpy(np.float64))
+
+
+def shares_by_name(names: Sequence[str], added: np.ndarray) -> dict[str, float]:
+    """Shares that add up to 1, of what each adds, (M,), at least 0; equal ones where none adds anything."""
     total = float(added.sum())
-    shares = added / total if total > 0 else pd.Series(1 / len(added), added.index)
-    return {str(name): float(np.round(share, 4)) for name, share in shares.items()}
+    shares = added / total if total > 0 else np.full(len(added), 1 / len(added))
+    return {name: float(np.round(share, 4)) for name, share in zip(names, shares, strict=True)}

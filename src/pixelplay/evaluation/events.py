@@ -8,14 +8,15 @@ import pandas as pd
 
 from pixelplay.evaluation.clock import Clock
 from pixelplay.evaluation.contributions import Contributions
-from pixelplay.evaluation.normal_scores import HOUR, normal_frames, normal_tracks
-from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects
+from pixelplay.evaluation.normal_scores import HOUR
+from pixelplay.evaluation.run_alarms import RunAlarms
+from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects, read_scores
 from pixelplay.evaluation.scored_tracks import scored_tracks
 from pixelplay.evaluation.zoned import DWELL, Stay, Zoned, no_dwell
 from pixelplay.events.alarm import StreamAlarm
-from pixelplay.events.event import Box, Event, Events, EventTrack, Source
+from pixelplay.events.event import Event, Events, EventTrack, Source
 from pixelplay.events.machine import Instant, Stretch, stretches
-from pixelplay.events.tracks import Merged, ScoredTrack, merge
+from pixelplay.events.tracks import Merged, ScoredTrack, box_of, merge, path_of
 from pixelplay.run.files import plain_name
 from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index
@@ -24,8 +25,6 @@ from pixelplay.videos.video import Video
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
-PATH_POINTS = 500  # of a track in an event, at most: events may last for hours
-
 
 def find_events(config: "Config", index: Index) -> Events:
     """The events of the run's test videos, the most severe first; raises as `read_fused` does.
@@ -33,33 +32,19 @@ def find_events(config: "Config", index: Index) -> Events:
     A stream without scores of held-out normal footage has no threshold and no events: `no_alarm` says why.
     """
     table = read_fused(config, index)
-    of_frames = normal_frames(config, index, table[table["stream"] == FUSED])
     zoned = Zoned.of(config)
     zoned.warn_of_unused(index)
-    of_tracks = normal_tracks(config, index, zoned) if object_streams(config) else None
-    present = [one for one in (of_frames, of_tracks) if one is not None]
-    budget = config.events.false_alarms_per_hour
-    alarms, missing = {}, {}
-    for normal in present:
-        if len(normal.all):
-            share = None if budget is None else budget / len(present)  # together they keep to it
-            alarms[normal.stream] = StreamAlarm.of(normal, config.events, config.dataset.name, share)
-        else:
-            missing[normal.stream] = NOTHING_NORMAL[normal.stream]
-    found = _Finder(config, index, table, alarms, zoned).events()
+    of_objects = object_streams(config)
+    objects = (read_scores(config, OBJECTS, index), read_objects(config, OBJECTS, index.test)) if of_objects else None
+    own = RunAlarms.of(config, index, zoned, table, objects)
+    found = _Finder(config, index, table, own.alarms, zoned).events()
     return Events(
-        alarms=[one.alarm for one in alarms.values()],
-        no_alarm=missing,
-        heldout_frames=len(of_frames.all),
-        heldout_seconds=None if of_frames.hours is None else round(of_frames.hours * HOUR, 1),
+        alarms=[one.alarm for one in own.alarms.values()],
+        no_alarm=own.missing,
+        heldout_frames=len(own.frames.all),
+        heldout_seconds=None if own.frames.hours is None else round(own.frames.hours * HOUR, 1),
         events=found,
     )
-
-
-NOTHING_NORMAL = {
-    FUSED: "no fused scores of held-out normal footage, since a member has none: no events of frames",
-    OBJECTS: "no object was followed in held-out normal footage: no events of objects",
-}
 
 
 class _Finder:
@@ -188,22 +173,11 @@ def _test_objects(config: "Config", index: Index) -> dict[str, pd.DataFrame]:
 
 def _event_track(track: ScoredTrack, start: Instant, end: Instant, peak: Instant) -> EventTrack:
     inside = np.arange(*np.searchsorted(track.frames, [start.frame, end.frame + 1]))
-    path = inside[np.linspace(0, len(inside) - 1, min(len(inside), PATH_POINTS)).round().astype(int)]
-    x1, _, x2, y2 = track.xyxy[path].T
     at = np.flatnonzero(track.frames == peak.frame)
     return EventTrack(
         track=track.track,
         label=track.label,
         score=float(track.scores[inside].max()),
-        box=_box(track.xyxy[at[0]]) if len(at) else None,
-        path=list(zip(track.frames[path].tolist(), _rounded((x1 + x2) / 2), _rounded(y2), strict=True)),
+        box=box_of(track.xyxy[at[0]]) if len(at) else None,
+        path=path_of(track.frames[inside], track.xyxy[inside]),
     )
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return np.round(values, 1).tolist()
-
-
-def _box(values: np.ndarray) -> Box:
-    x1, y1, x2, y2 = _rounded(values)
-    return x1, y1, x2, y2

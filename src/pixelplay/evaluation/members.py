@@ -17,7 +17,8 @@ from pixelplay.metrics.frames import one_class
 from pixelplay.run.artifacts import damaged, read_csv
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.scores import submission
-from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of, process_unfused, unsmoothed
+from pixelplay.scores.fuse import FrameWeights, compose, detector_of, member_of, process_unfused
+from pixelplay.scores.resmoothed import unsmoothed
 from pixelplay.scores.restored import frame_weights
 from pixelplay.scores.settings import OBJECTS, FusionConfig
 from pixelplay.settings import CONFIG_DIR, alternatives
@@ -190,6 +191,15 @@ def planted_truth(config: "Config", index: Index) -> Truth | None:
     if not rows or one_class(np.concatenate([labels for _, _, labels in rows])):
         return None
     return Truth.of(rows, kinds_of_clips(RunFiles.of(config)))
+
+
+def require_fusable(config: "Config") -> None:
+    """Raise ConfigError where members of the run's fusion know nothing of new footage."""
+    if files := config.fusion.external:
+        raise ConfigError(
+            f"fusion.external: {', '.join(map(str, files))}: scores of the run's test videos alone, which the fusion "
+            "of new videos would lack: fuse the run without them first (fusion.external=[])"
+        )
 
 
 def require_known_members(config: "Config") -> None:

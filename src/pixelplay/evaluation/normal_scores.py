@@ -7,7 +7,6 @@ import pandas as pd
 
 from pixelplay.errors import DataError
 from pixelplay.evaluation.clock import Clock
-from pixelplay.evaluation.score_tables import read_objects, read_scores
 from pixelplay.evaluation.scored_tracks import scored_tracks
 from pixelplay.evaluation.zoned import Zoned
 from pixelplay.events.alarm import NormalScores
@@ -28,10 +27,13 @@ def normal_frames(config: "Config", index: Index, fused: pd.DataFrame) -> Normal
     return NormalScores(FUSED, list(by_video.values()), _hours(config, index, normal))
 
 
-def normal_tracks(config: "Config", index: Index, zoned: Zoned) -> NormalScores:
-    """The highest score of each track of held-out normal footage where it counts, in the order in which they begin."""
-    frames = read_scores(config, OBJECTS, index)
-    objects = read_objects(config, OBJECTS, index.test)
+def normal_tracks(
+    config: "Config", index: Index, zoned: Zoned, frames: pd.DataFrame, objects: pd.DataFrame
+) -> NormalScores:
+    """The highest score of each track of held-out normal footage where it counts, in the order in which they begin.
+
+    frames, objects: the tables of the stream `objects`, of frames and of objects.
+    """
     objects = objects[objects["split"] == "calibration"]
     known = {video.id: video for video in index.train}
     peaks = []

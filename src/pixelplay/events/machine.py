@@ -83,10 +83,17 @@ class EventMachine:
         self._open: Stretch | None = None  # what may become an event, or is one
         self._told = False  # whether it is one
         self._last: int | None = None  # number of the frame before
+        self.levels: Levels | None = None  # that the frame before met
+
+    @property
+    def open(self) -> Stretch | None:
+        """What may become an event, or is one, so far."""
+        return self._open
 
     def step(self, frame: int, seconds: float, score: float) -> Change:
         """The next frame, later than all before; frames may be missing between them."""
         levels, now = self._limit.at(score), Instant(frame, seconds)
+        self.levels = levels
         ended = self._closed_before(now)
         within = self._open is not None and self._open.end.frame == self._last  # else scores must rise again first
         self._last = frame

@@ -34,17 +34,17 @@ class EventVectors:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> "EventVectors":
+    def load(cls, path: Path, made_by: str = "events") -> "EventVectors":
         """What `save` wrote; raises MissingArtifactError or DamagedArtifactError."""
         if not path.exists():
-            raise missing(path, "events")
+            raise missing(path, made_by)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 vectors = {name.removeprefix(VECTORS): arrays[name] for name in arrays if name.startswith(VECTORS)}
                 found = cls(**{name: arrays[name] for name in ABOUT}, vectors=vectors)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise damaged(path, "events", error) from None
+            raise damaged(path, made_by, error) from None
         sizes = {len(values) for values in (found.frame, found.track, found.xyxy, found.label, *vectors.values())}
         if len(sizes) != 1:
-            raise damaged(path, "events", "arrays of different lengths")
+            raise damaged(path, made_by, "arrays of different lengths")
         return found

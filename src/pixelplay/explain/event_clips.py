@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pixelplay.drawing.annotate import WHITE, Drawing, annotated, clip_writer, write_image
+from pixelplay.drawing.annotate import WHITE, Drawing, annotated, clip_writer, shrunk, write_image
 from pixelplay.events.event import Event, Events
 from pixelplay.events.pictures import VERSION, ClipsConfig
 from pixelplay.events.zones import Zone, read_zones, zones_of
@@ -23,9 +23,8 @@ from pixelplay.report.tables import number_text
 from pixelplay.run.artifacts import parse_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
-from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index
-from pixelplay.videos.video import Video
+from pixelplay.videos.video import Video, recording_start
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
@@ -129,7 +128,10 @@ def _shown(
 ) -> Shown:
     start, end, peak = (int(np.searchsorted(video.numbers, at.frame)) for at in (event.start, event.end, event.peak))
     first, stop = stretch(start, end, peak, len(video), rate, settings) if event.clip else (peak, peak + 1)
-    curve, began = curves.of(event, video, first, stop), recording_start(video)
+    curve, began = (
+        curves.of(event, video, first, stop),
+        recording_start(video.originals.source if video.originals else None),
+    )
     ends = video.numbers[[first, stop - 1]].tolist()
     return Shown(
         event=event,
@@ -161,7 +163,7 @@ def _write(folder: Path, video: Video, shown: Sequence[Shown], rate: float, size
     """Write all pictures of one video's events in one pass over its frames."""
     wanted = {position for one in shown for position in (*one.positions, one.peak)}
     with ExitStack() as clips:
-        opened = {one: _Clip(one, folder / one.event.clip, rate, clips) for one in shown if one.event.clip}
+        opened = {one: Clip(one, folder / one.event.clip, rate, clips) for one in shown if one.event.clip}
         for position, frame in full_size_frames(video, sorted(wanted)):
             factor = min(1.0, size / max(frame.shape[:2]))
             small = shrunk(frame, factor)
@@ -172,7 +174,7 @@ def _write(folder: Path, video: Video, shown: Sequence[Shown], rate: float, size
                     write_image(folder / one.event.thumbnail, thumbnail(one, one.scene(small, factor), factor))
 
 
-class _Clip:
+class Clip:
     """A clip that is being written; the file is there after its last frame."""
 
     def __init__(self, shown: Shown, path: Path, rate: float, clips: ExitStack):
@@ -190,14 +192,6 @@ class _Clip:
             self._open.close()
 
 
-def shrunk(frame: np.ndarray, factor: float) -> np.ndarray:
-    """A frame (H, W, 3), smaller by a factor of at most 1."""
-    if factor == 1.0:
-        return frame
-    width, height = (max(1, round(factor * side)) for side in frame.shape[1::-1])
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-
-
 def thumbnail(shown: Shown, frame: np.ndarray, factor: float) -> np.ndarray:
     """The frame at an event's peak with its boxes and the path of its main track: uint8 (H, W, 3) RGB.
 
@@ -209,16 +203,6 @@ def thumbnail(shown: Shown, frame: np.ndarray, factor: float) -> np.ndarray:
         points = factor * (picture.shape[1] / frame.shape[1]) * np.array([[x, y] for _, x, y in path])
         draw_path(picture, points, [shown.color] * len(points))
     return picture
-
-
-def recording_start(video: Video) -> datetime | None:
-    """The time of day of a video's first frame, where its file knows that."""
-    source = video.originals.source if video.originals else None
-    if source is None or isinstance(source, ImageFolder):
-        return None
-    from pixelplay.videos.packets import recorded_at  # folders of images need no PyAV
-
-    return recorded_at(*source.files())
 
 
 def _title(video: Video, position: int, score: float, began: datetime | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -110,24 +110,34 @@ def object_drawing(rows: pd.DataFrame, spans: Mapping[str, Span]) -> Drawing:
     """Boxes of one frame's objects: one per object, by the highest of its streams, the highest drawn last."""
     ordered = rows.assign(share=shares(rows, spans)).sort_values(["share", *COORDINATES], kind="stable")
     objects = ordered.drop_duplicates([*COORDINATES, "track", "class"], keep="last")
-    plain = len(objects) - CAPTIONED
-    captions = [_caption(row, i >= plain) for i, row in enumerate(objects.to_dict("records"))]
-    return Drawing(objects[COORDINATES].to_numpy(np.float64), captions, list(map(color_of, objects["share"])))
+    names = zip(objects["class"], objects["track"], objects["score"], strict=True)
+    return drawing_of(objects[COORDINATES].to_numpy(np.float64), list(names), objects["share"].to_numpy(np.float64))
+
+
+def drawing_of(xyxy: np.ndarray, names: Sequence[tuple[str, int, float]], share: np.ndarray) -> Drawing:
+    """Boxes (N, 4), each with its class, track and score, by ascending share (N,) of the span."""
+    plain = len(names) - CAPTIONED
+    captions = [_caption(*name, i >= plain) for i, name in enumerate(names)]
+    return Drawing(xyxy, captions, [color_of(one) for one in share.tolist()])
 
 
 def shares(rows: pd.DataFrame, spans: Mapping[str, Span]) -> np.ndarray:
     """Where scores lie between the ends of their streams' spans: float64 (N,) in [0, 1]."""
     ends = [spans.get(str(stream), NO_SPAN) for stream in rows["stream"]]
     low, high = (np.array([getattr(end, name) for end in ends], np.float64) for name in ("low", "high"))
+    return shares_between(rows["score"].to_numpy(np.float64), low, high)
+
+
+def shares_between(scores: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """Where scores (N,) lie between ends (N,), or the same for all: in [0, 1]."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (rows["score"].to_numpy(np.float64) - low) / (high - low)
+        share = (scores - low) / np.subtract(high, low)
     return np.nan_to_num(share, posinf=0.0, neginf=0.0).clip(0, 1)
 
 
 def share_of(score: float, span: Span) -> float:
     """Where one score lies between the ends of a span: in [0, 1]."""
-    row = pd.DataFrame({"stream": ["one"], "score": [score]})
-    return float(shares(row, {"one": span})[0])
+    return float(shares_between(np.array([score]), span.low, span.high)[0])
 
 
 def color_of(share: float) -> tuple[int, int, int]:
@@ -136,9 +146,9 @@ def color_of(share: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _caption(row: Mapping[str, Any], whole: bool) -> str:
+def _caption(label: str, track: int, score: float, whole: bool) -> str:
     """`person 3: 1.25`, or `3` for short; objects that were not followed have no number."""
-    track = "" if row["track"] == NO_TRACK else str(row["track"])
+    number = "" if track == NO_TRACK else str(track)
     if not whole:
-        return track
-    return " ".join(filter(None, (row["class"], f"{track}:" if track else "", f"{row['score']:.3g}")))
+        return number
+    return " ".join(filter(None, (label, f"{number}:" if number else "", f"{score:.3g}")))

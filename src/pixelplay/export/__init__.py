@@ -81,7 +81,7 @@ def _networks(config: Config, name: str, index: Index, seed: int | None) -> Iter
     from pixelplay.detectors.exports import Exports
     from pixelplay.export.crops import CROPS, crops, need_crops
     from pixelplay.objects.tracks import tracks_of
-    from pixelplay.stages.extract import object_maps
+    from pixelplay.stages.extract import extractor_of
     from pixelplay.training.device import find_device
 
     train.task(config, name, index, seed).require()
@@ -90,7 +90,7 @@ def _networks(config: Config, name: str, index: Index, seed: int | None) -> Iter
     if isinstance(detector, Exports):
         yield detector.networks(), detector.score
     if need_crops(config, name):
-        maps = object_maps(config)
+        maps = extractor_of(config)
         yield {CROPS: crops(config, maps.backbone)}, lambda video: list(maps.of(video, tracks_of(video)))
 
 

@@ -8,6 +8,7 @@ directions that hardly vary in normal footage more (Rippel, Mertens, Merhof, ICP
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.memory.coreset import squared_distances
+from pixelplay.memory.search import Searched, merged
 from pixelplay.run.artifacts import damaged, missing, read_model, write_json
 from pixelplay.run.atomic import atomic
 from pixelplay.settings import Natural, Settings
@@ -74,10 +75,11 @@ class Bank:
         self.config, self.features, self._index = config, features, index
         # Vectors are centred on the bank's mean: FAISS computes |q|^2 - 2 qv + |v|^2, where an offset costs precision.
         self._chain = [faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())]
-        self._search = faiss.downcast_index(index.index)
+        search = faiss.downcast_index(index.index)
         if config.index == "ivf":
-            self._search.make_direct_map()  # needed to read vectors back
-        self._centered = self._search.reconstruct_n(0, self._search.ntotal)  # (count, d)
+            search.make_direct_map()  # needed to read vectors back
+        self._own = Searched(search, search.reconstruct_n(0, search.ntotal))
+        self._beside: Searched | None = None
 
     @classmethod
     def build(
@@ -106,43 +108,58 @@ class Bank:
         return cls(index, config, _as_json(features))
 
     def __len__(self) -> int:
-        return len(self._centered)
+        """How many vectors it was built of."""
+        return len(self._own.vectors)
+
+    def put_beside(self, vectors: np.ndarray | None) -> None:
+        """Search these finite float32 (m, d) vectors as well, exactly, in place of those beside the bank before.
+
+        Distances are then those of a bank of both, with the mean and the whitening of this one. `save` does not write
+        them; with None, the bank is as it was built.
+        """
+        if vectors is not None:
+            _check(vectors, self._own.vectors.shape[1])
+        self._beside = None if vectors is None else Searched.of(self._transformed(vectors))
 
     def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """L2 distance (not squared), float32 (n,), and index, int64 (n,), of the nearest vector to each query (n, d).
 
         FAISS's own distances are differences of large numbers, so they are recomputed: a query that is in the bank has
-        distance 0. Ties up to rounding may be broken differently in other batches. DataError for one not finite.
+        distance 0. Ties up to rounding may be broken differently in other batches. Vectors beside the bank have the
+        indices after its own. DataError for a query that is not finite.
         """
         distances, ids = self._search_for(queries, 1)
         return distances[:, 0], ids[:, 0]
 
     def distances(self, queries: np.ndarray, count: int) -> np.ndarray:
-        """L2 distances of each query (n, d) to its `count` nearest vectors, at most all, ascending, float32 (n, count).
+        """L2 distances of each query (n, d) to its `count` nearest vectors, ascending, float32 (n, count).
 
-        Raises as `nearest`.
+        count: at most `len` of the bank. Raises as `nearest`.
         """
         return np.sort(self._search_for(queries, count)[0], axis=1)
 
     def _search_for(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Distances and indices of the `count` nearest vectors, (n, count)."""
-        _check(queries, self._centered.shape[1])
+        _check(queries, self._own.vectors.shape[1])
         distances, ids = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
-        step = max(QUERIES // count, 1)
+        step, lost = max(QUERIES // count, 1), False
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
-            centered = np.ascontiguousarray(queries[part])
-            for transform in self._chain:
-                centered = transform.apply(centered)
-            ids[part] = self._search.search(centered, count)[1]
-            with np.errstate(over="ignore", invalid="ignore"):  # refused below
-                for k in range(count):
-                    distances[part, k] = np.sqrt(squared_distances(centered, self._centered[ids[part, k]]))
+            centered = self._transformed(queries[part])
+            found = self._own.nearest(centered, count)
+            lost = lost or bool((found[1] < 0).any())
+            if self._beside is not None:
+                found = merged(found, self._beside.nearest(centered, count), len(self))
+            distances[part], ids[part] = found
         if not np.isfinite(distances).all():
             raise DataError(f"query {_first_bad(distances)} of {len(queries)} is not finite, or out of range")
-        if (ids < 0).any():
+        if lost:
             raise ConfigError(f"ivf.nprobe={self.config.ivf.nprobe}: the cells searched for a query are empty")
         return distances, ids
+
+    def _transformed(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors (n, d) as they are compared: centred, and whitened where the bank is."""
+        return reduce(lambda found, one: one.apply(found), self._chain, np.ascontiguousarray(vectors))
 
     def save(self, path: Path) -> None:
         """Write the index to `path` and its description beside it, as .json."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from pixelplay.errors import MissingArtifactError
 from pixelplay.objects.boxes import load
-from pixelplay.objects.tracks import Tracks, tracks_of
+from pixelplay.objects.tracks import Tracks, cropped, tracks_of
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
 from pixelplay.videos import decoded
@@ -35,9 +35,10 @@ class Features:
     row: np.ndarray  # int64 [N], for each row of the table of tracks its row in `maps`; -1: it has none
 
 
-def features_of(video: Video) -> Features:
+def features_of(video: Video, causal: bool = False) -> Features:
     """The maps of a video, with a row for each row of `tracks_of(video)`: of a block of time, those of its tracks.
 
+    Causally, rows whose map depends on later frames have none: between two detected boxes, or two crops.
     Raises MissingArtifactError where no maps were made: the detector's `Spec` must say `features=True`;
     DamagedArtifactError for a file that is not as it was written, which is deleted so that it is made again.
     """
@@ -47,7 +48,11 @@ def features_of(video: Video) -> Features:
     if video.features.by_box:
         return Features(maps, tracks.box)
     first = _first_row(video)
-    return Features(maps, np.arange(first, first + len(tracks)))
+    rows = np.arange(first, first + len(tracks))
+    if causal:
+        known = cropped(video, video.features.every, video.features.noise_above, causal=True) & ~tracks.interpolated
+        rows[~known] = -1
+    return Features(maps, rows)
 
 
 def crop_vectors(video: Video) -> np.ndarray:

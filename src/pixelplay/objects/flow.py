@@ -49,6 +49,25 @@ class DenseFlow:
         return np.asarray(self._dis.calc(before, after, no_guess))
 
 
+class BoxFlow:
+    """The flow in boxes of frames of `size` (width, height) as they come, each against the one before."""
+
+    def __init__(self, config: FlowConfig, size: tuple[int, int]):
+        self._flow, self._bins = DenseFlow(config, size), config.bins
+        self._before: tuple[np.ndarray, float] | None = None
+
+    def step(self, frame: np.ndarray, xyxy: np.ndarray, time: float) -> np.ndarray:
+        """As `flow_in_boxes`, of the boxes float32 [n, 4] of the next frame, uint8 (H, W, 3), at `time`, seconds."""
+        flow, gray, before = self._flow, self._flow.reduced(frame), self._before
+        self._before = gray, time
+        if before is None:
+            return np.full((len(xyxy), 1 + self._bins), np.nan, np.float32)
+        if not len(xyxy):
+            return np.empty((0, 1 + self._bins), np.float32)
+        field = flow.between(before[0], gray)
+        return histograms(field, xyxy * flow.scale, self._bins) / (flow.scale * (time - before[1]))
+
+
 def flow_in_boxes(
     video: Video,
     tracks: Tracks,
@@ -63,19 +82,10 @@ def flow_in_boxes(
     second. `times`: seconds of each frame, float64 [T]. Of the first frame nothing is known: NaN. `advance(1)` is
     called after each frame.
     """
-    flow = DenseFlow(config, video.size)
+    flow = BoxFlow(config, video.size)
     bounds = np.searchsorted(tracks.position, np.arange(len(video) + 1))
-    before: np.ndarray | None = None
     for t, frame in enumerate(video.full_size()):
-        gray = flow.reduced(frame)
-        boxes = tracks.xyxy[bounds[t] : bounds[t + 1]] * flow.scale
-        if before is None:
-            yield np.full((len(boxes), 1 + config.bins), np.nan, np.float32)
-        else:
-            elapsed = float(times[t] - times[t - 1])
-            field = flow.between(before, gray) if len(boxes) else np.zeros((*gray.shape, 2), np.float32)
-            yield histograms(field, boxes, config.bins) / (flow.scale * elapsed)
-        before = gray
+        yield flow.step(frame, tracks.xyxy[bounds[t] : bounds[t + 1]], float(times[t]))
         advance(1)
 
 

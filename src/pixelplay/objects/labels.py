@@ -1,9 +1,11 @@
 """Which classes the boxes of a track have, box by box: the class in the table of tracks is decided with later boxes."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pixelplay.objects.boxes import join, load
-from pixelplay.objects.tracks import by_track, tracks_of
+from pixelplay.objects.tracks import Tracks, by_track, tracks_of
 from pixelplay.videos.video import Video
 
 
@@ -30,3 +32,14 @@ def labels_so_far(video: Video) -> np.ndarray:
         known = total.any(axis=1)
         labels[rows[known]] = names[total[known].argmax(axis=1)]
     return labels
+
+
+def tracks_so_far(video: Video) -> tuple[Tracks, np.ndarray]:
+    """The rows of `tracks_of(video)` that are known when no later frame has been seen, with the classes of
+    `labels_so_far`; and which of all rows these are, bool (N,).
+
+    A box between two others is not known until the later one is.
+    """
+    tracks = tracks_of(video)
+    known = ~tracks.interpolated
+    return replace(tracks, label=labels_so_far(video))[known], known

@@ -5,16 +5,16 @@ the camera would have given, and what online scores are compared with.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from pixelplay.objects.boxes import join, load
 from pixelplay.objects.features import crop_vectors, features_of, flow_of
-from pixelplay.objects.labels import labels_so_far
+from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.settings import FeaturesConfig
 from pixelplay.objects.tables import Need
-from pixelplay.objects.tracks import Tracks, cropped, frame_times, tracks_of
+from pixelplay.objects.tracks import Tracks, cropped, frame_times
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
 
@@ -38,6 +38,7 @@ class Moment:
     crops: np.ndarray | None = None  # float32 (n, C), as `crop_vectors`; NaN where no crop was taken
     maps: np.ndarray | None = None  # float16 (n, C, S, S), as `features_of`; NaN where there is none
     ended: tuple[int, ...] = ()  # ids of tracks that will have no further row: what is kept of them can go
+    flipped: bool = False  # whether restoration turned it upright
 
 
 def no_tracks() -> Tracks:
@@ -79,6 +80,7 @@ def moments_of(
             tracks=tracks[here],
             labels=labels[here],
             ended=tuple(ending.get(t, ())),
+            flipped=video.originals is not None and bool(video.originals.flipped[t]),
             **{name: array[here] for name, array in values.items()},
         )
 
@@ -89,8 +91,7 @@ def _objects(
     """Detected rows of tracks, the classes of their boxes, and arrays of them by the name of `Moment`'s field."""
     if "tracks" not in needs:
         return no_tracks(), np.empty(0, np.str_), {}
-    tracks = tracks_of(video)
-    detected = ~tracks.interpolated  # a box between two others is not known until the later one is
+    tracks, detected = tracks_so_far(video)
     found: dict[str, np.ndarray] = {}
     if "flow" in needs:
         found["flow"] = flow_of(video)[detected]
@@ -99,10 +100,9 @@ def _objects(
         taken = cropped(video, config.every, config.noise_above, causal=True)
         found["crops"] = np.where(taken[:, None], crop_vectors(video), np.float32(np.nan))[detected]
     if "features" in needs:
-        features = features_of(video)
+        features = features_of(video, causal=True)
         rows = features.row[detected]
         maps = np.array(features.maps[rows.clip(min=0)])
         maps[rows < 0] = np.nan
         found["maps"] = maps
-    tracks = replace(tracks, label=labels_so_far(video))[detected]
     return tracks, join(load(path) for path in video.objects).label[tracks.box], found

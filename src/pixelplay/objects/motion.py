@@ -9,7 +9,7 @@ A group of people who walk side by side is one blob. It is cut where it is thin 
 groups by the vertical projection of the silhouette (Haritaoglu, Harwood, Davis, TPAMI 2000).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.objects.settings import MotionConfig, SplitConfig
-from pixelplay.videos.background import median_frame
+from pixelplay.videos.background import evenly_spaced, median_frame
 from pixelplay.videos.video import Video
 
 MOTION = "motion"  # the class of every blob
@@ -31,22 +31,42 @@ SMOOTH = 1.0  # columns, sigma, of a blob's thickness before its minimum is foun
 STEP = 3  # medians are taken of every third pixel, since blurred neighbours are alike
 
 
-def detect(video: Video, config: MotionConfig, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
+def detect(
+    video: Video,
+    config: MotionConfig,
+    advance: Callable[[int], Any] = lambda frames: None,
+    causal: bool = False,
+    scenes: Sequence[np.ndarray] = (),
+) -> Boxes:
     """Moving blobs of every frame; `advance(n)` is called after n frames.
 
-    For recorded footage: the background is the median of later frames, too.
+    In recorded footage the background is the median of later frames, too; with `causal`, only of earlier ones and those
+    of `scenes`: see `CausalBackground`.
     """
     frames = video.frames(config.frames)  # uint8 [T, H, W], memory-mapped
-    across, down = video.size[0] / config.frames.width, video.size[1] / config.frames.height
-    scale = np.array([across, down, across, down], np.float32)  # to pixels of the original frame
-    found = []
+    found: list[Boxes] = []
+    if causal:
+        so_far = CausalBackground(config, scenes)
+        for t, frame in enumerate(frames):
+            found.append(blob_boxes(frame, so_far.step(frame), config, video.size, t))
+            advance(1)
+        return join(found)
     for block in np.array_split(np.arange(len(frames)), max(1, round(len(frames) / config.background_frames))):
         background = Background.of(frames[block[0] : block[-1] + 1], config)
-        for t in block:
-            xyxy, confidence = blobs(frames[t], background, config)
-            found.append(Boxes.of(np.full(len(xyxy), t), xyxy * scale, [MOTION] * len(xyxy), confidence))
+        found += [blob_boxes(frames[t], background, config, video.size, t) for t in block]
         advance(len(block))
-    return clip(join(found), video.size)
+    return join(found)
+
+
+def blob_boxes(
+    frame: np.ndarray, background: "Background", config: MotionConfig, size: tuple[int, int], position: int
+) -> Boxes:
+    """Moving blobs of one grey frame, uint8 (H, W), in pixels of its original `size` (width, height)."""
+    across, down = size[0] / config.frames.width, size[1] / config.frames.height
+    scale = np.array([across, down, across, down], np.float32)
+    xyxy, confidence = blobs(frame, background, config)
+    boxes = Boxes.of(np.full(len(xyxy), position), xyxy * scale, [MOTION] * len(xyxy), confidence)
+    return clip(boxes, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +82,12 @@ class Background:
     @classmethod
     def of(cls, frames: np.ndarray, config: MotionConfig) -> "Background":
         """Median of evenly spaced ones of grey frames, uint8 [T, H, W]."""
-        image = _blurred(median_frame(frames, config.background_samples), config)
+        return cls.of_median(median_frame(frames, config.background_samples), config)
+
+    @classmethod
+    def of_median(cls, median: np.ndarray, config: MotionConfig) -> "Background":
+        """Of a median frame, (H, W) grey levels."""
+        image = _blurred(median, config)
         low, high = np.quantile(image, [1 / 3, 2 / 3])
         compared = np.zeros(image.shape, bool)
         compared[::STEP, ::STEP] = True
@@ -79,6 +104,65 @@ class Background:
             gain = min(max((seen_bright - seen_dark) / (bright - dark), GAIN[0]), GAIN[1])
         offset = ((seen_dark - gain * dark) + (seen_bright - gain * bright)) / 2
         return (image - np.float32(offset)) / np.float32(gain)
+
+
+class CausalBackground:
+    """The still scene as known so far: the median of past frames, evenly spaced over `config.background_frames`.
+
+    Before there are so many, median frames of normal footage stand for them: those of `scenes`, uint8 (H, W), that show
+    the same scene, so that more than half of the first frame is as near to them as pixels that do not move.
+    """
+
+    def __init__(self, config: MotionConfig, scenes: Sequence[np.ndarray] = ()):
+        self._config, self._scenes = config, scenes
+        self._every = max(1, config.background_frames // config.background_samples)
+        # Pixel by pixel, so that medians are fast; the newest sample takes the place of the oldest.
+        self._samples = np.empty((config.frames.height, config.frames.width, config.background_samples), np.uint8)
+        self._taken = self._seen = 0
+        self._background: Background | None = None
+
+    def step(self, frame: np.ndarray) -> Background:
+        """The background of the next frame, uint8 (H, W), of which it may be a sample itself."""
+        if self._background is None:
+            alike = [scene for scene in self._scenes if self._shows(frame, scene)]
+            count = self._samples.shape[2] - 1 if alike else 0  # one is of the footage itself
+            for k in np.linspace(0, len(alike) - 1, count).round().astype(int):  # each as often as another
+                self._take(alike[k])
+        if self._background is None or self._seen % self._every == 0:
+            self._take(frame)
+            self._background = Background.of_median(self._median(), self._config)
+        self._seen += 1
+        return self._background
+
+    def _shows(self, frame: np.ndarray, scene: np.ndarray) -> bool:
+        background = Background.of_median(scene, self._config)
+        difference = background.lit(_blurred(frame, self._config)) - background.image
+        return float(np.median(np.abs(difference))) < self._config.threshold
+
+    def _take(self, frame: np.ndarray) -> None:
+        self._samples[..., self._taken % self._samples.shape[2]] = frame
+        self._taken += 1
+
+    def _median(self) -> np.ndarray:
+        """As `median_frame` has it, float64 (H, W), but by radix sort, several times as fast."""
+        known = self._samples[..., : self._taken]
+        ranked, count = np.sort(known, axis=2, kind="stable"), known.shape[2]
+        return (ranked[..., (count - 1) // 2] + ranked[..., count // 2].astype(np.float64)) / 2
+
+
+def scenes(videos: Iterable[Video], config: MotionConfig) -> dict[tuple[int, int], list[np.ndarray]]:
+    """The median frame, uint8 (H, W), of each of these videos, but at most `config.background_samples` of those with
+    frames of one size (width, height), by that size.
+    """
+    by_size: dict[tuple[int, int], list[Video]] = {}
+    for video in videos:
+        by_size.setdefault(video.size, []).append(video)
+    chosen = {size: evenly_spaced(len(of), config.background_samples) for size, of in by_size.items()}
+    samples = config.background_samples
+    return {
+        size: [median_frame(by_size[size][k].frames(config.frames), samples, method="lower") for k in numbers]
+        for size, numbers in chosen.items()
+    }
 
 
 def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tuple[np.ndarray, np.ndarray]:

@@ -198,7 +198,8 @@ def maps(config: "Config", video: Video, need: Mapped) -> Maps:
     table = video.objects[0] if by_box else video.tracks
     assert table is not None, "see with_objects"
     key = fingerprint(table.name, maps_settings(config, need), encoder_digest(config, need))
-    return Maps(video.folder / f"features-{key}.npy", by_box)
+    path, chosen = video.folder / f"features-{key}.npy", config.objects.features
+    return Maps(path, True) if by_box else Maps(path, False, chosen.every, chosen.noise_above)
 
 
 def flow_settings(config: "Config") -> dict[str, Any]:

@@ -8,6 +8,7 @@ The tracker is given the time of each frame, and its motion model counts in step
 footage at 5 and at 25 frames per second, and footage with missing frames, is followed alike.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,20 +21,64 @@ from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     from trackers import ByteTrackTracker
+    from trackers.core.bytetrack.tracklet import ByteTrackTracklet
 
 VERSION = 1  # raised when the same boxes give other tracks
 STEP = 1 / 25  # seconds for which the noise of ByteTrack's motion model is taken; there it is a frame
 ROUNDING = 1e-6  # seconds, and shares: float32's 0.7 is no less than 0.7
 
 
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What of a frame's boxes is of tracks."""
+
+    row: np.ndarray  # int64 [n] of the frame's boxes, ascending
+    track: np.ndarray  # int64 [n], ids
+    ended: tuple[int, ...]  # ids of tracks that will have no further box
+
+
+class Tracker:
+    """Boxes followed frame by frame. Ids count from `first` in the order in which tracks begin; none is used again."""
+
+    def __init__(self, config: TracksConfig, first: int = 1):
+        self.next = first  # the id of the next track that begins
+        self._config, self._bytetrack = config, _bytetrack(config)
+        self._ids: dict[ByteTrackTracklet, int] = {}  # of the tracks that may go on
+
+    def step(self, boxes: Boxes, time: float) -> Followed:
+        """The boxes of the next frame, which is of a later time, seconds, than the one before."""
+        import supervision as sv
+
+        rows = np.flatnonzero(distinct(boxes, self._config.iou))
+        kept, track = boxes[rows], np.zeros(len(rows), np.int64)
+        # A blob is there or not: its confidence is a contrast, which is no doubt about the blob.
+        sure = np.where(kept.label == MOTION, 1, kept.confidence.astype(np.float64) + ROUNDING)
+        found = sv.Detections(kept.xyxy, confidence=sure, data={"row": np.arange(len(rows))})
+        found = self._bytetrack.update(found, timestamp=time)
+        alive = self._bytetrack.tracks
+        # ByteTrack names a track when it finds its second box, so a first box is known by the track that it began.
+        named = {tracklet.tracker_id: self._ids[tracklet] for tracklet in alive if tracklet in self._ids}
+        if len(found) and found.tracker_id is not None:
+            for row, name in zip(found.data["row"], found.tracker_id, strict=True):
+                track[row] = named[name] if name >= 0 else 0
+        begin = np.flatnonzero((track == 0) & (sure >= max(self._config.begin, self._config.high)))
+        track[begin] = self.next + np.arange(len(begin))
+        self.next += len(begin)
+        before, begun = self._ids, zip(alive[len(alive) - len(begin) :], track[begin].tolist(), strict=True)
+        self._ids = {tracklet: before[tracklet] for tracklet in alive if tracklet in before} | dict(begun)
+        ended = tuple(number for tracklet, number in before.items() if tracklet not in self._ids)
+        return Followed(rows[track > 0], track[track > 0], ended)
+
+
 def follow(boxes: Boxes, video: Video, config: TracksConfig) -> Tracks:
     """The tracks of all boxes of a whole video; ids count from 1 in the order in which tracks begin."""
-    times = frame_times(video, config.fps)
-    kept = np.flatnonzero(distinct(boxes, config.iou))
-    track = _ids(boxes[kept], times, config)
-    kept, track = kept[track >= 0], track[track >= 0]
-    _, first, track = np.unique(track, return_index=True, return_inverse=True)
-    track = np.argsort(np.argsort(first))[track] + 1
+    times, tracker = frame_times(video, config.fps), Tracker(config)
+    bounds = np.searchsorted(boxes.position, np.arange(len(times) + 1))
+    frames = zip(times, bounds, bounds[1:], strict=False)
+    steps = [tracker.step(boxes[first:stop], float(time)) for time, first, stop in frames]
+    none = np.empty(0, np.int64)
+    kept = np.concatenate([none, *(first + one.row for first, one in zip(bounds, steps, strict=False))])
+    track = np.concatenate([none, *(one.track for one in steps)])
     found = boxes[kept]
     labels = _majority(found, track)
     detected = Tracks(
@@ -56,33 +101,7 @@ def distinct(boxes: Boxes, limit: float) -> np.ndarray:
     return kept
 
 
-def _ids(boxes: Boxes, times: np.ndarray, config: TracksConfig) -> np.ndarray:
-    """A number for each box, int64 [N]: equal for the boxes of a track, negative for a box of none.
-
-    ByteTrack names a track when it finds its second box, so first boxes get their names in the end; those of objects
-    that were not seen again are tracks of one box.
-    """
-    import supervision as sv
-
-    tracker, ids = _tracker(config), np.full(len(boxes), -1)
-    begun = []  # tracklets, and their first boxes
-    bounds = np.searchsorted(boxes.position, np.arange(len(times) + 1))
-    # A blob is there or not: its confidence is a contrast, which is no doubt about the blob.
-    sure = np.where(boxes.label == MOTION, 1, boxes.confidence.astype(np.float64) + ROUNDING)
-    for time, first, stop in zip(times, bounds, bounds[1:], strict=False):
-        rows = np.arange(first, stop)
-        found = sv.Detections(boxes.xyxy[rows], confidence=sure[rows], data={"row": rows})
-        found = tracker.update(found, timestamp=float(time))
-        if len(found):
-            ids[np.asarray(found.data["row"], np.int64)] = found.tracker_id
-        new = [int(row) for row in rows if ids[row] < 0 and sure[row] >= max(config.begin, config.high)]
-        begun += zip(tracker.tracks[len(tracker.tracks) - len(new) :], new, strict=True)
-    for k, (tracklet, row) in enumerate(begun):
-        ids[row] = tracklet.tracker_id if tracklet.tracker_id >= 0 else len(boxes) + k
-    return ids
-
-
-def _tracker(config: TracksConfig) -> "ByteTrackTracker":
+def _bytetrack(config: TracksConfig) -> "ByteTrackTracker":
     from trackers import ByteTrackTracker
 
     tracker = ByteTrackTracker(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -83,6 +83,11 @@ def cropped(video: Video, every: int, noise_above: float | None, causal: bool = 
         chosen[(usable if len(usable) or causal else rows)[::every]] = True
     first = int(np.searchsorted(whole.position, video.start))
     return chosen[first : first + len(tracks)]
+
+
+def in_a_row(parts: Sequence[Tracks]) -> Tracks:
+    """The tracks of frames that follow each other, one or more, as one table."""
+    return Tracks(*(np.concatenate([getattr(one, field.name) for one in parts]) for field in fields(Tracks)))
 
 
 def object_rows(video: Video, tracks: Tracks, stream: str, scores: np.ndarray) -> pd.DataFrame:

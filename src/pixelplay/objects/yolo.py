@@ -26,7 +26,6 @@ from pixelplay.videos.video import Video
 if TYPE_CHECKING:
     import torch
 
-    from pixelplay.objects.pyramid import Pyramid
 
 VERSION = 2  # of what is found; raise it when that changes
 
@@ -64,52 +63,64 @@ class Yolo:
             raise ConfigError(f"weights.yolo={weights}: cannot be loaded as weights of a YOLO ({error})") from None
         if task != "detect":
             raise ConfigError(f"weights.yolo={weights}: weights to {task}; they must be weights to detect")
-        self._weights = weights
-        self._pyramid: Pyramid | None = None
         self._config, self._device, self._bf16 = config, device, bf16
-        if config.backend == "torch" and bf16:
-            from pixelplay.objects.yolo_decoding import decode_in_float32  # imports torch
-
-            decode_in_float32(self._model.model)
         if config.backend != "torch":
             network = exported(weights, config.backend, config.image_size, cache / "exports")
             self._model = YOLO(str(network), task="detect")
             self._load(network)
+            return
+        from pixelplay.objects.pyramid import Pyramid  # imports torch
+
+        self._pyramid = Pyramid(self._network, str(weights))  # before the network is used: predicting copies it
+        if bf16:
+            from pixelplay.objects.yolo_decoding import decode_in_float32  # imports torch
+
+            decode_in_float32(self._network)
 
     @property
     def channels(self) -> int:
         """Of the feature maps of boxes; raises ConfigError for a network that has none."""
         import torch
 
-        network, pyramid = self._watched()
+        network = self._network
         with torch.no_grad():
             network(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
-        return pyramid.channels
+        return self._pyramid.channels
+
+    @property
+    def _network(self) -> Any:
+        return self._model.model
 
     def detect(
         self, video: Video, advance: Callable[[int], Any] = lambda frames: None, pooling: Pooling | None = None
     ) -> Boxes:
         """Boxes of every class in every frame, from `confidence` up; `advance(n)` is called after n frames."""
         found = []
-        pyramid = self._watched()[1] if pooling else None
         for start, batch in batches(video.full_size(), self._config.batch_size):
-            boxes = clip(join(self._boxes(batch, start)), video.size)
-            if pooling and pyramid:
-                if pooling.known is not None:
-                    part = pooling.known.block(start, start + len(batch))
-                    boxes = replace(part, position=part.position + start)
-                if len(boxes):
-                    pooling.write(pyramid.pooled(boxes.xyxy, boxes.position - start, video.size, pooling.cells))
+            boxes = self.boxes(batch, start)
+            if pooling and pooling.known is not None:
+                part = pooling.known.block(start, start + len(batch))
+                boxes = replace(part, position=part.position + start)
+            if pooling and len(boxes):
+                pooling.write(self.pooled(boxes.xyxy, boxes.position - start, video.size, pooling.cells))
             found.append(boxes)
             advance(len(batch))
         return join(found)
 
-    def _boxes(self, batch: list[np.ndarray], start: int) -> Iterator[Boxes]:
-        """Boxes of each frame of a batch, the first of them at position `start`."""
-        for t, result in enumerate(self._predict(batch), start):
+    def boxes(self, frames: list[np.ndarray], start: int = 0) -> Boxes:
+        """Boxes in frames, uint8 (H, W, 3) of one size each, the first of them at position `start`."""
+        found, (height, width) = [], frames[0].shape[:2]
+        for t, result in enumerate(self._predict(frames), start):
             one = result.boxes.cpu().numpy()
             labels = [result.names[int(number)] for number in one.cls]
-            yield Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf)
+            found.append(Boxes.of(np.full(len(one), t), one.xyxy, labels, one.conf))
+        return clip(join(found), (width, height))
+
+    def pooled(self, xyxy: np.ndarray, frame: np.ndarray, size: tuple[int, int], cells: int) -> np.ndarray:
+        """Maps float16 [N, C, cells, cells] of boxes [N, 4] in the frames, of `size` (width, height), that `boxes` was
+        given last; frame: int [N], which of them each box is in. Of a network in PyTorch only: see `features_source`.
+        """
+        return self._pyramid.pooled(xyxy, frame, size, cells)
 
     def _load(self, network: Path) -> None:
         """Have Ultralytics load the exported network, which it does when it is first used."""
@@ -128,16 +139,6 @@ class Yolo:
                 f"{network}: cannot be loaded for objects.yolo.backend={self._config.backend} ({error}): delete it, "
                 "and the same command exports weights.yolo again"
             ) from None
-
-    def _watched(self) -> tuple[Any, "Pyramid"]:
-        """The network, and its pyramid."""
-        if self._pyramid is None:
-            from pixelplay.objects.pyramid import Pyramid  # imports torch
-
-            network: Any = self._model.model
-            self._pyramid = Pyramid(network, str(self._weights))
-            self._model.predictor = None  # it works with a copy of the network, made when it was first used
-        return self._model.model, self._pyramid
 
     def _predict(self, batch: list[np.ndarray]) -> list[Any]:
         import torch

@@ -16,10 +16,10 @@ import pandas as pd
 from pixelplay import preconditions
 from pixelplay.cli import load_config
 from pixelplay.config import Config
-from pixelplay.errors import MissingArtifactError
+from pixelplay.evaluation.members import require_fusable
 from pixelplay.events.event import Event, Events
 from pixelplay.prediction import footage, fusion, results
-from pixelplay.prediction.footage import Footage, find_videos
+from pixelplay.prediction.footage import Footage
 from pixelplay.run.artifacts import read_model
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
@@ -27,6 +27,7 @@ from pixelplay.run.locks import exclusive
 from pixelplay.run.stage import Task
 from pixelplay.stages import detect, events, extract, fuse, score
 from pixelplay.videos.index import Index, load_index
+from pixelplay.videos.layouts.raw import find_videos
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +69,9 @@ def run(config: Config, path: str) -> None:
 def _predicted(config: Config, path: Path) -> Config:
     """Do what is not done yet; returns the configuration of the prediction."""
     path = Path(os.path.abspath(os.path.expanduser(path)))
-    fusion.require_fusable(config)
+    require_fusable(config)
     videos = find_videos(path)
-    trained = _trained(config)
+    trained = fuse.fused_index(config)
     there = Footage.of(path, videos, config, trained)
     own = footage.prediction_of(config, there)
     files = RunFiles.of(own)
@@ -83,20 +84,6 @@ def _predicted(config: Config, path: Path) -> Config:
         for task in (fused, *results.tasks(own, new, fused, scored)):
             task.run()
     return own
-
-
-def _trained(config: Config) -> Index:
-    """The index of the run, once all that predictions need of it is known to be there."""
-    files = RunFiles.of(config)
-    if not files.index.is_file():
-        raise MissingArtifactError(
-            f"{files.outputs}/: no run of that name has been trained here: run `./run_all.sh` with the same options "
-            "first, or name another with experiment= and run="
-        )
-    index = load_index(config)
-    for task in fuse.tasks(config):
-        task.require()
-    return index
 
 
 def _scored(config: Config, files: RunFiles, trained: Index, new: Index) -> list[Task]:

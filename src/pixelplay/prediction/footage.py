@@ -1,24 +1,20 @@
-"""What there is to score at a path, and how it becomes the index of a prediction: decoded, restored, listed."""
+"""Footage that is to be scored, and how it becomes the index of a prediction: decoded, restored, listed."""
 
 import logging
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelplay.config import Config
-from pixelplay.errors import DataError
 from pixelplay.restoration import dataset as restoring
 from pixelplay.run.files import RunFiles, plain_name
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import Task, digests_of, read_record
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, read_contents, source_key
-from pixelplay.videos.image_file import IMAGE_SUFFIXES
-from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import Index, differences
-from pixelplay.videos.layouts.raw import RawVideo, list_videos
-from pixelplay.videos.sources import VIDEO_SUFFIXES
-from pixelplay.videos.video import Video, video_file
+from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
@@ -46,39 +42,6 @@ class Footage:
         digests = digests_of(config)
         read_contents(videos, digests)
         return cls(path, videos, fingerprint([source_key(raw, digests) for raw in videos]))
-
-
-def find_videos(path: Path) -> list[RawVideo]:
-    """A video file; a folder of frames; or a folder of several of these: as the layout `folder` has its test videos.
-
-    A folder holds frames where it has more images than videos and folders; what else is in it is remarked on. Raises
-    DataError where there is no video.
-    """
-    if path.is_dir():
-        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-        several = [entry for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
-        images = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and entry not in several]
-        stacks = [entry for entry in images if _is_stack(entry)]
-        if len(images) - len(stacks) > len(several) + len(stacks):
-            return [RawVideo(path.name, "test", ImageFolder.scan(path))]
-        if videos := list_videos(path, "test"):
-            return videos
-        problem = f"none of its {len(entries)} files is a video, a folder of frames or an image" if entries else "empty"
-    elif not os.path.lexists(path):
-        problem = "no such file or folder"
-    elif path.suffix.lower() in VIDEO_SUFFIXES:
-        return [RawVideo(path.stem, "test", video_file(path))]
-    elif _is_stack(path) and (pages := ImageFolder.of_pages(path)):
-        return [RawVideo(path.stem, "test", pages)]
-    else:
-        problem = "not a video"
-    kinds = " ".join(sorted(VIDEO_SUFFIXES))
-    raise DataError(f"{path}: {problem}. Name a video file ({kinds}), a folder of frames, or a folder of such")
-
-
-def _is_stack(path: Path) -> bool:
-    """Whether it is a TIFF of several pages."""
-    return path.suffix.lower() in TIFF_SUFFIXES and ImageFolder.of_pages(path) is not None
 
 
 def _images(video: Video) -> ImageFolder | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 
 from pixelplay.config import Config
-from pixelplay.errors import ConfigError
 from pixelplay.evaluation.members import read_members, weights_of
 from pixelplay.evaluation.object_members import read_streams_table
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams, read_scores, scored_names
@@ -28,16 +27,7 @@ from pixelplay.videos.index import Index
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raised when the same scores give another fusion
-
-
-def require_fusable(config: Config) -> None:
-    """Raise ConfigError where members of the run's fusion know nothing of new footage."""
-    if files := config.fusion.external:
-        raise ConfigError(
-            f"fusion.external: {', '.join(map(str, files))}: scores of the run's test videos alone, which the fusion "
-            "of new videos would lack: fuse the run without them first (fusion.external=[])"
-        )
+VERSION = 2  # raised when the same scores give another fusion
 
 
 def task(config: Config, own: Config, trained: Index, new: Index, reads: Sequence[Task]) -> Task:

@@ -25,7 +25,7 @@ from pixelplay.report.tracks import ScoredTrack
 from pixelplay.run.stage import Record
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-SCRIPTS = ("series.js", "timeline.js", "page.js")  # one after the other
+SCRIPTS = ("svg.js", "series.js", "timeline.js", "page.js")  # one after the other
 Pairs = Sequence[tuple[str, str]]
 
 

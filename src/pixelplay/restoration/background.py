@@ -8,6 +8,8 @@ the background and b' the background flipped, a frame f has
 
 It is 1 for the background itself, -1 for it flipped, near 0 for unrelated frames, and halved if half of the view is
 hidden.
+
+Causally, when no later frame is known, each frame is judged by itself: by the backgrounds of other videos alone.
 """
 
 from collections.abc import Sequence
@@ -45,7 +47,34 @@ def flip_evidence(frames: np.ndarray, references: Sequence[np.ndarray] = ()) -> 
     values = evidence(frames, background)
     if np.median(np.abs(values)) < SAME_SCENE:
         values = np.zeros_like(values)
-    return (1 / (1 + np.exp(SLOPE * (values + MARGIN)))).astype(np.float32)
+    return _probability(values)
+
+
+class References:
+    """Upright backgrounds by which single frames are judged."""
+
+    def __init__(self, backgrounds: Sequence[np.ndarray]):
+        known = [one for one in backgrounds if _distances(one[::-1][None], one)[0] > 0]  # no mirror images
+        self._upright = np.stack(known).astype(np.float32) if known else np.empty((0, 1, 1), np.float32)  # (R, H, W)
+        self._turned = np.ascontiguousarray(self._upright[:, ::-1])
+        self._scale = np.array([_distances(one[::-1][None], one)[0] for one in known], np.float32)
+
+    def flip_evidence(self, frames: np.ndarray) -> np.ndarray:
+        """P(flipped), float32 [T], of each of the grey frames, uint8 [T, H, W], by itself: by the background with the
+        largest |evidence|. Where none is of the same scene, the evidence is 0.
+        """
+        return _probability(np.array([self._evidence(frame) for frame in frames], np.float32))
+
+    def _evidence(self, frame: np.ndarray) -> np.float32:
+        if not len(self._scale):
+            return np.float32(0)
+        values = (_distances(self._turned, frame) - _distances(self._upright, frame)) / self._scale
+        best = values[np.abs(values).argmax()]
+        return best if abs(best) >= SAME_SCENE else np.float32(0)
+
+
+def _probability(evidence: np.ndarray) -> np.ndarray:
+    return (1 / (1 + np.exp(SLOPE * (evidence + MARGIN)))).astype(np.float32)
 
 
 def evidence(frames: np.ndarray, background: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch, which commands with nothing to do must not wait for
     from pixelplay.config import Config
+    from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.restore import Restoration
 
 log = logging.getLogger(__name__)
@@ -73,21 +74,31 @@ def restore_videos(
 
     Raises MissingArtifactError where `restore_index` has not trained the network that flips are judged by.
     """
-    from pixelplay.restoration.background import backgrounds
-    from pixelplay.restoration.flip_network import FlipNetwork
     from pixelplay.restoration.restore import restore
 
-    network = None
-    if config.restore.flip in BY_NETWORK:
-        _flip_network(config, index).verified()
-        network = FlipNetwork.load(RunFiles.of(config).flip_network)
-    references = backgrounds(index.fit, config.restore.frames) if config.restore.flip != "none" else []
+    network, references = judges(config, index)
     results = []
     with progress_bar(len(videos), "video", "restoring") as bar:
         for video in videos:
             results.append(restore(video, network, references, config.restore, formats))
             bar.update()
     return results
+
+
+def judges(config: "Config", index: Index) -> "tuple[FlipNetwork | None, list[np.ndarray]]":
+    """By what flips are judged: the run's trained network, and backgrounds of the footage that detectors are fitted on.
+
+    None and [] where the settings ask for neither. Raises MissingArtifactError where `restore_index` has not trained
+    the network, or the footage is no longer in the cache.
+    """
+    from pixelplay.restoration.background import backgrounds
+    from pixelplay.restoration.flip_network import FlipNetwork
+
+    network = None
+    if config.restore.flip in BY_NETWORK:
+        _flip_network(config, index).verified()
+        network = FlipNetwork.load(RunFiles.of(config).flip_network)
+    return network, backgrounds(index.fit, config.restore.frames) if config.restore.flip != "none" else []
 
 
 def _flip_network(config: "Config", index: Index) -> Task:

@@ -2,7 +2,7 @@
 frame cache, whose own arrays stay as decoded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from pixelplay.restoration.background import flip_evidence
+from pixelplay.restoration.background import References, flip_evidence
 from pixelplay.restoration.flip_network import FlipNetwork
 from pixelplay.restoration.settings import RestoreConfig
 from pixelplay.run.atomic import atomic
@@ -51,26 +51,59 @@ class Restoration:
 
 
 def judge(
-    video: Video, network: FlipNetwork | None, references: Sequence[np.ndarray], config: RestoreConfig
+    video: Video,
+    network: FlipNetwork | None,
+    references: Sequence[np.ndarray],
+    config: RestoreConfig,
+    causal: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """P(flipped), float32 [T], of the frames of `video`, and whether it is above `config.threshold`, bool [T].
 
     `config.flip` names the judges (with `none`, no frame is flipped): the `network`, the background, which is compared
-    with `references` (see `flip_evidence`), or both. Raises ValueError where the network is missing.
+    with `references` (see `flip_evidence`), or both. With `causal` as `FrameJudge` does, frame by frame. Raises
+    ValueError where the network is missing.
     """
     if config.flip == "none":  # then the cache has no frames in the size for judging
         return np.zeros(len(video), np.float32), np.zeros(len(video), bool)
     frames = video.frames(config.frames)
-    if config.flip == "background":
-        probability = flip_evidence(frames, references)
-    elif network is None:
-        raise ValueError(f"restore.flip={config.flip} needs a trained flip network")
+    if causal:
+        alone = FrameJudge(network, references, config)
+        probability = np.array([alone.probability(frame) for frame in frames], np.float32)
     else:
-        probability = network.probability(frames)
-        if config.flip == "both":
-            trust = min(network.heldout.overall, MOST_TRUST)
-            probability = vote(probability, trust, flip_evidence(frames, references))
+        probability = _probability(frames, network, lambda frames: flip_evidence(frames, references), config)
     return probability, probability > config.threshold
+
+
+class FrameJudge:
+    """Judges single frames, each by itself; arguments as for `judge`."""
+
+    def __init__(self, network: FlipNetwork | None, references: Sequence[np.ndarray], config: RestoreConfig):
+        self._network, self._config = network, config
+        self._references = References(references)
+
+    def probability(self, frame: np.ndarray) -> np.float32:
+        """P(flipped) of a frame in the working size `config.frames`, uint8 (H, W)."""
+        return _probability(frame[None], self._network, self._references.flip_evidence, self._config)[0]
+
+    def flipped(self, frame: np.ndarray) -> bool:
+        return bool(self.probability(frame) > self._config.threshold)
+
+
+def _probability(
+    frames: np.ndarray,
+    network: FlipNetwork | None,
+    by_background: Callable[[np.ndarray], np.ndarray],
+    config: RestoreConfig,
+) -> np.ndarray:
+    """P(flipped), float32 [T], of frames, uint8 [T, H, W], by the judges that the settings name."""
+    if config.flip == "background":
+        return by_background(frames)
+    if network is None:
+        raise ValueError(f"restore.flip={config.flip} needs a trained flip network")
+    probability = network.probability(frames)
+    if config.flip == "both":
+        return vote(probability, min(network.heldout.overall, MOST_TRUST), by_background(frames))
+    return probability
 
 
 def vote(network: np.ndarray, trust: float, background: np.ndarray) -> np.ndarray:
@@ -92,18 +125,19 @@ def restore(
     references: Sequence[np.ndarray],
     config: RestoreConfig,
     formats: Sequence[FrameFormat],
+    causal: bool = False,
 ) -> Restoration:
     """Judge every frame of `video` and store the corrected frames, in every format, beside the video's own arrays.
 
     Arguments as for `judge`. The same judgement is stored only once.
     """
-    probability, flipped = judge(video, network, references, config)
+    probability, flipped = judge(video, network, references, config, causal)
     levels, denoiser = np.zeros(len(video)) if video.noise is None else video.noise, config.denoise.method
-    denoised = levels > (config.noise_above if denoiser != "none" else np.inf)
+    noise = removed(levels, config)
+    denoised = noise > 0
     after = video
     if flipped.any() or denoised.any():
         key = fingerprint(VERSION, flipped.tolist(), denoised.tolist(), denoiser)
-        noise = np.where(denoised, levels, 0).astype(np.float32)
         folder = video.folder / f"restored-{key}"
         with turn(folder, f"restored video {video.id}"):
             _write(video, folder, flipped, noise, denoiser, formats)
@@ -127,5 +161,17 @@ def _write(
             continue
         with atomic(array) as path, FrameWriter(path, f) as writer:
             for t, frame in enumerate(video.frames(f)):
-                level = noise_after_resize(float(noise[t]), video.size, f)
-                writer.append(put_right(frame, bool(flipped[t]), level, denoiser))
+                writer.append(put_right_small(frame, bool(flipped[t]), float(noise[t]), denoiser, video.size, f))
+
+
+def removed(levels: np.ndarray, config: RestoreConfig) -> np.ndarray:
+    """Of frames with these noise levels, [T], those for which they are denoised, 0 for others: float32 [T]."""
+    limit = config.noise_above if config.denoise.method != "none" else np.inf
+    return np.where(levels > limit, levels, 0).astype(np.float32)
+
+
+def put_right_small(
+    frame: np.ndarray, flipped: bool, noise: float, denoiser: str, size: tuple[int, int], frame_format: FrameFormat
+) -> np.ndarray:
+    """As `put_right`, of a frame in a working size; `noise` is the level in the original `size` (width, height)."""
+    return put_right(frame, flipped, noise_after_resize(noise, size, frame_format), denoiser)

@@ -1,8 +1,8 @@
 """From raw scores to one score per frame: normalise and smooth each member, then combine them.
 
-A fusion is a function `(members, weights, reference, config) -> scores` in `FUSIONS`, looked up by
+A fusion is a function `(weights, reference, config) -> (members -> scores)` in `FUSIONS`, looked up by
 `FusionConfig.method`. `fuse` does everything; to try many weights, call `process` once per member, `align` once, and
-then only `combine`.
+then only `combine`; for scores that are still to come, call `combination` once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.scores.normalise import normalise, rank
+from pixelplay.scores.normalise import Map, fitted, normalise, rank
 from pixelplay.scores.settings import FUSED, FusionConfig, MemberConfig
 from pixelplay.scores.smooth import in_steps, smooth
 from pixelplay.scores.table import NEW, Splits, VideoScores, by_split, to_table
@@ -24,6 +24,7 @@ SCALE_OF = {"test": "test", "calibration": "test", "pseudo": "pseudo", NEW: "tes
 
 Z_SCORES = {"calibrated", "calibrated_z", "robust_z"}  # the methods that `FusionConfig.bounds` applies to
 
+Combination = Callable[[np.ndarray], np.ndarray]  # processed members (M, N) -> one score per frame (N,)
 FrameWeights = Mapping[str, Mapping[str, np.ndarray]]  # by split, then by video: (T,) in [0, 1]
 
 
@@ -100,21 +101,6 @@ def member_of(stream: str, config: FusionConfig) -> MemberConfig:
     return config.base_of(stream)
 
 
-def unsmoothed(config: FusionConfig) -> FusionConfig:
-    """The same fusion without any smoothing, of members or of parts of composites."""
-
-    def of(member: MemberConfig) -> MemberConfig:
-        return member.model_copy(update={"smooth": member.smooth.model_copy(update={"method": "none"})})
-
-    composites = {
-        name: one.model_copy(update={"streams": {part: of(member) for part, member in one.streams.items()}})
-        for name, one in config.composites.items()
-    }
-    members = {stream: of(member) for stream, member in config.members.items()}
-    defaults = {name: of(getattr(config, name)) for name in ("default", "external_default")}
-    return config.model_copy(update={"composites": composites, "members": members, **defaults})
-
-
 def processed_like(stream: str, config: FusionConfig) -> str:
     """The stream whose processing one outside the fusion gets: its own as a part of a composite, or its detector's."""
     parts = {part for composite in config.composites.values() for part in composite.streams}
@@ -151,6 +137,19 @@ def process(raw: Splits, member: MemberConfig, weights: FrameWeights | None = No
         split: {video: smoothed(one, of_frames.get(split, {}).get(video)) for video, one in videos.items()}
         for split, videos in _normalised(raw, member).items()
     }
+
+
+def scale_of_new(stream: str, raw: Splits, member: MemberConfig) -> Map:
+    """How `process` normalises a stream's scores of new footage, beside those of a run: for scores still to come.
+
+    Raises ConfigError for a scale that a whole video sets, DataError as `normalise`.
+    """
+    if member.normalise.scope == "video":
+        raise ConfigError(
+            f"{stream}: normalise.scope=video: the scale of a whole video, which is not known while it goes on: fuse "
+            "the run with scope=all first"
+        )
+    return fitted(_joined(raw.get("calibration", {})), member.normalise, _joined(raw[SCALE_OF[NEW]]))
 
 
 def align(processed: Mapping[str, Splits]) -> dict[str, Members]:
@@ -197,13 +196,20 @@ def combine(
 ) -> np.ndarray:
     """One score per frame, float64 (N,), from processed members (M, N) by `config.method`.
 
-    `weights` (M,) are divided by their sum; members of weight 0 take no part. `reference` (M, R), by default the
-    members themselves, are the scores among which `rank_mean` ranks. Of `config`, only `method` and `power` are read.
-    Raises ConfigError if a weight is missing, negative or not finite, or all are zero.
+    `reference` (M, R), by default the members themselves, are the scores among which `rank_mean` ranks. Raises as
+    `combination`.
     """
-    reference = scores if reference is None else reference
-    if weights.shape != (len(scores),):
-        raise ConfigError(f"{len(scores)} fused streams need as many weights; they are {weights.tolist()}")
+    return combination(weights, config, scores if reference is None else reference)(scores)
+
+
+def combination(weights: np.ndarray, config: FusionConfig, reference: np.ndarray) -> Combination:
+    """`combine` for members that are still to come, with what it needs of the `reference` (M, R) computed once.
+
+    `weights` (M,) are divided by their sum; members of weight 0 take no part. Of `config`, only `method` and `power`
+    are read. Raises ConfigError if a weight is missing, negative or not finite, or all are zero.
+    """
+    if weights.shape != (len(reference),):
+        raise ConfigError(f"{len(reference)} fused streams need as many weights; they are {weights.tolist()}")
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ConfigError(f"fusion weights must be finite and at least 0; they are {weights.tolist()}")
     if not weights.any():
@@ -211,61 +217,73 @@ def combine(
     shares = weights / weights.max()  # first, so that a sum of huge weights can't overflow
     shares /= shares.sum()
     part = shares > 0
-    if not part.all():
-        scores, reference, shares = scores[part], reference[part], shares[part]
-    return FUSIONS[config.method](scores, shares, reference, config)
+    if part.all():
+        return FUSIONS[config.method](shares, reference, config)
+    of_parts = FUSIONS[config.method](shares[part], reference[part], config)
+    return lambda scores: of_parts(scores[part])
 
 
-def weighted_mean(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> np.ndarray:
+def weighted_mean(shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> Combination:
     """Sum of shares times scores, the shares summing to 1."""
-    return shares @ scores
+    return lambda scores: shares @ scores
 
 
-def power_mean(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> np.ndarray:
+def power_mean(shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> Combination:
     """(sum of shares x score^p)^(1/p) with p = `config.power`: the mean at 1, towards the maximum for large p.
 
     Scores below 0 count as 0: meant for scores in [0, 1].
     """
-    scores = np.maximum(scores, 0.0)
-    top = scores.max(axis=0)
-    ratios = scores / np.where(top > 0, top, 1.0)  # in [0, 1], so that no power overflows
-    return top * (shares @ ratios**config.power) ** (1 / config.power)
+
+    def mean(scores: np.ndarray) -> np.ndarray:
+        scores = np.maximum(scores, 0.0)
+        top = scores.max(axis=0)
+        ratios = scores / np.where(top > 0, top, 1.0)  # in [0, 1], so that no power overflows
+        return top * (shares @ ratios**config.power) ** (1 / config.power)
+
+    return mean
 
 
-def maximum(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> np.ndarray:
+def maximum(shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> Combination:
     """Greatest score of any member with a weight above 0."""
-    return scores.max(axis=0)
+    return lambda scores: scores.max(axis=0)
 
 
-def product(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> np.ndarray:
+def product(shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> Combination:
     """Product of score^share, the weighted geometric mean; equal weights order frames like the plain product.
 
     Scores below 0 count as 0: meant for scores in [0, 1].
     """
-    with np.errstate(divide="ignore"):  # the logarithm of 0 is minus infinity, and its product 0
-        return np.exp(shares @ np.log(np.maximum(scores, 0.0)))
+
+    def mean(scores: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):  # the logarithm of 0 is minus infinity, and its product 0
+            return np.exp(shares @ np.log(np.maximum(scores, 0.0)))
+
+    return mean
 
 
-def rank_mean(scores: np.ndarray, shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> np.ndarray:
+def rank_mean(shares: np.ndarray, reference: np.ndarray, config: FusionConfig) -> Combination:
     """Weighted mean of each member's rank among its reference scores, see `pixelplay.scores.normalise.rank`."""
-    return shares @ np.stack([rank(among)(member) for among, member in zip(reference, scores, strict=True)])
+    ranks = [rank(among) for among in reference]
+    return lambda scores: shares @ np.stack([of(member) for of, member in zip(ranks, scores, strict=True)])
 
 
 def _normalised(raw: Splits, member: MemberConfig) -> Splits:
-    def joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
-        return np.concatenate([np.empty(0), *(one.scores for one in videos.values())])
-
-    heldout = joined(raw.get("calibration", {}))
+    heldout = _joined(raw.get("calibration", {}))
     result: Splits = {}
     for split, videos in raw.items():
         if member.normalise.scope == "video":
             values = [normalise(one.scores, heldout, member.normalise) for one in videos.values()]
         else:
             stops = np.cumsum([len(one.frames) for one in videos.values()])[:-1]
-            values = np.split(normalise(joined(videos), heldout, member.normalise, joined(raw[SCALE_OF[split]])), stops)
+            reference = _joined(raw[SCALE_OF[split]])
+            values = np.split(normalise(_joined(videos), heldout, member.normalise, reference), stops)
         pairs = zip(videos.items(), values, strict=True)
         result[split] = {video: VideoScores(one.frames, scores) for (video, one), scores in pairs}
     return result
+
+
+def _joined(videos: Mapping[str, VideoScores]) -> np.ndarray:
+    return np.concatenate([np.empty(0), *(one.scores for one in videos.values())])
 
 
 def _series(videos: Mapping[str, VideoScores]) -> pd.Series:
@@ -306,7 +324,7 @@ def _refuse_missing(split: str, stream: str, found: pd.MultiIndex, other: str, w
         )
 
 
-FUSIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, FusionConfig], np.ndarray]] = {
+FUSIONS: dict[str, Callable[[np.ndarray, np.ndarray, FusionConfig], Combination]] = {
     "weighted_mean": weighted_mean,
     "power_mean": power_mean,
     "maximum": maximum,

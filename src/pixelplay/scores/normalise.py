@@ -29,17 +29,30 @@ def normalise(
     scores = _finite(scores, "scores")
     heldout = _finite(np.empty(0) if heldout is None else heldout, "calibration scores")
     reference = scores if reference is None else _finite(reference, "reference scores")
-    if not scores.size:
-        return scores.copy()
+    return _map(heldout, config, reference)(scores) if scores.size else scores.copy()
+
+
+def fitted(heldout: np.ndarray, config: NormaliseConfig, reference: np.ndarray) -> Map:
+    """`normalise` for finite scores that are still to come, with what it learns from learnt once; raises as it does."""
+    return _map(_finite(heldout, "calibration scores"), config, _finite(reference, "reference scores"))
+
+
+def _map(heldout: np.ndarray, config: NormaliseConfig, reference: np.ndarray) -> Map:
     with np.errstate(over="ignore", invalid="ignore"):  # an error below says what to do
-        result = _fitted(config, reference, heldout)(scores)
-        result = result if config.clip is None else np.clip(result, config.clip[0], config.clip[1])
-    if not np.isfinite(result).all():
-        raise DataError(
-            f"normalising by {config.method!r} overflows: scores span {scores.min():.3g} to {scores.max():.3g}; "
-            "rescale the stream"
-        )
-    return result
+        learnt = _learnt(config, reference, heldout)
+
+    def of(scores: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = learnt(scores)
+            result = result if config.clip is None else np.clip(result, config.clip[0], config.clip[1])
+        if not np.isfinite(result).all():
+            raise DataError(
+                f"normalising by {config.method!r} overflows: scores span {scores.min():.3g} to {scores.max():.3g}; "
+                "rescale the stream"
+            )
+        return result
+
+    return of
 
 
 def unchanged(reference: np.ndarray, config: NormaliseConfig) -> Map:
@@ -116,7 +129,7 @@ def calibrated_tail(reference: np.ndarray, config: NormaliseConfig) -> Map:
     return tail
 
 
-def _fitted(config: NormaliseConfig, reference: np.ndarray, heldout: np.ndarray) -> Map:
+def _learnt(config: NormaliseConfig, reference: np.ndarray, heldout: np.ndarray) -> Map:
     if config.method in FITTED_ON_SCORES:
         if not reference.size:
             raise DataError(f"normalise.method={config.method} has no scores to learn from")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pixelplay.errors import DataError
-from pixelplay.scores.normalise import normalise
+from pixelplay.scores.normalise import Map, fitted
 from pixelplay.scores.settings import OBJECTS, ObjectFusionConfig
 from pixelplay.scores.smooth import in_steps, smooth
 from pixelplay.scores.table import NEW
@@ -37,7 +37,7 @@ def fuse_objects(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig)
     for stream, table in ordered.items():
         if not table[ROW].equals(rows[ROW]):
             raise DataError(_difference(first, rows, stream, table))
-    summed = sum(share * ordered[stream]["score"].to_numpy() for stream, share in _shares(ordered, config).items())
+    summed = sum(share * ordered[stream]["score"].to_numpy() for stream, share in shares_of(ordered, config).items())
     rows = rows.assign(stream=OBJECTS, score=np.asarray(summed, np.float64))
     return rows.assign(score=_along_tracks(rows, config))
 
@@ -50,7 +50,7 @@ def summands(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig) -> 
     ordered = _on_one_scale(tables, config)
     rows = next(iter(ordered.values()))[ROW]
     parts = {
-        stream: share * _along_tracks(ordered[stream], config) for stream, share in _shares(ordered, config).items()
+        stream: share * _along_tracks(ordered[stream], config) for stream, share in shares_of(ordered, config).items()
     }
     return rows.assign(**parts)
 
@@ -66,7 +66,7 @@ def _on_one_scale(tables: Mapping[str, pd.DataFrame], config: ObjectFusionConfig
     return _common(scaled)
 
 
-def _shares(streams: Collection[str], config: ObjectFusionConfig) -> dict[str, float]:
+def shares_of(streams: Collection[str], config: ObjectFusionConfig) -> dict[str, float]:
     """Weights of streams, which add up to 1."""
     total = sum(config.streams[stream] for stream in streams)
     return {stream: config.streams[stream] / total for stream in streams}
@@ -95,8 +95,15 @@ def frame_scores(
 
 def calibrated(table: pd.DataFrame, config: ObjectFusionConfig) -> np.ndarray:
     """A stream's scores (N,) on the scale of held-out normal objects, or where there are none, of all of the run."""
+    scores = table["score"].to_numpy(np.float64)
+    return scale_of(table, config)(scores) if len(scores) else scores
+
+
+def scale_of(table: pd.DataFrame, config: ObjectFusionConfig) -> Map:
+    """The map to the scale that the run's rows of a stream set, whatever new footage is beside them."""
     scores, normal = table["score"].to_numpy(np.float64), (table["split"] == "calibration").to_numpy()
-    return normalise(scores, scores[normal if normal.any() else (table["split"] != NEW).to_numpy()], config.normalise)
+    own = scores[(table["split"] != NEW).to_numpy()]
+    return fitted(scores[normal] if normal.any() else own, config.normalise, own)
 
 
 def _common(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

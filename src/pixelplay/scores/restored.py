@@ -31,6 +31,11 @@ def frame_weights(
     return {video: _of_frames(name, video, by_video.get(video), numbers) for video, numbers in frames.items()}
 
 
+def weight_of(noise: float, flipped: bool, config: CorruptedFramesConfig) -> float:
+    """`frame_weights` for one frame: its noise in grey levels before restoration, and whether it was flipped."""
+    return config.weight if noise > config.noise_above or flipped else 1.0
+
+
 def _of_frames(name: str, video: str, weights: pd.Series | None, numbers: np.ndarray) -> np.ndarray:
     known = np.empty(0, np.int64) if weights is None else weights.index.to_numpy()
     lacking = numbers[~np.isin(numbers, known)]

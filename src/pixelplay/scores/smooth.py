@@ -166,17 +166,21 @@ def median(
     """Weighted median of a window like `moving_average`'s; between two scores, their mean."""
     result = np.full_like(scores, np.nan)
     for rows, at, inside in _windows(frames, *_reach(config, causal)):
-        counts = np.where(inside, weights[at], 0.0)
-        order = np.argsort(np.where(counts > 0, scores[at], np.inf), axis=1)
-        ordered = scores[np.take_along_axis(at, order, axis=1)]
-        sums = np.take_along_axis(counts, order, axis=1).cumsum(axis=1)
-        half = sums[:, -1:] / 2
-        # Not >= half: sums of weights such as 0.3 miss the exact half by rounding.
-        lower, upper = (sums >= half * (1 - 1e-9)).argmax(axis=1), (sums > half * (1 + 1e-9)).argmax(axis=1)
-        row = np.arange(len(rows))
-        middle = ordered[row, lower] + (ordered[row, upper] - ordered[row, lower]) / 2
-        result[rows] = np.where(half[:, 0] > 0, middle, np.nan)
+        result[rows] = weighted_median(scores[at], np.where(inside, weights[at], 0.0))
     return result
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of each row of values (N, W) with weights (N, W): float64 (N,); NaN where all weights are 0."""
+    order = np.argsort(np.where(weights > 0, values, np.inf), axis=1)
+    ordered = np.take_along_axis(values, order, axis=1)
+    sums = np.take_along_axis(weights, order, axis=1).cumsum(axis=1)
+    half = sums[:, -1:] / 2
+    # Not >= half: sums of weights such as 0.3 miss the exact half by rounding.
+    lower, upper = (sums >= half * (1 - 1e-9)).argmax(axis=1), (sums > half * (1 + 1e-9)).argmax(axis=1)
+    row = np.arange(len(values))
+    middle = ordered[row, lower] + (ordered[row, upper] - ordered[row, lower]) / 2
+    return np.where(half[:, 0] > 0, middle, np.nan)
 
 
 def _windows(frames: np.ndarray, before: int, after: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -137,12 +137,7 @@ def _finder(config: Config, method: str, parts: list[Part]) -> Find:
     if method == "motion":
         settings = config.objects.motion
         return lambda part, advance: boxes.save(motion.detect(part.video, settings, advance), part.table)
-    from pixelplay.training.device import autocast_bf16, find_device
-
-    chosen = config.objects.yolo
-    device = find_device(config.device if chosen.backend == "torch" else "cpu")
-    bf16 = chosen.backend != "onnx" and autocast_bf16(chosen.precision, device)
-    network = yolo.Yolo(tables.weights(config), chosen, device, bf16, config.paths.cache)
+    network = yolo_of(config)
     if not _pools(config):
         return lambda part, advance: boxes.save(network.detect(part.video, advance), part.table)
     cells = config.objects.features.cells
@@ -159,6 +154,16 @@ def _finder(config: Config, method: str, parts: list[Part]) -> Find:
                 boxes.save(found, part.table)
 
     return find
+
+
+def yolo_of(config: Config) -> yolo.Yolo:
+    """The run's network, with its weights, which are downloaded if need be and allowed."""
+    from pixelplay.training.device import autocast_bf16, find_device
+
+    chosen = config.objects.yolo
+    device = find_device(config.device if chosen.backend == "torch" else "cpu")
+    bf16 = chosen.backend != "onnx" and autocast_bf16(chosen.precision, device)
+    return yolo.Yolo(tables.weights(config), chosen, device, bf16, config.paths.cache)
 
 
 def _require_space(config: Config, parts: list[Part], shape: tuple[int, int, int]) -> str:

@@ -211,7 +211,7 @@ def _features_of_all(config: Config, index: Index) -> list[Path]:
     paths = [tables.maps(config, video, "crops").path for video in videos]
     missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]
     if missing:
-        extractor = object_maps(config)
+        extractor = extractor_of(config)
         shape = (extractor.channels, extractor.config.cells, extractor.config.cells)
         frames, rows = [len(video) for video, _ in missing], [count(_table(video)) for video, _ in missing]
         needed = features.require_space(config.paths.cache, frames, rows, [True] * len(rows), shape)
@@ -226,8 +226,8 @@ def _features_of_all(config: Config, index: Index) -> list[Path]:
     return paths
 
 
-def object_maps(config: Config) -> "ObjectMaps":
-    """What describes crops of objects by the run's backbone."""
+def extractor_of(config: Config) -> "ObjectMaps":
+    """What makes maps of objects by the run's backbone; an encoder is that which the run has trained."""
     from pixelplay.backbones.in_domain import as_backbone, load_encoder
     from pixelplay.backbones.object_maps import ObjectMaps
     from pixelplay.backbones.pretrained import backbone_of, load_backbone

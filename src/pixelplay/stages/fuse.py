@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from pixelplay.config import Config
-from pixelplay.errors import DataError
+from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.evaluation import ledger
 from pixelplay.evaluation.members import members_of, streams_of, submitted_frames, weights_of
 from pixelplay.evaluation.object_members import by_folds, read_streams_table, select_streams
@@ -75,6 +75,23 @@ def tasks(config: Config) -> list[Task]:
         after=[prepare.task(config)],
     )
     return [*first, task]
+
+
+def fused_index(config: Config) -> Index:
+    """The index of a run, once all that scoring new footage needs of it is known to be there.
+
+    Raises MissingArtifactError where something is not.
+    """
+    files = RunFiles.of(config)
+    if not files.index.is_file():
+        raise MissingArtifactError(
+            f"{files.outputs}/: no run of that name has been trained here: run `./run_all.sh` with the same options "
+            "first, or name another with experiment= and run="
+        )
+    index = load_index(config)
+    for task in tasks(config):
+        task.require()
+    return index
 
 
 STAGE = Stage("fuse", tasks)

@@ -131,6 +131,11 @@ def _record(
 def _resize(frame: Frame, frame_format: FrameFormat) -> np.ndarray:
     image = frame.gray if frame_format.gray else frame.color
     assert image is not None
+    return resized(image, frame_format)
+
+
+def resized(image: np.ndarray, frame_format: FrameFormat) -> np.ndarray:
+    """A frame in a working size, uint8 (h, w) of grey ones or (h, w, 3)."""
     return cv2.resize(image, (frame_format.width, frame_format.height), interpolation=cv2.INTER_AREA)
 
 

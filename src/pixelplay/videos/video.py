@@ -4,6 +4,7 @@ the footage in their original size: these are never all in memory and never stor
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,15 @@ def video_file(path: Path) -> Source:
     from pixelplay.videos.video_file import VideoFile  # imported late: folders of images need no PyAV
 
     return VideoFile(path)
+
+
+def recording_start(source: Source | None) -> datetime | None:
+    """The time of day of a source's first frame, where its file knows that."""
+    if source is None or isinstance(source, ImageFolder):
+        return None
+    from pixelplay.videos.packets import recorded_at  # folders of images need no PyAV
+
+    return recorded_at(*source.files())
 
 
 def source_from_json(fields: dict[str, Any]) -> Source:
@@ -103,6 +113,8 @@ class Maps:
 
     path: Path
     by_box: bool  # an item for each of the video's detected boxes; else one for each row of its table of tracks
+    every: int = 1  # of the latter, rows of a track between two that were seen, and not interpolated; and in which
+    noise_above: float | None = None  # frames none is seen: see `pixelplay.objects.tracks.cropped`
 
 
 @dataclass(frozen=True, eq=False)

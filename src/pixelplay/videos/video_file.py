@@ -44,6 +44,11 @@ class VideoFile:
     def fps(self) -> float | None:
         return scan(self.path).fps
 
+    def timed(self) -> bool:
+        """Whether every frame has a timestamp, later than that of the frame before."""
+        ticks = scan(self.path).ticks
+        return ticks is not None and bool((np.diff(ticks) > 0).all())
+
     def files(self) -> list[Path]:
         return [self.path]
 
@@ -79,7 +84,7 @@ class VideoFile:
                 if position < start:  # codecs find the exact frame only by decoding those before it: no seeking
                     continue
                 seconds = None if tick is None or first is None else float((tick - first) * about.time_base)
-                image, one, three = None if decoded is None else _bgr(decoded), None, None
+                image, one, three = None if decoded is None else bgr(decoded), None, None
                 if image is not None:
                     one = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if gray else None  # FFmpeg's own differs by 2 levels
                     three = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color else None
@@ -130,7 +135,7 @@ def _to_the_end(container: InputContainer, stream: VideoStream) -> Iterator[Pack
     yield None
 
 
-def _bgr(frame: av.VideoFrame) -> np.ndarray | None:
+def bgr(frame: av.VideoFrame) -> np.ndarray | None:
     """uint8 (H, W, 3), rotated as the container says; None if it can't be converted."""
     try:  # bicubic like OpenCV: it decides how colours of half the resolution are enlarged
         image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC", threads=1)

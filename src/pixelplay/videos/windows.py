@@ -3,10 +3,14 @@
 Every frame is in at least one window; a video shorter than a window is padded, never dropped.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Generic, TypeVar
 
 import numpy as np
+
+Item = TypeVar("Item")
 
 
 def windows(frames: int, length: int, stride: int) -> np.ndarray:
@@ -60,6 +64,25 @@ def gather(frames: Iterable[np.ndarray], positions: np.ndarray) -> Iterator[list
             raise ValueError(f"the stream ended before frame {last}")
         held = {position: frame for position, frame in held.items() if position >= first}
         yield [held[int(position)] for position in window]
+
+
+class CausalWindow(Generic[Item]):
+    """The windows of `causal_windows` over a stream, of frames or whatever else there is one of for each frame.
+
+    It keeps the latest `length` items. Raises ValueError for a length or a stride below 1.
+    """
+
+    def __init__(self, length: int, stride: int):
+        _check(1, length, stride)
+        self.stride = stride
+        self._items: deque[Item] = deque(maxlen=length)
+        self._left = 0  # items until a window ends
+
+    def add(self, item: Item) -> list[Item] | None:
+        """The window that ends with this item, the next of the stream; None where none does."""
+        self._items.extend([item] * (1 if self._items else self._items.maxlen or 1))
+        ends, self._left = self._left == 0, (self._left or self.stride) - 1
+        return list(self._items) if ends else None
 
 
 class FrameScores:

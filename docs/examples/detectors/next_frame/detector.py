@@ -7,7 +7,9 @@ from torch.nn import functional as F
 
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
+from pixelplay.detectors.stream import MomentScores
 from pixelplay.settings import Channels, Natural, Rate, Settings, validate
+from pixelplay.videos.windows import CausalWindow, causal_windows
 
 BATCH = 32  # frames
 
@@ -37,11 +39,12 @@ class NextFrame:
             F.mse_loss(self._network(before), after).backward()
             optimizer.step()
 
-    @torch.inference_mode()
     def score(self, video, causal=False):
-        batches = [batch.to(self._device).split(1, dim=1) for batch in self._pairs(video).split(BATCH)]
-        errors = [(self._network(before) - after).square().mean(dim=(1, 2, 3)) for before, after in batches]
-        return Scores({self.name: torch.cat(errors).cpu().numpy()}).check(video, self.name)
+        errors = [self._errors(pairs) for pairs in self._pairs(video).split(BATCH)]
+        return Scores({self.name: np.concatenate(errors)}).check(video, self.name)
+
+    def stream(self, footage):
+        return NextFrameStream(self.name, self._config.frames, self._errors)
 
     def save(self, folder):
         save_network(self._network, folder / "weights.safetensors")
@@ -54,8 +57,31 @@ class NextFrame:
 
     def _pairs(self, video):
         """Each frame after the one before it, the first after itself, float32 (T, 2, H, W) in [0, 1]."""
-        frames = torch.from_numpy(np.array(video.frames(self._config.frames))).float().div_(255)
-        return torch.stack([torch.cat([frames[:1], frames[:-1]]), frames], dim=1)
+        frames = np.array(video.frames(self._config.frames))
+        return as_pairs(frames[causal_windows(len(frames), 2, 1)])
+
+    @torch.inference_mode()
+    def _errors(self, pairs):
+        before, after = pairs.to(self._device).split(1, dim=1)
+        return (self._network(before) - after).square().mean(dim=(1, 2, 3)).cpu().numpy()
+
+
+class NextFrameStream:
+    """Keeps the frame before."""
+
+    stride = 1
+
+    def __init__(self, name, frames, errors):
+        self._name, self._frames, self._errors = name, frames, errors
+        self._pairs = CausalWindow(2, self.stride)
+
+    def step(self, moment):
+        pair = self._pairs.add(moment.frames[self._frames])  # the first frame after itself
+        return MomentScores({self._name: float(self._errors(as_pairs(np.stack(pair)[None]))[0])})
+
+
+def as_pairs(frames):
+    return torch.from_numpy(frames).float().div_(255)
 
 
 build = NextFrame

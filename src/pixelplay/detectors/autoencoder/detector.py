@@ -18,6 +18,7 @@ from pixelplay.detectors.autoencoder.network import NETWORKS, Network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, means_over_clips, save_about
 from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.errors import ConfigError
 from pixelplay.settings import BatchSize, Channels, Pixels, Settings, Share, Window, one_of, validate
 from pixelplay.training.clips import Augmentation, Clips, NoiseSettings, as_input
@@ -25,7 +26,7 @@ from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import causal_windows, windows
+from pixelplay.videos.windows import CausalWindow, causal_windows, windows
 
 POOLINGS = ("mean", "max", "topk", "patch_max")
 
@@ -98,26 +99,33 @@ class AutoencoderDetector:
         fit_on(Reconstruction(model, augmentation, run.config, run.seed), clips, held, run)
         self._model, self._bf16 = model.to(self._device).eval(), autocast_bf16(run.config.precision, self._device)
 
-    @torch.inference_mode()
     def score(self, video: Video, causal: bool = False) -> Scores:
-        settings, scoring = self._settings, self._scoring
+        settings = self._settings
         positions = (causal_windows if causal else windows)(len(video), settings.window, settings.stride)
+        clips = ((batch, self._pooled(frames, causal)) for batch, frames in self._batches(video, positions))
+        return Scores.of_clips(self.name, self._scoring.pooling, video, clips, settings.stride, causal)
 
-        def pooled() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-            for batch, clips, output in self._reconstructed(video, positions):
-                errors = output.sub_(clips).square_()  # (B, T, H, W)
-                scores = pool_errors(errors[:, -1:] if causal else errors, scoring.patch, scoring.topk)
-                yield batch, {pooling: values.cpu().numpy() for pooling, values in scores.items()}
+    def stream(self, footage: StreamFormat) -> ClipStream:
+        """See `Streams`."""
+        window = CausalWindow[np.ndarray](self._settings.window, self._settings.stride)
 
-        return Scores.of_clips(self.name, scoring.pooling, video, pooled(), settings.stride, causal)
+        def score(clip: np.ndarray, number: int) -> dict[str, np.ndarray]:
+            return self._pooled(clip, causal=True)
+
+        return ClipStream(self.name, self._scoring.pooling, self._frames, window, score)
 
     @torch.inference_mode()
     def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """See `Reconstructs`."""
         every = windows(len(video), self._settings.window, self._settings.stride)
-        batches = self._reconstructed(video, every[np.isin(every, positions).any(axis=1)])
-        clips = ((batch, out.cpu().numpy(), (out - clips).square_().cpu().numpy()) for batch, clips, out in batches)
-        return means_over_clips(positions, clips)
+        covering = every[np.isin(every, positions).any(axis=1)]
+
+        def reconstructed() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            for batch, frames in self._batches(video, covering):
+                clips, output = self._reconstructed(frames)
+                yield batch, output.cpu().numpy(), (output - clips).square_().cpu().numpy()
+
+        return means_over_clips(positions, reconstructed())
 
     def save(self, folder: Path) -> None:
         assert self._model is not None, "fit or load the detector before it is saved"
@@ -137,18 +145,27 @@ class AutoencoderDetector:
         settings, scoring = self._settings, self._scoring.model_dump()
         return {"autoencoder": exported(self._model, self._frames, settings.window, settings.stride, scoring)}
 
-    def _reconstructed(
-        self, video: Video, positions: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
-        """Batches of window positions (B, T), their clips and the reconstructions, both (B, T, H, W)."""
-        assert self._model is not None, "fit or load the detector before it scores"
+    def _batches(self, video: Video, positions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches of window positions (B, T) and their frames uint8 (B, T, H, W)."""
         frames = video.frames(self._frames)
         for start in range(0, len(positions), self._scoring.batch_size):
             batch = positions[start : start + self._scoring.batch_size]
-            clips = as_input(torch.from_numpy(frames[batch]).to(self._device), self._model.memory_format)
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-                output = self._model(clips)
-            yield batch, clips, output
+            yield batch, frames[batch]
+
+    @torch.inference_mode()
+    def _pooled(self, frames: np.ndarray, causal: bool) -> dict[str, np.ndarray]:
+        """By pooling the scores of the frames of clips uint8 (B, T, H, W): (B, T), causally of the last one (B, 1)."""
+        clips, output = self._reconstructed(frames)
+        errors = output.sub_(clips).square_()  # (B, T, H, W)
+        scores = pool_errors(errors[:, -1:] if causal else errors, self._scoring.patch, self._scoring.topk)
+        return {pooling: values.cpu().numpy() for pooling, values in scores.items()}
+
+    def _reconstructed(self, frames: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clips uint8 (B, T, H, W) as the network's inputs, and its reconstructions of them, both (B, T, H, W)."""
+        assert self._model is not None, "fit or load the detector before it scores"
+        clips = as_input(torch.from_numpy(frames).to(self._device), self._model.memory_format)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            return clips, self._model(clips)
 
     def _new_model(self) -> Network:
         settings = self._settings

@@ -1,17 +1,22 @@
 """`object_appearance`: objects that look unlike all of normal footage."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import crop_vectors
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import cropped, tracks_of
 from pixelplay.settings import NonNegative, Settings, Window
 from pixelplay.videos.video import Video
@@ -37,6 +42,9 @@ class AppearanceModel:
     def score(self, objects: Objects) -> dict[str, np.ndarray]:
         return {STREAM: self.density.score(objects.values)}
 
+    def accept(self, objects: Sequence[Objects]) -> bool:
+        return self.density.accept([one.values for one in objects])
+
     def save(self, folder: Path) -> None:
         self.density.save(folder, STREAM)
 
@@ -47,8 +55,8 @@ class Crops(Objects):
 
     cropped: np.ndarray
 
-    def __getitem__(self, chosen: np.ndarray) -> "Crops":
-        return Crops(self.tracks[chosen], self.values[chosen], self.cropped[chosen])
+    def __getitem__(self, chosen: np.ndarray) -> Self:
+        return replace(super().__getitem__(chosen), cropped=self.cropped[chosen])
 
     @property
     def known(self) -> np.ndarray:
@@ -67,8 +75,11 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
         found = Crops(tracks, values, cropped(video, settings.every, settings.noise_above, causal))
         if not causal:
             return found
-        found = found[~tracks.interpolated]  # a box between two others is not known until the later one is
+        found = found.so_far(video)
         return replace(found, values=np.where(found.cropped[:, None], found.values, np.nan))  # the one before is used
+
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Objects]:
+        return crops_at
 
     @property
     def folds(self) -> int:
@@ -83,6 +94,15 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
 
     def load_model(self, folder: Path) -> AppearanceModel:
         return AppearanceModel(load_density(folder, STREAM, self._settings.density, {"stream": STREAM}))
+
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """See `Accepts`."""
+        return self._trained.accept(objects_of(events, "crops"))
+
+
+def crops_at(moment: Moment) -> Objects:
+    assert moment.crops is not None, "a detector asks for them with crops=True in its Spec"
+    return Objects(moment.tracks, moment.crops)
 
 
 def check(name: str, config: DetectorConfig) -> None:

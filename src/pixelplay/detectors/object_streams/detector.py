@@ -2,19 +2,23 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from pixelplay.detectors.along_tracks import ByStream, ObjectStream, naming
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.folds import rows_apart
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
 from pixelplay.errors import ConfigError, DataError
+from pixelplay.objects.labels import tracks_so_far
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks, highest, object_rows, tracks_of
 from pixelplay.settings import PositiveShare, Settings, Share, validate
 from pixelplay.training.run import TrainingRun
@@ -48,8 +52,13 @@ class Objects:
     tracks: Tracks
     values: np.ndarray
 
-    def __getitem__(self, chosen: np.ndarray) -> "Objects":
-        return Objects(self.tracks[chosen], self.values[chosen])
+    def __getitem__(self, chosen: np.ndarray) -> Self:
+        return replace(self, tracks=self.tracks[chosen], values=self.values[chosen])
+
+    def so_far(self, video: Video) -> Self:
+        """Of those in all rows of the video's tracks those that are known without later frames: `tracks_so_far`."""
+        tracks, known = tracks_so_far(video)
+        return replace(self[known], tracks=tracks)
 
     @property
     def known(self) -> np.ndarray:
@@ -102,6 +111,10 @@ class ObjectScorer(ABC, Generic[M]):
         """Of every row of the video's tracks; with `causal`, each from what its frame and earlier ones show."""
 
     @abstractmethod
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Objects]:
+        """Of a new stream: what gives the objects of one moment after another, as `read` does causally."""
+
+    @abstractmethod
     def load_model(self, folder: Path) -> M: ...
 
     def recalibrate(self, videos: list[Video]) -> None:
@@ -110,6 +123,10 @@ class ObjectScorer(ABC, Generic[M]):
     def score(self, video: Video, causal: bool = False) -> Scores:
         objects = self.read(video, causal)
         return self._scores(video, objects.tracks, self._trained.score(objects), causal)
+
+    def stream(self, footage: StreamFormat) -> ObjectStream:
+        model, read = self._trained, self.reader(footage)
+        return ObjectStream(lambda moment: model.score(read(moment)), self._calibrated, self._naming())
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,19 +175,17 @@ class ObjectScorer(ABC, Generic[M]):
 
     def _scores(self, video: Video, tracks: Tracks, raw: Mapping[str, np.ndarray], causal: bool) -> Scores:
         calibration = self._calibrated
-        filled, lowest = calibration.filled(raw, tracks, causal), calibration.lowest
-        of_objects = {self._full_name(stream): filled[stream] for stream in self.streams}
-        least = {self._full_name(stream): lowest[stream] for stream in self.streams}
-        if len(self.streams) > 1:
-            weights, quantile = self._scoring.weights, self._scoring.quantile
-            of_objects = {self.name: calibration.combined(filled, weights, quantile), **of_objects}
-            least[self.name] = calibration.combined(lowest, weights, quantile)
+        named = self._naming()
+        of_objects, least = named(calibration.filled(raw, tracks, causal)), named(calibration.lowest)
         frames = {s: highest(of, tracks, len(video), float(least[s][0])) for s, of in of_objects.items()}
         rows = [object_rows(video, tracks, stream, of) for stream, of in of_objects.items()]
         return Scores(frames, pd.concat(rows, ignore_index=True)).check(video, self.name)
 
-    def _full_name(self, stream: str) -> str:
-        return f"{self.name}/{stream}" if len(self.streams) > 1 else self.name
+    def _naming(self) -> Callable[[ByStream], dict[str, np.ndarray]]:
+        """From raw scores by stream, without NaN, to those of all streams of the detector by their full names."""
+        if len(self.streams) == 1:
+            return lambda scores: {self.name: scores[self.streams[0]]}
+        return naming(self.name, self._calibrated, self._scoring.weights, self._scoring.quantile)
 
 
 class ObjectDetector(ObjectScorer[M]):

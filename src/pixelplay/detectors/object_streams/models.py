@@ -3,7 +3,7 @@
 A nearest neighbour reacts to what is rare, such as speed; a mixture also to what lies between frequent values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -32,6 +32,12 @@ class DensityConfig(Settings):
 class Density(Protocol):
     def score(self, vectors: np.ndarray) -> np.ndarray:
         """How unusual each of the vectors float32 (N, D) is, float64 (N,); NaN for one with NaN."""
+        ...
+
+    def accept(self, objects: Sequence[np.ndarray]) -> bool:
+        """Take vectors of these objects, float32 (n, D) each, for usual, too, in place of those before; nothing of it
+        is saved. Returns whether it compares with any: only a memory can.
+        """
         ...
 
     def save(self, folder: Path, name: str) -> None:
@@ -68,6 +74,15 @@ class Neighbours:
         if known.any():
             found[known] = self._bank.distances(np.ascontiguousarray(vectors[known]), self._neighbours).mean(axis=1)
         return found
+
+    def accept(self, objects: Sequence[np.ndarray]) -> bool:
+        """See `Density`. An object of fewer vectors than neighbours has each of them several times, as many neighbours
+        in all at least: else one that was seen in a single frame would stay unusual.
+        """
+        known = [vectors[np.isfinite(vectors).all(axis=1)] for vectors in objects]
+        repeated = [np.repeat(of, -(-self._neighbours // len(of)), axis=0) for of in known if len(of)]
+        self._bank.put_beside(np.concatenate(repeated) if repeated else None)
+        return bool(repeated)
 
     def save(self, folder: Path, name: str) -> None:
         self._bank.save(folder / f"{name}.faiss")
@@ -109,6 +124,9 @@ class Mixture:
         if known.any():
             found[known] = -self._mixture.score_samples(vectors[known].astype(np.float64))
         return found
+
+    def accept(self, objects: Sequence[np.ndarray]) -> bool:
+        return False
 
     def save(self, folder: Path, name: str) -> None:
         with atomic(folder / f"{name}.safetensors") as temporary:

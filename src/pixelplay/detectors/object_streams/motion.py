@@ -1,6 +1,6 @@
 """`object_motion`: objects that move unusually fast, or in unusual directions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,11 +8,15 @@ from typing import Any, Literal
 import numpy as np
 
 from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import ObjectDetector, Objects, ObjectScoring
 from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import flow_of
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.settings import Positive, Settings
 from pixelplay.videos.video import Video
@@ -39,6 +43,10 @@ class MotionModel:
         vectors = described(objects, self.heights, self.slow)
         return {stream: self.densities[stream].score(vectors[stream]) for stream in STREAMS}
 
+    def accept(self, objects: Sequence[Objects]) -> bool:
+        vectors = [described(one, self.heights, self.slow) for one in objects]
+        return all([self.densities[stream].accept([one[stream] for one in vectors]) for stream in STREAMS])
+
     def save(self, folder: Path) -> None:
         self.heights.save(folder)
         for stream, density in self.densities.items():
@@ -56,11 +64,11 @@ class ObjectMotion(ObjectDetector[MotionModel]):
     scoring = ObjectScoring
 
     def read(self, video: Video, causal: bool = False) -> Objects:
-        tracks, values = tracks_of(video), flow_of(video)  # flow comes from the frame before: it is causal
-        if causal:  # a box between two others is not known until the later one is
-            known = ~tracks.interpolated
-            tracks, values = tracks[known], values[known]
-        return Objects(tracks, values)
+        found = Objects(tracks_of(video), flow_of(video))  # flow comes from the frame before: it is causal
+        return found.so_far(video) if causal else found
+
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Objects]:
+        return flow_at
 
     def learn(self, parts: Sequence[Objects], seed: int) -> MotionModel:
         heights = UsualHeight.of([part.tracks for part in parts], self._settings.size == "usual")
@@ -78,8 +86,17 @@ class ObjectMotion(ObjectDetector[MotionModel]):
         found = {stream: load_density(folder, stream, density, self._identity(stream)) for stream in STREAMS}
         return MotionModel(UsualHeight.load(folder), self._settings.slow, found)
 
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """See `Accepts`."""
+        return self._trained.accept(objects_of(events, "flow"))
+
     def _identity(self, stream: str) -> dict[str, Any]:
         return {"stream": stream, "size": self._settings.size, "slow": self._settings.slow}
+
+
+def flow_at(moment: Moment) -> Objects:
+    assert moment.flow is not None, "a detector asks for it with flow=True in its Spec"
+    return Objects(moment.tracks, moment.flow)
 
 
 def described(objects: Objects, heights: UsualHeight, slow: float) -> dict[str, np.ndarray]:

@@ -6,19 +6,22 @@ and Scott, *Variable kernel density estimation*, Annals of Statistics 1992). The
 normal object far from all others does not stretch the scale of all scores.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.heights import LEAST, Line, UsualHeight
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import flow_of
-from pixelplay.objects.labels import labels_so_far
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
@@ -49,6 +52,15 @@ class PlaceSettings(Settings):
     folds: Folds
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where an accepted object was."""
+
+    key: str  # of the points of objects of its class
+    points: np.ndarray  # float32 (n, AXES)
+    usual: float  # score of what is there
+
+
 @dataclass(frozen=True)
 class PlaceModel:
     """Where normal objects were: their feet, sizes and speeds, float32 (n, AXES), of all and of the frequent classes.
@@ -60,6 +72,7 @@ class PlaceModel:
     settings: PlaceSettings
     heights: UsualHeight
     points: Mapping[str, np.ndarray]
+    accepted: list["Place"] = field(default_factory=list)
 
     @classmethod
     def of(cls, parts: Sequence[Objects], settings: PlaceSettings, seed: int) -> "PlaceModel":
@@ -98,9 +111,30 @@ class PlaceModel:
         known, found = np.isfinite(points).all(axis=1), np.full(len(points), np.nan)
         for name in np.unique(objects.tracks.label):
             rows = np.flatnonzero(known & (objects.tracks.label == name))
-            usual = self.points.get(CLASS + name, self.points[ALL])
-            found[rows] = improbability(points[rows], widths[rows], usual, self.settings.freedom)
+            key, freedom = self._key(name), self.settings.freedom
+            found[rows] = improbability(points[rows], widths[rows], self.points[key], freedom)
+            for one in self.accepted:
+                if one.key == key:
+                    own = one.usual + improbability(points[rows], widths[rows], one.points, freedom)
+                    found[rows] = np.minimum(found[rows], own)
         return {STREAM: found}
+
+    def accept(self, objects: Sequence[Objects], usual: float) -> bool:
+        """Each object has a density of its own, since among thousands of points its own would count for nothing: where
+        it was, objects score as low as `usual`. An object then has its lowest score.
+        """
+        accepted = []
+        for one in objects:
+            points = described(one, self._usual_heights(one), self.settings.slow)
+            known = np.isfinite(points).all(axis=1)
+            for name in np.unique(one.tracks.label[known]):
+                accepted.append(Place(self._key(name), points[known & (one.tracks.label == name)], usual))
+        self.accepted[:] = accepted
+        return bool(accepted)
+
+    def _key(self, name: str) -> str:
+        """Of the points that objects of a class are compared with."""
+        return CLASS + name if CLASS + name in self.points else ALL
 
     def _usual_heights(self, objects: Objects) -> np.ndarray:
         """Of a person at each object's row, (N,); above the highest row of normal objects as there, since a line that
@@ -127,16 +161,26 @@ class ObjectPlace(ObjectDetector[PlaceModel]):
 
     def read(self, video: Video, causal: bool = False) -> Objects:
         found = Objects(tracks_of(video), flow_of(video)[:, :1])
-        if not causal:
-            return found
-        found = replace(found, tracks=replace(found.tracks, label=labels_so_far(video)))
-        return found[~found.tracks.interpolated]  # a box between two others is not known until the later one is
+        return found.so_far(video) if causal else found
+
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Objects]:
+        return speed_at
 
     def learn(self, parts: Sequence[Objects], seed: int) -> PlaceModel:
         return PlaceModel.of(parts, self._settings, seed)
 
     def load_model(self, folder: Path) -> PlaceModel:
         return PlaceModel.load(folder, self._settings)
+
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """See `Accepts`."""
+        objects = [replace(one, values=one.values[:, :1]) for one in objects_of(events, "flow")]
+        return self._trained.accept(objects, self._calibrated.medians[STREAM])
+
+
+def speed_at(moment: Moment) -> Objects:
+    assert moment.flow is not None, "a detector asks for it with flow=True in its Spec"
+    return Objects(moment.tracks, moment.flow[:, :1])
 
 
 def yardstick(parts: Sequence[Objects]) -> UsualHeight:

@@ -1,7 +1,9 @@
 """`object_class`: objects of a class that is rare in normal footage."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +11,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from pixelplay.detectors.folds import Folds
+from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.labels import confidences
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.motion import MOTION
-from pixelplay.objects.tracks import by_track, tracks_of
+from pixelplay.objects.tracks import Tracks, by_track, tracks_of
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.settings import Positive, Settings
 from pixelplay.videos.video import Video
@@ -33,8 +39,15 @@ class Classified(Objects):
 
     names: np.ndarray
 
-    def __getitem__(self, chosen: np.ndarray) -> "Classified":
-        return Classified(self.tracks[chosen], self.values[chosen], self.names)
+    @classmethod
+    def of(cls, tracks: Tracks, boxes: np.ndarray, sure: np.ndarray, names: np.ndarray) -> "Classified":
+        """boxes: float64 (N,), how many of each object had a class up to that row. sure: float64 (N, K), the sums of
+        their confidence in each of `names`.
+        """
+        with np.errstate(invalid="ignore"):  # without such a box: NaN
+            shares = sure / boxes[:, None]
+        values = np.column_stack([np.where(boxes > 0, 1 - shares.sum(axis=1), np.nan), shares])
+        return cls(tracks, values, names)
 
 
 class Counts(BaseModel):
@@ -53,22 +66,62 @@ class ClassModel:
 
     counts: Mapping[str, float]
     prior: float
+    accepted: list[str] = field(default_factory=list)  # classes of accepted objects
 
     def rarity(self, name: str) -> float:
-        every = sum(self.counts.values()) + self.prior * (len(self.counts) + 1)
-        return float(-np.log((self.counts.get(name, 0.0) + self.prior) / every))
+        return float(-np.log((self.counts.get(name, 0.0) + self.prior) / self._every))
 
-    @property
+    @cached_property
+    def _every(self) -> float:
+        return sum(self.counts.values()) + self.prior * (len(self.counts) + 1)
+
+    @cached_property
     def usual(self) -> float:
         """The mean rarity of normal boxes: that of an object of which nothing is known."""
         return sum(count * self.rarity(name) for name, count in self.counts.items()) / sum(self.counts.values())
 
     def score(self, objects: Objects) -> dict[str, np.ndarray]:
         assert isinstance(objects, Classified)
-        return {STREAM: objects.values @ np.array([self.usual, *map(self.rarity, objects.names.tolist())])}
+        return {STREAM: objects.values @ np.array([self.usual, *map(self._rarity_now, objects.names.tolist())])}
+
+    def accept(self, objects: Sequence[Objects]) -> bool:
+        """Classes are all that it knows of objects: those of accepted ones are no rarer than normal objects are."""
+        self.accepted[:] = sorted({name for one in objects for name in one.tracks.label.tolist()} - {MOTION})
+        return bool(self.accepted)
+
+    def _rarity_now(self, name: str) -> float:
+        return min(self.rarity(name), self.usual) if name in self.accepted else self.rarity(name)
 
     def save(self, folder: Path) -> None:
         write_json(folder / FILE, Counts(boxes=dict(self.counts)).model_dump())
+
+
+@dataclass
+class Sums:
+    """Of the boxes of a track up to now that have a class."""
+
+    boxes: int = 0
+    sure: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # confidence by class
+
+
+class ClassesSoFar:
+    """What `ObjectClass.read` knows causally, moment by moment."""
+
+    def __init__(self) -> None:
+        self._sums: dict[int, Sums] = {}  # by track
+
+    def at(self, moment: Moment) -> Classified:
+        for track in moment.ended:
+            self._sums.pop(track, None)
+        tracks = moment.tracks
+        own = [self._sums.setdefault(track, Sums()) for track in tracks.track.tolist()]
+        for sums, name, sure in zip(own, moment.labels.tolist(), tracks.confidence.tolist(), strict=True):
+            if name != MOTION and sure > 0:
+                sums.boxes += 1
+                sums.sure[name] += sure
+        names = sorted({name for sums in own for name in sums.sure})
+        sure = np.array([[sums.sure.get(name, 0.0) for name in names] for sums in own]).reshape(len(own), len(names))
+        return Classified.of(tracks, np.array([float(sums.boxes) for sums in own]), sure, np.array(names, np.str_))
 
 
 class ObjectClass(ObjectDetector[ClassModel]):
@@ -90,11 +143,11 @@ class ObjectClass(ObjectDetector[ClassModel]):
         for rows in by_track(tracks):
             total = sums[rows].cumsum(axis=0)
             sums[rows] = total if causal else total[-1]
-        with np.errstate(invalid="ignore"):  # without such a box: NaN
-            shares = sums[:, 1:] / sums[:, :1]
-        values = np.column_stack([np.where(sums[:, 0] > 0, 1 - shares.sum(axis=1), np.nan), shares])
-        found = Classified(tracks, values, names[~blob])
-        return found[~tracks.interpolated] if causal else found  # not known until the later box is
+        found = Classified.of(tracks, sums[:, 0], sums[:, 1:], names[~blob])
+        return found.so_far(video) if causal else found
+
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Classified]:
+        return ClassesSoFar().at
 
     def learn(self, parts: Sequence[Objects], seed: int) -> ClassModel:
         counts: dict[str, float] = {}
@@ -107,6 +160,10 @@ class ObjectClass(ObjectDetector[ClassModel]):
 
     def load_model(self, folder: Path) -> ClassModel:
         return ClassModel(read_model(folder / FILE, Counts, made_by="train").boxes, self._settings.prior)
+
+    def accept(self, events: Sequence[EventVectors]) -> bool:
+        """See `Accepts`."""
+        return self._trained.accept(objects_of(events))
 
 
 def check(name: str, config: DetectorConfig) -> None:

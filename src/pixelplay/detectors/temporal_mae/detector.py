@@ -2,24 +2,30 @@
 moments, and what changes from one moment to the next.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from pixelplay.backbones.state_dict import load_network, save_network
+from pixelplay.detectors.along_tracks import ByStream, ObjectStream, naming
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import StreamFormat
 from pixelplay.detectors.temporal_mae.exported import exported
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, raw_scores, smoothed
 from pixelplay.detectors.temporal_mae.sequences import TrackWindows
 from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring, TemporalMAESettings
+from pixelplay.detectors.temporal_mae.stream import Averages, RawScores
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.features import features_of
+from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.tracks import highest, object_rows, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged
@@ -114,19 +120,26 @@ class TemporalMAEDetector:
 
     @torch.inference_mode()
     def score(self, video: Video, causal: bool = False) -> Scores:
-        scoring, tracks = self._scoring, tracks_of(video)
-        model, calibration = self._used.model, self._used.calibration
-        raw = raw_scores(model, tracks, features_of(video), scoring.stride, scoring.batch_size, causal)
-        filled = calibration.filled(raw, tracks, causal)
-        combined = calibration.combined(filled, scoring.weights, scoring.quantile)
-        lowest = calibration.lowest
-        objects = {self.name: combined, **{f"{self.name}/{stream}": filled[stream] for stream in STREAMS}}
-        frames = objects | {self.name: smoothed(combined, tracks, scoring.decay)}
-        least = {self.name: calibration.combined(lowest, scoring.weights, scoring.quantile)}
-        least |= {f"{self.name}/{stream}": lowest[stream] for stream in STREAMS}
+        scoring, calibration, named = self._scoring, self._used.calibration, self._naming()
+        tracks, features = tracks_of(video), features_of(video, causal)
+        if causal:
+            tracks, known = tracks_so_far(video)
+            features = replace(features, row=features.row[known])
+        raw = raw_scores(self._used.model, tracks, features, scoring.stride, scoring.batch_size, causal)
+        objects, least = named(calibration.filled(raw, tracks, causal)), named(calibration.lowest)
+        frames = objects | {self.name: smoothed(objects[self.name], tracks, scoring.decay)}
         streams = {name: highest(frames[name], tracks, len(video), float(least[name][0])) for name in frames}
         rows = [object_rows(video, tracks, name, scores) for name, scores in objects.items()]
         return Scores(streams, pd.concat(rows, ignore_index=True)).check(video, self.name)
+
+    def stream(self, footage: StreamFormat) -> ObjectStream:
+        raw, averages = RawScores(self._used.model), Averages(self._scoring.decay)
+        return ObjectStream(
+            raw.at,
+            self._used.calibration,
+            self._naming(),
+            lambda scores, moment: {self.name: averages.at(scores[self.name], moment)},
+        )
 
     def save(self, folder: Path) -> None:
         model = self._used.model
@@ -157,6 +170,10 @@ class TemporalMAEDetector:
     def _used(self) -> "Trained":
         assert self._trained, "fit or load the detector before it is used"
         return self._trained[self._checkpoint]
+
+    def _naming(self) -> Callable[[ByStream], dict[str, np.ndarray]]:
+        """From raw scores by stream, without NaN, to those of all streams of the detector by their full names."""
+        return naming(self.name, self._used.calibration, self._scoring.weights, self._scoring.quantile)
 
     def _new_model(self, channels: int) -> TemporalMAE:
         settings = self._settings

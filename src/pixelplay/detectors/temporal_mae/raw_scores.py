@@ -33,7 +33,8 @@ def raw_scores(
     steps = slice(length - 1, None) if causal else slice(None)
     for rows, real in _full_batches(every.rows, batch_size):
         maps = torch.from_numpy(read_maps(features, rows)).to(device)
-        found = _window_scores(model, maps, torch.from_numpy(rows >= 0).to(device), steps)
+        tokens, targets = model.tokens(maps), model.targets(maps)
+        found = window_scores(model, tokens, targets[:, steps], torch.from_numpy(rows >= 0).to(device), steps)
         at = rows[:real, steps]
         for i, values in enumerate(found):
             scored = values[:real].cpu().double().numpy()  # (n, K)
@@ -44,21 +45,22 @@ def raw_scores(
         return dict(zip(STREAMS, sums / counts, strict=True))
 
 
-def _window_scores(
-    model: TemporalMAE, maps: torch.Tensor, valid: torch.Tensor, steps: slice
+def window_scores(
+    model: TemporalMAE, tokens: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor, steps: slice
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of K steps of windows of maps (B, T, C, S, S): reconstruction errors, each step masked alone in turn, and
-    1 - cosine with the embedding of the step before, unmasked, NaN where there is none; both (B, K).
+    """Of K steps of windows of tokens (B, T, d): reconstruction errors, each step masked alone in turn, and 1 - cosine
+    with the embedding of the step before, unmasked, NaN where there is none; both (B, K).
+
+    targets: of these steps (B, K, C). valid: bool (B, T), where a window has a token.
     """
     count, length = valid.shape
     hidden = torch.eye(length, dtype=torch.bool, device=valid.device)[steps]  # (K, T)
     turns = len(hidden)
-    tokens, targets = model.tokens(maps), model.targets(maps)  # (B, T, d), (B, T, C)
     encoded = model.encode(
         tokens.repeat_interleave(turns, 0), valid.repeat_interleave(turns, 0), hidden.repeat(count, 1)
     )  # (B * K, T, d)
     masked = encoded[hidden.repeat(count, 1)].unflatten(0, (count, turns))  # (B, K, d)
-    errors = (model.reconstruction(masked) - targets[:, steps]).square().mean(dim=-1)
+    errors = (model.reconstruction(masked) - targets).square().mean(dim=-1)
     embedded = model.embed(model.encode(tokens, valid, torch.zeros_like(valid)))  # (B, T, E)
     before = consecutive(valid)  # (B, T)
     earlier = embedded.gather(1, before.clamp(min=0)[..., None].expand_as(embedded))
@@ -82,8 +84,12 @@ def smoothed(scores: np.ndarray, tracks: Tracks, decay: float) -> np.ndarray:
     As `pixelplay.scores.smooth.ema`: a gap of frames fades what was before it, and the first scores of a track are
     averages of the few there are.
     """
-    config = SmoothConfig(method="ema", decay=decay, window=1, sigma=1.0, polyorder=0)
     result = scores.copy()
     for rows in by_track(tracks):
-        result[rows] = ema(scores[rows], tracks.position[rows], np.ones(len(rows)), config)
+        result[rows] = ema(scores[rows], tracks.position[rows], np.ones(len(rows)), averaging(decay))
     return result
+
+
+def averaging(decay: float) -> SmoothConfig:
+    """How scores are averaged along a track."""
+    return SmoothConfig(method="ema", decay=decay, window=1, sigma=1.0, polyorder=0)

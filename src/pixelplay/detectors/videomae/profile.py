@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from pixelplay.detectors.base import Scores
 from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.detectors.videomae.exported import encoder
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
@@ -29,7 +30,7 @@ from pixelplay.settings import BatchSize, NonNegative, Settings, Window
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import causal_windows, windows
+from pixelplay.videos.windows import CausalWindow, causal_windows, windows
 
 log = logging.getLogger(__name__)
 
@@ -151,11 +152,18 @@ class VideoMAEProfile:
     def score(self, video: Video, causal: bool = False) -> Scores:
         scoring, model = self._scoring, self._chosen.model
         positions = (causal_windows if causal else windows)(len(video), model.frames, scoring.stride)
-        clips = (
-            (batch, {key: moments.repeat(model.tubelet, axis=1) for key, moments in self._distances(inputs).items()})
-            for batch, inputs in self._chosen.clips(video, positions, scoring.batch_size)
-        )
+        batches = self._chosen.clips(video, positions, scoring.batch_size)
+        clips = ((batch, self._distances(inputs)) for batch, inputs in batches)
         return Scores.of_clips(self.name, scoring.distance, video, clips, scoring.stride, causal)
+
+    def stream(self, footage: StreamFormat) -> ClipStream:
+        """See `Streams`."""
+        window = CausalWindow[np.ndarray](self._chosen.model.frames, self._scoring.stride)
+
+        def score(clip: np.ndarray, number: int) -> dict[str, np.ndarray]:
+            return self._distances(self._chosen.inputs(clip))
+
+        return ClipStream(self.name, self._scoring.distance, self._chosen.frames, window, score)
 
     def save(self, folder: Path) -> None:
         assert self._profile is not None, "fit or load the detector before it is saved"
@@ -188,12 +196,14 @@ class VideoMAEProfile:
         return whole
 
     def _distances(self, inputs: torch.Tensor) -> dict[str, np.ndarray]:
-        """Squared distances (B, T') of the tubelets of clips from the profile, each the mean over d."""
+        """Squared distances (B, T) of the frames of clips from the profile, each its tubelet's, the mean over d."""
         assert self._profile is not None, "fit or load the detector before it scores"
-        squares = np.square(self._chosen.model.embed(inputs).cpu().numpy() - self._profile.mean)  # (B, T', d)
+        model = self._chosen.model
+        squares = np.square(model.embed(inputs).cpu().numpy() - self._profile.mean)  # (B, T', d)
         variance = self._profile.variance
         floor = max(self._scoring.variance_floor * variance.mean(), SMALLEST)
-        return {"mse": squares.mean(axis=-1), "mahalanobis": (squares / (variance + floor)).mean(axis=-1)}
+        distances = {"mse": squares.mean(axis=-1), "mahalanobis": (squares / (variance + floor)).mean(axis=-1)}
+        return {key: moments.repeat(model.tubelet, axis=1) for key, moments in distances.items()}
 
 
 build = VideoMAEProfile

@@ -4,7 +4,7 @@ A token's error is that of the model's training: what can't be predicted from th
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from pixelplay.detectors.base import Scores, means_over_clips
 from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.detectors.videomae.exported import prediction
 from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
@@ -25,7 +26,7 @@ from pixelplay.settings import BatchSize, Seed, Settings, Window
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import causal_windows, windows
+from pixelplay.videos.windows import CausalWindow, causal_windows, windows
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +75,18 @@ class VideoMAEReconstruction:
         scoring, model = self._scoring, self._chosen.model
         positions = (causal_windows if causal else windows)(len(video), model.frames, scoring.stride)
 
-        def pooled() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-            for batch, inputs in self._chosen.clips(video, positions, scoring.batch_size):
-                errors, loss = model.mean_errors(inputs, self._masks(video, batch))
-                log.debug(f"{self.name}, {video.id}: score {errors.nanmean():.6f}, the model's own loss {loss:.6f}")
-                moments = pool_tokens(errors.unflatten(1, (model.grid[0], -1)), scoring.top)  # each (B, T')
-                yield batch, {key: x.cpu().numpy().repeat(model.tubelet, axis=1) for key, x in moments.items()}
+        batches = self._chosen.clips(video, positions, scoring.batch_size)
+        clips = ((batch, self._pooled(inputs, video.id, video.numbers[batch[:, -1]])) for batch, inputs in batches)
+        return Scores.of_clips(self.name, scoring.pooling, video, clips, scoring.stride, causal)
 
-        return Scores.of_clips(self.name, scoring.pooling, video, pooled(), scoring.stride, causal)
+    def stream(self, footage: StreamFormat) -> ClipStream:
+        """See `Streams`."""
+        window = CausalWindow[np.ndarray](self._chosen.model.frames, self._scoring.stride)
+
+        def score(clip: np.ndarray, number: int) -> dict[str, np.ndarray]:
+            return self._pooled(self._chosen.inputs(clip), footage.name, np.array([number]))
+
+        return ClipStream(self.name, self._scoring.pooling, self._chosen.frames, window, score)
 
     def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """See `Reconstructs`: in grey, each token as predicted where it was hidden, on average over the masks."""
@@ -125,7 +130,7 @@ class VideoMAEReconstruction:
         model, size = self._chosen.model, self._scoring.batch_size
         positions = windows(len(video), model.frames, self._scoring.stride)
         batch, inputs = next(self._chosen.clips(video, positions, size))
-        mask = self._masks(video, batch)[0].expand(len(batch), -1)
+        mask = self._masks(video.id, video.numbers[batch[:, -1]])[0].expand(len(batch), -1)
         errors, loss = model.errors(inputs, mask)
         ours, theirs = float(errors.sum() / mask.sum()), float(loss)
         log.info(f"{self.name}: held-out clips score {ours:.6f}, the model's own loss is {theirs:.6f}")
@@ -135,18 +140,29 @@ class VideoMAEReconstruction:
                 "use the version of transformers that requirements.txt names"
             )
 
-    def _masks(self, video: Video, positions: np.ndarray) -> torch.Tensor:
-        """The masks of clips (B, T): bool (n, B, tokens), or (n, tokens) if all have the same."""
+    def _pooled(self, inputs: torch.Tensor, footage: str, last: np.ndarray) -> dict[str, np.ndarray]:
+        """By pooling the scores (B, T) of the frames of clips, each its tubelet's; `footage`, `last`: see `_masks`."""
+        model = self._chosen.model
+        errors, loss = model.mean_errors(inputs, self._masks(footage, last))
+        log.debug(f"{self.name}, {footage}: score {errors.nanmean():.6f}, the model's own loss {loss:.6f}")
+        moments = pool_tokens(errors.unflatten(1, (model.grid[0], -1)), self._scoring.top)  # each (B, T')
+        return {key: x.cpu().numpy().repeat(model.tubelet, axis=1) for key, x in moments.items()}
+
+    def _masks(self, footage: str, last: np.ndarray) -> torch.Tensor:
+        """The masks of B clips: bool (n, B, tokens), or (n, tokens) if all have the same.
+
+        footage: the id of the video; last: (B,), the number of each clip's last frame. Random masks depend on both.
+        """
         masks, grid = self._scoring.masks, self._chosen.model.grid
         if masks.kind == "rotating":
             return rotating_masks(masks.seed, grid, masks.count, masks.tube)
-        names = [f"{video.id} {video.numbers[last]}" for last in positions[:, -1]]
+        names = [f"{footage} {number}" for number in last]
         draws = [[f"{name} {draw}" for name in names] for draw in range(masks.count)]
         return torch.stack([random_masks(masks.seed, keys, grid, masks.ratio, masks.tube) for keys in draws])
 
     def _pictures(self, video: Video, batch: np.ndarray, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Grey reconstructions in [0, 1] and error maps of clips, each float32 (B, T, side, side)."""
-        model, masks = self._chosen.model, self._masks(video, batch)
+        model, masks = self._chosen.model, self._masks(video.id, video.numbers[batch[:, -1]])
         errors, _ = model.mean_errors(inputs, masks)
         predicted, times = torch.zeros(2, len(batch), model.frames, model.side, model.side, device=inputs.device)
         given = predicted

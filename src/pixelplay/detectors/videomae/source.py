@@ -135,7 +135,11 @@ class ChosenVideoMAE:
         array = video.frames(self.frames)
         for start in range(0, len(positions), size):
             batch = positions[start : start + size]
-            yield batch, self.model.inputs(array[batch], self._settings.center_crop)
+            yield batch, self.inputs(array[batch])
+
+    def inputs(self, clips: np.ndarray) -> torch.Tensor:
+        """The model's inputs, float32 (B, T, 3, side, side), of clips uint8 (B, T, H, W, 3) in the working size."""
+        return self.model.inputs(clips, self._settings.center_crop)
 
     @property
     def resizing(self) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """VideoPatchCore's features of clips (Ahn et al., ACCV 2024): spatial and temporal of objects, global of frames."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -40,6 +41,24 @@ class ClipFeatures:
     vectors: dict[str, np.ndarray]  # spatial (K, grid * grid, C), temporal (K, T - 1, C), global (T, D)
 
 
+@dataclass(frozen=True)
+class Clip:
+    """What vectors are made of: T frames, of which padding repeats some, and the tubes in them."""
+
+    positions: np.ndarray  # int (T,)
+    frames: Sequence[np.ndarray]  # T x uint8 (H, W, 3)
+    clean: np.ndarray  # bool (T,): which are used
+    tubes: Tubes
+
+
+@dataclass
+class Known:
+    """What the backbone has made of a clip, for the next one of the same footage."""
+
+    frames: dict[int, torch.Tensor] = field(default_factory=dict)  # vectors of whole frames, by position
+    crops: dict[Crop, torch.Tensor] = field(default_factory=dict)  # maps
+
+
 class PatchFeatures:
     """Extracts features of clips with a backbone, `batch` images at a time.
 
@@ -55,15 +74,14 @@ class PatchFeatures:
         batch: int,
         noise_above: float | None = None,
     ):
-        self.backbone, self._settings, self._config, self._batch = backbone, settings, config, batch
+        self.backbone, self.config, self._settings, self._batch = backbone, config, settings, batch
         self._noise_above = noise_above
 
     def identity(self, stream: str) -> dict[str, Any]:
         """What a stream's vectors are, as JSON: banks and features of another identity don't match them."""
         settings = self._settings.model_dump()
-        return {**self.backbone.identity, "stream": stream, **settings, "enlarge": self._config.enlarge}
+        return {**self.backbone.identity, "stream": stream, **settings, "enlarge": self.config.enlarge}
 
-    @torch.inference_mode()
     def clips(
         self, video: Video, tracks: Tracks, positions: np.ndarray, causal: bool, noise: "Noise | None" = None
     ) -> Iterator[ClipFeatures]:
@@ -73,44 +91,53 @@ class PatchFeatures:
         frames of clips with clean ones are skipped. At most T full-size frames are in memory. Raises DataError for
         features that are not finite.
         """
-        clean = self._clean(video)
-        every = tubes(tracks, positions, video.size, self._config, causal)
-        known: dict[int, torch.Tensor] = {}  # vectors of the previous clip's whole frames, by position
-        known_maps: dict[Crop, torch.Tensor] = {}  # and maps of its crops
-        for clip, (frames, own) in enumerate(zip(gather(video.full_size(), positions), every, strict=True)):
-            inside, shares = between(positions[clip], clean)
-            by_position = dict(zip(positions[clip], frames, strict=True))  # padding repeats a frame
-            images = torch.from_numpy(np.stack([by_position[i] for i in inside]))  # uint8 (U, H, W, 3), U <= T
+        clean = self.clean(np.zeros(len(video)) if video.noise is None else video.noise)
+        every = tubes(tracks, positions, video.size, self.config, causal)
+        known = Known()
+        for i, (frames, own) in enumerate(zip(gather(video.full_size(), positions), every, strict=True)):
+            clip, change = Clip(positions[i], frames, clean[positions[i]], own), None
             if noise:
-                images, known, known_maps = noise.add(images, clip), {}, {}  # other noise in each clip
-            new = [row for row, position in enumerate(inside) if position not in known]
-            square = own.square[:, np.searchsorted(positions[clip], inside)]  # (K, U, 4)
-            crops = [(int(t), *box) for of_track in square.tolist() for t, box in zip(inside, of_track, strict=True)]
-            new_crops = [row for row, crop in enumerate(crops) if crop not in known_maps]
-            maps, vectors = self._seen(images, square.reshape(-1, 4)[new_crops], np.array(new_crops) % len(inside), new)
-            seen = known | dict(zip(inside[new], vectors, strict=True))
-            known = {position: seen[position] for position in inside}
-            seen_maps = known_maps | {crops[row]: of_crop for row, of_crop in zip(new_crops, maps, strict=True)}
-            known_maps = {crop: seen_maps[crop] for crop in crops}
-            share = torch.from_numpy(shares).to(vectors.device)  # (T, U)
-            found = {}
-            if len(own):
-                of_tubes = torch.stack([known_maps[crop] for crop in crops]).unflatten(0, square.shape[:2])
-                local = torch.einsum("tu,kuchw->kcthw", share, of_tubes.float())
-                found["spatial"] = descriptors.spatial_vectors(local, self._settings.grid)
-                found["temporal"] = descriptors.temporal_vectors(local)
-            whole = share @ torch.stack([known[position] for position in inside]).float()  # (T, D)
-            found["global"] = descriptors.temporal_pyramid(whole[None])[0]
-            where = f"video {video.id}, clip from frame {video.numbers[positions[clip][0]]}"
-            checked = {s: descriptors.require_finite(v, f"{where}, {s}") for s, v in found.items()}
-            shown = key_frame(positions[clip], causal, clean)
-            yield ClipFeatures(clip, own, shown, {s: v.float().cpu().numpy() for s, v in checked.items()})
+                known, change = Known(), partial(noise.add, clip=i)  # other noise in each clip
+            where = f"video {video.id}, clip from frame {video.numbers[positions[i][0]]}"
+            yield ClipFeatures(i, own, key_frame(clip.clean, causal), self.vectors(clip, known, where, change))
 
-    def _clean(self, video: Video) -> np.ndarray:
-        """Which frames are used, bool [T]."""
-        if video.noise is None or self._noise_above is None:
-            return np.ones(len(video), bool)
-        return video.noise <= self._noise_above
+    @torch.inference_mode()
+    def vectors(
+        self, clip: Clip, known: Known, where: str, change: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> dict[str, np.ndarray]:
+        """The vectors of a clip, as in `ClipFeatures`.
+
+        known: of the clip before, whose place this clip's takes. where: the clip, in errors. change: of its frames,
+        uint8 (U, H, W, 3). Raises DataError for features that are not finite.
+        """
+        inside, shares = between(clip.positions, clip.clean)
+        by_position = dict(zip(clip.positions, clip.frames, strict=True))  # padding repeats a frame
+        images = torch.from_numpy(np.stack([by_position[i] for i in inside]))  # uint8 (U, H, W, 3), U <= T
+        images = change(images) if change else images
+        new = [row for row, position in enumerate(inside) if position not in known.frames]
+        square = clip.tubes.square[:, np.searchsorted(clip.positions, inside)]  # (K, U, 4)
+        crops = [(int(t), *box) for of_track in square.tolist() for t, box in zip(inside, of_track, strict=True)]
+        new_crops = [row for row, crop in enumerate(crops) if crop not in known.crops]
+        maps, vectors = self._seen(images, square.reshape(-1, 4)[new_crops], np.array(new_crops) % len(inside), new)
+        seen = known.frames | dict(zip(inside[new], vectors, strict=True))
+        known.frames = {position: seen[position] for position in inside}
+        seen_maps = known.crops | {crops[row]: of_crop for row, of_crop in zip(new_crops, maps, strict=True)}
+        known.crops = {crop: seen_maps[crop] for crop in crops}
+        share = torch.from_numpy(shares).to(vectors.device)  # (T, U)
+        found = {}
+        if len(clip.tubes):
+            of_tubes = torch.stack([known.crops[crop] for crop in crops]).unflatten(0, square.shape[:2])
+            local = torch.einsum("tu,kuchw->kcthw", share, of_tubes.float())
+            found["spatial"] = descriptors.spatial_vectors(local, self._settings.grid)
+            found["temporal"] = descriptors.temporal_vectors(local)
+        whole = share @ torch.stack([known.frames[position] for position in inside]).float()  # (T, D)
+        found["global"] = descriptors.temporal_pyramid(whole[None])[0]
+        checked = {s: descriptors.require_finite(v, f"{where}, {s}") for s, v in found.items()}
+        return {s: v.float().cpu().numpy() for s, v in checked.items()}
+
+    def clean(self, noise: np.ndarray) -> np.ndarray:
+        """Which frames are used, bool (N,), by their noise, grey levels of 255."""
+        return np.full(len(noise), True) if self._noise_above is None else noise <= self._noise_above
 
     def _seen(
         self, images: torch.Tensor, squares: np.ndarray, rows: np.ndarray, new: list[int]
@@ -145,21 +172,22 @@ class Noise:
         return noisy[0].mul_(255).round_().to(torch.uint8)
 
 
-def key_frame(clip: np.ndarray, causal: bool, clean: np.ndarray) -> int:
-    """The index of the frame that stands for a clip, int [T]: of the `clean` ones, bool [frames], the nearest to the
-    middle (causally: to the last), the earlier of two; without a clean one, the middle one itself.
+def key_frame(clean: np.ndarray, causal: bool) -> int:
+    """The index of the frame that stands for a clip: of its `clean` ones, bool (T,), the nearest to the middle
+    (causally: to the last), the earlier of two; without a clean one, the middle one itself.
     """
-    middle = len(clip) - 1 if causal else len(clip) // 2
-    away = np.abs(np.arange(len(clip)) - middle)
-    return int(np.where(clean[clip], away, len(clip) + away).argmin())
+    middle = len(clean) - 1 if causal else len(clean) // 2
+    away = np.abs(np.arange(len(clean)) - middle)
+    return int(np.where(clean, away, len(clean) + away).argmin())
 
 
 def between(positions: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The frames of one clip, int [T], to extract features of, int64 [U], and weights float32 [T, U] that interpolate
     all frames from them linearly in time; each row sums to 1.
 
-    These are the `clean` frames, bool [frames], or all where none is clean.
+    These are the `clean` frames, bool [T], or all where none is clean.
     """
-    inside = np.unique(positions)  # padding repeats a frame
-    seen = inside[clean[inside]] if clean[inside].any() else inside
+    inside, first = np.unique(positions, return_index=True)  # padding repeats a frame
+    usable = clean[first]
+    seen = inside[usable] if usable.any() else inside
     return seen, np.stack([np.interp(positions, seen, row) for row in np.eye(len(seen))], axis=1).astype(np.float32)

@@ -35,11 +35,9 @@ def clip_distances(
     bounds = frames_of_clips(positions, len(video), causal)
     sums, counts = {stream: np.zeros(len(tracks)) for stream in LOCAL}, np.zeros(len(tracks), np.int64)
     for one in features.clips(video, tracks, positions, causal):
-        largest = {}
-        for stream, vectors in one.vectors.items():
-            distances = banks[stream].nearest(vectors.reshape(-1, vectors.shape[-1]))[0]
-            largest[stream] = distances.reshape(vectors.shape[:-1]).max(axis=-1)  # (K,) of each tube, or ()
-            clips[stream][one.clip] = largest[stream].max()
+        largest = largest_distances(banks, one.vectors)
+        for stream, of_tubes in largest.items():
+            clips[stream][one.clip] = of_tubes.max()
         clip = positions[one.clip]
         first, last = bounds[one.clip : one.clip + 2] if causal else (clip[0], clip[-1] + 1)
         start, stop = np.searchsorted(tracks.position, [first, last])
@@ -53,6 +51,15 @@ def clip_distances(
         means = np.divide(sums[stream], counts, out=np.full(len(tracks), np.nan), where=counts > 0)
         tables.append(object_rows(video, tracks, f"{name}/{stream}", fill(means, tracks, 0.0, causal)))
     return clips, pd.concat(tables, ignore_index=True)
+
+
+def largest_distances(banks: Mapping[str, Bank], vectors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By stream the largest distance of a clip's vectors: float32 (K,) of each tube, of whole frames ()."""
+    found = {}
+    for stream, of_clip in vectors.items():
+        distances = banks[stream].nearest(of_clip.reshape(-1, of_clip.shape[-1]))[0]
+        found[stream] = distances.reshape(of_clip.shape[:-1]).max(axis=-1)
+    return found
 
 
 @dataclass(frozen=True)

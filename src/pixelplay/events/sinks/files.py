@@ -22,12 +22,14 @@ class JsonLines:
 
 
 class CsvRows:
-    """A target that adds rows as in events.csv."""
+    """A target that adds rows as in events.csv: of events that are over, where a `state` says that."""
 
     def __init__(self, path: Path):
         self.name, self._path = f"csv {path}", path
 
     def deliver(self, event: Sent) -> None:
+        if event.get("state", "ended") != "ended":  # `started`: its row comes when it is over
+            return
         header, row = event_rows([Event.model_validate({name: event[name] for name in Event.model_fields})])
         head = csv_text([header]).encode()
         try:
@@ -44,8 +46,11 @@ class CsvRows:
         """Nothing is open."""
 
 
-def append(path: Path, data: bytes) -> None:
-    """Add whole lines to a file and wait until the disk has them; raises OSError, the file is as before then."""
+def append(path: Path, data: bytes, synced: bool = True) -> None:
+    """Add whole lines to a file; raises OSError, the file is as before then.
+
+    synced: wait until the disk has them, so that they outlast the machine, not only the process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
@@ -57,7 +62,8 @@ def append(path: Path, data: bytes) -> None:
         try:
             while rest:
                 rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         except OSError:
             file.truncate(end)
             raise

@@ -31,8 +31,9 @@ class Webhook:
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def deliver(self, event: Sent) -> None:
-        # The id lets a receiver know an event that comes twice since its answer was lost.
-        headers = {**self._headers, "Idempotency-Key": str(event.get("id", "")).encode("ascii", "replace").decode()}
+        # It lets a receiver know an event that comes twice since its answer was lost; its start is not its end.
+        key = "-".join(str(event[name]) for name in ("id", "state") if name in event)
+        headers = {**self._headers, "Idempotency-Key": key.encode("ascii", "replace").decode()}
         request = urllib.request.Request(self._url, json.dumps(event).encode(), headers, method="POST")
         try:
             self._opener.open(request, timeout=self._timeout).close()

@@ -1,4 +1,3 @@
-"use strict";
 // What charts are made from: scores and events from #data (see pixelplay/report/timelines.py), ticks, small frames.
 // Positions 0 … T-1 index arrays.
 
@@ -36,11 +35,6 @@ const videos = DATA.videos.map((data) => new Source(data));
 const tracks = DATA.tracks.map((data) => new Source(data));
 const state = {hidden: new Set(), threshold: DATA.rule?.threshold ?? null, charts: []};
 
-function median(values) {
-  const ordered = [...values].sort((a, b) => a - b), middle = ordered.length >> 1;
-  return ordered.length % 2 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2;
-}
-
 // The events of a video's fused score above a threshold: [first, last] positions. The rule is that of
 // pixelplay/events/machine.py, which a test holds it to.
 function stretches(source, threshold) {
@@ -64,24 +58,6 @@ function count() { return videos.reduce((sum, source) => sum + source.above.leng
 
 function recount() {
   for (const source of videos) source.above = DATA.rule ? stretches(source, state.threshold) : [];
-}
-
-function element(name, attributes, text) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-function titled(made, text) { made.append(element("title", {}, text)); return made; }
-
-function ticks(low, high, most) { // round values in [low, high], at most about `most`
-  const rough = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((one) => one * power >= rough * 0.999);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
-  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  return found.map((value) => [value, value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1")]);
 }
 
 function apart(wanted, low, high, gap) { // close to the wanted places, in their order, at least `gap` apart

@@ -1,10 +1,12 @@
 """A video as a layout finds it on disk, before anything is decoded, and the listing that layouts share."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelplay.errors import DataError
+from pixelplay.videos.image_file import IMAGE_SUFFIXES
 from pixelplay.videos.image_folder import TIFF_SUFFIXES, ImageFolder, printable, require_utf8
 from pixelplay.videos.mask_files import MaskSource
 from pixelplay.videos.sources import VIDEO_SUFFIXES, Remark, Source, natural_key
@@ -46,6 +48,39 @@ def list_videos(folder: Path, split: str, skip_suffix: str | tuple[str, ...] = (
         else:
             videos.append(RawVideo(entry.name if entry.is_dir() else entry.stem, split, source))
     return [replace(video, beside=tuple(others)) for video in videos[:1]] + videos[1:]
+
+
+def find_videos(path: Path) -> list[RawVideo]:
+    """A video file; a folder of frames; or a folder of several of these: as the layout `folder` has its test videos.
+
+    A folder holds frames where it has more images than videos and folders; what else is in it is remarked on. Raises
+    DataError where there is no video.
+    """
+    if path.is_dir():
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+        several = [entry for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
+        images = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and entry not in several]
+        stacks = [entry for entry in images if _is_stack(entry)]
+        if len(images) - len(stacks) > len(several) + len(stacks):
+            return [RawVideo(path.name, "test", ImageFolder.scan(path))]
+        if videos := list_videos(path, "test"):
+            return videos
+        problem = f"none of its {len(entries)} files is a video, a folder of frames or an image" if entries else "empty"
+    elif not os.path.lexists(path):
+        problem = "no such file or folder"
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
+        return [RawVideo(path.stem, "test", video_file(path))]
+    elif _is_stack(path) and (pages := ImageFolder.of_pages(path)):
+        return [RawVideo(path.stem, "test", pages)]
+    else:
+        problem = "not a video"
+    kinds = " ".join(sorted(VIDEO_SUFFIXES))
+    raise DataError(f"{path}: {problem}. Name a video file ({kinds}), a folder of frames, or a folder of such")
+
+
+def _is_stack(path: Path) -> bool:
+    """Whether it is a TIFF of several pages."""
+    return path.suffix.lower() in TIFF_SUFFIXES and ImageFolder.of_pages(path) is not None
 
 
 def with_tracks(

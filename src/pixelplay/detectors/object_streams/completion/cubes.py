@@ -6,7 +6,7 @@ frame, so the cube lies at t - e .. t - e + steps - 1. Cubes of all e are parts 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,31 +60,64 @@ def cut(
     if not len(rows):
         advance(len(video))
         return
-    square = squares(tracks.xyxy[rows], video.size, config.tubes.enlarge)
     bounds = np.searchsorted(tracks.position[rows], np.arange(len(video) + 1))
-    flow = DenseFlow(config.flow, video.size)
+    cutter = Cutter(config, video.size)
     for t, frames in enumerate(surroundings(video.full_size(), config.before, after)):
-        here = slice(bounds[t], bounds[t + 1])
-        boxes = square[here]
-        if len(boxes):
-            patches = np.stack([[resized(frame, box, config.side) for frame in frames] for box in boxes])
-            field = flow.between(*(flow.reduced(frames[step]) for step in (config.before - 1, config.before)))
-            moved = np.stack([flow_patch(field, box, flow.scale, config.side) for box in boxes])
-            yield Cubes(rows[here], patches, moved.astype(np.float16))
+        here = rows[bounds[t] : bounds[t + 1]]
+        if len(here):
+            yield cutter.cubes(here, tracks.xyxy[here], frames)
         advance(1)
+
+
+class Cutter:
+    """Cuts cubes from frames of `size` (width, height)."""
+
+    def __init__(self, config: CubeConfig, size: tuple[int, int]):
+        self._config, self._size, self._flow = config, size, DenseFlow(config.flow, size)
+
+    def cubes(self, rows: np.ndarray, xyxy: np.ndarray, frames: Sequence[np.ndarray]) -> Cubes:
+        """Of objects in one frame, one or more, at these rows of the table of tracks, int64 (n,), in boxes (n, 4).
+
+        frames: the one with `before` before it, and so many after it.
+        """
+        config, flow = self._config, self._flow
+        boxes = squares(xyxy, self._size, config.tubes.enlarge)
+        patches = np.stack([[resized(frame, box, config.side) for frame in frames] for box in boxes])
+        field = flow.between(*(flow.reduced(frames[step]) for step in (config.before - 1, config.before)))
+        moved = np.stack([flow_patch(field, box, flow.scale, config.side) for box in boxes])
+        return Cubes(rows, patches, moved.astype(np.float16))
+
+
+class CubesSoFar:
+    """What `cut` gives with no frame after an object's own, frame by frame; it keeps as many as a cube reaches back."""
+
+    def __init__(self, config: CubeConfig, size: tuple[int, int]):
+        self._before, self._cutter = config.before, Cutter(config, size)
+        self._window: deque[np.ndarray] = deque(maxlen=config.before + 1)
+
+    def step(self, frame: np.ndarray, xyxy: np.ndarray) -> list[Cubes]:
+        """The cubes of the n objects in boxes (n, 4) of the next frame, as a list of none or one."""
+        first = not self._window
+        add(self._window, frame, self._before)
+        return [] if first or not len(xyxy) else [self._cutter.cubes(np.arange(len(xyxy)), xyxy, list(self._window))]
 
 
 def surroundings(frames: Iterable[np.ndarray], before: int, after: int) -> Iterator[list[np.ndarray]]:
     """For each frame the list of so many frames before it, itself, and so many after it; the ends are repeated."""
     window: deque[np.ndarray] = deque(maxlen=before + 1 + after)
     for frame in frames:
-        window.extend([frame] * (1 if window else before + 1))
+        add(window, frame, before)
         if len(window) == window.maxlen:
             yield list(window)
     for _ in range(after if window else 0):
         window.append(window[-1])
         if len(window) == window.maxlen:
             yield list(window)
+
+
+def add(window: deque[np.ndarray], frame: np.ndarray, before: int) -> None:
+    """Append the next frame; a video's first one also stands for so many before it."""
+    window.extend([frame] * (1 if window else before + 1))
 
 
 def resized(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:

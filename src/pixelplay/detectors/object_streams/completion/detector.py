@@ -1,5 +1,6 @@
 """`event_completion`: objects whose erased moment, and its motion, a network cannot complete from those beside it."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +9,17 @@ import torch
 
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.exports import Exported
+from pixelplay.detectors.object_streams.completion.cubes import Cubes, CubesSoFar, cut
 from pixelplay.detectors.object_streams.completion.exported import exported
 from pixelplay.detectors.object_streams.completion.network import CompletionNet
 from pixelplay.detectors.object_streams.completion.raw_scores import STREAMS, raw_scores
-from pixelplay.detectors.object_streams.completion.settings import CompletionScoring, CompletionSettings, CubeConfig
+from pixelplay.detectors.object_streams.completion.settings import CompletionScoring, CompletionSettings
 from pixelplay.detectors.object_streams.detector import Objects, ObjectScorer
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.objects.tracks import tracks_of
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.objects.labels import tracks_so_far
+from pixelplay.objects.moments import Moment
+from pixelplay.objects.tracks import Tracks, tracks_of
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
@@ -24,22 +29,28 @@ WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class Footage(Objects):
-    """Objects, which the network sees in their video; values: float32 (N, 0)."""
+class Seen(Objects):
+    """Objects as the network sees them; values: float32 (N, 0).
 
-    video: Video
-    causal: bool
+    cubes: gives those of all objects but those in a video's first frame. erased: each in turn, step of their cubes.
+    """
+
+    cubes: Callable[[], Iterable[Cubes]]
+    erased: Sequence[int]
+    batch_size: int
+
+    @classmethod
+    def of(cls, tracks: Tracks, cubes: Callable[[], Iterable[Cubes]], erased: Sequence[int], batch_size: int) -> "Seen":
+        return cls(tracks, np.empty((len(tracks), 0), np.float32), cubes, erased, batch_size)
 
 
 @dataclass(frozen=True)
 class CompletionModel:
     network: CompletionNet
-    cube: CubeConfig
-    batch_size: int
 
     def score(self, objects: Objects) -> dict[str, np.ndarray]:
-        assert isinstance(objects, Footage), "as `EventCompletion.read` returns them"
-        return raw_scores(self.network, objects.video, objects.tracks, self.cube, self.batch_size, objects.causal)
+        assert isinstance(objects, Seen), "as `EventCompletion.read` returns them"
+        return raw_scores(self.network, objects.cubes(), len(objects.tracks), objects.erased, objects.batch_size)
 
     def save(self, folder: Path) -> None:
         save_network(self.network, folder / WEIGHTS)
@@ -56,11 +67,22 @@ class EventCompletion(ObjectScorer[CompletionModel]):
         super().__init__(name, config, device)
         self._device = device
 
-    def read(self, video: Video, causal: bool = False) -> Footage:
-        tracks = tracks_of(video)
-        if causal:  # a box between two others is not known until the later one is
-            tracks = tracks[~tracks.interpolated]
-        return Footage(tracks, np.empty((len(tracks), 0), np.float32), video, causal)
+    def read(self, video: Video, causal: bool = False) -> Seen:
+        """Causally, the object's own moment is the last one of its cube."""
+        cube, batch_size = self._settings.cube, self._scoring.batch_size
+        tracks = tracks_so_far(video)[0] if causal else tracks_of(video)
+        erased, after = ([cube.before], 0) if causal else (cube.erased, cube.after)
+        return Seen.of(tracks, lambda: cut(video, tracks, np.arange(len(tracks)), cube, after), erased, batch_size)
+
+    def reader(self, footage: StreamFormat) -> Callable[[Moment], Seen]:
+        cube, most = self._settings.cube, self._scoring.batch_size
+        so_far = CubesSoFar(cube, footage.size)
+
+        def read(moment: Moment) -> Seen:
+            cubes = so_far.step(moment.image, moment.tracks.xyxy)
+            return Seen.of(moment.tracks, lambda: cubes, [cube.before], min(most, len(moment.tracks)))
+
+        return read
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         from pixelplay.detectors.object_streams.completion.store import stored_cubes  # slow to import, with Lightning
@@ -103,7 +125,7 @@ class EventCompletion(ObjectScorer[CompletionModel]):
         return CompletionNet(self._settings.cube.steps, self._settings.widths)
 
     def _used(self, network: CompletionNet) -> CompletionModel:
-        return CompletionModel(network.to(self._device).eval(), self._settings.cube, self._scoring.batch_size)
+        return CompletionModel(network.to(self._device).eval())
 
 
 def check(name: str, config: DetectorConfig) -> None:

@@ -5,25 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
-from pixelplay.detectors.object_streams.completion.cubes import Cubes, cut
+from pixelplay.detectors.object_streams.completion.cubes import Cubes
 from pixelplay.detectors.object_streams.completion.network import CompletionNet
-from pixelplay.detectors.object_streams.completion.settings import CubeConfig
-from pixelplay.objects.tracks import Tracks
-from pixelplay.videos.video import Video
 
 STREAMS = ("appearance", "motion")
 
 
 @torch.inference_mode()
 def raw_scores(
-    network: CompletionNet, video: Video, tracks: Tracks, config: CubeConfig, batch_size: int, causal: bool = False
+    network: CompletionNet, cubes: Iterable[Cubes], count: int, erased: Sequence[int], batch_size: int
 ) -> dict[str, np.ndarray]:
-    """A score of each stream for each row of the tracks, float64 (N,): means over the erased steps; NaN in the first
-    frame. Causally, the object's own moment is the last one of its cube.
+    """A score of each stream for each of `count` rows of tracks, float64 (count,): means over the erased steps; NaN
+    for rows that no cube is of. batch_size: cubes.
     """
-    erased, after = ([config.steps - 1], 0) if causal else (config.erased, config.after)
-    found, device = np.full((len(STREAMS), len(tracks)), np.nan), network.mean.device
-    cubes = cut(video, tracks, np.arange(len(tracks)), config, after)
+    found, device = np.full((len(STREAMS), count), np.nan), network.mean.device
     for batch, real in full_batches(cubes, batch_size):
         patches, flow = (torch.from_numpy(values).to(device) for values in (batch.patches, batch.flow))
         steps = (torch.full((batch_size,), step, device=device) for step in erased)

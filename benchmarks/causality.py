@@ -1,0 +1,149 @@
+"""What it costs to look at no later frame, and whether online scores are those that offline scoring gives causally.
+
+python -m benchmarks.causality experiment=ped2 run=NAME …
+
+Scores all test videos of a finished run frame by frame, as `infer` does, and prints a table of the frame AUC of each
+stream offline and online; and of each detector the largest relative difference of its online scores from
+`score(video, causal=True)` of the same frames, causally restored. That is left out where objects are moving blobs,
+whose background knows later frames offline. For equal boxes, run with objects.yolo.batch_size=1.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from pixelplay.cli import load_config
+from pixelplay.config import Config
+from pixelplay.detectors import registry
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.evaluation.score_tables import read_fused, read_scores
+from pixelplay.metrics.frames import frame_metrics
+from pixelplay.objects import tables
+from pixelplay.online.feeds import frames_of
+from pixelplay.online.pipeline import Pipeline
+from pixelplay.progress import progress_bar
+from pixelplay.restoration.dataset import judges
+from pixelplay.restoration.restore import restore
+from pixelplay.run.fingerprints import fingerprint
+from pixelplay.scores.settings import FUSED
+from pixelplay.stages import detect, extract, prepare
+from pixelplay.videos.index import Index
+from pixelplay.videos.truth import load_labels
+from pixelplay.videos.video import Video
+
+LEAST = 1e-6  # scores below are compared as if they were so high: nothing is relative to nothing
+Streams = dict[str, np.ndarray]  # (T,) scores of a video's frames, by stream
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = load_config(sys.argv[1:])
+    pipeline = Pipeline(config)
+    index = pipeline.index
+    found: dict[str, Streams] = {}
+    with progress_bar(sum(map(len, index.test)), "frame", "online") as bar:
+        for video in index.test:
+            found[video.id] = online(pipeline, video)
+            bar.update(len(video))
+    differences = (
+        {} if "motion" in tables.methods(config, registry.needing(config, "boxes")) else compared(pipeline, found)
+    )
+    print(table(config, index, pipeline.names, found, differences))
+
+
+def online(pipeline: Pipeline, video: Video) -> Streams:
+    """Raw scores of each detector, and the fused ones, of a video's frames as they come from its source."""
+    assert video.originals is not None
+    fps = video.fps or pipeline.config.objects.tracks.fps
+    stretch, rows = pipeline.begin(StreamFormat(video.size, fps, video.id)), []
+    for arrived in frames_of(video.originals.source, video.id, fps):
+        _, scores, fused = stretch.score(arrived)
+        raw = {stream: value for one in scores.values() for stream, value in one.streams.items()}
+        rows.append({**raw, **fused.members, FUSED: fused.score} | raw)
+    return {stream: np.array([row[stream] for row in rows]) for stream in rows[0]}
+
+
+def compared(pipeline: Pipeline, found: Mapping[str, Streams]) -> dict[str, float]:
+    """By detector, the largest relative difference of any of its streams in any frame."""
+    config, index = pipeline.config, causally_restored(pipeline.config, pipeline.index)
+    largest = {}
+    for name in pipeline.names:
+        own = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
+        (detector, *_), largest[name] = pipeline.detectors[name], 0.0
+        for video in own.test:
+            for stream, values in detector.score(video, causal=True).streams.items():
+                apart = np.abs(found[video.id][stream] - values) / np.maximum(np.abs(values), LEAST)
+                largest[name] = max(largest[name], float(apart.max()))
+    return largest
+
+
+def causally_restored(config: Config, index: Index) -> Index:
+    """The test videos with restored frames as they are restored online, and the objects in these."""
+    network, references = judges(config, index)
+    formats, videos = prepare.formats(config), []
+    for video in index.test:
+        assert video.originals is not None
+        none = np.zeros(len(video), np.float32)
+        decoded = replace(
+            video,
+            restored=None,
+            key=video.key if video.restored is None else fingerprint(video.key, "decoded"),
+            originals=replace(video.originals, flipped=none > 0, noise=none, denoiser="none"),
+        )
+        result = restore(decoded, network, references, config.restore, formats, causal=True)
+        as_in_the_run = np.array_equal(result.flipped, video.originals.flipped)
+        as_in_the_run &= np.array_equal(result.denoised, video.originals.noise > 0)
+        videos.append(video if as_in_the_run else result.after)
+    new = [one for one, video in zip(videos, index.test, strict=True) if one is not video]
+    if new:
+        print(
+            f"{len(new)} of {len(videos)} videos are restored otherwise than in the run: {', '.join(v.id for v in new)}"
+        )
+        detect.detect_all(config, new)
+        extract.extract_all(config, replace(index, train=[], pseudo=[], test=new))
+    return replace(index, train=[], pseudo=[], test=videos)
+
+
+def table(
+    config: Config, index: Index, names: list[str], found: Mapping[str, Streams], differences: Mapping[str, float]
+) -> str:
+    """A row of Markdown for each stream of the detectors, and for the fused one."""
+    fused = read_fused(config, index)
+    offline = {FUSED: fused[(fused["stream"] == FUSED) & (fused["split"] == "test")]}
+    for name in names:
+        scores = read_scores(config, name, index)
+        offline |= {
+            str(stream): rows for stream, rows in scores[scores["split"] == "test"].groupby("stream", sort=False)
+        }
+    truth = load_labels(config, index)
+    labelled = [video for video in index.test if truth[video.id].labels is not None]
+    lines = [
+        "| stream | AUC micro, offline | online | AUC macro, offline | online | difference |",
+        "| --- |" + " --- |" * 5,
+    ]
+    for stream, rows in offline.items():
+        before = [scores_of(rows, video) for video in labelled]
+        figures = [measured(labelled, truth, values) for values in (before, [found[v.id][stream] for v in labelled])]
+        cells = [f"{one[name]:.3f}" for name in ("auc_micro", "auc_macro") for one in figures]
+        apart = f"{differences[stream]:.1e}" if stream in differences else ""
+        lines.append(f"| `{stream}` | {' | '.join(cells)} | {apart} |")
+    return "\n".join(lines)
+
+
+def scores_of(rows: pd.DataFrame, video: Video) -> np.ndarray:
+    own = rows[rows["video"] == video.id].set_index("frame")["score"]
+    return own.loc[video.numbers].to_numpy()
+
+
+def measured(videos: list[Video], truth: Mapping, scores: list[np.ndarray]) -> Mapping:
+    labels = [truth[video.id].labels for video in videos]
+    names = np.repeat([video.id for video in videos], [len(video) for video in videos])
+    return frame_metrics(np.concatenate(scores), np.concatenate(labels), names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What `raw_scores` and `smoothed` give causally, moment by moment."""
+
+from collections import deque
+
+import numpy as np
+import torch
+
+from pixelplay.detectors.temporal_mae.network import TemporalMAE
+from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, Raw, averaging, window_scores
+from pixelplay.objects.moments import Moment
+from pixelplay.scores.running import RunningSmoother
+
+
+class RawScores:
+    """Of each track it keeps the tokens of the moments that a window reaches back, until it has ended."""
+
+    def __init__(self, model: TemporalMAE):
+        self._model = model
+        self._length, self._width = model.positions.shape
+        self._tokens: dict[int, deque[tuple[int, torch.Tensor]]] = {}  # by track, with their positions
+
+    @torch.inference_mode()
+    def at(self, moment: Moment) -> Raw:
+        """A score of each stream for each row of the moment's tracks, float64 (n,), NaN where it has none."""
+        assert moment.maps is not None, "a detector asks for them with features=True in its Spec"
+        for track in moment.ended:
+            self._tokens.pop(track, None)
+        found = np.full((len(STREAMS), len(moment.tracks)), np.nan)
+        rows = np.flatnonzero(~np.isnan(moment.maps[:, 0, 0, 0]))
+        if len(rows):
+            model = self._model
+            maps = torch.from_numpy(moment.maps[rows]).to(model.positions.device)
+            tokens, valid = self._windows(moment.tracks.track[rows], moment.position, model.tokens(maps))
+            scores = window_scores(model, tokens, model.targets(maps)[:, None], valid, slice(self._length - 1, None))
+            found[:, rows] = torch.cat(scores, dim=1).cpu().double().numpy().T
+        return dict(zip(STREAMS, found, strict=True))
+
+    def _windows(self, tracks: np.ndarray, position: int, new: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows (n, T, d) that end at this position with the new tokens (n, d), and where they have any, (n, T)."""
+        windows = new.new_zeros(len(tracks), self._length, self._width)
+        valid = torch.zeros(len(tracks), self._length, dtype=torch.bool)
+        for row, (track, token) in enumerate(zip(tracks.tolist(), new, strict=True)):
+            own = self._tokens.setdefault(track, deque())
+            own.append((position, token))
+            while own[0][0] <= position - self._length:
+                own.popleft()
+            steps = [self._length - 1 + at - position for at, _ in own]
+            windows[row, steps] = torch.stack([one for _, one in own])
+            valid[row, steps] = True
+        return windows, valid.to(windows.device)
+
+
+class Averages:
+    """Those of the scores of each track up to now, until it has ended."""
+
+    def __init__(self, decay: float):
+        self._config = averaging(decay)
+        self._of: dict[int, RunningSmoother] = {}
+
+    def at(self, scores: np.ndarray, moment: Moment) -> np.ndarray:
+        """Scores (n,) of the rows of the moment's tracks, averaged along each track."""
+        for track in moment.ended:
+            self._of.pop(track, None)
+        found = np.empty(len(scores))
+        for row, track in enumerate(moment.tracks.track.tolist()):
+            if track not in self._of:
+                self._of[track] = RunningSmoother(self._config)
+            found[row] = self._of[track].step(moment.position, scores[row : row + 1])[0]
+        return found

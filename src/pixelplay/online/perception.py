@@ -1,0 +1,181 @@
+"""From frames as they come to moments: restored, objects found and followed, and what detectors ask for of these.
+
+Every step is that of recorded footage, so that moments are those of `moments_of` on causally restored frames, with
+boxes of a background that knows no later frames.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pixelplay import requirements
+from pixelplay.backbones.object_maps import ObjectMaps
+from pixelplay.config import Config
+from pixelplay.detectors.stream import StreamFormat
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.objects import motion, tables
+from pixelplay.objects.boxes import Boxes, join
+from pixelplay.objects.flow import BoxFlow
+from pixelplay.objects.live import LiveTracks, Seen
+from pixelplay.objects.moments import Moment, no_tracks
+from pixelplay.objects.settings import ObjectsConfig
+from pixelplay.objects.tables import Need
+from pixelplay.objects.tubes import squares
+from pixelplay.objects.yolo import Yolo
+from pixelplay.online.frame import Arrived
+from pixelplay.online.restoration import Restored, restore_frame
+from pixelplay.restoration.dataset import judges
+from pixelplay.restoration.restore import FrameJudge
+from pixelplay.restoration.settings import RestoreConfig
+from pixelplay.stages import detect, extract, prepare
+from pixelplay.videos.index import load_index
+from pixelplay.videos.settings import FrameFormat
+
+NEED_OF: dict[str, Need] = {"flow": "flow", "crops": "crops", "maps": "features"}  # by the fields of `Moment`
+
+
+class StreamChanged(DataError):
+    """A frame is of another size than those before, or of no later time: perception and streams must begin anew."""
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """What a run has learnt that perception needs. Streams share it, and change nothing of it."""
+
+    needs: Collection[Need]  # of the detectors
+    formats: Sequence[FrameFormat]  # working sizes
+    restore: RestoreConfig
+    objects: ObjectsConfig
+    judge: FrameJudge | None = None  # of flips; None: none is judged
+    yolo: Yolo | None = None
+    pools: bool = False  # whether feature maps are YOLO's
+    blobs: bool = False  # whether moving blobs are objects
+    scenes: Mapping[tuple[int, int], Sequence[np.ndarray]] = field(default_factory=dict)  # see `motion.scenes`
+    backbone: ObjectMaps | None = None  # of crops
+
+    @classmethod
+    def load(cls, config: Config, needs: Collection[Need]) -> "Models":
+        """Of a finished run, what is needed for detectors whose `Spec.needs` are these together.
+
+        Raises ConfigError where objects come from files, MissingArtifactError for what the run has not made.
+        """
+        found = _of_objects(config, needs) if "tracks" in needs else {}
+        index = load_index(config)
+        network, backgrounds = judges(config, index)
+        if config.restore.flip != "none":
+            found["judge"] = FrameJudge(network, backgrounds, config.restore)
+        if found.get("blobs"):
+            found["scenes"] = motion.scenes(index.fit, config.objects.motion)
+        return cls(frozenset(needs), prepare.formats(config), config.restore, config.objects, **found)
+
+
+def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
+    methods = tables.methods(config, needs)
+    if "file" in methods:
+        raise ConfigError(
+            "objects.method=file: of a stream nobody brings boxes in files: set objects.method=motion, or weights.yolo "
+            "to weights with objects.method=yolo, in a run that is trained so"
+        )
+    requirements.require(["tracks"])
+    found: dict[str, Any] = {"blobs": "motion" in methods}
+    if "yolo" in methods:
+        found["yolo"] = detect.yolo_of(config)
+        found["yolo"].boxes([np.zeros((64, 64, 3), np.uint8)])  # what is done once is done before the first frame comes
+        found["pools"] = "features" in needs and tables.features_source(config) == "yolo"
+    if tables.by_backbone(config, needs):
+        found["backbone"] = extract.extractor_of(config)
+    return found
+
+
+class Perception:
+    """What is known of one stream so far. It keeps no more than tracks that may go on, and a background."""
+
+    def __init__(self, models: Models, footage: StreamFormat, first_track: int = 1):
+        """first_track: the first id of a track; `next_track` of the one before, where a stream begins anew."""
+        self._models, self._size = models, footage.size
+        self._position, self._seconds = 0, -np.inf
+        self._first_track, self._tracks = first_track, None
+        if "tracks" in models.needs:
+            self._tracks = LiveTracks(models.objects.tracks, models.objects.features, first_track)
+        self._background = motion.CausalBackground(models.objects.motion, models.scenes.get(footage.size, ()))
+        self._flow = BoxFlow(models.objects.flow, footage.size)
+        self._channels = models.backbone.channels if models.backbone else 0
+
+    @property
+    def next_track(self) -> int:
+        """The id of the next track that begins."""
+        return self._tracks.next if self._tracks else self._first_track
+
+    def step(self, arrived: Arrived) -> Moment:
+        """The next frame; raises StreamChanged where it does not go on with those before."""
+        self._check(arrived)
+        models, position = self._models, self._position
+        restored = restore_frame(arrived.image, arrived.gray, models.judge, models.restore, models.formats)
+        tracks, labels, values, ended = no_tracks(), np.empty(0, np.str_), {}, ()
+        if self._tracks:
+            boxes = self._boxes(restored)
+            seen = self._tracks.step(boxes, position, arrived.seconds, restored.noise)
+            tracks, labels, ended = seen.tracks, seen.labels, seen.ended
+            values = self._values(restored.image, boxes, seen, arrived.seconds)
+        self._position, self._seconds = position + 1, arrived.seconds
+        return Moment(
+            position=position,
+            number=arrived.number,
+            seconds=arrived.seconds,
+            image=restored.image,
+            noise=restored.noise,
+            frames=restored.frames,
+            tracks=tracks,
+            labels=labels,
+            ended=ended,
+            **values,
+        )
+
+    def _check(self, arrived: Arrived) -> None:
+        height, width = arrived.image.shape[:2]
+        if (width, height) != self._size:
+            raise StreamChanged(
+                "frame {}: {}x{} pixels, after frames of {}x{}".format(arrived.number, width, height, *self._size)
+            )
+        if not arrived.seconds > self._seconds:
+            raise StreamChanged(f"frame {arrived.number}: at {arrived.seconds:g} s, after one at {self._seconds:g} s")
+
+    def _boxes(self, restored: Restored) -> Boxes:
+        """All boxes in a frame, in the order of tables of several methods."""
+        models, found = self._models, []
+        if models.yolo:
+            found.append(models.yolo.boxes([restored.image], self._position))
+        if models.blobs:
+            config = models.objects.motion
+            frame = restored.frames[config.frames]
+            background = self._background.step(frame)
+            found.append(motion.blob_boxes(frame, background, config, self._size, self._position))
+        return join(found)
+
+    def _values(self, image: np.ndarray, boxes: Boxes, seen: Seen, seconds: float) -> dict[str, np.ndarray]:
+        """What is needed of the followed objects, by the name of `Moment`'s field."""
+        models, found = self._models, dict[str, np.ndarray]()
+        if "flow" in models.needs:
+            found["flow"] = self._flow.step(image, seen.tracks.xyxy, seconds)
+        if models.yolo and models.pools:
+            of_frame = np.zeros(len(seen.row), np.int64)
+            cells = models.objects.features.cells
+            found["maps"] = models.yolo.pooled(boxes.xyxy[seen.row], of_frame, self._size, cells)
+        if models.backbone:
+            maps = self._crops(models.backbone, image, seen)
+            found.setdefault("maps", maps)
+            found["crops"] = maps.astype(np.float32).mean(axis=(2, 3))
+        return {name: values for name, values in found.items() if NEED_OF[name] in models.needs}
+
+    def _crops(self, backbone: ObjectMaps, image: np.ndarray, seen: Seen) -> np.ndarray:
+        """Maps float16 (n, C, S, S) of the crops, NaN for rows that have none."""
+        config = backbone.config
+        square = squares(seen.tracks.xyxy[seen.cropped], self._size, config.enlarge)
+        maps = np.full((len(seen.row), self._channels, config.cells, config.cells), np.nan, np.float16)
+        for row, one in zip(
+            np.flatnonzero(seen.cropped), backbone.seen([image], square, np.zeros(len(square), np.int64)), strict=True
+        ):
+            maps[row] = one
+        return maps

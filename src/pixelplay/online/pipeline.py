@@ -1,0 +1,175 @@
+"""`Pipeline`: what a run has learnt, applied to footage while it comes."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixelplay.accepted import accept_at_once, apply_accepted
+from pixelplay.cli import load_config
+from pixelplay.config import Config
+from pixelplay.detectors import registry
+from pixelplay.detectors.stream import MomentScores, Stream, StreamFormat
+from pixelplay.events.event import Event
+from pixelplay.objects.moments import Moment
+from pixelplay.objects.tables import NEEDS
+from pixelplay.online.capture import Capture
+from pixelplay.online.detectors import load_detectors, open_streams, streaming
+from pixelplay.online.events import EventStream, OnlineEvents
+from pixelplay.online.frame import Arrived
+from pixelplay.online.fusion import Fused, FusionStream, OnlineFusion
+from pixelplay.online.perception import Models, Perception, StreamChanged
+from pixelplay.online.result import Result, ScoredObject
+from pixelplay.online.sources import Frames, of_arrays, open_source
+from pixelplay.stages import fuse
+from pixelplay.training.device import find_device, keep_freed_memory
+from pixelplay.videos.index import Index, differences
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """A trained run, loaded once; any number of sources can be scored with it, one after the other or side by side."""
+
+    def __init__(self, config: Config):
+        """Raises MissingArtifactError where the run is not trained and fused, ConfigError for what can't be online."""
+        self.config = config
+        self.index: Index = fuse.fused_index(config)
+        device = find_device(config.device)
+        keep_freed_memory()
+        able = streaming(config, config.detectors, device)
+        self.fusion = OnlineFusion(config, self.index, able)
+        self.names = [name for name in config.detectors if name in self.fusion.detectors]
+        self.detectors = load_detectors(config, self.names, device)
+        self.events = OnlineEvents(self.fusion)
+        # What is to be known of it, in words: what is otherwise than in the run, and how far thresholds can be trusted.
+        self.remarks = [*self.fusion.remarks, *apply_accepted(config, self.detectors), *self.events.remarks]
+        specs = [registry.spec(name, config.detectors[name]) for name in self.names]
+        used = config.model_copy(update={"detectors": {name: config.detectors[name] for name in self.names}})
+        self.models = Models.load(used, [need for need in NEEDS if any(need in spec.needs for spec in specs)])
+
+    @classmethod
+    def load(cls, run: str = "sample", overrides: Sequence[str] = ()) -> "Pipeline":
+        """The run EXPERIMENT or EXPERIMENT/RUN; overrides: other options of it, as on the command line."""
+        experiment, _, name = run.partition("/")
+        return cls(load_config([f"experiment={experiment}", *([f"run={name}"] if name else []), *overrides]))
+
+    def open(self, source: str) -> Capture:
+        """What `source=` names, up to its first frame; see `open_source`."""
+        trained = next((video for video in self.index.train if video.originals), None)
+        levels = getattr(trained.originals.source, "levels", None) if trained and trained.originals else None
+        return open_source(source, self.config.online, self.config.objects.tracks.fps, levels)
+
+    def run(self, frames: Frames | str, name: str = "frames", folder: Path | None = None) -> "Session":
+        """Score frames: RGB arrays uint8 (H, W, 3), pairs of seconds and arrays, or a source by its name.
+
+        name: of the footage, in events. folder: where clips, thumbnails and vectors of events are written; None: none.
+        """
+        if isinstance(frames, str):
+            frames = self.open(frames)
+        fps = self.config.online.fps or self.config.objects.tracks.fps
+        if isinstance(frames, Capture):
+            fps, name = frames.about.fps or fps, frames.about.name if name == "frames" else name
+        return Session(self, of_arrays(frames, fps), name, fps, folder)
+
+    def begin(self, footage: StreamFormat, first_track: int = 1) -> "Stretch":
+        """A new stretch of footage; first_track: the first id of a track in it."""
+        perception = Perception(self.models, footage, first_track)
+        return Stretch(perception, open_streams(self.detectors, footage), self.fusion.stream())
+
+    def accept(self, event: str) -> list[str]:
+        """Take an event for normal, from the next frame of all sessions on; returns what there is to say."""
+        return accept_at_once(self.config, event, self.detectors)
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Footage that goes on without a long gap, from its first frame."""
+
+    perception: Perception
+    streams: Mapping[str, Stream]
+    fusion: FusionStream
+
+    def score(self, arrived: Arrived) -> tuple[Moment, dict[str, MomentScores], Fused]:
+        """The next frame; raises StreamChanged where it does not go on with those before."""
+        moment = self.perception.step(arrived)
+        scores = {name: stream.step(moment) for name, stream in self.streams.items()}
+        return moment, scores, self.fusion.step(moment, scores)
+
+
+class Session(Iterator[Result]):
+    """The results of one source, in order. Once it is over, `ended` holds the events that ended with it."""
+
+    def __init__(self, pipeline: Pipeline, frames: Iterator[Arrived], name: str, fps: float, folder: Path | None):
+        self._pipeline, self._frames, self._name, self._fps, self._folder = pipeline, frames, name, fps, folder
+        self._stretch: Stretch | None = None
+        self._events: EventStream | None = None
+        self._first_track = 1
+        self.ended: list[Event] = []
+
+    def __next__(self) -> Result:
+        try:
+            arrived = next(self._frames)
+        except StopIteration:
+            self.close()
+            raise
+        return self.step(arrived)
+
+    def step(self, arrived: Arrived) -> Result:
+        """The result of the next frame."""
+        over = self._finish() if arrived.restart else []
+        stretch, events = self._going(arrived)
+        try:
+            moment, _, fused = stretch.score(arrived)
+        except StreamChanged as change:
+            log.warning(f"{self._name}: {change}: tracks and detectors begin anew")
+            over += self._finish()
+            stretch, events = self._going(arrived)
+            moment, _, fused = stretch.score(arrived)
+        happened = events.step(moment, fused)
+        return Result(
+            position=moment.position,
+            number=moment.number,
+            seconds=moment.seconds,
+            image=moment.image,
+            score=fused.score,
+            threshold=happened.threshold,
+            members=fused.members,
+            objects=_objects(moment, fused, happened.unusual.tolist()),
+            alarm=happened.alarm,
+            started=happened.started,
+            ended=[*over, *happened.ended],
+            dropped=arrived.dropped,
+            latency=max(0.0, time.monotonic() - arrived.at) if arrived.at else 0.0,
+        )
+
+    def close(self) -> None:
+        """End the events that go on, and wait until their files are written."""
+        self.ended += self._finish()
+
+    def _going(self, arrived: Arrived) -> tuple[Stretch, EventStream]:
+        if self._stretch is None or self._events is None:
+            pipeline, size = self._pipeline, (arrived.image.shape[1], arrived.image.shape[0])
+            for difference in differences(pipeline.index.train, size, self._fps):
+                log.warning(f"{self._name} has {difference}")
+            footage = StreamFormat(size, self._fps, self._name)
+            self._stretch = pipeline.begin(footage, self._first_track)
+            self._events = pipeline.events.stream(self._name, footage, self._folder)
+        return self._stretch, self._events
+
+    def _finish(self) -> list[Event]:
+        stretch, events, self._stretch, self._events = self._stretch, self._events, None, None
+        if stretch is None or events is None:
+            return []
+        self._first_track = stretch.perception.next_track
+        ended = events.finish()
+        events.close()
+        return ended
+
+
+def _objects(moment: Moment, fused: Fused, unusual: Sequence[bool]) -> list[ScoredObject]:
+    tracks = moment.tracks
+    scores = [None] * len(tracks) if fused.objects is None else fused.objects.tolist()
+    rows = zip(tracks.track.tolist(), tracks.label.tolist(), tracks.xyxy.tolist(), scores, unusual, strict=True)
+    return [ScoredObject(track, str(label), tuple(box), score, bool(high)) for track, label, box, score, high in rows]
