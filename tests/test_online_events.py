@@ -201,6 +201,20 @@ def test_two_events_that_have_started_stay_two(config: Config):
     ]
 
 
+def test_tracks_that_overlap_frames_that_have_just_become_high_are_one_event_at_once(config: Config):
+    run = index()
+    config = changed(config, min_duration=0.3)
+    write(config, run, {"v": quiet(), "w": quiet()}, {})
+    tracks = {1: around(5, *[2.5] * 9), 2: around(5, *[2.6] * 9)}
+    events = online(config, run)
+    long, short = Recorded(quiet(f6=5.0, f7=5.0, f8=5.0), tracks), Recorded(quiet(f6=5.0, f7=5.0), tracks)
+    for recorded, found_by, stream in ((long, ["frames", "objects"], "fused"), (short, ["objects"], "objects")):
+        (started,), (ended,) = followed(events.stream("v", FORMAT), recorded)
+        assert started.id == ended.id == "event-v-5-track1"
+        assert (ended.found_by, ended.stream, sorted(t.track for t in ended.tracks)) == (found_by, stream, [1, 2])
+        assert ended.score == (5.0 if stream == "fused" else 2.6)
+
+
 def test_zones_silence_what_happens_in_them_and_time_in_them_gives_events(config: Config, tmp_path: Path):
     write_text(tmp_path / "zones.yaml", ZONES)
     config = changed(config, zones=tmp_path / "zones.yaml", dwell_above=0.25)

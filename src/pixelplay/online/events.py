@@ -18,7 +18,7 @@ from pixelplay.evaluation.run_alarms import RunAlarms
 from pixelplay.evaluation.zoned import Zoned
 from pixelplay.events.event import Event
 from pixelplay.events.machine import EventMachine, Instant
-from pixelplay.events.tracks import WHOLE, lasts
+from pixelplay.events.tracks import WHOLE, lasts, overlap
 from pixelplay.events.zones import Zone, counting, standing, zones_of
 from pixelplay.objects.moments import Moment
 from pixelplay.online.dwelling import Dwelling, Stay
@@ -219,7 +219,7 @@ class EventStream:
         for part in parts:
             if part is None or not part.ripe or part.event is not None:
                 continue
-            met = next((event for event in self._open if event.meets(part)), None)
+            met = next((event for event in self._open if event.meets(part) or self._bridged(event, part)), None)
             if met is not None:
                 met.join(part, self._history)
                 continue
@@ -227,6 +227,13 @@ class EventStream:
             self._open.append(event)
             started.append(event)
         return started
+
+    def _bridged(self, event: OpenEvent, part: Part) -> bool:
+        """Whether frames that are high, if not yet for long enough, overlap both a track and an event of tracks."""
+        frames = self._part
+        if frames is None or frames.event is not None or not frames.counts or part.track is None:
+            return False
+        return overlap(frames.stretch, part.stretch) and event.meets(frames)
 
     def _goes_on(self, end: Instant | None, now: Instant) -> bool:
         """Whether a gap since the last high frame would still be closed."""
@@ -237,7 +244,8 @@ class _FramesPart(Part):
     """A stretch of the fused score, which counts unless its highest object is where alarms don't: `Zoned.ignores`."""
 
     long = False
-    _best, _counts = -np.inf, True  # of the highest object up to its end so far
+    counts = True  # by the highest object up to its end so far
+    _best = -np.inf
     _since = (-np.inf, True)  # and after that
 
     def look(self, now: Instant, sightings: Sequence[Sighting], counts: np.ndarray) -> None:
@@ -247,9 +255,9 @@ class _FramesPart(Part):
                 self._since = sightings[i].score, bool(counts[i])
         if self.stretch.end == now:
             if self._since[0] > self._best:
-                self._best, self._counts = self._since
+                self._best, self.counts = self._since
             self._since = (-np.inf, True)
-        self.ripe = self.long and self._counts
+        self.ripe = self.long and self.counts
 
 
 def _files(events: OnlineEvents, folder: Path, zones: Sequence[Zone]) -> "EventFiles":

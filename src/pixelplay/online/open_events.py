@@ -79,7 +79,8 @@ def moment_of(at: Instant) -> Moment:
 
 @dataclass(eq=False)
 class OpenEvent:
-    """One event: a stretch of frames, or several, and the tracks that overlap them; or a track alone.
+    """One event: a stretch of frames, or several, and the tracks that overlap them; or a track alone, or several that
+    overlap frames that were high for too short a time.
 
     It ends when all of its parts have. Its id is that of how it began.
     """
@@ -90,7 +91,7 @@ class OpenEvent:
     end: Instant
     going: list[Part] = field(default_factory=list)
     by_frames: list[tuple[Stretch, Peak]] = field(default_factory=list)  # over: the highest, then the latest
-    by_track: tuple[Stretch, Peak, int] | None = None  # of an event of a track alone, once that is over
+    by_tracks: list[tuple[Stretch, Peak]] = field(default_factory=list)  # over: the highest
     tracks: set[int] = field(default_factory=set)  # of its parts, also of those that are over
     seen: dict[int, SeenTrack] = field(default_factory=dict)
     by_objects: bool = False
@@ -158,12 +159,12 @@ class OpenEvent:
         """A part is over."""
         self.going.remove(part)
         self.end = max(self.end, part.stretch.end)
-        if part.track is not None:
-            self.by_track = part.stretch, part.peak, part.track
-            return
-        every = [*self.by_frames, (part.stretch, part.peak)]
+        every = [*(self.by_frames if part.track is None else self.by_tracks), (part.stretch, part.peak)]
         highest = max(every, key=lambda one: one[0].score)
-        self.by_frames = [highest, *([every[-1]] if every[-1] is not highest else [])]
+        if part.track is None:
+            self.by_frames = [highest, *([every[-1]] if every[-1] is not highest else [])]
+        else:
+            self.by_tracks = [highest]
 
     def forget(self, followed: Collection[int]) -> None:
         """Drop tracks that have ended and are no part of it, nor high at its peak; and the least of very many."""
@@ -178,15 +179,11 @@ class OpenEvent:
         return self.seen[track].score if track in self.seen else -np.inf
 
     @property
-    def peak(self) -> tuple[Stretch, Peak, int | None]:
-        """Of the frames' scores where these are high, else of its track."""
-        if self.has_frames:
-            going = [(part.stretch, part.peak) for part in self.going if part.track is None]
-            return *max([*self.by_frames, *going], key=lambda one: (one[0].score, -one[0].peak.frame)), None
-        if self.by_track is not None:
-            return self.by_track
-        (part,) = self.going
-        return part.stretch, part.peak, part.track
+    def peak(self) -> tuple[Stretch, Peak]:
+        """Of the frames' scores where these are high, else of its tracks."""
+        frames, over = self.has_frames, self.by_frames if self.has_frames else self.by_tracks
+        going = [(part.stretch, part.peak) for part in self.going if (part.track is None) == frames]
+        return max([*over, *going], key=lambda one: (one[0].score, -one[0].peak.frame))
 
     @property
     def shown(self) -> set[int]:
@@ -208,8 +205,8 @@ class OpenEvent:
 
     def as_event(self) -> Event:
         """The event so far."""
-        stretch, peak, alone = self.peak
-        stream = FUSED if alone is None else OBJECTS
+        stretch, peak = self.peak
+        stream = FUSED if self.has_frames else OBJECTS
         shown = [
             self.seen[track].between(self.start, self.end, peak.box(track))
             for track in self.shown
