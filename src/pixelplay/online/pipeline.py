@@ -48,6 +48,10 @@ class Pipeline:
         specs = [registry.spec(name, config.detectors[name]) for name in self.names]
         used = config.model_copy(update={"detectors": {name: config.detectors[name] for name in self.names}})
         self.models = Models.load(used, [need for need in NEEDS if any(need in spec.needs for spec in specs)])
+        if config.backend == "onnx":
+            from pixelplay.export.backend import use_onnx  # slow to import
+
+            use_onnx(config, self.detectors, self.models.backbone and self.models.backbone.backbone)
 
     @classmethod
     def load(cls, run: str = "sample", overrides: Sequence[str] = ()) -> "Pipeline":
