@@ -114,5 +114,8 @@ def _sinks(config: Config, folder: Path) -> SinksConfig:
 
 def _page(pipeline: Pipeline, capture: Capture, folder: Path) -> LivePage:
     config = pipeline.config
-    web, name = config.online.web, config.run_name
-    return LivePage(web, folder, capture.about, name, lambda event: pipeline.accept(f"{folder.name}/{event}"))
+
+    def accept(event: str) -> None:
+        pipeline.accept(f"{folder.name}/{event}")
+
+    return LivePage(config.online.web, folder, capture.about, config.run_name, accept)

@@ -53,9 +53,15 @@ class Pipeline:
         used = config.model_copy(update={"detectors": {name: config.detectors[name] for name in self.names}})
         self.models = Models.load(used, [need for need in NEEDS if any(need in spec.needs for spec in specs)])
         if config.backend == "onnx":
+<<<<<<< HEAD
             crops = self.models.backbone
             use_onnx(config, self.detectors, crops and crops.backbone)
         torch.set_num_threads(config.online.threads or os.cpu_count() or 1)  # Ultralytics sets one on two cores
+=======
+            from pixelplay.export.backend import use_onnx  # slow to import
+
+            use_onnx(config, self.detectors, self.models.backbone and self.models.backbone.backbone)
+>>>>>>> onnx
 
     @classmethod
     def load(cls, run: str = "sample", overrides: Sequence[str] = ()) -> "Pipeline":
