@@ -10,7 +10,7 @@ import pkgutil
 
 import benchmarks
 
-NOT_BENCHMARKS = {"__main__", "allocation", "causality", "corrupted", "results", "runs", "sample_kinds"}
+NOT_BENCHMARKS = {"__main__", "allocation", "causality", "corrupted", "online", "results", "runs", "sample_kinds"}
 
 
 def main() -> None:

@@ -33,11 +33,15 @@ def medians(contenders: dict[str, Callable[[], object]], repeats: int) -> dict[s
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def record(name: str, columns: list[str], rows: list[list[str]], packages: list[str], note: str) -> None:
-    """Print a table and put it into RESULTS.md as section `name`."""
+def record(
+    name: str, columns: list[str], rows: list[list[str]], packages: list[str], note: str, command: str | None = None
+) -> None:
+    """Print a table and put it into RESULTS.md as section `name`; command: if it isn't that of the section's name."""
     table = [columns, ["---"] * len(columns), *rows]
     text = "\n".join(f"| {' | '.join(row)} |" for row in table)
-    section = f"## {name}\n\n`python -m benchmarks {name}`\n\n{text}\n\n{note}\n\n{_machine(packages)}\n"
+    section = (
+        f"## {name}\n\n`{command or f'python -m benchmarks {name}'}`\n\n{text}\n\n{note}\n\n{_machine(packages)}\n"
+    )
     print(section)
     old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEADER
     sections = re.split(r"(?m)^(?=## )", old)

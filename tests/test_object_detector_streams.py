@@ -151,20 +151,7 @@ def test_maps_between_two_crops_are_not_known_frame_by_frame(prepared: Prepared,
 
 def known(values: np.ndarray | None) -> np.ndarray:
     assert values is not None
-    return np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_streams_of_one_detector_share_no_state(prepared: Prepared, name: str, tmp_path: Path):
-    detector, fitted = prepared(name).loaded(), prepared(name)
-    videos = [video_of(tmp_path / f"v{i}", DETECTED, FILLED, i) for i in range(2)]
-    streams = [stream_of(detector) for _ in videos]
-    found: list[list[MomentScores]] = [[], []]
-    for pair in zip(*(moments(fitted, video) for video in videos), strict=True):
-        for scores, stream, moment in zip(found, streams, pair, strict=True):
-            scores.append(stream.step(moment))
-    for scores, video in zip(found, videos, strict=True):
-        require_equal(scores, detector.score(video, causal=True))
+    return ~np.isnan(values[:, 0, 0, 0])
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "event_completion"])  # it keeps frames alone

@@ -148,8 +148,8 @@ def test_the_detector_s_own_score_weighs_its_scaled_streams_and_is_clipped(tmp_p
     )
     raw = {"magnitude": np.array([3.0, 0.0, 9.0]), "direction": np.array([0.05, 0.3, 0.1])}
     weights = {"magnitude": 0.75, "direction": 0.25}
-    assert normal.combined(raw, weights, 1.0) == pytest.approx([0.75 / 2 + 0.25 / 2, 0.25, 1.0])
-    assert normal.combined(raw, weights, 1.0, power=2.0) == pytest.approx([0.75 / 4 + 0.25 / 4, 0.25, 1.0])
+    assert normal.combination(weights, 1.0)(raw) == pytest.approx([0.75 / 2 + 0.25 / 2, 0.25, 1.0])
+    assert normal.combination(weights, 1.0, power=2.0)(raw) == pytest.approx([0.75 / 4 + 0.25 / 4, 0.25, 1.0])
     tracks = tracks_at({1: [0, 1], 2: [0]})  # rows: track 1, track 2, track 1
     lost = {"magnitude": np.array([np.nan, np.nan, 4.0]), "direction": np.array([1.0, 1.0, 1.0])}
     assert normal.filled(lost, tracks, causal=False)["magnitude"].tolist() == [4, 2, 4]  # 2: the normal median

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +25,10 @@ from pixelplay.drawing.growing_video import GrowingVideo
 from pixelplay.errors import ConfigError
 from pixelplay.explain.clips import ANOMALOUS
 from pixelplay.online.meter import Meter, Tally
-from pixelplay.online.outputs import Outputs, ScoresFile, open_outputs, require_display
+from pixelplay.online.outputs import Background, Outputs, ScoresFile, open_outputs
 from pixelplay.online.picture import Painter
 from pixelplay.online.result import Result, ScoredObject
+from pixelplay.online.window import require_display
 
 
 def times(path: Path) -> list[float]:
@@ -233,7 +235,31 @@ def test_a_disk_that_is_full_from_the_start_is_told_and_scoring_goes_on(tmp_path
                 video.add(picture(position), position / 10)
     assert error.value.errno == errno.EFBIG and error.value.filename == str(tmp_path / "video.mp4")
     video.close()
-    assert (tmp_path / "video.mp4").stat().st_size == 0
+    with open_outputs(online(), ABOUT, tmp_path / "nothing"):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["nothing", "scores.csv"]
+
+
+def test_a_slow_output_holds_nothing_up_until_it_is_too_far_behind():
+    written, go = [], threading.Event()
+
+    class Slow:
+        def write(self, result: Result) -> None:
+            assert go.wait(5)
+            written.append(result.position)
+
+        def close(self) -> None:
+            written.append(-1)
+
+    output = Background(Slow(), "slow")
+    for position in range(4):
+        output.write(result(position, position / 10))  # returns at once
+    assert written == []
+    threading.Timer(0.1, go.set).start()
+    output.write(result(4, 0.4))  # waits
+    assert go.is_set()
+    output.close()
+    assert written == [0, 1, 2, 3, 4, -1] and "slow" not in [thread.name for thread in threading.enumerate()]
 
 
 # The end of the process

@@ -130,6 +130,14 @@ def test_a_csv_gets_its_columns_once_and_text_that_a_spreadsheet_would_run_is_qu
         CsvRows(tmp_path / "b.csv").deliver(event(3))
 
 
+def test_a_csv_gets_events_when_they_are_over_and_lines_have_their_start_too(tmp_path: Path):
+    with open_sinks(settings(["jsonl", "csv"]), tmp_path) as sinks:
+        for state in ("started", "ended"):
+            sinks.send({"state": state, **event(1)})
+    assert [one["state"] for one in lines(tmp_path / "events_sent.jsonl")] == ["started", "ended"]
+    assert len((tmp_path / "events_sent.csv").read_text().splitlines()) == 2, "columns and one row"
+
+
 def test_a_web_server_gets_every_event_in_order_as_json_with_the_token_of_the_environment(
     serve: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

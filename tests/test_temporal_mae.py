@@ -201,7 +201,7 @@ def test_alpha_weighs_the_reconstruction_error_and_larger_scores_than_normal_are
     raw = {"reconstruction": np.array([3.0, 0.0, 9.0]), "embedding": np.array([0.05, 0.3, 0.2])}
     scoring = check(NAME, config_of("scoring.alpha=0.25", "scoring.quantile=1.0"))[1]
     expected = [0.25 * 2 / 4 + 0.75 * 0.25, 0.75, 1.0]
-    assert normal.combined(raw, scoring.weights, scoring.quantile).tolist() == pytest.approx(expected)
+    assert normal.combination(scoring.weights, scoring.quantile)(raw).tolist() == pytest.approx(expected)
 
 
 def test_scales_can_be_those_of_other_normal_footage_and_the_networks_stay(trained, tmp_path: Path):

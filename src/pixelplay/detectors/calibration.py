@@ -89,9 +89,3 @@ class Calibration:
             return sum(parts, np.zeros(1))
 
         return combined
-
-    def combined(
-        self, scores: Mapping[str, np.ndarray], weights: Mapping[str, float], quantile: float, power: float = 1.0
-    ) -> np.ndarray:
-        """One combination of scores: see `combination`."""
-        return self.combination(weights, quantile, power)(scores)

@@ -57,7 +57,10 @@ class Connection(Protocol):
 class Feed(Protocol):
     """What can be connected to, and again."""
 
-    shown: str  # for messages: without a password
+    @property
+    def shown(self) -> str:
+        """For messages: without a password."""
+        ...
 
     def open(self) -> Connection:
         """Raises FootageError."""

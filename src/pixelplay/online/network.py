@@ -4,11 +4,13 @@ import errno
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from urllib.parse import urlsplit
 
 import av
 import cv2
 from av.container import InputContainer
+from av.error import ExitError
 from av.format import Flags
 from av.video.stream import VideoStream
 
@@ -61,6 +63,7 @@ class Stream:
 class StreamConnection:
     def __init__(self, container: InputContainer, stream: VideoStream, timeout: float):
         self._container, self._stream, self._timeout = container, stream, timeout
+        self._base = stream.time_base or Fraction(1)  # seconds
         self.live = not container.duration  # a file on a web server says how long it is
         # FFmpeg makes up times where a format has none, such as motion JPEG: those of arrival are true
         self._timed = Flags.no_timestamps not in Flags(container.format.flags)
@@ -74,8 +77,8 @@ class StreamConnection:
             for packet in self._container.demux():
                 if packet.stream is self._stream and packet.size:
                     for picture in self._decoded(packet):
-                        last = picture.at
                         yield picture
+                        last = time.monotonic()  # whoever reads may have waited
                 if time.monotonic() - last > self._timeout:
                     raise FootageError(f"no frame for {self._timeout:g} s")
         except av.FFmpegError as error:
@@ -95,14 +98,14 @@ class StreamConnection:
             return
         for frame in frames:
             image = None if frame.is_corrupt else bgr(frame)
-            seconds = float(frame.pts * self._stream.time_base) if self._timed and frame.pts is not None else None
+            seconds = float(frame.pts * self._base) if self._timed and frame.pts is not None else None
             rgb = None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
             yield Picture(rgb, seconds, time.monotonic())
 
 
 def reason(error: Exception) -> str:
     """What went wrong, without the address, which FFmpeg's own text has."""
-    if isinstance(error, av.error.ExitError):  # what a time-out makes FFmpeg end with
+    if isinstance(error, ExitError):  # what a time-out makes FFmpeg end with
         return "it is silent"
     if getattr(error, "errno", None) == errno.EIO:  # of a connection that ends without a word
         return "the connection broke off"

@@ -1,17 +1,14 @@
 """What becomes of results: an annotated video, a table of scores, a window, and a line about speed now and then."""
 
-import errno
 import logging
 import os
-import subprocess
-import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
-
-import cv2
 
 from pixelplay import requirements
 from pixelplay.config.online import OnlineConfig
@@ -21,14 +18,14 @@ from pixelplay.online.feeds import About
 from pixelplay.online.meter import Meter
 from pixelplay.online.picture import Painter
 from pixelplay.online.result import Result
+from pixelplay.online.window import Window, require_display
 from pixelplay.run.artifacts import csv_text
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("seconds", "frame", "fused", "threshold", "alarm", "object_count", "dropped", "latency")  # then the members
 FLUSH = 1.0  # seconds of rows that a kill loses at most
-QUIT = {27, ord("q")}  # keys: 27 is Esc
-DISPLAY = "import cv2; cv2.namedWindow('pixelplay'); cv2.waitKey(1); cv2.destroyAllWindows()"
+BEHIND = 4  # results that a slow output may lag behind, before scoring waits for it
 
 
 class Output(Protocol):
@@ -90,7 +87,6 @@ def open_outputs(
     window: whether there is a window, too. Raises ConfigError where it can't be, or where the folder holds results
     already, and MissingPackageError without PyAV.
     """
-    painter = Painter(about, config.video.size)
     if window:
         require_display()
     if config.video.write:
@@ -99,9 +95,11 @@ def open_outputs(
     if config.scores:
         outputs.append(ScoresFile(_new(folder / "scores.csv")))
     if config.video.write:
-        outputs.append(AnnotatedVideo(_new(folder / "video.mp4"), painter, config.video.fragment))
+        painter = Painter(about, config.video.size)
+        video = AnnotatedVideo(_new(folder / "video.mp4"), painter, config.video.fragment)
+        outputs.append(Background(video, "annotated video"))
     if window:
-        outputs.append(Window(about.name, painter))
+        outputs.append(Window(about.name, Painter(about, config.video.size)))
     return Outputs([*outputs, *others])
 
 
@@ -176,44 +174,52 @@ class AnnotatedVideo:
         self._video.close()
 
 
-class Window:
-    """A window with what the video shows. `quit` is set by q, by Esc, and by closing it."""
+class Background:
+    """An output in a thread of its own: scoring goes on while it works, and waits only where it falls behind."""
 
-    def __init__(self, name: str, painter: Painter):
-        self._name, self._painter, self.quit = f"pixelplay: {name}", painter, False
+    def __init__(self, output: Output, name: str):
+        self._output = output
+        self._waiting: deque[Result] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
 
     def write(self, result: Result) -> None:
-        cv2.imshow(self._name, cv2.cvtColor(self._painter.picture(result), cv2.COLOR_RGB2BGR))
-        key = cv2.waitKey(1) & 0xFF
-        try:
-            self.quit |= key in QUIT or cv2.getWindowProperty(self._name, cv2.WND_PROP_VISIBLE) < 1
-        except cv2.error:  # it is no longer there
-            self.quit = True
+        """Raises what writing an earlier result has raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < BEHIND or self._error)
+            self._waiting.append(result)
+            self._changed.notify_all()
+            self._raise()
 
     def close(self) -> None:
-        with suppress(cv2.error):  # its user has closed it
-            cv2.destroyWindow(self._name)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._output.close()
+        self._raise()
 
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
 
-def require_display() -> None:
-    """Raise ConfigError where no window can be shown. Tried in a process of its own: Qt ends the one that asks it."""
-    try:
-        done = subprocess.run([sys.executable, "-c", DISPLAY], capture_output=True, text=True, timeout=30, check=False)
-    except subprocess.TimeoutExpired:
-        done = None
-    if done is None or done.returncode:
-        why = "no answer" if done is None else _why(done.stderr)
-        raise ConfigError(
-            f"viz.enable=true: no window can be shown here ({why}); use view=web, which needs no display, or "
-            "viz.enable=false"
-        )
-
-
-def _why(told: str) -> str:
-    """The line of an error that a person can use."""
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return "there is no display"
-    if "not implemented" in told:
-        return "this OpenCV has no windows: opencv-python-headless"
-    lines = [line for line in told.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else os.strerror(errno.EIO)
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                result = self._waiting[0]
+            try:
+                self._output.write(result)
+            except BaseException as error:  # is raised where results come from
+                with self._changed:
+                    self._error = error
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._waiting.popleft()
+                self._changed.notify_all()

@@ -82,6 +82,7 @@ def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
     found: dict[str, Any] = {"blobs": "motion" in methods}
     if "yolo" in methods:
         found["yolo"] = detect.yolo_of(config)
+        found["yolo"].boxes([np.zeros((64, 64, 3), np.uint8)])  # what is done once is done before the first frame comes
         found["pools"] = "features" in needs and tables.features_source(config) == "yolo"
     if tables.by_backbone(config, needs):
         found["backbone"] = extract.extractor_of(config)

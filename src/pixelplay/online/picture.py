@@ -29,15 +29,9 @@ class Painter:
         self._about, self._size = about, size
         self._past: deque[tuple[float, float, bool]] = deque(maxlen=POINTS)  # seconds, score, alarm
         self._boxes = Boxes()
-        self._drawn: tuple[int, np.ndarray] | None = None  # of the newest result
 
     def picture(self, result: Result) -> np.ndarray:
-        """uint8 (H, W, 3) RGB, of one size as long as frames are; asked for twice, it is drawn once."""
-        if self._drawn is None or self._drawn[0] != result.position:
-            self._drawn = result.position, self._draw(result)
-        return self._drawn[1]
-
-    def _draw(self, result: Result) -> np.ndarray:
+        """uint8 (H, W, 3) RGB, of one size as long as frames are."""
         height, width = result.image.shape[:2]
         factor = min(1.0, self._size / max(height, width))
         frame = shrunk(result.image, factor)

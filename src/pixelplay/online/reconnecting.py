@@ -26,33 +26,41 @@ def live_frames(
     row have given no frame, where the first connection gives none, and where what has an end breaks before it.
     """
     clock, tries = Clock(feed.shown, rate, config.keep_state), 0
-    while True:
-        before, why = clock.count, "it ended"
-        broken = False
-        try:
-            with closing(connection.pictures()) as pictures:
-                for picture in pictures:
-                    if stopped.is_set():
-                        return
-                    if arrived := clock.arrived(picture):
-                        yield arrived
-        except FootageError as error:
-            broken, why = True, str(error)
-        finally:
-            connection.close()
-        if not clock.count or (broken and not connection.live):
-            raise FootageError(f"{feed.shown}: broken off after {clock.count} frames ({why}); check it")
-        if not connection.live:
-            clock.close()
-            return
-        if clock.count > before:
-            tries = 0
-            log.warning(f"{feed.shown}: cut after {clock.seconds:.1f} s ({why}); trying to connect again")
-        found = _reconnect(feed, config, tries, why, stopped)
-        if found is None:
-            return
-        connection, tries = found
-        clock.cut()
+    try:
+        while True:
+            before = clock.count
+            broken = yield from _frames(connection, clock, stopped)
+            if stopped.is_set() or (not connection.live and not broken and clock.count):
+                return
+            why = broken or "it ended"
+            if not clock.count or not connection.live:
+                raise FootageError(f"{feed.shown}: broken off after {clock.count} frames ({why}); check it")
+            if clock.count > before:
+                tries = 0
+                log.warning(f"{feed.shown}: cut after {clock.seconds:.1f} s ({why}); trying to connect again")
+            found = _reconnect(feed, config, tries, why, stopped)
+            if found is None:
+                return
+            connection, tries = found
+            clock.cut()
+    finally:
+        clock.told.close()
+
+
+def _frames(connection: Connection, clock: "Clock", stopped: threading.Event) -> Generator[Arrived, None, str]:
+    """The frames of one connection, which is closed then; returns what has broken it, '' where it just ends."""
+    try:
+        with closing(connection.pictures()) as pictures:
+            for picture in pictures:
+                if stopped.is_set():
+                    break
+                if arrived := clock.arrived(picture):
+                    yield arrived
+    except FootageError as error:
+        return str(error)
+    finally:
+        connection.close()
+    return ""
 
 
 def _reconnect(
@@ -82,21 +90,18 @@ class Clock:
         self._number, self._stamp, self._at = -1, None, 0.0  # of the newest frame: its number, timestamp and arrival
         self._image: np.ndarray | None = None  # the newest readable one of this connection
         self._size: tuple[int, ...] | None = None
-        self._cut, self._restart, self._told = False, False, Remarks(shown)
+        self._cut, self._restart, self.told = False, False, Remarks(shown)
 
     def cut(self) -> None:
         """Another connection follows."""
         self._cut, self._stamp, self._image = True, None, None
-
-    def close(self) -> None:
-        self._told.close()
 
     def arrived(self, picture: Picture) -> Arrived | None:
         """The frame, with the image of the one before where it is damaged; None where there is none either."""
         if picture.image is None:
             if self._image is None:  # a stream that is joined between two keyframes
                 return None
-            self._told.add("damaged frames", "shown as the frame before")
+            self.told.add("damaged frames", "shown as the frame before")
         image = self._image = self._image if picture.image is None else picture.image
         assert image is not None
         self._advance(picture)

@@ -84,8 +84,12 @@ def smoothed(scores: np.ndarray, tracks: Tracks, decay: float) -> np.ndarray:
     As `pixelplay.scores.smooth.ema`: a gap of frames fades what was before it, and the first scores of a track are
     averages of the few there are.
     """
-    config = SmoothConfig(method="ema", decay=decay, window=1, sigma=1.0, polyorder=0)
     result = scores.copy()
     for rows in by_track(tracks):
-        result[rows] = ema(scores[rows], tracks.position[rows], np.ones(len(rows)), config)
+        result[rows] = ema(scores[rows], tracks.position[rows], np.ones(len(rows)), averaging(decay))
     return result
+
+
+def averaging(decay: float) -> SmoothConfig:
+    """How scores are averaged along a track."""
+    return SmoothConfig(method="ema", decay=decay, window=1, sigma=1.0, polyorder=0)

@@ -1,15 +1,14 @@
 """What `raw_scores` and `smoothed` give causally, moment by moment."""
 
 from collections import deque
-from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 import torch
 
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
-from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, Raw, window_scores
+from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, Raw, averaging, window_scores
 from pixelplay.objects.moments import Moment
+from pixelplay.scores.running import RunningSmoother
 
 
 class RawScores:
@@ -51,37 +50,20 @@ class RawScores:
         return windows, valid.to(windows.device)
 
 
-@dataclass
-class Average:
-    """Of the scores of a track up to now, which fade; see `pixelplay.scores.smooth.ema`."""
-
-    position: int
-    total: float = 0.0
-    weight: float = 0.0
-    lowest: float = inf
-    highest: float = -inf
-
-    def add(self, score: float, position: int, decay: float) -> float:
-        """The average with another score."""
-        fade = decay ** float(position - self.position)
-        self.position = position
-        self.total, self.weight = fade * self.total + score, fade * self.weight + 1.0
-        self.lowest, self.highest = min(self.lowest, score), max(self.highest, score)
-        return min(max(self.total / self.weight, self.lowest), self.highest)
-
-
 class Averages:
-    """Those of all tracks, until they have ended."""
+    """Those of the scores of each track up to now, until it has ended."""
 
     def __init__(self, decay: float):
-        self._decay = decay
-        self._of: dict[int, Average] = {}
+        self._config = averaging(decay)
+        self._of: dict[int, RunningSmoother] = {}
 
     def at(self, scores: np.ndarray, moment: Moment) -> np.ndarray:
         """Scores (n,) of the rows of the moment's tracks, averaged along each track."""
         for track in moment.ended:
             self._of.pop(track, None)
-        found, now = np.empty(len(scores)), moment.position
-        for row, (track, score) in enumerate(zip(moment.tracks.track.tolist(), scores.tolist(), strict=True)):
-            found[row] = self._of.setdefault(track, Average(now)).add(score, now, self._decay)
+        found = np.empty(len(scores))
+        for row, track in enumerate(moment.tracks.track.tolist()):
+            if track not in self._of:
+                self._of[track] = RunningSmoother(self._config)
+            found[row] = self._of[track].step(moment.position, scores[row : row + 1])[0]
         return found

@@ -5,7 +5,7 @@ like (spatial), how it changes (temporal), and the whole frame (global).
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,20 @@ from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
+from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.detectors.videopatchcore import SPECS
 from pixelplay.detectors.videopatchcore.calibration import ABOUT, FOLDS, HELDOUT, filled, fold_table, scale
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
+from pixelplay.detectors.videopatchcore.exported import exported
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored, read_sources, store
 from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_distances, findings
 from pixelplay.detectors.videopatchcore.patch_stream import PatchStream, Seen
 from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.explanation import Finding
+from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.tracks import identities, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
@@ -93,8 +96,7 @@ class VideoPatchCore:
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         assert self._features is not None, "fit or load the detector before it scores"
-        scoring, tracks = self._scoring, tracks_of(video)
-        tracks = tracks[~tracks.interpolated] if causal else tracks  # between two boxes, one of them later
+        scoring, tracks = self._scoring, tracks_so_far(video)[0] if causal else tracks_of(video)
         positions = (causal_windows if causal else windows)(len(video), self._settings.clip, scoring.stride)
         distances, objects = clip_distances(self.name, self._features, self._banks, video, tracks, positions, causal)
         streams = self._streams(video, positions, scoring.stride, causal, distances)
@@ -104,7 +106,7 @@ class VideoPatchCore:
         """See `Streams`."""
         assert self._features is not None, "fit or load the detector before it scores"
         window = CausalWindow[Seen](self._settings.clip, self._scoring.stride)
-        return PatchStream(self.name, self._features, self._banks, self._combined, window, footage)
+        return PatchStream(self.name, self._features, self._banks, self._combination(), window, footage)
 
     def calibrate(self, videos: list[Video]) -> list[Scores]:
         """See `Calibrates`; [] without `settings.folds`, or with an encoder that the run trained on all of it."""
@@ -137,6 +139,11 @@ class VideoPatchCore:
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
         self._sources = {s: read_sources(folder / f"{s}-sources.parquet", len(self._banks[s])) for s in STREAMS}
         self._calibration = Calibration.load(folder, ABOUT, STREAMS)
+
+    def networks(self) -> dict[str, Exported]:
+        """See `Exports`."""
+        assert self._features is not None, "fit or load the detector before it is exported"
+        return {"backbone": exported(self._features.backbone, self._settings, self._scoring)}
 
     def _identity(self) -> dict[str, Any]:
         """See `identity_of`; of the backbone only its name, since the banks know its weights, wherever they lie."""
@@ -204,18 +211,22 @@ class VideoPatchCore:
     ) -> dict[str, np.ndarray]:
         """Scores of frames, float32 (T,) by stream, from the distances (C,) of clips."""
         streams = {}
-        for name, values in self._combined(clips).items():
+        for name, values in self._combination()(clips).items():
             scores = FrameScores(len(video), stride, causal)
             scores.add(positions, values[:, None])
             streams[name] = scores.result()
         return streams
 
-    def _combined(self, clips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Scores of clips, float64 (C,) by stream of `Scores`, from their distances, NaN without an object."""
+    def _combination(self) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+        """From the distances of clips (C,), NaN without an object, their scores, float64 (C,) by stream of `Scores`."""
         scoring, calibration = self._scoring, self._calibrated
-        raw = filled(calibration, clips)
-        final = calibration.combined(raw, scoring.weights, scoring.quantile, scoring.power)
-        return {self.name: final, **{f"{self.name}/{stream}": distances for stream, distances in raw.items()}}
+        final = calibration.combination(scoring.weights, scoring.quantile, scoring.power)
+
+        def scores(clips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            raw = filled(calibration, clips)
+            return {self.name: final(raw), **{f"{self.name}/{stream}": of_clips for stream, of_clips in raw.items()}}
+
+        return scores
 
     # --- explanation ------------------------------------------------------------------------------------------------
 

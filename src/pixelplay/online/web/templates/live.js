@@ -27,8 +27,8 @@ function clock(seconds, digits = 0) { // 1:02:03, 2:03.4
 function time(seconds, digits = 0) { // of a live source the time of day, with the day unless that is today
   const began = page.status?.began ?? null;
   if (began === null) return clock(seconds, digits);
-  const at = new Date(1000 * (began + seconds)), today = at.toDateString() === new Date().toDateString();
-  return today ? at.toLocaleTimeString() : at.toLocaleString();
+  const at = new Date(1000 * (began + seconds)), of = at.toTimeString().slice(0, 8);
+  return at.toDateString() === new Date().toDateString() ? of : `${at.toLocaleDateString()} ${of}`;
 }
 
 function duration(seconds) {

@@ -1,6 +1,7 @@
 // The live page's chart: the scores of the last minutes.
 
 const LEFT = 52, RIGHT = 14, TOP = 10, PLOT = 160; // pixels
+const SHORTEST = 10; // seconds of the axis
 
 function style(i) { return `s${i % 6}${i < 6 ? "" : i < 12 ? " dashed" : " dotted"}`; }
 
@@ -54,7 +55,8 @@ function chart() {
   const seen = [lines.score, lines.threshold, ...members.map((one) => one.values)];
   const low = seen.flat().reduce((least, value) => Math.min(least, value ?? 0), 0);
   const most = seen.flat().reduce((most, value) => Math.max(most, value ?? 0), 1e-6), high = most + 0.06 * (most - low);
-  const to = lines.seconds.at(-1), from = to - about.timeline, bottom = TOP + PLOT, right = width - RIGHT;
+  const to = lines.seconds.at(-1), from = Math.max(to - about.timeline, Math.min(lines.seconds[0], to - SHORTEST));
+  const bottom = TOP + PLOT, right = width - RIGHT;
   const x = (seconds) => LEFT + (seconds - from) / (to - from) * (right - LEFT);
   const y = (value) => TOP + PLOT * (high - value) / (high - low);
   const spacing = median(lines.seconds.slice(1).map((one, i) => one - lines.seconds[i])) || 0;
@@ -81,7 +83,7 @@ function chart() {
 }
 
 function times(from, to, x, bottom, right) { // ticks at round times, as many as fit
-  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800], most = (right - LEFT) / (page.status?.began ? 90 : 62);
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800], most = (right - LEFT) / 70;
   const step = steps.find((one) => (to - from) / one <= most) ?? 3600, parts = [];
   const began = page.status?.began ?? 0;
   for (let at = Math.ceil((began + Math.max(from, 0)) / step) * step - began; at <= to; at += step) {
