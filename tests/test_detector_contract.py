@@ -452,6 +452,17 @@ def test_online_scores_in_bf16_are_the_causal_scores_within_a_percent(
         assert not np.array_equal(values, exact[key]), "computed in bf16"
 
 
+def test_random_masks_of_a_stream_are_those_of_the_video_that_it_is_named_after(prepared: Callable[[str], Fitted]):
+    case = prepared("videomae_reconstruction")
+    detector, video = case.loaded(masks=case.config.scoring["masks"] | {"kind": "random"}), crossing(case, "crossing")
+    assert isinstance(detector, Streams)
+    expected = detector.score(video, causal=True).streams[case.name]
+    for name, same in ((video.id, True), ("another", False)):
+        stream = detector.stream(StreamFormat(video.size, 25.0, name))
+        found = [stream.step(moment).streams[case.name] for moment in case.moments(video)]
+        assert np.allclose(found, expected, rtol=1e-5, atol=0) is same
+
+
 def test_an_online_score_stays_between_the_strides(online: Fitted):
     video = crossing(online, "crossing")
     stride, found = online.stream(video).stride, online.online(video)

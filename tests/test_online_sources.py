@@ -10,6 +10,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -377,10 +378,15 @@ def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str):
 
 
 @contextmanager
-def folder_served(folder: Path) -> Iterator[str]:
+def folder_served(folder: Path, missing: int = 0) -> Iterator[str]:
+    """The address of a web server; missing: so many bytes that it announces do not come."""
+
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             """Say nothing."""
+
+        def copyfile(self, source: BinaryIO, outputfile: BinaryIO) -> None:
+            outputfile.write(source.read()[: -missing or None])
 
         def do_GET(self) -> None:
             if self.path == "/moved.mp4":
@@ -407,6 +413,19 @@ def test_a_file_on_a_web_server_ends_like_any_file(tmp_path: Path):
     assert [frame.number for frame in frames] == list(range(30))
     own = [frame.color for frame in VideoFile(tmp_path / "walk.mp4").read(gray=False, color=True)]
     np.testing.assert_array_equal([frame.image for frame in frames], own)
+
+
+def test_a_file_on_a_web_server_that_breaks_off_is_an_error_after_its_frames(tmp_path: Path):
+    write_coded(tmp_path / "walk.avi", range(60), codec="mjpeg")
+    (tmp_path / "half.avi").write_bytes((tmp_path / "walk.avi").read_bytes()[: 2**16])
+    with folder_served(tmp_path, missing=2**15) as address:
+        source = open_source(f"{address}/half.avi", online(), 10.0)
+        assert not source.about.live
+        frames = []
+        with source, pytest.raises(FootageError, match=r"half\.avi: broken off after \d+ frames"):
+            for frame in source:
+                frames.append(frame.number)
+    assert frames == list(range(len(frames))) and frames
 
 
 @pytest.mark.parametrize("name", ["list.m3u8", "moved.mp4"])

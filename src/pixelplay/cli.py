@@ -118,6 +118,9 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     rest, named = [argument for argument in arguments if argument not in command.flags], dict[str, str]()
     if command.operand:
         named[command.operand], rest = take_operand(rest, name)
+    if command.chooses and any(argument.startswith("run=") for argument in rest):
+        named |= dict(argument.split("=", 1) for argument in rest if argument.startswith(f"{command.chooses}="))
+        rest = [argument for argument in rest if not argument.startswith(f"{command.chooses}=")]
     given = read_arguments(rest, name)
     overrides = [argument for argument in given if "=" in argument or argument.startswith("~")]
     others = [argument for argument in given if argument not in overrides]

@@ -18,6 +18,7 @@ class Command(NamedTuple):
     flags: tuple[str, ...] = ()  # keyword arguments of the function: --dry-run is dry_run=True
     recalls: bool = True  # the options of the run that run= names
     reads_configuration: bool = True  # else the function takes the arguments
+    chooses: str | None = None  # option that, beside run=, chooses among the run's own: a keyword argument, too
     operand: str | None = None  # keyword argument of the function: the one word that is no option, such as a path
 
 
@@ -79,6 +80,17 @@ PATH is a video, a folder of frames, or a folder of such. Results lie in
 outputs/EXPERIMENT/[RUN/]predictions/NAME/: scores.csv, events.csv, events.json and clips. Nothing is learnt
 from the files, and nothing of the run is changed. Killed at any moment, the same command resumes.""",
         operand="path",
+    ),
+    "export": Command(
+        "pixelplay.export:run",
+        """Write the networks of trained detectors as ONNX files, for infer.py backend=onnx and for other programs.
+
+python src/export.py                                                    of the sample's run
+python src/export.py experiment=ped2 run=NAME detector=conv_ae          of one of a run's detectors
+
+They lie in checkpoints/EXPERIMENT/[RUN/]DETECTOR/onnx/, each with a JSON that says what goes in and what comes out.
+Each is first compared with PyTorch, on random input and on held-out footage. See docs/export.md.""",
+        chooses="detector",
     ),
     "accept": Command(
         "pixelplay.accepted:run",

@@ -26,7 +26,7 @@ FREE = (  # sections and keys that decide no result, or concern one command alon
     *("wandb", "submit", "show", "report", "export"),  # what is shown or sent of a result
     *("ablate.search", "ablate.choose", "ablate.labels"),  # what `ablate` is asked for
     *("source", "view", "backend", "checkpoint", "viz", "online", "event"),  # online inference
-    *("sweep", "step", "mine", "distribution"),  # commands that are no stage of a run
+    *("sweep", "step", "mine", "distribution", "format"),  # commands that are no stage of a run
 )
 LOOSE = (  # kept, and may be given anew: where data lie, and where events and curves go, decides no result
     *("dataset.root", "trainer.loggers"),

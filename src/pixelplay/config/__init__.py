@@ -72,6 +72,7 @@ class Config(Settings):
     report: ReportConfig
     step: str | None
     export: Literal["latex", "csv"] | None
+    format: Literal["onnx"]
     source: str | None
     view: Literal["none", "web"]
     backend: Literal["torch", "onnx"]

@@ -99,7 +99,7 @@ class _File:
     """What FFmpeg writes to, without seeking back."""
 
     def __init__(self, path: Path):
-        self._file = FileIO(path, "xb")
+        self._path, self._file = path, FileIO(path, "xb")
         self.size = self.whole = 0  # bytes in it; of these, what is playable
         self.full, self.refused = False, 0  # nothing more is written; the disk's error number
 
@@ -121,3 +121,5 @@ class _File:
                     self._file.truncate(self.whole)
             finally:
                 self._file.close()
+            if not self.whole:  # an empty file is no video
+                self._path.unlink(missing_ok=True)

@@ -1,10 +1,13 @@
 """`Pipeline`: what a run has learnt, applied to footage while it comes."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from pixelplay.accepted import accept_at_once, apply_accepted
 from pixelplay.cli import load_config
@@ -12,6 +15,7 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.stream import MomentScores, Stream, StreamFormat
 from pixelplay.events.event import Event
+from pixelplay.export.backend import use_onnx
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tables import NEEDS
 from pixelplay.online.capture import Capture
@@ -48,6 +52,16 @@ class Pipeline:
         specs = [registry.spec(name, config.detectors[name]) for name in self.names]
         used = config.model_copy(update={"detectors": {name: config.detectors[name] for name in self.names}})
         self.models = Models.load(used, [need for need in NEEDS if any(need in spec.needs for spec in specs)])
+        if config.backend == "onnx":
+<<<<<<< HEAD
+            crops = self.models.backbone
+            use_onnx(config, self.detectors, crops and crops.backbone)
+        torch.set_num_threads(config.online.threads or os.cpu_count() or 1)  # Ultralytics sets one on two cores
+=======
+            from pixelplay.export.backend import use_onnx  # slow to import
+
+            use_onnx(config, self.detectors, self.models.backbone and self.models.backbone.backbone)
+>>>>>>> onnx
 
     @classmethod
     def load(cls, run: str = "sample", overrides: Sequence[str] = ()) -> "Pipeline":

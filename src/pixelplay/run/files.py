@@ -11,6 +11,7 @@ from pixelplay.run.fingerprints import fingerprint
 if TYPE_CHECKING:
     from pixelplay.config import Config, PathsConfig
 
+EXPORTS = "onnx"  # folder of a trained detector's exported networks, see `pixelplay.export`
 OBJECTS = "objects"  # what scores that were fused per object are called, as a detector's by its name
 AFTER_SCORING = (
     "fuse-objects",
@@ -112,6 +113,10 @@ class RunFiles:
     def detector(self, name: str, seed: int | None = None) -> Path:
         """Folder of a trained detector: what `Detector.save` writes; `seed` where it is trained with several."""
         return self.checkpoints / of_seed(name, seed)
+
+    def exports(self, name: str, seed: int | None = None) -> Path:
+        """Folder of a trained detector's networks, exported to ONNX."""
+        return self.detector(name, seed) / EXPORTS
 
     def shared_models(self, seed: int | None = None) -> Path:
         """Folder of models that several detectors of the run learnt from the same footage, once (per seed)."""

@@ -18,7 +18,7 @@ from pixelplay.objects import tables
 from pixelplay.run import borrowed, twins
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
-from pixelplay.run.files import RunFiles, of_seed
+from pixelplay.run.files import EXPORTS, RunFiles, of_seed
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.run.stage import Stage, Task, as_json, difference, digests_of, read_record
 from pixelplay.run.weights_and_biases import log_run, open_run
@@ -171,7 +171,8 @@ def _train(config: Config, name: str, index: Index, seed: int | None, key: str) 
     detector.fit(index.fit, index.held, training)
     detector.save(folder)
     saved = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    return [folder / path for path in saved if not path.parts[0].startswith((".", "training-"))]
+    own = [path for path in saved if not path.parts[0].startswith((".", "training-"))]
+    return [folder / path for path in own if path.parts[0] != EXPORTS]
 
 
 def _borrow(config: Config, name: str, index: Index, seed: int | None, wanted: dict[str, Any]) -> list[Path]:

@@ -13,8 +13,10 @@ from pydantic import Field, model_validator
 from torch.nn import functional as F
 
 from pixelplay.backbones.state_dict import load_network, save_network
+from pixelplay.detectors.autoencoder.exported import exported
 from pixelplay.detectors.autoencoder.network import NETWORKS, Network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, means_over_clips, save_about
+from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.errors import ConfigError
@@ -136,6 +138,12 @@ class AutoencoderDetector:
         model = self._new_model()
         load_network(model, folder / "weights.safetensors", made_by="train")
         self._model, self._bf16 = model.to(self._device).eval(), about.bf16
+
+    def networks(self) -> dict[str, Exported]:
+        """See `Exports`."""
+        assert self._model is not None, "fit or load the detector before it is exported"
+        settings, scoring = self._settings, self._scoring.model_dump()
+        return {"autoencoder": exported(self._model, self._frames, settings.window, settings.stride, scoring)}
 
     def _batches(self, video: Video, positions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of window positions (B, T) and their frames uint8 (B, T, H, W)."""

@@ -14,8 +14,10 @@ from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.along_tracks import ByStream, ObjectStream, naming
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
+from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
+from pixelplay.detectors.temporal_mae.exported import exported
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, raw_scores, smoothed
 from pixelplay.detectors.temporal_mae.sequences import TrackWindows
@@ -160,6 +162,10 @@ class TemporalMAEDetector:
             load_network(model, folder / name / WEIGHTS, made_by="train")
             calibration = Calibration.load(folder / name, ABOUT, STREAMS)
             self._trained[name] = Trained(model.to(self._device).eval(), calibration)
+
+    def networks(self) -> dict[str, Exported]:
+        """See `Exports`: those of the epoch that scores."""
+        return exported(self._used.model)
 
     @property
     def _used(self) -> "Trained":

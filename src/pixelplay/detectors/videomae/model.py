@@ -43,7 +43,8 @@ class VideoMAE:
 
     frames, tubelet, patch, side: frames of a clip and of a token, side of a token and of the image in pixels.
     grid: tokens in time, height and width; tokens: of a clip. identity: fingerprint of weights and settings.
-    bf16: compute in bfloat16. Masks are bool (N, tokens), True where a token is hidden.
+    bf16: compute in bfloat16. normalises_targets: whether a token's colours are predicted standardised.
+    Masks are bool (N, tokens), True where a token is hidden.
     """
 
     def __init__(self, model: "VideoMAEForPreTraining", processor: Any, device: torch.device, bf16: bool):
@@ -53,9 +54,9 @@ class VideoMAE:
         self.tokens = math.prod(self.grid)
         self.bf16, self._device, self._processor = bf16, device, processor
         self._mean, self._std = list(processor.image_mean), list(processor.image_std)
-        self._normalises_targets = bool(model.config.norm_pix_loss)
+        self.normalises_targets = bool(model.config.norm_pix_loss)
         images = {name: value for name, value in processor.to_dict().items() if name in IMAGE_SETTINGS}
-        settings = [self.frames, self.tubelet, self.patch, self.side, self._normalises_targets, images]
+        settings = [self.frames, self.tubelet, self.patch, self.side, self.normalises_targets, images]
         self.identity = fingerprint(hash_of_weights(model), settings)
         self.model = model.requires_grad_(False).eval().to(device)
 
@@ -156,7 +157,16 @@ class VideoMAE:
         nothing = torch.zeros(len(inputs), self.tokens, dtype=torch.bool, device=inputs.device)
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             tokens = self.model.videomae(inputs, bool_masked_pos=nothing).last_hidden_state
-        return tokens.float().unflatten(1, (self.grid[0], -1)).mean(dim=2)
+        return self.over_space(tokens.float())
+
+    def over_space(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Means of the tokens of each moment, (N, frames / tubelet, d), of those of whole clips, (N, tokens, d)."""
+        return tokens.unflatten(1, (self.grid[0], -1)).mean(dim=2)
+
+    @property
+    def colours(self) -> dict[str, list[float]]:
+        """What the inputs are normalised by: mean and standard deviation of R, G and B in [0, 1]."""
+        return {"mean": self._mean, "std": self._std}
 
     def on_pixels(self, tokens: torch.Tensor) -> torch.Tensor:
         """Values of tokens, (N, tokens), at each of their pixels: (N, frames, side, side)."""
@@ -174,7 +184,7 @@ class VideoMAE:
         from them, and what they are divided by, to make its targets.
         """
         tokens = tokens_of(coloured(inputs, LOSS_MEAN, LOSS_STD), self.tubelet, self.patch)
-        mean, scale = mean_and_scale(tokens) if self._normalises_targets else tokens.new_tensor([0, 1])
+        mean, scale = mean_and_scale(tokens) if self.normalises_targets else tokens.new_tensor([0, 1])
         return tokens, mean, scale
 
     def _checked(self, inputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

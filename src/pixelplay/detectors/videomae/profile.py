@@ -17,8 +17,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from pixelplay.detectors.base import Scores
+from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import ClipStream, StreamFormat
+from pixelplay.detectors.videomae.exported import encoder
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
 from pixelplay.progress import progress_bar
@@ -170,6 +172,19 @@ class VideoMAEProfile:
 
     def load(self, folder: Path) -> None:
         self._profile = Profile.load(folder / FILE, self._chosen.load(folder).identity)
+
+    def networks(self) -> dict[str, Exported]:
+        """See `Exports`."""
+        scoring = self._scoring
+        squares = "(vectors - mean) ** 2, mean and variance (deviations / count) as in profile.safetensors"
+        after = {
+            "mse": f"mean over the width of {squares}",
+            "mahalanobis": "the same over (variance + variance_floor times the mean of all variances)",
+            "variance_floor": scoring.variance_floor,
+            "distance": scoring.distance,
+            "score": "that of the last moment; between two clips it stays",
+        }
+        return {"encoder": encoder(self._chosen.model, {"stride": scoring.stride} | self._chosen.resizing, after)}
 
     def _profile_of(self, video: Video) -> Profile:
         model, settings = self._chosen.model, self._settings

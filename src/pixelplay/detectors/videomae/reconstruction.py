@@ -14,8 +14,10 @@ import torch
 from pydantic import Field, model_validator
 
 from pixelplay.detectors.base import Scores, means_over_clips
+from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import ClipStream, StreamFormat
+from pixelplay.detectors.videomae.exported import prediction
 from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.detectors.videomae.tokens import pool_tokens, random_masks, rotating_masks
@@ -100,6 +102,28 @@ class VideoMAEReconstruction:
 
     def load(self, folder: Path) -> None:
         self._chosen.load(folder)
+
+    def networks(self) -> dict[str, Exported]:
+        """See `Exports`."""
+        model, scoring = self._chosen.model, self._scoring
+        masks = scoring.masks
+        if masks.kind == "rotating":
+            some = rotating_masks(masks.seed, model.grid, masks.count, masks.tube)
+        else:
+            some = random_masks(masks.seed, ["example"], model.grid, masks.ratio, masks.tube)
+        after = {
+            "masks": {**masks.model_dump(), "is": "a forward pass each: see pixelplay.detectors.videomae.tokens"},
+            "values": "a token's pixels, tubelet x patch x patch, of each R, G, B in [0, 1]",
+            "normalised": model.normalises_targets,
+            "error": "mean of (predicted - values) ** 2, values of each colour less their mean and over their standard "
+            "deviation where normalised; mean over the masks that hide the token",
+            "pooling": scoring.pooling,
+            "top": scoring.top,
+            "score": "of the last moment: the mean of its tokens' errors, or of the share `top` of the largest; it "
+            "stays between two clips",
+        }
+        before = {"stride": scoring.stride} | self._chosen.resizing
+        return {"prediction": prediction(model, some[0], before, after)}
 
     def _compare_with_the_models_loss(self, video: Video) -> None:
         """Log the score of the first clips of a held-out video and the model's own loss; DataError if they disagree."""

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 
 from pixelplay.detectors.base import About, identity_of, load_about, save_about
+from pixelplay.detectors.exports import AREA
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.hub import check_videomae, side_of
 from pixelplay.detectors.videomae.model import VideoMAE
@@ -139,6 +140,14 @@ class ChosenVideoMAE:
     def inputs(self, clips: np.ndarray) -> torch.Tensor:
         """The model's inputs, float32 (B, T, 3, side, side), of clips uint8 (B, T, H, W, 3) in the working size."""
         return self.model.inputs(clips, self._settings.center_crop)
+
+    @property
+    def resizing(self) -> dict[str, str]:
+        """Of exported networks' `preprocessing`, where the image processor's own is not the whole frame's."""
+        crop = (
+            f"{AREA}, to {self.frames.width} x {self.frames.height}; then the short side bilinearly, the centre cropped"
+        )
+        return {"resize": crop} if self._settings.center_crop else {}
 
     def _use(self, model: VideoMAE) -> VideoMAE:
         _require_size(self._name, self.frames, self._settings, model.side)

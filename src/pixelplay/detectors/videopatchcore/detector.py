@@ -18,11 +18,13 @@ from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
+from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.detectors.videopatchcore import SPECS
 from pixelplay.detectors.videopatchcore.calibration import ABOUT, FOLDS, HELDOUT, filled, fold_table, scale
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
+from pixelplay.detectors.videopatchcore.exported import exported
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored, read_sources, store
 from pixelplay.detectors.videopatchcore.nearest import Memory, centred, clip_distances, findings
 from pixelplay.detectors.videopatchcore.patch_stream import PatchStream, Seen
@@ -137,6 +139,11 @@ class VideoPatchCore:
         self._banks = {stream: Bank.load(folder / f"{stream}.faiss", features.identity(stream)) for stream in STREAMS}
         self._sources = {s: read_sources(folder / f"{s}-sources.parquet", len(self._banks[s])) for s in STREAMS}
         self._calibration = Calibration.load(folder, ABOUT, STREAMS)
+
+    def networks(self) -> dict[str, Exported]:
+        """See `Exports`."""
+        assert self._features is not None, "fit or load the detector before it is exported"
+        return {"backbone": exported(self._features.backbone, self._settings, self._scoring)}
 
     def _identity(self) -> dict[str, Any]:
         """See `identity_of`; of the backbone only its name, since the banks know its weights, wherever they lie."""

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from pixelplay.backbones.state_dict import load_network, save_network
+from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.object_streams.completion.cubes import Cubes, CubesSoFar, cut
+from pixelplay.detectors.object_streams.completion.exported import exported
 from pixelplay.detectors.object_streams.completion.network import CompletionNet
 from pixelplay.detectors.object_streams.completion.raw_scores import STREAMS, raw_scores
 from pixelplay.detectors.object_streams.completion.settings import CompletionScoring, CompletionSettings, CubeConfig
@@ -114,6 +116,10 @@ class EventCompletion(ObjectScorer[CompletionModel]):
         network = self._new_network()
         load_network(network, folder / WEIGHTS, made_by="train")
         return self._used(network)
+
+    def networks(self) -> dict[str, Exported]:
+        """See `Exports`."""
+        return {"completion": exported(self._trained.network, self._settings.cube)}
 
     @property
     def parameters(self) -> int:
