@@ -24,6 +24,7 @@ from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Scores
 from pixelplay.detectors.exports import Exported, Exports, in_place_of, of_backbone
+from pixelplay.detectors.stream import Stream, StreamFormat, Streams
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 from pixelplay.export.backend import use_onnx
 from pixelplay.export.network_file import About, ParityError, UnexportableError, read, write
@@ -31,6 +32,7 @@ from pixelplay.export.parity import inputs_of, largest_difference
 from pixelplay.export.session import Session
 from pixelplay.run.files import RunFiles
 from pixelplay.stages.extract import extractor_of
+from pixelplay.videos.video import Video
 
 __all__ = ["weights"]  # a fixture
 
@@ -74,7 +76,17 @@ def test_networks_compute_what_they_do_in_pytorch_and_scores_stay(
     video = fitted.video("new", *walk(13, 5))
     for causal in (False, True):
         require_close(plain.score(video, causal), other.score(video, causal))
+    if isinstance(plain, Streams) and isinstance(other, Streams):
+        form = StreamFormat(video.size, 25.0, video.id)
+        for one, exported_one in zip(
+            *(steps(fitted, each.stream(form), video) for each in (plain, other)), strict=True
+        ):
+            assert exported_one == pytest.approx(one, rel=1e-4, abs=1e-4)
     assert calls == set(NETWORKS[name])  # scores were ONNX Runtime's
+
+
+def steps(fitted: Fitted, stream: Stream, video: Video) -> list[dict[str, float]]:
+    return [dict(stream.step(moment).streams) for moment in fitted.moments(video)]
 
 
 def networks_of(detector: Any) -> dict[str, Exported]:

@@ -11,8 +11,7 @@ CROPS = "crops"  # the network's name, in the folder of each detector that needs
 
 def need_crops(config: Config, name: str) -> bool:
     """Whether a detector's objects are described by the run's backbone."""
-    needs = registry.spec(name, config.detectors[name]).needs
-    return "crops" in needs or ("features" in needs and tables.features_source(config) == "backbone")
+    return tables.by_backbone(config, registry.spec(name, config.detectors[name]).needs)
 
 
 def crops(config: Config, backbone: Backbone) -> Exported:

@@ -21,7 +21,7 @@ class Restored:
     image: np.ndarray  # uint8 (H, W, 3) RGB, original size
     frames: Mapping[FrameFormat, np.ndarray]  # in working sizes, uint8 (h, w) or (h, w, 3)
     noise: float  # before restoration, grey levels of 255
-    flipped: bool  # whether it was turned upright
+    flipped: bool  # turned upright
 
 
 def restore_frame(
