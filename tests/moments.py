@@ -162,7 +162,7 @@ def same_moment(one: Moment, other: Moment, places: float = 1e-6) -> None:
 
     places: relative and absolute difference that is allowed to what networks compute in other batches.
     """
-    about = "position", "number", "noise"
+    about = "position", "number", "noise", "flipped"
     assert [getattr(one, name) for name in about] == [getattr(other, name) for name in about]
     assert abs(one.seconds - other.seconds) < 1e-9
     assert np.array_equal(one.image, other.image)

@@ -146,6 +146,11 @@ def test_a_damaged_layer_is_reported_with_its_file(run: Run):
 def test_events_of_a_source_are_found_while_its_list_is_being_written(run: Run, tmp_path: Path):
     vectors = event_of(moving(tmp_path, "again", 4), "flow")
     online(run, "door", "event-door-7", "event-door-90", vectors=vectors, end='{"run": "sample", "id": "ev')
+    npz = run.files.online / "door/events/event-door-90.npz"
+    npz.rename(npz.with_suffix(".later"))
+    with pytest.raises(MissingArtifactError, match=r"event-door-90\.npz is not there, or not yet"):
+        accepted.accept(run.config(), "event-door-90")
+    npz.with_suffix(".later").rename(npz)
     layer, _ = accepted.accept(run.config(), "event-door-90")
     assert layer.about.found_in == "online/door/events.jsonl" and layer.vectors() is not None
     elsewhere = run.config(f"online.folder={run.folder / 'elsewhere'}")

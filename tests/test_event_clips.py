@@ -189,4 +189,5 @@ def test_the_time_of_day_is_that_of_the_file_in_the_camera_s_zone_if_it_was_ever
 
 
 def test_a_video_without_a_file_has_no_time_of_day(run: tuple[Config, Index]):
-    assert recording_start(run[1].test[0]) is None  # and one whose file does not know it
+    originals = run[1].test[0].originals  # and one whose file does not know it
+    assert recording_start(originals.source if originals else None) is None

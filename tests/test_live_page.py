@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
@@ -30,7 +30,7 @@ from pixelplay.online.result import Result, ScoredObject
 from pixelplay.online.web import server
 from pixelplay.online.web.page import LivePage
 from pixelplay.online.web.picture import Picture
-from pixelplay.online.web.state import EVENTS, POINTS, LiveState, Seen
+from pixelplay.online.web.state import EVENTS, POINTS, Accept, LiveState, Seen
 
 CONFIG = WebConfig(host="127.0.0.1", port=0, token=None, timeline=20.0, quality=75)
 SOURCE = About("clip", "footage/clip.mp4", fps=10.0, live=False)
@@ -102,9 +102,7 @@ class Feeder:
 
 
 @contextmanager
-def served(
-    folder: Path, accept: Callable[[str], object] | None = None, live: bool = False, **changes: object
-) -> Iterator[LivePage]:
+def served(folder: Path, accept: Accept | None = None, live: bool = False, **changes: object) -> Iterator[LivePage]:
     source, config = replace(SOURCE, live=live), CONFIG.model_copy(update=changes)
     page = LivePage(config, folder, source, "ped2/night", accept, {"TOKEN": SECRET})
     page.address = page.start()
@@ -115,7 +113,7 @@ def served(
 
 
 @contextmanager
-def fed(folder: Path, accept: Callable[[str], object] | None = None) -> Iterator[tuple[LivePage, Feeder]]:
+def fed(folder: Path, accept: Accept | None = None) -> Iterator[tuple[LivePage, Feeder]]:
     with served(folder, accept) as page:
         feeder = Feeder(page)
         try:
@@ -215,10 +213,11 @@ def test_an_event_appears_is_over_and_its_thumbnail_and_clip_are_shown(chrome: B
 def test_the_button_accepts_an_event_and_a_refusal_is_shown(chrome: Browser, tmp_path: Path):
     accepted: list[str] = []
 
-    def accept(name: str) -> None:
+    def accept(name: str) -> list[str]:
         if name == "bad":
             raise DataError("event bad: <b>no vectors</b>")
         accepted.append(name)
+        return ["2 <b>objects</b>"]
 
     with served(tmp_path, accept) as page:
         page.write(result(0, ended=[event("bad", 0.1, 0.4), event("good", 0.5, 0.9)]))
@@ -227,6 +226,7 @@ def test_the_button_accepts_an_event_and_a_refusal_is_shown(chrome: Browser, tmp
         chrome.click_on("[data-event=good] button")
         chrome.wait("document.querySelector('[data-event=good].accepted') !== null")
         assert chrome.ask("document.querySelector('[data-event=good]').innerText").count("accepted as normal") == 1
+        chrome.wait("document.querySelector('[data-event=good]').innerText.includes('2 <b>objects</b>')")
         assert chrome.ask("document.querySelector('[data-event=good] button')") is None
         chrome.click_on("[data-event=bad] button")
         chrome.wait("document.querySelector('[data-event=bad] .remark') !== null")
@@ -302,9 +302,11 @@ def test_the_page_says_that_the_source_is_cut_and_that_the_run_has_ended(chrome:
         chrome.wait(f"({CHIPS})[0] === 'source connected'")
         page.set_connected(False)
         chrome.wait(f"({CHIPS})[0].startsWith('source not connected for ')")
-        page.write(result(1))
-        chrome.wait(f"({CHIPS})[0] === 'source connected'")
+        page.write(result(1, started=[event("x", 0.0, 0.1)]))
+        chrome.wait(f"({CHIPS})[0] === 'source connected' && ({ROWS}).length === 1")
+        page.end([event("x", 0.0, 0.1)])
     chrome.wait(f"({CHIPS})[0] === 'ended'")
+    assert chrome.ask("document.querySelector('#list .chip').textContent") == "over"
 
 
 # --- what goes over the wire ------------------------------------------------------------------------------------------

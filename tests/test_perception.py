@@ -1,6 +1,7 @@
 """Perception of a stream: moments equal those of the same footage, recorded, whatever comes later; ids and memory."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +157,16 @@ def test_later_frames_alter_nothing_nor_does_a_source_that_writes_into_its_frame
     for one, other in zip(found[:25], first[:25], strict=True):
         same_moment(one, other, places=0)
     assert not np.array_equal(found[30].image, first[30].image)
+
+
+def test_a_frame_may_be_looked_at_while_the_one_before_is_followed(blobs: Models):
+    frames = [Arrived(t, t / FPS, image) for t, image in enumerate(walkers(20))]
+    perception = Perception(blobs, StreamFormat((WIDTH, HEIGHT), FPS))
+    with ThreadPoolExecutor(1) as thread:
+        looks = list(thread.map(perception.look, frames))  # all of them ahead
+        found = [perception.follow(look) for look in looks]
+    for one, other in zip(found, online(blobs, frames), strict=True):
+        same_moment(one, other, places=0)
 
 
 def test_ids_are_never_used_again_and_memory_is_flat_over_a_looped_clip(blobs: Models):

@@ -14,7 +14,7 @@ from pixelplay.accepted.layers import Layer, delete_layer, layers_of, write_laye
 from pixelplay.accepted.sources import Found, find_event, unknown
 from pixelplay.accepted.use import Detectors, apply_accepted, identities
 from pixelplay.config import Config
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.events.vectors import EventVectors
 from pixelplay.explain.event_vectors import kept_needs
 from pixelplay.run.artifacts import read_table
@@ -49,9 +49,7 @@ def accept(config: Config, event: str, scores: bool = False) -> tuple[Layer, boo
     """
     found, needs = find_event(config, event), kept_needs(config)
     frames = _frame_scores(config, found) if scores else None
-    vectors = None
-    if found.event.tracks and needs:
-        vectors = EventVectors.load(found.vectors, "infer" if found.source else "events")
+    vectors = _vectors(found) if found.event.tracks and needs else None
     if vectors is None and frames is None:
         without = "no object was followed in it" if needs else "no detector of the run compares objects with a memory"
         raise DataError(
@@ -77,6 +75,14 @@ def accept_at_once(config: Config, event: str, detectors: Detectors) -> list[str
     """
     accept(config, event)
     return apply_accepted(config, detectors)
+
+
+def _vectors(found: Found) -> EventVectors:
+    if found.source and not found.vectors.exists():
+        raise MissingArtifactError(
+            f"{found.vectors} is not there, or not yet: what its objects look like is written when an event is over"
+        )
+    return EventVectors.load(found.vectors)
 
 
 def _frame_scores(config: Config, found: Found) -> pd.DataFrame:

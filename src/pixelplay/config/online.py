@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pixelplay.events.sinks.settings import Variable
-from pixelplay.settings import FilePath, Fps, Natural, NonNegative, Positive, Settings
+from pixelplay.settings import FilePath, Fps, Natural, NonNegative, Positive, Settings, Workers
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -46,6 +46,7 @@ class OnlineConfig(Settings):
 
     keep_up: Literal["auto", "latest", "all"]
     fps: Fps | None
+    threads: Workers
     buffer: Annotated[float, Field(ge=1, le=600)]
     progress: Positive
     folder: FilePath | None

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pixelplay.evaluation.zoned import DWELL
 from pixelplay.events.event import Event
 from pixelplay.events.machine import Instant
@@ -94,7 +96,7 @@ class Dwelling:
             return []
         started = []
         for k, (zone, number) in enumerate(self._zones):
-            inside = zone.inside(standing([seen.xyxy for seen in sightings]))
+            inside = zone.inside(standing(np.array([seen.xyxy for seen in sightings])))
             for seen, within in zip(sightings, inside.tolist(), strict=True):
                 stays = self._tracks.setdefault(seen.track, {})
                 if k not in stays:

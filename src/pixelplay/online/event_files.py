@@ -14,14 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pixelplay.drawing.annotate import Drawing, encoded, write_image
+from pixelplay.drawing.annotate import Drawing, encoded, shrunk, write_image
 from pixelplay.evaluation.zoned import DWELL
 from pixelplay.events.event import Event
 from pixelplay.events.machine import Instant, usual_spacing
 from pixelplay.events.pictures import ClipsConfig, possible
 from pixelplay.events.zones import Zone
 from pixelplay.explain.clips import Curve
-from pixelplay.explain.event_clips import Clip, Shown, shrunk, thumbnail
+from pixelplay.explain.event_clips import Clip, Shown, thumbnail
 from pixelplay.explain.scored_boxes import NO_BOXES, Span, color_of, drawing_of, share_of, shares_between
 from pixelplay.objects.moments import Moment
 from pixelplay.online.dwelling import Stay
@@ -182,15 +182,15 @@ class _Drawing:
         with ExitStack() as clips:
             clip = Clip(shown, self.folder / event.clip, round(rate, 3), clips) if event.clip else None
             for position, picture in enumerate(self.pictures):
-                peak = position == shown.peak and event.thumbnail
-                if not (clip or peak):
+                name = event.thumbnail if position == shown.peak else None
+                if not (clip or name):
                     continue
                 frame = picture.image
                 if clip:
                     clip.add(position, frame, picture.factor)
-                if peak:
+                if name:
                     scene = shown.scene(frame, picture.factor)
-                    write_image(self.folder / event.thumbnail, thumbnail(shown, scene, picture.factor))
+                    write_image(self.folder / name, thumbnail(shown, scene, picture.factor))
 
     def _shown(self) -> Shown:
         event, pictures = self.event, self.pictures

@@ -100,7 +100,7 @@ class EventStream:
         now = Instant(moment.number, moment.seconds)
         sightings, counts = self._sightings(moment, fused, now)
         stays = self._gone(moment.ended)
-        unusual = self._step_tracks(now, fused, sightings, counts)
+        unusual = self._step_tracks(now, fused, sightings, counts) if sightings else np.zeros(len(moment.tracks), bool)
         self._step_frames(now, fused, sightings, counts)
         ended = [event for event in self._open if not event.going]
         self._open = [event for event in self._open if event.going]

@@ -17,7 +17,7 @@ from pixelplay.events.sinks.settings import FileConfig, SinksConfig
 from pixelplay.online.capture import Capture
 from pixelplay.online.outputs import Output, open_outputs
 from pixelplay.online.pipeline import Pipeline, Session
-from pixelplay.online.web.page import About, LivePage
+from pixelplay.online.web.page import LivePage
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import events
@@ -41,11 +41,11 @@ def run(config: Config) -> None:
         log.info(f"infer: {', '.join(pipeline.names)} on {capture.about.shown} -> {folder}/")
         stack.enter_context(_stopping(capture))
         sinks = stack.enter_context(open_sinks(_sinks(config, folder), folder))
-        page = [stack.enter_context(_page(pipeline, capture, folder))] if config.view == "web" else []
-        others: list[Output] = list(page)
+        page = stack.enter_context(_page(pipeline, capture, folder)) if config.view == "web" else None
+        others: list[Output] = [page] if page else []
         outputs = stack.enter_context(open_outputs(config.online, capture.about, folder, config.viz.enable, others))
         session = pipeline.run(capture, folder=folder / "events")
-        stack.callback(_end, session, sinks, config)  # before the outputs are closed
+        stack.callback(_end, session, sinks, config, page)  # before the outputs are closed
         for result in session:
             outputs.write(result)
             for state, found in (("started", result.started), ("ended", result.ended)):
@@ -54,8 +54,10 @@ def run(config: Config) -> None:
                 break
 
 
-def _end(session: Session, sinks: Sinks, config: Config) -> None:
+def _end(session: Session, sinks: Sinks, config: Config, page: LivePage | None) -> None:
     session.close()
+    if page:
+        page.end(session.ended)
     _send(sinks, config, "ended", session.ended)
 
 
@@ -112,5 +114,8 @@ def _sinks(config: Config, folder: Path) -> SinksConfig:
 
 def _page(pipeline: Pipeline, capture: Capture, folder: Path) -> LivePage:
     config = pipeline.config
-    about = About(config.run_name, capture.about.shown)
-    return LivePage(config.online.web, folder, about, lambda event: pipeline.accept(f"{folder.name}/{event}"))
+
+    def accept(event: str) -> None:
+        pipeline.accept(f"{folder.name}/{event}")
+
+    return LivePage(config.online.web, folder, capture.about, config.run_name, accept)

@@ -94,6 +94,7 @@ class OpenEvent:
     tracks: set[int] = field(default_factory=set)  # of its parts, also of those that are over
     seen: dict[int, SeenTrack] = field(default_factory=dict)
     by_objects: bool = False
+    _unconfirmed: dict[int, SeenTrack] = field(default_factory=dict)  # seen since its end so far
 
     @classmethod
     def of(cls, part: Part, naming: Naming, history: History) -> "OpenEvent":
@@ -137,6 +138,7 @@ class OpenEvent:
         if seen.track not in self.seen:
             self.seen[seen.track] = SeenTrack(seen.track, seen.track in self.tracks)
         self.seen[seen.track].add(seen)
+        self._unconfirmed[seen.track] = self.seen[seen.track]
 
     def record(self, sightings: Sequence[Sighting]) -> None:
         """What is seen in the next frame, before parts join in it."""
@@ -148,8 +150,9 @@ class OpenEvent:
         """Its end so far, by its parts."""
         self.end = max([self.end, *(part.stretch.end for part in self.going)])
         if self.end == now:
-            for one in self.seen.values():
+            for one in self._unconfirmed.values():
                 one.confirm()
+            self._unconfirmed.clear()
 
     def close(self, part: Part) -> None:
         """A part is over."""

@@ -89,6 +89,17 @@ def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A frame, put right, with what was detected in it."""
+
+    arrived: Arrived
+    position: int
+    restored: Restored
+    boxes: Boxes
+    maps: np.ndarray | None  # float16 [N, C, S, S], YOLO's of the boxes
+
+
 class Perception:
     """What is known of one stream so far. It keeps no more than tracks that may go on, and a background."""
 
@@ -110,26 +121,43 @@ class Perception:
 
     def step(self, arrived: Arrived) -> Moment:
         """The next frame; raises StreamChanged where it does not go on with those before."""
+        return self.follow(self.look(arrived))
+
+    def look(self, arrived: Arrived) -> Look:
+        """The first half of a step, which knows nothing of the second: the next frame may be looked at in a thread
+        while this one is followed. Raises as `step`.
+        """
         self._check(arrived)
         models, position = self._models, self._position
         restored = restore_frame(arrived.image, arrived.gray, models.judge, models.restore, models.formats)
-        tracks, labels, values, ended = no_tracks(), np.empty(0, np.str_), {}, ()
+        boxes, maps = Boxes.none(), None
         if self._tracks:
             boxes = self._boxes(restored)
-            seen = self._tracks.step(boxes, position, arrived.seconds, restored.noise)
-            tracks, labels, ended = seen.tracks, seen.labels, seen.ended
-            values = self._values(restored.image, boxes, seen, arrived.seconds)
+        if models.yolo and models.pools:
+            of_frame, cells = np.zeros(len(boxes), np.int64), models.objects.features.cells
+            maps = models.yolo.pooled(boxes.xyxy, of_frame, self._size, cells)
         self._position, self._seconds = position + 1, arrived.seconds
+        return Look(arrived, position, restored, boxes, maps)
+
+    def follow(self, look: Look) -> Moment:
+        """The second half of a step: looks in the order of their frames."""
+        restored, seconds = look.restored, look.arrived.seconds
+        tracks, labels, values, ended = no_tracks(), np.empty(0, np.str_), dict[str, Any](), ()
+        if self._tracks:
+            seen = self._tracks.step(look.boxes, look.position, seconds, restored.noise)
+            tracks, labels, ended = seen.tracks, seen.labels, seen.ended
+            values = self._values(look, seen)
         return Moment(
-            position=position,
-            number=arrived.number,
-            seconds=arrived.seconds,
+            position=look.position,
+            number=look.arrived.number,
+            seconds=seconds,
             image=restored.image,
             noise=restored.noise,
             frames=restored.frames,
             tracks=tracks,
             labels=labels,
             ended=ended,
+            flipped=restored.flipped,
             **values,
         )
 
@@ -154,15 +182,13 @@ class Perception:
             found.append(motion.blob_boxes(frame, background, config, self._size, self._position))
         return join(found)
 
-    def _values(self, image: np.ndarray, boxes: Boxes, seen: Seen, seconds: float) -> dict[str, np.ndarray]:
+    def _values(self, look: Look, seen: Seen) -> dict[str, np.ndarray]:
         """What is needed of the followed objects, by the name of `Moment`'s field."""
-        models, found = self._models, dict[str, np.ndarray]()
+        models, found, image = self._models, dict[str, np.ndarray](), look.restored.image
         if "flow" in models.needs:
-            found["flow"] = self._flow.step(image, seen.tracks.xyxy, seconds)
-        if models.yolo and models.pools:
-            of_frame = np.zeros(len(seen.row), np.int64)
-            cells = models.objects.features.cells
-            found["maps"] = models.yolo.pooled(boxes.xyxy[seen.row], of_frame, self._size, cells)
+            found["flow"] = self._flow.step(image, seen.tracks.xyxy, look.arrived.seconds)
+        if look.maps is not None:
+            found["maps"] = look.maps[seen.row]
         if models.backbone:
             maps = self._crops(models.backbone, image, seen)
             found.setdefault("maps", maps)

@@ -21,6 +21,7 @@ class Restored:
     image: np.ndarray  # uint8 (H, W, 3) RGB, original size
     frames: Mapping[FrameFormat, np.ndarray]  # in working sizes, uint8 (h, w) or (h, w, 3)
     noise: float  # before restoration, grey levels of 255
+    flipped: bool  # turned upright
 
 
 def restore_frame(
@@ -44,4 +45,5 @@ def restore_frame(
         image=put_right(image, flipped, noise, denoiser),
         frames={f: put_right_small(one, flipped, noise, denoiser, size, f) for f, one in frames.items()},
         noise=float(np.float32(level)),
+        flipped=flipped,
     )

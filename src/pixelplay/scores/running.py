@@ -40,9 +40,8 @@ class RunningSmoother:
             return np.array(scores, np.float64)
         if self._method == "ema":
             fade = self._decay ** float(passed)
-            plain = self._all.step(scores, 1.0, fade)
-            counted = self._counted.step(scores, weight, fade)
-            return plain if counted is None else counted
+            plain, counted = self._all.step(scores, 1.0, fade), self._counted.step(scores, weight, fade)
+            return plain if np.isnan(counted).any() else counted
         frames, values, weights = self._tail.add(frame, scores, weight)
         reached = self._kernel[frame - frames]  # (W,)
         counts = reached * weights
@@ -62,13 +61,13 @@ class _Fading:
         self._total, self._weight = np.float64(0), 0.0
         self._lowest, self._highest = np.inf, -np.inf
 
-    def step(self, scores: np.ndarray, weight: float, fade: float) -> np.ndarray | None:
-        """The mean (K,); None where no frame counts."""
+    def step(self, scores: np.ndarray, weight: float, fade: float) -> np.ndarray:
+        """The mean (K,); NaN where no frame counts."""
         self._total = fade * self._total + weight * scores
         self._weight = fade * self._weight + weight
         self._lowest, self._highest = np.minimum(self._lowest, scores), np.maximum(self._highest, scores)
         if self._weight <= 0:
-            return None
+            return np.full_like(scores, np.nan, np.float64)
         return np.minimum(np.maximum(self._total / self._weight, self._lowest), self._highest)
 
 

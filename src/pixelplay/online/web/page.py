@@ -7,17 +7,18 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelplay import requirements
 from pixelplay.config.online import WebConfig
 from pixelplay.errors import ConfigError, InUseError
+from pixelplay.events.event import Event
 from pixelplay.events.sinks.webhook import filled
 from pixelplay.online.feeds import About
 from pixelplay.online.result import Result
-from pixelplay.online.web.state import EVENTS, LiveState
+from pixelplay.online.web.state import EVENTS, Accept, LiveState
 
 if TYPE_CHECKING:
     import uvicorn
@@ -37,12 +38,12 @@ class LivePage:
         folder: Path,
         about: About,
         run: str,
-        accept: Callable[[str], object] | None = None,
+        accept: Accept | None = None,
         environment: Mapping[str, str] = os.environ,
     ):
         """folder: thumbnails and clips appear in `events/` there, named after their events. about: the source. run:
-        its name. accept: makes an event normal, by its id; it is called in another thread, one event at a time, and
-        the message of a PixelPlayError is shown; without it, the page has no button.
+        its name. accept: makes an event normal, by its id, and returns what there is to say; it is called in another
+        thread, one event at a time, and the message of a PixelPlayError is shown. Without it, there is no button.
 
         Raises MissingPackageError without FastAPI or uvicorn, ConfigError for a token that the environment lacks.
         """
@@ -87,6 +88,10 @@ class LivePage:
     def write(self, result: Result) -> None:
         """Show a frame; this never waits for a reader."""
         self._state.add(result)
+
+    def end(self, events: Sequence[Event]) -> None:
+        """Show that these have ended with the source."""
+        self._state.end(events)
 
     def set_connected(self, connected: bool) -> None:
         """Say that the source is cut; the next frame says that it is back."""

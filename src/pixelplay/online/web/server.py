@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pixelplay.errors import PixelPlayError
 from pixelplay.online.web.picture import Picture
-from pixelplay.online.web.state import LiveState, Seen
+from pixelplay.online.web.state import Accept, LiveState, Seen
 
 CONNECTIONS = 100  # at once; a browser opens up to six for a page
 PATIENCE = 20.0  # seconds until a client is dropped that says or takes nothing
@@ -31,8 +31,6 @@ PARTS = {  # of each file of the page: it looks as the report does
         *(("pixelplay.online.web", name) for name in ("scores.js", "events.js", "live.js")),
     ],
 }
-
-Accept = Callable[[str], object]
 
 
 class Connection(H11Protocol):
@@ -97,7 +95,8 @@ def app_of(
     state: LiveState, picture: Picture, about: Mapping[str, Any], accept: Accept | None, closing: threading.Event
 ) -> FastAPI:
     """The application. accept: called with an event's id when a visitor says that it is normal, one at a time, in a
-    thread of the server; the message of a PixelPlayError is shown. closing: streams end when it is set.
+    thread of the server; what it returns is shown, or the message of a PixelPlayError. closing: streams end when it is
+    set.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     accepting = threading.Lock()
@@ -140,10 +139,10 @@ def _accepted(state: LiveState, event: str, accept: Accept | None) -> str | None
     if state.accepted(event):
         return None
     try:
-        accept(event)
+        remarks = accept(event)
     except PixelPlayError as error:
         return str(error)
-    state.accept(event)
+    state.accept(event, remarks or ())
     return None
 
 
@@ -151,12 +150,15 @@ async def _updates(state: LiveState, about: Mapping[str, Any], closing: threadin
     """Server-sent events: what changed since the one before, when the client has taken that."""
     loop, seen, last = asyncio.get_running_loop(), Seen(), float("-inf")
     yield f"retry: 1000\nevent: about\ndata: {json.dumps(about)}\n\n"
-    while not closing.is_set():
+    ended = False
+    while not ended:
+        ended = closing.is_set()
         message, now = state.update(seen)
         if now != seen or loop.time() - last >= LONGEST_PAUSE:
             yield f"data: {json.dumps(message)}\n\n"
             seen, last = now, loop.time()
-        await asyncio.sleep(PAUSE)
+        if not ended:
+            await asyncio.sleep(PAUSE)
     yield "event: end\ndata: {}\n\n"
 
 

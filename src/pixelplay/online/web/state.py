@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -22,6 +22,7 @@ POINTS = 4000  # of the timeline, at most: of frames that fall on the same point
 EVENTS = 100  # the newest; older ones are forgotten here
 RATE_OVER = 5.0  # seconds over which frames per second are counted
 DRIFT = 1.0  # seconds that a source's clock may differ from this machine's until its time of day is set anew
+Accept = Callable[[str], Sequence[str] | None]  # makes the event with this id normal; returns what there is to say
 FILES = {"thumbnail": ".jpg", "clip": ".mp4"}
 
 
@@ -54,6 +55,7 @@ class Entry:
     over: bool
     change: int  # number of the change that was its last
     accepted: bool = False
+    remarks: Sequence[str] = ()  # about what was accepted
     files: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(FILES, False))  # whether each is there
 
 
@@ -89,6 +91,12 @@ class LiveState:
             for event in result.ended:
                 self._tell(event, over=True)
 
+    def end(self, events: Sequence[Event]) -> None:
+        """These have ended with the source."""
+        with self._lock:
+            for event in events:
+                self._tell(event, over=True)
+
     def set_connected(self, connected: bool) -> None:
         """Whether the source gives frames; a frame that comes says so, too."""
         with self._lock:
@@ -116,11 +124,11 @@ class LiveState:
         with self._lock:
             return event in self._events and self._events[event].accepted
 
-    def accept(self, event: str) -> None:
-        """The event counts as normal from now on."""
+    def accept(self, event: str, remarks: Sequence[str] = ()) -> None:
+        """The event counts as normal from now on; remarks: what there is to say of it."""
         with self._lock:
             if entry := self._events.get(event):
-                entry.accepted, entry.change = True, self._next_change()
+                entry.accepted, entry.remarks, entry.change = True, tuple(remarks), self._next_change()
 
     def update(self, seen: Seen) -> tuple[dict[str, Any], Seen]:
         """What changed, as JSON, and what its reader has then. A reader that has nothing yet: `Seen()`."""
@@ -211,6 +219,7 @@ def _told(entry: Entry) -> dict[str, Any]:
         "id": event.id,
         "over": entry.over,
         "accepted": entry.accepted,
+        "remarks": list(entry.remarks),
         "found_by": list(event.found_by),
         "start": _when(event.start),
         "end": _when(event.end),

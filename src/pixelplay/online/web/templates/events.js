@@ -64,7 +64,8 @@ function describe(one) {
   problem?.setAttribute("role", "alert");
   one.what.replaceChildren(...[
     made("h3", "", one.when), made("p", "facts", facts.join(" · ")), made("p", "chips", ...chips),
-    shares.length ? list : null, tracks.length ? made("p", "facts", tracks.join("; ")) : null, problem, accepting(one),
+    shares.length ? list : null, tracks.length ? made("p", "facts", tracks.join("; ")) : null,
+    ...data.remarks.map((text) => made("p", "facts", text)), problem, accepting(one),
   ].filter((part) => part !== null));
 }
 

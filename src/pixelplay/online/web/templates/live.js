@@ -18,7 +18,8 @@ function made(name, kind, ...content) {
 function figure(value, digits = 3) { return value === null ? "–" : String(Number(value.toPrecision(digits))); }
 
 function clock(seconds, digits = 0) { // 1:02:03, 2:03.4
-  const whole = Math.floor(seconds * 10 ** digits + 1e-6) / 10 ** digits, minutes = Math.floor(whole / 60);
+  const whole = digits ? Math.round(seconds * 10 ** digits) / 10 ** digits : Math.floor(seconds + 1e-6);
+  const minutes = Math.floor(whole / 60);
   const rest = (whole - 60 * minutes).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
   const hours = Math.floor(minutes / 60);
   return hours ? `${hours}:${String(minutes % 60).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
