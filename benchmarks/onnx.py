@@ -69,9 +69,9 @@ def main() -> None:
         ["one input", "", "a second of one core", "a second, two cores", "largest difference to torch, fp32"],
         rows,
         ["torch", "onnxruntime"],
-        "Shipped settings and random weights, batches of 1: of one core in seconds of CPU time, of two on the "
-        f"clock while the machine's load was {os.getloadavg()[1]:.1f}; medians of {TURNS} turns of {SECONDS:g} s. "
-        "A window of the autoencoders is due every 2 frames, a crop of an object every 6.",
+        "Shipped settings and random weights, batches of 1: of one core in seconds of CPU time, of two on the clock, "
+        f"beside whatever else ran: the machine's load was {os.getloadavg()[1]:.1f}; medians of {TURNS} turns "
+        f"of {SECONDS:g} s. A window of the autoencoders is due every 2 frames, a crop of an object every 6.",
     )
 
 
