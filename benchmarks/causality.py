@@ -61,7 +61,7 @@ def online(pipeline: Pipeline, video: Video) -> Streams:
     fps = video.fps or pipeline.config.objects.tracks.fps
     stretch, rows = pipeline.begin(StreamFormat(video.size, fps, video.id)), []
     for arrived in frames_of(video.originals.source, video.id, fps):
-        _, scores, fused = stretch.score(arrived)
+        _, scores, fused = stretch.score(stretch.perception.look(arrived))
         raw = {stream: value for one in scores.values() for stream, value in one.streams.items()}
         rows.append({**raw, **fused.members, FUSED: fused.score} | raw)
     return {stream: np.array([row[stream] for row in rows]) for stream in rows[0]}

@@ -2,8 +2,8 @@
 
 python -m benchmarks.online experiment=ped2 run=NAME …
 
-Scores a test video of a finished run as `infer` does, first with each step timed in one thread, then by `Pipeline` with
-its reading thread and all outputs. `alone` is the network without what is around it.
+Scores a test video of a finished run as `infer` does, first with each step timed in one thread, then by `Pipeline`, in
+which a thread reads, one looks at the next frame, and others write. `alone` is the network without what is around it.
 """
 
 import sys
@@ -106,8 +106,10 @@ def stepwise(pipeline: Pipeline, video: Video, frames: list[Arrived]) -> list[li
         for t, one in enumerate(frames):
             if t == WARM:
                 clock.seconds.clear()
-            with clock.of("restore, detect, follow, flow, crops"):
-                moment = stretch.perception.step(one)
+            with clock.of("look: restore, detect"):
+                look = stretch.perception.look(one)
+            with clock.of("follow: tracks, flow, crops"):
+                moment = stretch.perception.follow(look)
             scores = {}
             for name, stream in stretch.streams.items():
                 with clock.of(f"`{name}`, every {stream.stride} frame(s)"):

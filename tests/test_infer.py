@@ -42,7 +42,7 @@ TEST_VIDEO = "data/tiny/test/01"
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder with a finished run, and its options."""
     folder = tmp_path_factory.mktemp("trained")
-    options = [*(option for option in OPTIONS if not option.startswith("detector=")), DETECTORS, "online.threads=1"]
+    options = [*(option for option in OPTIONS if not option.startswith("detector=")), DETECTORS]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         config = load_config(options)

@@ -16,10 +16,10 @@ from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.temporal_mae.detector import ABOUT, TemporalMAEDetector, check
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, smoothed
-from pixelplay.detectors.temporal_mae.sequences import causal_sequences, sequences
+from pixelplay.detectors.temporal_mae.sequences import sequences
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.objects.features import features_of
-from pixelplay.objects.tracks import fill, tracks_of
+from pixelplay.objects.tracks import Tracks, fill, tracks_of
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 
@@ -67,12 +67,23 @@ def expected_raw(model: TemporalMAE, rows: np.ndarray, maps: np.ndarray, steps: 
     return found
 
 
+def ending_at(row: int, tracks: Tracks) -> list[int]:
+    """The window of the rows of a track, -1 where it has none, that ends at one."""
+    at = {
+        p: k
+        for k, (p, track) in enumerate(zip(tracks.position, tracks.track, strict=True))
+        if track == tracks.track[row]
+    }
+    return [at.get(tracks.position[row] - ago, -1) for ago in reversed(range(T))]
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_each_row_has_the_mean_error_of_its_windows_with_that_row_hidden(trained, tmp_path: Path, causal: bool):
     """Every row has a map here, so that none is filled in."""
     video = tracked_video(tmp_path, "test", {1: [*range(3), *range(5, 17)], 2: [4, 5]}, 18, 9)
     tracks, features = tracks_of(video), features_of(video)
-    rows = (causal_sequences(tracks, features, T) if causal else sequences(tracks, features, T, 3)).rows
+    rows = np.array([ending_at(row, tracks) for row in range(len(tracks))])
+    rows = rows if causal else sequences(tracks, features, T, 3).rows
     errors = expected_raw(trained._used.model, rows, features.maps, [T - 1] if causal else list(range(T)))
     found = by_stream(trained.score(video, causal).objects)[f"{NAME}/reconstruction"]
     assert found == pytest.approx([np.mean(errors[row]) for row in range(len(tracks))], rel=1e-4)

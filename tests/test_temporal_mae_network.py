@@ -14,7 +14,7 @@ from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.temporal_mae.detector import check
 from pixelplay.detectors.temporal_mae.losses import consecutive, info_nce, squared_error
 from pixelplay.detectors.temporal_mae.network import POOLINGS, AttentionPooling, Statistics, TemporalMAE, sinusoids
-from pixelplay.detectors.temporal_mae.sequences import TrackWindows, causal_sequences, sequences
+from pixelplay.detectors.temporal_mae.sequences import TrackWindows, sequences
 from pixelplay.detectors.temporal_mae.training import Training, random_masks, warmup_cosine
 from pixelplay.objects.features import Features, features_of
 from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
@@ -65,17 +65,9 @@ def test_the_steps_after_a_window_follow_it_and_end_with_the_track():
     assert found.rows.tolist() == [[0, 1, 2, 3, 4], [2, 3, 4, NO, NO]]
 
 
-def test_a_causal_window_ends_at_each_row_that_has_a_map():
-    tracks = tracks_at({1: [0, 1, 3], 2: [1]})
-    found = causal_sequences(tracks, every_map(4), length=3)
-    assert found.rows.tolist() == [[NO, NO, 0], [NO, 0, 1], [NO, NO, 2], [1, NO, 3]]
-    assert found.track.tolist() == [1, 1, 2, 1]
-
-
 def test_no_tracks_give_no_windows():
     tracks = tracks_at({})
     assert sequences(tracks, every_map(0), 4, 2, 3).rows.shape == (0, 7)
-    assert causal_sequences(tracks, every_map(0), 4).rows.shape == (0, 4)
 
 
 def test_a_batch_holds_the_maps_of_its_windows_and_tells_tracks_of_several_videos_apart(tmp_path: Path):

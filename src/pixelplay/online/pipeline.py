@@ -15,15 +15,15 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.stream import MomentScores, Stream, StreamFormat
 from pixelplay.events.event import Event
-from pixelplay.export.backend import use_onnx
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tables import NEEDS
+from pixelplay.online.ahead import Ahead, looks
 from pixelplay.online.capture import Capture
 from pixelplay.online.detectors import load_detectors, open_streams, streaming
 from pixelplay.online.events import EventStream, OnlineEvents
 from pixelplay.online.frame import Arrived
 from pixelplay.online.fusion import Fused, FusionStream, OnlineFusion
-from pixelplay.online.perception import Models, Perception, StreamChanged
+from pixelplay.online.perception import Look, Models, Perception, StreamChanged
 from pixelplay.online.result import Result, ScoredObject
 from pixelplay.online.sources import Frames, of_arrays, open_source
 from pixelplay.stages import fuse
@@ -53,15 +53,10 @@ class Pipeline:
         used = config.model_copy(update={"detectors": {name: config.detectors[name] for name in self.names}})
         self.models = Models.load(used, [need for need in NEEDS if any(need in spec.needs for spec in specs)])
         if config.backend == "onnx":
-<<<<<<< HEAD
-            crops = self.models.backbone
-            use_onnx(config, self.detectors, crops and crops.backbone)
-        torch.set_num_threads(config.online.threads or os.cpu_count() or 1)  # Ultralytics sets one on two cores
-=======
             from pixelplay.export.backend import use_onnx  # slow to import
 
             use_onnx(config, self.detectors, self.models.backbone and self.models.backbone.backbone)
->>>>>>> onnx
+        torch.set_num_threads(config.online.threads or os.cpu_count() or 1)  # Ultralytics sets one on two cores
 
     @classmethod
     def load(cls, run: str = "sample", overrides: Sequence[str] = ()) -> "Pipeline":
@@ -85,7 +80,7 @@ class Pipeline:
         fps = self.config.online.fps or self.config.objects.tracks.fps
         if isinstance(frames, Capture):
             fps, name = frames.about.fps or fps, frames.about.name if name == "frames" else name
-        return Session(self, of_arrays(frames, fps), name, fps, folder)
+        return Session(self, frames, name, fps, folder)
 
     def begin(self, footage: StreamFormat, first_track: int = 1) -> "Stretch":
         """A new stretch of footage; first_track: the first id of a track in it."""
@@ -105,9 +100,9 @@ class Stretch:
     streams: Mapping[str, Stream]
     fusion: FusionStream
 
-    def score(self, arrived: Arrived) -> tuple[Moment, dict[str, MomentScores], Fused]:
-        """The next frame; raises StreamChanged where it does not go on with those before."""
-        moment = self.perception.step(arrived)
+    def score(self, look: Look) -> tuple[Moment, dict[str, MomentScores], Fused]:
+        """The next frame, once its perception has looked at it."""
+        moment = self.perception.follow(look)
         scores = {name: stream.step(moment) for name, stream in self.streams.items()}
         return moment, scores, self.fusion.step(moment, scores)
 
@@ -115,33 +110,26 @@ class Stretch:
 class Session(Iterator[Result]):
     """The results of one source, in order. Once it is over, `ended` holds the events that ended with it."""
 
-    def __init__(self, pipeline: Pipeline, frames: Iterator[Arrived], name: str, fps: float, folder: Path | None):
-        self._pipeline, self._frames, self._name, self._fps, self._folder = pipeline, frames, name, fps, folder
+    def __init__(self, pipeline: Pipeline, frames: Frames, name: str, fps: float, folder: Path | None):
+        self._pipeline, self._name, self._fps, self._folder = pipeline, name, fps, folder
         self._stretch: Stretch | None = None
         self._events: EventStream | None = None
-        self._first_track = 1
+        self._first_track, self._over = 1, list[Event]()
         self.ended: list[Event] = []
+        # Others' iterables are read in the thread of who reads the results.
+        self._ahead = Ahead(frames, self._begin) if isinstance(frames, Capture) else None
+        self._looks = self._ahead or looks(of_arrays(frames, fps), self._begin)
 
     def __next__(self) -> Result:
         try:
-            arrived = next(self._frames)
+            look = next(self._looks)
         except StopIteration:
             self.close()
             raise
-        return self.step(arrived)
-
-    def step(self, arrived: Arrived) -> Result:
-        """The result of the next frame."""
-        over = self._finish() if arrived.restart else []
-        stretch, events = self._going(arrived)
-        try:
-            moment, _, fused = stretch.score(arrived)
-        except StreamChanged as change:
-            log.warning(f"{self._name}: {change}: tracks and detectors begin anew")
-            over += self._finish()
-            stretch, events = self._going(arrived)
-            moment, _, fused = stretch.score(arrived)
-        happened = events.step(moment, fused)
+        assert self._stretch is not None and self._events is not None, "see _begin"
+        moment, _, fused = self._stretch.score(look)
+        happened = self._events.step(moment, fused)
+        over, self._over = self._over, []
         return Result(
             position=moment.position,
             number=moment.number,
@@ -154,23 +142,29 @@ class Session(Iterator[Result]):
             alarm=happened.alarm,
             started=happened.started,
             ended=[*over, *happened.ended],
-            dropped=arrived.dropped,
-            latency=max(0.0, time.monotonic() - arrived.at) if arrived.at else 0.0,
+            dropped=look.arrived.dropped,
+            latency=max(0.0, time.monotonic() - look.arrived.at) if look.arrived.at else 0.0,
         )
 
     def close(self) -> None:
         """End the events that go on, and wait until their files are written."""
-        self.ended += self._finish()
+        if self._ahead is not None:
+            self._ahead.close()
+        self.ended += [*self._over, *self._finish()]
+        self._over = []
 
-    def _going(self, arrived: Arrived) -> tuple[Stretch, EventStream]:
-        if self._stretch is None or self._events is None:
-            pipeline, size = self._pipeline, (arrived.image.shape[1], arrived.image.shape[0])
-            for difference in differences(pipeline.index.train, size, self._fps):
-                log.warning(f"{self._name} has {difference}")
-            footage = StreamFormat(size, self._fps, self._name)
-            self._stretch = pipeline.begin(footage, self._first_track)
-            self._events = pipeline.events.stream(self._name, footage, self._folder)
-        return self._stretch, self._events
+    def _begin(self, arrived: Arrived, change: StreamChanged | None) -> Perception:
+        """A new stretch, after the events of the one before have ended."""
+        if change is not None:
+            log.warning(f"{self._name}: {change}: tracks and detectors begin anew")
+        self._over += self._finish()
+        pipeline, size = self._pipeline, (arrived.image.shape[1], arrived.image.shape[0])
+        for difference in differences(pipeline.index.train, size, self._fps):
+            log.warning(f"{self._name} has {difference}")
+        footage = StreamFormat(size, self._fps, self._name)
+        self._stretch = pipeline.begin(footage, self._first_track)
+        self._events = pipeline.events.stream(self._name, footage, self._folder)
+        return self._stretch.perception
 
     def _finish(self) -> list[Event]:
         stretch, events, self._stretch, self._events = self._stretch, self._events, None, None

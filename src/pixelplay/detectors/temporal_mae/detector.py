@@ -22,7 +22,7 @@ from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, raw_scores, smoothed
 from pixelplay.detectors.temporal_mae.sequences import TrackWindows
 from pixelplay.detectors.temporal_mae.settings import TemporalMAEScoring, TemporalMAESettings
-from pixelplay.detectors.temporal_mae.stream import Averages, RawScores
+from pixelplay.detectors.temporal_mae.stream import Averages, RawScores, causal_scores
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.features import features_of
 from pixelplay.objects.labels import tracks_so_far
@@ -124,8 +124,9 @@ class TemporalMAEDetector:
         tracks, features = tracks_of(video), features_of(video, causal)
         if causal:
             tracks, known = tracks_so_far(video)
-            features = replace(features, row=features.row[known])
-        raw = raw_scores(self._used.model, tracks, features, scoring.stride, scoring.batch_size, causal)
+            raw = causal_scores(self._used.model, tracks, replace(features, row=features.row[known]))
+        else:
+            raw = raw_scores(self._used.model, tracks, features, scoring.stride, scoring.batch_size)
         objects, least = named(calibration.filled(raw, tracks, causal)), named(calibration.lowest)
         frames = objects | {self.name: smoothed(objects[self.name], tracks, scoring.decay)}
         streams = {name: highest(frames[name], tracks, len(video), float(least[name][0])) for name in frames}

@@ -7,7 +7,7 @@ import torch
 
 from pixelplay.detectors.temporal_mae.losses import consecutive
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
-from pixelplay.detectors.temporal_mae.sequences import causal_sequences, read_maps, sequences
+from pixelplay.detectors.temporal_mae.sequences import read_maps, sequences
 from pixelplay.objects.features import Features
 from pixelplay.objects.tracks import Tracks, by_track
 from pixelplay.scores.settings import SmoothConfig
@@ -19,25 +19,22 @@ Raw = dict[str, np.ndarray]  # by stream, float64 (N,), a score for each row of 
 
 
 @torch.inference_mode()
-def raw_scores(
-    model: TemporalMAE, tracks: Tracks, features: Features, stride: int, batch_size: int, causal: bool = False
-) -> Raw:
+def raw_scores(model: TemporalMAE, tracks: Tracks, features: Features, stride: int, batch_size: int) -> Raw:
     """A score of each stream for each row of the table of tracks, float64 (N,); NaN where it has none.
 
-    Means over the windows that cover the row, one every `stride` frames of its track; causally, of the window that ends
-    there. batch_size: windows, each of which takes as many sequences as steps are scored.
+    Means over the windows that cover the row, one every `stride` frames of its track; causally: see `causal_scores`.
+    batch_size: windows, each of which takes as many sequences as it has steps.
     """
-    length, device = len(model.positions), model.positions.device
-    every = causal_sequences(tracks, features, length) if causal else sequences(tracks, features, length, stride)
+    device = model.positions.device
+    every = sequences(tracks, features, len(model.positions), stride)
     sums, counts = np.zeros((2, len(tracks))), np.zeros((2, len(tracks)))
-    steps = slice(length - 1, None) if causal else slice(None)
     for rows, real in _full_batches(every.rows, batch_size):
         maps = torch.from_numpy(read_maps(features, rows)).to(device)
         tokens, targets = model.tokens(maps), model.targets(maps)
-        found = window_scores(model, tokens, targets[:, steps], torch.from_numpy(rows >= 0).to(device), steps)
-        at = rows[:real, steps]
+        found = window_scores(model, tokens, targets, torch.from_numpy(rows >= 0).to(device), slice(None))
+        at = rows[:real]
         for i, values in enumerate(found):
-            scored = values[:real].cpu().double().numpy()  # (n, K)
+            scored = values[:real].cpu().double().numpy()  # (n, T)
             there = (at >= 0) & ~np.isnan(scored)
             np.add.at(sums[i], at[there], scored[there])
             np.add.at(counts[i], at[there], 1)
@@ -71,7 +68,7 @@ def window_scores(
 def _full_batches(rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
     """Batches of exactly `size` windows, the last filled up with copies, and how many are none.
 
-    Rounding depends on the shape of a batch: so the footage that follows changes no causal score.
+    Rounding depends on the shape of a batch; so it does not depend on how many windows follow.
     """
     for start in range(0, len(rows), size):
         part = rows[start : start + size]

@@ -47,19 +47,6 @@ def sequences(tracks: Tracks, features: Features, length: int, stride: int, futu
     return _with_rows(parts, ids, length, future)
 
 
-def causal_sequences(tracks: Tracks, features: Features, length: int) -> Sequences:
-    """For every row with a map the window that ends there, in the order of the rows."""
-    parts, ids = [], []
-    for track, row_at in _by_track(tracks, features):
-        padded = np.concatenate([np.full(length - 1, -1), row_at])
-        starts = np.flatnonzero(row_at >= 0)
-        parts.append(_padded(padded, starts, length, 0))
-        ids.append(np.full(len(starts), track))
-    found = _with_rows(parts, ids, length, 0)
-    order = np.argsort(found.rows[:, -1], kind="stable")
-    return Sequences(found.rows[order], found.track[order])
-
-
 def read_maps(features: Features, rows: np.ndarray) -> np.ndarray:
     """The maps of rows of the table of tracks, int (...), float16 (..., C, S, S): zeros for -1."""
     maps = np.zeros((*rows.shape, *features.maps.shape[1:]), np.float16)

@@ -7,7 +7,10 @@ import torch
 
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, Raw, averaging, window_scores
+from pixelplay.detectors.temporal_mae.sequences import read_maps
+from pixelplay.objects.features import Features
 from pixelplay.objects.moments import Moment
+from pixelplay.objects.tracks import Tracks
 from pixelplay.scores.running import RunningSmoother
 
 
@@ -19,18 +22,21 @@ class RawScores:
         self._length, self._width = model.positions.shape
         self._tokens: dict[int, deque[tuple[int, torch.Tensor]]] = {}  # by track, with their positions
 
-    @torch.inference_mode()
     def at(self, moment: Moment) -> Raw:
         """A score of each stream for each row of the moment's tracks, float64 (n,), NaN where it has none."""
         assert moment.maps is not None, "a detector asks for them with features=True in its Spec"
         for track in moment.ended:
             self._tokens.pop(track, None)
-        found = np.full((len(STREAMS), len(moment.tracks)), np.nan)
-        rows = np.flatnonzero(~np.isnan(moment.maps[:, 0, 0, 0]))
+        return self.step(moment.position, moment.tracks.track, moment.maps)
+
+    @torch.inference_mode()
+    def step(self, position: int, tracks: np.ndarray, every_map: np.ndarray) -> Raw:
+        """As `at`, by ids of tracks (n,), and maps float16 (n, C, S, S), NaN where there is none."""
+        model, found = self._model, np.full((len(STREAMS), len(tracks)), np.nan)
+        rows = np.flatnonzero(~np.isnan(every_map[:, 0, 0, 0]))
         if len(rows):
-            model = self._model
-            maps = torch.from_numpy(moment.maps[rows]).to(model.positions.device)
-            tokens, valid = self._windows(moment.tracks.track[rows], moment.position, model.tokens(maps))
+            maps = torch.from_numpy(every_map[rows]).to(model.positions.device)
+            tokens, valid = self._windows(tracks[rows], position, model.tokens(maps))
             scores = window_scores(model, tokens, model.targets(maps)[:, None], valid, slice(self._length - 1, None))
             found[:, rows] = torch.cat(scores, dim=1).cpu().double().numpy().T
         return dict(zip(STREAMS, found, strict=True))
@@ -48,6 +54,21 @@ class RawScores:
             windows[row, steps] = torch.stack([one for _, one in own])
             valid[row, steps] = True
         return windows, valid.to(windows.device)
+
+
+def causal_scores(model: TemporalMAE, tracks: Tracks, features: Features) -> Raw:
+    """As `raw_scores`, of the windows that end at each row of a table of tracks.
+
+    Frame by frame, since rounding depends on the shape of a batch, and 1 - cosine of nearly equal embeddings shows it.
+    """
+    scores, found = RawScores(model), np.full((len(STREAMS), len(tracks)), np.nan)
+    for rows in np.split(np.arange(len(tracks)), np.flatnonzero(np.diff(tracks.position)) + 1):
+        if (features.row[rows] >= 0).any():
+            maps = read_maps(features, rows)
+            maps[features.row[rows] < 0] = np.nan
+            of_frame = scores.step(int(tracks.position[rows[0]]), tracks.track[rows], maps)
+            found[:, rows] = [of_frame[stream] for stream in STREAMS]
+    return dict(zip(STREAMS, found, strict=True))
 
 
 class Averages:

@@ -13,7 +13,7 @@ from pixelplay.detectors.object_streams.completion.cubes import Cubes, CubesSoFa
 from pixelplay.detectors.object_streams.completion.exported import exported
 from pixelplay.detectors.object_streams.completion.network import CompletionNet
 from pixelplay.detectors.object_streams.completion.raw_scores import STREAMS, raw_scores
-from pixelplay.detectors.object_streams.completion.settings import CompletionScoring, CompletionSettings
+from pixelplay.detectors.object_streams.completion.settings import CompletionScoring, CompletionSettings, CubeConfig
 from pixelplay.detectors.object_streams.detector import Objects, ObjectScorer
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
@@ -37,11 +37,12 @@ class Seen(Objects):
 
     cubes: Callable[[], Iterable[Cubes]]
     erased: Sequence[int]
-    batch_size: int
+    batch_size: int | None = None  # see `raw_scores`
 
     @classmethod
-    def of(cls, tracks: Tracks, cubes: Callable[[], Iterable[Cubes]], erased: Sequence[int], batch_size: int) -> "Seen":
-        return cls(tracks, np.empty((len(tracks), 0), np.float32), cubes, erased, batch_size)
+    def last(cls, tracks: Tracks, cubes: Callable[[], Iterable[Cubes]], config: CubeConfig) -> "Seen":
+        """Causally: the object's own moment is the last one of its cube."""
+        return cls(tracks, np.empty((len(tracks), 0), np.float32), cubes, [config.before])
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,22 @@ class EventCompletion(ObjectScorer[CompletionModel]):
         self._device = device
 
     def read(self, video: Video, causal: bool = False) -> Seen:
-        """Causally, the object's own moment is the last one of its cube."""
-        cube, batch_size = self._settings.cube, self._scoring.batch_size
-        tracks = tracks_so_far(video)[0] if causal else tracks_of(video)
-        erased, after = ([cube.before], 0) if causal else (cube.erased, cube.after)
-        return Seen.of(tracks, lambda: cut(video, tracks, np.arange(len(tracks)), cube, after), erased, batch_size)
+        cube, tracks = self._settings.cube, tracks_so_far(video)[0] if causal else tracks_of(video)
+
+        def cubes() -> Iterable[Cubes]:
+            return cut(video, tracks, np.arange(len(tracks)), cube, 0 if causal else cube.after)
+
+        if causal:
+            return Seen.last(tracks, cubes, cube)
+        return Seen(tracks, np.empty((len(tracks), 0), np.float32), cubes, cube.erased, self._scoring.batch_size)
 
     def reader(self, footage: StreamFormat) -> Callable[[Moment], Seen]:
-        cube, most = self._settings.cube, self._scoring.batch_size
+        cube = self._settings.cube
         so_far = CubesSoFar(cube, footage.size)
 
         def read(moment: Moment) -> Seen:
             cubes = so_far.step(moment.image, moment.tracks.xyxy)
-            return Seen.of(moment.tracks, lambda: cubes, [cube.before], min(most, len(moment.tracks)))
+            return Seen.last(moment.tracks, lambda: cubes, cube)
 
         return read
 

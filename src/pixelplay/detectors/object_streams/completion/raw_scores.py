@@ -13,15 +13,15 @@ STREAMS = ("appearance", "motion")
 
 @torch.inference_mode()
 def raw_scores(
-    network: CompletionNet, cubes: Iterable[Cubes], count: int, erased: Sequence[int], batch_size: int
+    network: CompletionNet, cubes: Iterable[Cubes], count: int, erased: Sequence[int], batch_size: int | None
 ) -> dict[str, np.ndarray]:
     """A score of each stream for each of `count` rows of tracks, float64 (count,): means over the erased steps; NaN
-    for rows that no cube is of. batch_size: cubes.
+    for rows that no cube is of. batch_size: cubes; None: those of a frame, so that a stream rounds alike.
     """
     found, device = np.full((len(STREAMS), count), np.nan), network.mean.device
-    for batch, real in full_batches(cubes, batch_size):
+    for batch, real in full_batches(cubes, batch_size) if batch_size else ((one, len(one)) for one in cubes):
         patches, flow = (torch.from_numpy(values).to(device) for values in (batch.patches, batch.flow))
-        steps = (torch.full((batch_size,), step, device=device) for step in erased)
+        steps = (torch.full((len(batch),), step, device=device) for step in erased)
         errors = torch.stack([torch.stack(network.errors(patches, flow, step)) for step in steps]).mean(dim=0)
         found[:, batch.rows[:real]] = errors[:, :real].cpu().double().numpy()
     return dict(zip(STREAMS, found, strict=True))
@@ -30,7 +30,7 @@ def raw_scores(
 def full_batches(parts: Iterable[Cubes], size: int) -> Iterator[tuple[Cubes, int]]:
     """Batches of exactly `size` cubes, the last filled up with copies, and how many are none.
 
-    Rounding depends on the shape of a batch: so the footage that follows changes no causal score.
+    Rounding depends on the shape of a batch; so it does not depend on how many cubes follow.
     """
     waiting: list[Cubes] = []
     for part in parts:
