@@ -67,9 +67,8 @@ def main() -> None:
         "events of other videos that stay",
         "their frames",
     ]
-    record(
-        "accepted", columns, rows, ["faiss-cpu", "numpy"], f"Threshold {limit:.2f}. {of_frames(config, run, events)}"
-    )
+    about = f"Backbone {config.weights.backbone}; threshold {limit:.2f}."
+    record("accepted", columns, rows, ["faiss-cpu", "numpy"], f"{about} {of_frames(config, run, events)}")
 
 
 def inside(table: pd.DataFrame, event: Event) -> pd.Series:
