@@ -116,8 +116,9 @@ class Session(Iterator[Result]):
         self._events: EventStream | None = None
         self._first_track, self._over = 1, list[Event]()
         self.ended: list[Event] = []
+        self._capture = frames if isinstance(frames, Capture) else None
         # Others' iterables are read in the thread of who reads the results.
-        self._ahead = Ahead(frames, self._begin) if isinstance(frames, Capture) else None
+        self._ahead = Ahead(self._capture, self._begin) if self._capture else None
         self._looks = self._ahead or looks(of_arrays(frames, fps), self._begin)
 
     def __next__(self) -> Result:
@@ -147,8 +148,9 @@ class Session(Iterator[Result]):
         )
 
     def close(self) -> None:
-        """End the events that go on, and wait until their files are written."""
-        if self._ahead is not None:
+        """End the source and the events that go on, and wait until their files are written."""
+        if self._capture is not None and self._ahead is not None:
+            self._capture.close()  # first: the thread may be waiting for a frame
             self._ahead.close()
         self.ended += [*self._over, *self._finish()]
         self._over = []

@@ -93,10 +93,6 @@ class LivePage:
         """Show that these have ended with the source."""
         self._state.end(events)
 
-    def set_connected(self, connected: bool) -> None:
-        """Say that the source is cut; the next frame says that it is back."""
-        self._state.set_connected(connected)
-
     def close(self) -> None:
         """End the server and its connections."""
         self._closing.set()

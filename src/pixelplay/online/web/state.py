@@ -71,7 +71,7 @@ class LiveState:
         self._times: deque[float] = deque(maxlen=1000)
         self._result: Result | None = None
         self._epoch = self._change = self._frames = self._dropped = 0
-        self._connected, self._since, self._looked_at = True, clock(), -math.inf
+        self._newest, self._looked_at = clock(), -math.inf
 
     def add(self, result: Result) -> None:
         now = self._clock()
@@ -79,7 +79,7 @@ class LiveState:
             if self._result and result.seconds < self._result.seconds:
                 self._points.clear()
                 self._epoch += 1
-            self._result, self._connected = result, True
+            self._result, self._newest = result, now
             self._frames, self._dropped = self._frames + 1, self._dropped + result.dropped
             self._times.append(now)
             self._add_point(result)
@@ -96,12 +96,6 @@ class LiveState:
         with self._lock:
             for event in events:
                 self._tell(event, over=True)
-
-    def set_connected(self, connected: bool) -> None:
-        """Whether the source gives frames; a frame that comes says so, too."""
-        with self._lock:
-            if connected != self._connected:
-                self._connected, self._since = connected, self._clock()
 
     @property
     def result(self) -> Result | None:
@@ -188,9 +182,7 @@ class LiveState:
             "frames": self._frames,
             "dropped": self._dropped,
             "fps": None if span is None else _short((len(self._times) - 1) / span),
-            "connected": self._connected,
-            "disconnected_for": 0.0 if self._connected else _short(now - self._since),
-            "silent_for": None if result is None or not self._times else _short(now - self._times[-1]),
+            "silent_for": _short(now - self._newest),
             "began": self._began,
             "number": None if result is None else result.number,
             "seconds": None if result is None else result.seconds,

@@ -113,10 +113,9 @@ function state() {
   const add = (text, kind) => chips.push(made("span", `chip ${kind}`, text));
   if (ended) add("ended", "");
   else if (lost) add("no connection to infer.py", "alarm");
-  else if (!status?.connected) add(`source not connected for ${duration(status?.disconnected_for ?? 0)}`, "alarm");
-  else if (status.frames === 0) add("waiting for the first frame", "");
+  else if (!status?.frames) add("waiting for the first frame", "");
   else if (status.silent_for > SLOW) add(`no frame for ${duration(status.silent_for)}`, "alarm");
-  else add("source connected", "good");
+  else add("live", "good");
   if (status?.alarm && !ended && !lost) add("alarm", "alarm");
   const text = (all) => [...all].map((one) => one.textContent).join();
   if (text(chips) !== text($("state").children)) $("state").replaceChildren(...chips); // else it is read out again
