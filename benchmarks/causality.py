@@ -29,7 +29,7 @@ from pixelplay.progress import progress_bar
 from pixelplay.restoration.dataset import judges
 from pixelplay.restoration.restore import restore
 from pixelplay.run.fingerprints import fingerprint
-from pixelplay.scores.settings import FUSED
+from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.stages import detect, extract, prepare
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import load_labels
@@ -113,7 +113,8 @@ def table(
 ) -> str:
     """A row of Markdown for each stream of the detectors, and for the fused one."""
     fused = read_fused(config, index)
-    offline = {FUSED: fused[(fused["stream"] == FUSED) & (fused["split"] == "test")]}
+    members = [stream for stream in (FUSED, OBJECTS) if stream in set(fused["stream"])]
+    offline = {s: fused[(fused["stream"] == s) & (fused["split"] == "test")] for s in members}
     for name in names:
         scores = read_scores(config, name, index)
         offline |= {
