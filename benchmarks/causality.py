@@ -19,17 +19,23 @@ import pandas as pd
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
+from pixelplay.detectors.base import Scores
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.evaluation.score_tables import read_fused, read_scores
 from pixelplay.metrics.frames import frame_metrics
 from pixelplay.objects import tables
 from pixelplay.online.feeds import frames_of
 from pixelplay.online.pipeline import Pipeline
+from pixelplay.online.run_scores import RunScores
 from pixelplay.progress import progress_bar
 from pixelplay.restoration.dataset import judges
 from pixelplay.restoration.restore import restore
 from pixelplay.run.fingerprints import fingerprint
-from pixelplay.scores.settings import FUSED, OBJECTS
+from pixelplay.scores.fuse import compose, fuse
+from pixelplay.scores.objects import frame_scores, fuse_objects
+from pixelplay.scores.restored import weight_of
+from pixelplay.scores.settings import FUSED, OBJECTS, FusionConfig
+from pixelplay.scores.table import NEW
 from pixelplay.stages import detect, extract, prepare
 from pixelplay.videos.index import Index
 from pixelplay.videos.truth import load_labels
@@ -68,17 +74,64 @@ def online(pipeline: Pipeline, video: Video) -> Streams:
 
 
 def compared(pipeline: Pipeline, found: Mapping[str, Streams]) -> dict[str, float]:
-    """By detector, the largest relative difference of any of its streams in any frame."""
+    """By detector, the largest relative difference of any of its streams in any frame; and of the fused score."""
     config, index = pipeline.config, causally_restored(pipeline.config, pipeline.index)
-    largest = {}
+    offline: dict[str, dict[str, Scores]] = {}
     for name in pipeline.names:
         own = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
-        (detector, *_), largest[name] = pipeline.detectors[name], 0.0
-        for video in own.test:
-            for stream, values in detector.score(video, causal=True).streams.items():
-                apart = np.abs(found[video.id][stream] - values) / np.maximum(np.abs(values), LEAST)
-                largest[name] = max(largest[name], float(apart.max()))
-    return largest
+        (detector, *_) = pipeline.detectors[name]
+        offline[name] = {video.id: detector.score(video, causal=True) for video in own.test}
+    largest = {
+        name: max(
+            apart(found[video][stream], values) for video, one in of.items() for stream, values in one.streams.items()
+        )
+        for name, of in offline.items()
+    }
+    fused = fused_offline(pipeline.fusion.run, index, offline)
+    return largest | {FUSED: max(apart(found[video][FUSED], values) for video, values in fused.items())}
+
+
+def apart(online: np.ndarray, offline: np.ndarray) -> float:
+    return float((np.abs(online - offline) / np.maximum(np.abs(offline), LEAST)).max())
+
+
+def fused_offline(run: RunScores, index: Index, scores: Mapping[str, Mapping[str, Scores]]) -> dict[str, np.ndarray]:
+    """The fused scores by video, by the functions that fuse whole runs, of raw scores by detector and video."""
+    fusion, known = run.causal, run.tables(run.causal)
+    new = {
+        stream: pd.concat([frame_rows(video, stream, of[video.id].streams[stream]) for video in index.test])
+        for of in scores.values()
+        for stream in next(iter(of.values())).streams
+    }
+    if run.streams:
+        rows = [
+            one.objects.assign(split=NEW, video=video)
+            for of in scores.values()
+            for video, one in of.items()
+            if one.objects is not None
+        ]
+        every = pd.concat(rows, ignore_index=True)
+        summed = {
+            s: pd.concat([run.raw_objects[s], every[every["stream"] == s]], ignore_index=True) for s in run.streams
+        }
+        objects = fuse_objects(summed, fusion.objects)
+        new[OBJECTS] = frame_scores(objects, [(NEW, v.id, v.numbers) for v in index.test], fusion.objects)
+    raw = {s: pd.concat([known[s], new[s]], ignore_index=True) for s in new if s in known}
+    raw |= compose(raw, fusion, run.weights)
+    weights = {**run.weights, NEW: {video.id: weights_of(video, fusion) for video in index.test}} if run.weights else {}
+    fused = fuse({stream: raw[stream] for stream in run.members}, fusion, weights)
+    fused = fused[(fused["stream"] == FUSED) & (fused["split"] == NEW)]
+    return {video.id: scores_of(fused, video) for video in index.test}
+
+
+def frame_rows(video: Video, stream: str, scores: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"split": NEW, "video": video.id, "frame": video.numbers, "stream": stream, "score": scores})
+
+
+def weights_of(video: Video, fusion: FusionConfig) -> np.ndarray:
+    assert video.noise is not None and video.originals is not None
+    pairs = zip(video.noise.tolist(), video.originals.flipped.tolist(), strict=True)
+    return np.array([weight_of(noise, flipped, fusion.corrupted_frames) for noise, flipped in pairs])
 
 
 def causally_restored(config: Config, index: Index) -> Index:
