@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import gmean, pmean, rankdata
 
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.scores.fuse import FUSIONS, align, combine, compose, fuse, member_of, process
+from pixelplay.scores.combine import FUSIONS, combine
+from pixelplay.scores.fuse import align, compose, fuse, member_of, process
 from pixelplay.scores.settings import (
     CompositeConfig,
     CorruptedFramesConfig,

@@ -12,7 +12,8 @@ from pixelplay.evaluation.object_members import read_streams_table
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams
 from pixelplay.run.artifacts import read_csv
 from pixelplay.run.files import RunFiles
-from pixelplay.scores.fuse import bounded, member_of
+from pixelplay.scores.combine import bounded
+from pixelplay.scores.fuse import member_of
 from pixelplay.scores.objects import summands
 from pixelplay.scores.settings import FusionConfig
 from pixelplay.videos.index import Index

@@ -17,7 +17,8 @@ from pixelplay.errors import DataError
 from pixelplay.evaluation.contributions import member_scores, shares_by_name, usual
 from pixelplay.objects.moments import Moment
 from pixelplay.online.run_scores import RunScores
-from pixelplay.scores.fuse import FrameWeights, align, bounded, combination, member_of, process, scale_of_new
+from pixelplay.scores.combine import bounded, combination
+from pixelplay.scores.fuse import FrameWeights, align, member_of, process, scale_of_new
 from pixelplay.scores.objects import ROW, scale_of, shares_of, summands
 from pixelplay.scores.restored import weight_of
 from pixelplay.scores.running import RunningSmoother

@@ -72,7 +72,7 @@ class MemberConfig(Settings):
     smooth: SmoothConfig
 
 
-FusionMethod = Annotated[str, one_of("pixelplay.scores.fuse:FUSIONS")]
+FusionMethod = Annotated[str, one_of("pixelplay.scores.combine:FUSIONS")]
 Power = Annotated[float, Field(gt=0)]
 
 
