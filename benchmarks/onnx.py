@@ -16,6 +16,7 @@ import torch
 from transformers import VideoMAEForPreTraining, VideoMAEImageProcessor
 
 from benchmarks.results import record
+from pixelplay.backbones.exports import Exported, of_backbone
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.in_domain import Encoder, as_backbone
 from pixelplay.cli import load_config
@@ -23,7 +24,6 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.autoencoder.exported import exported as of_autoencoder
 from pixelplay.detectors.autoencoder.network import NETWORKS
-from pixelplay.detectors.exports import Exported, of_backbone
 from pixelplay.detectors.object_streams.completion.exported import exported as of_completion
 from pixelplay.detectors.object_streams.completion.network import CompletionNet
 from pixelplay.detectors.temporal_mae.exported import exported as of_temporal_mae

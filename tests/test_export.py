@@ -19,11 +19,11 @@ from tests.pipeline import CPU, run_here
 from tests.test_detector_contract import CASES, Fitted, config_of, walk, weights
 from torch import nn
 
+from pixelplay.backbones.exports import Exported, Exports, in_place_of, of_backbone
 from pixelplay.backbones.frozen import Backbone, hash_of_weights
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Scores
-from pixelplay.detectors.exports import Exported, Exports, in_place_of, of_backbone
 from pixelplay.detectors.stream import Stream, StreamFormat, Streams
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
 from pixelplay.export.backend import use_onnx

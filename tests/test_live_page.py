@@ -454,7 +454,9 @@ def test_closing_ends_all_threads_and_connections_at_once(tmp_path: Path):
         clients[2].recv(10)
         start = time.monotonic()
     assert time.monotonic() - start < 2.5
-    assert set(threading.enumerate()) == before
+    while set(threading.enumerate()) - before:  # those of AnyIO end by themselves, when their loop has
+        assert time.monotonic() - start < 10, threading.enumerate()
+        time.sleep(0.01)
     for one in clients:
         drain(one)
     with pytest.raises(ConnectionRefusedError):

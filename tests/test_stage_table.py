@@ -31,7 +31,9 @@ TABLE = {  # the first pattern that fits decides
     "checkpoints_of": "extract train",
     "seeds": "train score",
     "device": "",
-    "source": "",  # of infer.py, which is no stage
+    "format": "",  # of export.py, which is no stage
+    "event": "",  # of accept.py
+    "source": "",  # of infer.py, neither
     "view": "",
     "backend": "",
     "checkpoint": "",

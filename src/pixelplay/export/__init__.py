@@ -22,8 +22,8 @@ from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing them imports torch
+    from pixelplay.backbones.exports import Exported
     from pixelplay.detectors.base import Detector
-    from pixelplay.detectors.exports import Exported
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _chosen(config: Config, text: str | None) -> list[str]:
 
 def _networks(config: Config, name: str, index: Index, seed: int | None) -> Iterator[Networks]:
     """Those of a detector itself, and of what describes objects for it."""
-    from pixelplay.detectors.exports import Exports
+    from pixelplay.backbones.exports import Exports
     from pixelplay.export.crops import CROPS, crops, need_crops
     from pixelplay.objects.tracks import tracks_of
     from pixelplay.stages.extract import extractor_of
@@ -107,5 +107,5 @@ def _why_none(config: Config, name: str, seed: int | None) -> str:
 
     about = read_model(RunFiles.of(config).detector(name, seed) / "detector.json", About, made_by="train")
     if about.parameters:
-        return "is not exported: it does not say how (`Exports` in pixelplay/detectors/exports.py)"
+        return "is not exported: it does not say how (`Exports` in pixelplay/backbones/exports.py)"
     return "is not exported: it has no network, and costs next to nothing"

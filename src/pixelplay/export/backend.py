@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pixelplay import requirements
+from pixelplay.backbones.exports import Exported, Exports
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.config import Config
 from pixelplay.detectors.base import Detector
-from pixelplay.detectors.exports import Exported, Exports
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.export import EXTRA
 from pixelplay.export.crops import CROPS, crops, need_crops

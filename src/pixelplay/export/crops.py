@@ -1,9 +1,9 @@
 """The backbone that describes objects for detectors: its maps of their crops are made once, for all of them."""
 
+from pixelplay.backbones.exports import Exported, of_backbone
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.detectors.exports import Exported, of_backbone
 from pixelplay.objects import tables
 
 CROPS = "crops"  # the network's name, in the folder of each detector that needs it

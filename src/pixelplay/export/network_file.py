@@ -15,8 +15,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from pixelplay import requirements
+from pixelplay.backbones.exports import Exported
 from pixelplay.backbones.state_dict import short
-from pixelplay.detectors.exports import Exported
 from pixelplay.errors import MissingArtifactError, PixelPlayError
 from pixelplay.export.parity import BATCHES, LIMIT, Inputs, largest_difference, random_inputs
 from pixelplay.export.session import Session

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pixelplay.detectors.exports import Exported, Network
+from pixelplay.backbones.exports import Exported, Network
 from pixelplay.videos.video import Video
 
 LIMIT = 1e-4  # of the difference, absolute for values up to 1, relative above

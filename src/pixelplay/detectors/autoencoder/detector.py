@@ -12,11 +12,11 @@ import torch
 from pydantic import Field, model_validator
 from torch.nn import functional as F
 
+from pixelplay.backbones.exports import Exported
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.autoencoder.exported import exported
 from pixelplay.detectors.autoencoder.network import NETWORKS, Network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, means_over_clips, save_about
-from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.errors import ConfigError

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
+from pixelplay.backbones.exports import AREA, GREY, Exported, in_place_of
 from pixelplay.backbones.frozen import hash_of_weights
 from pixelplay.detectors.autoencoder.network import Network
-from pixelplay.detectors.exports import AREA, GREY, Exported, in_place_of
 from pixelplay.videos.settings import FrameFormat
 
 POOLED = {

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pixelplay.backbones.exports import Exported
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.along_tracks import ByStream, ObjectStream, naming
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
-from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.detectors.temporal_mae.exported import exported

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from pixelplay.backbones.exports import Exported, Function, Network, in_place_of
 from pixelplay.backbones.frozen import hash_of_weights
-from pixelplay.detectors.exports import Exported, Function, Network, in_place_of
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 
 ABOUT = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
+from pixelplay.backbones.exports import AREA, Exported, Function, Network, in_place_of
 from pixelplay.backbones.frozen import hash_of_weights
-from pixelplay.detectors.exports import AREA, Exported, Function, Network, in_place_of
 from pixelplay.detectors.videomae.model import VideoMAE
 
 CLIPS = "(N, frames, 3, side, side): (RGB / 255 - mean) / std, the oldest frame first"

@@ -16,8 +16,8 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from pixelplay.backbones.exports import Exported
 from pixelplay.detectors.base import Scores
-from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.detectors.videomae.exported import encoder

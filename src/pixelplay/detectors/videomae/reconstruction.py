@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
+from pixelplay.backbones.exports import Exported
 from pixelplay.detectors.base import Scores, means_over_clips
-from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.detectors.videomae.exported import prediction

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pixelplay.backbones.exports import AREA
 from pixelplay.detectors.base import About, identity_of, load_about, save_about
-from pixelplay.detectors.exports import AREA
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.videomae.hub import check_videomae, side_of
 from pixelplay.detectors.videomae.model import VideoMAE

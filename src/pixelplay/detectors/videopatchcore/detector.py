@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pixelplay.backbones.exports import Exported
 from pixelplay.backbones.in_domain import Encoder, as_backbone, load_encoder, shared_encoder
 from pixelplay.backbones.pretrained import load_backbone
 from pixelplay.backbones.state_dict import save_network
 from pixelplay.detectors.base import About, Scores, identity_of, load_about, save_about
 from pixelplay.detectors.calibration import Calibration
-from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.detectors.videopatchcore import SPECS

@@ -1,7 +1,7 @@
 """VideoPatchCore's backbone for other libraries than PyTorch."""
 
+from pixelplay.backbones.exports import Exported, of_backbone
 from pixelplay.backbones.frozen import Backbone
-from pixelplay.detectors.exports import Exported, of_backbone
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS
 from pixelplay.detectors.videopatchcore.settings import VideoPatchCoreScoring, VideoPatchCoreSettings
 

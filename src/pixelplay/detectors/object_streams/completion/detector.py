@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pixelplay.backbones.exports import Exported
 from pixelplay.backbones.state_dict import load_network, save_network
-from pixelplay.detectors.exports import Exported
 from pixelplay.detectors.object_streams.completion.cubes import Cubes, CubesSoFar, cut
 from pixelplay.detectors.object_streams.completion.exported import exported
 from pixelplay.detectors.object_streams.completion.network import CompletionNet

@@ -2,8 +2,8 @@
 
 import torch
 
+from pixelplay.backbones.exports import Exported, in_place_of
 from pixelplay.backbones.frozen import hash_of_weights
-from pixelplay.detectors.exports import Exported, in_place_of
 from pixelplay.detectors.object_streams.completion.network import CompletionNet
 from pixelplay.detectors.object_streams.completion.settings import CubeConfig
 
