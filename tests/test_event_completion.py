@@ -11,7 +11,7 @@ from tests.pipeline import CPU, trainer_config
 from torch.nn import init
 
 from pixelplay.cli import load_config
-from pixelplay.detectors.object_streams.completion.cubes import Cubes, cut, flow_patch, resized, surroundings
+from pixelplay.detectors.object_streams.completion.cubes import Cubes, cut, flow_patch, resized
 from pixelplay.detectors.object_streams.completion.detector import EventCompletion, check
 from pixelplay.detectors.object_streams.completion.network import CompletionNet, Scale
 from pixelplay.detectors.object_streams.completion.raw_scores import STREAMS, full_batches, raw_scores
@@ -107,14 +107,6 @@ def of_levels(place: Path, levels: Sequence[int], boxes: Mapping[int, Mapping[in
 
 
 # --- cubes ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_ends_of_a_video_are_repeated_around_each_frame():
-    frames = [np.array([value]) for value in (7, 8, 9)]
-    found = [[int(frame[0]) for frame in one] for one in surroundings(frames, 2, 1)]
-    assert found == [[7, 7, 7, 8], [7, 7, 8, 9], [7, 8, 9, 9]]
-    assert [len(one) for one in surroundings(frames[:1], 4, 2)] == [7]
-    assert list(surroundings([], 4, 2)) == []
 
 
 def test_a_cube_has_the_frames_around_the_object_s_own_in_order(tmp_path: Path):

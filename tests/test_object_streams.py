@@ -18,7 +18,7 @@ from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.object_streams.detector import ABOUT, ObjectDetector, Objects
-from pixelplay.detectors.object_streams.heights import Line, UsualHeight
+from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.motion import described
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.objects.features import writing
@@ -100,10 +100,10 @@ def test_speeds_are_in_heights_on_a_logarithm_and_directions_are_shares():
     """Boxes end at row 8, where persons are 4 high: 6 pixels per second are 1.5 heights."""
     values = np.array([[6.0, 2, 4], [0, 0, 0], [np.nan, np.nan, np.nan]])
     objects = Objects(tracks_at({1: [0, 1, 2]}), values)
-    found = described(objects, UsualHeight(Line(slope=0.25, intercept=2.0)), slow=0.5)
+    found = described(objects, UsualHeight(slope=0.25, intercept=2.0), slow=0.5)
     np.testing.assert_allclose(found["magnitude"], [[np.log(2.0)], [np.log(0.5)], [np.nan]], rtol=1e-6)
     np.testing.assert_allclose(found["direction"], [[0.25, 0.5], [0, 0], [np.nan, np.nan]], rtol=1e-6)
-    own = described(objects, UsualHeight(Line()), slow=0.5)  # 0.75 of a box's height
+    own = described(objects, UsualHeight(), slow=0.5)  # 0.75 of a box's height
     np.testing.assert_allclose(own["magnitude"][0], np.log(1.25), rtol=1e-6)
 
 
