@@ -1,7 +1,6 @@
 """`object_motion` and `object_appearance`: what they compare, folds that have not seen what they score, causality."""
 
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
-from tests.pipeline import CPU, trainer_config
+from tests.pipeline import CPU, shipped, trainer_config
 from tests.tracked import tracked_video, tracks_at
 
-from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.object_streams.detector import ABOUT, ObjectDetector, Objects
@@ -33,9 +31,7 @@ Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]  # values of rows, (N, …
 
 
 def detector(name: str, *overrides: str) -> Any:
-    changes = [re.sub(r"^(\+?)", rf"\1detectors.{name}.", override) for override in overrides]
-    config = load_config([f"detector=[{name}]", "weights.backbone=timm:resnet18", *changes]).detectors[name]
-    return registry.create(name, config, CPU)
+    return registry.create(name, shipped(name, *overrides, run=["weights.backbone=timm:resnet18"]), CPU)
 
 
 def video(
@@ -311,7 +307,7 @@ def test_a_damaged_calibration_is_reported_with_the_command_that_makes_it(tmp_pa
         ("training.slow=0", r"training.*slow"),
         ("training.folds=-1", r"training.*folds"),
         ("scoring.quantile=0", r"scoring.*quantile"),
-        ("+scoring.weights.size=0.5", r"scoring\.weights=.*one for each of magnitude, direction"),
+        ("scoring.weights.size=0.5", r"scoring\.weights=.*one for each of magnitude, direction"),
     ],
 )
 def test_impossible_settings_are_refused(override: str, message: str):
