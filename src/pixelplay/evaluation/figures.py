@@ -12,7 +12,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.scores.fuse import FUSED
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import VideoTruth, load_truth
+from pixelplay.videos.truth import load_truth
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,12 @@ def labelled_scores(files: RunFiles, index: Index, split: str) -> LabelledScores
     rows = table[(table["split"] == split) & (table["stream"] == FUSED)].set_index(["video", "frame"])["score"]
     if not known or rows.empty:
         return None
-    labels = np.concatenate([_labels(one) for one in known]).astype(np.int64)
+    labels = np.concatenate([one.labels for one in known]).astype(np.int64)
     if one_class(labels):
         return None
-    places = pd.MultiIndex.from_tuples([(one.video, int(n)) for one in known for n in one.numbers])
+    places = pd.MultiIndex.from_tuples([place for one in known for place in one.places])
     videos, frames = (places.get_level_values(level).to_numpy() for level in (0, 1))
     return LabelledScores(rows.loc[places].to_numpy(np.float64), labels, videos, frames)
-
-
-def _labels(one: VideoTruth) -> np.ndarray:
-    return np.zeros(0) if one.labels is None else one.labels
 
 
 def _is_of_these_scores(files: RunFiles, stage: str) -> bool:

@@ -78,7 +78,7 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
     return Task(
         stage="train",
         name=task_name,
-        record_path=files.record(task_name),
+        files=files,
         version=VERSION,
         settings=settings,
         work=lambda: (
@@ -88,7 +88,6 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
         ),
         # what the other run has trained, or where it is wanted
         contents=lambda: borrowed.key_of(config, task_name) if other else str(folder),
-        digests=digests_of(config),
         after=[prepare.task(config), *_objects(config, name)],
         about=lambda: {"training": _training(config, name), "parameters": _parameters(folder)},
     )
