@@ -27,16 +27,8 @@ from pixelplay.videos.index import Index, load_index, seen, trained_index
 
 log = logging.getLogger(__name__)
 
-SHARED = (
-    "detector",
-    "training",
-    "boxes",
-    "tracks",
-    "features",
-    "crops",
-    "flow",
-    "version",
-)  # settings of whoever uses a detector
+# settings of whoever uses a detector
+SHARED = ("detector", "training", "boxes", "tracks", "features", "crops", "flow", "version")
 VERSION = 1  # raised when every detector learns something else; one detector's is in its `Spec`
 
 
