@@ -63,7 +63,8 @@ def take_over(config: Config) -> None:
 def task(config: Config, name: str, index: Index, seed: int | None = None) -> Task:
     """The training of a detector, with one of several seeds or the run's only one."""
     settings, files, task_name = _settings(config, name, index, seed), RunFiles.of(config), record_name(name, seed)
-    folder = files.detector(name, seed)
+    folder, needs = files.detector(name, seed), registry.spec(name, config.detectors[name]).needs
+    boxes = detect.tasks(config) if "boxes" in needs else []
     if other := config.checkpoints_of:
         wanted = {key: settings[key] for key in SHARED}
         settings = {"checkpoints_of": other, "detector": settings["detector"], "training": settings["training"]}
@@ -80,15 +81,9 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
         ),
         # what the other run has trained, or where it is wanted
         contents=lambda: borrowed.key_of(config, task_name) if other else str(folder),
-        after=[prepare.task(config), *_objects(config, name)],
+        after=[prepare.task(config), *boxes, *extract.tasks_for(config, needs)],
         about=lambda: {"training": _training(config, name), "parameters": _parameters(folder)},
     )
-
-
-def _objects(config: Config, name: str) -> list[Task]:
-    """The tasks that make what the detector needs of objects."""
-    needs = registry.spec(name, config.detectors[name]).needs
-    return [*(detect.tasks(config) if "boxes" in needs else []), *extract.tasks_for(config, needs)]
 
 
 def record_name(name: str, seed: int | None) -> str:
