@@ -1,6 +1,5 @@
 """`object_motion` and `object_appearance` in the stages: flow and crops made once, scores of folds fused."""
 
-import os
 import shutil
 import signal
 import sys
@@ -243,7 +242,7 @@ def test_killed_flow_goes_on_with_the_next_video_and_ends_with_the_same_bytes(bo
     done = times("flow-*")
     assert len(done) == 2
     extract.run(config)
-    assert {path: os.stat(path).st_mtime_ns for path in done} == done  # not made twice
+    assert {path: path.stat().st_mtime_ns for path in done} == done  # not made twice
     resumed = cached("flow-*")
     for path in resumed:
         Path(path).unlink()

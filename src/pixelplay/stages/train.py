@@ -27,16 +27,8 @@ from pixelplay.videos.index import Index, load_index, seen, trained_index
 
 log = logging.getLogger(__name__)
 
-SHARED = (
-    "detector",
-    "training",
-    "boxes",
-    "tracks",
-    "features",
-    "crops",
-    "flow",
-    "version",
-)  # settings of whoever uses a detector
+# settings of whoever uses a detector
+SHARED = ("detector", "training", "boxes", "tracks", "features", "crops", "flow", "version")
 VERSION = 1  # raised when every detector learns something else; one detector's is in its `Spec`
 
 
@@ -71,14 +63,15 @@ def take_over(config: Config) -> None:
 def task(config: Config, name: str, index: Index, seed: int | None = None) -> Task:
     """The training of a detector, with one of several seeds or the run's only one."""
     settings, files, task_name = _settings(config, name, index, seed), RunFiles.of(config), record_name(name, seed)
-    folder = files.detector(name, seed)
+    folder, needs = files.detector(name, seed), registry.spec(name, config.detectors[name]).needs
+    boxes = detect.tasks(config) if "boxes" in needs else []
     if other := config.checkpoints_of:
         wanted = {key: settings[key] for key in SHARED}
         settings = {"checkpoints_of": other, "detector": settings["detector"], "training": settings["training"]}
     return Task(
         stage="train",
         name=task_name,
-        record_path=files.record(task_name),
+        files=files,
         version=VERSION,
         settings=settings,
         work=lambda: (
@@ -88,16 +81,9 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
         ),
         # what the other run has trained, or where it is wanted
         contents=lambda: borrowed.key_of(config, task_name) if other else str(folder),
-        digests=digests_of(config),
-        after=[prepare.task(config), *_objects(config, name)],
+        after=[prepare.task(config), *boxes, *extract.tasks_for(config, needs)],
         about=lambda: {"training": _training(config, name), "parameters": _parameters(folder)},
     )
-
-
-def _objects(config: Config, name: str) -> list[Task]:
-    """The tasks that make what the detector needs of objects."""
-    needs = registry.spec(name, config.detectors[name]).needs
-    return [*(detect.tasks(config) if "boxes" in needs else []), *extract.tasks_for(config, needs)]
 
 
 def record_name(name: str, seed: int | None) -> str:
