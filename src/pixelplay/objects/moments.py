@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelplay.objects.boxes import join, load
+from pixelplay.objects.boxes import all_boxes
 from pixelplay.objects.features import crop_vectors, features_of, flow_of
 from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.settings import FeaturesConfig
@@ -63,13 +63,11 @@ def moments_of(
     seconds, frames = frame_times(video, fps), {one: video.frames(one) for one in formats}
     noise = np.zeros(len(video), np.float32) if video.noise is None else video.noise
     tracks, labels, values = _objects(video, needs, crops)
-    bounds = np.searchsorted(tracks.position, np.arange(len(video) + 1))
     last = {int(track): int(position) for track, position in zip(tracks.track, tracks.position, strict=True)}
     ending: dict[int, list[int]] = {}
     for track, position in last.items():
         ending.setdefault(position + 1, []).append(track)
-    for t, image in enumerate(video.full_size()):
-        here = slice(bounds[t], bounds[t + 1])
+    for t, (image, here) in enumerate(zip(video.full_size(), tracks.by_frame(len(video)), strict=True)):
         yield Moment(
             position=t,
             number=int(video.numbers[t]),
@@ -105,4 +103,4 @@ def _objects(
         maps = np.array(features.maps[rows.clip(min=0)])
         maps[rows < 0] = np.nan
         found["maps"] = maps
-    return tracks, join(load(path) for path in video.objects).label[tracks.box], found
+    return tracks, all_boxes(video).label[tracks.box], found

@@ -15,7 +15,7 @@ from pixelplay.backbones.object_maps import ObjectMaps
 from pixelplay.config import Config
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.objects import motion, tables
+from pixelplay.objects import detection, motion, tables
 from pixelplay.objects.boxes import Boxes, join
 from pixelplay.objects.flow import BoxFlow
 from pixelplay.objects.live import LiveTracks, Seen
@@ -72,7 +72,7 @@ class Models:
 
 
 def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
-    methods = tables.methods(config, needs)
+    methods = detection.methods(config, needs)
     if "file" in methods:
         raise ConfigError(
             "objects.method=file: of a stream nobody brings boxes in files: set objects.method=motion, or weights.yolo "
