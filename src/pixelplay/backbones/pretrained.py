@@ -99,24 +99,21 @@ def _hub_of_timm(model: str) -> Hub:
     return config.hf_hub_id, [config.hf_hub_filename] if config.hf_hub_filename else files
 
 
-def _timm(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-    return _filled_timm(f"timm:{model}", model, state, source, bf16)
-
-
 def _packaged(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
     """The stages of timm's network; the package's tensors have other names, but the same order."""
     import timm
 
-    name = f"{packaged.PREFIX}{model}"
     whole, stages = (timm.create_model(model, features_only=cut) for cut in (False, True))
-    named = in_order(state, whole, source, name)
-    return _filled_timm(name, model, {key: named[key] for key in named.keys() & stages.state_dict()}, source, bf16)
+    named = in_order(state, whole, source, f"{packaged.PREFIX}{model}")
+    kept = {key: named[key] for key in named.keys() & stages.state_dict()}
+    return _timm(model, kept, source, bf16, packaged.PREFIX)
 
 
-def _filled_timm(name: str, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-    """The model's stages under the name of a backbone, with weights of the whole network or of the stages."""
+def _timm(model: str, state: StateDict, source: str, bf16: bool, prefix: str = "timm:") -> Backbone:
+    """The model's stages, with weights of the whole network or of the stages; prefix: of the backbone's name."""
     import timm
 
+    name = f"{prefix}{model}"
     _require_known(model)
     options: dict[str, Any] = {"features_only": True, "out_indices": _stages_of_timm(model)}
     stages = timm.create_model(model, **options)

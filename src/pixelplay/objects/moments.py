@@ -41,13 +41,6 @@ class Moment:
     flipped: bool = False  # whether restoration turned it upright
 
 
-def no_tracks() -> Tracks:
-    """The tracks of a frame in which nothing is followed."""
-    none = np.empty(0, np.int64)
-    floats = np.empty((0, 4), np.float32)
-    return Tracks(none, floats, np.empty(0, np.str_), floats[:, 0], none, np.empty(0, bool), none)
-
-
 def moments_of(
     video: Video,
     formats: Sequence[FrameFormat] = (),
@@ -88,7 +81,7 @@ def _objects(
 ) -> tuple[Tracks, np.ndarray, dict[str, np.ndarray]]:
     """Detected rows of tracks, the classes of their boxes, and arrays of them by the name of `Moment`'s field."""
     if "tracks" not in needs:
-        return no_tracks(), np.empty(0, np.str_), {}
+        return Tracks.none(), np.empty(0, np.str_), {}
     tracks, detected = tracks_so_far(video)
     found: dict[str, np.ndarray] = {}
     if "flow" in needs:

@@ -23,6 +23,11 @@ class Tracks(Boxes):
     interpolated: np.ndarray  # bool [N]: nothing was detected here; the box lies between two that were
     box: np.ndarray  # int64 [N], row of the detected box among all boxes of the whole video; -1 where interpolated
 
+    @classmethod
+    def none(cls) -> "Tracks":
+        empty = np.empty(0, np.int64)
+        return cls(**vars(Boxes.none()), track=empty, interpolated=np.empty(0, bool), box=empty)
+
 
 def frame_times(video: Video, fps: float) -> np.ndarray:
     """Seconds at which the frames of a video were taken, float64 [T]: its timestamps, else by its rate, else by `fps`.

@@ -19,9 +19,10 @@ from pixelplay.objects import detection, motion, tables
 from pixelplay.objects.boxes import Boxes, join
 from pixelplay.objects.flow import BoxFlow
 from pixelplay.objects.live import LiveTracks, Seen
-from pixelplay.objects.moments import Moment, no_tracks
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.settings import ObjectsConfig
 from pixelplay.objects.tables import Need
+from pixelplay.objects.tracks import Tracks
 from pixelplay.objects.tubes import squares
 from pixelplay.objects.yolo import Yolo
 from pixelplay.online.frame import Arrived
@@ -142,7 +143,7 @@ class Perception:
     def follow(self, look: Look) -> Moment:
         """The second half of a step: looks in the order of their frames."""
         restored, seconds = look.restored, look.arrived.seconds
-        tracks, labels, values, ended = no_tracks(), np.empty(0, np.str_), dict[str, Any](), ()
+        tracks, labels, values, ended = Tracks.none(), np.empty(0, np.str_), dict[str, Any](), ()
         if self._tracks:
             seen = self._tracks.step(look.boxes, look.position, seconds, restored.noise)
             tracks, labels, ended = seen.tracks, seen.labels, seen.ended
