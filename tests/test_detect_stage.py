@@ -46,11 +46,6 @@ def write_video(folder: Path, walks: bool) -> None:
         cv2.imwrite(str(folder / f"{t:03d}.png"), np.clip(frame, 0, 255).astype(np.uint8))
 
 
-@pytest.fixture(scope="session")
-def yolo_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_weights(tmp_path_factory.mktemp("weights") / "random.pt", bias=-1.0)
-
-
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A run in a folder of its own whose detector asks for objects; in one of its videos nothing moves."""

@@ -22,6 +22,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 from tests.pipeline import CPU, ROOT, trainer_config
+from tests.recorded_moments import moments_of
 from tests.small_videomae import SIDE, saved_videomae
 
 import pixelplay.detectors
@@ -36,7 +37,7 @@ from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
-from pixelplay.objects.moments import Moment, moments_of
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks, cropped
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout

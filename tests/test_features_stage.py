@@ -13,7 +13,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from tests.pipeline import ROOT, files_below, user_environment
-from tests.test_detect_stage import ASKING, options, prepared, yolo_weights
+from tests.test_detect_stage import ASKING, options, prepared
 from tests.test_weights import unplugged
 
 from pixelplay.cli import load_config
@@ -26,7 +26,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, extract, fuse, prepare, score, status, train
 from pixelplay.videos.index import Index
 
-__all__ = ["options", "unplugged", "yolo_weights"]  # fixtures
+__all__ = ["options", "unplugged"]  # fixtures
 
 NEEDS = ("boxes", "tracks", "features")
 POOLING = "{algorithm:pooling,frames:null,training:{},scoring:{}}"

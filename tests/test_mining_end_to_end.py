@@ -85,23 +85,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch):
     assert not sys.modules["ray"].is_initialized()
 
 
-def test_ray_gives_the_same_file_as_the_local_engine_with_one_worker_and_with_two(
-    driving: NuScenes, tmp_path: Path, cluster: dict[str, float]
-):
+def test_ray_gives_the_same_file_as_the_local_engine(driving: NuScenes, tmp_path: Path, cluster: dict[str, float]):
     """On a cluster that asks for a token; a clip that can't be read is among them."""
     assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
     weights = f"weights.videomae={driving.root.parent}/weights"
     files = {}
     for name, options in {
         "local": [],
-        "one": ["mine.engine=ray", "mine.workers=1", "mine.batch_size=3"],
-        "two": ["mine.engine=ray", "mine.workers=2", "mine.batch_size=2"],
+        "ray": ["mine.engine=ray", "mine.workers=2", "mine.batch_size=3"],  # the last batch is smaller
     }.items():
         mine("manifest", tmp_path / name, f"mine.source={driving.root}")
         mine("score", tmp_path / name, weights, *options)
         files[name] = (tmp_path / name / "scores.jsonl").read_bytes()
     assert files["local"].count(b"\n") == 14 and b"cannot be read" in files["local"]
-    assert files["one"] == files["local"] and files["two"] == files["local"]
+    assert files["ray"] == files["local"]
     with pytest.raises(ConfigError, match=r"mine\.workers=1000: the Ray cluster has \d+ CPUs"):
         mine(
             "score",

@@ -15,7 +15,7 @@ from tests.mining import lines, mine, write_videomae
 
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError, PixelPlayError
 from pixelplay.mining.clips import Clip
-from pixelplay.mining.distribution import by_camera, statistics
+from pixelplay.mining.distribution import statistics
 from pixelplay.mining.files import ANY_CLIP, of_clip
 from pixelplay.mining.render import overlay
 from pixelplay.mining.select import ROBUST_Z, above, calibrated, unit_length, unlike_each_other
@@ -97,7 +97,7 @@ def test_statistics_are_those_of_the_scores_that_there_are():
     assert (found["min"], found["max"], found["mean"], found["median"], found["mad"]) == (1, 4, 2.5, 2.5, 1)
     assert found["std"] == pytest.approx(1.25**0.5)
     assert found["percentiles"]["25"] == 1.75 and found["percentiles"]["99"] == pytest.approx(3.97)
-    assert by_camera(table([1, np.nan], ["a", "b"]))["b"] == {"clips": 1, "scored": 0, "unread": 1}
+    assert statistics(table([np.nan])) == {"clips": 1, "scored": 0, "unread": 1}
 
 
 def test_hidden_patches_are_darkened_on_the_overlay():

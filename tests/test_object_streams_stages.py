@@ -14,7 +14,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from tests.pipeline import ROOT, files_below, user_environment
-from tests.test_detect_stage import FRAMES, options, prepared, yolo_weights
+from tests.test_detect_stage import FRAMES, options, prepared
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
@@ -32,7 +32,7 @@ from pixelplay.scores.settings import OBJECTS
 from pixelplay.stages import detect, events, extract, fuse, prepare, score, status, train
 from pixelplay.videos.index import Index
 
-__all__ = ["options", "yolo_weights"]  # fixtures
+__all__ = ["options"]  # a fixture
 
 POOLING = "+detectors.pooling={algorithm:pooling,frames:null,training:{},scoring:{}}"
 STREAMS = {"object_motion/magnitude": 2, "object_motion/direction": 1, "object_appearance": 3}

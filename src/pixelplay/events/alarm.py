@@ -9,7 +9,7 @@ import numpy as np
 from pixelplay.errors import ConfigError
 from pixelplay.events.adaptive import AdaptiveLimit
 from pixelplay.events.event import Alarm
-from pixelplay.events.machine import ConstantLimit, FollowingLimit, Levels, Limit
+from pixelplay.events.machine import Levels, Limit
 from pixelplay.events.settings import EventsConfig
 from pixelplay.events.tails import Tail, peaks_above
 from pixelplay.events.thresholds import PROMISING, Threshold, constant_threshold, exceeded, tail_of, unpromised
@@ -77,8 +77,8 @@ class StreamAlarm:
     def limit(self, follows: bool = True) -> Limit:
         """For one video, from its first frame on; follows: let an adaptive threshold follow its scores."""
         if follows and self.alarm.method == "adaptive":
-            return FollowingLimit(self.normal.all, self.config.thresholds.adaptive, self.config.hysteresis)
-        return ConstantLimit(Levels(self.alarm.threshold, self.alarm.end_threshold))
+            return AdaptiveLimit(self.normal.all, self.config.thresholds.adaptive, self.config.hysteresis)
+        return Levels(self.alarm.threshold, self.alarm.end_threshold)
 
     def probability(self, score: float) -> float | None:
         """The share of normal scores expected to be as high: of the fitted tail, or below it of those that were seen.
@@ -106,7 +106,7 @@ def _threshold(normal: NormalScores, config: EventsConfig, dataset: str, budget:
         rate = {"false_alarm_rate": _rate(normal, budget, settings.evt.tail)}
         settings = settings.model_copy(update={"evt": settings.evt.model_copy(update=rate)})
     if method == "adaptive":
-        first = AdaptiveLimit(normal.all, settings.adaptive).step(np.inf)[1]
+        first = AdaptiveLimit(normal.all, settings.adaptive).at(np.inf).start
         found = Threshold(method, first, settings.adaptive.model_dump())
     else:
         found = constant_threshold(method, videos, dataset, settings, what)

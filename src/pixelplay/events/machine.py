@@ -10,15 +10,17 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pixelplay.events.adaptive import AdaptiveLimit
-from pixelplay.events.settings import AdaptiveConfig, DurationConfig
+from pixelplay.events.settings import DurationConfig
 
 
 class Levels(NamedTuple):
-    """A score above `start` starts an event, one below `end` interrupts it."""
+    """A score above `start` starts an event, one below `end` interrupts it; a `Limit` that stays the same."""
 
     start: float
     end: float
+
+    def at(self, score: float) -> "Levels":
+        return self
 
 
 class Limit(Protocol):
@@ -27,26 +29,6 @@ class Limit(Protocol):
     def at(self, score: float) -> Levels:
         """Those that the next score meets."""
         ...
-
-
-@dataclass(frozen=True)
-class ConstantLimit:
-    levels: Levels
-
-    def at(self, score: float) -> Levels:
-        return self.levels
-
-
-class FollowingLimit:
-    """An adaptive threshold, with a lower level `hysteresis` of the way from the mean of its window to it."""
-
-    def __init__(self, normal: np.ndarray, config: AdaptiveConfig, hysteresis: float):
-        """normal: finite scores (N,) of held-out normal footage, which the window starts with."""
-        self._limit, self._hysteresis = AdaptiveLimit(normal, config), hysteresis
-
-    def at(self, score: float) -> Levels:
-        mean, start = self._limit.step(score)
-        return Levels(start, mean + self._hysteresis * (start - mean))
 
 
 class Instant(NamedTuple):

@@ -1,6 +1,6 @@
 """From frames as they come to moments: restored, objects found and followed, and what detectors ask for of these.
 
-Every step is that of recorded footage, so that moments are those of `moments_of` on causally restored frames, with
+Every step is that of recorded footage, so that moments are those of the tables of causally restored frames, with
 boxes of a background that knows no later frames.
 """
 
