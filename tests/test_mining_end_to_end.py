@@ -28,13 +28,8 @@ def driving(tmp_path_factory: pytest.TempPathFactory) -> NuScenes:
 
 def test_nuscenes_goes_through_all_steps_and_what_cannot_be_read_is_told(driving: NuScenes):
     place = driving.root.parent
-    options = [
-        "mine.source=nuscenes",
-        "weights.videomae=weights",
-        "mine.frames=4",
-        "mine.stride=4",
-        "mine.mask.ratio=0.5",
-    ]
+    options = ["mine.source=nuscenes", "weights.videomae=weights", "mine.frames=4", "mine.stride=4"]
+    options += ["mine.mask.ratio=0.5"]
     settings = ["mine.render.count=2", "mine.select.count=3", "mine.select.min_group=3", "device=cpu", "run=first"]
     done = run_here("mine.py", *options, *settings, cwd=place)
     assert done.returncode == 0, done.stderr
@@ -44,10 +39,8 @@ def test_nuscenes_goes_through_all_steps_and_what_cannot_be_read_is_told(driving
     clips, scores = lines(out / "clips_manifest.jsonl"), lines(out / "scores.jsonl")
     assert [line["step"] for line in scores] == list(range(14)) == list(range(len(clips)))
     (bad,) = [line for line in scores if line["score"] is None]
-    assert (
-        bad["error"]
-        == f"{driving.root}/{driving.file('scene-1', 'CAM_FRONT', 5)}: cannot be read (No such file or directory)"
-    )
+    missing = driving.root / driving.file("scene-1", "CAM_FRONT", 5)
+    assert bad["error"] == f"{missing}: cannot be read (No such file or directory)"
     assert len(list((out / "renders").glob("*.png"))) == 2
     found = json.loads((out / "score_distribution_stats.json").read_text())
     assert {name: part["clips"] for name, part in found["cameras"].items()} == {"CAM_BACK": 7, "CAM_FRONT": 7}
@@ -99,12 +92,6 @@ def test_ray_gives_the_same_file_as_the_local_engine(driving: NuScenes, tmp_path
         files[name] = (tmp_path / name / "scores.jsonl").read_bytes()
     assert files["local"].count(b"\n") == 14 and b"cannot be read" in files["local"]
     assert files["ray"] == files["local"]
+    crowd = ["mine.engine=ray", "mine.workers=1000", f"mine.scores={tmp_path}/x.jsonl"]
     with pytest.raises(ConfigError, match=r"mine\.workers=1000: the Ray cluster has \d+ CPUs"):
-        mine(
-            "score",
-            tmp_path / "local",
-            weights,
-            "mine.engine=ray",
-            "mine.workers=1000",
-            f"mine.scores={tmp_path}/x.jsonl",
-        )
+        mine("score", tmp_path / "local", weights, *crowd)

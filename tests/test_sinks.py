@@ -47,13 +47,8 @@ def event(number: int) -> dict[str, Any]:
     track = {"track": 3, "label": "person", "score": 0.5, "box": [1.0, 2.0, 3.0, 4.0], "path": [[number, 2.0, 4.0]]}
     values = {"id": f"e{number}", "video": "01", "found_by": ["objects"], "stream": "objects", "score": 0.5}
     values |= {"threshold": 0.25, "tail_probability": None, "contributions": {}, "zones": ["a", "b"], "tracks": [track]}
-    return {
-        "run": "ped2/x",
-        **values,
-        **dict.fromkeys(("start", "end", "peak"), moment),
-        "thumbnail": None,
-        "clip": None,
-    }
+    moments = dict.fromkeys(("start", "end", "peak"), moment)
+    return {"run": "ped2/x", **values, **moments, "thumbnail": None, "clip": None}
 
 
 class Server(ThreadingHTTPServer):
