@@ -12,12 +12,8 @@ from pathlib import Path
 import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import HealthCheck, settings
 from omegaconf import DictConfig, OmegaConf
 from tests.footage import write_frames
-
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")  # however busy it is; Hypothesis' own limits are of time
 
 # Overrides that name the folders of a test: no other value depends on them before interpolation.
 FOLDER = re.compile(r"(paths\.(outputs|checkpoints|submissions|cache)|dataset\.root)=")
