@@ -52,6 +52,14 @@ def composed_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def yolo_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small YOLO that finds something everywhere; to be read, not changed."""
+    from tests.test_yolo import random_weights  # most tests need none of what this imports
+
+    return random_weights(tmp_path_factory.mktemp("weights") / "random.pt", bias=-1.0)
+
+
 @pytest.fixture
 def small_folder(tmp_path: Path) -> Path:
     """A data set of the layout `folder`: three training videos, two test videos with gaps, labels for one of them."""

@@ -11,6 +11,7 @@ import numpy as np
 from omegaconf import OmegaConf
 from tests.patchcore import save_backbone
 from tests.pipeline import CPU, ROOT, shipped, trainer_config
+from tests.recorded_moments import moments_of
 from tests.small_videomae import SIDE, saved_videomae
 
 from pixelplay.backbones.object_maps import neighbours
@@ -23,7 +24,7 @@ from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
-from pixelplay.objects.moments import Moment, moments_of
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks, cropped
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout

@@ -17,7 +17,7 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.videopatchcore import feature_store
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
-from pixelplay.objects import tables as detecting
+from pixelplay.objects import tables
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, extract, fuse, prepare, score, train
 from pixelplay.videos.index import Index
@@ -83,7 +83,7 @@ def config(*overrides: str) -> Config:
 
 
 def footage(*overrides: str) -> Index:
-    return detecting.with_objects(config(), prepare.load_index(config(*overrides)), ["boxes", "tracks"])
+    return tables.with_objects(config(), prepare.load_index(config(*overrides)), ["boxes", "tracks"])
 
 
 def fresh(*overrides: str) -> VideoPatchCore:

@@ -14,8 +14,8 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Spec
 from pixelplay.errors import MissingArtifactError, PixelPlayError
-from pixelplay.objects import tables as detecting
 from pixelplay.objects import tracker
+from pixelplay.objects.tables import with_objects
 from pixelplay.objects.tracks import tracks_of
 from pixelplay.stages import detect, evaluate, events, explain, extract, fuse, prepare, report, score, status, train
 
@@ -100,7 +100,7 @@ def test_the_walker_is_one_track_and_a_still_video_has_an_empty_table(asking: li
     caplog.set_level("INFO")
     config = detected(asking)
     extract.run(config)
-    index = detecting.with_objects(config, prepare.load_index(config), ["boxes", "tracks"])
+    index = with_objects(config, prepare.load_index(config), ["boxes", "tracks"])
     for video in (*index.train, *index.test):
         tracks = tracks_of(video)
         assert tracks.position.tolist() == ([] if video.id == "still" else list(range(FRAMES)))

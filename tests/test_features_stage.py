@@ -8,7 +8,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from tests.pipeline import files_below
-from tests.test_detect_stage import options, prepared, yolo_weights
+from tests.test_detect_stage import options, prepared
 from tests.test_extract_stage import interrupted_after_one
 from tests.test_weights import unplugged
 
@@ -23,7 +23,7 @@ from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, extract, fuse, prepare, score, status, train
 from pixelplay.videos.index import Index
 
-__all__ = ["options", "unplugged", "yolo_weights"]  # fixtures
+__all__ = ["options", "unplugged"]  # fixtures
 
 NEEDS = ("boxes", "tracks", "features")
 POOLING = "{algorithm:pooling,frames:null,training:{},scoring:{}}"

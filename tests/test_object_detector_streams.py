@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.fitted import BOX, HEIGHT, WIDTH, Fitted, Frames
+from tests.recorded_moments import moments_of
 
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
@@ -17,7 +18,7 @@ from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
-from pixelplay.objects.moments import Moment, moments_of
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks
 from pixelplay.videos.video import Maps, Video
 

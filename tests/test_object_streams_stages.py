@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.patchcore import save_backbone
 from tests.pipeline import ROOT, files_below, run
-from tests.test_detect_stage import FRAMES, options, prepared, yolo_weights
+from tests.test_detect_stage import FRAMES, options, prepared
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
@@ -28,7 +28,7 @@ from pixelplay.scores.settings import OBJECTS
 from pixelplay.stages import detect, events, extract, fuse, prepare, score, status, train
 from pixelplay.videos.index import Index
 
-__all__ = ["options", "yolo_weights"]  # fixtures
+__all__ = ["options"]  # a fixture
 
 POOLING = "+detectors.pooling={algorithm:pooling,frames:null,training:{},scoring:{}}"
 STREAMS = {"object_motion/magnitude": 2, "object_motion/direction": 1, "object_appearance": 3}

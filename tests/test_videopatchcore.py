@@ -24,6 +24,7 @@ from tests.patchcore import (
     stored,
 )
 from tests.pipeline import CPU, trainer_config
+from tests.recorded_moments import moments_of
 
 from pixelplay.detectors import registry
 from pixelplay.detectors.stream import StreamFormat
@@ -32,7 +33,6 @@ from pixelplay.detectors.videopatchcore import detector as videopatchcore
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
 from pixelplay.evaluation.speed import frames_per_second
-from pixelplay.objects.moments import moments_of
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.scores.settings import OBJECTS

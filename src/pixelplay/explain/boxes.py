@@ -46,14 +46,14 @@ def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
     boxes = boxes_of(video)
     tracks = tracks_of(video) if video.tracks else None
     for t, frame in enumerate(video.full_size()):
-        found = boxes[slice(*np.searchsorted(boxes.position, [t, t + 1]))]
+        found = boxes[boxes.rows(t, t + 1)]
         if tracks is None:
             labels = sorted(set(boxes.label.tolist()))
             colors = [PALETTE[labels.index(str(label)) % len(PALETTE)] for label in found.label]
             captions = [f"{label} {share:.2f}" for label, share in zip(found.label, found.confidence, strict=True)]
             yield annotated(frame, Drawing(found.xyxy, captions, colors), _title(video, t, len(found), "boxes"))
         else:
-            own = tracks[slice(*np.searchsorted(tracks.position, [t, t + 1]))]
+            own = tracks[tracks.rows(t, t + 1)]
             yield annotated(frame, _drawing(found, own), _title(video, t, len(own), "tracks"))
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.objects import box_files, boxes, features, motion, tables, yolo
+from pixelplay.objects import box_files, boxes, detection, features, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
@@ -38,10 +38,10 @@ Make = Callable[["Part", Callable[[int], Any]], None]  # told of frames as they 
 def tasks(config: Config) -> list[Task]:
     """One task, or none where no detector of the run needs boxes."""
     asking = registry.needing(config, "boxes")
-    methods, index = tables.methods(config, asking), load_index(config)
+    methods, index = detection.methods(config, asking), load_index(config)
     settings = {
         "footage": [index.train_key, index.test_key, index.pseudo_key],
-        "methods": tables.settings(config, asking),
+        "methods": detection.settings(config, asking),
         "weights": config.weights.yolo,
         "objects.features": tables.maps_settings(config, "features") if _pools(config) else None,
     }
@@ -51,7 +51,7 @@ def tasks(config: Config) -> list[Task]:
         files=RunFiles.of(config),
         version=VERSION,
         settings=settings,
-        contents=lambda: tables.contents(config, methods),  # kept by the record: later stages need no files
+        contents=lambda: detection.contents(config, methods),  # kept by the record: later stages need no files
         work=lambda: detect_all(config, index.every),
         folders=lambda: {video.folder for video in index.every},
         after=[prepare.task(config)],
@@ -78,16 +78,16 @@ def run(config: Config) -> None:
 
 def download_weights(config: Config) -> None:
     """Get YOLO's, if need be and if the run uses them: tables are named by their contents."""
-    if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
-        tables.weights(config)
+    if "yolo" in detection.methods(config, registry.needing(config, "boxes")):
+        detection.weights(config)
 
 
 def detect_all(config: Config, videos: list[Video]) -> list[Path]:
     """Find the objects in every frame of these videos, whether the run lists them or not; returns the files."""
-    methods = tables.methods(config, registry.needing(config, "boxes"))
+    methods = detection.methods(config, registry.needing(config, "boxes"))
 
     def found_by(method: str) -> list[Video]:
-        return [video for video in videos if method in tables.methods_of(video, methods)]
+        return [video for video in videos if method in detection.methods_of(video, methods)]
 
     return [path for method in methods for path in _detect(config, method, found_by(method))]
 
@@ -174,7 +174,7 @@ def yolo_of(config: Config) -> yolo.Yolo:
     chosen = config.objects.yolo
     device = find_device(config.device if chosen.backend == "torch" else "cpu")
     bf16 = chosen.backend != "onnx" and autocast_bf16(chosen.precision, device)
-    return yolo.Yolo(tables.weights(config), chosen, device, bf16, config.paths.cache)
+    return yolo.Yolo(detection.weights(config), chosen, device, bf16, config.paths.cache)
 
 
 def require_space(config: Config, parts: Sequence[Part], shape: tuple[int, int, int]) -> str:

@@ -12,7 +12,7 @@ from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DataError
-from pixelplay.objects import tables
+from pixelplay.objects import detection
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
 from pixelplay.run.atomic import require_writable
@@ -156,7 +156,7 @@ def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) ->
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
-    wanted += tables.formats(config, registry.needing(config, "boxes"))
+    wanted += detection.formats(config, registry.needing(config, "boxes"))
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]

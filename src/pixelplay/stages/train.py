@@ -14,7 +14,7 @@ from pixelplay.backbones.settings import by_contents, files_there
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
-from pixelplay.objects import tables
+from pixelplay.objects import detection, tables
 from pixelplay.run import borrowed, twins
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
@@ -94,7 +94,7 @@ def _settings(config: Config, name: str, index: Index, seed: int | None) -> dict
     """Exactly what a detector's training depends on."""
     detector, spec = config.detectors[name], registry.spec(name, config.detectors[name])
     asking = registry.needing(config, "boxes")
-    digest = tables.contents(config, tables.methods(config, asking))
+    digest = detection.contents(config, detection.methods(config, asking))
     return {
         "footage": index.train_key,
         "heldout": index.heldout.model_dump(),
@@ -102,7 +102,7 @@ def _settings(config: Config, name: str, index: Index, seed: int | None) -> dict
         "training": _with_weights(config, name, seed),
         "trainer": config.trainer.model_dump(include=set(spec.trainer)),
         "seed": config.seed if seed is None else seed,
-        "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
+        "boxes": [detection.settings(config, asking), digest] if spec.boxes else None,
         "tracks": tables.track_settings(config) if spec.tracks else None,
         "features": _maps(config, "features") if spec.features else None,
         "crops": _maps(config, "crops") if spec.crops else None,
