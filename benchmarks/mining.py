@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.results import record
-from pixelplay.detectors.videomae.settings import MaskConfig
+from pixelplay.detectors.settings import MaskConfig
 from pixelplay.mining import ray_engine
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
 from pixelplay.mining.clips import Clip, ClipReader
