@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.pipeline import run_here, stages_here
+from tests.scored import write_record
 
 from pixelplay import pipeline
 from pixelplay.ablation.sweeps import caption, cells, markdown, results, write
@@ -175,9 +176,7 @@ def outputs_of(folder: Path, seconds: float) -> RunFiles:
     files = RunFiles(folder, folder, folder, folder, folder, folder)
     training, scoring = {"window": 8, "stride": 4, "max_epochs": 2}, {"stride": 3}
     for stage, settings in {"train": {"trainer": {}, "training": training}, "score": {"scoring": scoring}}.items():
-        about = {"parameters": 1234}
-        record = {"key": "", "version": 1, "settings": settings, "contents": None, "about": about, "reads": {}}
-        write_json(files.record(f"{stage}-mae"), record | {"outputs": [], "finished": "", "seconds": seconds})
+        write_record(files.record(f"{stage}-mae"), settings=settings, about={"parameters": 1234}, seconds=seconds)
     return files
 
 
