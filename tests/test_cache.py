@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +35,7 @@ from tests.footage import (
     write_frames,
     write_video,
 )
+from tests.own_process import in_own_process, peak
 
 from pixelplay.errors import DataError, MissingArtifactError, PixelPlayError
 from pixelplay.run.digests import Digests
@@ -141,15 +141,14 @@ def test_an_array_s_header_says_its_length_whatever_the_number_of_digits(tmp_pat
     assert len(one.video) == count
 
 
+@in_own_process
 def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path):
     form = FrameFormat(height=64, width=64, gray=False)
-    peaks = []
-    for count in (50, 1500):  # the longer is 18 MB of cache
-        tracemalloc.start()
-        fill(tmp_path / f"cache{count}", [generated(tmp_path, count, height=64, width=64)], [form])
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 1_000_000
+    _, short, long = (  # the longer is 10 MB of cache
+        peak(fill, tmp_path / f"cache{count}", [generated(tmp_path, count, height=64, width=64)], [form])
+        for count in (1, 50, 800)
+    )
+    assert long < short + 1_000_000, (short, long)
 
 
 # --- nothing twice --------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Full-size frames as a stream: the same frames, treated in the same way, as those of the cache."""
 
-import tracemalloc
+from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tests.footage import (
     write_frames,
     write_video,
 )
+from tests.own_process import in_own_process, peak
 
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.videos.cache import FrameCache
@@ -163,16 +164,15 @@ def test_frames_are_decoded_one_by_one_when_they_are_asked_for(tmp_path: Path, m
     assert decoded == [cv2.IMREAD_COLOR_RGB] * 2
 
 
+@in_own_process
 def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path):
-    peaks = []
-    for count in (20, 600):  # the longer is 29 MB
+    def read(count: int) -> int:
         raw = generated(tmp_path / str(count), count, height=128, width=128)
-        originals = Originals.of(raw.source, (128, 128), np.ones(count, bool))
-        tracemalloc.start()
-        assert sum(1 for _ in originals.frames()) == count
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 500_000
+        frames = Originals.of(raw.source, (128, 128), np.ones(count, bool)).frames()
+        return peak(lambda: deque(frames, maxlen=0))
+
+    short, long = read(20), read(300)  # the longer is 15 MB
+    assert long < short + 500_000, (short, long)
 
 
 def test_an_image_that_is_gone_since_is_told_with_what_to_do(tmp_path: Path):
