@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.own_process import in_own_process
 from tests.test_smooth import GAPS, PARTS, config
 
 from pixelplay.cli import load_config
@@ -45,20 +44,20 @@ def test_frames_must_come_in_order_and_smoothers_must_be_causal():
         RunningSmoother(config("gaussian"))
 
 
-@in_own_process
-def test_memory_is_that_of_the_window_however_long_the_stream_is():
-    for method in sorted(CAUSAL):
-        running = RunningSmoother(config(method, window=30, sigma=5.0))
-        for frame in range(200):
-            running.step(frame, np.array([1.0, 2.0]))
-        tracemalloc.start()
-        began = time.process_time()
-        for frame in range(200, 3_000):
-            running.step(frame, np.array([frame % 7.0, 2.0]))
-        took, grown = time.process_time() - began, tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        assert grown < 10_000, f"bytes of {method}"
-        assert took < 10, f"seconds of {method}, traced"
+@pytest.mark.parametrize("method", sorted(CAUSAL))
+def test_memory_is_that_of_the_window_however_long_the_stream_is(method):
+    running = RunningSmoother(config(method, window=30, sigma=5.0))
+    for frame in range(200):
+        running.step(frame, np.array([1.0, 2.0]))
+    tracemalloc.start()
+    start, began = tracemalloc.get_traced_memory()[0], time.perf_counter()
+    for frame in range(200, 6_000):
+        running.step(frame, np.array([frame % 7.0, 2.0]))
+    took = time.perf_counter() - began
+    grown = tracemalloc.get_traced_memory()[0] - start
+    tracemalloc.stop()
+    assert grown < 10_000
+    assert took < 20, "seconds; traced, on a busy machine"
 
 
 def test_the_causal_counterpart_of_a_fusion_looks_at_no_later_frame():

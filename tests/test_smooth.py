@@ -1,6 +1,7 @@
 """Smoothing by frame number, against direct O(T^2) computations and against scipy's and pandas' own filters."""
 
 import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d, median_filter, uniform_filter1d
 from scipy.signal import savgol_filter
-from tests.own_process import in_own_process, peak
 
 from pixelplay.errors import DataError
 from pixelplay.scores.settings import SmoothConfig
@@ -312,22 +312,26 @@ def test_one_huge_score_leaves_no_trace_beyond_its_window(method: str) -> None:
     assert (result[15:] == 1e-3).all() and (result[:8] == 1e-3).all()
 
 
-@in_own_process
-def test_memory_follows_the_reach_and_not_the_frame_numbers() -> None:
+@pytest.mark.parametrize("method", ALL)
+def test_memory_follows_the_reach_and_not_the_frame_numbers(method: str) -> None:
     frames = np.arange(1000, dtype=np.int64) * 10**4
     scores = np.linspace(0, 1, 1000)
-    for method in ALL:
-        how = config(method, window=41, sigma=5.0)
-        np.testing.assert_allclose(smooth(scores, frames, how), scores, atol=1e-12)
-        assert peak(smooth, scores, frames, how) < 2_000_000, f"bytes of {method}"
+    tracemalloc.start()
+    result = smooth(scores, frames, config(method, window=41, sigma=5.0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(result, scores, atol=1e-12)
+    assert peak < 2_000_000  # bytes
 
 
-@in_own_process
-def test_memory_does_not_follow_the_window_either() -> None:
-    scores, frames = np.random.default_rng(0).normal(size=20_000), np.arange(20_000)
-    for method in ("median", "savitzky_golay"):
-        most = peak(smooth, scores, frames, config(method, window=301))
-        assert most < 100_000_000, "bytes; all windows at once are 20,000 x 301 x 8 bytes, several times over"
+@pytest.mark.parametrize("method", ["median", "savitzky_golay"])
+def test_memory_does_not_follow_the_window_either(method: str) -> None:
+    scores = np.random.default_rng(0).normal(size=20_000)
+    tracemalloc.start()
+    smooth(scores, np.arange(20_000), config(method, window=301))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000_000  # bytes; all windows at once are 20,000 x 301 x 8 bytes, several times over
 
 
 @pytest.mark.parametrize("method", ALL)
