@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.online_run import SIZE, NewFootage, index_of, tracks_at, written_run
+from tests.own_process import in_own_process
 from tests.test_find_events import FPS, PLAIN, ZONES, around, index, quiet, write
 
 from pixelplay.cli import load_config
@@ -243,6 +244,7 @@ def test_zones_without_objects_are_refused(config: Config, tmp_path: Path):
         OnlineEvents(fusion)
 
 
+@in_own_process
 def test_state_is_bounded_in_an_event_that_never_ends(config: Config):
     """Every frame is unusual, and so are its five objects, each for ten frames."""
     run = index()

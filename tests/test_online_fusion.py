@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.online_run import LENGTH, SIZE, NewFootage, fuse_again, index_of, tracks_at, written_run
+from tests.own_process import in_own_process
 
 from pixelplay.config import Config
 from pixelplay.detectors.stream import MomentScores
@@ -152,6 +153,7 @@ def test_a_missing_stream_is_named(tmp_path: Path):
         OnlineFusion(config, index_of()).stream().step(moment, {"conv_ae": scores["conv_ae"]})
 
 
+@in_own_process
 def test_state_is_bounded_and_a_frame_takes_less_than_a_millisecond(tmp_path: Path):
     """Ten objects at a time, each for 50 frames."""
     config = written_run(tmp_path, detectors=("conv_ae", "object_motion", "object_appearance"))
@@ -171,9 +173,9 @@ def test_state_is_bounded_and_a_frame_takes_less_than_a_millisecond(tmp_path: Pa
         gone = tuple(range(first - 9, first + 1)) if t % 50 == 0 and t else ()
         moment = Moment(t, t, t / 10, image, 0.0, {}, tracks, tracks.label, ended=gone)
         scores = {"conv_ae": MomentScores({"conv_ae": float(t % 7)})}
-        began = time.perf_counter()
+        began = time.thread_time()
         stream.step(moment, {**scores, "object_motion": of_objects, "object_appearance": looks})
-        times.append(time.perf_counter() - began)
+        times.append(time.thread_time() - began)
 
     for t in range(500):
         step(t)
