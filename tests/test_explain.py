@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.spatial.distance import cdist
 from tests.footage import followed
 from tests.patchcore import (
@@ -160,7 +161,7 @@ def test_pictures_of_a_row_are_of_one_height_and_keep_their_shape_and_long_names
     assert first.x1 < second.x0 and third.y1 < first.y0
     short = figure.axes[1].get_title(loc="left").splitlines()[1]
     assert len(short) < 40 and short.startswith("aaa") and "…" in short and short.endswith("bbb")
-    renderer = figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     heading = figure.texts[0].get_window_extent(renderer)
     assert heading.x1 <= figure.bbox.x1
     assert heading.y0 >= figure.axes[1].title.get_window_extent(renderer).y1

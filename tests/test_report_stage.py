@@ -24,7 +24,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.drawing.annotate import data_uri
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
-from pixelplay.explain.frames import full_size_at
+from pixelplay.explain.frames import full_size_frames
 from pixelplay.explain.gallery import gallery_frames
 from pixelplay.explain.scored_boxes import Objects
 from pixelplay.report import gather as reporting
@@ -161,7 +161,7 @@ def test_events_are_shown_with_the_frames_of_their_peaks_the_most_severe_first(r
 def test_a_flipped_frame_is_shown_upright(reported: Path):
     video = next(v for v in prepare.load_index(tiny()).test if v.originals.flipped.any())
     t = int(np.flatnonzero(video.originals.flipped)[0])
-    shown = full_size_at(video, [t])[t]
+    ((_, shown),) = full_size_frames(video, [t])
     stored = cv2.imread(str(video.originals.source.files()[video.originals.shown[t]]), cv2.IMREAD_COLOR_RGB)
     assert (shown == stored[::-1]).all()
 
@@ -293,8 +293,8 @@ def test_single_frames_are_those_of_the_whole_stream(tmp_path: Path, small_run: 
     video = next(v for v in prepare.load_index(config).test if v.id == "02")
     every = list(video.full_size())
     wanted = [1, len(video) - 1]
-    found = full_size_at(video, wanted)
-    assert sorted(found) == wanted
+    found = dict(full_size_frames(video, wanted))
+    assert [*found] == wanted
     assert all((found[t] == every[t]).all() for t in wanted)
 
 
@@ -543,4 +543,4 @@ def test_the_commit_is_that_of_the_repository_and_says_when_files_differ(tmp_pat
 
 def test_frames_that_no_file_stands_behind_are_told(tmp_path: Path):
     with pytest.raises(DataError, match="no source of full-size frames"):
-        full_size_at(cached_video(tmp_path, "a", walking_square(4, 0)), [1])
+        next(full_size_frames(cached_video(tmp_path, "a", walking_square(4, 0)), [1]))

@@ -24,13 +24,8 @@ JPEG_QUALITY = 82
 H264 = {"crf": "23", "preset": "veryfast", "g": "30"}  # x264's default quality; a keyframe per second or so, to seek
 THREADS = 2  # of the encoder: its bytes depend on the number
 PALETTE = (
-    (0, 220, 90),
-    (255, 140, 0),
-    (70, 160, 255),
-    (255, 70, 160),
-    (170, 110, 255),
-    (255, 90, 70),
-    (240, 220, 0),
+    *((0, 220, 90), (255, 140, 0), (70, 160, 255), (255, 70, 160)),
+    *((170, 110, 255), (255, 90, 70), (240, 220, 0)),
 )
 
 
@@ -117,8 +112,8 @@ def readable(color: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def encoded(image: np.ndarray, suffix: str = ".jpg", quality: int = JPEG_QUALITY) -> bytes:
     """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG of this quality or, with `suffix=".png"`, of a PNG."""
-    data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return data.tobytes()
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 def data_uri(data: bytes, kind: str = "jpeg") -> str:
