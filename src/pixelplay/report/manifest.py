@@ -1,5 +1,6 @@
 """What stage `explain` pictured for the report: manifest.json, and the image files beside it that it lists."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -86,14 +87,29 @@ class Manifest(Listed):
 def read_manifest(files: RunFiles, index: Index) -> Manifest:
     """Raises MissingArtifactError, or DamagedArtifactError, also for frames that the index does not have."""
     manifest = read_model(files.manifest, Manifest, made_by="explain")
-    numbers = {video.id: video.numbers for video in index.test}
     frames = [(one.video, one.frame) for one in manifest.gallery]
     frames += [(one.video, frame) for one in manifest.tracks for frame in (one.first, one.peak, one.last)]
     frames += [(one.video, frame) for one in manifest.sprites for frame in one.frames]
+    require_frames(index, frames, files.manifest, made_by="explain")
+    return manifest
+
+
+def require_frames(index: Index, frames: Iterable[tuple[str, int]], path: Path, made_by: str) -> None:
+    """Raise DamagedArtifactError for the file that names these (video, frame number) if a test video lacks one."""
+    numbers = {video.id: video.numbers for video in index.test}
     for video, frame in frames:
         if frame not in numbers.get(video, np.empty(0)):
-            raise damaged(files.manifest, "explain", f"video {video!r} has no frame {frame}")
-    return manifest
+            raise damaged(path, made_by, f"video {video!r} has no frame {frame}")
+
+
+def pictures_of(files: RunFiles, explained: Iterable[OfDetector]) -> Pairs:
+    """Detectors and their pictures: see `picture_of`."""
+    return [(one.detector, picture_of(files, one)) for one in explained]
+
+
+def picture_of(files: RunFiles, listed: OfDetector | Moment | PicturedTrack | Sprite) -> str:
+    """Its picture as the text of an <img>'s src; raises DamagedArtifactError."""
+    return image_uri(files.explain / listed.picture, made_by="explain")
 
 
 def image_uri(path: Path, made_by: str) -> str:
