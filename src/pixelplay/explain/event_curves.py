@@ -50,22 +50,23 @@ class EventCurves:
         """From position `first` up to `stop` of the event's video; NaN where its track is not seen."""
         numbers = video.numbers[first:stop]
         if event.stream == FUSED:
-            name, scores = "fused score", self._fused[video.id]
+            scores = self._fused[video.id]
         elif event.stream == DWELL:
-            main, zone = event.tracks[0], event.zones[0]
-            name, scores = f"seconds of {main.label} {main.track} in {zone}", self._dwell[video.id, main.track, zone]
+            scores = self._dwell[video.id, event.tracks[0].track, event.zones[0]]
         else:
-            main = event.tracks[0]
-            name, scores = f"score of {main.label} {main.track}", self._tracks[video.id, main.track]
-        return Curve(
-            name=name,
-            numbers=numbers,
-            scores=scores.reindex(numbers).to_numpy(np.float64),
-            ends=self._ends[event.stream],
-            shaded=(numbers >= event.start.frame) & (numbers <= event.end.frame),
-            threshold=event.threshold,
-        )
+            scores = self._tracks[video.id, event.tracks[0].track]
+        return curve_of(event, numbers, scores.reindex(numbers).to_numpy(np.float64), self._ends[event.stream])
 
     def color(self, event: Event) -> tuple[int, int, int]:
         """RGB of the highest score of the event's main track, as of its box there; a normal one's without tracks."""
         return color_of(share_of(event.tracks[0].score, self._span)) if event.tracks else color_of(0.0)
+
+
+def curve_of(event: Event, numbers: np.ndarray, scores: np.ndarray, ends: tuple[float, float]) -> Curve:
+    """Scores (T,), of what an event is about, in the frames with these numbers (T,); ends: of the vertical axis."""
+    name, main = "fused score", event.tracks[0] if event.tracks else None
+    if main is not None and event.stream != FUSED:
+        whose = f"{main.label} {main.track}"
+        name = f"seconds of {whose} in {event.zones[0]}" if event.stream == DWELL else f"score of {whose}"
+    shaded = (numbers >= event.start.frame) & (numbers <= event.end.frame)
+    return Curve(name, numbers, scores, ends, shaded, event.threshold)
