@@ -63,10 +63,10 @@ def chrome() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chrome: Browser, reported: Path) -> Browser:
+def page(chrome: Browser, finished: Path) -> Browser:
     """The page of a small run, opened."""
     chrome.complaints.clear()
-    return chrome.open(reported / "outputs/tiny/report/index.html")
+    return chrome.open(finished / "outputs/tiny/report/index.html")
 
 
 @pytest.fixture
@@ -156,10 +156,11 @@ def test_names_of_any_length_fit_on_a_small_screen(chrome: Browser, tmp_path: Pa
 
 
 def test_light_and_dark_differ_and_pictures_and_charts_are_painted(page: Browser):
+    page.place("#events .seen")
     shots = {}
     for scheme in ("light", "dark"):
         page.media("screen", scheme)
-        shots[scheme] = cv2.imdecode(np.frombuffer(page.picture(whole=True), np.uint8), cv2.IMREAD_COLOR)
+        shots[scheme] = cv2.imdecode(np.frombuffer(page.picture(), np.uint8), cv2.IMREAD_COLOR)
     page.media()
     assert (shots["light"][300, 5] > 250).all() and (shots["dark"][300, 5] < 40).all()
     for image in shots.values():
