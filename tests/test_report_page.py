@@ -242,7 +242,3 @@ def test_a_run_without_events_says_so():
     found = plain.events.found.model_copy(update={"events": []})
     page = Elements(render(replace(plain, events=EventList(found, []))))
     assert "No score of the test videos is above its threshold" in page.text
-
-
-def test_the_page_is_the_same_each_time():
-    assert render(report("plain")) == render(report("plain"))

@@ -12,8 +12,7 @@ import pytest
 from tests import patchcore
 from tests.reports import tiny
 from tests.test_report_charts import scored
-from tests.test_report_page import Elements
-from tests.test_report_stage import sections
+from tests.test_report_stage import page, sections
 
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError
@@ -185,10 +184,6 @@ def config(explained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     shutil.copytree(explained_run, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return patchcore.config()
-
-
-def page(config: Config) -> Elements:
-    return Elements(RunFiles.of(config).report.read_text())
 
 
 def test_the_page_has_the_curves_of_the_table_of_objects_and_needs_no_footage(config: Config):

@@ -129,9 +129,13 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 def write_sheet(path: Path, images: Sequence[np.ndarray]) -> None:
     """Write images of one size, uint8 (H, W, 3) RGB, in rows of three as one picture, atomically."""
-    padded = [*images, *[np.full_like(images[0], 255)] * (-len(images) % COLUMNS)]
-    rows = [np.concatenate(padded[i : i + COLUMNS], axis=1) for i in range(0, len(padded), COLUMNS)]
-    write_image(path, np.concatenate(rows))
+    write_image(path, grid(images, COLUMNS, fill=255))
+
+
+def grid(images: Sequence[np.ndarray], columns: int, fill: int) -> np.ndarray:
+    """Images of one size, uint8 (h, w, 3), row by row; what the last row lacks has the value `fill`."""
+    padded = [*images, *[np.full_like(images[0], fill)] * (-len(images) % columns)]
+    return np.concatenate([np.concatenate(padded[i : i + columns], axis=1) for i in range(0, len(padded), columns)])
 
 
 def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:
