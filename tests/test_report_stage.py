@@ -354,13 +354,17 @@ def test_a_clip_of_a_video_that_is_not_there_is_refused(finished: Path, clips: s
         explain.run(tiny(f"report.clips={clips}"))
 
 
-def test_the_names_of_clips_stay_in_their_folder_and_apart():
-    files = RunFiles.of(tiny())
-    names = ["../../a", "a b", "a_b", "a/b", SCRIPT, "Grün", "a"]
-    paths = [files.clip(name) for name in names]
-    assert {path.parent for path in paths} == {Path("outputs/tiny/report/clips")}
-    assert len({path.name for path in paths}) == len(names)
-    assert all(re.fullmatch(r"[\w.-]+\.mp4", path.name, re.ASCII) for path in paths)
+def test_the_names_of_pictures_and_clips_stay_in_their_folder_and_apart():
+    files, names = RunFiles.of(tiny()), ["../../a", "a b", "a_b", "a/b", SCRIPT, "Grün", "a"]
+    folders = {
+        "report/clips": [files.clip(name) for name in names],
+        "explain/errors": [files.error_maps("conv_ae", name) for name in names],
+        "explain/neighbours": [files.neighbours("conv_ae", name, 7) for name in names],
+    }
+    for folder, paths in folders.items():
+        assert {path.parent for path in paths} == {Path("outputs/tiny") / folder}
+        assert len({path.name for path in paths}) == len(names)
+        assert all(re.fullmatch(r"[\w.-]+\.(mp4|png)", path.name, re.ASCII) for path in paths)
     assert files.clip("Test001").name == "Test001.mp4"
 
 

