@@ -340,6 +340,16 @@ def test_the_legend_says_which_share_of_normal_footage_the_unit_is(index: Index)
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def shown(patchcore_run: Path) -> Path:
+    """The run, in which a frame with an object and one without have been shown."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(patchcore_run)
+        for frame in (("show.video=strange", "show.frames=[13]"), ("show.video=still", "show.frames=[4]")):
+            explain.run(config(*frame))
+    return patchcore_run
+
+
 def facts(name: str) -> list[dict[str, str]]:
     with open(f"outputs/folder/explain/neighbours/{name}.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -359,8 +369,8 @@ def test_the_command_writes_a_picture_and_a_table_for_each_video_s_peak_and_for_
         assert (remembered / f"{path}.csv").read_text().startswith(",".join(COLUMNS))
 
 
+@pytest.mark.usefixtures("shown")
 def test_the_table_has_what_the_detector_found(index: Index):
-    explain.run(config("show.video=strange", "show.frames=[13]"))
     rows = facts(f"{NAME}-strange-013")
     (found,) = loaded().explain(by_id(index.test, "strange"), [13])
     near = [near for one in found for near in one.neighbours]
@@ -390,15 +400,14 @@ def test_each_moment_of_the_report_has_a_neighbour_picture_and_a_table(index: In
         assert table.columns.tolist() == COLUMNS and set(table["frame"]) == {one.frame}
 
 
+@pytest.mark.usefixtures("shown")
 def test_where_nothing_was_detected_the_whole_frame_is_alone_and_that_is_said(index: Index):
-    settings = config("show.video=still", "show.frames=[4]")
-    explain.run(settings)
     assert [row["class"] for row in facts(f"{NAME}-still-004")] == ["whole frame"]
     still, strange = (
         cv2.imread(f"outputs/folder/explain/neighbours/{NAME}-{name}.png") for name in ("still-004", "strange-013")
     )
     assert still.shape[0] < strange.shape[0]
-    legend, (one,) = explanations(settings, index, NAME)
+    legend, (one,) = explanations(config("show.video=still", "show.frames=[4]"), index, NAME)
     assert "No object was detected: only the whole frame was compared." in nearest.heading(NAME, legend, one, 6)
 
 

@@ -29,18 +29,19 @@ class EventCurves:
         fused = table[(table["stream"] == FUSED) & (table["split"] == "test")]
         objects = read_objects(config, OBJECTS, index.test) if object_streams(config) else None
         self._span = object_spans(objects).get(OBJECTS, NO_SPAN) if objects is not None else NO_SPAN
-        self._fused = {str(video): rows.set_index("frame")["score"] for video, rows in fused.groupby("video")}
-        self._tracks: dict[tuple[str, int], pd.Series] = {}
+        self._scores: dict[tuple[str | int, ...], pd.Series] = {  # by stream, video, and what an event is about
+            (FUSED, str(video)): rows.set_index("frame")["score"] for video, rows in fused.groupby("video")
+        }
         ends = {FUSED: [fused["score"].min(), fused["score"].max()]}
         if objects is not None:
             test = objects[objects["split"] == "test"]
-            grouped = test.groupby(["video", "track"])
-            self._tracks = {(str(v), int(str(t))): rows.set_index("frame")["score"] for (v, t), rows in grouped}
+            for (video, track), rows in test.groupby(["video", "track"]):
+                self._scores[OBJECTS, str(video), int(str(track))] = rows.set_index("frame")["score"]
             ends[OBJECTS] = [test["score"].min(), test["score"].max()]
         if any(event.stream == DWELL for event in found.events):
             dwell = read_table(RunFiles.of(config).dwell, made_by="events").set_index("frame")
-            stays = dwell.groupby(["video", "track", "zone"])["seconds"]
-            self._dwell = {(str(v), int(str(t)), str(z)): seconds for (v, t, z), seconds in stays}
+            for (video, track, zone), seconds in dwell.groupby(["video", "track", "zone"])["seconds"]:
+                self._scores[DWELL, str(video), int(str(track)), str(zone)] = seconds
             ends[DWELL] = [0.0]  # scores of events follow
         for event in found.events:  # of an adaptive method, thresholds differ
             ends.setdefault(event.stream, []).extend([event.threshold, event.score])
@@ -49,12 +50,9 @@ class EventCurves:
     def of(self, event: Event, video: Video, first: int, stop: int) -> Curve:
         """From position `first` up to `stop` of the event's video; NaN where its track is not seen."""
         numbers = video.numbers[first:stop]
-        if event.stream == FUSED:
-            scores = self._fused[video.id]
-        elif event.stream == DWELL:
-            scores = self._dwell[video.id, event.tracks[0].track, event.zones[0]]
-        else:
-            scores = self._tracks[video.id, event.tracks[0].track]
+        track, zone = [one.track for one in event.tracks[:1]], event.zones[:1]
+        about = {FUSED: [], OBJECTS: track, DWELL: [*track, *zone]}[event.stream]
+        scores = self._scores[event.stream, video.id, *about]
         return curve_of(event, numbers, scores.reindex(numbers).to_numpy(np.float64), self._ends[event.stream])
 
     def color(self, event: Event) -> tuple[int, int, int]:

@@ -5,32 +5,28 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pixelplay.drawing.annotate import data_uri
+from pixelplay.events.event import FileName, Written
 from pixelplay.run.artifacts import damaged, read_model
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index
 
 FORMATS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}  # by the bytes that a file starts with
 
-FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # in the manifest's folder
 Color = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Pairs = list[tuple[str, str]]
 
 
-class Listed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OfDetector(Listed):
+class OfDetector(Written):
     """A picture of a frame that one detector explains."""
 
     detector: str
     picture: FileName
 
 
-class Moment(Listed):
+class Moment(Written):
     """A frame at an event's peak, or where the fused score peaks."""
 
     video: str
@@ -41,7 +37,7 @@ class Moment(Listed):
     neighbours: list[OfDetector]  # its objects beside the most similar training footage
 
 
-class PicturedTrack(Listed):
+class PicturedTrack(Written):
     """An object whose score is among the highest of the test."""
 
     video: str
@@ -54,7 +50,7 @@ class PicturedTrack(Listed):
     picture: FileName  # the frame of its peak with its path; below, crops of the object: first, peak, last
 
 
-class Scale(Listed):
+class Scale(Written):
     """A bar that explains the colours of the pictures."""
 
     text: str
@@ -63,7 +59,7 @@ class Scale(Listed):
     colors: list[Color]
 
 
-class Sprite(Listed):
+class Sprite(Written):
     """Small frames of a video as one picture: row by row, in the order of time."""
 
     video: str
@@ -73,7 +69,7 @@ class Sprite(Listed):
     frames: list[int]  # their numbers
 
 
-class Manifest(Listed):
+class Manifest(Written):
     gallery: list[Moment]  # of the most severe events' peaks; without events, the highest fused score first
     tracks: list[PicturedTrack]  # of these events; else the highest score of `objects` first; [] without fused objects
     sprites: list[Sprite]  # in the order of the test videos; [] where they are not wanted
