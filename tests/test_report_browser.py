@@ -22,7 +22,7 @@ from tests.test_report_page import EVIL, RULE, report
 from tests.test_report_stage import SCRIPT, UNREACHABLE
 
 from pixelplay.drawing.annotate import encoded, grid, write_clip
-from pixelplay.events.machine import ConstantLimit, Levels, stretches, usual_spacing
+from pixelplay.events.machine import Levels, stretches, usual_spacing
 from pixelplay.events.settings import DurationConfig
 from pixelplay.report.page import TEMPLATES, render
 from pixelplay.report.timelines import exact, times
@@ -324,7 +324,7 @@ def test_events_are_counted_by_the_rule_of_the_stage(plain: Browser, seed: int):
     data = {"numbers": [[int(frame), 1] for frame in frames], "seconds": times(seconds), "timed": True, "lines": lines}
     for threshold, shortest, gap in ((0.3, 0.2, 0.4), (0.5, 0.0, 0.0)):
         rule = {**RULE, "minDuration": shortest, "mergeGap": gap, "base": -0.1, "hysteresis": 0.6}
-        limit = ConstantLimit(Levels(threshold, -0.1 + 0.6 * (threshold + 0.1)))
+        limit = Levels(threshold, -0.1 + 0.6 * (threshold + 0.1))
         settings = DurationConfig(min_duration=shortest, merge_gap=gap)
         expected = stretches(frames, seconds, scores, limit, settings, usual_spacing(seconds))
         plain.ask(f"Object.assign(DATA.rule, {json.dumps(rule)})")

@@ -46,11 +46,11 @@ def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
     boxes = boxes_of(video)
     tracks = tracks_of(video) if video.tracks else None
     for t, frame in enumerate(video.full_size()):
-        found = boxes[slice(*np.searchsorted(boxes.position, [t, t + 1]))]
+        found = boxes[boxes.rows(t, t + 1)]
         if tracks is None:
             drawing, count = _of_boxes(found, sorted(set(boxes.label.tolist()))), f"{len(found)} boxes"
         else:
-            own = tracks[slice(*np.searchsorted(tracks.position, [t, t + 1]))]
+            own = tracks[tracks.rows(t, t + 1)]
             drawing, count = _of_tracks(found, own), f"{len(own)} tracks"
         yield annotated(frame, drawing, f"{video.id} frame {video.numbers[t]}: {count}")
 

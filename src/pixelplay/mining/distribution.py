@@ -28,7 +28,8 @@ OUTLINED = 8  # outlines of more cameras can't be told apart
 
 def run(config: "Config", files: MiningFiles) -> None:
     table = read_scores(files.scores)
-    write_json(files.statistics, statistics(table) | {"cameras": by_camera(table)})
+    cameras = {str(camera): statistics(part) for camera, part in table.groupby("camera")}
+    write_json(files.statistics, statistics(table) | {"cameras": cameras})
     write_histogram(files.histogram, table, config.distribution.bins)
     log.info(f"distribution: {files.histogram}, {files.statistics}")
 
@@ -42,10 +43,6 @@ def statistics(table: pd.DataFrame) -> dict[str, Any]:
     values = {name: float(of(scores)) for name, of in STATISTICS.items()}
     percentiles = {str(percentile): float(np.percentile(scores, percentile)) for percentile in PERCENTILES}
     return {**counts, **values, "percentiles": percentiles}
-
-
-def by_camera(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    return {str(camera): statistics(part) for camera, part in table.groupby("camera")}
 
 
 def write_histogram(path: Path, table: pd.DataFrame, bins: int) -> None:

@@ -21,7 +21,7 @@ from pixelplay.run.artifacts import append_json, csv_text, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
-from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.run.stage import Stage, Task, forget
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.scores.settings import FusionConfig
@@ -46,12 +46,11 @@ def tasks(config: Config) -> list[Task]:
     task = Task(
         stage="ablate",
         name="ablate",
-        record_path=files.record("ablate"),
+        files=files,
         version=VERSION,
         settings={"ablate": config.ablate.model_dump()},
         contents=lambda: file_digests(_truth_files(config, files)),
         work=lambda: _ablate(config, files, index),
-        digests=digests_of(config),
         reads=fuse.tasks(config),
         kept=[files.chosen_fusion],  # it may be in use
     )
@@ -155,18 +154,11 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
     from pixelplay.metrics.frames import one_class
 
     kinds = kinds_of_clips(files)
-    planted, labelled = (
-        [
-            (one.video, one.numbers, one.labels)
-            for one in load_labels(config, index, split).labelled
-            if one.labels is not None
-        ]
-        for split in ("pseudo", "test")
-    )
+    planted, labelled = (load_labels(config, index, split).labelled for split in ("pseudo", "test"))
     truths = {"pseudo": Known.of(planted, kinds)}
     if not config.ablate.labels or not labelled:
         return truths, []
-    if reason := one_class(np.concatenate([labels for _, _, labels in labelled])):
+    if reason := one_class(np.concatenate([one.labels for one in labelled])):
         return truths, [f"Test labels are left out: {reason}."]
     return {**truths, "test": Known.of(labelled)}, []
 
