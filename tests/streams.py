@@ -5,6 +5,7 @@ There is no RTSP server here; what it would add is FFmpeg's.
 """
 
 import io
+import resource
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,17 @@ def result(position: int, seconds: float, image: np.ndarray | None = None, **cha
         "alarm": False,
     }
     return Result(**(facts | changes))
+
+
+@contextmanager
+def file_size(limit: int) -> Iterator[None]:
+    """Files of at most so many bytes, which a full disk looks like."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 def shade(number: int, width: int = 64, height: int = 48) -> np.ndarray:

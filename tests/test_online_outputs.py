@@ -4,14 +4,11 @@ import csv
 import errno
 import logging
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -19,7 +16,7 @@ import numpy as np
 import pytest
 from tests.footage import picture
 from tests.pipeline import ROOT
-from tests.streams import ABOUT, online, result
+from tests.streams import ABOUT, file_size, online, result
 
 from pixelplay.drawing.growing_video import GrowingVideo
 from pixelplay.errors import ConfigError
@@ -46,17 +43,6 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def noise(seed: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@contextmanager
-def file_size(limit: int) -> Iterator[None]:
-    """Files of at most so many bytes, which a full disk looks like."""
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 # The video
@@ -269,7 +255,7 @@ import signal, sys, time
 from pathlib import Path
 from pixelplay.online.outputs import open_outputs
 from tests.footage import picture
-from tests.streams import ABOUT, online, result
+from tests.streams import ABOUT, file_size, online, result
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 pictures, start = [picture(seed) for seed in range(20)], None

@@ -331,19 +331,23 @@ def test_only_streams_and_web_servers_are_addresses(scheme: str):
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.usefixtures("_password")
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_a_refused_connection_is_an_error_without_its_password(scheme: str, caplog):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(FootageError, match=rf"{scheme}://me:\*\*\*@127\.0\.0\.1:{port}/live: .*refused") as error:
-        open_source(f"{scheme}://me:$PIXELPLAY_PASSWORD@127.0.0.1:{port}/live", online(), 25.0, environment=SECRET)
+        open_source(f"{scheme}://me:$PIXELPLAY_PASSWORD@127.0.0.1:{port}/live", online(), 25.0)
     assert "tops3cret" not in str(error.value) + caplog.text
 
 
-SECRET = {"PIXELPLAY_PASSWORD": "tops3cret/@:"}
+@pytest.fixture
+def _password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXELPLAY_PASSWORD", "tops3cret/@:")
 
 
-def test_a_password_comes_from_the_environment_and_reaches_the_server_as_it_is():
+@pytest.mark.usefixtures("_password")
+def test_a_password_comes_from_the_environment_and_reaches_the_server_as_it_is(monkeypatch: pytest.MonkeyPatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port, received = server.getsockname()[1], []
 
@@ -359,11 +363,12 @@ def test_a_password_comes_from_the_environment_and_reaches_the_server_as_it_is()
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with pytest.raises(FootageError):
-            open_source(f"http://me:$PIXELPLAY_PASSWORD@127.0.0.1:{port}/x", online(), 25.0, environment=SECRET)
-        thread.join(2)
+            open_source(f"http://me:$PIXELPLAY_PASSWORD@127.0.0.1:{port}/x", online(), 25.0)
+        thread.join(30)
     assert "bWU6dG9wczNjcmV0L0A6" in "".join(received)  # base64 of me:tops3cret/@:
+    monkeypatch.delenv("PIXELPLAY_PASSWORD")
     with pytest.raises(ConfigError, match="PIXELPLAY_PASSWORD is not set"):
-        open_source("rtsp://me:$PIXELPLAY_PASSWORD@cam/live", online(), 25.0, environment={})
+        open_source("rtsp://me:$PIXELPLAY_PASSWORD@cam/live", online(), 25.0)
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])

@@ -18,7 +18,7 @@ from pixelplay.drawing.annotate import Drawing, encoded, shrunk, write_image
 from pixelplay.evaluation.zoned import DWELL
 from pixelplay.events.event import Event
 from pixelplay.events.machine import Instant, usual_spacing
-from pixelplay.events.pictures import ClipsConfig, possible
+from pixelplay.events.pictures import ClipsConfig, possible, with_pictures
 from pixelplay.events.zones import Zone
 from pixelplay.explain.clips import Curve
 from pixelplay.explain.event_clips import Clip, Shown, thumbnail
@@ -106,12 +106,10 @@ class EventFiles:
 
     def started(self, open_event: OpenEvent | Stay) -> Event:
         """The event so far, with the name of its first thumbnail."""
-        event = open_event.as_event()
-        if not self._clips.thumbnails:
-            return event
-        named, (_, _, peak) = event.model_copy(update={"thumbnail": f"{event.id}.jpg"}), open_event.times
-        self._write(named, (peak, peak))
-        return named
+        event, (_, _, peak) = self._named(open_event.as_event()).model_copy(update={"clip": None}), open_event.times
+        if event.thumbnail:
+            self._write(event, (peak, peak))
+        return event
 
     def going(self, open_event: OpenEvent | Stay, now: float) -> None:
         """Write the clip of an event that goes on, once all of its pictures are there and before they are forgotten."""
@@ -151,11 +149,7 @@ class EventFiles:
         self._writer.close(patience)
 
     def _named(self, event: Event) -> Event:
-        names = {
-            "thumbnail": f"{event.id}.jpg" if self._clips.thumbnails else None,
-            "clip": f"{event.id}.mp4" if self._clips.count else None,
-        }
-        return event.model_copy(update=names)
+        return with_pictures([event], self._clips)[0]
 
     def _write(self, event: Event, window: Window) -> None:
         pictures = [one for one in self._kept if window[0] <= one.at.seconds <= window[1]]

@@ -23,7 +23,8 @@ from pixelplay.events.zones import Zone, counting, standing, zones_of
 from pixelplay.objects.moments import Moment
 from pixelplay.online.dwelling import Dwelling, Stay
 from pixelplay.online.fusion import Fused, OnlineFusion
-from pixelplay.online.open_events import Followed, Naming, OpenEvent, Part, Peak
+from pixelplay.online.open_events import Naming, OpenEvent
+from pixelplay.online.parts import Followed, FramesPart, Part, Peak
 from pixelplay.online.sightings import History, Sighting
 from pixelplay.scores.settings import FUSED, OBJECTS
 
@@ -55,12 +56,10 @@ class OnlineEvents:
                 f"events.zones={run.config.events.zones}: no detector scores objects frame by frame, and zones are "
                 "about objects: set events.zones=null"
             )
-        self._own = RunAlarms.of(run.config, run.index, self.zoned, run.fused, run.objects)
-        self.alarms = self._own.alarms
-        remarks = [f"{alarm.alarm.stream}: {alarm.alarm.remark}" for alarm in self.alarms.values()]
-        remarks = [text for text, alarm in zip(remarks, self.alarms.values(), strict=True) if alarm.alarm.remark]
-        self.remarks = remarks + [f"{stream}: {why}" for stream, why in self._own.missing.items()]
-
+        own = RunAlarms.of(run.config, run.index, self.zoned, run.fused, run.objects)
+        self.alarms = own.alarms
+        remarks = {stream: one.alarm.remark for stream, one in self.alarms.items() if one.alarm.remark}
+        self.remarks = [f"{stream}: {why}" for stream, why in (remarks | own.missing).items()]
         self.objects = run.objects  # tables of the run
 
     def stream(self, video: str, footage: StreamFormat, folder: Path | None = None) -> "EventStream":
@@ -84,7 +83,7 @@ class EventStream:
         self._dwelling = Dwelling(self._naming, numbers, events.zoned.dwell_above)
         fused = events.alarms.get(FUSED)
         self._frames = EventMachine(fused.limit(), config, self._spacing) if fused else None
-        self._part: _FramesPart | None = None  # of frames
+        self._part: FramesPart | None = None  # of frames
         self._followed: dict[int, Followed] = {}
         self._history = History(config.min_duration + config.merge_gap + 3 * self._spacing)
         self._open: list[OpenEvent] = []
@@ -205,7 +204,7 @@ class EventStream:
         if stretch is None:
             return
         if self._part is None:
-            self._part = _FramesPart(stretch, Peak(fused, sightings))
+            self._part = FramesPart(stretch, Peak(fused, sightings))
         elif stretch.peak == now:
             self._part.peak = Peak(fused, sightings)
         self._part.stretch = stretch
@@ -238,26 +237,6 @@ class EventStream:
     def _goes_on(self, end: Instant | None, now: Instant) -> bool:
         """Whether a gap since the last high frame would still be closed."""
         return end is not None and now.seconds - end.seconds <= self._config.merge_gap + 1.5 * self._spacing
-
-
-class _FramesPart(Part):
-    """A stretch of the fused score, which counts unless its highest object is where alarms don't: `Zoned.ignores`."""
-
-    long = False
-    counts = True  # by the highest object up to its end so far
-    _best = -np.inf
-    _since = (-np.inf, True)  # and after that
-
-    def look(self, now: Instant, sightings: Sequence[Sighting], counts: np.ndarray) -> None:
-        if sightings:
-            i = int(np.argmax([seen.score for seen in sightings]))
-            if sightings[i].score > self._since[0]:
-                self._since = sightings[i].score, bool(counts[i])
-        if self.stretch.end == now:
-            if self._since[0] > self._best:
-                self._best, self.counts = self._since
-            self._since = (-np.inf, True)
-        self.ripe = self.long and self.counts
 
 
 def _files(events: OnlineEvents, folder: Path, zones: Sequence[Zone]) -> "EventFiles":

@@ -17,6 +17,7 @@ from pixelplay.events.sinks.settings import FileConfig, SinksConfig
 from pixelplay.online.capture import Capture
 from pixelplay.online.outputs import Output, open_outputs
 from pixelplay.online.pipeline import Pipeline, Session
+from pixelplay.online.sources import find_source
 from pixelplay.online.web.page import LivePage
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
@@ -32,6 +33,7 @@ def run(config: Config) -> None:
             "source=…: what is to be scored? source=demo.mp4, source=0 (a camera by its number), "
             "'source=rtsp://USER:$PASSWORD@HOST/PATH', or a folder of frames"
         )
+    find_source(config.source, config.online)  # a mistyped name is told before models are loaded
     pipeline = Pipeline(config)
     for remark in pipeline.remarks:
         log.info(f"infer: {remark}")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from pixelplay.accepted import accept_at_once, apply_accepted
+from pixelplay.accepted import accept
+from pixelplay.accepted.use import apply_accepted
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
@@ -65,9 +66,7 @@ class Pipeline:
 
     def open(self, source: str) -> Capture:
         """What `source=` names, up to its first frame; see `open_source`."""
-        trained = next((video for video in self.index.train if video.originals), None)
-        levels = getattr(trained.originals.source, "levels", None) if trained and trained.originals else None
-        return open_source(source, self.config.online, self.config.objects.tracks.fps, levels)
+        return open_source(source, self.config.online, self.config.objects.tracks.fps, self.index.train)
 
     def run(self, frames: Frames | str, name: str = "frames", folder: Path | None = None) -> "Session":
         """Score frames: RGB arrays uint8 (H, W, 3), pairs of seconds and arrays, or a source by its name.
@@ -87,7 +86,8 @@ class Pipeline:
 
     def accept(self, event: str) -> list[str]:
         """Take an event for normal, from the next frame of all sessions on; returns what there is to say."""
-        return accept_at_once(self.config, event, self.detectors)
+        accept(self.config, event)
+        return apply_accepted(self.config, self.detectors)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,7 @@ from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import Task, digests_of, read_record
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, read_contents, source_key
-from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.index import Index, differences
+from pixelplay.videos.index import Index, differences, shown_as_learnt
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.video import Video
 
@@ -33,20 +32,10 @@ class Footage:
     @classmethod
     def of(cls, path: Path, videos: list[RawVideo], config: Config, trained: Index) -> "Footage":
         """Of the videos at a path; values of more than 8 bits are shown as in the trained run."""
-        levels = next((one.levels for one in map(_images, trained.train) if one and one.levels), None)
-        if levels is not None:
-            videos = [
-                replace(raw, source=replace(raw.source, levels=levels)) if isinstance(raw.source, ImageFolder) else raw
-                for raw in videos
-            ]
+        videos = [replace(raw, source=shown_as_learnt(raw.source, trained.train)) for raw in videos]
         digests = digests_of(config)
         read_contents(videos, digests)
         return cls(path, videos, fingerprint([source_key(raw, digests) for raw in videos]))
-
-
-def _images(video: Video) -> ImageFolder | None:
-    source = video.originals and video.originals.source
-    return source if isinstance(source, ImageFolder) else None
 
 
 def prediction_of(config: Config, footage: Footage) -> Config:

@@ -129,14 +129,14 @@ def app_of(
 
 def _accepted(state: LiveState, event: str, accept: Accept | None) -> str | None:
     """Accept an event; returns why not."""
-    over = state.is_over(event)
-    if over is None:
+    entry = state.entry(event)
+    if entry is None:
         return "This event is not in the list any more."
     if accept is None:
         return "Events can't be accepted here."
-    if not over:
+    if not entry.over:
         return "This event is still going on."
-    if state.accepted(event):
+    if entry.accepted:
         return None
     try:
         remarks = accept(event)
