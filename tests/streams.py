@@ -32,7 +32,7 @@ TYPES = {"ts": "video/mp2t", "mjpeg": f"multipart/x-mixed-replace; boundary={BOU
 def online(**changes: object) -> OnlineConfig:
     """The default settings with some changed, those of a group as a dict; connected again soon."""
     values = yaml.safe_load((CONFIG_DIR / "online/default.yaml").read_text(encoding="utf-8"))
-    values["reconnect"] |= {"timeout": 0.6, "backoff": 0.05, "max_backoff": 0.2}
+    values["reconnect"] |= {"timeout": 30.0, "keep_state": 60.0, "backoff": 0.05, "max_backoff": 0.2}
     for key, value in changes.items():
         values[key] = {**values[key], **value} if isinstance(value, dict) else value
     return validate(OnlineConfig, values)

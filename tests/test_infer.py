@@ -224,10 +224,11 @@ def test_a_kill_leaves_a_video_that_plays_and_whole_lines(options: list[str], lo
     process.kill()
     told, _ = process.communicate()
     assert process.returncode == -signal.SIGKILL, told
-    rows = rows_of(folder / "scores.csv")
+    rows, times = rows_of(folder / "scores.csv"), shown(folder / "video.mp4")
     assert all(None not in row.values() for row in rows)
-    times = shown(folder / "video.mp4")
-    assert times and times[-1] > float(rows[-1]["seconds"]) - 2.5
+    seconds = [float(row["seconds"]) - float(rows[0]["seconds"]) for row in rows]
+    assert times and times[-1] > seconds[-1] - 2.5
+    assert times[: len(seconds)] == pytest.approx(seconds[: len(times)], abs=1e-3)
     for line in (folder / "events.jsonl").read_text().splitlines() if (folder / "events.jsonl").exists() else []:
         json.loads(line)
 

@@ -3,10 +3,6 @@
 import csv
 import errno
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,7 +11,6 @@ import av
 import numpy as np
 import pytest
 from tests.footage import picture
-from tests.pipeline import ROOT
 from tests.streams import ABOUT, file_size, online, result
 
 from pixelplay.drawing.growing_video import GrowingVideo
@@ -231,7 +226,7 @@ def test_a_slow_output_holds_nothing_up_until_it_is_too_far_behind():
 
     class Slow:
         def write(self, result: Result) -> None:
-            assert go.wait(5)
+            assert go.wait(60)
             written.append(result.position)
 
         def close(self) -> None:
@@ -246,48 +241,6 @@ def test_a_slow_output_holds_nothing_up_until_it_is_too_far_behind():
     assert go.is_set()
     output.close()
     assert written == [0, 1, 2, 3, 4, -1] and "slow" not in [thread.name for thread in threading.enumerate()]
-
-
-# The end of the process
-
-WRITES = """
-import signal, sys, time
-from pathlib import Path
-from pixelplay.online.outputs import open_outputs
-from tests.footage import picture
-from tests.streams import ABOUT, file_size, online, result
-
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-pictures, start = [picture(seed) for seed in range(20)], None
-with open_outputs(online(), ABOUT, Path(sys.argv[1])) as outputs:
-    for position in range(100_000):
-        start = time.monotonic() if start is None else start
-        seconds = time.monotonic() - start
-        outputs.write(result(position, seconds, pictures[position % 20]))
-        print(position, seconds, flush=True)
-        time.sleep(0.02)
-"""
-
-
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
-def test_what_is_written_up_to_the_last_second_outlasts_the_process(tmp_path: Path, ending: signal.Signals):
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-c", WRITES, str(tmp_path)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if float(line.split()[1]) > 2.6:
-                process.send_signal(ending)
-                break
-        last = (line + process.stdout.read()).splitlines()[-1].split()
-    count, seconds = int(last[0]) + 1, float(last[1])
-    video, scores = times(tmp_path / "video.mp4"), rows(tmp_path / "scores.csv")
-    assert [int(row["frame"]) for row in scores] == [2 * position for position in range(len(scores))]
-    assert video == pytest.approx([float(row["seconds"]) for row in scores][: len(video)], abs=1e-4)
-    if ending == signal.SIGTERM:
-        assert process.returncode == 143 and len(video) == len(scores) >= count
-    else:
-        assert video[-1] > seconds - 1.3 and float(scores[-1]["seconds"]) > seconds - 1.3
 
 
 # Speed and windows

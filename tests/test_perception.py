@@ -1,6 +1,5 @@
 """Perception of a stream: moments equal those of the same footage, recorded, whatever comes later; ids and memory."""
 
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.held import held_bytes
 from tests.moments import (
     COLOR,
     FORMATS,
@@ -178,8 +178,6 @@ def test_ids_are_never_used_again_and_memory_is_flat_over_a_looped_clip(blobs: M
     ended: set[int] = set()
     before, most = 0, 0
     for t in range(2000):
-        if t == 1000:
-            tracemalloc.start()
         moment = perception.step(Arrived(t, t / FPS, small[t % 100]))
         now = set(moment.tracks.track.tolist())
         assert not now & ended and all(t - last_seen.get(k, t) <= 10 for k in now)  # `lost` is 0.4 s
@@ -187,12 +185,10 @@ def test_ids_are_never_used_again_and_memory_is_flat_over_a_looped_clip(blobs: M
         ended |= set(moment.ended)
         most = max(most, len(perception._tracks._known))
         if t == 1200:  # everything that is replaced by and by has been replaced
-            before = tracemalloc.get_traced_memory()[0]
-    after = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
+            before = held_bytes(perception)
     assert len(last_seen) > 60 and max(last_seen) == len(last_seen)
     assert len(ended) > len(last_seen) - 10 and most < 10
-    assert after - before < 200_000  # the notes of this test; 800 frames in grey, of 3 kB, have 2.5 MB
+    assert held_bytes(perception) - before < 100_000  # 800 frames in grey, of 3 kB, have 2.5 MB
 
 
 def test_a_stream_that_begins_anew_goes_on_with_its_ids(blobs: Models):
