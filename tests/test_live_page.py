@@ -101,7 +101,9 @@ class Feeder:
 @contextmanager
 def served(folder: Path, accept: Accept | None = None, live: bool = False, **changes: object) -> Iterator[LivePage]:
     source, config = replace(SOURCE, live=live), CONFIG.model_copy(update=changes)
-    page = LivePage(config, folder, source, "ped2/night", accept, {"TOKEN": SECRET})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOKEN", SECRET)
+        page = LivePage(config, folder, source, "ped2/night", accept)
     page.address = page.start()
     try:
         yield page
@@ -504,10 +506,12 @@ def test_without_its_packages_the_page_is_refused_with_the_command_that_installs
         ({"token": "$MISSING"}, r"^online.web.token: the environment variable MISSING is not set"),
     ],
 )
-def test_what_can_not_be_served_is_refused_by_the_key_s_name(changes: dict[str, str], message: str, tmp_path: Path):
+def test_what_can_not_be_served_is_refused_by_the_key_s_name(
+    changes: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SHORT", "12345")
     with pytest.raises(ConfigError, match=message):
-        config = CONFIG.model_copy(update=changes)
-        LivePage(config, tmp_path, SOURCE, "run", environment={"SHORT": "12345"}).start()
+        LivePage(CONFIG.model_copy(update=changes), tmp_path, SOURCE, "run").start()
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------

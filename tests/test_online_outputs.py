@@ -250,14 +250,12 @@ def test_speed_by_hand():
     tally = Tally(start=10.0)
     for at in range(100):
         tally.add(result(at, at / 10, latency=0.2 if at < 94 else 1.0, dropped=at % 2), 10.5 + at / 2)
-    speed = tally.speed()
-    assert (speed.frames, speed.dropped) == (100, 50)
-    assert speed.fps == pytest.approx(100 / 50.0)
-    assert speed.latency == pytest.approx((94 * 0.2 + 6 * 1.0) / 100)
-    assert speed.latency_p95 == pytest.approx(1.0, rel=0.021)
-    assert (
-        str(speed) == f"2.0 frames/s, latency 0.248 s (95 % within {speed.latency_p95:.3f} s), 50 of 150 frames dropped"
-    )
+    assert (tally.frames, tally.dropped) == (100, 50)
+    assert tally.fps == pytest.approx(100 / 50.0)
+    assert tally.latency == pytest.approx((94 * 0.2 + 6 * 1.0) / 100)
+    assert tally.latency_p95 == pytest.approx(1.0, rel=0.021)
+    within = f"95 % within {tally.latency_p95:.3f} s"
+    assert str(tally) == f"2.0 frames/s, latency 0.248 s ({within}), 50 of 150 frames dropped"
 
 
 def test_speed_is_logged_now_and_then_and_at_the_end(caplog):
@@ -268,7 +266,7 @@ def test_speed_is_logged_now_and_then_and_at_the_end(caplog):
         time.sleep(0.01)
     meter.close()
     assert len(caplog.records) >= 2 and caplog.records[-1].message.startswith("in all: ")
-    assert meter.speed.frames == 12 and 0.0 < meter.speed.fps < 100
+    assert meter.all.frames == 12 and 0.0 < meter.all.fps < 100
 
 
 def test_without_a_display_a_window_is_refused_before_anything_starts(tmp_path: Path, monkeypatch):

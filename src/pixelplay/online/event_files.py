@@ -24,6 +24,7 @@ from pixelplay.explain.clips import Curve
 from pixelplay.explain.event_clips import Clip, Shown, thumbnail
 from pixelplay.explain.scored_boxes import NO_BOXES, Span, color_of, drawing_of, share_of, shares_between
 from pixelplay.objects.moments import Moment
+from pixelplay.objects.tracks import Tracks
 from pixelplay.online.dwelling import Stay
 from pixelplay.online.file_writer import FileWriter
 from pixelplay.online.fusion import Fused
@@ -47,9 +48,7 @@ class Picture:
     size: tuple[int, ...]  # height and width of the frame
     factor: float  # by which the JPEG is smaller
     score: float  # fused
-    tracks: np.ndarray  # int64 (n,)
-    labels: np.ndarray  # str (n,)
-    xyxy: np.ndarray  # float64 (n, 4), pixels of the frame
+    tracks: Tracks  # n rows, boxes in pixels of the frame
     scores: np.ndarray  # float64 (n,), of objects
     dwell: Mapping[tuple[int, str], float]  # seconds so far by track and zone
 
@@ -85,8 +84,7 @@ class EventFiles:
         factor = min(1.0, self._clips.size / max(size))
         if self._kept and self._kept[-1].size != size:
             self._kept.clear()  # the pictures of a clip have one size
-        now, scored = Instant(moment.number, moment.seconds), fused.objects is not None
-        tracks = moment.tracks if scored else moment.tracks[:0]
+        now, scores = Instant(moment.number, moment.seconds), np.empty(0) if fused.objects is None else fused.objects
         self._kept.append(
             Picture(
                 at=now,
@@ -94,10 +92,8 @@ class EventFiles:
                 size=size,
                 factor=factor,
                 score=fused.score,
-                tracks=tracks.track,
-                labels=tracks.label,
-                xyxy=tracks.xyxy.astype(np.float64),
-                scores=np.empty(0) if fused.objects is None else fused.objects,
+                tracks=moment.tracks[: len(scores)],  # none, where no scores of objects are fused
+                scores=scores,
                 dwell=dwell,
             )
         )
@@ -226,8 +222,9 @@ class _Drawing:
             return NO_BOXES
         share = shares_between(one.scores, self.span.low, self.span.high)
         order = np.argsort(share, kind="stable")
-        columns = (one.labels[order].tolist(), one.tracks[order].tolist(), one.scores[order].tolist())
-        return drawing_of(one.xyxy[order], list(zip(*columns, strict=True)), share[order])
+        tracks = one.tracks[order]
+        columns = (tracks.label.tolist(), tracks.track.tolist(), one.scores[order].tolist())
+        return drawing_of(tracks.xyxy.astype(np.float64), list(zip(*columns, strict=True)), share[order])
 
     def _title(self, one: Picture, score: float) -> str:
         value = f": {number_text(score)}" if np.isfinite(score) else ""
@@ -235,5 +232,5 @@ class _Drawing:
 
 
 def _score(picture: Picture, track: int) -> float:
-    at = np.flatnonzero(picture.tracks == track)
+    at = np.flatnonzero(picture.tracks.track == track)
     return float(picture.scores[at[0]]) if len(at) else np.nan

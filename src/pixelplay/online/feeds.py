@@ -49,7 +49,6 @@ class Connection(Protocol):
 
     def pictures(self) -> Generator[Picture]:
         """The frames up to its end. Raises FootageError where something breaks."""
-        ...
 
     def close(self) -> None: ...
 
@@ -60,11 +59,9 @@ class Feed(Protocol):
     @property
     def shown(self) -> str:
         """For messages: without a password."""
-        ...
 
     def open(self) -> Connection:
         """Raises FootageError."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -78,13 +75,12 @@ class Camera:
         return f"camera {self.number}"
 
     def open(self) -> "CameraConnection":
-        level = cv2.utils.logging.setLogLevel(
-            cv2.utils.logging.LOG_LEVEL_SILENT
-        )  # its warnings would stand beside the error below
+        messages = cv2.utils.logging
+        level = messages.setLogLevel(messages.LOG_LEVEL_SILENT)  # its warnings would stand beside the error below
         try:
             capture = cv2.VideoCapture(self.number)
         finally:
-            cv2.utils.logging.setLogLevel(level)
+            messages.setLogLevel(level)
         if not capture.isOpened():
             capture.release()
             raise FootageError(f"{self.shown}: cannot be opened; is it there, and used by no one else? {_here()}")

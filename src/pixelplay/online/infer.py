@@ -43,8 +43,11 @@ def run(config: Config) -> None:
         log.info(f"infer: {', '.join(pipeline.names)} on {capture.about.shown} -> {folder}/")
         stack.enter_context(_stopping(capture))
         sinks = stack.enter_context(open_sinks(_sinks(config, folder), folder))
-        page = stack.enter_context(_page(pipeline, capture, folder)) if config.view == "web" else None
-        others: list[Output] = [page] if page else []
+        others: list[Output] = []
+        if page := _page(pipeline, capture, folder) if config.view == "web" else None:
+            page.start()
+            stack.callback(page.close)
+            others.append(page)
         outputs = stack.enter_context(open_outputs(config.online, capture.about, folder, config.viz.enable, others))
         session = pipeline.run(capture, folder=folder / "events")
         stack.callback(_end, session, sinks, config, page)  # before the outputs are closed

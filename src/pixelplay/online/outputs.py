@@ -31,11 +31,9 @@ BEHIND = 4  # results that a slow output may lag behind, before scoring waits fo
 class Output(Protocol):
     def write(self, result: Result) -> None:
         """Raises OSError where the disk takes no more: nothing else is written to it then."""
-        ...
 
     def close(self) -> None:
         """Raises OSError."""
-        ...
 
 
 class Outputs:
