@@ -4,15 +4,17 @@ It serves MPEG-TS or motion JPEG over HTTP, and can be cut and stalled.
 There is no RTSP server here; what it would add is FFmpeg's.
 """
 
+import csv
 import io
 import resource
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 
 import av
 import cv2
@@ -152,13 +154,35 @@ def serving(served: Served) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with web_server(Handler) as address:
+        try:
+            yield f"{address}/live"
+        finally:
+            served.stopped.set()
+
+
+@contextmanager
+def web_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server on the loopback, while the block runs."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/live"
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        served.stopped.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Of a CSV that ends with a whole line."""
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def times_of(path: Path) -> list[float]:
+    """Of a video's frames, each of which is decoded, seconds."""
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0)]

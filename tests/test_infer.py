@@ -1,6 +1,5 @@
 """Online inference from end to end: the command and `Pipeline`, on the run of a rendered data set."""
 
-import csv
 import json
 import os
 import resource
@@ -14,7 +13,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pandas as pd
@@ -25,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tests.pipeline import CPU, ROOT, run_here, user_environment
 from tests.reports import OPTIONS
-from tests.streams import file_size
+from tests.streams import file_size, rows_of, times_of
 
 from pixelplay.cli import load_config
 from pixelplay.drawing.annotate import write_clip
@@ -89,17 +87,6 @@ def infer(options: list[str], *more: str) -> subprocess.CompletedProcess[str]:
     return run_here("infer.py", *options, *more, cwd=Path.cwd())
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def shown(path: Path) -> list[float]:
-    """Times of the frames of a video that can be decoded, seconds."""
-    with av.open(str(path)) as container:
-        return [frame.time for frame in container.decode(video=0)]
-
-
 def test_the_command_writes_what_python_gives(options: list[str], pipeline: Pipeline, tmp_path: Path):
     done = infer(options, f"source={TEST_VIDEO}", f"online.folder={tmp_path}", "events.min_duration=0")
     assert done.returncode == 0, done.stderr
@@ -111,13 +98,13 @@ def test_the_command_writes_what_python_gives(options: list[str], pipeline: Pipe
     assert [float(row["fused"]) for row in rows] == [result.score for result in results]
     for member in ("conv_ae", "objects"):
         assert [float(row[member]) for row in rows] == [result.members[member] for result in results], member
-    assert len(shown(tmp_path / "video.mp4")) == len(rows)
+    assert len(times_of(tmp_path / "video.mp4")) == len(rows)
     told = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert {one["state"] for one in told} <= {"started", "ended"}
     over = [one for one in told if one["state"] == "ended"]
     for one in over:
         event = Event.model_validate({name: one[name] for name in Event.model_fields})
-        assert event.clip is not None and shown(tmp_path / "events" / event.clip)
+        assert event.clip is not None and times_of(tmp_path / "events" / event.clip)
 
 
 def test_raw_scores_are_those_of_the_detector_scoring_causally_also_of_corrupted_frames(
@@ -210,7 +197,7 @@ def test_a_signal_ends_it_in_order(options: list[str], long_video: str, tmp_path
     finally:
         signal.signal(number, before)
     assert done.returncode == 0 and not late, done.stderr
-    assert 3 < len(shown(folder / "video.mp4")) == len(rows_of(folder / "scores.csv")) < LONG
+    assert 3 < len(times_of(folder / "video.mp4")) == len(rows_of(folder / "scores.csv")) < LONG
     told = done.stdout + done.stderr
     assert f"{number.name}: ending" in told and "in all:" in told and "Traceback" not in told
 
@@ -224,7 +211,7 @@ def test_a_kill_leaves_a_video_that_plays_and_whole_lines(options: list[str], lo
     process.kill()
     told, _ = process.communicate()
     assert process.returncode == -signal.SIGKILL, told
-    rows, times = rows_of(folder / "scores.csv"), shown(folder / "video.mp4")
+    rows, times = rows_of(folder / "scores.csv"), times_of(folder / "video.mp4")
     assert all(None not in row.values() for row in rows)
     seconds = [float(row["seconds"]) - float(rows[0]["seconds"]) for row in rows]
     assert times and times[-1] > seconds[-1] - 2.5

@@ -322,28 +322,16 @@ def test_what_is_asked_for_by_range_comes_as_that_part(tmp_path: Path):
         assert answer.headers["Content-Type"] == "video/mp4"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/events/",
-        "/events/y.mp4",
-        "/events/x.npz",
-        "/events/..%2Fsecret.jpg",
-        "/events/../secret.jpg",
-        "/events/%2e%2e/secret.jpg",
-        "/secret.jpg",
-        "/docs",
-        "/openapi.json",
-    ],
-)
-def test_only_pictures_and_clips_of_listed_events_are_served(path: str, tmp_path: Path):
+def test_only_pictures_and_clips_of_listed_events_are_served(tmp_path: Path):
+    of_events = ("", "y.mp4", "x.npz", "..%2Fsecret.jpg", "../secret.jpg", "%2e%2e/secret.jpg")
     with served(tmp_path) as page:
         page.write(result(0, ended=[event("x", 0, 1), event("../secret", 0, 1)]))
         (tmp_path / "events").mkdir()
         for name in ("secret.jpg", "events/y.mp4", "events/x.npz"):
             (tmp_path / name).write_bytes(b"secret")
-        status, body, _ = ask(page, path)
-        assert status == 404 and b"secret" not in body
+        for path in (*(f"/events/{name}" for name in of_events), "/secret.jpg", "/docs", "/openapi.json"):
+            status, body, _ = ask(page, path)
+            assert status == 404 and b"secret" not in body, path
 
 
 def test_other_names_of_the_server_are_refused(tmp_path: Path):

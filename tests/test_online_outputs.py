@@ -1,6 +1,5 @@
 """Outputs of online inference: true, whole and playable, however they end."""
 
-import csv
 import errno
 import logging
 import threading
@@ -11,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from tests.footage import picture
-from tests.streams import ABOUT, file_size, online, result
+from tests.streams import ABOUT, file_size, online, result, rows_of, times_of
 
 from pixelplay.drawing.growing_video import GrowingVideo
 from pixelplay.errors import ConfigError
@@ -21,19 +20,6 @@ from pixelplay.online.outputs import Background, Outputs, ScoresFile, open_outpu
 from pixelplay.online.picture import Painter
 from pixelplay.online.result import Result, ScoredObject
 from pixelplay.online.window import require_display
-
-
-def times(path: Path) -> list[float]:
-    """Of a video's frames, each of which is decoded."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return [float(frame.pts * stream.time_base) for frame in container.decode(stream)]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    text = path.read_text(encoding="utf-8")
-    assert text.endswith("\n")
-    return list(csv.DictReader(text.splitlines()))
 
 
 def noise(seed: int, height: int, width: int) -> np.ndarray:
@@ -48,16 +34,16 @@ def test_frames_have_the_times_of_their_results(tmp_path: Path):
     with open_outputs(online(), ABOUT, tmp_path) as outputs:
         for position, at in enumerate(seconds):
             outputs.write(result(position, at))
-    assert times(tmp_path / "video.mp4") == pytest.approx([0.0, 0.04, 0.5, 0.51, 4.0, 4.25], abs=1e-4)
+    assert times_of(tmp_path / "video.mp4") == pytest.approx([0.0, 0.04, 0.5, 0.51, 4.0, 4.25], abs=1e-4)
 
 
 def test_a_video_plays_up_to_the_last_fragment_while_it_is_written(tmp_path: Path):
     video = GrowingVideo(tmp_path / "video.mp4", fragment=1.0)
     for at in range(28):
         video.add(picture(at), at / 8)
-    assert times(tmp_path / "video.mp4") == pytest.approx([at / 8 for at in range(24)], abs=1e-4)
+    assert times_of(tmp_path / "video.mp4") == pytest.approx([at / 8 for at in range(24)], abs=1e-4)
     video.close()
-    assert len(times(tmp_path / "video.mp4")) == 28
+    assert len(times_of(tmp_path / "video.mp4")) == 28
 
 
 def test_the_picture_is_true_within_what_the_codec_loses(tmp_path: Path):
@@ -77,8 +63,8 @@ def test_frames_of_another_size_start_another_video(tmp_path: Path):
         for position, size in enumerate([(64, 48), (64, 48), (80, 48), (80, 48), (80, 48), (64, 48)]):
             outputs.write(result(position, position / 5, picture(position, *size)))
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["video-2.mp4", "video-3.mp4", "video.mp4"]
-    assert [len(times(tmp_path / f"video{name}.mp4")) for name in ("", "-2", "-3")] == [2, 3, 1]
-    assert len(rows(tmp_path / "scores.csv")) == 6
+    assert [len(times_of(tmp_path / f"video{name}.mp4")) for name in ("", "-2", "-3")] == [2, 3, 1]
+    assert len(rows_of(tmp_path / "scores.csv")) == 6
 
 
 # Pictures
@@ -136,7 +122,7 @@ def test_a_row_has_what_is_known_of_its_frame(tmp_path: Path):
             result(1, 0.04, objects=objects, alarm=True, dropped=3, latency=0.12345, members={"objects": 2.0})
         )
     assert list(tmp_path.iterdir()) == [tmp_path / "scores.csv"]
-    first, second = rows(tmp_path / "scores.csv")
+    first, second = rows_of(tmp_path / "scores.csv")
     assert first == {
         "seconds": "0.0", "frame": "0", "fused": "0.5", "threshold": "", "alarm": "0", "object_count": "0",
         "dropped": "0", "latency": "0.0", "conv_ae": "0.25", "objects": "0.75",
@@ -151,9 +137,9 @@ def test_rows_come_as_whole_lines_each_second(tmp_path: Path, monkeypatch):
     for position in range(30):
         now = 100.0 + position / 10
         file.write(result(position, position / 10))
-    assert [row["seconds"] for row in rows(tmp_path / "scores.csv")][-1] == "2.0"
+    assert [row["seconds"] for row in rows_of(tmp_path / "scores.csv")][-1] == "2.0"
     file.close()
-    assert len(rows(tmp_path / "scores.csv")) == 30
+    assert len(rows_of(tmp_path / "scores.csv")) == 30
 
 
 def test_results_that_are_there_already_are_kept(tmp_path: Path):
@@ -182,11 +168,11 @@ def test_a_full_disk_ends_the_video_once_and_nothing_else(tmp_path: Path, caplog
     assert seen == [*range(60), -1]
     assert len(outputs.failed) == 1 and f"{tmp_path}/video.mp4: File too large" in outputs.failed[0]
     assert caplog.text.count("video.mp4") == 1
-    found = times(tmp_path / "video.mp4")
+    found = times_of(tmp_path / "video.mp4")
     assert found == pytest.approx([position / 10 for position in range(len(found))], abs=1e-4)
     assert len(found) % 10 == 0 and 10 <= len(found) < 60  # whole fragments of a second
     assert (tmp_path / "video.mp4").stat().st_size < 80_000
-    assert len(rows(tmp_path / "scores.csv")) == 60
+    assert len(rows_of(tmp_path / "scores.csv")) == 60
 
 
 def test_rows_that_the_disk_does_not_take_are_counted_and_the_others_whole(tmp_path: Path, caplog, monkeypatch):
@@ -198,7 +184,7 @@ def test_rows_that_the_disk_does_not_take_are_counted_and_the_others_whole(tmp_p
         with file_size(5_000 if position < 300 else 10**9):
             file.write(result(position, now))
     file.close()
-    found = [int(row["frame"]) // 2 for row in rows(tmp_path / "scores.csv")]
+    found = [int(row["frame"]) // 2 for row in rows_of(tmp_path / "scores.csv")]
     assert found == sorted(set(found)) and found[0] == 0 and found[-1] == 399
     assert f"{400 - len(found)} rows are missing" in caplog.text
     assert caplog.text.count("rows are lost until there is room") == 1

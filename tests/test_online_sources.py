@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.footage import encoded, picture, write_frames
-from tests.streams import Served, jpeg_chunks, number_of, online, serving, shade, ts_chunks
+from tests.streams import Served, jpeg_chunks, number_of, online, serving, shade, ts_chunks, web_server
 from tests.video_writers import damage, write_coded
 
 from pixelplay.errors import ConfigError, DataError, FootageError
@@ -401,13 +401,8 @@ def folder_served(folder: Path, missing: int = 0) -> Iterator[str]:
             else:
                 super().do_GET()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with web_server(partial(Handler, directory=str(folder))) as address:
+        yield address
 
 
 def test_a_file_on_a_web_server_ends_like_any_file(tmp_path: Path):

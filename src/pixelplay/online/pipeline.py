@@ -42,8 +42,7 @@ class Pipeline:
         self.index: Index = fuse.fused_index(config)
         device = find_device(config.device)
         keep_freed_memory()
-        able = streaming(config, config.detectors, device)
-        self.fusion = OnlineFusion(config, self.index, able)
+        self.fusion = OnlineFusion(config, self.index, streaming(config, device))
         self.names = [name for name in config.detectors if name in self.fusion.detectors]
         self.detectors = load_detectors(config, self.names, device)
         self.events = OnlineEvents(self.fusion)
