@@ -105,7 +105,7 @@ class Stretch:
 
 
 class Session(Iterator[Result]):
-    """The results of one source, in order. Once it is over, `ended` holds the events that ended with it."""
+    """The results of one source, in order. Once it is over, `ended` holds the events that ended after the last one."""
 
     def __init__(self, pipeline: Pipeline, frames: Frames, name: str, fps: float, folder: Path | None):
         self._pipeline, self._folder = pipeline, folder
@@ -122,9 +122,10 @@ class Session(Iterator[Result]):
         except StopIteration:
             self.close()
             raise
-        over: list[Event] = []
         if self._now is None or self._now[0].perception is not look.by:
-            over, self._now = self._finish(), self._begin(look.by)
+            self.ended = self._finish()
+            self._now = self._begin(look.by)
+        over, self.ended = self.ended, []
         stretch, events = self._now
         moment, _, fused = stretch.score(look)
         happened = events.step(moment, fused)
