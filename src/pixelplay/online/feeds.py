@@ -49,6 +49,7 @@ class Connection(Protocol):
 
     def pictures(self) -> Generator[Picture]:
         """The frames up to its end. Raises FootageError where something breaks."""
+        ...
 
     def close(self) -> None: ...
 
@@ -59,9 +60,11 @@ class Feed(Protocol):
     @property
     def shown(self) -> str:
         """For messages: without a password."""
+        ...
 
     def open(self) -> Connection:
         """Raises FootageError."""
+        ...
 
 
 @dataclass(frozen=True)
