@@ -10,7 +10,6 @@ import pytest
 import torch
 from tests.held import held_bytes
 from tests.moments import (
-    COLOR,
     FORMATS,
     FPS,
     HEIGHT,
@@ -247,8 +246,3 @@ def test_moments_of_ped2_by_yolov8n_are_those_of_its_tables(judges: Judges, tmp_
     network = Yolo(SHARED / "weights/yolov8n.pt", objects.yolo, CPU, False, tmp_path)
     models = Models(NEEDS, FORMATS, restore_config(flip="none"), objects, yolo=network, backbone=object_maps(objects))
     check(footage(tmp_path, "Test004", images), models, judges)
-
-
-def test_working_sizes_may_be_in_colour():
-    """Or the comparisons above would miss them."""
-    assert not COLOR.gray and COLOR in FORMATS

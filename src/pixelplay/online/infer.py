@@ -118,9 +118,5 @@ def _sinks(config: Config, folder: Path) -> SinksConfig:
 
 
 def _page(pipeline: Pipeline, capture: Capture, folder: Path) -> LivePage:
-    config = pipeline.config
-
-    def accept(event: str) -> list[str]:
-        return pipeline.accept(f"{folder.name}/{event}")
-
+    config, accept = pipeline.config, lambda event: pipeline.accept(f"{folder.name}/{event}")
     return LivePage(config.online.web, folder, capture.about, config.run_name, accept)

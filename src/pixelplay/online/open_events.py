@@ -56,13 +56,6 @@ class OpenEvent:
     by_objects: bool = False
     _unconfirmed: dict[int, SeenTrack] = field(default_factory=dict)  # seen since its end so far
 
-    @classmethod
-    def of(cls, part: Part, naming: Naming, history: History) -> "OpenEvent":
-        stretch = part.stretch
-        event = cls(naming, naming.id_of(stretch.start, part.track), stretch.start, stretch.end)
-        event.join(part, history)
-        return event
-
     @property
     def has_frames(self) -> bool:
         return bool(self.by_frames) or any(part.track is None for part in self.going)
@@ -129,13 +122,11 @@ class OpenEvent:
         """Drop tracks that have ended and are no part of it, nor high at its peak; and the least of very many."""
         for track in set(self.seen) - set(followed) - self.shown:
             del self.seen[track]
-        over = sorted(self.tracks - {part.track for part in self.going}, key=lambda one: -self._score(one))
+        scores = {track: one.score for track, one in self.seen.items()}
+        over = sorted(self.tracks - {part.track for part in self.going}, key=lambda one: -scores.get(one, -np.inf))
         for track in over[MOST_TRACKS:]:
             self.tracks.discard(track)
             self.seen.pop(track, None)
-
-    def _score(self, track: int) -> float:
-        return self.seen[track].score if track in self.seen else -np.inf
 
     @property
     def peak(self) -> tuple[Stretch, Peak]:

@@ -13,7 +13,6 @@ from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, read_contents, source_key
 from pixelplay.videos.index import Index, differences, shown_as_learnt
 from pixelplay.videos.layouts.raw import RawVideo
-from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +85,11 @@ def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, 
     problems = [*prepare.remarks_on(footage.videos, None), *left_out, *(p for one in cached for p in one.problems)]
     prepare.write_problems(files.problems, problems)
     prepare.summarise(problems, files)
-    _tell_differences([one.video for one in cached], trained.train)
+    for one in cached:
+        for difference in differences(trained.train, one.video.size, one.video.fps):
+            log.warning(f"predict: video {one.video.id} has {difference}")
     results = restoring.restore_videos(config, trained, [one.video for one in cached], formats)
     restoring.write_found(config, files.restoration, results)
     videos = [one.after for one in results]
     replace(trained, test=videos, test_key=key, pseudo=[], pseudo_key="").save(files.index)
     return [files.index, files.problems, files.restoration, *prepare.arrays(videos, formats)]
-
-
-def _tell_differences(videos: list[Video], trained: list[Video]) -> None:
-    """Log where new videos have another frame size or rate than the run has learnt from: scores may be less apt."""
-    for video in videos:
-        for difference in differences(trained, video.size, video.fps):
-            log.warning(f"predict: video {video.id} has {difference}")
