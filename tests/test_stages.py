@@ -476,7 +476,7 @@ def test_every_file_is_watched_by_the_stage_that_wrote_it(place: Place):
     others = {path.relative_to(place.folder) for path in files_below(place.folder)} - watched
     kept = {path for path in others if "stages" in path.parts or any(p.startswith("training-") for p in path.parts)}
     logs = {"outputs/tiny/evaluations.jsonl", "submissions/LEDGER.csv", "submissions/.LEDGER.csv.lock"}
-    assert set(map(str, others - kept)) == logs | {"outputs/tiny/restoration_doubtful.png"}
+    assert set(map(str, others - kept)) == logs
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # it is a copy that goes on, and has no epoch left
