@@ -130,6 +130,13 @@ def reported(reported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
+def finished(reported_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`reported_run` itself, as the working folder of a test that only reads it."""
+    monkeypatch.chdir(reported_run)
+    return reported_run
+
+
+@pytest.fixture
 def listener() -> Iterator[tuple[int, list[object]]]:
     """A port of this machine, and who has connected to it."""
     visits: list[object] = []

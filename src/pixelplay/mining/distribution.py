@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import median_abs_deviation as mad
 
+from pixelplay.drawing.figures import write_figure
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import read_scores
 from pixelplay.run.artifacts import write_json
-from pixelplay.run.atomic import atomic
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
@@ -69,5 +69,4 @@ def write_histogram(path: Path, table: pd.DataFrame, bins: int) -> None:
     axis.set_title(f"{len(scored):,} clips" + (f", {unread:,} more could not be read" if unread else ""), loc="left")
     for text in axis.legend(frameon=False, fontsize=9).get_texts():
         text.set_parse_math(False)  # a camera's name may contain $
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    write_figure(path, figure, dpi=130)

@@ -14,10 +14,11 @@ import numpy as np
 from pixelplay.ablation.summary import read_introduction, summary_file
 from pixelplay.config import Config
 from pixelplay.console import RESULTS
+from pixelplay.drawing.figures import write_figure
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.evaluation.members import as_judged, read_members, streams_of, weights_of
 from pixelplay.run.artifacts import append_json, csv_text, write_text
-from pixelplay.run.atomic import atomic, require_writable
+from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
 from pixelplay.run.stage import Stage, Task, forget
@@ -114,8 +115,7 @@ def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
         write_text(outputs[-1], csv_text([[table.index.name, *table.columns], *table.astype(object).itertuples()]))
     for name, figure in draw_all(result.tables, config.ablate.metric):
         outputs.append(files.ablation / f"{name}.png")
-        with atomic(outputs[-1]) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
+        write_figure(outputs[-1], figure)
     outputs.append(summary_file(files))
     write_text(
         summary_file(files), markdown(f"Ablation of {config.full_name}", told, result.tables, config.ablate.metric)
