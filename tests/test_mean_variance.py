@@ -20,16 +20,14 @@ def profile(vectors: np.ndarray, identity: str = "m") -> Profile:
 def test_joined_profiles_are_the_moments_of_all_vectors(sizes: list[int], seed: int, far: float):
     parts = [far + np.random.default_rng([seed, i]).normal(size=(n, 3)) for i, n in enumerate(sizes)]
     whole, every = joined(profile(part) for part in parts), np.concatenate(parts)
-    assert whole is not None and whole.count == len(every)
+    assert whole.count == len(every)
     np.testing.assert_allclose(whole.mean, every.mean(axis=0), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(whole.variance, every.var(axis=0), rtol=1e-6, atol=1e-9)
 
 
 def test_a_hand_worked_profile():
     whole = joined([profile(np.array([[1.0, 5.0]])), profile(np.array([[3.0, 5.0], [5.0, 8.0]]))])
-    assert whole is not None
     assert (whole.count, whole.mean.tolist(), whole.variance.tolist()) == (3, [3.0, 6.0], [8 / 3, 2.0])
-    assert joined([]) is None
 
 
 @in_own_process

@@ -1,14 +1,13 @@
 """The two VideoMAE detectors: their contract, scores worked out from the model's own outputs, and what they refuse."""
 
 import shutil
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tests.own_process import in_own_process, peak
-from tests.pipeline import CPU, trainer_config
+from tests.pipeline import CPU, shipped, trainer_config
 from tests.small_videomae import COLOUR, FRAMES, SIDE, colour_video, saved_videomae, walking_square
 
 from pixelplay.cli import load_config
@@ -41,14 +40,11 @@ def videomae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved_videomae(tmp_path_factory.mktemp("videomae") / "model")
 
 
-@cache
 def config_of(name: str, source: Path | str, *overrides: str) -> DetectorConfig:
     """The shipped settings on the tests' small frames, with clips that overlap."""
-    prefix = f"detectors.{name}"
-    small = [f"{prefix}.frames.height={SIDE}", f"{prefix}.frames.width={SIDE}", f"{prefix}.scoring.stride={STRIDE}"]
-    small += [f"{prefix}.training.stride=4"] if name == PROFILE else []
-    more = [f"{prefix}.{override}" for override in overrides]
-    return load_config([f"detector=[{name}]", f"weights.videomae={source}", *small, *more]).detectors[name]
+    small = [f"frames.height={SIDE}", f"frames.width={SIDE}", f"scoring.stride={STRIDE}"]
+    small += ["training.stride=4"] if name == PROFILE else []
+    return shipped(name, f"training.videomae={source}", *small, *overrides)
 
 
 def run_in(folder: Path, name: str = "videomae") -> TrainingRun:
