@@ -71,7 +71,6 @@ class Model(Protocol):
 
     def score(self, objects: Objects) -> Mapping[str, np.ndarray]:
         """By stream the raw score of each row, (N,), higher = less usual, NaN where it has none."""
-        ...
 
     def save(self, folder: Path) -> None: ...
 
@@ -129,7 +128,6 @@ class ObjectScorer(ABC, Generic[M]):
         return ObjectStream(lambda moment: model.score(read(moment)), self._calibrated, self._naming())
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._trained.save(folder)
         self._calibrated.save(folder)
         save_about(folder, About(name=self.name, bf16=False, parameters=self.parameters), identity_of(self._config))
