@@ -142,6 +142,7 @@ class Detector(Protocol):
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         """Score every frame; with `causal`, from that frame and earlier ones only."""
+        ...
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs, atomically."""
@@ -156,6 +157,7 @@ class Calibrates(Protocol):
 
     def calibrate(self, videos: list[Video]) -> list[Scores]:
         """Scores of each of the videos that `fit` was given, in folds that its settings name; [] for none."""
+        ...
 
 
 @runtime_checkable
@@ -176,6 +178,7 @@ class Accepts(Protocol):
         Streams that are open score so from their next frame on. Scales stay as they are, `save` writes none of it, and
         with no events all scores are as trained. Returns whether anything of the events is compared with.
         """
+        ...
 
 
 @runtime_checkable
@@ -187,6 +190,7 @@ class Reconstructs(Protocol):
 
         Means over all windows that cover a frame, as its score is.
         """
+        ...
 
 
 @runtime_checkable
@@ -196,8 +200,10 @@ class Explains(Protocol):
     @property
     def legend(self) -> str:
         """What each stream looks at, and what a relative distance of 1 is: a line for people."""
+        ...
 
     def explain(self, video: Video, positions: Sequence[int]) -> list[list[Finding]]:
         """Findings in the frames at these positions: objects, the most unusual first, then the whole frame, which is
         alone where no object was detected.
         """
+        ...

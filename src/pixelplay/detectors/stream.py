@@ -36,9 +36,11 @@ class Stream(Protocol):
     @property
     def stride(self) -> int:
         """The frame's score is computed anew at every so many frames, the first among them, and stays in between."""
+        ...
 
     def step(self, moment: Moment) -> MomentScores:
         """The scores of the next frame: those that `score(video, causal=True)` gives it, but for rounding."""
+        ...
 
 
 @runtime_checkable
@@ -47,3 +49,4 @@ class Streams(Protocol):
 
     def stream(self, footage: StreamFormat) -> Stream:
         """A new stream, before its first frame."""
+        ...

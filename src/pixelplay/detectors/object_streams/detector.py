@@ -71,6 +71,7 @@ class Model(Protocol):
 
     def score(self, objects: Objects) -> Mapping[str, np.ndarray]:
         """By stream the raw score of each row, (N,), higher = less usual, NaN where it has none."""
+        ...
 
     def save(self, folder: Path) -> None: ...
 

@@ -37,11 +37,13 @@ class DensityConfig(Settings):
 class Density(Protocol):
     def score(self, vectors: np.ndarray) -> np.ndarray:
         """How unusual each of the vectors float32 (N, D) is, float64 (N,); NaN for one with NaN."""
+        ...
 
     def accept(self, objects: Sequence[np.ndarray]) -> bool:
         """Take vectors of these objects, float32 (n, D) each, for usual, too, in place of those before; nothing of it
         is saved. Returns whether it compares with any: only a memory can.
         """
+        ...
 
     def save(self, folder: Path, name: str) -> None:
         """Write it to files that begin with `name`, atomically."""
