@@ -1,6 +1,5 @@
 """`object_motion` and `object_appearance` in the stages: flow and crops made once, scores of folds fused."""
 
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -34,25 +33,15 @@ POOLING = "+detectors.pooling={algorithm:pooling,frames:null,training:{},scoring
 STREAMS = {"object_motion/magnitude": 2, "object_motion/direction": 1, "object_appearance": 3}
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kept") / "run"
-
-
 @pytest.fixture
-def both(options: list[str], kept: Path) -> list[str]:
-    """The run of `options` with both detectors, fused per object, and a small backbone; all is extracted."""
+def both(options: list[str]) -> list[str]:
+    """The run of `options` with both detectors, fused per object, and a small backbone."""
     save_backbone(Path("backbone.safetensors"))
     backbone = ["weights.backbone=timm:test_resnet", "weights.backbone_file=backbone.safetensors"]
     streams = ",".join(f"{name}:{weight}" for name, weight in STREAMS.items())
     fusion = [f"++fusion.objects.streams={{{streams}}}", "fusion.objects.smooth.method=none"]
     small = ["objects.features.image_size=48", "workers=1"]
-    made = [*options[:-2], "detector=[object_motion,object_appearance]", *backbone, *fusion, *small]
-    if not kept.exists():
-        extracted(made)
-        shutil.copytree(".", kept)
-    shutil.copytree(kept, ".", dirs_exist_ok=True)
-    return made
+    return [*options[:-2], "detector=[object_motion,object_appearance]", *backbone, *fusion, *small]
 
 
 def extracted(options: list[str], *more: str) -> Config:
@@ -228,9 +217,8 @@ def test_the_run_s_own_encoder_is_trained_for_crops(both: list[str]):
 
 
 def test_killed_flow_goes_on_with_the_next_video_and_ends_with_the_same_bytes(both: list[str]):
-    config = load_config(both)
-    for path in cached("flow-*"):
-        Path(path).unlink()
+    config = prepared(both)
+    detect.run(config)
     script = (
         f"import os, signal, sys; sys.path.insert(0, {str(ROOT / 'src')!r}); "
         "from pixelplay.cli import load_config; from pixelplay.stages import extract; of = extract.flow_in_boxes; "
