@@ -1,5 +1,6 @@
 """`object_motion` and `object_appearance` in the stages: flow and crops made once, scores of folds fused."""
 
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -33,15 +34,34 @@ POOLING = "+detectors.pooling={algorithm:pooling,frames:null,training:{},scoring
 STREAMS = {"object_motion/magnitude": 2, "object_motion/direction": 1, "object_appearance": 3}
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def both(options: list[str]) -> list[str]:
-    """The run of `options` with both detectors, fused per object, and a small backbone."""
+def both(options: list[str], kept: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The run of `options` with both detectors, fused per object, and a small backbone; all is extracted.
+
+    It lies in the same folder for all tests, as it was extracted once, since the name of its cache depends on that.
+    """
     save_backbone(Path("backbone.safetensors"))
     backbone = ["weights.backbone=timm:test_resnet", "weights.backbone_file=backbone.safetensors"]
     streams = ",".join(f"{name}:{weight}" for name, weight in STREAMS.items())
     fusion = [f"++fusion.objects.streams={{{streams}}}", "fusion.objects.smooth.method=none"]
     small = ["objects.features.image_size=48", "workers=1"]
-    return [*options[:-2], "detector=[object_motion,object_appearance]", *backbone, *fusion, *small]
+    made = [*options[:-2], "detector=[object_motion,object_appearance]", *backbone, *fusion, *small]
+    here, saved = kept / "run", kept / "saved"
+    if saved.exists():
+        shutil.rmtree(here)
+        shutil.copytree(saved, here)
+        monkeypatch.chdir(here)
+    else:
+        shutil.copytree(".", here)
+        monkeypatch.chdir(here)
+        extracted(made)
+        shutil.copytree(here, saved)
+    return made
 
 
 def extracted(options: list[str], *more: str) -> Config:
@@ -189,8 +209,9 @@ def test_crops_and_a_backbone_s_feature_maps_are_one_file(both: list[str]):
 
 
 def test_crops_beside_yolo_s_feature_maps_are_files_of_their_own_with_a_cell_each(both: list[str], yolo_weights: Path):
+    of_blobs = cached("features-*")
     config = extracted([*both, POOLING], f"weights.yolo={yolo_weights}")
-    assert len(cached("features-*")) == 8
+    assert len(cached("features-*").keys() - of_blobs.keys()) == 8
     index = with_objects(config, "features", "crops")
     for video in (*index.train, *index.test):
         assert video.features is not None and video.crops is not None
@@ -217,8 +238,9 @@ def test_the_run_s_own_encoder_is_trained_for_crops(both: list[str]):
 
 
 def test_killed_flow_goes_on_with_the_next_video_and_ends_with_the_same_bytes(both: list[str]):
-    config = prepared(both)
-    detect.run(config)
+    config = load_config(both)
+    for path in cached("flow-*"):
+        Path(path).unlink()
     script = (
         f"import os, signal, sys; sys.path.insert(0, {str(ROOT / 'src')!r}); "
         "from pixelplay.cli import load_config; from pixelplay.stages import extract; of = extract.flow_in_boxes; "
