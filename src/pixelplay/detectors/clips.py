@@ -52,7 +52,6 @@ class ClipDetector(ABC):
         return Scores(streams).check(video, self.name)
 
     def stream(self, footage: StreamFormat) -> "ClipStream":
-        """See `Streams`."""
         return ClipStream(self, footage.name)
 
     def named(self, scores: Mapping[str, T]) -> dict[str, T]:

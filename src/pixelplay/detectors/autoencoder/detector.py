@@ -110,8 +110,6 @@ class AutoencoderDetector(ClipDetector):
 
     @torch.inference_mode()
     def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """See `Reconstructs`."""
-
         def pictures(clips: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             given, output = self._reconstructed(clips)
             return output.cpu().numpy(), (output - given).square_().cpu().numpy()
@@ -131,7 +129,6 @@ class AutoencoderDetector(ClipDetector):
         self._model, self._bf16 = model.to(self._device).eval(), about.bf16
 
     def networks(self) -> dict[str, Exported]:
-        """See `Exports`."""
         assert self._model is not None, "fit or load the detector before it is exported"
         settings, scoring = self._settings, self._scoring.model_dump()
         return {"autoencoder": exported(self._model, self.frames, settings.window, settings.stride, scoring)}

@@ -95,7 +95,6 @@ class ObjectAppearance(ObjectDetector[AppearanceModel]):
         return AppearanceModel(load_density(folder, STREAM, self._settings.density, {"stream": STREAM}))
 
     def accept(self, events: Sequence[EventVectors]) -> bool:
-        """See `Accepts`."""
         return self._trained.accept(objects_of(events, "crops"))
 
 

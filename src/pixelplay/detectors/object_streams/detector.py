@@ -129,7 +129,6 @@ class ObjectScorer(ABC, Generic[M]):
         return ObjectStream(lambda moment: model.score(read(moment)), self._calibrated, self._naming())
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._trained.save(folder)
         self._calibrated.save(folder)
         save_about(folder, About(name=self.name, bf16=False, parameters=self.parameters), identity_of(self._config))

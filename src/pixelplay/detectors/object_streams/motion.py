@@ -86,7 +86,6 @@ class ObjectMotion(ObjectDetector[MotionModel]):
         return MotionModel(UsualHeight.load(folder), self._settings.slow, found)
 
     def accept(self, events: Sequence[EventVectors]) -> bool:
-        """See `Accepts`."""
         return self._trained.accept(objects_of(events, "flow"))
 
     def _identity(self, stream: str) -> dict[str, Any]:

@@ -167,7 +167,6 @@ class ObjectPlace(ObjectDetector[PlaceModel]):
         return PlaceModel.load(folder, self._settings)
 
     def accept(self, events: Sequence[EventVectors]) -> bool:
-        """See `Accepts`."""
         objects = [replace(one, values=one.values[:, :1]) for one in objects_of(events, "flow")]
         return self._trained.accept(objects, self._calibrated.medians[STREAM])
 

@@ -161,7 +161,6 @@ class ObjectClass(ObjectDetector[ClassModel]):
         return ClassModel(read_model(folder / FILE, Counts, made_by="train").boxes, self._settings.prior)
 
     def accept(self, events: Sequence[EventVectors]) -> bool:
-        """See `Accepts`."""
         return self._trained.accept(objects_of(events))
 
 

@@ -63,11 +63,6 @@ class Trained:
     model: TemporalMAE
     calibration: Calibration
 
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_network(self.model, folder / WEIGHTS)
-        self.calibration.save(folder)
-
 
 class TemporalMAEDetector:
     """See `Detector` for the contract. Streams: `<name>`, and raw `<name>/reconstruction` and `<name>/embedding`.
@@ -139,7 +134,8 @@ class TemporalMAEDetector:
     def save(self, folder: Path) -> None:
         model = self._used.model
         for name, one in self._trained.items():
-            one.save(folder / name)
+            save_network(one.model, folder / name / WEIGHTS)
+            one.calibration.save(folder / name)
         parameters = sum(p.numel() for p in model.parameters())
         about = About(name=self.name, bf16=False, parameters=parameters, channels=len(model.mean))
         save_about(folder, about, identity_of(self._config))

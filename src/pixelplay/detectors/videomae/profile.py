@@ -169,7 +169,6 @@ class VideoMAEProfile(ClipDetector):
         self._profile = Profile.load(folder / FILE, self._chosen.load(folder).identity)
 
     def networks(self) -> dict[str, Exported]:
-        """See `Exports`."""
         scoring = self._scoring
         squares = "(vectors - mean) ** 2, mean and variance (deviations / count) as in profile.safetensors"
         after = {

@@ -94,7 +94,6 @@ class VideoMAEReconstruction(ClipDetector):
         self._chosen.load(folder)
 
     def networks(self) -> dict[str, Exported]:
-        """See `Exports`."""
         model, scoring = self._chosen.model, self._scoring
         masks = scoring.masks
         if masks.kind == "rotating":

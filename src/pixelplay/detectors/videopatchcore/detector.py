@@ -98,7 +98,6 @@ class VideoPatchCore:
         return Scores(streams, objects).check(video, self.name)
 
     def stream(self, footage: StreamFormat) -> PatchStream:
-        """See `Streams`."""
         assert self._features is not None, "fit or load the detector before it scores"
         window = CausalWindow[Seen](self._settings.clip, self._scoring.stride)
         return PatchStream(self.name, self._features, self._banks, self._combination(), window, footage)
@@ -136,7 +135,6 @@ class VideoPatchCore:
         self._calibration = Calibration.load(folder, ABOUT, STREAMS)
 
     def networks(self) -> dict[str, Exported]:
-        """See `Exports`."""
         assert self._features is not None, "fit or load the detector before it is exported"
         return {"backbone": exported(self._features.backbone, self._settings, self._scoring)}
 

@@ -107,7 +107,6 @@ class EventCompletion(ObjectScorer[CompletionModel]):
         return CompletionModel(network.to(self._device).eval())
 
     def networks(self) -> dict[str, Exported]:
-        """See `Exports`."""
         return {"completion": exported(self._trained.network, self._settings.cube)}
 
     @property
