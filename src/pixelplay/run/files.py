@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ class RunFiles:
         return cls.named(config.paths, config.checkpoints_of or config.run_name)
 
     @classmethod
+    @lru_cache(maxsize=256)  # asked for by every task
     def named(cls, paths: "PathsConfig", run: str, variant: str | None = None) -> "RunFiles":
         """Those of `run`, EXPERIMENT or EXPERIMENT/RUN, and of a variant of its fusion."""
         name = Path(run)
