@@ -85,19 +85,15 @@ def _by_backbone(config: "Config") -> bool:
 
 
 def _checks(config: "Config") -> list[Check]:
+    no_wandb = requirements.lacking(requirements.extras()["wandb"])  # which the packages' check names
     return [
         *(check for name, detector in config.detectors.items() for check in _checks_of(name, detector)),
         lambda: tables.require_weights(config, registry.needing(config, "boxes")),
         lambda: tables.require_classes(config, [n for n, d in config.detectors.items() if registry.spec(n, d).classes]),
         lambda: check_variables(config.events),
         *_checks_of_features(config),
-        *_checks_of_wandb(config),
+        *([] if no_wandb else [lambda: weights_and_biases.require_login(config)]),
     ]
-
-
-def _checks_of_wandb(config: "Config") -> list[Check]:
-    lacking = requirements.lacking(requirements.extras()["wandb"])  # which the packages' check names
-    return [] if lacking else [lambda: weights_and_biases.require_login(config)]
 
 
 def _checks_of_features(config: "Config") -> list[Check]:
