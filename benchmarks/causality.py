@@ -5,7 +5,9 @@ python -m benchmarks.causality experiment=ped2 run=NAME …
 Scores all test videos of a finished run frame by frame, as `infer` does, and prints a table of the frame AUC of each
 stream offline and online; and of each detector the largest relative difference of its online scores from
 `score(video, causal=True)` of the same frames, causally restored. That is left out where objects are moving blobs,
-whose background knows later frames offline. For equal boxes, run with objects.yolo.batch_size=1.
+whose background knows later frames offline. Fused scores cross zero, so a difference of theirs is relative to the
+standard deviation of all fused scores where they are smaller than that. For equal boxes, run with
+objects.yolo.batch_size=1.
 """
 
 import logging
@@ -23,8 +25,9 @@ from pixelplay.detectors.base import Scores
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.evaluation.score_tables import read_fused, read_scores
 from pixelplay.metrics.frames import frame_metrics
-from pixelplay.objects import tables
+from pixelplay.objects import detection, tables
 from pixelplay.online.feeds import frames_of
+from pixelplay.online.perception import Perception
 from pixelplay.online.pipeline import Pipeline
 from pixelplay.online.run_scores import RunScores
 from pixelplay.progress import progress_bar
@@ -56,7 +59,7 @@ def main() -> None:
             found[video.id] = online(pipeline, video)
             bar.update(len(video))
     differences = (
-        {} if "motion" in tables.methods(config, registry.needing(config, "boxes")) else compared(pipeline, found)
+        {} if "motion" in detection.methods(config, registry.needing(config, "boxes")) else compared(pipeline, found)
     )
     print(table(config, index, pipeline.names, found, differences))
 
@@ -65,7 +68,7 @@ def online(pipeline: Pipeline, video: Video) -> Streams:
     """Raw scores of each detector, and the fused ones, of a video's frames as they come from its source."""
     assert video.originals is not None
     fps = video.fps or pipeline.config.objects.tracks.fps
-    stretch, rows = pipeline.begin(StreamFormat(video.size, fps, video.id)), []
+    stretch, rows = pipeline.begin(Perception(pipeline.models, StreamFormat(video.size, fps, video.id))), []
     for arrived in frames_of(video.originals.source, video.id, fps):
         _, scores, fused = stretch.score(stretch.perception.look(arrived))
         raw = {stream: value for one in scores.values() for stream, value in one.streams.items()}
@@ -88,11 +91,12 @@ def compared(pipeline: Pipeline, found: Mapping[str, Streams]) -> dict[str, floa
         for name, of in offline.items()
     }
     fused = fused_offline(pipeline.fusion.run, index, offline)
-    return largest | {FUSED: max(apart(found[video][FUSED], values) for video, values in fused.items())}
+    spread = float(np.concatenate(list(fused.values())).std())
+    return largest | {FUSED: max(apart(found[video][FUSED], values, spread) for video, values in fused.items())}
 
 
-def apart(online: np.ndarray, offline: np.ndarray) -> float:
-    return float((np.abs(online - offline) / np.maximum(np.abs(offline), LEAST)).max())
+def apart(online: np.ndarray, offline: np.ndarray, least: float = LEAST) -> float:
+    return float((np.abs(online - offline) / np.maximum(np.abs(offline), least)).max())
 
 
 def fused_offline(run: RunScores, index: Index, scores: Mapping[str, Mapping[str, Scores]]) -> dict[str, np.ndarray]:

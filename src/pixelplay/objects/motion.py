@@ -156,12 +156,12 @@ def scenes(videos: Iterable[Video], config: MotionConfig) -> dict[tuple[int, int
     by_size: dict[tuple[int, int], list[Video]] = {}
     for video in videos:
         by_size.setdefault(video.size, []).append(video)
-    chosen = {size: evenly_spaced(len(of), config.background_samples) for size, of in by_size.items()}
-    samples = config.background_samples
-    return {
-        size: [median_frame(by_size[size][k].frames(config.frames), samples, method="lower") for k in numbers]
-        for size, numbers in chosen.items()
-    }
+    most = config.background_samples
+
+    def median(video: Video) -> np.ndarray:
+        return median_frame(video.frames(config.frames), most, method="lower")
+
+    return {size: [median(of[k]) for k in evenly_spaced(len(of), most)] for size, of in by_size.items()}
 
 
 def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tuple[np.ndarray, np.ndarray]:

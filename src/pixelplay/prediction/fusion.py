@@ -17,7 +17,7 @@ from pixelplay.evaluation.score_tables import object_streams, read_object_stream
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import copied
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Task, digests_of
+from pixelplay.run.stage import Task
 from pixelplay.scores.fuse import compose, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
 from pixelplay.scores.settings import OBJECTS
@@ -38,11 +38,10 @@ def task(config: Config, own: Config, trained: Index, new: Index, reads: Sequenc
     return Task(
         stage="predict",
         name="predict-fusion",
-        record_path=RunFiles.of(own).record("predict-fusion"),
+        files=RunFiles.of(own),
         version=VERSION,
         settings={},
         work=lambda: _fuse(config, own, trained, new),
-        digests=digests_of(own),
         reads=reads,
     )
 

@@ -95,15 +95,6 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
-def csv_rows(text: str) -> list[list[str]]:
-    """The rows of what `csv_text` wrote, its apostrophes taken away again; raises ValueError for what is no CSV."""
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    return [[cell.removeprefix("'") for cell in row] for row in rows]
-
-
 def _cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
         return f"'{value}"
@@ -117,16 +108,27 @@ def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> "pd.DataF
     """
     import pandas as pd
 
+    head, *rows = read_rows(path, made_by)
     with _reading(path, made_by):
-        head, *rows = csv_rows(path.read_bytes().decode("utf-8"))
         if head != list(columns):
             raise ValueError(f"its columns are {', '.join(head)}, not {', '.join(columns)}")
-        if any(len(row) != len(head) for row in rows):
-            raise ValueError("rows of different lengths")
         table = pd.DataFrame(rows, columns=head, dtype="str").astype(dict(columns))
         if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
             raise ValueError("a number that is not finite")
         return table
+
+
+def read_rows(path: Path, made_by: str) -> list[list[str]]:
+    """Header and rows, as many fields in each, of what `csv_text` gave stage `made_by`; raises as `read_json`."""
+    with _reading(path, made_by):
+        read = csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True)
+        rows = [[cell.removeprefix("'") for cell in row] for row in read]
+        if not rows:
+            raise ValueError("no table: it is empty")
+        for number, row in enumerate(rows, 1):
+            if len(row) != len(rows[0]):
+                raise ValueError(f"row {number} has {len(row)} fields, the header {len(rows[0])}")
+        return rows
 
 
 @contextmanager
