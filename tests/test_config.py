@@ -202,19 +202,6 @@ def test_a_command_without_its_data_set_says_what_is_expected_and_how_to_name_it
     assert "Traceback" not in done.stderr
 
 
-def test_a_sweep_names_its_runs_by_their_overrides_so_that_none_overwrites_another(
-    small_run: list[str], tmp_path: Path
-):
-    overrides = [override for override in small_run if not override.startswith("paths.")]
-    done = run_here("prepare.py", "--multirun", *overrides, "restore.flip=none", "seed=0,1", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    runs = {path.parent.name for path in (tmp_path / "outputs").rglob("index.json")}
-    assert len(runs) == 2
-    for seed in (0, 1):
-        [name] = [name for name in runs if f"seed={seed}" in name]
-        assert "dataset=" not in name and "dataset.root" not in name and "experiment" not in name
-
-
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 3000 + "]" * 3000], ids=["digits", "brackets"])
 def test_an_override_that_cannot_be_read_is_told_by_its_key(value: str, tmp_path: Path):
     with pytest.raises(ConfigError, match=r"^seed='(9999|\[\[\[\[).* …: Input should be a valid integer$"):

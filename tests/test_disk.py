@@ -2,82 +2,84 @@
 
 import errno
 import os
-import subprocess
-import sys
+import resource
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
-from tests.pipeline import ROOT, run_here
-
-from pixelplay.cli import _explained
-
-# Writes with each library, under a limit of 20 kB for a file, which a full disk looks like to all of them.
-WRITERS = """
-import resource, signal, sys
-from pathlib import Path
-import numpy as np, pandas as pd, torch
+import torch
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
-from pixelplay.run.atomic import atomic, atomic_folder
-from pixelplay.run.artifacts import write_table, write_text
+from tests.pipeline import run_here
+
+from pixelplay.cli import _explained
 from pixelplay.drawing.annotate import write_clip, write_sheet
+from pixelplay.run.artifacts import write_table, write_text
+from pixelplay.run.atomic import atomic, atomic_folder
 from pixelplay.training.fit import _AtomicCheckpoints
 
-tensors = {"a": torch.zeros(100_000)}
-images = np.random.default_rng(0).integers(0, 256, (20, 200, 200, 3), dtype=np.uint8)
-figure = Figure()
-figure.subplots().imshow(images[0])
+LIMIT = 20_000  # bytes of a file, beyond which the system refuses to write, as on a full disk
+NOISE = np.random.default_rng(0)
+TENSORS = {"a": torch.zeros(100_000)}
+IMAGES = NOISE.integers(0, 256, (20, 200, 200, 3), dtype=np.uint8)
 
-def safetensors(path):
-    with atomic(path) as temporary:
-        save_file(tensors, temporary)
 
-def folder(path):
-    with atomic_folder(path) as temporary:
-        save_file(tensors, temporary / "model.safetensors")
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may have more than LIMIT bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, former)
 
-def picture(path):
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=200)
 
-def array(path):
+def write_array(path: Path) -> None:
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.save(file, np.zeros(100_000))
 
-writers = {
-    "last.ckpt": lambda path: _AtomicCheckpoints().save_checkpoint(tensors, path),
-    "weights.safetensors": safetensors,
-    "videomae": folder,
-    "plot.png": picture,
-    "a.npy": array,
-    "a.parquet": lambda path: write_table(path, pd.DataFrame({"a": np.random.default_rng(0).random(100_000)})),
-    "a.csv": lambda path: write_text(path, "x" * 100_000),
-    "sheet.png": lambda path: write_sheet(path, images),
-    "clip.mp4": lambda path: write_clip(path, images, 10.0),
-}
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-for name, write in writers.items():
-    try:
-        write(Path(sys.argv[1]) / name)
-        print(name, "was written")
-    except OSError as error:
-        print(name, error.errno, error.filename)
-"""
+
+def write_weights(path: Path) -> None:
+    with atomic(path) as temporary:
+        save_file(TENSORS, temporary)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
-def test_every_writer_names_its_file_where_the_disk_takes_no_more(tmp_path: Path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", WRITERS, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) == 9
-    for line in lines:
-        name = line.split()[0]
-        assert line == f"{name} {errno.EFBIG} {tmp_path / name}"
+def write_folder(path: Path) -> None:
+    with atomic_folder(path) as temporary:
+        save_file(TENSORS, temporary / "model.safetensors")
+
+
+def write_plot(path: Path) -> None:
+    figure = Figure()
+    figure.subplots().imshow(IMAGES[0])
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=200)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    {
+        "last.ckpt": lambda path: _AtomicCheckpoints().save_checkpoint(TENSORS, path),
+        "weights.safetensors": write_weights,
+        "videomae": write_folder,
+        "plot.png": write_plot,
+        "a.npy": write_array,
+        "a.parquet": lambda path: write_table(path, pd.DataFrame({"a": NOISE.random(100_000)})),
+        "a.csv": lambda path: write_text(path, "x" * 100_000),
+        "sheet.png": lambda path: write_sheet(path, IMAGES),
+        "clip.mp4": lambda path: write_clip(path, IMAGES, 10.0),
+    }.items(),
+)
+def test_every_writer_names_its_file_where_the_disk_takes_no_more(
+    name: str, write: Callable[[Path], object], tmp_path: Path, small_files: None
+):
+    with pytest.raises(OSError) as error:
+        write(tmp_path / name)
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(tmp_path / name))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,9 @@ from pixelplay.cli import load_config
 from pixelplay.scores import fusion_file
 from pixelplay.stages import evaluate, events, fuse, prepare, score, train
 
-TINY = {'"experiment=sample"': '"experiment=tiny", "workers=1"'}
+QUICK = ("experiment=tiny", "workers=1", "trainer.max_epochs=1", "ablate.n_bootstrap=20", "ablate.weight_steps=3")
+FEW = ("dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "pseudo.kinds=[freeze]")
+TINY = {'"experiment=sample"': ", ".join(map(json.dumps, QUICK))}
 FUSED = "outputs/tiny/fused.parquet"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -64,7 +66,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for stage in (prepare, train, score, fuse, events, evaluate):
-            stage.run(load_config(["experiment=tiny", "workers=1"]))
+            stage.run(load_config([*QUICK]))
     return folder
 
 
@@ -143,13 +145,13 @@ def test_submit_from_kaggle_writes_a_valid_submission_of_the_tiny_data_set_elsew
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
-    few = '"detector=[conv_ae_tiny]", "dataset.sample.min_frames=30", "dataset.sample.max_frames=40"'
+    few = ", ".join(map(json.dumps, ("experiment=tiny", "workers=1", "detector=[conv_ae_tiny]", *FEW)))
     notebook = executed(
         "04_submit_from_kaggle",
         checkout,
         **{
             'Path("/kaggle")': f'Path("{checkout}/no-kaggle")',
-            '"experiment=tiny", "workers=1"': f'"experiment=tiny", "workers=1", "pseudo.kinds=[freeze]", {few}',
+            '"experiment=tiny", "workers=1"': few,
             "OMP_NUM_THREADS=4": "OMP_NUM_THREADS=1",
         },
     )

@@ -1,5 +1,6 @@
 """A run's options are typed once: what `run=` and `name=` recall, what may be given anew, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -107,17 +108,16 @@ def test_a_file_that_names_other_folders_is_refused(paths: list[str]):
         load_config([*paths, "run=a"])
 
 
-def test_a_run_of_a_sweep_is_recalled_by_its_name(small_folder: Path, tmp_path: Path):
+def test_runs_of_a_sweep_are_named_by_their_overrides_and_recalled_by_these_names(small_folder: Path, tmp_path: Path):
     options = ["experiment=folder", f"dataset.root={small_folder}"]
-    own = ["dataset.heldout.gap=8", "detector=conv_ae_tiny", "detectors.conv_ae.training.window=4", "pseudo=none"]
+    own = ["dataset.heldout.gap=8", "detector=conv_ae_tiny", "detectors.conv_ae.training.window=4", *PLAIN[:2]]
     done = run_here("prepare.py", "--multirun", *options, *own, "seed=1,2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     files = sorted((tmp_path / "outputs/folder").glob("*/config.yaml"))
     assert len(files) == 2
-    for seed, file in enumerate(files, start=1):
-        recalled = load_config(
-            ["experiment=folder", f"paths.outputs={tmp_path / 'outputs'}", f"run={file.parent.name}"]
-        )
+    for seed, name in enumerate((file.parent.name for file in files), start=1):
+        assert f"seed={seed}" in name and not re.search("dataset=|dataset.root|experiment", name)
+        recalled = load_config(["experiment=folder", f"paths.outputs={tmp_path / 'outputs'}", f"run={name}"])
         assert (recalled.seed, recalled.dataset.root) == (seed, small_folder)
         assert list(recalled.detectors) == ["conv_ae"]
 

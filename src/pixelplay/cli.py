@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pixelplay import console, requirements
 from pixelplay.command_line import MULTIRUN, STARTED_BY, as_started, program, read_arguments, take_operand
 from pixelplay.commands import BEFORE_FUSION, COMMANDS, Command
-from pixelplay.composition import checked, composed, resolved
+from pixelplay.composition import composed, resolved
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
@@ -107,8 +107,6 @@ def main(name: str | None = None) -> None:
 
 
 def _run(name: str, command: Command, arguments: list[str]) -> None:
-    import hydra
-
     logging.basicConfig(level=logging.INFO, handlers=[console.Console(sys.stdout, as_started)])
     console.RESULTS.setLevel(logging.WARNING if STARTED_BY in os.environ else logging.NOTSET)  # a run ends with them
     if not sys.warnoptions:  # of Python's -W
@@ -125,23 +123,34 @@ def _run(name: str, command: Command, arguments: list[str]) -> None:
     others = [argument for argument in given if argument not in overrides]
     is_multirun = not {*MULTIRUN}.isdisjoint(others)
     if command.recalls and not is_multirun:
-        given = [*others, *with_recalled(overrides)]
+        overrides = with_recalled(overrides)
+
+    def work(overrides: list[str]) -> None:
+        config, typed = resolved(overrides), {"overrides": overrides} if command.takes_overrides else {}
+        with _writing(name, config, overrides) if command.writes else nullcontext(config) as config:
+            resolve_name(command.target)(config, **flags, **named, **typed)
+
+    if others:  # a sweep, or the configuration is to be shown
+        _hand_over([*others, *overrides], work)
+    else:  # Hydra's own main would compose the configuration twice
+        work(overrides)
+
+
+def _hand_over(arguments: list[str], work: Callable[[list[str]], None]) -> None:
+    """Let Hydra's own main do what its flags say: it calls `work` with the overrides of each run of a sweep."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+
     argv = sys.argv
 
-    def job(raw: "DictConfig") -> None:
-        from hydra.core.hydra_config import HydraConfig
-
+    def job(_: "DictConfig") -> None:
         sys.argv = argv  # as typed, for whatever starts this command again
         with _explained():
             overrides = list(HydraConfig.get().overrides.task)
-            if is_multirun:
-                overrides = with_recalled([*overrides, *_run_of_sweep(overrides)])
-            config = resolved(overrides) if is_multirun else checked(raw, overrides)
-            with _writing(name, config, overrides) if command.writes else nullcontext(config) as config:
-                resolve_name(command.target)(config, **flags, **named)
+            work(with_recalled([*overrides, *_run_of_sweep(overrides)]))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us: Hydra would print them and exit
-    sys.argv = [argv[0], *given]
+    sys.argv = [argv[0], *arguments]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(job)()
 
 

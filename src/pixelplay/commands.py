@@ -20,6 +20,7 @@ class Command(NamedTuple):
     reads_configuration: bool = True  # else the function takes the arguments
     chooses: str | None = None  # option that, beside run=, chooses among the run's own: a keyword argument, too
     operand: str | None = None  # keyword argument of the function: the one word that is no option, such as a path
+    takes_overrides: bool = False  # beside the configuration: what was typed for it
 
 
 STAGES = {  # in order; a text without examples gets the usual one
@@ -67,6 +68,7 @@ COMMANDS = {
 ./run_all.sh trainer.max_epochs=5 run=short       any key of the configuration can be set
 
 Stages that are up to date are skipped; killed at any moment, the same command resumes.""",
+        takes_overrides=True,
     ),
     **{name: _stage(number, name, text) for number, (name, text) in enumerate(STAGES.items(), start=1)},
     "predict": Command(
@@ -125,6 +127,7 @@ python src/sweep.py {PED2} sweep=pooling 'seeds=[0,1]'
 python src/sweep.py sweep=losses 'detector=[temporal_mae_small]'     a reduced budget, for two cores
 
 Sweeps of one experiment share runs. Killed at any moment, the same command resumes.""",
+        takes_overrides=True,
     ),
     "status": Command(
         "pixelplay.stages.status:run",
@@ -140,6 +143,7 @@ python src/runs.py                          of all experiments, the newest last
 python src/runs.py experiment=ped2 --csv    of one, as CSV""",
         flags=("--csv",),
         recalls=False,
+        takes_overrides=True,
     ),
     "submit": Command(
         "pixelplay.stages.submit:run",

@@ -27,13 +27,7 @@ def composed(overrides: list[str]) -> "DictConfig":
 
 def resolved(overrides: list[str]) -> Config:
     """The checked configuration of these overrides; raises ConfigError, or HydraException where one is impossible."""
-    return checked(composed(overrides), overrides)
-
-
-def checked(raw: "DictConfig", overrides: list[str]) -> Config:
-    """The configuration that Hydra has composed of these overrides; raises ConfigError that names every bad key."""
-    values = values_of(raw)
-    values.pop("hydra", None)
+    values = values_of(composed(overrides))
     if (file := values.get("fusion_file")) is not None:
         why = f"fusion_file={file} replaces all of fusion; change the file, or leave out one of the two"
         _refuse_unused(overrides, r"[+~]*fusion[.=@]", why)

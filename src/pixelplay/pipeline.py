@@ -25,13 +25,8 @@ from pixelplay.summary import summary
 log = logging.getLogger(__name__)
 
 
-def run(config: Config) -> None:
+def run(config: Config, overrides: list[str]) -> None:
     """Run the stages and print a summary; exits with the status of the first that fails."""
-    from hydra.core.hydra_config import HydraConfig
-
-    overrides = list(HydraConfig.get().overrides.task)
-    if config.run and not any(override.startswith("run=") for override in overrides):
-        overrides.append(f"run={config.run}")  # a sweep names its runs
     started = time.monotonic()
     took = run_stages(config, overrides, status.STAGES, "run")
     if not took:  # it may have had no work that W&B was told of

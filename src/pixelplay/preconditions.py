@@ -85,6 +85,7 @@ def _by_backbone(config: "Config") -> bool:
 
 
 def _checks(config: "Config") -> list[Check]:
+    no_wandb = requirements.lacking(requirements.extras()["wandb"])  # which the packages' check names
     by_class = [name for name, detector in config.detectors.items() if registry.spec(name, detector).classes]
     return [
         *(check for name, detector in config.detectors.items() for check in _checks_of(name, detector)),
@@ -92,13 +93,8 @@ def _checks(config: "Config") -> list[Check]:
         lambda: detection.require_classes(config, by_class),
         lambda: check_variables(config.events),
         *_checks_of_features(config),
-        *_checks_of_wandb(config),
+        *([] if no_wandb else [lambda: weights_and_biases.require_login(config)]),
     ]
-
-
-def _checks_of_wandb(config: "Config") -> list[Check]:
-    lacking = requirements.lacking(requirements.extras()["wandb"])  # which the packages' check names
-    return [] if lacking else [lambda: weights_and_biases.require_login(config)]
 
 
 def _checks_of_features(config: "Config") -> list[Check]:

@@ -28,11 +28,9 @@ class Listed:
     problem: str  # why figures are missing; '' if they are not
 
 
-def run(config: Config, csv: bool = False) -> None:
+def run(config: Config, overrides: Sequence[str], csv: bool = False) -> None:
     """Print a table, the newest run last; raises PixelPlayError where there is no run."""
-    from hydra.core.hydra_config import HydraConfig
-
-    named = any(override.startswith("experiment=") for override in HydraConfig.get().overrides.task)
+    named = any(override.startswith("experiment=") for override in overrides)
     listed = list_runs(config, config.experiment if named else None)
     if not listed:
         where = config.paths.outputs / config.experiment if named else config.paths.outputs

@@ -42,17 +42,15 @@ class Variant:
         return RunFiles.of(self.config)
 
 
-def run(config: Config) -> None:
+def run(config: Config, overrides: list[str]) -> None:
     """Run what is not up to date of each variant, then write the table and the picture.
 
     Raises ConfigError for a sweep or variant that is impossible, before any work; PixelPlayError that names a variant
     which fails.
     """
-    from hydra.core.hydra_config import HydraConfig
-
     from pixelplay.ablation.sweeps import results, write
 
-    given = [override for override in HydraConfig.get().overrides.task if not NOT_PASSED.match(override)]
+    given = [override for override in overrides if not NOT_PASSED.match(override)]
     variants = variants_of(config, given)
     folder = RunFiles.of(config).sweeps / str(config.sweep.name)
     require_writable(folder, "paths.outputs")

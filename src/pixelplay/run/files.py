@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,17 +99,7 @@ class RunFiles:
     @classmethod
     def named(cls, paths: "PathsConfig", run: str, variant: str | None = None) -> "RunFiles":
         """Those of `run`, EXPERIMENT or EXPERIMENT/RUN, and of a variant of its fusion."""
-        name = Path(run)
-        outputs, submissions = paths.outputs / name, paths.submissions
-        submission = submissions / name.parent / f"{name.name}.csv"
-        return cls(
-            outputs=outputs,
-            checkpoints=paths.checkpoints / name,
-            submission=submissions / f"{'-'.join(name.parts)}-{variant}.csv" if variant else submission,
-            cache=paths.cache,
-            fusion=outputs / "fusions" / variant if variant else outputs,
-            ledger=submissions / "LEDGER.csv",
-        )
+        return _files(paths.outputs, paths.checkpoints, paths.submissions, paths.cache, Path(run), variant)
 
     def detector(self, name: str, seed: int | None = None) -> Path:
         """Folder of a trained detector: what `Detector.save` writes; `seed` where it is trained with several."""
@@ -152,6 +143,21 @@ class RunFiles:
 
     def record(self, stage: str) -> Path:
         return (self.fusion if stage in AFTER_SCORING else self.outputs) / "stages" / f"{stage}.json"
+
+
+@lru_cache(maxsize=256)  # asked for by every task of every stage
+def _files(
+    outputs: Path, checkpoints: Path, submissions: Path, cache: Path, run: Path, variant: str | None
+) -> RunFiles:
+    submission = submissions / run.parent / f"{run.name}.csv"
+    return RunFiles(
+        outputs=outputs / run,
+        checkpoints=checkpoints / run,
+        submission=submissions / f"{'-'.join(run.parts)}-{variant}.csv" if variant else submission,
+        cache=cache,
+        fusion=outputs / run / "fusions" / variant if variant else outputs / run,
+        ledger=submissions / "LEDGER.csv",
+    )
 
 
 # What a run may not be called: files and folders that the experiment's own run, which has no name, has beside it.

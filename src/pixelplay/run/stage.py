@@ -21,7 +21,7 @@ from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import damaged, missing, parse_json, rerun, write_json
 from pixelplay.run.digests import Digests
 from pixelplay.run.files import RunFiles
-from pixelplay.run.fingerprints import fingerprint
+from pixelplay.run.fingerprints import file_state, fingerprint
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
@@ -200,8 +200,7 @@ class Stage:
 def read_record(path: Path) -> Record | None:
     """The record at `path`; None where there is none that can be read."""
     try:
-        found = path.stat()
-        return _parsed(path, found.st_mtime_ns, found.st_ino)
+        return _parsed(path, file_state(path))
     except (OSError, ValueError):
         return None
 
@@ -228,7 +227,7 @@ def _is_of_the_run(path: Path, record_path: Path) -> bool:
 
 
 @lru_cache(maxsize=256)  # each of a run's commands looks at the same records many times
-def _parsed(path: Path, modified: int, inode: int) -> Record:
+def _parsed(path: Path, state: tuple[int, ...]) -> Record:
     return Record.model_validate(parse_json(path.read_bytes()))
 
 

@@ -8,7 +8,7 @@ keep a gap between them, since windows reach across.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from pixelplay.errors import DataError, MissingArtifactError
-from pixelplay.run.artifacts import damaged, explained, read_json, write_json
+from pixelplay.run.artifacts import damaged, explained, missing, read_json, write_json
 from pixelplay.run.files import RunFiles
+from pixelplay.run.fingerprints import file_state
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.settings import HeldoutConfig
 from pixelplay.videos.sources import Source
@@ -84,20 +85,32 @@ class Index:
 
     @classmethod
     def load(cls, path: Path) -> "Index":
-        value = read_json(path, made_by="prepare")
+        """The index in a file, not to be changed: one that was read before is the same object as long as the file is.
+
+        Raises MissingArtifactError or DamagedArtifactError.
+        """
         try:
-            for video in [*value["train"], *value["test"], *value["pseudo"]]:
-                if set(video) != {one.name for one in fields(Video)}:
-                    raise ValueError("its videos have other fields")
-            return _adapter().validate_python(value)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            problem = explained(error) if isinstance(error, ValidationError) else repr(error)
-            raise damaged(path, "prepare", f"or written by another version of this project: {problem}") from None
+            return _loaded(path, file_state(path))
+        except FileNotFoundError:
+            raise missing(path, "prepare") from None
 
 
 @cache
 def _adapter() -> TypeAdapter[Index]:
     return TypeAdapter(Index)
+
+
+@lru_cache(maxsize=8)  # the tasks of all stages look at it
+def _loaded(path: Path, state: tuple[int, ...]) -> Index:
+    value = read_json(path, made_by="prepare")
+    try:
+        for video in [*value["train"], *value["test"], *value["pseudo"]]:
+            if set(video) != {one.name for one in fields(Video)}:
+                raise ValueError("its videos have other fields")
+        return _adapter().validate_python(value)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        problem = explained(error) if isinstance(error, ValidationError) else repr(error)
+        raise damaged(path, "prepare", f"or written by another version of this project: {problem}") from None
 
 
 def load_index(config: "Config") -> Index:
