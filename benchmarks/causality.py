@@ -27,6 +27,7 @@ from pixelplay.evaluation.score_tables import read_fused, read_scores
 from pixelplay.metrics.frames import frame_metrics
 from pixelplay.objects import detection, tables
 from pixelplay.online.feeds import frames_of
+from pixelplay.online.perception import Perception
 from pixelplay.online.pipeline import Pipeline
 from pixelplay.online.run_scores import RunScores
 from pixelplay.progress import progress_bar
@@ -67,7 +68,7 @@ def online(pipeline: Pipeline, video: Video) -> Streams:
     """Raw scores of each detector, and the fused ones, of a video's frames as they come from its source."""
     assert video.originals is not None
     fps = video.fps or pipeline.config.objects.tracks.fps
-    stretch, rows = pipeline.begin(StreamFormat(video.size, fps, video.id)), []
+    stretch, rows = pipeline.begin(Perception(pipeline.models, StreamFormat(video.size, fps, video.id))), []
     for arrived in frames_of(video.originals.source, video.id, fps):
         _, scores, fused = stretch.score(stretch.perception.look(arrived))
         raw = {stream: value for one in scores.values() for stream, value in one.streams.items()}

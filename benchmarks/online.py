@@ -100,7 +100,7 @@ def timed(work: Callable[[Arrived], object], frames: list[Arrived]) -> list[str]
 def stepwise(pipeline: Pipeline, video: Video, frames: list[Arrived]) -> list[list[str]]:
     """Each step of all of the run's detectors, in one thread."""
     footage, clock = StreamFormat(video.size, rate_of(pipeline, video), video.id), Clock()
-    stretch = pipeline.begin(footage)
+    stretch = pipeline.begin(Perception(pipeline.models, footage))
     with tempfile.TemporaryDirectory() as folder:
         events = pipeline.events.stream(video.id, footage, Path(folder))
         for t, one in enumerate(frames):

@@ -199,7 +199,7 @@ class Fitted:
         """What this detector gets of a video frame by frame."""
         formats = [self.config.frames] if self.config.frames else []
         needs = registry.specs()[self.config.algorithm].needs
-        return moments_of(video, formats, needs, load_config(["objects=default"]).objects.features)
+        return moments_of(video, formats, needs)
 
     def stream(self, video: Video) -> Stream:
         detector = self.detector
@@ -229,7 +229,8 @@ def followed(video: Video, frames: np.ndarray, tracks: Tracks) -> Video:
         dtype = np.float32 if name == "flow" else np.float16
         with writing(video.folder / f"{name}.npy", table, values.shape[1:], dtype) as writer:
             writer.extend(values.astype(dtype))
-    found = {name: Maps(video.folder / f"{name}.npy", by_box=name == "maps") for name in stored}
+    every = {"maps": 1, "crops": objects.features.every, "flow": 1}
+    found = {name: Maps(video.folder / f"{name}.npy", name == "maps", every[name]) for name in stored}
     return replace(video, features=found["maps"], crops=found["crops"], flow=found["flow"])
 
 

@@ -137,7 +137,8 @@ def recorded(video: Video, models: Models, network: FlipNetwork | None, referenc
         with writing(folder / "crops.npy", folder / "tracks.parquet", (models.backbone.channels, 1, 1)) as writer:
             for part in models.backbone.of(video, boxes.load(folder / "tracks.parquet", Tracks)):
                 writer.extend(part)
-        video = replace(video, crops=Maps(folder / "crops.npy", by_box=False))
+        chosen = config.features
+        video = replace(video, crops=Maps(folder / "crops.npy", False, chosen.every, chosen.noise_above))
     return video
 
 
@@ -155,7 +156,7 @@ def online(models: Models, frames: list[Arrived]) -> list[Moment]:
 
 def expected(video: Video, models: Models) -> list[Moment]:
     """The moments of `recorded` footage."""
-    return list(moments_of(video, FORMATS, models.needs, models.objects.features, FPS))
+    return list(moments_of(video, FORMATS, models.needs, FPS))
 
 
 def same_moment(one: Moment, other: Moment, places: float = 1e-6) -> None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
+from pixelplay import pipeline
 from pixelplay.cli import load_config, main
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.stages.status import STAGES
 from pixelplay.training.clips import Augmentation, Batched, Clips, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.fit import Reconstruction
 from pixelplay.training.run import TrainerConfig, TrainingRun
@@ -159,6 +161,21 @@ def run_here(script: str, *options: str | Path, cwd: Path) -> subprocess.Complet
         finally:
             logging.root.setLevel(level)
     return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
+
+
+@contextmanager
+def stages_here() -> Iterator[list[tuple[str, str]]]:
+    """The stages that `run` and `sweep` start, without processes of their own; yields the run and the name of each."""
+    started = list[tuple[str, str]]()
+
+    def stage_here(stage: str, overrides: Sequence[str], started_by: str) -> None:
+        config = load_config(list(overrides))
+        started.append((str(config.run), stage))
+        STAGES[stage].run(config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_run_process", stage_here)
+        yield started
 
 
 def files_below(folder: Path) -> Iterator[Path]:

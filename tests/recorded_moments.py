@@ -8,7 +8,6 @@ from pixelplay.objects.boxes import all_boxes
 from pixelplay.objects.features import crop_vectors, features_of, flow_of
 from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.moments import Moment
-from pixelplay.objects.settings import FeaturesConfig
 from pixelplay.objects.tables import Need
 from pixelplay.objects.tracks import Tracks, cropped, frame_times
 from pixelplay.videos.settings import FrameFormat
@@ -19,17 +18,16 @@ def moments_of(
     video: Video,
     formats: Sequence[FrameFormat] = (),
     needs: Collection[Need] = (),
-    crops: FeaturesConfig | None = None,
     fps: float = 25.0,
 ) -> Iterator[Moment]:
     """The moments of a prepared video, or of a block of it, with what `needs` names (see `Spec.needs`).
 
-    crops: which rows of tracks are cropped, where that is needed. fps: frame rate of footage that does not say. Raises
-    MissingArtifactError where the video comes without what is needed.
+    fps: frame rate of footage that does not say. Raises MissingArtifactError where the video comes without what is
+    needed.
     """
     seconds, frames = frame_times(video, fps), {one: video.frames(one) for one in formats}
     noise = np.zeros(len(video), np.float32) if video.noise is None else video.noise
-    tracks, labels, values = _objects(video, needs, crops)
+    tracks, labels, values = _objects(video, needs)
     last = {int(track): int(position) for track, position in zip(tracks.track, tracks.position, strict=True)}
     ending: dict[int, list[int]] = {}
     for track, position in last.items():
@@ -50,9 +48,7 @@ def moments_of(
         )
 
 
-def _objects(
-    video: Video, needs: Collection[Need], config: FeaturesConfig | None
-) -> tuple[Tracks, np.ndarray, dict[str, np.ndarray]]:
+def _objects(video: Video, needs: Collection[Need]) -> tuple[Tracks, np.ndarray, dict[str, np.ndarray]]:
     """Detected rows of tracks, the classes of their boxes, and arrays of them by the name of `Moment`'s field."""
     if "tracks" not in needs:
         return Tracks.none(), np.empty(0, np.str_), {}
@@ -61,9 +57,10 @@ def _objects(
     if "flow" in needs:
         found["flow"] = flow_of(video)[detected]
     if "crops" in needs:
-        assert config is not None, "crops are taken as the run's settings say"
-        taken = cropped(video, config.every, config.noise_above, causal=True)
-        found["crops"] = np.where(taken[:, None], crop_vectors(video), np.float32(np.nan))[detected]
+        vectors = crop_vectors(video)
+        assert video.crops is not None, "see crop_vectors"
+        taken = cropped(video, video.crops.every, video.crops.noise_above, causal=True)
+        found["crops"] = np.where(taken[:, None], vectors, np.float32(np.nan))[detected]
     if "features" in needs:
         features = features_of(video, causal=True)
         rows = features.row[detected]

@@ -4,14 +4,17 @@ It serves MPEG-TS or motion JPEG over HTTP, and can be cut and stalled.
 There is no RTSP server here; what it would add is FFmpeg's.
 """
 
+import csv
 import io
+import resource
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 
 import av
 import cv2
@@ -31,7 +34,7 @@ TYPES = {"ts": "video/mp2t", "mjpeg": f"multipart/x-mixed-replace; boundary={BOU
 def online(**changes: object) -> OnlineConfig:
     """The default settings with some changed, those of a group as a dict; connected again soon."""
     values = yaml.safe_load((CONFIG_DIR / "online/default.yaml").read_text(encoding="utf-8"))
-    values["reconnect"] |= {"timeout": 0.6, "backoff": 0.05, "max_backoff": 0.2}
+    values["reconnect"] |= {"timeout": 30.0, "keep_state": 60.0, "backoff": 0.05, "max_backoff": 0.2}
     for key, value in changes.items():
         values[key] = {**values[key], **value} if isinstance(value, dict) else value
     return validate(OnlineConfig, values)
@@ -53,6 +56,17 @@ def result(position: int, seconds: float, image: np.ndarray | None = None, **cha
         "alarm": False,
     }
     return Result(**(facts | changes))
+
+
+@contextmanager
+def file_size(limit: int) -> Iterator[None]:
+    """Files of at most so many bytes, which a full disk looks like."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 def shade(number: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -140,13 +154,35 @@ def serving(served: Served) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with web_server(Handler) as address:
+        try:
+            yield f"{address}/live"
+        finally:
+            served.stopped.set()
+
+
+@contextmanager
+def web_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server on the loopback, while the block runs."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/live"
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        served.stopped.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Of a CSV that ends with a whole line."""
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def times_of(path: Path) -> list[float]:
+    """Of a video's frames, each of which is decoded, seconds."""
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0)]

@@ -190,7 +190,8 @@ def test_detectors_of_a_run_take_its_accepted_events_for_normal_and_no_others(ru
     asked = moving(tmp_path, "asked", 4)
     before = found(one, asked, MAGNITUDE)
     assert apply_accepted(run.config(), {MOTION: [one]}) == []
-    told = accepted.accept_at_once(run.config(), FAST, {MOTION: [one], "other": []})
+    accepted.accept(run.config(), FAST)
+    told = apply_accepted(run.config(), {MOTION: [one], "other": []})
     assert told == ["1 accepted event is taken as normal: object_motion"]
     assert before.min() > 0.9 and found(one, asked, MAGNITUDE).max() < QUIET
     accepted.take_back(run.config(), FAST)

@@ -1,6 +1,5 @@
 """Online inference from end to end: the command and `Pipeline`, on the run of a rendered data set."""
 
-import csv
 import json
 import os
 import resource
@@ -9,26 +8,30 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from benchmarks.causality import causally_restored, online
-from safetensors.torch import load_file
-from tests.pipeline import ROOT, run, user_environment
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tests.pipeline import CPU, ROOT, run_here, user_environment
 from tests.reports import OPTIONS
+from tests.streams import file_size, rows_of, times_of
 
 from pixelplay.cli import load_config
+from pixelplay.drawing.annotate import write_clip
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.events.event import Event
 from pixelplay.online import Pipeline
+from pixelplay.online import infer as infer_command
+from pixelplay.online.detectors import load_detectors
 from pixelplay.online.result import Result
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, events, extract, fuse, prepare, score, train
@@ -36,6 +39,7 @@ from pixelplay.stages import detect, events, extract, fuse, prepare, score, trai
 DETECTORS = "detector=[conv_ae_tiny,object_motion]"  # objects are moving blobs
 FRAMES = int(os.environ.get("PIXELPLAY_FRAMES", "2000"))  # of the test of memory; its long form has 20000
 TEST_VIDEO = "data/tiny/test/01"
+LONG = 1000  # frames
 
 
 @pytest.fixture(scope="module")
@@ -65,34 +69,22 @@ def pipeline(trained: tuple[Path, list[str]]) -> Pipeline:
         return Pipeline(load_config(trained[1]))
 
 
+@pytest.fixture(scope="module")
+def long_video(trained: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The test video's frames over and over, ten a second."""
+    path, frames = tmp_path_factory.mktemp("long") / "long.mp4", frames_of(str(trained[0] / TEST_VIDEO))
+    write_clip(path, [frames[t % len(frames)] for t in range(LONG)], 10)
+    return str(path)
+
+
 def frames_of(video: str = TEST_VIDEO) -> list[np.ndarray]:
     """RGB frames of a folder."""
     return [cv2.imread(str(path))[..., ::-1].copy() for path in sorted(Path(video).glob("*.jpg"))]
 
 
-def infer(options: list[str], *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return run(
-        *(sys.executable, ROOT / "src/infer.py", *options, *more),
-        cwd=Path.cwd(),
-        env=user_environment() | {"PYTHONPATH": os.fspath(ROOT / "src"), **environment},
-    )
-
-
-def started(options: list[str], *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, os.fspath(ROOT / "src/infer.py"), *options, *more]
-    environment = user_environment() | {"PYTHONPATH": os.fspath(ROOT / "src")}
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def shown(path: Path) -> list[float]:
-    """Times of the frames of a video that can be decoded, seconds."""
-    with av.open(str(path)) as container:
-        return [frame.time for frame in container.decode(video=0)]
+def infer(options: list[str], *more: str) -> subprocess.CompletedProcess[str]:
+    """The command, in this process."""
+    return run_here("infer.py", *options, *more, cwd=Path.cwd())
 
 
 def test_the_command_writes_what_python_gives(options: list[str], pipeline: Pipeline, tmp_path: Path):
@@ -103,23 +95,16 @@ def test_the_command_writes_what_python_gives(options: list[str], pipeline: Pipe
     rows = rows_of(tmp_path / "scores.csv")
     names = [int(path.stem.removeprefix("frame_")) for path in sorted(Path(TEST_VIDEO).glob("*.jpg"))]
     assert [int(row["frame"]) for row in rows] == [result.number for result in results] == names
-    assert [float(row["fused"]) for row in rows] == pytest.approx([result.score for result in results], rel=1e-6)
+    assert [float(row["fused"]) for row in rows] == [result.score for result in results]
     for member in ("conv_ae", "objects"):
-        expected = [result.members[member] for result in results]
-        assert [float(row[member]) for row in rows] == pytest.approx(expected, rel=1e-6), member
-    assert len(shown(tmp_path / "video.mp4")) == len(rows)
+        assert [float(row[member]) for row in rows] == [result.members[member] for result in results], member
+    assert len(times_of(tmp_path / "video.mp4")) == len(rows)
     told = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert {one["state"] for one in told} <= {"started", "ended"}
     over = [one for one in told if one["state"] == "ended"]
     for one in over:
         event = Event.model_validate({name: one[name] for name in Event.model_fields})
-        assert event.clip is not None and shown(tmp_path / "events" / event.clip)
-    again = tmp_path / "again"
-    infer(
-        options, f"source={TEST_VIDEO}", f"online.folder={again}", "events.min_duration=0", "online.video.write=false"
-    )
-    strip = [{key: value for key, value in row.items() if key != "latency"} for row in rows]
-    assert [{k: v for k, v in row.items() if k != "latency"} for row in rows_of(again / "scores.csv")] == strip
+        assert event.clip is not None and times_of(tmp_path / "events" / event.clip)
 
 
 def test_raw_scores_are_those_of_the_detector_scoring_causally_also_of_corrupted_frames(
@@ -169,7 +154,7 @@ def test_another_size_begins_anew_and_no_track_id_comes_twice(
 def test_another_frame_rate_is_scored_and_told(
     options: list[str], pipeline: Pipeline, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ):
-    write_mp4(tmp_path / "slow.mp4", frames_of(), rate=5)
+    write_clip(tmp_path / "slow.mp4", frames_of(), 5)
     with pipeline.open(str(tmp_path / "slow.mp4")) as capture:
         results = list(pipeline.run(capture))
     assert [result.seconds for result in results] == pytest.approx([t / 5 for t in range(len(frames_of()))])
@@ -196,28 +181,41 @@ def memory_in_use() -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(options: list[str], tmp_path: Path, number: signal.Signals):
-    folder = tmp_path / "out"
-    process = started(options, f"source={looped(tmp_path)}", f"online.folder={folder}", "online.keep_up=latest")
-    wait_for(lambda: rows_in(folder) > 20, process)
-    process.send_signal(number)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, told
-    rows = rows_of(folder / "scores.csv")
-    assert len(shown(folder / "video.mp4")) == len(rows)
+def test_a_signal_ends_it_in_order(options: list[str], long_video: str, tmp_path: Path, number: signal.Signals):
+    folder, late = tmp_path / "out", list[int]()
+
+    def send() -> None:
+        if waited_for(lambda: rows_in(folder) > 3):
+            os.kill(os.getpid(), number)
+
+    before = signal.signal(number, lambda number, _: late.append(number))  # else one that comes late ends the tests
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        done = infer(options, f"source={long_video}", f"online.folder={folder}", "online.keep_up=latest")
+        sender.join()
+    finally:
+        signal.signal(number, before)
+    assert done.returncode == 0 and not late, done.stderr
+    assert 3 < len(times_of(folder / "video.mp4")) == len(rows_of(folder / "scores.csv")) < LONG
+    told = done.stdout + done.stderr
     assert f"{number.name}: ending" in told and "in all:" in told and "Traceback" not in told
 
 
-def test_a_kill_leaves_a_video_that_plays_and_whole_lines(options: list[str], tmp_path: Path):
+def test_a_kill_leaves_a_video_that_plays_and_whole_lines(options: list[str], long_video: str, tmp_path: Path):
     folder = tmp_path / "out"
-    process = started(options, f"source={looped(tmp_path)}", f"online.folder={folder}", "online.keep_up=latest")
-    wait_for(lambda: rows_in(folder) > 40, process)
+    more = f"source={long_video}", f"online.folder={folder}", "online.keep_up=latest"
+    command = [sys.executable, os.fspath(ROOT / "src/infer.py"), *options, *more]
+    process = subprocess.Popen(command, env=user_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert waited_for(lambda: rows_in(folder) > 15 or process.poll() is not None)
     process.kill()
-    process.communicate(timeout=60)
-    rows = rows_of(folder / "scores.csv")
+    told, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, told
+    rows, times = rows_of(folder / "scores.csv"), times_of(folder / "video.mp4")
     assert all(None not in row.values() for row in rows)
-    times = shown(folder / "video.mp4")
-    assert times and times[-1] > float(rows[-1]["seconds"]) - 2.5
+    seconds = [float(row["seconds"]) - float(rows[0]["seconds"]) for row in rows]
+    assert times and times[-1] > seconds[-1] - 2.5
+    assert times[: len(seconds)] == pytest.approx(seconds[: len(times)], abs=1e-3)
     for line in (folder / "events.jsonl").read_text().splitlines() if (folder / "events.jsonl").exists() else []:
         json.loads(line)
 
@@ -225,57 +223,54 @@ def test_a_kill_leaves_a_video_that_plays_and_whole_lines(options: list[str], tm
 def test_a_webhook_that_hangs_holds_nothing_up(options: list[str], tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/hook"
-        start = time.monotonic()
         done = infer(
             options,
             *(f"source={TEST_VIDEO}", f"online.folder={tmp_path}", "online.video.write=false", *always_alarmed()),
-            *("events.sinks=[webhook]", f"events.webhook.url={address}", "events.webhook.timeout=1.0"),
+            *("events.sinks=[webhook]", f"events.webhook.url={address}", "events.webhook.timeout=1000"),
             *("events.delivery.patience=0.5", "events.delivery.attempts=1"),
         )
-    assert done.returncode == 0 and time.monotonic() - start < 120
+    assert done.returncode == 0
     assert len(rows_of(tmp_path / "scores.csv")) == len(frames_of())
     assert (tmp_path / "events.jsonl").read_text().count("\n") >= 2  # it began and was over
     assert "not sent" in done.stdout + done.stderr
 
 
 def test_a_full_disk_stops_what_is_written_and_not_the_scoring(options: list[str], tmp_path: Path):
-    def no_large_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes fail instead
-
-    command = [sys.executable, ROOT / "src/infer.py", *options, f"source={TEST_VIDEO}", f"online.folder={tmp_path}"]
-    environment = user_environment() | {"PYTHONPATH": os.fspath(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [os.fspath(part) for part in command],
-        env=environment,
-        text=True,
-        capture_output=True,
-        preexec_fn=no_large_files,
-        check=False,
-    )
+    with file_size(30_000):
+        done = infer(options, f"source={TEST_VIDEO}", f"online.folder={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert "video.mp4" in done.stdout and "scoring goes on" in done.stdout
     assert len(rows_of(tmp_path / "scores.csv")) == len(frames_of())
 
 
 def test_the_last_epoch_and_another_folder_can_be_used(options: list[str], pipeline: Pipeline, tmp_path: Path):
+    def network(checkpoint: str) -> dict[str, torch.Tensor]:
+        config = load_config([*options, f"checkpoint={checkpoint}"])
+        return load_detectors(config, ["conv_ae"], CPU)["conv_ae"][0]._model.state_dict()
+
     folder = RunFiles.of(pipeline.config).detector("conv_ae")
-    best = pipeline.detectors["conv_ae"][0]._model.state_dict()
-    last = Pipeline(load_config([*options, "checkpoint=last"])).detectors["conv_ae"][0]._model.state_dict()
+    best, last = pipeline.detectors["conv_ae"][0]._model.state_dict(), network("last")
     (path,) = folder.glob("training-*/last.ckpt")
     saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     assert all(torch.equal(last[name], saved[f"model.{name}"]) for name in best)
     written = load_file(folder / "weights.safetensors")
     assert all(torch.equal(best[name], written[name]) for name in best)  # what is in the folder stayed as it was
     shutil.copytree(RunFiles.of(pipeline.config).checkpoints, tmp_path / "other")
-    other = Pipeline(load_config([*options, f"checkpoint={tmp_path / 'other'}"]))
-    assert [one.score for one in other.run(frames_of())] == [one.score for one in pipeline.run(frames_of())]
+    others = {name: values + 1 for name, values in written.items()}
+    with safe_open(folder / "weights.safetensors", "pt") as file:
+        save_file(others, tmp_path / "other/conv_ae/weights.safetensors", file.metadata())
+    other = network(str(tmp_path / "other"))
+    assert all(torch.equal(other[name], others[name]) for name in best)
     with pytest.raises(ConfigError, match="checkpoint=nowhere: must be best, last, or a folder"):
-        Pipeline(load_config([*options, "checkpoint=nowhere"]))
+        network("nowhere")
 
 
 def test_what_is_missing_is_said_first(options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert "source=demo.mp4" in infer(options).stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(infer_command, "Pipeline", None)  # nothing is loaded before
+        assert "source=demo.mp4" in infer(options).stderr
+        assert "no such file or folder" in infer(options, "source=nowhere.mp4").stderr
+        assert "NO_SUCH_PASSWORD is not set" in infer(options, "source='rtsp://me:$NO_SUCH_PASSWORD@cam/x'").stderr
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingArtifactError, match="no run of that name has been trained here"):
         Pipeline(load_config(options))
@@ -303,31 +298,14 @@ def always_alarmed() -> tuple[str, ...]:
     return "events.method=fixed", "+events.thresholds.fixed.tiny=-1e6", "events.min_duration=0"
 
 
-def looped(folder: Path) -> str:
-    """A long video of the test video's frames."""
-    path = folder / "long.mp4"
-    frames = frames_of()
-    write_mp4(path, [frames[t % len(frames)] for t in range(1500)], rate=25)
-    return str(path)
-
-
-def write_mp4(path: Path, frames: list[np.ndarray], rate: int) -> None:
-    from pixelplay.drawing.annotate import write_clip
-
-    write_clip(path, frames, rate)
-
-
 def rows_in(folder: Path) -> int:
     path = folder / "scores.csv"
     return len(pd.read_csv(path)) if path.exists() and path.stat().st_size else 0
 
 
-def wait_for(holds, process: subprocess.Popen[str], seconds: float = 120.0) -> None:
-    deadlines: Iterator[int] = count()
+def waited_for(holds: Callable[[], bool], seconds: float = 300.0) -> bool:
+    """Whether it holds in time."""
     end = time.monotonic() + seconds
-    for _ in deadlines:
-        if holds():
-            return
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end, "too slow"
-        time.sleep(0.1)
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return holds()

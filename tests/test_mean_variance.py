@@ -1,12 +1,12 @@
 """The normal profile: the moments of all vectors in one pass, whatever their grouping, and of one model alone."""
 
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.own_process import in_own_process, peak
 
 from pixelplay.detectors.videomae.profile import Profile, joined
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
@@ -30,16 +30,13 @@ def test_a_hand_worked_profile():
     assert (whole.count, whole.mean.tolist(), whole.variance.tolist()) == (3, [3.0, 6.0], [8 / 3, 2.0])
 
 
+@in_own_process
 def test_a_profile_of_many_needs_no_more_memory_than_one_of_few():
-    def peak(count: int) -> int:
-        tracemalloc.start()
-        joined(profile(np.ones((100, 64), np.float32)) for _ in range(count))
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return most
+    def of(count: int) -> int:
+        return peak(lambda: joined(profile(np.ones((100, 64), np.float32)) for _ in range(count)))
 
-    peak(1)
-    assert peak(200) < 1.1 * peak(5)
+    _, few, many = of(1), of(5), of(200)
+    assert many < 1.1 * few, (few, many)
 
 
 def test_a_saved_profile_is_the_same_when_it_is_loaded(tmp_path: Path):

@@ -12,7 +12,7 @@ from tests.footage import encoded, picture, write_frames, write_video
 from tests.mining import FRAMES, lines, mine, write_videomae
 
 from pixelplay.cli import load_config
-from pixelplay.detectors.videomae.settings import MaskConfig
+from pixelplay.detectors.settings import MaskConfig
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
 from pixelplay.mining import files
 from pixelplay.mining.clip_model import ClipModel, ModelSettings

@@ -91,12 +91,12 @@ def video_of(
             writer.extend(values.astype(dtype))
     chosen = OBJECTS.features.every, OBJECTS.features.noise_above
     maps = Maps(place / "maps.npy", False, *chosen) if crops else Maps(place / "maps.npy", True)
-    found = {name: Maps(place / f"{name}.npy", False) for name in ("crops", "flow")}
-    return replace(video, features=maps, **found)
+    crops_of, flow_of = Maps(place / "crops.npy", False, *chosen), Maps(place / "flow.npy", False)
+    return replace(video, features=maps, crops=crops_of, flow=flow_of)
 
 
 def moments(fitted: Fitted, video: Video) -> Iterator[Moment]:
-    return moments_of(video, (), registry.spec(fitted.name, fitted.config).needs, OBJECTS.features)
+    return moments_of(video, (), registry.spec(fitted.name, fitted.config).needs)
 
 
 def stream_of(detector: Detector) -> Stream:

@@ -1,25 +1,16 @@
 """Outputs of online inference: true, whole and playable, however they end."""
 
-import csv
 import errno
 import logging
-import os
-import resource
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from tests.footage import picture
-from tests.pipeline import ROOT
-from tests.streams import ABOUT, online, result
+from tests.streams import ABOUT, file_size, online, result, rows_of, times_of
 
 from pixelplay.drawing.growing_video import GrowingVideo
 from pixelplay.errors import ConfigError
@@ -31,32 +22,8 @@ from pixelplay.online.result import Result, ScoredObject
 from pixelplay.online.window import require_display
 
 
-def times(path: Path) -> list[float]:
-    """Of a video's frames, each of which is decoded."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return [float(frame.pts * stream.time_base) for frame in container.decode(stream)]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    text = path.read_text(encoding="utf-8")
-    assert text.endswith("\n")
-    return list(csv.DictReader(text.splitlines()))
-
-
 def noise(seed: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@contextmanager
-def file_size(limit: int) -> Iterator[None]:
-    """Files of at most so many bytes, which a full disk looks like."""
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 # The video
@@ -67,16 +34,16 @@ def test_frames_have_the_times_of_their_results(tmp_path: Path):
     with open_outputs(online(), ABOUT, tmp_path) as outputs:
         for position, at in enumerate(seconds):
             outputs.write(result(position, at))
-    assert times(tmp_path / "video.mp4") == pytest.approx([0.0, 0.04, 0.5, 0.51, 4.0, 4.25], abs=1e-4)
+    assert times_of(tmp_path / "video.mp4") == pytest.approx([0.0, 0.04, 0.5, 0.51, 4.0, 4.25], abs=1e-4)
 
 
 def test_a_video_plays_up_to_the_last_fragment_while_it_is_written(tmp_path: Path):
     video = GrowingVideo(tmp_path / "video.mp4", fragment=1.0)
     for at in range(28):
         video.add(picture(at), at / 8)
-    assert times(tmp_path / "video.mp4") == pytest.approx([at / 8 for at in range(24)], abs=1e-4)
+    assert times_of(tmp_path / "video.mp4") == pytest.approx([at / 8 for at in range(24)], abs=1e-4)
     video.close()
-    assert len(times(tmp_path / "video.mp4")) == 28
+    assert len(times_of(tmp_path / "video.mp4")) == 28
 
 
 def test_the_picture_is_true_within_what_the_codec_loses(tmp_path: Path):
@@ -96,8 +63,8 @@ def test_frames_of_another_size_start_another_video(tmp_path: Path):
         for position, size in enumerate([(64, 48), (64, 48), (80, 48), (80, 48), (80, 48), (64, 48)]):
             outputs.write(result(position, position / 5, picture(position, *size)))
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["video-2.mp4", "video-3.mp4", "video.mp4"]
-    assert [len(times(tmp_path / f"video{name}.mp4")) for name in ("", "-2", "-3")] == [2, 3, 1]
-    assert len(rows(tmp_path / "scores.csv")) == 6
+    assert [len(times_of(tmp_path / f"video{name}.mp4")) for name in ("", "-2", "-3")] == [2, 3, 1]
+    assert len(rows_of(tmp_path / "scores.csv")) == 6
 
 
 # Pictures
@@ -155,7 +122,7 @@ def test_a_row_has_what_is_known_of_its_frame(tmp_path: Path):
             result(1, 0.04, objects=objects, alarm=True, dropped=3, latency=0.12345, members={"objects": 2.0})
         )
     assert list(tmp_path.iterdir()) == [tmp_path / "scores.csv"]
-    first, second = rows(tmp_path / "scores.csv")
+    first, second = rows_of(tmp_path / "scores.csv")
     assert first == {
         "seconds": "0.0", "frame": "0", "fused": "0.5", "threshold": "", "alarm": "0", "object_count": "0",
         "dropped": "0", "latency": "0.0", "conv_ae": "0.25", "objects": "0.75",
@@ -170,9 +137,9 @@ def test_rows_come_as_whole_lines_each_second(tmp_path: Path, monkeypatch):
     for position in range(30):
         now = 100.0 + position / 10
         file.write(result(position, position / 10))
-    assert [row["seconds"] for row in rows(tmp_path / "scores.csv")][-1] == "2.0"
+    assert [row["seconds"] for row in rows_of(tmp_path / "scores.csv")][-1] == "2.0"
     file.close()
-    assert len(rows(tmp_path / "scores.csv")) == 30
+    assert len(rows_of(tmp_path / "scores.csv")) == 30
 
 
 def test_results_that_are_there_already_are_kept(tmp_path: Path):
@@ -201,11 +168,11 @@ def test_a_full_disk_ends_the_video_once_and_nothing_else(tmp_path: Path, caplog
     assert seen == [*range(60), -1]
     assert len(outputs.failed) == 1 and f"{tmp_path}/video.mp4: File too large" in outputs.failed[0]
     assert caplog.text.count("video.mp4") == 1
-    found = times(tmp_path / "video.mp4")
+    found = times_of(tmp_path / "video.mp4")
     assert found == pytest.approx([position / 10 for position in range(len(found))], abs=1e-4)
     assert len(found) % 10 == 0 and 10 <= len(found) < 60  # whole fragments of a second
     assert (tmp_path / "video.mp4").stat().st_size < 80_000
-    assert len(rows(tmp_path / "scores.csv")) == 60
+    assert len(rows_of(tmp_path / "scores.csv")) == 60
 
 
 def test_rows_that_the_disk_does_not_take_are_counted_and_the_others_whole(tmp_path: Path, caplog, monkeypatch):
@@ -217,7 +184,7 @@ def test_rows_that_the_disk_does_not_take_are_counted_and_the_others_whole(tmp_p
         with file_size(5_000 if position < 300 else 10**9):
             file.write(result(position, now))
     file.close()
-    found = [int(row["frame"]) // 2 for row in rows(tmp_path / "scores.csv")]
+    found = [int(row["frame"]) // 2 for row in rows_of(tmp_path / "scores.csv")]
     assert found == sorted(set(found)) and found[0] == 0 and found[-1] == 399
     assert f"{400 - len(found)} rows are missing" in caplog.text
     assert caplog.text.count("rows are lost until there is room") == 1
@@ -245,7 +212,7 @@ def test_a_slow_output_holds_nothing_up_until_it_is_too_far_behind():
 
     class Slow:
         def write(self, result: Result) -> None:
-            assert go.wait(5)
+            assert go.wait(60)
             written.append(result.position)
 
         def close(self) -> None:
@@ -262,48 +229,6 @@ def test_a_slow_output_holds_nothing_up_until_it_is_too_far_behind():
     assert written == [0, 1, 2, 3, 4, -1] and "slow" not in [thread.name for thread in threading.enumerate()]
 
 
-# The end of the process
-
-WRITES = """
-import signal, sys, time
-from pathlib import Path
-from pixelplay.online.outputs import open_outputs
-from tests.footage import picture
-from tests.streams import ABOUT, online, result
-
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-pictures, start = [picture(seed) for seed in range(20)], None
-with open_outputs(online(), ABOUT, Path(sys.argv[1])) as outputs:
-    for position in range(100_000):
-        start = time.monotonic() if start is None else start
-        seconds = time.monotonic() - start
-        outputs.write(result(position, seconds, pictures[position % 20]))
-        print(position, seconds, flush=True)
-        time.sleep(0.02)
-"""
-
-
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
-def test_what_is_written_up_to_the_last_second_outlasts_the_process(tmp_path: Path, ending: signal.Signals):
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-c", WRITES, str(tmp_path)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if float(line.split()[1]) > 2.6:
-                process.send_signal(ending)
-                break
-        last = (line + process.stdout.read()).splitlines()[-1].split()
-    count, seconds = int(last[0]) + 1, float(last[1])
-    video, scores = times(tmp_path / "video.mp4"), rows(tmp_path / "scores.csv")
-    assert [int(row["frame"]) for row in scores] == [2 * position for position in range(len(scores))]
-    assert video == pytest.approx([float(row["seconds"]) for row in scores][: len(video)], abs=1e-4)
-    if ending == signal.SIGTERM:
-        assert process.returncode == 143 and len(video) == len(scores) >= count
-    else:
-        assert video[-1] > seconds - 1.3 and float(scores[-1]["seconds"]) > seconds - 1.3
-
-
 # Speed and windows
 
 
@@ -311,14 +236,12 @@ def test_speed_by_hand():
     tally = Tally(start=10.0)
     for at in range(100):
         tally.add(result(at, at / 10, latency=0.2 if at < 94 else 1.0, dropped=at % 2), 10.5 + at / 2)
-    speed = tally.speed()
-    assert (speed.frames, speed.dropped) == (100, 50)
-    assert speed.fps == pytest.approx(100 / 50.0)
-    assert speed.latency == pytest.approx((94 * 0.2 + 6 * 1.0) / 100)
-    assert speed.latency_p95 == pytest.approx(1.0, rel=0.021)
-    assert (
-        str(speed) == f"2.0 frames/s, latency 0.248 s (95 % within {speed.latency_p95:.3f} s), 50 of 150 frames dropped"
-    )
+    assert (tally.frames, tally.dropped) == (100, 50)
+    assert tally.fps == pytest.approx(100 / 50.0)
+    assert tally.latency == pytest.approx((94 * 0.2 + 6 * 1.0) / 100)
+    assert tally.latency_p95 == pytest.approx(1.0, rel=0.021)
+    within = f"95 % within {tally.latency_p95:.3f} s"
+    assert str(tally) == f"2.0 frames/s, latency 0.248 s ({within}), 50 of 150 frames dropped"
 
 
 def test_speed_is_logged_now_and_then_and_at_the_end(caplog):
@@ -329,7 +252,7 @@ def test_speed_is_logged_now_and_then_and_at_the_end(caplog):
         time.sleep(0.01)
     meter.close()
     assert len(caplog.records) >= 2 and caplog.records[-1].message.startswith("in all: ")
-    assert meter.speed.frames == 12 and 0.0 < meter.speed.fps < 100
+    assert meter.all.frames == 12 and 0.0 < meter.all.fps < 100
 
 
 def test_without_a_display_a_window_is_refused_before_anything_starts(tmp_path: Path, monkeypatch):

@@ -6,7 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from tests.pipeline import ROOT, files_below, run_here, user_environment
 from tests.reports import OPTIONS, tiny
 
 from pixelplay.command_line import take_operand
+from pixelplay.drawing.annotate import write_clip
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.evaluation.events import find_events
 from pixelplay.events.event import Events
@@ -57,10 +57,12 @@ def copied(here: Path, to: Path, *videos: str) -> Path:
 
 
 def test_a_new_mp4_gets_events_in_seconds_above_the_threshold_of_the_run(here: Path, tmp_path: Path):
-    images = [cv2.imread(str(path)) for path in sorted((here / "data/tiny/train/01").glob("*.jpg"))[:30]]
+    images = [
+        cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in sorted((here / "data/tiny/train/01").glob("*.jpg"))[:30]
+    ]
     board = np.kron(np.indices((9, 16)).sum(axis=0) % 2, np.ones((10, 10)))[..., None] * np.full(3, 255)  # 90 x 160
     frames = [board.astype(np.uint8) if 12 <= t < 18 else image for t, image in enumerate(images)]
-    write_mp4(tmp_path / "gate 1.mp4", frames, rate=10)
+    write_clip(tmp_path / "gate 1.mp4", frames, 10)
     found = predicted(tmp_path / "gate 1.mp4")
 
     scores, (event, *_) = found.scores, found.events
@@ -79,17 +81,6 @@ def test_a_new_mp4_gets_events_in_seconds_above_the_threshold_of_the_run(here: P
     assert pd.read_csv(found.folder / "events.csv")["start_seconds"].tolist() == [
         one.start.seconds for one in found.events
     ]
-
-
-def write_mp4(path: Path, frames: list[np.ndarray], rate: int) -> None:
-    """frames: uint8 (H, W, 3) BGR, of even sizes."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
-        container.mux(stream.encode(None))
 
 
 def rows(path: Path, *videos: str) -> pd.DataFrame:

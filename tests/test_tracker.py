@@ -1,6 +1,7 @@
 """Tracks of small scenes by hand: who is who through crossings, gaps and other frame rates, and what is filled."""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -251,7 +252,7 @@ def test_of_any_boxes_a_track_has_one_box_in_a_frame_and_detected_rows_are_boxes
 
 def test_a_track_is_known_at_its_first_box_and_ends_when_it_was_not_seen_for_too_long():
     """`lost` is 1.2 s: at 5 fps, 6 frames after its last box a track may go on, and after 7 it may not."""
-    tracker, found = Tracker(CONFIG.model_copy(update={"lost": 1.2}), first=11), []
+    tracker, found = Tracker(CONFIG.model_copy(update={"lost": 1.2}), count(11)), []
     for t in range(14):
         seen = [walker(0, 100.0)] if t in (0, 1, 2, 8) else []
         brief = [walker(0, 300.0)] if t == 1 else []
@@ -260,7 +261,7 @@ def test_a_track_is_known_at_its_first_box_and_ends_when_it_was_not_seen_for_too
     assert found[8].track.tolist() == [11]
     assert {t: one.ended for t, one in enumerate(found) if one.ended} == {2: (12,)}
     later = [tracker.step(table(), t / 5).ended for t in range(14, 17)]
-    assert later == [(), (11,), ()] and tracker.next == 13
+    assert later == [(), (11,), ()]
     assert tracker.step(table(walker(0, 100.0)), 20.0).track.tolist() == [13]
 
 

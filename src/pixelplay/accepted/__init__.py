@@ -12,7 +12,7 @@ import pandas as pd
 
 from pixelplay.accepted.layers import Layer, delete_layer, layers_of, write_layer
 from pixelplay.accepted.sources import Found, find_event, unknown
-from pixelplay.accepted.use import Detectors, apply_accepted, identities
+from pixelplay.accepted.use import identities
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DataError, MissingArtifactError
 from pixelplay.events.vectors import EventVectors
@@ -67,14 +67,6 @@ def take_back(config: Config, name: str) -> None:
     if name not in known:
         raise unknown(name, list(known), f"accepted event in {files.accepted}/")
     delete_layer(files, known[name])
-
-
-def accept_at_once(config: Config, event: str, detectors: Detectors) -> list[str]:
-    """`accept` an event while detectors are at work, which know it from the next frame on; returns what there is to
-    say.
-    """
-    accept(config, event)
-    return apply_accepted(config, detectors)
 
 
 def _vectors(found: Found) -> EventVectors:

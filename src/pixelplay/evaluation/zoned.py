@@ -13,7 +13,7 @@ from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.events.event import EventTrack
 from pixelplay.events.machine import Instant, Stretch
 from pixelplay.events.tracks import ScoredTrack
-from pixelplay.events.zones import ZoneConfig, counting, dwell_times, read_zones, standing, zones_of
+from pixelplay.events.zones import ZoneConfig, counting, dwell_times, read_zones, standing, touched, zones_of
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
@@ -84,10 +84,7 @@ class Zoned:
 
     def touched(self, video: Video, tracks: Sequence[EventTrack]) -> list[str]:
         """Names of the zones that the paths of an event's tracks go through, in the order of the file."""
-        if not self.zones or not any(track.path for track in tracks):
-            return []
-        points = np.array([[x, y] for track in tracks for _, x, y in track.path])
-        return [zone.name for zone in zones_of(self.zones, video.id, video.size) if zone.inside(points).any()]
+        return touched(zones_of(self.zones, video.id, video.size), tracks)
 
     def dwell(self, video: Video, tracks: Sequence[ScoredTrack]) -> pd.DataFrame:
         """Rows of COLUMNS: for each frame of an object in a zone, the seconds that it has been there so far."""

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
+from pixelplay.events.event import EventTrack
 from pixelplay.run.yaml_file import read_settings
 from pixelplay.settings import NonNegative, Settings
 
@@ -82,6 +83,12 @@ def zones_of(zones: Sequence[ZoneConfig], video: str, size: tuple[int, int]) -> 
         for zone in zones
         if zone.is_for(video)
     ]
+
+
+def touched(zones: Sequence[Zone], tracks: Sequence[EventTrack]) -> list[str]:
+    """Names of the zones that the paths of an event's tracks go through, in the order of the zones."""
+    points = np.array([[x, y] for track in tracks for _, x, y in track.path])
+    return [zone.name for zone in zones if len(points) and zone.inside(points).any()]
 
 
 def standing(xyxy: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ compared with PyTorch before it gets its name: on random input, and on held-out 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pixelplay import preconditions, requirements
@@ -38,6 +38,7 @@ def run(config: Config, detector: str | None = None) -> None:
     MissingArtifactError where one is not trained, ParityError where one computes something else than in PyTorch.
     """
     from pixelplay.export.network_file import UnexportableError, write
+    from pixelplay.export.parity import inputs_of
 
     names = _chosen(config, detector)
     requirements.require([EXTRA])
@@ -53,7 +54,7 @@ def run(config: Config, detector: str | None = None) -> None:
                 reasons.append(f"{own} {_why_none(config, name, seed)}")
             for networks, score in parts:
                 require_writable(folder, "paths.checkpoints")
-                inputs = _heldout_inputs(networks, score, heldout)
+                inputs = inputs_of(networks, score, heldout)
                 for network, one in networks.items():
                     try:
                         about = write(folder, network, one, inputs.get(network), config.run_name, own)
@@ -92,14 +93,6 @@ def _networks(config: Config, name: str, index: Index, seed: int | None) -> Iter
     if need_crops(config, name):
         maps = extractor_of(config)
         yield {CROPS: crops(config, maps.backbone)}, lambda video: list(maps.of(video, tracks_of(video)))
-
-
-def _heldout_inputs(
-    networks: Mapping[str, "Exported"], score: Callable[[Video], Any], videos: Sequence[Video]
-) -> Mapping[str, Any]:
-    from pixelplay.export.parity import inputs_of
-
-    return inputs_of(networks, score, videos)
 
 
 def _why_none(config: Config, name: str, seed: int | None) -> str:

@@ -5,7 +5,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -169,7 +169,11 @@ def as_onnx(network: Exported, example: Inputs) -> tuple[bytes, dict[str, Tensor
             )
     except Exception as error:  # it raises many kinds
         raise UnexportableError(f"cannot be exported to ONNX: {short(error)}") from None
-    tensors = {key: _tensor(key, value, axes[key], words[key]) for key, value in values.items()}
+    tensors = {}
+    for key, value in values.items():
+        shape = [axes[key].get(axis, length) for axis, length in enumerate(value.shape)]
+        dtype = str(value.dtype).removeprefix("torch.")
+        tensors[key] = Tensor(name=key, shape=shape, dtype=dtype, about=words[key])
     return written.getvalue(), tensors
 
 
@@ -217,8 +221,3 @@ def _parity(name: str, network: Exported, session: Session, example: Inputs, hel
             "allowed: nothing was written; use it in PyTorch, or other versions of torch and onnxruntime"
         )
     return Parity(random=random, heldout=real)
-
-
-def _tensor(name: str, value: torch.Tensor, axes: Mapping[int, str], about: str) -> Tensor:
-    shape = [axes.get(axis, length) for axis, length in enumerate(value.shape)]
-    return Tensor(name=name, shape=shape, dtype=str(value.dtype).removeprefix("torch."), about=about)

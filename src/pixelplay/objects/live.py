@@ -4,6 +4,7 @@ Rows, ids, classes so far and crops are those of `pixelplay.objects.tracker.foll
 `cropped`; boxes between two others are not known in time.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,18 +37,13 @@ class _Known:
 
 
 class LiveTracks:
-    """The tracks of one stream. Nothing is kept of those that have ended; ids count from `first`."""
+    """The tracks of one stream. Nothing is kept of those that have ended; their ids are as those of `Tracker`."""
 
-    def __init__(self, config: TracksConfig, crops: FeaturesConfig, first: int = 1):
+    def __init__(self, config: TracksConfig, crops: FeaturesConfig, ids: Iterator[int] | None = None):
         self._config, self._crops = config, crops
-        self._tracker = Tracker(config, first)
+        self._tracker = Tracker(config, ids)
         self._known: dict[int, _Known] = {}
         self._boxes = self._clean = 0  # so far: boxes, clean frames
-
-    @property
-    def next(self) -> int:
-        """The id of the next track that begins."""
-        return self._tracker.next
 
     def step(self, boxes: Boxes, position: int, seconds: float, noise: float) -> Seen:
         """The boxes of the next frame, at this position and time, with this noise level before restoration."""

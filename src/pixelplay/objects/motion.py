@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.objects.settings import MotionConfig, SplitConfig
@@ -200,6 +199,8 @@ def parts(blob: np.ndarray, config: SplitConfig) -> list[tuple[slice, slice]]:
     either side, if that is below `config.valley` of both. No part is narrower than `config.min_width` times the height
     of what it was cut from.
     """
+    from scipy.ndimage import gaussian_filter1d  # slow to import
+
     rows, columns = (np.flatnonzero(blob.any(axis=axis)) for axis in (1, 0))
     y, x = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     height, width = y.stop - y.start, x.stop - x.start

@@ -8,7 +8,9 @@ The tracker is given the time of each frame, and its motion model counts in step
 footage at 5 and at 25 frames per second, and footage with missing frames, is followed alike.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,11 +40,10 @@ class Followed:
 
 
 class Tracker:
-    """Boxes followed frame by frame. Ids count from `first` in the order in which tracks begin; none is used again."""
+    """Boxes followed frame by frame. Ids are those of `ids`, else 1, 2, …, in the order in which tracks begin."""
 
-    def __init__(self, config: TracksConfig, first: int = 1):
-        self.next = first  # the id of the next track that begins
-        self._config, self._bytetrack = config, _bytetrack(config)
+    def __init__(self, config: TracksConfig, ids: Iterator[int] | None = None):
+        self._config, self._bytetrack, self._new = config, _bytetrack(config), ids or count(1)
         self._ids: dict[ByteTrackTracklet, int] = {}  # of the tracks that may go on
 
     def step(self, boxes: Boxes, time: float) -> Followed:
@@ -62,8 +63,7 @@ class Tracker:
             for row, name in zip(found.data["row"], found.tracker_id, strict=True):
                 track[row] = named[name] if name >= 0 else 0
         begin = np.flatnonzero((track == 0) & (sure >= max(self._config.begin, self._config.high)))
-        track[begin] = self.next + np.arange(len(begin))
-        self.next += len(begin)
+        track[begin] = list(islice(self._new, len(begin)))
         before, begun = self._ids, zip(alive[len(alive) - len(begin) :], track[begin].tolist(), strict=True)
         self._ids = {tracklet: before[tracklet] for tracklet in alive if tracklet in before} | dict(begun)
         ended = tuple(number for tracklet, number in before.items() if tracklet not in self._ids)

@@ -1,99 +1,68 @@
 """Frames are looked at in a thread, while the one before is followed and scored: two cores, and the same numbers."""
 
+import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from queue import Empty, Full, Queue
+from itertools import count
+from queue import Empty, Queue
 
+from pixelplay.detectors.stream import StreamFormat
 from pixelplay.online.frame import Arrived
-from pixelplay.online.perception import Look, Perception, StreamChanged
+from pixelplay.online.perception import Look, Models, Perception
 
-Begin = Callable[
-    [Arrived, StreamChanged | None], Perception
-]  # given a stretch's first frame, and why another one begins
-POLL = 0.1  # seconds between two looks whether it is closed
+log = logging.getLogger(__name__)
 
 
-def looks(frames: Iterable[Arrived], begin: Begin) -> Iterator[Look]:
-    """Each frame looked at, by a new perception where it does not go on with those before."""
+def looks(frames: Iterable[Arrived], models: Models, fps: float, name: str) -> Iterator[Look]:
+    """Each frame looked at, by a new perception where it does not go on with those before. No track's id comes twice.
+
+    fps: frames per second; name: of the footage.
+    """
     perception: Perception | None = None
+    ids = count(1)
     for arrived in frames:
-        if perception is None or arrived.restart:
-            perception = begin(arrived, None)
-        try:
-            look = perception.look(arrived)
-        except StreamChanged as change:
-            perception = begin(arrived, change)
-            look = perception.look(arrived)
-        yield look
+        change = perception and perception.change(arrived)
+        if change and not arrived.restart:
+            log.warning(f"{name}: {change}: tracks and detectors begin anew")
+        if perception is None or change or arrived.restart:
+            height, width = arrived.image.shape[:2]
+            perception = Perception(models, StreamFormat((width, height), fps, name), ids)
+        yield perception.look(arrived)
 
 
 class Ahead(Iterator[Look]):
-    """`looks` in a thread, one frame ahead; `begin` is called in the thread that iterates, when all looks before have
-    been taken. To be closed.
-    """
+    """Looks that are made in a thread, one frame ahead. To be closed."""
 
-    def __init__(self, frames: Iterable[Arrived], begin: Begin):
-        self._begin, self._closed = begin, threading.Event()
-        self._found: Queue[Look | _Asked | BaseException | None] = Queue(maxsize=1)
-        self._thread = threading.Thread(target=self._work, args=(frames,), name="looking ahead", daemon=True)
+    def __init__(self, made: Iterator[Look]):
+        self._closed = threading.Event()
+        self._found: Queue[Look | BaseException | None] = Queue(maxsize=1)
+        self._thread = threading.Thread(target=self._work, args=(made,), name="looking ahead", daemon=True)
         self._thread.start()
 
     def __next__(self) -> Look:
-        while True:
-            found = self._found.get()
-            if isinstance(found, Look):
-                return found
-            if isinstance(found, _Asked):
-                found.answer(self._begin)
-                continue
-            self._found.put(found)  # for whoever asks again
-            raise StopIteration if found is None else found
+        if self._closed.is_set():
+            raise StopIteration
+        found = self._found.get()
+        if isinstance(found, Look):
+            return found
+        self._found.put(found)  # for whoever asks again
+        raise StopIteration if found is None else found
 
     def close(self) -> None:
         """End the thread, once it has looked at its frame."""
         self._closed.set()
         with suppress(Empty):
-            found = self._found.get_nowait()
-            if isinstance(found, _Asked):
-                found.perception.cancel()
+            self._found.get_nowait()  # the thread may be waiting for room
         self._thread.join()
 
-    def _work(self, frames: Iterable[Arrived]) -> None:
+    def _work(self, made: Iterator[Look]) -> None:
         end: BaseException | None = None
         try:
-            for look in looks(frames, self._ask):
-                self._put(look)
+            for look in made:
+                self._found.put(look)
                 if self._closed.is_set():
-                    break
+                    return
         except BaseException as error:  # is raised where the looks are taken
             end = error
-        self._put(end)
-
-    def _ask(self, arrived: Arrived, change: StreamChanged | None) -> Perception:
-        asked = _Asked(arrived, change)
-        self._put(asked)
-        if self._closed.is_set():
-            asked.perception.cancel()
-        return asked.perception.result()
-
-    def _put(self, found: "Look | _Asked | BaseException | None") -> None:
-        while not self._closed.is_set():
-            with suppress(Full):
-                self._found.put(found, timeout=POLL)
-                return
-
-
-class _Asked:
-    """A new perception that the thread waits for."""
-
-    def __init__(self, arrived: Arrived, change: StreamChanged | None):
-        self._about, self.perception = (arrived, change), Future[Perception]()
-
-    def answer(self, begin: Begin) -> None:
-        try:
-            self.perception.set_result(begin(*self._about))
-        except BaseException as error:
-            self.perception.set_exception(error)
-            raise
+        self._found.put(end)

@@ -30,22 +30,17 @@ class Capture:
         self._changed = threading.Condition()
         self._stopped, self._ended, self._taken, self._dropped = threading.Event(), False, False, 0
         self._error: BaseException | None = None
-        self._size: tuple[int, int] | None = None
+        self.size: tuple[int, int] | None = None  # of the first frame, width and height, pixels
         self._thread = threading.Thread(target=self._work, args=(frames,), name=f"frames of {about.name}", daemon=True)
         self._thread.start()
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._size or self._ended)
+                self._changed.wait_for(lambda: self.size or self._ended)
             if self._error and not self._waiting:
                 raise self._error
         except BaseException:
             self.close()
             raise
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """Width and height of the first frame, pixels; None of a source without frames."""
-        return self._size
 
     def __iter__(self) -> Iterator[Arrived]:
         return self
@@ -101,7 +96,7 @@ class Capture:
             self._changed.wait_for(lambda: len(self._waiting) < room or self._stopped.is_set())
             if not self._stopped.is_set():
                 self._waiting.append(frame)
-                self._size = self._size or (frame.image.shape[1], frame.image.shape[0])
+                self.size = self.size or (frame.image.shape[1], frame.image.shape[0])
             self._changed.notify_all()
         return not self._stopped.is_set()
 

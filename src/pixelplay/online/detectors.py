@@ -44,9 +44,9 @@ def load_detectors(config: Config, names: Iterable[str], device: "torch.device")
     return loaded
 
 
-def streaming(config: Config, names: Iterable[str], device: "torch.device") -> list[str]:
+def streaming(config: Config, device: "torch.device") -> list[str]:
     """Those of the run's detectors that can score frame by frame."""
-    return [name for name in names if isinstance(registry.create(name, config.detectors[name], device), Streams)]
+    return [name for name, own in config.detectors.items() if isinstance(registry.create(name, own, device), Streams)]
 
 
 class MeanStream:

@@ -8,7 +8,7 @@ import numpy as np
 from pixelplay.evaluation.zoned import DWELL
 from pixelplay.events.event import Event
 from pixelplay.events.machine import Instant
-from pixelplay.events.zones import Zone, standing
+from pixelplay.events.zones import Zone, standing, touched
 from pixelplay.online.open_events import Naming, moment_of
 from pixelplay.online.sightings import SeenTrack, Sighting
 
@@ -75,7 +75,7 @@ class Stay:
             tail_probability=None,
             contributions={},
             tracks=[shown],
-            zones=list(dict.fromkeys([self.zone.name, *self.naming.touched([shown])])),
+            zones=list(dict.fromkeys([self.zone.name, *touched(self.naming.zones, [shown])])),
             thumbnail=None,
             clip=None,
         )

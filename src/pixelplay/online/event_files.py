@@ -18,13 +18,14 @@ from pixelplay.drawing.annotate import Drawing, encoded, shrunk, write_image
 from pixelplay.evaluation.zoned import DWELL
 from pixelplay.events.event import Event
 from pixelplay.events.machine import Instant, usual_spacing
-from pixelplay.events.pictures import ClipsConfig, possible
+from pixelplay.events.pictures import ClipsConfig, possible, with_pictures
 from pixelplay.events.zones import Zone
 from pixelplay.explain.clips import Curve
 from pixelplay.explain.event_clips import Clip, Shown, frame_title, thumbnail
 from pixelplay.explain.event_curves import curve_of
 from pixelplay.explain.scored_boxes import NO_BOXES, Span, color_of, drawing_of, share_of, shares_between
 from pixelplay.objects.moments import Moment
+from pixelplay.objects.tracks import Tracks
 from pixelplay.online.dwelling import Stay
 from pixelplay.online.file_writer import FileWriter
 from pixelplay.online.fusion import Fused
@@ -47,9 +48,7 @@ class Picture:
     size: tuple[int, ...]  # height and width of the frame
     factor: float  # by which the JPEG is smaller
     score: float  # fused
-    tracks: np.ndarray  # int64 (n,)
-    labels: np.ndarray  # str (n,)
-    xyxy: np.ndarray  # float64 (n, 4), pixels of the frame
+    tracks: Tracks  # n rows, boxes in pixels of the frame
     scores: np.ndarray  # float64 (n,), of objects
     dwell: Mapping[tuple[int, str], float]  # seconds so far by track and zone
 
@@ -85,8 +84,7 @@ class EventFiles:
         factor = min(1.0, self._clips.size / max(size))
         if self._kept and self._kept[-1].size != size:
             self._kept.clear()  # the pictures of a clip have one size
-        now, scored = Instant(moment.number, moment.seconds), fused.objects is not None
-        tracks = moment.tracks if scored else moment.tracks[:0]
+        now, scores = Instant(moment.number, moment.seconds), np.empty(0) if fused.objects is None else fused.objects
         self._kept.append(
             Picture(
                 at=now,
@@ -94,10 +92,8 @@ class EventFiles:
                 size=size,
                 factor=factor,
                 score=fused.score,
-                tracks=tracks.track,
-                labels=tracks.label,
-                xyxy=tracks.xyxy.astype(np.float64),
-                scores=np.empty(0) if fused.objects is None else fused.objects,
+                tracks=moment.tracks[: len(scores)],  # none, where no scores of objects are fused
+                scores=scores,
                 dwell=dwell,
             )
         )
@@ -106,12 +102,10 @@ class EventFiles:
 
     def started(self, open_event: OpenEvent | Stay) -> Event:
         """The event so far, with the name of its first thumbnail."""
-        event = open_event.as_event()
-        if not self._clips.thumbnails:
-            return event
-        named, (_, _, peak) = event.model_copy(update={"thumbnail": f"{event.id}.jpg"}), open_event.times
-        self._write(named, (peak, peak))
-        return named
+        event, (_, _, peak) = self._named(open_event.as_event()).model_copy(update={"clip": None}), open_event.times
+        if event.thumbnail:
+            self._write(event, (peak, peak))
+        return event
 
     def going(self, open_event: OpenEvent | Stay, now: float) -> None:
         """Write the clip of an event that goes on, once all of its pictures are there and before they are forgotten."""
@@ -151,11 +145,7 @@ class EventFiles:
         self._writer.close(patience)
 
     def _named(self, event: Event) -> Event:
-        names = {
-            "thumbnail": f"{event.id}.jpg" if self._clips.thumbnails else None,
-            "clip": f"{event.id}.mp4" if self._clips.count else None,
-        }
-        return event.model_copy(update=names)
+        return with_pictures([event], self._clips)[0]
 
     def _write(self, event: Event, window: Window) -> None:
         pictures = [one for one in self._kept if window[0] <= one.at.seconds <= window[1]]
@@ -230,10 +220,11 @@ class _Drawing:
             return NO_BOXES
         share = shares_between(one.scores, self.span.low, self.span.high)
         order = np.argsort(share, kind="stable")
-        columns = (one.labels[order].tolist(), one.tracks[order].tolist(), one.scores[order].tolist())
-        return drawing_of(one.xyxy[order], list(zip(*columns, strict=True)), share[order])
+        tracks = one.tracks[order]
+        columns = (tracks.label.tolist(), tracks.track.tolist(), one.scores[order].tolist())
+        return drawing_of(tracks.xyxy.astype(np.float64), list(zip(*columns, strict=True)), share[order])
 
 
 def _score(picture: Picture, track: int) -> float:
-    at = np.flatnonzero(picture.tracks == track)
+    at = np.flatnonzero(picture.tracks.track == track)
     return float(picture.scores[at[0]]) if len(at) else np.nan

@@ -23,8 +23,9 @@ from pixelplay.events.zones import Zone, counting, standing, zones_of
 from pixelplay.objects.moments import Moment
 from pixelplay.online.dwelling import Dwelling, Stay
 from pixelplay.online.fusion import Fused, OnlineFusion
-from pixelplay.online.open_events import Followed, Naming, OpenEvent, Part, Peak
-from pixelplay.online.sightings import History, Sighting
+from pixelplay.online.open_events import Naming, OpenEvent
+from pixelplay.online.parts import Followed, FramesPart, Part, Peak
+from pixelplay.online.sightings import History, Sighting, object_vectors
 from pixelplay.scores.settings import FUSED, OBJECTS
 
 if TYPE_CHECKING:  # importing it imports matplotlib
@@ -55,12 +56,10 @@ class OnlineEvents:
                 f"events.zones={run.config.events.zones}: no detector scores objects frame by frame, and zones are "
                 "about objects: set events.zones=null"
             )
-        self._own = RunAlarms.of(run.config, run.index, self.zoned, run.fused, run.objects)
-        self.alarms = self._own.alarms
-        remarks = [f"{alarm.alarm.stream}: {alarm.alarm.remark}" for alarm in self.alarms.values()]
-        remarks = [text for text, alarm in zip(remarks, self.alarms.values(), strict=True) if alarm.alarm.remark]
-        self.remarks = remarks + [f"{stream}: {why}" for stream, why in self._own.missing.items()]
-
+        own = RunAlarms.of(run.config, run.index, self.zoned, run.fused, run.objects)
+        self.alarms = own.alarms
+        remarks = {stream: one.alarm.remark for stream, one in self.alarms.items() if one.alarm.remark}
+        self.remarks = [f"{stream}: {why}" for stream, why in (remarks | own.missing).items()]
         self.objects = run.objects  # tables of the run
 
     def stream(self, video: str, footage: StreamFormat, folder: Path | None = None) -> "EventStream":
@@ -84,7 +83,7 @@ class EventStream:
         self._dwelling = Dwelling(self._naming, numbers, events.zoned.dwell_above)
         fused = events.alarms.get(FUSED)
         self._frames = EventMachine(fused.limit(), config, self._spacing) if fused else None
-        self._part: _FramesPart | None = None  # of frames
+        self._part: FramesPart | None = None  # of frames
         self._followed: dict[int, Followed] = {}
         self._history = History(config.min_duration + config.merge_gap + 3 * self._spacing)
         self._open: list[OpenEvent] = []
@@ -114,10 +113,11 @@ class EventStream:
         late = self._dwelling.step(sightings)
         if self._files is not None:
             self._keep(self._files, moment, fused)
+        gap = self._config.merge_gap + 1.5 * self._spacing  # which would still be closed
         return Happened(
             started=[self._told(event, over=False) for event in (*started, *late)],
             ended=[self._told(event, over=True) for event in (*ended, *stays)],
-            alarm=any(self._goes_on(event.end, now) for event in self.open),
+            alarm=any(event.end is not None and now.seconds - event.end.seconds <= gap for event in self.open),
             threshold=self._frames.levels.start if self._frames and self._frames.levels else None,
             unusual=unusual,
         )
@@ -157,7 +157,7 @@ class EventStream:
             return [], np.empty(0, bool)
         tracks, xyxy = moment.tracks, moment.tracks.xyxy.astype(np.float64)
         columns = zip(tracks.track.tolist(), tracks.label.tolist(), fused.objects.tolist(), xyxy, strict=True)
-        sightings = [Sighting(now, *of, _vectors(moment, i)) for i, of in enumerate(columns)]
+        sightings = [Sighting(now, *of, object_vectors(moment, i)) for i, of in enumerate(columns)]
         self._history.add(now.seconds, sightings)
         zones = self._naming.zones
         return sightings, counting(standing(xyxy), zones) if zones else np.ones(len(xyxy), bool)
@@ -205,7 +205,7 @@ class EventStream:
         if stretch is None:
             return
         if self._part is None:
-            self._part = _FramesPart(stretch, Peak(fused, sightings))
+            self._part = FramesPart(stretch, Peak(fused, sightings))
         elif stretch.peak == now:
             self._part.peak = Peak(fused, sightings)
         self._part.stretch = stretch
@@ -219,13 +219,13 @@ class EventStream:
         for part in parts:
             if part is None or not part.ripe or part.event is not None:
                 continue
-            met = next((event for event in self._open if event.meets(part) or self._bridged(event, part)), None)
-            if met is not None:
-                met.join(part, self._history)
-                continue
-            event = OpenEvent.of(part, self._naming, self._history)
-            self._open.append(event)
-            started.append(event)
+            event = next((event for event in self._open if event.meets(part) or self._bridged(event, part)), None)
+            if event is None:
+                start, end = part.stretch.start, part.stretch.end
+                event = OpenEvent(self._naming, self._naming.id_of(start, part.track), start, end)
+                self._open.append(event)
+                started.append(event)
+            event.join(part, self._history)
         return started
 
     def _bridged(self, event: OpenEvent, part: Part) -> bool:
@@ -235,30 +235,6 @@ class EventStream:
             return False
         return overlap(frames.stretch, part.stretch) and event.meets(frames)
 
-    def _goes_on(self, end: Instant | None, now: Instant) -> bool:
-        """Whether a gap since the last high frame would still be closed."""
-        return end is not None and now.seconds - end.seconds <= self._config.merge_gap + 1.5 * self._spacing
-
-
-class _FramesPart(Part):
-    """A stretch of the fused score, which counts unless its highest object is where alarms don't: `Zoned.ignores`."""
-
-    long = False
-    counts = True  # by the highest object up to its end so far
-    _best = -np.inf
-    _since = (-np.inf, True)  # and after that
-
-    def look(self, now: Instant, sightings: Sequence[Sighting], counts: np.ndarray) -> None:
-        if sightings:
-            i = int(np.argmax([seen.score for seen in sightings]))
-            if sightings[i].score > self._since[0]:
-                self._since = sightings[i].score, bool(counts[i])
-        if self.stretch.end == now:
-            if self._since[0] > self._best:
-                self._best, self.counts = self._since
-            self._since = (-np.inf, True)
-        self.ripe = self.long and self.counts
-
 
 def _files(events: OnlineEvents, folder: Path, zones: Sequence[Zone]) -> "EventFiles":
     from pixelplay.explain.scored_boxes import NO_SPAN, object_spans
@@ -266,10 +242,3 @@ def _files(events: OnlineEvents, folder: Path, zones: Sequence[Zone]) -> "EventF
 
     span = NO_SPAN if events.objects is None else object_spans(events.objects[1]).get(OBJECTS, NO_SPAN)
     return EventFiles(folder, events.config.events.clips, events.config.online.buffer, span, zones)
-
-
-def _vectors(moment: Moment, row: int) -> dict[str, np.ndarray]:
-    """Those that the object has in this frame, copied: a view would keep those of all objects."""
-    found = {"crops": moment.crops, "flow": moment.flow}
-    rows = {name: values[row] for name, values in found.items() if values is not None}
-    return {name: np.array(values, np.float32) for name, values in rows.items() if np.isfinite(values).all()}

@@ -78,13 +78,12 @@ class Camera:
         return f"camera {self.number}"
 
     def open(self) -> "CameraConnection":
-        level = cv2.utils.logging.setLogLevel(
-            cv2.utils.logging.LOG_LEVEL_SILENT
-        )  # its warnings would stand beside the error below
+        messages = cv2.utils.logging
+        level = messages.setLogLevel(messages.LOG_LEVEL_SILENT)  # its warnings would stand beside the error below
         try:
             capture = cv2.VideoCapture(self.number)
         finally:
-            cv2.utils.logging.setLogLevel(level)
+            messages.setLogLevel(level)
         if not capture.isOpened():
             capture.release()
             raise FootageError(f"{self.shown}: cannot be opened; is it there, and used by no one else? {_here()}")

@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from queue import Queue
 
 log = logging.getLogger(__name__)
 
@@ -15,40 +15,31 @@ class FileWriter:
     """Writes in the order in which files are added."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[str, Callable[[], None]]] = deque()
-        self._changed = threading.Condition()
-        self._closed, self._last, self._told = False, time.monotonic(), set[str]()
+        self._waiting: Queue[tuple[str, Callable[[], None]] | None] = Queue()
+        self._last, self._told = time.monotonic(), set[str]()
         self._thread = threading.Thread(target=self._work, name="files of events", daemon=True)
         self._thread.start()
 
     def add(self, name: str, write: Callable[[], None]) -> None:
         """Never waits: where too many wait already, this one is left out, and that is reported."""
-        with self._changed:
-            if len(self._waiting) < WAITING:
-                self._waiting.append((name, write))
-                self._changed.notify()
-                return
-        self._tell(f"{name}: left out: files of events come faster than they are written", "slow")
+        if self._waiting.qsize() < WAITING:
+            self._waiting.put((name, write))
+        else:
+            self._tell(f"{name}: left out: files of events come faster than they are written", "slow")
 
     def close(self, patience: float) -> None:
         """Wait for what is there, but no longer than `patience` seconds for one of them."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._waiting.put(None)
         start = time.monotonic()
         while self._thread.is_alive():
             self._thread.join(0.05)
             if time.monotonic() - max(start, self._last) > patience:
-                self._tell(f"{len(self._waiting) + 1} files of events are not written: it takes too long", "late")
+                self._tell(f"{self._waiting.qsize()} files of events are not written: it takes too long", "late")
                 return
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
-                    return
-                name, write = self._waiting.popleft()
+        while (item := self._waiting.get()) is not None:
+            name, write = item
             try:
                 write()
             except Exception as error:  # a full disk, or what a library makes of it: the next file may be possible

@@ -95,9 +95,8 @@ class FusionStream:
     """The state of one stream: what smoothing looks back at, of each member and of each track that goes on."""
 
     def __init__(self, fusion: OnlineFusion):
-        self._fusion = fusion
-        self._members = fusion._members.stream()
-        self._composites = {name: one.stream() for name, one in fusion._composites.items()}
+        self._fusion, self._members = fusion, fusion._members.smoothers()
+        self._composites = {name: one.smoothers() for name, one in fusion._composites.items()}
         self._tracks: dict[int, RunningSmoother] = {}
 
     def step(self, moment: Moment, scores: Mapping[str, MomentScores]) -> Fused:
@@ -111,9 +110,9 @@ class FusionStream:
         if fusion._objects is not None:
             objects, parts = fusion._objects.step(moment, scores, self._tracks)
             names, raw[OBJECTS] = fusion._objects.streams, fusion._objects.of_frame(objects)
-        for name, composite in self._composites.items():
-            raw[name] = composite.step(moment.number, raw, weight)[0]
-        score, processed, within = self._members.step(moment.number, raw, weight)
+        for name, smoothers in self._composites.items():
+            raw[name] = fusion._composites[name].step(moment.number, raw, weight, smoothers)[0]
+        score, processed, within = fusion._members.step(moment.number, raw, weight, self._members)
         return Fused(
             score=score,
             members=dict(zip(fusion._members.streams, processed.tolist(), strict=True)),
@@ -130,35 +129,32 @@ class _Combined:
     def __init__(self, tables: Mapping[str, pd.DataFrame], fusion: FusionConfig, weights: FrameWeights):
         """tables: raw scores of the run by stream; fusion: with causal smoothers."""
         self.streams, self._fusion = list(tables), fusion
-        self.members = [member_of(stream, fusion) for stream in tables]
+        self._members = [member_of(stream, fusion) for stream in tables]
         raw = {stream: by_split(table) for stream, table in tables.items()}
-        pairs = list(zip(raw.items(), self.members, strict=True))
-        self.scales = [scale_of_new(stream, splits, member) for (stream, splits), member in pairs]
+        pairs = list(zip(raw.items(), self._members, strict=True))
+        self._scales = [scale_of_new(stream, splits, member) for (stream, splits), member in pairs]
         processed = {stream: process(splits, member, weights) for (stream, splits), member in pairs}
-        self.weights = np.array([member.weight for member in self.members])
-        self.combine = combination(self.weights, fusion, self.bounded(align(processed)["test"].scores))
+        self.weights = np.array([member.weight for member in self._members])
+        self._combine = combination(self.weights, fusion, self._bounded(align(processed)["test"].scores))
 
-    def bounded(self, scores: np.ndarray) -> np.ndarray:
-        return bounded(scores, self.members, self._fusion)
+    def smoothers(self) -> list[RunningSmoother]:
+        """The state of a new stream."""
+        return [RunningSmoother(member.smooth) for member in self._members]
 
-    def stream(self) -> "_CombinedStream":
-        return _CombinedStream(self)
-
-
-class _CombinedStream:
-    def __init__(self, of: _Combined):
-        self._of, self._smoothers = of, [RunningSmoother(member.smooth) for member in of.members]
-
-    def step(self, frame: int, raw: Mapping[str, float], weight: float) -> tuple[float, np.ndarray, np.ndarray]:
+    def step(
+        self, frame: int, raw: Mapping[str, float], weight: float, smoothers: Sequence[RunningSmoother]
+    ) -> tuple[float, np.ndarray, np.ndarray]:
         """The combined score, the processed members (M,), and these as they are combined."""
-        of = self._of
-        if missing := [stream for stream in of.streams if stream not in raw]:
+        if missing := [stream for stream in self.streams if stream not in raw]:
             raise DataError(f"frame {frame}: no score of {missing[0]}, which is fused; scores of {', '.join(raw)}")
-        steps = zip(of.streams, of.scales, self._smoothers, strict=True)
+        steps = zip(self.streams, self._scales, smoothers, strict=True)
         scaled = [smoother.step(frame, scale(np.array([raw[stream]])), weight) for stream, scale, smoother in steps]
         processed = np.stack(scaled)  # (M, 1)
-        within = of.bounded(processed)
-        return float(of.combine(within)[0]), processed[:, 0], within[:, 0]
+        within = self._bounded(processed)
+        return float(self._combine(within)[0]), processed[:, 0], within[:, 0]
+
+    def _bounded(self, scores: np.ndarray) -> np.ndarray:
+        return bounded(scores, self._members, self._fusion)
 
 
 class _Summed:

@@ -17,6 +17,7 @@ from pixelplay.events.sinks.settings import FileConfig, SinksConfig
 from pixelplay.online.capture import Capture
 from pixelplay.online.outputs import Output, open_outputs
 from pixelplay.online.pipeline import Pipeline, Session
+from pixelplay.online.sources import find_source
 from pixelplay.online.web.page import LivePage
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
@@ -32,6 +33,7 @@ def run(config: Config) -> None:
             "source=…: what is to be scored? source=demo.mp4, source=0 (a camera by its number), "
             "'source=rtsp://USER:$PASSWORD@HOST/PATH', or a folder of frames"
         )
+    find_source(config.source, config.online)  # a mistyped name is told before models are loaded
     pipeline = Pipeline(config)
     for remark in pipeline.remarks:
         log.info(f"infer: {remark}")
@@ -41,8 +43,11 @@ def run(config: Config) -> None:
         log.info(f"infer: {', '.join(pipeline.names)} on {capture.about.shown} -> {folder}/")
         stack.enter_context(_stopping(capture))
         sinks = stack.enter_context(open_sinks(_sinks(config, folder), folder))
-        page = stack.enter_context(_page(pipeline, capture, folder)) if config.view == "web" else None
-        others: list[Output] = [page] if page else []
+        others: list[Output] = []
+        if page := _page(pipeline, capture, folder) if config.view == "web" else None:
+            page.start()
+            stack.callback(page.close)
+            others.append(page)
         outputs = stack.enter_context(open_outputs(config.online, capture.about, folder, config.viz.enable, others))
         session = pipeline.run(capture, folder=folder / "events")
         stack.callback(_end, session, sinks, config, page)  # before the outputs are closed
@@ -113,9 +118,5 @@ def _sinks(config: Config, folder: Path) -> SinksConfig:
 
 
 def _page(pipeline: Pipeline, capture: Capture, folder: Path) -> LivePage:
-    config = pipeline.config
-
-    def accept(event: str) -> list[str]:
-        return pipeline.accept(f"{folder.name}/{event}")
-
+    config, accept = pipeline.config, lambda event: pipeline.accept(f"{folder.name}/{event}")
     return LivePage(config.online.web, folder, capture.about, config.run_name, accept)

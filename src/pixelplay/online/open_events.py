@@ -6,52 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pixelplay.events.alarm import StreamAlarm
-from pixelplay.events.event import Event, EventTrack, Moment, Source
-from pixelplay.events.machine import EventMachine, Instant, Stretch
+from pixelplay.events.event import Event, Moment, Source
+from pixelplay.events.machine import Instant, Stretch
 from pixelplay.events.tracks import overlap
-from pixelplay.events.zones import Zone
-from pixelplay.online.fusion import Fused
+from pixelplay.events.zones import Zone, touched
+from pixelplay.online.parts import Part, Peak
 from pixelplay.online.sightings import History, SeenTrack, Sighting
 from pixelplay.run.files import plain_name
 from pixelplay.scores.settings import FUSED, OBJECTS
 
 MOST_TRACKS = 100  # objects of an event, at most: those with the highest scores; ours
-
-
-@dataclass(frozen=True, eq=False)
-class Peak:
-    """The frame with the highest score of a part so far."""
-
-    fused: Fused
-    sightings: Sequence[Sighting]
-    row: int | None = None  # of a track's part: which of the sightings it is
-
-    @property
-    def contributions(self) -> dict[str, float]:
-        return self.fused.contributions if self.row is None else self.fused.contributions_of(self.row)
-
-    def box(self, track: int) -> np.ndarray | None:
-        return next((seen.xyxy for seen in self.sightings if seen.track == track), None)
-
-
-@dataclass(eq=False)
-class Part:
-    """A stretch of high scores that goes on: of the fused score, or of one track (see `pixelplay.events.tracks`)."""
-
-    stretch: Stretch
-    peak: Peak
-    track: int | None = None
-    ripe: bool = False  # whether it is long enough for an event
-    event: "OpenEvent | None" = None
-
-
-@dataclass(eq=False)
-class Followed:
-    """A track that goes on."""
-
-    machine: EventMachine
-    since: float  # seconds of its first frame
-    part: Part | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +30,6 @@ class Naming:
         of_track = "" if track is None else f"-track{track}"
         of_zone = "" if zone is None else f"-zone{zone}"
         return f"event-{plain_name(self.video)}-{start.frame}{of_track}{of_zone}"
-
-    def touched(self, tracks: Sequence[EventTrack]) -> list[str]:
-        """Names of the zones that the paths of tracks go through."""
-        points = np.array([[x, y] for track in tracks for _, x, y in track.path])
-        return [zone.name for zone in self.zones if len(points) and zone.inside(points).any()]
 
 
 def moment_of(at: Instant) -> Moment:
@@ -96,13 +55,6 @@ class OpenEvent:
     seen: dict[int, SeenTrack] = field(default_factory=dict)
     by_objects: bool = False
     _unconfirmed: dict[int, SeenTrack] = field(default_factory=dict)  # seen since its end so far
-
-    @classmethod
-    def of(cls, part: Part, naming: Naming, history: History) -> "OpenEvent":
-        stretch = part.stretch
-        event = cls(naming, naming.id_of(stretch.start, part.track), stretch.start, stretch.end)
-        event.join(part, history)
-        return event
 
     @property
     def has_frames(self) -> bool:
@@ -170,13 +122,11 @@ class OpenEvent:
         """Drop tracks that have ended and are no part of it, nor high at its peak; and the least of very many."""
         for track in set(self.seen) - set(followed) - self.shown:
             del self.seen[track]
-        over = sorted(self.tracks - {part.track for part in self.going}, key=lambda one: -self._score(one))
+        scores = {track: one.score for track, one in self.seen.items()}
+        over = sorted(self.tracks - {part.track for part in self.going}, key=lambda one: -scores.get(one, -np.inf))
         for track in over[MOST_TRACKS:]:
             self.tracks.discard(track)
             self.seen.pop(track, None)
-
-    def _score(self, track: int) -> float:
-        return self.seen[track].score if track in self.seen else -np.inf
 
     @property
     def peak(self) -> tuple[Stretch, Peak]:
@@ -226,7 +176,7 @@ class OpenEvent:
             tail_probability=self.naming.alarms[stream].probability(stretch.score),
             contributions=peak.contributions,
             tracks=sorted(shown, key=lambda one: (-one.score, one.track)),
-            zones=self.naming.touched(shown),
+            zones=touched(self.naming.zones, shown),
             thumbnail=None,
             clip=None,
         )

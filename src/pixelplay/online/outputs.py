@@ -4,10 +4,10 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from queue import Queue
 from typing import Protocol
 
 from pixelplay import requirements
@@ -31,11 +31,9 @@ BEHIND = 4  # results that a slow output may lag behind, before scoring waits fo
 class Output(Protocol):
     def write(self, result: Result) -> None:
         """Raises OSError where the disk takes no more: nothing else is written to it then."""
-        ...
 
     def close(self) -> None:
         """Raises OSError."""
-        ...
 
 
 class Outputs:
@@ -179,25 +177,18 @@ class Background:
 
     def __init__(self, output: Output, name: str):
         self._output = output
-        self._waiting: deque[Result] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
         self._error: BaseException | None = None
+        self._waiting: Queue[Result | None] = Queue(BEHIND - 1)  # one more is being written
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def write(self, result: Result) -> None:
         """Raises what writing an earlier result has raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._waiting) < BEHIND or self._error)
-            self._waiting.append(result)
-            self._changed.notify_all()
-            self._raise()
+        self._raise()
+        self._waiting.put(result)
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._waiting.put(None)
         self._thread.join()
         self._output.close()
         self._raise()
@@ -207,19 +198,9 @@ class Background:
             raise self._error
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
-                    return
-                result = self._waiting[0]
+        while (result := self._waiting.get()) is not None:
             try:
-                self._output.write(result)
+                if self._error is None:
+                    self._output.write(result)
             except BaseException as error:  # is raised where results come from
-                with self._changed:
-                    self._error = error
-                    self._changed.notify_all()
-                return
-            with self._changed:
-                self._waiting.popleft()
-                self._changed.notify_all()
+                self._error = error

@@ -4,7 +4,7 @@ Every step is that of recorded footage, so that moments are those of the tables 
 boxes of a background that knows no later frames.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from pixelplay import requirements
 from pixelplay.backbones.object_maps import ObjectMaps
 from pixelplay.config import Config
 from pixelplay.detectors.stream import StreamFormat
-from pixelplay.errors import ConfigError, DataError
+from pixelplay.errors import ConfigError
 from pixelplay.objects import detection, motion, tables
 from pixelplay.objects.boxes import Boxes, join
 from pixelplay.objects.flow import BoxFlow
@@ -35,10 +35,6 @@ from pixelplay.videos.index import load_index
 from pixelplay.videos.settings import FrameFormat
 
 NEED_OF: dict[str, Need] = {"flow": "flow", "crops": "crops", "maps": "features"}  # by the fields of `Moment`
-
-
-class StreamChanged(DataError):
-    """A frame is of another size than those before, or of no later time: perception and streams must begin anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +90,7 @@ def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
 class Look:
     """A frame, put right, with what was detected in it."""
 
+    by: "Perception"
     arrived: Arrived
     position: int
     restored: Restored
@@ -104,31 +101,34 @@ class Look:
 class Perception:
     """What is known of one stream so far. It keeps no more than tracks that may go on, and a background."""
 
-    def __init__(self, models: Models, footage: StreamFormat, first_track: int = 1):
-        """first_track: the first id of a track; `next_track` of the one before, where a stream begins anew."""
-        self._models, self._size = models, footage.size
-        self._position, self._seconds = 0, -np.inf
-        self._first_track, self._tracks = first_track, None
+    def __init__(self, models: Models, footage: StreamFormat, ids: Iterator[int] | None = None):
+        """ids: of tracks, shared by those whose tracks are to be told apart; None: 1, 2, …"""
+        self.footage, self._models, self._size = footage, models, footage.size
+        self._position, self._seconds, self._tracks = 0, -np.inf, None
         if "tracks" in models.needs:
-            self._tracks = LiveTracks(models.objects.tracks, models.objects.features, first_track)
+            self._tracks = LiveTracks(models.objects.tracks, models.objects.features, ids)
         self._background = motion.CausalBackground(models.objects.motion, models.scenes.get(footage.size, ()))
         self._flow = BoxFlow(models.objects.flow, footage.size)
         self._channels = models.backbone.channels if models.backbone else 0
 
-    @property
-    def next_track(self) -> int:
-        """The id of the next track that begins."""
-        return self._tracks.next if self._tracks else self._first_track
-
     def step(self, arrived: Arrived) -> Moment:
-        """The next frame; raises StreamChanged where it does not go on with those before."""
+        """The next frame, which goes on with those before: see `change`."""
         return self.follow(self.look(arrived))
+
+    def change(self, arrived: Arrived) -> str | None:
+        """Why a frame does not go on with those before, so that another perception and other streams must begin."""
+        height, width = arrived.image.shape[:2]
+        if (width, height) != self._size:
+            before = "frames of {}x{}".format(*self._size)
+            return f"frame {arrived.number}: {width}x{height} pixels, after {before}"
+        if not arrived.seconds > self._seconds:
+            return f"frame {arrived.number}: at {arrived.seconds:g} s, after one at {self._seconds:g} s"
+        return None
 
     def look(self, arrived: Arrived) -> Look:
         """The first half of a step, which knows nothing of the second: the next frame may be looked at in a thread
-        while this one is followed. Raises as `step`.
+        while this one is followed.
         """
-        self._check(arrived)
         models, position = self._models, self._position
         restored = restore_frame(arrived.image, arrived.gray, models.judge, models.restore, models.formats)
         boxes, maps = Boxes.none(), None
@@ -138,7 +138,7 @@ class Perception:
             of_frame, cells = np.zeros(len(boxes), np.int64), models.objects.features.cells
             maps = models.yolo.pooled(boxes.xyxy, of_frame, self._size, cells)
         self._position, self._seconds = position + 1, arrived.seconds
-        return Look(arrived, position, restored, boxes, maps)
+        return Look(self, arrived, position, restored, boxes, maps)
 
     def follow(self, look: Look) -> Moment:
         """The second half of a step: looks in the order of their frames."""
@@ -161,15 +161,6 @@ class Perception:
             flipped=restored.flipped,
             **values,
         )
-
-    def _check(self, arrived: Arrived) -> None:
-        height, width = arrived.image.shape[:2]
-        if (width, height) != self._size:
-            raise StreamChanged(
-                "frame {}: {}x{} pixels, after frames of {}x{}".format(arrived.number, width, height, *self._size)
-            )
-        if not arrived.seconds > self._seconds:
-            raise StreamChanged(f"frame {arrived.number}: at {arrived.seconds:g} s, after one at {self._seconds:g} s")
 
     def _boxes(self, restored: Restored) -> Boxes:
         """All boxes in a frame, in the order of tables of several methods."""
@@ -200,9 +191,8 @@ class Perception:
         """Maps float16 (n, C, S, S) of the crops, NaN for rows that have none."""
         config = backbone.config
         square = squares(seen.tracks.xyxy[seen.cropped], self._size, config.enlarge)
+        frame = np.zeros(len(square), np.int64)
         maps = np.full((len(seen.row), self._channels, config.cells, config.cells), np.nan, np.float16)
-        for row, one in zip(
-            np.flatnonzero(seen.cropped), backbone.seen([image], square, np.zeros(len(square), np.int64)), strict=True
-        ):
+        for row, one in zip(np.flatnonzero(seen.cropped), backbone.seen([image], square, frame), strict=True):
             maps[row] = one
         return maps

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from pixelplay.accepted import accept_at_once, apply_accepted
+from pixelplay.accepted import accept
+from pixelplay.accepted.use import apply_accepted
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.detectors.stream import MomentScores, Stream, StreamFormat
+from pixelplay.detectors.stream import MomentScores, Stream
 from pixelplay.events.event import Event
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tables import NEEDS
@@ -21,9 +22,8 @@ from pixelplay.online.ahead import Ahead, looks
 from pixelplay.online.capture import Capture
 from pixelplay.online.detectors import load_detectors, open_streams, streaming
 from pixelplay.online.events import EventStream, OnlineEvents
-from pixelplay.online.frame import Arrived
 from pixelplay.online.fusion import Fused, FusionStream, OnlineFusion
-from pixelplay.online.perception import Look, Models, Perception, StreamChanged
+from pixelplay.online.perception import Look, Models, Perception
 from pixelplay.online.result import Result, ScoredObject
 from pixelplay.online.sources import Frames, of_arrays, open_source
 from pixelplay.stages import fuse
@@ -42,8 +42,7 @@ class Pipeline:
         self.index: Index = fuse.fused_index(config)
         device = find_device(config.device)
         keep_freed_memory()
-        able = streaming(config, config.detectors, device)
-        self.fusion = OnlineFusion(config, self.index, able)
+        self.fusion = OnlineFusion(config, self.index, streaming(config, device))
         self.names = [name for name in config.detectors if name in self.fusion.detectors]
         self.detectors = load_detectors(config, self.names, device)
         self.events = OnlineEvents(self.fusion)
@@ -66,9 +65,7 @@ class Pipeline:
 
     def open(self, source: str) -> Capture:
         """What `source=` names, up to its first frame; see `open_source`."""
-        trained = next((video for video in self.index.train if video.originals), None)
-        levels = getattr(trained.originals.source, "levels", None) if trained and trained.originals else None
-        return open_source(source, self.config.online, self.config.objects.tracks.fps, levels)
+        return open_source(source, self.config.online, self.config.objects.tracks.fps, self.index.train)
 
     def run(self, frames: Frames | str, name: str = "frames", folder: Path | None = None) -> "Session":
         """Score frames: RGB arrays uint8 (H, W, 3), pairs of seconds and arrays, or a source by its name.
@@ -82,14 +79,14 @@ class Pipeline:
             fps, name = frames.about.fps or fps, frames.about.name if name == "frames" else name
         return Session(self, frames, name, fps, folder)
 
-    def begin(self, footage: StreamFormat, first_track: int = 1) -> "Stretch":
-        """A new stretch of footage; first_track: the first id of a track in it."""
-        perception = Perception(self.models, footage, first_track)
-        return Stretch(perception, open_streams(self.detectors, footage), self.fusion.stream())
+    def begin(self, perception: Perception) -> "Stretch":
+        """A new stretch of footage, which a perception looks at."""
+        return Stretch(perception, open_streams(self.detectors, perception.footage), self.fusion.stream())
 
     def accept(self, event: str) -> list[str]:
         """Take an event for normal, from the next frame of all sessions on; returns what there is to say."""
-        return accept_at_once(self.config, event, self.detectors)
+        accept(self.config, event)
+        return apply_accepted(self.config, self.detectors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,18 +105,16 @@ class Stretch:
 
 
 class Session(Iterator[Result]):
-    """The results of one source, in order. Once it is over, `ended` holds the events that ended with it."""
+    """The results of one source, in order. Once it is over, `ended` holds the events that ended after the last one."""
 
     def __init__(self, pipeline: Pipeline, frames: Frames, name: str, fps: float, folder: Path | None):
-        self._pipeline, self._name, self._fps, self._folder = pipeline, name, fps, folder
-        self._stretch: Stretch | None = None
-        self._events: EventStream | None = None
-        self._first_track, self._over = 1, list[Event]()
+        self._pipeline, self._folder = pipeline, folder
+        self._now: tuple[Stretch, EventStream] | None = None
         self.ended: list[Event] = []
         self._capture = frames if isinstance(frames, Capture) else None
-        # Others' iterables are read in the thread of who reads the results.
-        self._ahead = Ahead(self._capture, self._begin) if self._capture else None
-        self._looks = self._ahead or looks(of_arrays(frames, fps), self._begin)
+        self._looks = looks(self._capture or of_arrays(frames, fps), pipeline.models, fps, name)
+        if self._capture is not None:  # others' iterables are read in the thread of who reads the results
+            self._looks = Ahead(self._looks)
 
     def __next__(self) -> Result:
         try:
@@ -127,10 +122,13 @@ class Session(Iterator[Result]):
         except StopIteration:
             self.close()
             raise
-        assert self._stretch is not None and self._events is not None, "see _begin"
-        moment, _, fused = self._stretch.score(look)
-        happened = self._events.step(moment, fused)
-        over, self._over = self._over, []
+        if self._now is None or self._now[0].perception is not look.by:
+            self.ended = self._finish()
+            self._now = self._begin(look.by)
+        over, self.ended = self.ended, []
+        stretch, events = self._now
+        moment, _, fused = stretch.score(look)
+        happened = events.step(moment, fused)
         return Result(
             position=moment.position,
             number=moment.number,
@@ -149,30 +147,23 @@ class Session(Iterator[Result]):
 
     def close(self) -> None:
         """End the source and the events that go on, and wait until their files are written."""
-        if self._capture is not None and self._ahead is not None:
+        if self._capture is not None and isinstance(self._looks, Ahead):
             self._capture.close()  # first: the thread may be waiting for a frame
-            self._ahead.close()
-        self.ended += [*self._over, *self._finish()]
-        self._over = []
+            self._looks.close()
+        self.ended += self._finish()
 
-    def _begin(self, arrived: Arrived, change: StreamChanged | None) -> Perception:
-        """A new stretch, after the events of the one before have ended."""
-        if change is not None:
-            log.warning(f"{self._name}: {change}: tracks and detectors begin anew")
-        self._over += self._finish()
-        pipeline, size = self._pipeline, (arrived.image.shape[1], arrived.image.shape[0])
-        for difference in differences(pipeline.index.train, size, self._fps):
-            log.warning(f"{self._name} has {difference}")
-        footage = StreamFormat(size, self._fps, self._name)
-        self._stretch = pipeline.begin(footage, self._first_track)
-        self._events = pipeline.events.stream(self._name, footage, self._folder)
-        return self._stretch.perception
+    def _begin(self, perception: Perception) -> "tuple[Stretch, EventStream]":
+        """A new stretch and its events, after those of the one before have ended."""
+        pipeline, footage = self._pipeline, perception.footage
+        for difference in differences(pipeline.index.train, footage.size, footage.fps):
+            log.warning(f"{footage.name} has {difference}")
+        return pipeline.begin(perception), pipeline.events.stream(footage.name, footage, self._folder)
 
     def _finish(self) -> list[Event]:
-        stretch, events, self._stretch, self._events = self._stretch, self._events, None, None
-        if stretch is None or events is None:
+        """The events of the stretch that ends."""
+        if self._now is None:
             return []
-        self._first_track = stretch.perception.next_track
+        (_, events), self._now = self._now, None
         ended = events.finish()
         events.close()
         return ended

@@ -123,14 +123,11 @@ class Clock:
             self.seconds = round(self.seconds + step, 6)
             self._number += max(1, round(step * self._rate)) if self._cut or step > LOST else 1
             if self._cut or step > self._keep_state:
-                self._tell(step)
+                self._restart = step > self._keep_state
+                then = "begin anew" if self._restart else "go on"
+                log.warning(f"{self._shown}: frames again after a gap of {step:.1f} s: tracks and detectors {then}")
         else:
             self._number = 0
         self.count += 1
         self._cut, self._at = False, picture.at
         self._stamp = picture.seconds
-
-    def _tell(self, gap: float) -> None:
-        self._restart = gap > self._keep_state
-        then = "begin anew" if self._restart else "go on"
-        log.warning(f"{self._shown}: frames again after a gap of {gap:.1f} s: tracks and detectors {then}")

@@ -11,6 +11,7 @@ from pixelplay.events.event import EventTrack
 from pixelplay.events.machine import Instant
 from pixelplay.events.tracks import PATH_POINTS, box_of, path_of
 from pixelplay.events.vectors import EventVectors
+from pixelplay.objects.moments import Moment
 
 VECTOR_ROWS = 128  # of a track in an event with vectors of its crop, and as many without; ours
 
@@ -27,6 +28,13 @@ class Sighting:
     score: float
     xyxy: np.ndarray  # float64 (4,)
     vectors: Mapping[str, np.ndarray]  # float32 (D,): `crops`, where one was taken, and `flow`
+
+
+def object_vectors(moment: Moment, row: int) -> dict[str, np.ndarray]:
+    """Those that the object has in this frame, copied: a view would keep those of all objects."""
+    found = {"crops": moment.crops, "flow": moment.flow}
+    rows = {name: values[row] for name, values in found.items() if values is not None}
+    return {name: np.array(values, np.float32) for name, values in rows.items() if np.isfinite(values).all()}
 
 
 class Thinned(Generic[Item]):
@@ -80,9 +88,8 @@ class SeenTrack:
 
     def sightings(self, start: Instant, end: Instant) -> Iterator[Sighting]:
         """Those with vectors."""
-        for seen in (*self._with_crops.items, *self._others.items):
-            if start.frame <= seen.at.frame <= end.frame:
-                yield seen
+        every = (*self._with_crops.items, *self._others.items)
+        yield from (seen for seen in every if start.frame <= seen.at.frame <= end.frame)
 
 
 class History:

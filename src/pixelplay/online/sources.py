@@ -3,8 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -18,66 +17,60 @@ from pixelplay.online.feeds import About, Camera, Feed, frames_of
 from pixelplay.online.frame import Arrived
 from pixelplay.online.reconnecting import live_frames
 from pixelplay.run.files import plain_name
-from pixelplay.videos.image_file import ValueRange
-from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.layouts.raw import find_videos
-from pixelplay.videos.video import recording_start
+from pixelplay.videos.index import shown_as_learnt
+from pixelplay.videos.layouts.raw import RawVideo, find_videos
+from pixelplay.videos.video import Video, recording_start
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 Frames = Iterable[np.ndarray | tuple[float, np.ndarray] | Arrived]
 
 
-def open_source(
-    source: str,
-    config: OnlineConfig,
-    fps: float,
-    levels: ValueRange | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Capture:
-    """Open what `source` names, up to its first frame.
+def find_source(source: str, config: OnlineConfig) -> Feed | RawVideo:
+    """What `source` names, not opened yet.
 
-    fps: frames per second of a source that does not say, if not `config.fps`. levels: range of values of more than 8
-    bits, as the run's training footage has it. Raises ConfigError for an address that can't be used or a variable that
-    is not set, DataError or FootageError for what can't be opened or has no readable frame.
+    Raises ConfigError for an address that can't be used or a variable that is not set, DataError where no video is.
     """
     if "://" in source:
-        feed, name = _stream(source, config, environment), _host_and_path(source)
-    elif re.fullmatch(r"\d{1,9}", source):
-        feed, name = Camera(int(source)), f"camera-{int(source)}"
-    else:
-        return _open_path(Path(source).expanduser(), config, fps, levels)
-    return _open_feed(feed, name, config, fps)
-
-
-def _open_feed(feed: Feed, name: str, config: OnlineConfig, fps: float) -> Capture:
-    connection = feed.open()
-    about = About(name, feed.shown, connection.fps, connection.live)
-    rate = connection.fps or config.fps or fps
-    return Capture(
-        about,
-        lambda stopped: live_frames(feed, connection, config.reconnect, rate, stopped),
-        _policy(config, about.live),
-    )
-
-
-def _open_path(path: Path, config: OnlineConfig, fps: float, levels: ValueRange | None) -> Capture:
+        return _stream(source, config)
+    if re.fullmatch(r"\d{1,9}", source):
+        return Camera(int(source))
+    path = Path(source).expanduser()
     videos = find_videos(path)
     if len(videos) > 1:
         names = ", ".join(video.id for video in videos[:3])
         raise DataError(f"{path}: {len(videos)} videos ({names}, …): name one of them, or score all with predict.py")
-    source = videos[0].source
-    if isinstance(source, ImageFolder):
-        source = replace(source, levels=levels)
-    about = About(plain_name(videos[0].id), str(path), source.fps(), live=False, began=recording_start(source))
+    return videos[0]
+
+
+def open_source(source: str, config: OnlineConfig, fps: float, trained: Sequence[Video] = ()) -> Capture:
+    """Open what `source` names, up to its first frame.
+
+    fps: frames per second of a source that does not say, if not `config.fps`. trained: what the run has learnt from,
+    see `shown_as_learnt`. Raises as `find_source`, and FootageError for what can't be opened or
+    has no readable frame.
+    """
+    found = find_source(source, config)
+    if isinstance(found, RawVideo):
+        video, shown = shown_as_learnt(found.source, trained), str(Path(source).expanduser())
+        about = About(plain_name(found.id), shown, video.fps(), live=False, began=recording_start(video))
+        rate = about.fps or config.fps or fps
+        return Capture(about, lambda _: frames_of(video, shown, rate), _policy(config, live=False))
+    connection = found.open()
+    name = found.shown.replace(" ", "-") if isinstance(found, Camera) else _host_and_path(found.shown)
+    about = About(name, found.shown, connection.fps, connection.live)
     rate = about.fps or config.fps or fps
-    return Capture(about, lambda _: frames_of(source, str(path), rate), _policy(config, live=False))
+    return Capture(
+        about,
+        lambda stopped: live_frames(found, connection, config.reconnect, rate, stopped),
+        _policy(config, about.live),
+    )
 
 
 def _policy(config: OnlineConfig, live: bool) -> KeepUp:
     return ("latest" if live else "all") if config.keep_up == "auto" else config.keep_up
 
 
-def _stream(source: str, config: OnlineConfig, environment: Mapping[str, str]) -> Feed:
+def _stream(source: str, config: OnlineConfig) -> Feed:
     shown = hidden(source)
     try:
         parts = urlsplit(source)
@@ -93,14 +86,14 @@ def _stream(source: str, config: OnlineConfig, environment: Mapping[str, str]) -
     requirements.require(["video"])
     from pixelplay.online.network import Stream  # imported late: cameras and folders of images need no PyAV
 
-    return Stream(_filled(source, shown, environment), shown, config.reconnect.timeout)
+    return Stream(_filled(source, shown), shown, config.reconnect.timeout)
 
 
-def _filled(source: str, shown: str, environment: Mapping[str, str]) -> str:
+def _filled(source: str, shown: str) -> str:
     """The address with the values of variables in the places of their `$NAME`."""
 
     def value(found: re.Match[str]) -> str:
-        text = environment.get(found[1])
+        text = os.environ.get(found[1])
         if not text:
             raise ConfigError(f"source={shown}: the environment variable {found[1]} is not set, or empty")
         return quote(text, safe="")
@@ -119,9 +112,9 @@ def hidden(source: str) -> str:
     return f"{scheme}://{f'{user}:***@' if colon else '***@' if at else ''}{address}{'?***' if question else ''}"
 
 
-def _host_and_path(source: str) -> str:
+def _host_and_path(shown: str) -> str:
     """`rtsp://user:***@cam.local/stream1` as `cam.local-stream1`."""
-    rest = hidden(source).partition("://")[2].rpartition("@")[2].removesuffix("?***")
+    rest = shown.partition("://")[2].rpartition("@")[2].removesuffix("?***")
     return plain_name(re.sub(r"[^A-Za-z0-9._-]+", "-", rest).strip("-.") or "stream")
 
 

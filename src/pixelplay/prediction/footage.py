@@ -11,11 +11,9 @@ from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import Task, digests_of, read_record
 from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, read_contents, source_key
-from pixelplay.videos.image_folder import ImageFolder
-from pixelplay.videos.index import Index, differences
+from pixelplay.videos.index import Index, differences, shown_as_learnt
 from pixelplay.videos.layouts.raw import RawVideo
 from pixelplay.videos.problem_table import remarks_on, write_problems
-from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +32,10 @@ class Footage:
     @classmethod
     def of(cls, path: Path, videos: list[RawVideo], config: Config, trained: Index) -> "Footage":
         """Of the videos at a path; values of more than 8 bits are shown as in the trained run."""
-        levels = next((one.levels for one in map(_images, trained.train) if one and one.levels), None)
-        if levels is not None:
-            videos = [
-                replace(raw, source=replace(raw.source, levels=levels)) if isinstance(raw.source, ImageFolder) else raw
-                for raw in videos
-            ]
+        videos = [replace(raw, source=shown_as_learnt(raw.source, trained.train)) for raw in videos]
         digests = digests_of(config)
         read_contents(videos, digests)
         return cls(path, videos, fingerprint([source_key(raw, digests) for raw in videos]))
-
-
-def _images(video: Video) -> ImageFolder | None:
-    source = video.originals and video.originals.source
-    return source if isinstance(source, ImageFolder) else None
 
 
 def prediction_of(config: Config, footage: Footage) -> Config:
@@ -96,16 +84,11 @@ def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, 
         log.warning(f"predict: video {problem.video} is left out: {problem.problem}")
     problems = [*remarks_on(footage.videos, None), *left_out, *(p for one in cached for p in one.problems)]
     write_problems(files.problems, problems)
-    _tell_differences([one.video for one in cached], trained.train)
+    for one in cached:
+        for difference in differences(trained.train, one.video.size, one.video.fps):
+            log.warning(f"predict: video {one.video.id} has {difference}")
     results = restoring.restore_videos(config, trained, [one.video for one in cached], formats)
     restoring.write_found(config, files.restoration, results)
     videos = [one.after for one in results]
     replace(trained, test=videos, test_key=key, pseudo=[], pseudo_key="").save(files.index)
     return [files.index, files.problems, files.restoration, *prepare.arrays(videos, formats)]
-
-
-def _tell_differences(videos: list[Video], trained: list[Video]) -> None:
-    """Log where new videos have another frame size or rate than the run has learnt from: scores may be less apt."""
-    for video in videos:
-        for difference in differences(trained, video.size, video.fps):
-            log.warning(f"predict: video {video.id} has {difference}")

@@ -9,14 +9,16 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.run.atomic import atomic
+
+if TYPE_CHECKING:  # slow to import, and not needed to start a command
+    import pandas as pd
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a cell of a CSV starts with that is more than text
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -73,13 +75,15 @@ def explained(error: ValidationError) -> str:
     return f"{where}: {first['msg']}" if where else first["msg"]
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     with atomic(path) as temporary:
         table.to_parquet(temporary, index=False)
 
 
-def read_table(path: Path, made_by: str) -> pd.DataFrame:
+def read_table(path: Path, made_by: str) -> "pd.DataFrame":
     """Read a parquet that stage `made_by` wrote; raises as `read_json` does."""
+    import pandas as pd
+
     with _reading(path, made_by), open(path, "rb") as file:
         return pd.read_parquet(file)
 
@@ -97,11 +101,13 @@ def _cell(value: Any) -> Any:
     return "" if isinstance(value, float) and math.isnan(value) else value
 
 
-def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> pd.DataFrame:
+def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> "pd.DataFrame":
     """Read a CSV that stage `made_by` wrote with `csv_text`: these columns as str, int or float; raises as `read_json`.
 
     Text stays as it is: a video may be called NA. Numbers are finite.
     """
+    import pandas as pd
+
     head, *rows = read_rows(path, made_by)
     with _reading(path, made_by):
         if head != list(columns):

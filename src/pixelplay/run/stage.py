@@ -87,7 +87,7 @@ class Task:
             return reason
         if changed := difference(record.contents, self._contents, "files"):
             return f"{changed} changed on disk"
-        if damage := next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None):
+        if damage := next((f"{path} {problem}" for path, problem in self.damaged_outputs(record.outputs)), None):
             return damage
         used = {output.path.parent.resolve() for output in record.outputs}
         return next((f"nothing in {folder} yet" for folder in self.folders() if folder.resolve() not in used), None)
@@ -168,10 +168,10 @@ class Task:
         return None
 
     def _verify(self, outputs: Sequence[Output]) -> None:
-        for path, problem in self._damaged(outputs):
+        for path, problem in self.damaged_outputs(outputs):
             raise damaged(path, self.stage, problem) if path.exists() else missing(path, self.stage)
 
-    def _damaged(self, outputs: Sequence[Output]) -> Iterator[tuple[Path, str]]:
+    def damaged_outputs(self, outputs: Sequence[Output]) -> Iterator[tuple[Path, str]]:
         """Outputs that are not as they were written, with what is wrong with them."""
         for output, digest in zip(outputs, self.digests.of(output.path for output in outputs), strict=True):
             if not output.path.is_file():

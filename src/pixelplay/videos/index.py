@@ -7,7 +7,7 @@ keep a gap between them, since windows reach across.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from pixelplay.errors import DataError, MissingArtifactError
 from pixelplay.run.artifacts import damaged, explained, read_json, write_json
 from pixelplay.run.files import RunFiles
+from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.settings import HeldoutConfig
+from pixelplay.videos.sources import Source
 from pixelplay.videos.video import Originals, Video
 
 if TYPE_CHECKING:
@@ -110,6 +112,13 @@ def load_index(config: "Config") -> Index:
 def camera(video: Video) -> tuple[tuple[int, int], int | None]:
     """Size and frames per second, by which footage of one camera differs from that of another, if it does."""
     return video.size, None if video.fps is None else round(video.fps)
+
+
+def shown_as_learnt(source: Source, trained: Iterable[Video]) -> Source:
+    """A source whose values of more than 8 bits are shown as those of the footage that a run has learnt from."""
+    folders = [one.originals.source for one in trained if one.originals]
+    levels = next((one.levels for one in folders if isinstance(one, ImageFolder) and one.levels), None)
+    return replace(source, levels=levels) if isinstance(source, ImageFolder) and levels else source
 
 
 def differences(trained: Iterable[Video], size: tuple[int, int], fps: float | None) -> list[str]:

@@ -25,7 +25,7 @@ def remarks_on(videos: Sequence[RawVideo], levels: ValueRange | None) -> list[Pr
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
     """Write the table, and log how many frames were replaced, and how many other remarks there are."""
-    write_text(path, csv_text([[field.name for field in fields(Problem)], *map(astuple, problems)]))
+    write_text(path, csv_text([[field.name for field in fields(Problem)], *(astuple(one) for one in problems)]))
     if problems:
         replaced = sum(problem.treatment == REPLACED for problem in problems)
         log.info(f"prepare: {replaced} unreadable frames replaced, {len(problems) - replaced} other remarks: {path}")

@@ -16,9 +16,8 @@ from pydantic import Field, model_validator
 
 from pixelplay.backbones.exports import Exported
 from pixelplay.detectors.clips import ClipDetector
-from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.settings import DetectorConfig, MaskConfig
 from pixelplay.detectors.videomae.exported import prediction
-from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.detectors.videomae.tokens import pool_tokens, random_masks, rotating_masks
 from pixelplay.errors import DataError

@@ -10,7 +10,6 @@ import hmac
 import ipaddress
 import secrets
 import socket
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -31,12 +30,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-
-@dataclass(frozen=True)
-class Refusal:
-    status: int
-    text: str
 
 
 class Guard:
@@ -61,17 +54,16 @@ class Guard:
                     headers.append("Set-Cookie", f"{self._cookie}={self._pass}; Path=/; HttpOnly; SameSite=Strict")
             await send(message)
 
-        answer = PlainTextResponse(refusal.text + "\n", refusal.status) if refusal else self._app
-        await answer(scope, receive, guarded)
+        await (refusal or self._app)(scope, receive, guarded)
 
-    def _refusal(self, request: Request, entering: bool) -> Refusal | None:
+    def _refusal(self, request: Request, entering: bool) -> PlainTextResponse | None:
         host = request.headers.get("host", "")
         if not self._known(host):
-            return Refusal(400, "This server is not known by that name: open its address as infer.py printed it.")
+            return _refused(400, "This server is not known by that name: open its address as infer.py printed it.")
         if self._token and not entering and not self._is(request.cookies.get(self._cookie), self._pass):
-            return Refusal(401, f"This page needs its token: open http://{host}/?token=…")
+            return _refused(401, f"This page needs its token: open http://{host}/?token=…")
         if request.method not in ("GET", "HEAD") and urlsplit(request.headers.get("origin", "")).netloc != host:
-            return Refusal(403, "Only the page itself may do this.")
+            return _refused(403, "Only the page itself may do this.")
         return None
 
     def _known(self, host: str) -> bool:
@@ -86,6 +78,10 @@ class Guard:
     @staticmethod
     def _is(given: str | None, right: str | None) -> bool:
         return bool(given and right) and secrets.compare_digest(str(given).encode(), str(right).encode())
+
+
+def _refused(status: int, why: str) -> PlainTextResponse:
+    return PlainTextResponse(why + "\n", status)
 
 
 def _is_address(name: str) -> bool:

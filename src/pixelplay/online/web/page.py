@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,6 @@ class LivePage:
         about: About,
         run: str,
         accept: Accept | None = None,
-        environment: Mapping[str, str] = os.environ,
     ):
         """folder: thumbnails and clips appear in `events/` there, named after their events. about: the source. run:
         its name. accept: makes an event normal, by its id, and returns what there is to say; it is called in another
@@ -57,7 +56,7 @@ class LivePage:
             "accepts": accept is not None,
             "server": secrets.token_hex(8),  # another one after a new start
         }
-        self._token = _token(config, environment)
+        self._token = _token(config)
         self._state = LiveState(folder, config.timeline, about.live)
         self._closing = threading.Event()
         self._server: uvicorn.Server | None = None
@@ -100,18 +99,11 @@ class LivePage:
             self._server.should_exit = True
             self._thread.join(WAIT)
 
-    def __enter__(self) -> "LivePage":
-        self.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _token(config: WebConfig, environment: Mapping[str, str]) -> str | None:
+def _token(config: WebConfig) -> str | None:
     if config.token is None:
         return None
-    token = filled(config.token, environment, "online.web.token")
+    token = filled(config.token, "online.web.token")
     if len(token) < SHORTEST_TOKEN:
         name = config.token.removeprefix("$")
         raise ConfigError(

@@ -94,10 +94,7 @@ def server_of(app: Any) -> uvicorn.Server:
 def app_of(
     state: LiveState, picture: Picture, about: Mapping[str, Any], accept: Accept | None, closing: threading.Event
 ) -> FastAPI:
-    """The application. accept: called with an event's id when a visitor says that it is normal, one at a time, in a
-    thread of the server; what it returns is shown, or the message of a PixelPlayError. closing: streams end when it is
-    set.
-    """
+    """The application; accept: see `LivePage`; closing: streams end when it is set."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     accepting = threading.Lock()
     for name in PARTS:
@@ -129,14 +126,14 @@ def app_of(
 
 def _accepted(state: LiveState, event: str, accept: Accept | None) -> str | None:
     """Accept an event; returns why not."""
-    over = state.is_over(event)
-    if over is None:
+    entry = state.entry(event)
+    if entry is None:
         return "This event is not in the list any more."
     if accept is None:
         return "Events can't be accepted here."
-    if not over:
+    if not entry.over:
         return "This event is still going on."
-    if state.accepted(event):
+    if entry.accepted:
         return None
     try:
         remarks = accept(event)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from pixelplay.events.event import Event
-from pixelplay.events.event import Moment as When
 from pixelplay.online.result import Result
 
 POINTS = 4000  # of the timeline, at most: of frames that fall on the same point, the one with the highest score is kept
@@ -23,6 +22,7 @@ EVENTS = 100  # the newest; older ones are forgotten here
 RATE_OVER = 5.0  # seconds over which frames per second are counted
 DRIFT = 1.0  # seconds that a source's clock may differ from this machine's until its time of day is set anew
 Accept = Callable[[str], Sequence[str] | None]  # makes the event with this id normal; returns what there is to say
+TOLD = {"id", "found_by", "start", "end", "peak", "score", "stream", "threshold", "tail_probability", "zones"}
 FILES = {"thumbnail": ".jpg", "clip": ".mp4"}
 
 
@@ -108,15 +108,10 @@ class LiveState:
             listed = event in self._events and suffix in FILES.values()
         return path if listed and (path := self._path(event, suffix)).is_file() else None
 
-    def is_over(self, event: str) -> bool | None:
-        """Whether an event is over; None where it is not listed."""
+    def entry(self, event: str) -> Entry | None:
+        """An event as it is listed, which others may change; None where it is not."""
         with self._lock:
-            entry = self._events.get(event)
-            return entry.over if entry else None
-
-    def accepted(self, event: str) -> bool:
-        with self._lock:
-            return event in self._events and self._events[event].accepted
+            return self._events.get(event)
 
     def accept(self, event: str, remarks: Sequence[str] = ()) -> None:
         """The event counts as normal from now on; remarks: what there is to say of it."""
@@ -206,29 +201,15 @@ def _columns(points: Collection[Point]) -> dict[str, Any]:
 
 def _told(entry: Entry) -> dict[str, Any]:
     event = entry.event
-    shares = sorted(event.contributions.items(), key=lambda share: -share[1])
     return {
-        "id": event.id,
+        **event.model_dump(mode="json", include=TOLD),
+        "shares": sorted(event.contributions.items(), key=lambda share: -share[1]),
+        "tracks": [[one.label, one.track, one.score] for one in event.tracks],
         "over": entry.over,
         "accepted": entry.accepted,
-        "remarks": list(entry.remarks),
-        "found_by": list(event.found_by),
-        "start": _when(event.start),
-        "end": _when(event.end),
-        "peak": _when(event.peak),
-        "score": _short(event.score),
-        "stream": event.stream,
-        "threshold": _short(event.threshold),
-        "tail_probability": _short(event.tail_probability),
-        "shares": [[name, _short(share)] for name, share in shares],
-        "tracks": [[one.label, one.track, _short(one.score)] for one in event.tracks],
-        "zones": list(event.zones),
+        "remarks": entry.remarks,
         **entry.files,
     }
-
-
-def _when(moment: When) -> dict[str, Any]:
-    return {"frame": moment.frame, "seconds": moment.seconds}
 
 
 def _short(value: float | None) -> float | None:
