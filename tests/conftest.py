@@ -79,7 +79,7 @@ def small_run(small_folder: Path, tmp_path: Path) -> list[str]:
     paths = [f"paths.{name}={tmp_path / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
     run = ["experiment=folder", f"dataset.root={small_folder}", "detector=conv_ae_tiny"]
     small = ["detectors.conv_ae.training.window=4", "dataset.heldout.gap=8"]  # for videos of 20 frames
-    return [*run, *small, "device=cpu", "restore=tiny", "pseudo=none", *paths]
+    return [*run, *small, "device=cpu", "restore.flip=none", "pseudo=none", *paths]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from tests.recorded_moments import moments_of
+from tests.recorded_moments import causal_blobs, moments_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,7 +14,7 @@ from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.object_maps import ObjectMaps
 from pixelplay.cli import load_config
 from pixelplay.detectors.stream import StreamFormat
-from pixelplay.objects import boxes, motion, yolo
+from pixelplay.objects import boxes, yolo
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
 from pixelplay.objects.moments import Moment
@@ -122,7 +122,7 @@ def recorded(video: Video, models: Models, network: FlipNetwork | None, referenc
         tables.append(table)
         video = replace(video, features=Maps(maps, by_box=True))
     if models.blobs:
-        found = motion.detect(video, config.motion, causal=True, scenes=models.scenes.get(video.size, ()))
+        found = causal_blobs(video, config.motion, models.scenes.get(video.size, ()))
         boxes.save(found, folder / "motion.parquet")
         tables.append(folder / "motion.parquet")
     video = replace(video, objects=tuple(tables))

@@ -1,17 +1,26 @@
-"""The moments of a prepared video by its tables: what a camera would have given, and online ones must be."""
+"""What a prepared video gives causally: its blobs, and its moments by its tables, which online ones must be."""
 
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
-from pixelplay.objects.boxes import all_boxes
+from pixelplay.objects import motion
+from pixelplay.objects.boxes import Boxes, all_boxes, join
 from pixelplay.objects.features import crop_vectors, features_of, flow_of
 from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.moments import Moment
+from pixelplay.objects.settings import MotionConfig
 from pixelplay.objects.tables import Need
 from pixelplay.objects.tracks import Tracks, cropped, frame_times
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Video
+
+
+def causal_blobs(video: Video, config: MotionConfig, scenes: Sequence[np.ndarray] = ()) -> Boxes:
+    """Moving blobs of every frame against a background that knows no later ones."""
+    so_far, frames = motion.CausalBackground(config, scenes), video.frames(config.frames)
+    found = (motion.blob_boxes(one, so_far.step(one), config, video.size, t) for t, one in enumerate(frames))
+    return join(found)
 
 
 def moments_of(

@@ -89,10 +89,12 @@ def bringing(options: list[str]) -> list[str]:
     return [*options, "objects.method=file"]
 
 
-def test_brought_boxes_are_used_without_weights(bringing: list[str]):
+def test_brought_boxes_are_used_without_weights_and_later_stages_need_no_files(bringing: list[str]):
     config = prepared(bringing)
     assert detection.methods(config, ["counting"]) == ("file",)
-    for stage in (detect, train, score):
+    detect.run(config)
+    shutil.rmtree("data")
+    for stage in (train, score):
         stage.run(config)
     index = tables.with_objects(config, prepare.load_index(config), ["boxes"])
     for video in (*index.train, *index.test):
@@ -112,14 +114,6 @@ def test_a_changed_file_is_read_again_and_one_that_is_missing_is_named(bringing:
     Path("data/test_boxes/still.csv").unlink()
     with pytest.raises(DataError, match=r"test_boxes/still\.csv is missing: objects\.method=file needs one for each"):
         detect.run(prepared(bringing))
-
-
-def test_later_stages_need_no_files(bringing: list[str]):
-    config = prepared(bringing)
-    detect.run(config)
-    shutil.rmtree("data")
-    train.run(config)
-    score.run(config)
 
 
 def test_clips_with_pseudo_anomalies_get_theirs_by_motion(bringing: list[str]):

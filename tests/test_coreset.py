@@ -178,11 +178,11 @@ def test_a_count_and_a_ratio_both_or_neither_or_out_of_range_are_refused(given):
 def test_all_groups_at_once_are_one_array_of_all_vectors():
     vectors = data("clusters", 600, 8, seed=6)
     groups = [vectors[:100], vectors[100:100], vectors[100:]]
-    together = select_coreset(groups, config(count=50), seed=7, threads=1)
-    assert together.indices.tolist() == select_coreset([vectors], config(count=50), seed=7, threads=1).indices.tolist()
+    together = select_coreset(groups, config(count=50), seed=7)
+    assert together.indices.tolist() == select_coreset([vectors], config(count=50), seed=7).indices.tolist()
     first = int(together.indices[0])
     assert together.indices.tolist() == naive(vectors, 50, first)[0]
-    assert len({int(select_coreset([vectors], config(count=1), seed, 1).indices[0]) for seed in range(9)}) > 1
+    assert len({int(select_coreset([vectors], config(count=1), seed).indices[0]) for seed in range(9)}) > 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -192,7 +192,7 @@ def test_groups_first_chooses_among_what_each_group_chose_and_bounds_the_radius(
         sizes = [*sizes, 5]
     vectors = data(kind, sum(sizes), 4, seed=8)
     groups = np.split(vectors, np.cumsum(sizes)[:-1])
-    coreset = select_coreset(groups, config(count=10, per_group=per_group), seed=9, threads=1)
+    coreset = select_coreset(groups, config(count=10, per_group=per_group), seed=9)
     kept = sum(min(size, per_group) for size in sizes)
     assert len(coreset.indices) == len(set(coreset.indices.tolist())) == min(10, kept)
     numbers = np.repeat(np.arange(len(sizes)), sizes)[coreset.indices]
@@ -204,14 +204,14 @@ def test_groups_first_chooses_among_what_each_group_chose_and_bounds_the_radius(
 def test_groups_first_by_hand():
     groups = [np.array([[0], [0], [9]], np.float32), np.array([[20], [29], [20]], np.float32)]
     values = np.concatenate(groups)[:, 0]
-    coreset = select_coreset(groups, config(count=4, per_group=2), seed=0, threads=1)
+    coreset = select_coreset(groups, config(count=4, per_group=2), seed=0)
     assert sorted(values[coreset.indices]) == [0, 9, 20, 29]  # the ends of either group, whichever comes first
     assert coreset.radius == 0
-    one_each = select_coreset(groups, config(count=2, per_group=1), seed=0, threads=1)
+    one_each = select_coreset(groups, config(count=2, per_group=1), seed=0)
     assert set(one_each.indices.tolist()) & {0, 1, 2} and set(one_each.indices.tolist()) & {3, 4, 5}
     assert one_each.radius == 9  # what each group's one leaves out; then nothing is left out
 
 
 def test_no_vectors_at_all_are_refused():
     with pytest.raises(DataError, match="nothing was detected"):
-        select_coreset([np.zeros((0, 4), np.float32)], config(count=3), seed=0, threads=1)
+        select_coreset([np.zeros((0, 4), np.float32)], config(count=3), seed=0)

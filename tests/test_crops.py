@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from pixelplay.errors import DataError
-from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.crops import crop_batches
 
 
 def crops(frames: torch.Tensor, boxes: list[list[float]], size: int, positions: list[int] | None = None):
@@ -65,17 +65,6 @@ def test_boxes_at_the_frame_s_border_have_no_dark_rim():
     frames = torch.full((1, 30, 40, 3), 100, dtype=torch.uint8)
     found = crops(frames, [[0, 0, 7.3, 7.3], [29.1, 20.2, 40, 30], [0, 0, 40, 30]], 24)
     torch.testing.assert_close(found, torch.full((3, 3, 24, 24), 100 / 255))
-
-
-def test_tubes_are_every_box_in_every_frame_tube_by_tube():
-    """Frame t has level 10 t in its left half and 10 t + 100 in its right half."""
-    frames = (torch.arange(3) * 10).view(3, 1, 1, 1).repeat(1, 8, 16, 3)
-    frames[:, :, 8:] += 100
-    boxes, positions = tube_rows(torch.tensor([[0.0, 0, 8, 8], [8, 0, 16, 8]]), 3)
-    assert positions.tolist() == [0, 1, 2, 0, 1, 2]
-    found = torch.cat(list(crop_batches(frames.to(torch.uint8), boxes, positions, 4, batch=4)))
-    levels = (found[:, 0, 1, 1] * 255).round().int().tolist()  # away from the border between the halves
-    assert levels == [0, 10, 20, 100, 110, 120]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 100])

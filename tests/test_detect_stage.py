@@ -74,9 +74,9 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
         "import sys, pixelplay.detectors, pixelplay.stages.status as s; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
         "from pixelplay.cli import load_config; from pixelplay.detectors import registry; "
-        "from pixelplay.objects import detection as detecting; "
+        "from pixelplay.objects import detection; "
         "configs = [load_config([*sys.argv[1:], *more]) for more in ([], ['detector=[conv_ae]'])]; "
-        "print([detecting.methods(config, registry.needing(config, 'boxes')) for config in configs], "
+        "print([detection.methods(config, registry.needing(config, 'boxes')) for config in configs], "
         "sorted({'torch', 'ultralytics'} & set(sys.modules)))"
     )
     done = run(sys.executable, "-c", script, *options, cwd=Path.cwd())

@@ -1,6 +1,7 @@
 """The flip network: what it is trained with, that it learns, that a seed decides all, and its files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,18 +53,10 @@ def test_frames_of_another_day_are_judged_rightly(trained: tuple[FlipNetwork, Pa
     np.testing.assert_allclose(network.probability(frames[510:515]), probability[510:515], atol=1e-6)
 
 
-def test_the_accuracy_is_stored_and_read_again(trained: tuple[FlipNetwork, Path]):
+def test_a_loaded_network_judges_like_the_saved_one_and_has_its_accuracy(trained: tuple[FlipNetwork, Path]):
     network, folder = trained
     stored = json.loads((folder / "flip_network.json").read_text())["heldout_balanced_accuracy"]
-    assert stored == {
-        "judged": 160,
-        "overall": network.heldout.overall,
-        "noisy": network.heldout.noisy,
-    }
-
-
-def test_a_loaded_network_judges_like_the_saved_one(trained: tuple[FlipNetwork, Path]):
-    network, folder = trained
+    assert stored == {"judged": 160, "overall": network.heldout.overall, "noisy": network.heldout.noisy}
     loaded, frames = FlipNetwork.load(folder), street(20, seed=4)
     assert np.array_equal(loaded.probability(frames), network.probability(frames))
     assert (loaded.frames, loaded.config, loaded.heldout) == (network.frames, network.config, network.heldout)
@@ -155,16 +148,9 @@ def test_frames_of_another_size_are_refused(trained: tuple[FlipNetwork, Path]):
         trained[0].probability(np.zeros((3, 16, 32), np.uint8))
 
 
-def copy_of(folder: Path, target: Path) -> Path:
-    target.mkdir()
-    for file in folder.iterdir():
-        (target / file.name).write_bytes(file.read_bytes())
-    return target
-
-
 @pytest.mark.parametrize("name", ["flip_network.safetensors", "flip_network.json"])
 def test_a_damaged_file_is_refused(trained: tuple[FlipNetwork, Path], tmp_path: Path, name: str):
-    folder = copy_of(trained[1], tmp_path / "copy")
+    folder = Path(shutil.copytree(trained[1], tmp_path / "copy"))
     file = folder / name
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(DamagedArtifactError, match=rf"{name} is damaged .*python src/prepare\.py"):
@@ -172,7 +158,7 @@ def test_a_damaged_file_is_refused(trained: tuple[FlipNetwork, Path], tmp_path: 
 
 
 def test_files_that_do_not_belong_together_are_refused(trained: tuple[FlipNetwork, Path], tmp_path: Path):
-    folder = copy_of(trained[1], tmp_path / "copy")
+    folder = Path(shutil.copytree(trained[1], tmp_path / "copy"))
     value = json.loads((folder / "flip_network.json").read_text())
     for change in ({"network": {**value["network"], "pool": 3}}, {"frames": {}}):
         (folder / "flip_network.json").write_text(json.dumps({**value, **change}))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.footage import encoded, picture, write_frames, write_video
+from tests.mining import lines
 from tests.nuscenes import START, SWEEP, NuScenes
 from tests.odd_images import tiff
 
@@ -20,10 +21,10 @@ from pixelplay.mining.manifest import cut
 MINE = load_config([]).mine
 
 
-def listed(folder: Path, *overrides: str, name: str = "clips_manifest") -> list[dict]:
-    """What step=manifest writes with these overrides."""
+def listed(folder: Path, *overrides: str) -> list[dict]:
+    """The clips that step=manifest lists with these overrides."""
     files.run(load_config(["step=manifest", f"mine.folder={folder}", *overrides]))
-    return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+    return lines(folder / "clips_manifest.jsonl")
 
 
 def by_scene(clips: list[dict]) -> dict[tuple[str, str], int]:
@@ -39,7 +40,7 @@ def driving(tmp_path: Path) -> NuScenes:
     return NuScenes(tmp_path / "nuscenes").write()
 
 
-def test_clips_of_nuscenes_are_cut_per_scene_and_camera_in_time(driving: NuScenes, tmp_path: Path):
+def test_clips_of_nuscenes_are_cut_per_scene_and_camera_in_time_and_scenes_have_all(driving: NuScenes, tmp_path: Path):
     """40 frames make clips from 0, 16 and 24; 28 from 0 and 12; 10 one that is padded."""
     clips = listed(tmp_path / "out", f"mine.source={driving.root}")
     each = {"scene-0061": 3, "scene-0103": 2, "scene-0553": 1}
@@ -53,10 +54,7 @@ def test_clips_of_nuscenes_are_cut_per_scene_and_camera_in_time(driving: NuScene
     short = clips[-1]
     assert short["frames"][9:] == [str(driving.root / driving.file("scene-0553", "CAM_FRONT", 9))] * 7
     assert len(short["frames"]) == len(short["timestamps"]) == 16
-
-
-def test_the_scene_manifest_has_every_frame_of_every_scene_and_camera(driving: NuScenes, tmp_path: Path):
-    scenes = listed(tmp_path / "out", f"mine.source={driving.root}", name="scene_manifest")
+    scenes = lines(tmp_path / "out/scene_manifest.jsonl")
     assert [(s["scene"], s["camera"], len(s["frames"])) for s in scenes] == [
         (name, camera, frames) for name, frames in driving.scenes.items() for camera in driving.cameras
     ]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.pipeline import cached_video
+from tests.recorded_moments import causal_blobs
 
 from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError
@@ -262,7 +263,7 @@ SHORT = CONFIG.model_copy(update={"background_frames": 20, "background_samples":
 
 
 def causally(folder: Path, frames: np.ndarray, known: tuple[np.ndarray, ...] = ()) -> Boxes:
-    return detect(cached_video(folder, "v", frames), SHORT, causal=True, scenes=known)
+    return causal_blobs(cached_video(folder, "v", frames), SHORT, known)
 
 
 def test_a_causal_background_is_the_median_of_the_last_samples_of_past_frames():

@@ -80,7 +80,7 @@ def test_videos_called_like_missing_values_go_through_every_stage(tmp_path: Path
     run = ["experiment=folder", f"dataset.root={root}", "detector=[conv_ae_tiny]", "device=cpu", "workers=1", *paths]
     odd = [
         "pseudo=tiny",
-        "restore=tiny",
+        "restore.flip=background",
         "fusion.corrupted_frames.weight=0.5",
         "trainer.max_epochs=1",
         "report.clips=['NA']",

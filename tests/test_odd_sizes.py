@@ -1,19 +1,19 @@
 """Footage that is nearly a line: pictures of it stay small, and every stage runs in little memory."""
 
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from tests.pipeline import user_environment
+from tests.own_process import in_own_process
 
+from pixelplay.cli import load_config
 from pixelplay.drawing.annotate import TALLEST, Drawing, annotated, enlargement, picture_size, resized, write_clip
 from pixelplay.drawing.panels import PICTURE_WIDTH, WIDTH, View, draw_panels, in_shape_of
 from pixelplay.explain.gallery import frame_picture
 from pixelplay.explain.nearest_figure import draw_rows
+from pixelplay.stages import prepare
 from pixelplay.synthetic.pseudo.cutouts import foreign_patch
 
 NO_BOXES = Drawing(np.empty((0, 4)), [], [])
@@ -70,26 +70,26 @@ def test_a_patch_of_one_pixel_is_grey_and_no_division_by_zero() -> None:
     assert patch.tolist() == [[[128, 128, 128]]]
 
 
-@pytest.mark.parametrize(("width", "height"), [(20, 4000), (1, 4000), (4000, 1)])
-def test_footage_that_is_a_line_is_prepared_in_little_memory(width: int, height: int, tmp_path: Path) -> None:
+def write_line(folder: Path, width: int, height: int) -> None:
+    """A data set of frames of this size, in which something long moves along the line."""
     rng = np.random.default_rng(0)
-    for split, videos in (("train", 3), ("test", 1)):
-        for video in range(videos):
-            (tmp_path / f"data/{split}/{video}").mkdir(parents=True)
-            for t in range(24):
-                frame = np.full((height, width), 60, np.uint8) + rng.integers(0, 4, (height, width), dtype=np.uint8)
-                at = (max(width, height) - 500) * t // 24
-                frame[tuple(slice(at, at + 500) if side == 4000 else slice(None) for side in (height, width))] = 200
-                cv2.imwrite(str(tmp_path / f"data/{split}/{video}/{t:03d}.png"), frame)
-    run = ["experiment=folder", "dataset.root=data", "detector=[conv_ae_tiny]", "pseudo=tiny", "restore=tiny"]
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).parents[1] / "src/prepare.py"), *run, "workers=1", "device=cpu"],
-        cwd=tmp_path,
-        env=user_environment(),
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (8 * GIB, 8 * GIB)),  # importing torch takes 4
-    )
-    assert done.returncode == 0, done.stderr
-    sheet = cv2.imread(str(tmp_path / "outputs/folder/restoration_doubtful.png"))
-    assert max(sheet.shape) < 20_000
+    for video in ("train/0", "train/1", "train/2", "test/0"):
+        (folder / video).mkdir(parents=True)
+        for t in range(24):
+            frame = np.full((height, width), 60, np.uint8) + rng.integers(0, 4, (height, width), dtype=np.uint8)
+            at = (max(width, height) - 500) * t // 24
+            frame[tuple(slice(at, at + 500) if side == 4000 else slice(None) for side in (height, width))] = 200
+            cv2.imwrite(str(folder / video / f"{t:03d}.png"), frame)
+
+
+@in_own_process
+def test_footage_that_is_a_line_is_prepared_in_little_memory(tmp_path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (8 * GIB, 8 * GIB))  # importing torch takes 4
+    for width, height in ((20, 4000), (1, 4000), (4000, 1)):
+        folder = tmp_path / f"{width}x{height}"
+        write_line(folder / "data", width, height)
+        paths = [f"paths.{name}={folder / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
+        run = ["experiment=folder", f"dataset.root={folder / 'data'}", "detector=[conv_ae_tiny]", "pseudo=tiny"]
+        prepare.run(load_config([*run, "restore=tiny", "workers=1", "device=cpu", *paths]))
+        sheet = cv2.imread(str(folder / "outputs/folder/restoration_doubtful.png"))
+        assert sheet is not None and max(sheet.shape) < 20_000

@@ -23,12 +23,11 @@ def stages(count: int, first: int, second: int, size: int = 28) -> tuple[torch.T
     return tuple(torch.rand(shape, generator=generator) for shape in shapes)
 
 
-def literal_maps(first: torch.Tensor, second: torch.Tensor, frames: int, sizes: list[int]) -> torch.Tensor:
+def literal_maps(first: torch.Tensor, second: torch.Tensor, sizes: list[int]) -> torch.Tensor:
     """As it stands in the paper: pool, resize and concatenate all channels, then average groups of these sizes."""
     both = [F.adaptive_avg_pool2d(F.avg_pool2d(x, 3, stride=1), first.shape[-2:]) for x in (first, second)]
     groups = torch.cat(both, dim=1).split(sizes, dim=1)
-    maps = torch.stack([group.mean(dim=1) for group in groups], dim=1)  # (K * T, C, H, W)
-    return torch.stack([tube.transpose(0, 1) for tube in maps.split(frames)])
+    return torch.stack([group.mean(dim=1) for group in groups], dim=1)  # (N, C, H, W)
 
 
 @pytest.mark.parametrize(
@@ -42,30 +41,22 @@ def literal_maps(first: torch.Tensor, second: torch.Tensor, frames: int, sizes: 
 )
 def test_local_maps_are_those_of_the_definition(first, second, sizes):
     a, b = stages(4, first, second)
-    maps = local_maps(a, b, frames=2, channels=len(sizes))
-    assert maps.shape == (2, len(sizes), 2, 28, 28)
-    torch.testing.assert_close(maps, literal_maps(a, b, 2, sizes))
-
-
-def test_local_maps_keep_tubes_and_frames_apart():
-    """Six crops of two tubes, each with a level of its own: tube 0 has 0, 1, 2 and tube 1 has 3, 4, 5."""
-    level = torch.arange(6.0).view(6, 1, 1, 1)
-    maps = local_maps(level.expand(6, 4, 28, 28), level.expand(6, 4, 14, 14), frames=3, channels=2)
-    expected = torch.tensor([[0.0, 1, 2], [3, 4, 5]]).view(2, 1, 3, 1, 1).expand(2, 2, 3, 28, 28)
-    torch.testing.assert_close(maps, expected)
+    maps = local_maps(a, b, channels=len(sizes))
+    assert maps.shape == (4, len(sizes), 28, 28)
+    torch.testing.assert_close(maps, literal_maps(a, b, sizes))
 
 
 def test_with_as_many_groups_as_channels_nothing_is_averaged():
     first, second = stages(4, 5, 7)
-    assert torch.allclose(local_maps(first, second, 2, 12), literal_maps(first, second, 2, [1] * 12), atol=1e-6)
+    assert torch.allclose(local_maps(first, second, 12), literal_maps(first, second, [1] * 12), atol=1e-6)
 
 
 def test_what_was_first_computed_for_scoring_can_be_trained_through():
     first, second = stages(2, 3, 5, size=22)  # a size that no other test has
     with torch.inference_mode():
-        local_maps(first, second, 1, 4)
+        local_maps(first, second, 4)
     first.requires_grad_()
-    local_maps(first, second, 1, 4).sum().backward()
+    local_maps(first, second, 4).sum().backward()
     assert first.grad is not None and first.grad.abs().sum() > 0
 
 
@@ -136,7 +127,7 @@ def test_temporal_pyramid_adds_maxima_of_2_and_of_4_frames(levels, expected):
 
 def test_ten_frames_of_rn101_give_vectors_of_the_papers_shapes():
     first, second = stages(20, 512, 1024)
-    maps = local_maps(first, second, frames=10, channels=32)
+    maps = local_maps(first, second, channels=32).unflatten(0, (2, 10)).transpose(1, 2)  # (K, C, T, H, W)
     assert spatial_vectors(maps, 7).shape == (2, 49, 32)
     assert temporal_vectors(maps).shape == (2, 9, 32)
     vectors = frame_vectors(first, second)

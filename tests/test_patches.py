@@ -85,7 +85,7 @@ def by_definition(backbone: Backbone, images: torch.Tensor, squares: np.ndarray)
         return backbone(next(crop_batches(images, *rows, SIZE, len(images))))
 
     whole = patch_features.frame_vectors(*stages(np.array([[0, 0, WIDTH, HEIGHT]] * len(images))))
-    maps = [local_maps(*stages(square), len(images), CHANNELS) for square in squares]
+    maps = [local_maps(*stages(square), CHANNELS).transpose(0, 1)[None] for square in squares]  # (1, C, T, H, W)
     vectors = {"global": patch_features.temporal_pyramid(whole[None])[0]}
     if maps:
         vectors["spatial"] = patch_features.spatial_vectors(torch.cat(maps), GRID)
@@ -206,7 +206,7 @@ def test_a_noisy_frame_s_features_lie_between_those_of_the_clean_ones_around_it(
     for square in one.tubes.square:
         rows = torch.from_numpy(square[clean]), torch.arange(len(clean))
         stages = backbone(next(crop_batches(crops, *rows, SIZE, len(clean))))
-        seen = dict(zip(clean.tolist(), local_maps(*stages, len(clean), CHANNELS)[0].unbind(1), strict=True))
+        seen = dict(zip(clean.tolist(), local_maps(*stages, CHANNELS), strict=True))
         maps.append(torch.stack([torch.stack([seen[t] for t in CLEAN_PAIRS[i]]).mean(0) for i in range(9)], dim=1))
     same_stream = patch_features.temporal_vectors(torch.stack(maps)).numpy()
     np.testing.assert_allclose(one.vectors["temporal"], same_stream, rtol=1e-3, atol=1e-4)

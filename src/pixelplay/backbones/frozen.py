@@ -148,9 +148,8 @@ def _foldable() -> set[type[nn.Module]]:
     return found
 
 
-def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels: int) -> torch.Tensor:
-    """Patch descriptors (K, channels, T, H, W) of K tubes from the stages of their crops, (K * T, Ca, H, W) and
-    (K * T, Cb, H', W'), tube by tube.
+def local_maps(first: torch.Tensor, second: torch.Tensor, channels: int) -> torch.Tensor:
+    """Patch descriptors (N, channels, H, W) of crops from their stages, (N, Ca, H, W) and (N, Cb, H', W').
 
     Both stages are averaged over 3x3 neighbourhoods (no padding), resized to HxW by adaptive averaging, concatenated,
     and their Ca + Cb channels averaged in `channels` contiguous groups (Ahn et al.: CNL_POOL, 32). Averages over
@@ -164,7 +163,7 @@ def local_maps(first: torch.Tensor, second: torch.Tensor, frames: int, channels:
         both = zip((first, second), weights.split([first.shape[1], second.shape[1]], dim=1), strict=True)
         grouped = (torch.einsum("gc,nchw->nghw", weight, stage) for stage, weight in both)  # a group may span both
         maps = torch.add(*(_pooled(x, size) for x in grouped))
-    return maps.unflatten(1, size).unflatten(0, (-1, frames)).permute(0, 4, 1, 2, 3)  # of (K * T, H * W, channels)
+    return maps.unflatten(1, size).permute(0, 3, 1, 2)  # of (N, H * W, channels)
 
 
 def channel_groups(count: int, groups: int) -> torch.Tensor:

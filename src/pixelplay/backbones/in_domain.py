@@ -15,7 +15,7 @@ from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.settings import EncoderSettings
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
-from pixelplay.objects.crops import crop_batches, tube_rows
+from pixelplay.objects.crops import crop_batches
 from pixelplay.objects.settings import TubeConfig
 from pixelplay.objects.tracks import identities, tracks_of
 from pixelplay.objects.tubes import squares
@@ -106,8 +106,9 @@ class Cutting:
                     places = np.concatenate([places, [[0, 0, *video.size]]])
                 if len(places):
                     ends = torch.from_numpy(np.stack([frames[0], frames[-1]])).to(device)
-                    rows = tube_rows(torch.from_numpy(places).to(device), 2)
-                    crops = torch.cat(list(crop_batches(ends, *rows, self.size, 64)))  # (2 K, 3, size, size)
+                    boxes = torch.from_numpy(places).to(device).repeat_interleave(2, dim=0)  # each at both moments
+                    moments = torch.arange(2, device=device).repeat(len(places))
+                    crops = torch.cat(list(crop_batches(ends, boxes, moments, self.size, 64)))  # (2 K, 3, size, size)
                     images = crops.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
                     writer.extend(images.unflatten(0, (-1, 2)).cpu().numpy())
 

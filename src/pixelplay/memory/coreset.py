@@ -60,7 +60,7 @@ class Coreset:
     radius: float  # largest L2 distance of a vector to its nearest selected one; with `per_group`, an upper bound
 
 
-def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: int, threads: int) -> Coreset:
+def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: int) -> Coreset:
     """Select from float32 (n, d) `groups`, e.g. a memory-mapped file per video; indices are into their concatenation.
 
     With `config.per_group`, groups are read one at a time, for data that does not fit into memory; without it, several
@@ -74,7 +74,7 @@ def select_coreset(groups: Sequence[np.ndarray], config: CoresetConfig, seed: in
         raise DataError("no vectors to select a coreset from: no footage, or nothing was detected in any of it")
 
     def selected(vectors: np.ndarray, count: int) -> Coreset:
-        return greedy_k_center(vectors, count, int(rng.integers(len(vectors))), threads)
+        return greedy_k_center(vectors, count, int(rng.integers(len(vectors))), threads=0)
 
     if config.per_group is None:
         return selected(filled[0][1] if len(filled) == 1 else np.concatenate([group for _, group in filled]), count)

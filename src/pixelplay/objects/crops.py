@@ -7,15 +7,6 @@ import torch
 from pixelplay.errors import DataError
 
 
-def tube_rows(boxes: torch.Tensor, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boxes (K * T, 4) and frame positions (K * T,) of tubes: each of the K boxes (K, 4) in all T frames, tube by tube.
-
-    The order is that of `pixelplay.backbones.frozen.local_maps`.
-    """
-    positions = torch.arange(frames, device=boxes.device).repeat(len(boxes))
-    return boxes.repeat_interleave(frames, dim=0), positions
-
-
 def crop_batches(
     frames: torch.Tensor, boxes: torch.Tensor, positions: torch.Tensor, size: int, batch: int
 ) -> Iterator[torch.Tensor]:

@@ -30,26 +30,13 @@ SMOOTH = 1.0  # columns, sigma, of a blob's thickness before its minimum is foun
 STEP = 3  # medians are taken of every third pixel, since blurred neighbours are alike
 
 
-def detect(
-    video: Video,
-    config: MotionConfig,
-    advance: Callable[[int], Any] = lambda frames: None,
-    causal: bool = False,
-    scenes: Sequence[np.ndarray] = (),
-) -> Boxes:
+def detect(video: Video, config: MotionConfig, advance: Callable[[int], Any] = lambda frames: None) -> Boxes:
     """Moving blobs of every frame; `advance(n)` is called after n frames.
 
-    In recorded footage the background is the median of later frames, too; with `causal`, only of earlier ones and those
-    of `scenes`: see `CausalBackground`.
+    In recorded footage the background is the median of later frames, too; see `CausalBackground` for others.
     """
     frames = video.frames(config.frames)  # uint8 [T, H, W], memory-mapped
     found: list[Boxes] = []
-    if causal:
-        so_far = CausalBackground(config, scenes)
-        for t, frame in enumerate(frames):
-            found.append(blob_boxes(frame, so_far.step(frame), config, video.size, t))
-            advance(1)
-        return join(found)
     for block in np.array_split(np.arange(len(frames)), max(1, round(len(frames) / config.background_frames))):
         background = Background.of(frames[block[0] : block[-1] + 1], config)
         found += [blob_boxes(frames[t], background, config, video.size, t) for t in block]

@@ -57,7 +57,7 @@ def fit_density(vectors: np.ndarray, config: DensityConfig, identity: Mapping[st
     vectors = np.ascontiguousarray(vectors[np.isfinite(vectors).all(axis=1)], np.float32)
     if config.method == "gmm":
         return Mixture.fit(vectors, config.components, seed)
-    kept = select_coreset([vectors], config.coreset.at_most(len(vectors)), seed, threads=0)
+    kept = select_coreset([vectors], config.coreset.at_most(len(vectors)), seed)
     return Neighbours(Bank.build(vectors[kept.indices], config.bank, dict(identity), seed), config.neighbours)
 
 

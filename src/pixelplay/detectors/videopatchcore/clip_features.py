@@ -155,7 +155,7 @@ class PatchFeatures:
         crops = crop_batches(images, boxes, positions, settings.image_size, self._batch)
         first, second = (torch.cat(stage) for stage in zip(*map(self.backbone, crops), strict=True))
         vectors = descriptors.frame_vectors(first[count:], second[count:])
-        return local_maps(first[:count], second[:count], 1, settings.channels).squeeze(2), vectors
+        return local_maps(first[:count], second[:count], settings.channels), vectors
 
 
 @dataclass(frozen=True)

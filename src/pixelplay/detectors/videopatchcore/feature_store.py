@@ -139,14 +139,14 @@ class BankBuilder:
     def _coreset(self, filled: Sequence[Stored], matrix: np.ndarray | None) -> np.ndarray:
         """Indices of the chosen vectors."""
         if matrix is None:
-            return select_coreset([one.vectors for one in filled], self.coreset, self.seed, threads=0).indices
+            return select_coreset([one.vectors for one in filled], self.coreset, self.seed).indices
         paths = [one.folder / f"{self.name.rpartition('/')[2]}.whitened.npy" for one in filled]
         for one, path in zip(filled, paths, strict=True):
             with NpyWriter(path, one.vectors.shape[1:], np.float32) as writer:
                 for start in range(0, len(one), ROWS):
                     writer.extend(one.vectors[start : start + ROWS] @ matrix.T)
         compared = [np.load(path, mmap_mode="r") for path in paths]
-        entries = select_coreset(compared, self.coreset, self.seed, threads=0).indices
+        entries = select_coreset(compared, self.coreset, self.seed).indices
         for path in paths:  # as large as the features themselves
             path.unlink()
         return entries

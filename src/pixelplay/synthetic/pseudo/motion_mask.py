@@ -27,12 +27,14 @@ SAME = 0.9  # correlation of the backgrounds of two videos of the same scene, at
 GROWTH = 1.5  # a region that grows or shrinks by this factor has met another, or lost a part
 LAG = 5  # frames between two that are compared for change: even a slow walker has moved
 
+Box = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True, eq=False)
 class Blob:
     """A connected region that moves in one frame."""
 
-    xyxy: tuple[int, int, int, int]  # pixels, x2 and y2 exclusive
+    xyxy: Box  # pixels, x2 and y2 exclusive
     area: int  # pixels that move
 
 
@@ -137,10 +139,8 @@ def steps_of(blobs: Sequence[Sequence[Blob]]) -> np.ndarray:
 
 def stood_in(blobs: Sequence[Sequence[Blob]]) -> np.ndarray:
     """Boxes of regions that were in one place for STOOD steps from frame to frame, at least: float64 (L, 4)."""
-    found: list[tuple[int, int, int, int]] = []
-    since: dict[
-        int, tuple[tuple[int, int, int, int], int]
-    ] = {}  # where a region of the last frame stands, and how long
+    found: list[Box] = []
+    since: dict[int, tuple[Box, int]] = {}  # where a region of the last frame stands, and how long
     for before, after in pairwise(blobs):
         now = {}
         for i, j in matched(before, after):

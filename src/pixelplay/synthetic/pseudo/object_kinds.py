@@ -139,10 +139,8 @@ def _back(thing: Sequence[CutOut]) -> list[CutOut]:
     high = np.poly1d(np.polyfit(range(len(thing)), highs, 1)) if len(thing) > 1 else lambda i: highs[0]
     back = []
     for i, (cut, there) in enumerate(zip(thing, reversed(thing), strict=True)):
-        turned = CutOut(
-            np.ascontiguousarray(cut.pixels[:, ::-1]), np.ascontiguousarray(cut.alpha[:, ::-1]), there.foot, 0
-        )
-        back.append(turned.scaled(float(high(len(thing) - 1 - i) / high(i))))
+        pixels, alpha = (np.ascontiguousarray(image[:, ::-1]) for image in (cut.pixels, cut.alpha))
+        back.append(CutOut(pixels, alpha, there.foot, 0).scaled(float(high(len(thing) - 1 - i) / high(i))))
     return back
 
 

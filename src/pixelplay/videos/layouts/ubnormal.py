@@ -117,11 +117,8 @@ class Annotations:
                 values = [float(cell) for cell in cells]
             except ValueError:
                 values = []
-            if (
-                len(values) != 3
-                or not all(v.is_integer() and 0 <= v < LONGEST for v in values)
-                or values[1] > values[2]
-            ):
+            whole = all(value.is_integer() and 0 <= value < LONGEST for value in values)
+            if len(values) != 3 or not whole or values[1] > values[2]:
                 raise DataError(
                     f"{self.file}, line {line}: {','.join(cells)[:80]!r}: must be object_id,start,end: whole numbers, "
                     "start at most end"
