@@ -83,7 +83,7 @@ def run(portrait: Path) -> tuple[Config, Index]:
     """A run whose fused score is a tenth of the number of the frame."""
     paths = [f"paths.{name}={portrait.parent / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
     small = ["detector=[conv_ae_tiny]", "device=cpu", "dataset.heldout.gap=16", *paths]
-    clips = ["events.clips.around=1.0", "events.clips.size=120"]
+    clips = ["events.clips.around=0.4", "events.clips.size=120"]
     config, index = prepared(["experiment=folder", f"dataset.root={portrait}", *small, *clips])
     tables = [
         pd.DataFrame({"split": "test", "video": v.id, "frame": v.numbers, "stream": "fused", "score": v.numbers / 10})
@@ -107,7 +107,7 @@ def test_clips_of_portrait_videos_have_the_source_s_frame_rate_and_frames_and_pl
     written = write_event_pictures(config, index, found(event("a1"), event("b1", "b"), settings=config.events.clips))
     folder = RunFiles.of(config).events_folder
     assert sorted(path.name for path in written) == ["a1.jpg", "a1.mp4", "b1.jpg", "b1.mp4", MADE]
-    for name, rate, first, stop in (("a1", Fraction(15), 5, 41), ("b1", Fraction(30000, 1001), 0, 56)):
+    for name, rate, first, stop in (("a1", Fraction(15), 14, 32), ("b1", Fraction(30000, 1001), 8, 38)):
         frames, average, codec = decoded(folder / f"{name}.mp4")
         assert (len(frames), average, codec) == (stop - first, rate, "h264 yuv420p")
         whole, across = 120 * 10, round(90 * 120 / 162)  # enlarged to about 640 pixels

@@ -136,6 +136,13 @@ def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_fro
         assert image.shape == (270, 480, 3)
         assert np.abs(cv2.resize(frame, (480, 270)).astype(int) - image).mean() < 8
     assert all(heat.shape == (135, 240, 3) for i, heat in enumerate(pictures) if i % 3)
+    config = tiny(*UNREACHABLE, "report.gallery=0", "report.thumbnails_mb=0.0")
+    for stage in (explain, report):
+        stage.run(config)
+    assert sections(page(config)) == ["events", "timelines", "scores", "details", "run"]
+    assert [image["alt"] for image in page(config).named("img")] == sorted(
+        path.stem.replace("_", " ") for path in RunFiles.of(config).thresholds.glob("*.png")
+    )
 
 
 def test_events_are_shown_with_the_frames_of_their_peaks_the_most_severe_first(finished: Path):
@@ -386,14 +393,16 @@ def test_labels_of_some_videos_are_used_and_a_name_that_is_markup_is_shown(small
 # --- when there is work to do ---------------------------------------------------------------------------------------
 
 
-def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(finished: Path, caplog):
-    caplog.set_level("INFO")
-    before = {path: path.stat().st_mtime_ns for path in files_below(finished) if path.name != "digests"}
+def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(reported: Path):
+    def written() -> dict[Path, int]:
+        notes = ("digests", "config.yaml", ".lock")  # of commands
+        return {path: path.stat().st_mtime_ns for path in files_below(reported) if path.name not in notes}
+
+    before = written()
     assert report.pending(tiny()) is None
-    report.run(tiny())
-    after = {path: path.stat().st_mtime_ns for path in files_below(finished) if path.name != "digests"}
-    assert after == before
-    assert caplog.messages == ["report: up to date", "report: outputs/tiny/report/index.html"]
+    done = run_here("report.py", *OPTIONS, cwd=reported)
+    assert done.stdout == "report: up to date\nreport: outputs/tiny/report/index.html\n", done.stderr
+    assert written() == before
 
 
 def test_nothing_slow_is_imported_where_there_is_nothing_to_do(finished: Path):
@@ -479,12 +488,6 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
     for name in ("a.jpg", "missing.jpg"):
         with pytest.raises(DamagedArtifactError, match=rf"{name} is damaged .*run `python src/explain\.py`"):
             image_uri(tmp_path / name, made_by="explain")
-
-
-def test_the_command_says_where_the_page_is(finished: Path):
-    done = run_here("report.py", *OPTIONS, cwd=finished)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "report: up to date\nreport: outputs/tiny/report/index.html\n"
 
 
 # --- facts of the run -----------------------------------------------------------------------------------------------
