@@ -25,7 +25,7 @@ from pixelplay.detectors.base import Scores
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.evaluation.score_tables import read_fused, read_scores
 from pixelplay.metrics.frames import frame_metrics
-from pixelplay.objects import tables
+from pixelplay.objects import detection, tables
 from pixelplay.online.feeds import frames_of
 from pixelplay.online.perception import Perception
 from pixelplay.online.pipeline import Pipeline
@@ -59,7 +59,7 @@ def main() -> None:
             found[video.id] = online(pipeline, video)
             bar.update(len(video))
     differences = (
-        {} if "motion" in tables.methods(config, registry.needing(config, "boxes")) else compared(pipeline, found)
+        {} if "motion" in detection.methods(config, registry.needing(config, "boxes")) else compared(pipeline, found)
     )
     print(table(config, index, pipeline.names, found, differences))
 

@@ -129,9 +129,6 @@ def alone(count: int, size: int, vectors: np.ndarray | None = None) -> list[str]
 def main(scale: float = 1.0) -> None:
     million = alone(*(int(scale * n) for n in ALONE))  # first: the memory is the most that the process ever had
     rows = [*compare(*(int(scale * n) for n in COMPARED)), million]
-    if scale != 1:
-        print(*rows, sep="\n")
-        return
     record(
         "coreset",
         ["", "seconds", "", "covering radius", "the naive loop's centres, index for index", "peak memory / vectors"],
@@ -139,4 +136,5 @@ def main(scale: float = 1.0) -> None:
         ["numpy", "torch"],
         f"{CLUSTERS:,} Gaussian clusters in {DIMENSIONS} dimensions, their centres {SPREAD:g} times as spread as they "
         f"are; the same first vector; ours the median of {REPEATS}, the others once.",
+        kept=scale == 1,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.results import record
-from pixelplay.detectors.videomae.settings import MaskConfig
+from pixelplay.detectors.settings import MaskConfig
 from pixelplay.mining import ray_engine
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
 from pixelplay.mining.clips import Clip, ClipReader
@@ -51,9 +51,6 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
         [name, f"{first:.1f}", f"{rate:.2f}", _compared(np.array(scores), reference)]
         for name, (first, rate, scores) in measured.items()
     ]
-    if (clips, layers) != (CLIPS, LAYERS):
-        print(*rows, sep="\n")
-        return
     record(
         "mining",
         ["", "seconds to the first score", "clips/s from then on", "scores against local, 1 thread"],
@@ -63,6 +60,7 @@ def main(clips: int = CLIPS, layers: int = LAYERS) -> None:
         f"out the first {WARM}. The local engine's model is loaded before; Ray's time to the first score includes "
         f"starting its processes and loading a model in each. One run. Load average at the start: {load:.1f}, with "
         f"{os.cpu_count()} cores; above 1, other work ran at the same time.",
+        kept=(clips, layers) == (CLIPS, LAYERS),
     )
 
 

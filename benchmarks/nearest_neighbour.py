@@ -49,9 +49,6 @@ def main(scale: float = 1.0) -> None:
         ]
         for name, seconds in times.items()
     ]
-    if scale != 1:
-        print(*rows, sep="\n")
-        return
     record(
         "nearest_neighbour",
         ["", "seconds", "speed-up", "same vector as the peer", "largest relative difference of the distance"],
@@ -59,4 +56,5 @@ def main(scale: float = 1.0) -> None:
         ["faiss-cpu", "scikit-learn", "numpy"],
         f"Bank of {BANK:,} x {DIMENSIONS}, {len(queries):,} queries, uniformly distributed (no structure, the hardest "
         f"case for ivf and hnsw: {SETTINGS}); float32; median of {REPEATS}.",
+        kept=scale == 1,
     )

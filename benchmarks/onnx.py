@@ -4,8 +4,6 @@ Networks have the shipped settings and random weights; no data is needed. Run: `
 """
 
 import os
-import statistics
-import time
 from collections.abc import Callable
 from copy import copy
 from functools import partial
@@ -15,7 +13,7 @@ import timm
 import torch
 from transformers import VideoMAEForPreTraining, VideoMAEImageProcessor
 
-from benchmarks.results import record
+from benchmarks.results import rates, record
 from pixelplay.backbones.exports import Exported, of_backbone
 from pixelplay.backbones.frozen import Backbone
 from pixelplay.backbones.in_domain import Encoder, as_backbone
@@ -59,7 +57,7 @@ def main() -> None:
             apart = largest_difference(network, session, example)
             calls = {"torch, fp32": _torch(network, inputs, False), "onnx, fp32": partial(session, *inputs)}
             calls |= {"torch, bf16": _torch(network, inputs, True)} if native else {}
-            speeds.append(_speeds(calls))
+            speeds.append(rates(calls, TURNS, SECONDS))
         columns = [(one, two) for one, two in zip(*(found.items() for found in speeds), strict=True)]
         for (contender, (alone, _)), (_, (_, both)) in columns:
             parity = f"{apart:.1e}" if contender.startswith("onnx") else "-"
@@ -125,23 +123,6 @@ def _torch(network: Exported, inputs: tuple[torch.Tensor, ...], bf16: bool) -> C
             return module(*own)
 
     return call
-
-
-def _speeds(calls: dict[str, Callable[[], object]]) -> dict[str, tuple[float, float]]:
-    """Calls a second of CPU time, and on the clock, of each; in turns, after one for what each does but once."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
-    for turn in range(TURNS + 1):
-        for name, call in calls.items():
-            count, start = 0, (time.process_time(), time.perf_counter())
-            while time.perf_counter() - start[1] < (SECONDS if turn else SECONDS / 5) or not count:
-                call()
-                count += 1
-            times = time.process_time() - start[0], time.perf_counter() - start[1]
-            if turn:
-                found[name].append((count / times[0], count / times[1]))
-    return {
-        name: tuple(statistics.median(clock) for clock in zip(*rates, strict=True)) for name, rates in found.items()
-    }
 
 
 if __name__ == "__main__":

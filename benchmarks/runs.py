@@ -11,12 +11,13 @@ python -m benchmarks.runs judges outputs/sample
 import argparse
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from benchmarks.results import markdown
+from pixelplay.run.commit import git_commit
 from pixelplay.synthetic.pseudo import object_kinds
 from pixelplay.videos.index import Index
 
@@ -74,16 +75,15 @@ def main() -> None:
 
 def with_tables(text: str) -> str:
     """The document with every table as its CSV has it."""
-    return TABLE.sub(lambda match: f"{match[1]}\n{markdown(ROOT / match[2])}\n\n{match[3]}", text)
+    return TABLE.sub(lambda match: f"{match[1]}\n{table_of(ROOT / match[2])}\n\n{match[3]}", text)
 
 
-def markdown(path: Path) -> str:
+def table_of(path: Path) -> str:
     """A CSV as a Markdown table: runs with a column per figure and run that has any, other tables as they are."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(table.columns) == COLUMNS:
         table = _wide(table)
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown([list(table.columns), *table.to_numpy().tolist()])
 
 
 def add(path: Path, rows: list[dict[str, str]]) -> None:
@@ -100,7 +100,7 @@ def rows_of(outputs: Path, run: str, settings: str) -> list[dict[str, str]]:
     records = {path.stem: json.loads(path.read_text()) for path in (outputs / "stages").glob("*.json")}
     about = {
         "run": run,
-        "commit": _commit(),
+        "commit": git_commit(ROOT) or "",
         "date": records["evaluate"]["finished"][:10],
         "dataset": index.dataset,
         "detectors": " ".join(metrics["detectors"]),
@@ -143,22 +143,17 @@ def agreement(alone: pd.DataFrame, kinds: pd.DataFrame) -> str:
         frames=kinds.loc[:, [not of for of in of_objects]].mean(axis=1), objects=kinds.loc[:, of_objects].mean(axis=1)
     )
     figures = table[[*judges, *(f"on_labels_{name}" for name in labels)]].astype(float)
-    lines = [["stream", *judges.values(), *labels.values()], ["---"] * 7]
-    lines += [[f"`{stream}`", *map(_text, row)] for stream, row in zip(figures.index, figures.to_numpy(), strict=True)]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    lines = [["Spearman's correlation", "n", *labels.values()], ["---"] * 4]
-    for judge, heading in judges.items():
-        known = figures.dropna(subset=[judge])
-        found = [_spearman(known[judge], known[f"on_labels_{name}"]) for name in labels]
-        lines.append([heading, str(len(known)), *map(_text, found)])
-    return text + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _spearman(one: pd.Series, other: pd.Series) -> float | None:
-    """None with fewer than three, or where all figures are equal."""
-    if len(one) < 3 or one.nunique() < 2 or other.nunique() < 2:
-        return None
-    return float(one.rank().corr(other.rank()))
+    streams = [[f"`{stream}`", *map(_text, row)] for stream, row in zip(figures.index, figures.to_numpy(), strict=True)]
+    found = figures.corr("spearman", min_periods=3).loc[list(judges), figures.columns[len(judges) :]]
+    correlations = [
+        [heading, str(figures[judge].count()), *map(_text, found.loc[judge])] for judge, heading in judges.items()
+    ]
+    return "\n\n".join(
+        [
+            markdown([["stream", *judges.values(), *labels.values()], *streams]),
+            markdown([["Spearman's correlation", "n", *labels.values()], *correlations]),
+        ]
+    )
 
 
 def _of_boxes(levels: dict[str, Any]) -> dict[str, Any]:
@@ -167,11 +162,6 @@ def _of_boxes(levels: dict[str, Any]) -> dict[str, Any]:
     names = {"auroc": "pixel_auroc", "ap": "pixel_ap"}
     names |= {f"{name}_per_frame": f"{of_pixels}_per_frame" for name, of_pixels in names.items()}
     return {**region, "aupro": aupro, **{ours: pixel.get(theirs) for theirs, ours in names.items()}}
-
-
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return found.stdout.strip()
 
 
 def _text(value: float | None) -> str:

@@ -5,16 +5,15 @@ yolo_backends`, on Linux.
 """
 
 import os
-import statistics
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.results import record
+from benchmarks.results import rates, record
 from pixelplay.cli import load_config
 from pixelplay.objects.boxes import Boxes, iou
 from pixelplay.objects.settings import YoloConfig
@@ -68,14 +67,15 @@ def measured(weights: Path, config: YoloConfig, videos: list[Video], folder: Pat
         for backend, bf16 in contenders:
             chosen = config.model_copy(update={"backend": backend})
             yolos[backend, bf16] = Yolo(weights, chosen, CPU, bf16, folder)
-        speeds[cores] = _speeds(yolos, videos[0])
+        calls = {one: partial(yolo.detect, videos[0]) for one, yolo in yolos.items()}
+        speeds[cores] = rates(calls, REPEATS)
     found = {one: [yolo.detect(video) for video in videos] for one, yolo in yolos.items()}
     reference = found["torch", False]
     rows = []
     for backend, bf16 in contenders:
-        alone, both = speeds[1][backend, bf16][0], speeds[2][backend, bf16][1]
+        fps = [len(videos[0]) * one for one in (speeds[1][backend, bf16][0], speeds[2][backend, bf16][1])]
         apart = [text for a, b in zip(reference, found[backend, bf16], strict=True) for text in difference(a, b)]
-        rows.append([f"{backend}, {'bf16' if bf16 else 'fp32'}", f"{alone:.1f}", f"{both:.1f}", *apart])
+        rows.append([f"{backend}, {'bf16' if bf16 else 'fp32'}", *(f"{one:.1f}" for one in fps), *apart])
     sure = [len(boxes[boxes.confidence >= SURE]) / len(video) for boxes, video in zip(reference, videos, strict=True)]
     return rows, ", ".join(f"{one:.1f}" for one in sure)
 
@@ -85,21 +85,6 @@ def _start(experiment: str, root: Path, frames: int, folder: Path) -> Video:
     config = load_config([f"experiment={experiment}", f"dataset.root={root}", "weights=in_domain"])
     raw = next(one for one in read_dataset(config.dataset) if one.split == "test")
     return FrameCache(folder).fill([raw], [], 1.0, 1)[0].video.block(0, frames)
-
-
-def _speeds(yolos: dict[tuple[str, bool], Yolo], video: Video) -> dict[tuple[str, bool], tuple[float, float]]:
-    """Frames per second of CPU time, and on the clock, of each; after a round for what each does but once."""
-    seconds: dict[tuple[str, bool], list[tuple[float, float]]] = {one: [] for one in yolos}
-    for _ in range(REPEATS + 1):
-        for one, yolo in yolos.items():
-            start = time.process_time(), time.perf_counter()
-            yolo.detect(video)
-            seconds[one].append((time.process_time() - start[0], time.perf_counter() - start[1]))
-    found = {}
-    for one, times in seconds.items():
-        cpu, wall = (statistics.median(clock) for clock in zip(*times[1:], strict=True))
-        found[one] = len(video) / cpu, len(video) / wall
-    return found
 
 
 def difference(one: Boxes, other: Boxes) -> list[str]:

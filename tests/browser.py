@@ -112,10 +112,9 @@ class Browser:
             self.mouse("mouseDragged", *(a + step * (b - a) for a, b in zip(start, end, strict=True)))
         self.mouse("mouseReleased", *end, 1)
 
-    def picture(self, whole: bool = False) -> bytes:
-        """A PNG of what is seen, or of the whole page."""
-        found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        return base64.b64decode(found["data"])
+    def picture(self) -> bytes:
+        """A PNG of what is seen."""
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def printed(self) -> bytes:
         """The page as a PDF, on A4."""

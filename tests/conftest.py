@@ -4,16 +4,27 @@ import re
 import shutil
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
+import hypothesis
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from tests.footage import write_frames
+
+if TYPE_CHECKING:
+    from tests.fitted import Fitted
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "busy", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 # Overrides that name the folders of a test: no other value depends on them before interpolation.
 FOLDER = re.compile(r"(paths\.(outputs|checkpoints|submissions|cache)|dataset\.root)=")
@@ -39,6 +50,14 @@ def composed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hydra, "compose", cached)
         yield
+
+
+@pytest.fixture(scope="session")
+def yolo_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small YOLO that finds something everywhere; to be read, not changed."""
+    from tests.test_yolo import random_weights  # most tests need none of what this imports
+
+    return random_weights(tmp_path_factory.mktemp("weights") / "random.pt", bias=-1.0)
 
 
 @pytest.fixture
@@ -81,6 +100,15 @@ def remembered(patchcore_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], Fitted]":
+    """The detectors of `tests.fitted.CASES` by name, each fitted once."""
+    from tests.fitted import Fitted, config_of, random_weights  # as above
+
+    weights = random_weights(tmp_path_factory.mktemp("weights"))
+    return cache(lambda name: Fitted(name, config_of(name, weights), tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(scope="session")
 def reported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which all stages have run with two autoencoders; to be copied, not changed."""
     from tests.reports import run_all, tiny  # as above
@@ -99,6 +127,13 @@ def reported(reported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         shutil.copytree(path, tmp_path / path.name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def finished(reported_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`reported_run` itself, as the working folder of a test that only reads it."""
+    monkeypatch.chdir(reported_run)
+    return reported_run
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Small footage for the tests: frames and videos written in real file formats, and sources made of arrays."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -127,16 +127,20 @@ def generated(folder: Path, count: int, **options: object) -> RawVideo:
     return RawVideo("generated", "train", GeneratedSource(file, count, **options))  # type: ignore[arg-type]
 
 
-def followed(*rows: tuple[float, ...]) -> Tracks:
-    """Tracks of persons, of rows position, track, x1, y1, x2, y2."""
+def followed(*rows: tuple[float, ...], interpolated: Collection[int] = ()) -> Tracks:
+    """Tracks of persons, of rows position, track, x1, y1, x2, y2; those that are detected have the boxes 0, 1, 2, …
+
+    interpolated: rows, in the order of the table.
+    """
     values = np.array(sorted(rows), np.float64).reshape(-1, 6)
     count = len(values)
+    between = np.isin(np.arange(count), list(interpolated))
     return Tracks(
         position=values[:, 0].astype(np.int64),
         xyxy=values[:, 2:].astype(np.float32),
         label=np.full(count, "person"),
         confidence=np.ones(count, np.float32),
         track=values[:, 1].astype(np.int64),
-        interpolated=np.zeros(count, bool),
-        box=np.arange(count),
+        interpolated=between,
+        box=np.where(between, -1, np.cumsum(~between) - 1),
     )

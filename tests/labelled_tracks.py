@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tests.pipeline import CPU, trainer_config
+from tests.pipeline import CPU, shipped, trainer_config
 
-from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
@@ -65,8 +64,7 @@ def video_of_rows(folder: Path, name: str, rows: Sequence[Row], length: int) -> 
 
 
 def new_detector(name: str, *overrides: str) -> Any:
-    config = load_config([f"detector=[{name}]", *(f"detectors.{name}.{one}" for one in overrides)])
-    return registry.create(name, config.detectors[name], CPU)
+    return registry.create(name, shipped(name, *overrides), CPU)
 
 
 def training_run(name: str, folder: Path) -> TrainingRun:

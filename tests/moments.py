@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from tests.recorded_moments import moments_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,7 +17,7 @@ from pixelplay.detectors.stream import StreamFormat
 from pixelplay.objects import boxes, motion, yolo
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
-from pixelplay.objects.moments import Moment, moments_of
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.settings import ObjectsConfig
 from pixelplay.objects.tracker import follow
 from pixelplay.objects.tracks import Tracks, frame_times

@@ -12,7 +12,7 @@ from pixelplay.config import Config
 from pixelplay.detectors.stream import MomentScores
 from pixelplay.evaluation.members import candidates, read_members, streams_of
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams
-from pixelplay.objects.moments import Moment, no_tracks
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks
 from pixelplay.run.artifacts import write_table, write_text
 from pixelplay.run.files import RunFiles
@@ -181,7 +181,7 @@ class NewFootage:
 
 def tracks_at(position: int, rows: pd.DataFrame) -> Tracks:
     """The rows of one frame."""
-    none = no_tracks()
+    none = Tracks.none()
     return replace(
         none,
         position=np.full(len(rows), position, np.int64),

@@ -17,7 +17,7 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.detectors.videopatchcore import feature_store
 from pixelplay.detectors.videopatchcore.detector import VideoPatchCore
-from pixelplay.objects import tables as detecting
+from pixelplay.objects import tables
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, extract, fuse, prepare, score, train
 from pixelplay.videos.index import Index
@@ -53,12 +53,17 @@ def remember(folder: Path) -> None:
 
 def run_stages(folder: Path) -> None:
     """All that come before `evaluate`, with a backbone of random weights, in a folder that has the footage."""
-    torch.manual_seed(0)
-    save_file(timm.create_model("test_resnet").state_dict(), folder / "backbone.safetensors")
+    save_backbone(folder / "backbone.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for stage in (prepare, detect, extract, train, score, fuse):
             stage.run(config())
+
+
+def save_backbone(path: Path, seed: int = 0) -> None:
+    """timm's small network for tests, with random weights."""
+    torch.manual_seed(seed)
+    save_file(timm.create_model("test_resnet").state_dict(), path)
 
 
 def options(*overrides: str) -> list[str]:
@@ -67,7 +72,8 @@ def options(*overrides: str) -> list[str]:
     weights = ["weights.backbone=timm:test_resnet", "weights.backbone_file=backbone.safetensors"]
     settings = f"detectors.{NAME}.training"
     sizes = [f"{settings}.clip={CLIP}", f"{settings}.stride=2", f"{settings}.patches.image_size=64"]
-    more = [f"{settings}.patches.channels=8", f"{settings}.noise.share=0", f"detectors.{NAME}.scoring.stride=2"]
+    more = [f"{settings}.patches.channels=8", f"{settings}.noise.share=0", f"{settings}.folds=5"]
+    more += [f"detectors.{NAME}.scoring.stride=2"]
     held = ["dataset.heldout.share=0.1", "dataset.heldout.gap=4"]
     return [*run, *held, *small, *weights, *sizes, *more, "trainer.precision=fp32", *overrides]
 
@@ -77,7 +83,7 @@ def config(*overrides: str) -> Config:
 
 
 def footage(*overrides: str) -> Index:
-    return detecting.with_objects(config(), prepare.load_index(config(*overrides)), ["boxes", "tracks"])
+    return tables.with_objects(config(), prepare.load_index(config(*overrides)), ["boxes", "tracks"])
 
 
 def fresh(*overrides: str) -> VideoPatchCore:

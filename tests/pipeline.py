@@ -4,19 +4,24 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
+from pixelplay import pipeline
 from pixelplay.cli import load_config, main
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
-from pixelplay.training.clips import Augmentation, Clips, OrderedBatches, ShuffledBatches, loader
+from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.stages.status import STAGES
+from pixelplay.training.clips import Augmentation, Batched, Clips, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.fit import Reconstruction
 from pixelplay.training.run import TrainerConfig, TrainingRun
 from pixelplay.videos.settings import FrameFormat
@@ -52,6 +57,13 @@ def cached_video(folder: Path, name: str, frames: np.ndarray, split: str = "trai
     return Video(name, split, np.arange(10, 10 + len(frames)), (width, height), place)
 
 
+def shipped(preset: str, *changes: str, run: Sequence[str] = ()) -> DetectorConfig:
+    """Settings of configs/detector/ in a run of these options, with changes KEY=VALUE; Hydra composes them once."""
+    ((_, config),) = load_config([f"detector=[{preset}]", *run]).detectors.items()
+    values = OmegaConf.merge(config.model_dump(), OmegaConf.from_dotlist(list(changes)))
+    return DetectorConfig.model_validate(OmegaConf.to_container(values))
+
+
 def trainer_config(**changes: object) -> TrainerConfig:
     """The tiny experiment's trainer in plain float32, with these changes."""
     trainer = load_config(["experiment=tiny"]).trainer
@@ -65,8 +77,8 @@ def clips_of(folder: Path, name: str, count: int, seed: int) -> Clips:
 def small_training(
     folder: Path,
     config: TrainerConfig,
-    clips: Clips | None = None,
-    heldout: Clips | None = None,
+    clips: Batched[Any] | None = None,
+    heldout: Batched[Any] | None = None,
     network: type[ConvAutoencoder] | type[SpatioTemporalAutoencoder] = ConvAutoencoder,
     augmentation: Augmentation = SOURCE,
 ) -> tuple[Reconstruction, DataLoader, DataLoader, TrainingRun]:
@@ -81,6 +93,30 @@ def small_training(
         loader(heldout, OrderedBatches(len(heldout), BATCH), CPU),
         TrainingRun("small", config, folder / "run", CPU, 0),
     )
+
+
+class Killed(BaseException):
+    """Stands for a kill in tests that stay in one process."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+class Dying(Batched[Any]):
+    """Items that end the process, or what stands for that, where the `fatal`-th batch is read."""
+
+    def __init__(self, items: Batched[Any], fatal: int, end: Callable[[], object] = kill):
+        self._items, self._left, self._end = items, fatal, end
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, items: list[int]) -> Any:
+        self._left -= 1
+        if not self._left:
+            self._end()
+        return self._items[items]
 
 
 def user_environment() -> dict[str, str]:
@@ -125,6 +161,21 @@ def run_here(script: str, *options: str | Path, cwd: Path) -> subprocess.Complet
         finally:
             logging.root.setLevel(level)
     return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
+
+
+@contextmanager
+def stages_here() -> Iterator[list[tuple[str, str]]]:
+    """The stages that `run` and `sweep` start, without processes of their own; yields the run and the name of each."""
+    started = list[tuple[str, str]]()
+
+    def stage_here(stage: str, overrides: Sequence[str], started_by: str) -> None:
+        config = load_config(list(overrides))
+        started.append((str(config.run), stage))
+        STAGES[stage].run(config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_run_process", stage_here)
+        yield started
 
 
 def files_below(folder: Path) -> Iterator[Path]:

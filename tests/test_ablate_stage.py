@@ -36,9 +36,15 @@ def run(small_run: list[str]) -> Run:
 
 
 @pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ablations write tables alone: drawing takes most of their time."""
-    monkeypatch.setattr(plots, "draw_all", lambda *_: iter(()))
+def pictures() -> None:
+    """For tests of pictures."""
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other ablations write tables alone: drawing takes most of their time."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(plots, "draw_all", lambda *_: iter(()))
 
 
 def ablated(config: Config) -> None:
@@ -79,7 +85,6 @@ def change_labels(config: Config, labels: list[int] | None) -> None:
 # --- what it writes -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_figures_are_those_of_the_planted_frames_and_labelled_ones_stand_beside_them(run: Run):
     config = run()
     ablated(config)
@@ -101,7 +106,6 @@ def test_figures_are_those_of_the_planted_frames_and_labelled_ones_stand_beside_
 AVERAGED = ["fusion.default.smooth.method=moving_average", "fusion.default.smooth.window=3"]
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_noisy_frames_of_clips_count_as_little_as_those_of_the_test_set(run: Run):
     noisy = np.arange(FRAMES) % 3 == 2
     config = run(*AVERAGED, "fusion.corrupted_frames.weight=0.0", "ablate.search=true")
@@ -132,6 +136,7 @@ def test_clips_without_the_table_of_their_corruption_are_told_with_what_to_do(ru
         ablated(run(*AVERAGED, "fusion.corrupted_frames.weight=0.0"))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run: Run, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     config = run()
@@ -151,7 +156,6 @@ def test_it_writes_tables_pictures_and_a_summary_and_prints_how_that_starts(run:
     assert "for reporting only: nothing was chosen on them" in caplog.text
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Run):
     config = run("ablate.labels=false")
     ablated(config)
@@ -167,7 +171,6 @@ def test_every_run_on_labels_is_logged_as_an_evaluation_and_none_without(run: Ru
     assert {name: figures["ap"] for name, figures in line["fusions"].items()} == pytest.approx(shown)
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_any(run: Run):
     labels = [0, 1, 1, 0, 0]
     over = "ablate.choose=[pooling,smooth,weights]"
@@ -183,7 +186,6 @@ def test_the_written_fusion_says_the_same_whatever_the_labels_say_and_without_an
         change_labels(config, labels)
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_the_chosen_fusion_is_taken_by_fuse_and_scores_as_the_table_says(run: Run):
     config = run("ablate.search=true")
     ablated(config)
@@ -213,6 +215,7 @@ def test_a_second_run_does_nothing_and_says_the_same(run: Run, caplog: pytest.Lo
     assert {p: p.stat().st_mtime_ns for p in files_below(RunFiles.of(config).outputs)} == before
 
 
+@pytest.mark.usefixtures("pictures")
 def test_made_again_it_is_the_same_to_the_byte(run: Run):
     config = run("ablate.search=true")
     ablated(config)
@@ -222,17 +225,17 @@ def test_made_again_it_is_the_same_to_the_byte(run: Run):
     assert files_of(config) == before
 
 
-@pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize("override", ["ablate.metric=auc", "fusion.power=2.0", "ablate.smooth=[{method: none}]"])
-def test_changed_settings_make_it_run_again_and_other_scores_do_too(run: Run, override: str):
+def test_changed_settings_make_it_run_again_and_other_scores_do_too(run: Run):
     ablated(run())
-    assert ablate.pending(run(override))
+    for override in ("ablate.metric=auc", "fusion.power=2.0", "ablate.smooth=[{method: none}]"):
+        assert ablate.pending(run(override)), override
     config = run()
     path = RunFiles.of(config).scores("st_ae", pseudo=True)
     read_table(path, "score").assign(score=lambda rows: rows["score"] + (rows["split"] == "pseudo")).to_parquet(path)
     assert score.pending(config)  # whose record the ablation reads
 
 
+@pytest.mark.usefixtures("pictures")
 def test_what_it_wrote_with_other_settings_is_removed_but_a_chosen_fusion_stays(run: Run):
     ablated(run("ablate.search=true", "ablate.metric=auc"))
     folder = RunFiles.of(run()).ablation
@@ -245,7 +248,6 @@ def test_what_it_wrote_with_other_settings_is_removed_but_a_chosen_fusion_stays(
 # --- external files and members -------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_an_external_file_is_left_out_and_told_and_keeps_its_weight_in_the_written_fusion(run: Run, tmp_path: Path):
     index = prepare.load_index(run())
     rows = [f"{int(v)}_{n},{i / 10}" for i, (v, n) in enumerate(submitted_frames(index))]
@@ -316,24 +318,21 @@ def test_scores_that_are_not_finite_are_told_with_their_place(run: Run):
     assert ablate.pending(config)  # not passed off as done
 
 
-@pytest.mark.parametrize(
-    ("damage", "error", "message"),
-    [
-        (lambda path: path.unlink(), MissingArtifactError, r"is missing: run `python src/prepare\.py`"),
-        (lambda path: path.write_text("video\na\n"), DamagedArtifactError, r"is damaged .*run `python src/prepare"),
-    ],
-)
-def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run, damage, error, message: str):
+def test_a_lost_or_damaged_list_of_clips_is_told_with_what_to_do(run: Run):
     config = run()
-    damage(RunFiles.of(config).pseudo_clips)
-    with pytest.raises(error, match=message):
+    path = RunFiles.of(config).pseudo_clips
+    path.unlink()
+    with pytest.raises(MissingArtifactError, match=r"is missing: run `python src/prepare\.py`"):
+        ablated(config)
+    path.write_text("video\na\n")
+    with pytest.raises(DamagedArtifactError, match=r"is damaged .*run `python src/prepare"):
         ablated(config)
 
 
 # --- a whole run ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("reported")
+@pytest.mark.usefixtures("reported", "pictures")
 def test_from_footage_to_a_chosen_fusion_and_the_report(capsys: pytest.CaptureFixture):
     for stage in (prepare, detect, train, score, fuse, events, evaluate):  # which finds its footage in another place
         stage.run(tiny())

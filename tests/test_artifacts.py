@@ -251,7 +251,7 @@ from pathlib import Path
 from pixelplay.run.locks import lock
 with lock(Path(sys.argv[1]), "the run"):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.pipeline import CPU, GRAY, STRIDE, WINDOW, cached_video, trainer_config, walking_square
+from tests.pipeline import CPU, GRAY, STRIDE, WINDOW, cached_video, shipped, trainer_config, walking_square
 
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
@@ -193,37 +193,31 @@ def test_the_others_of_the_family_find_it_too_and_are_the_same_when_loaded(tmp_p
 
 
 def test_a_network_in_space_and_time_needs_windows_that_it_can_halve():
-    def overrides(window: int) -> list[str]:
-        return ["experiment=tiny", f"detectors.st_ae.training.window={window}"]
-
-    registry.check_settings(load_config(overrides(24)).detectors)
+    registry.check_settings({"st_ae": shipped("st_ae_tiny", "training.window=24")})
     with pytest.raises(ConfigError, match=r"window=12: must be divisible by 8, since each of the 4 widths"):
-        registry.check_settings(load_config(overrides(12)).detectors)
+        registry.check_settings({"st_ae": shipped("st_ae_tiny", "training.window=12")})
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("override", "message"),
     [
-        (["training.network=conv4d"], r"training\.network='conv4d'.*'conv2d' or 'conv3d'"),
-        (["training.noise.target=other"], r"training\.noise\.target='other'"),
-        (["scoring.pooling=median"], r"detectors\.conv_ae\.scoring\.pooling='median'.*'patch_max'"),
-        (["scoring.topk=0"], r"scoring\.topk=0"),
-        (["scoring.patch=0"], r"scoring\.patch=0"),
-        (["training.stride=17"], r"stride=17 would skip frames between windows of 16"),
-        (["training.dropout=1.0"], r"training\.dropout=1\.0"),
-        (["training.noise.share=1.5"], r"training\.noise\.share=1\.5"),
-        (["training.widths=[]"], r"training\.widths"),
-        (["+training.depth=3"], r"training\.depth: unknown key"),
-        (["frames.width=24"], r"frames\.width=24: must be divisible by 16"),
-        (["frames.height=100"], r"frames\.height=100: must be divisible by 16"),
-        (["frames.gray=false"], r"frames: .*gray=true"),
-        (["frames=null"], r"frames: .*gray=true"),
-        (["algorithm=autoencodr"], r"unknown algorithm; did you mean 'autoencoder'"),
+        ("training.network=conv4d", r"training\.network='conv4d'.*'conv2d' or 'conv3d'"),
+        ("training.noise.target=other", r"training\.noise\.target='other'"),
+        ("scoring.pooling=median", r"detectors\.conv_ae\.scoring\.pooling='median'.*'patch_max'"),
+        ("scoring.topk=0", r"scoring\.topk=0"),
+        ("scoring.patch=0", r"scoring\.patch=0"),
+        ("training.stride=17", r"stride=17 would skip frames between windows of 16"),
+        ("training.dropout=1.0", r"training\.dropout=1\.0"),
+        ("training.noise.share=1.5", r"training\.noise\.share=1\.5"),
+        ("training.widths=[]", r"training\.widths"),
+        ("training.depth=3", r"training\.depth: unknown key"),
+        ("frames.width=24", r"frames\.width=24: must be divisible by 16"),
+        ("frames.height=100", r"frames\.height=100: must be divisible by 16"),
+        ("frames.gray=false", r"frames: .*gray=true"),
+        ("frames=null", r"frames: .*gray=true"),
+        ("algorithm=autoencodr", r"unknown algorithm; did you mean 'autoencoder'"),
     ],
 )
-def test_impossible_settings_are_refused_before_any_work(overrides: list[str], message: str):
-    def prefixed(override: str) -> str:
-        return f"+detectors.conv_ae.{override[1:]}" if override[0] == "+" else f"detectors.conv_ae.{override}"
-
+def test_impossible_settings_are_refused_before_any_work(override: str, message: str):
     with pytest.raises(ConfigError, match=message):
-        registry.check_settings(load_config(["experiment=tiny", *map(prefixed, overrides)]).detectors)
+        registry.check_settings({"conv_ae": shipped("conv_ae_tiny", override)})

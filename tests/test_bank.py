@@ -32,6 +32,13 @@ def brute_force(queries: np.ndarray, bank: np.ndarray) -> tuple[np.ndarray, np.n
     return distances.min(axis=1), distances.argmin(axis=1)
 
 
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """The file of a bank of 9 vectors."""
+    Bank.build(vectors(9, 4, seed=8), config("flat"), FEATURES, seed=0).save(tmp_path / "spatial.faiss")
+    return tmp_path / "spatial.faiss"
+
+
 def test_nearest_by_hand():
     bank = Bank.build(np.array([[0, 0], [3, 4], [10, 0]], np.float32), config("flat"), FEATURES, seed=0)
     distances, ids = bank.nearest(np.array([[0, 0], [0, 4], [6, 8], [9, 0]], np.float32))
@@ -126,56 +133,43 @@ def test_the_seed_decides_what_is_learnt(tmp_path):
         assert (tmp_path / f"{name}1.faiss").read_bytes() != (tmp_path / f"{name}2.faiss").read_bytes()
 
 
-def test_a_bank_of_other_features_is_refused_naming_both(tmp_path):
-    Bank.build(vectors(9, 4, seed=8), config("flat"), FEATURES, seed=0).save(tmp_path / "spatial.faiss")
+def test_a_bank_of_other_features_is_refused_naming_both(saved: Path):
     with pytest.raises(DataError, match=r"spatial\.faiss holds features of .*clip_rn101.*asked for are .*resnet18"):
-        Bank.load(tmp_path / "spatial.faiss", {**FEATURES, "backbone": "timm:resnet18"})
+        Bank.load(saved, {**FEATURES, "backbone": "timm:resnet18"})
     with pytest.raises(DataError, match=r"'pool': None.*'pool': 3"):
-        Bank.load(tmp_path / "spatial.faiss", {**FEATURES, "pool": 3})
+        Bank.load(saved, {**FEATURES, "pool": 3})
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
-def test_a_damaged_index_is_refused_and_never_given_to_faiss(damage: str, tmp_path, monkeypatch):
-    path = tmp_path / "spatial.faiss"
-    Bank.build(vectors(9, 4, seed=9), config("flat"), FEATURES, seed=0).save(path)
-    data = path.read_bytes()
+def test_a_damaged_index_is_refused_and_never_given_to_faiss(damage: str, saved: Path, monkeypatch):
+    data = saved.read_bytes()
     flipped = data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
-    path.write_bytes({"cut": data[:-1], "empty": b"", "flipped": flipped}[damage])
+    saved.write_bytes({"cut": data[:-1], "empty": b"", "flipped": flipped}[damage])
     monkeypatch.setattr(faiss, "deserialize_index", lambda _: pytest.fail("read all the same"))
     with pytest.raises(DamagedArtifactError, match=r"spatial\.faiss is damaged.*run `python src/train\.py`"):
-        Bank.load(path, FEATURES)
+        Bank.load(saved, FEATURES)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"settings": {}, "features": {}}'])
-def test_a_description_that_lacks_something_is_refused(text: str, tmp_path):
-    path = tmp_path / "spatial.faiss"
-    Bank.build(vectors(9, 4, seed=9), config("flat"), FEATURES, seed=0).save(path)
-    path.with_suffix(".json").write_text(text)
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"settings": {}, "features": {}}'])
+def test_a_description_that_lacks_something_is_refused(text: str, saved: Path):
+    saved.with_suffix(".json").write_text(text)
     with pytest.raises(DamagedArtifactError, match=r"spatial\.json is damaged \(.*python src/train\.py"):
-        Bank.load(path, FEATURES)
-    path.with_suffix(".json").write_text("{")
-    with pytest.raises(DamagedArtifactError, match=r"spatial\.json is damaged \(.*python src/train\.py"):
-        Bank.load(path, FEATURES)
+        Bank.load(saved, FEATURES)
 
 
-def test_settings_that_were_tampered_with_are_refused(tmp_path):
-    path = tmp_path / "spatial.faiss"
-    Bank.build(vectors(9, 4, seed=9), config("flat"), FEATURES, seed=0).save(path)
-    about = json.loads(path.with_suffix(".json").read_text())
+def test_settings_that_were_tampered_with_are_refused(saved: Path):
+    about = json.loads(saved.with_suffix(".json").read_text())
     about["settings"]["index"] = "lsh"
-    path.with_suffix(".json").write_text(json.dumps(about))
+    saved.with_suffix(".json").write_text(json.dumps(about))
     with pytest.raises(DamagedArtifactError, match=r"spatial\.json is damaged \(settings\.index"):
-        Bank.load(path, FEATURES)
+        Bank.load(saved, FEATURES)
 
 
-def test_a_missing_index_or_description_names_the_command_that_writes_it(tmp_path):
-    path = tmp_path / "spatial.faiss"
-    with pytest.raises(MissingArtifactError, match=r"spatial\.json is missing: run `python src/train\.py`"):
-        Bank.load(path, FEATURES)
-    Bank.build(vectors(9, 4, seed=9), config("flat"), FEATURES, seed=0).save(path)
-    path.unlink()
-    with pytest.raises(MissingArtifactError, match=r"spatial\.faiss is missing: run `python src/train\.py`"):
-        Bank.load(path, FEATURES)
+@pytest.mark.parametrize("name", ["spatial.json", "spatial.faiss"])
+def test_a_missing_index_or_description_names_the_command_that_writes_it(saved: Path, name: str):
+    saved.with_name(name).unlink()
+    with pytest.raises(MissingArtifactError, match=rf"{name} is missing: run `python src/train\.py`"):
+        Bank.load(saved, FEATURES)
 
 
 def test_values_that_are_not_finite_are_refused_with_their_row():

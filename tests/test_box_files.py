@@ -10,7 +10,7 @@ from tests.test_boxes import rows
 from tests.test_detect_stage import FRAMES, VIDEOS, options, prepared
 
 from pixelplay.errors import DataError
-from pixelplay.objects import tables as detecting
+from pixelplay.objects import detection, tables
 from pixelplay.objects.box_files import HEADER, read_boxes
 from pixelplay.objects.boxes import boxes_of
 from pixelplay.stages import detect, prepare, score, train
@@ -91,10 +91,10 @@ def bringing(options: list[str]) -> list[str]:
 
 def test_brought_boxes_are_used_without_weights(bringing: list[str]):
     config = prepared(bringing)
-    assert detecting.methods(config, ["counting"]) == ("file",)
+    assert detection.methods(config, ["counting"]) == ("file",)
     for stage in (detect, train, score):
         stage.run(config)
-    index = detecting.with_objects(config, prepare.load_index(config), ["boxes"])
+    index = tables.with_objects(config, prepare.load_index(config), ["boxes"])
     for video in (*index.train, *index.test):
         expected = [(t, t, 1, t + 20, 41, "person", 0.8) for t in range(FRAMES) if video.id != "still"]
         assert rows(boxes_of(video)) == expected
@@ -107,7 +107,7 @@ def test_a_changed_file_is_read_again_and_one_that_is_missing_is_named(bringing:
     written(Path("data/test_boxes/c.csv"), "3,1,1,9,9,car,1")
     assert detect.pending(prepared(bringing))
     detect.run(prepared(bringing))
-    index = detecting.with_objects(config, prepare.load_index(config), ["boxes"])
+    index = tables.with_objects(config, prepare.load_index(config), ["boxes"])
     assert rows(boxes_of(index.test[0])) == [(3, 1, 1, 9, 9, "car", 1)]
     Path("data/test_boxes/still.csv").unlink()
     with pytest.raises(DataError, match=r"test_boxes/still\.csv is missing: objects\.method=file needs one for each"):
@@ -125,8 +125,8 @@ def test_later_stages_need_no_files(bringing: list[str]):
 def test_clips_with_pseudo_anomalies_get_theirs_by_motion(bringing: list[str]):
     config = prepared(bringing)
     config = config.model_copy(update={"pseudo": config.pseudo.model_copy(update={"kinds": ["freeze"]})})
-    chosen = detecting.methods(config, ["counting"])
+    chosen = detection.methods(config, ["counting"])
     assert chosen == ("file", "motion")
-    assert detecting.methods_of(VIDEO, chosen) == ("file",)
-    assert detecting.methods_of(replace(VIDEO, split="pseudo"), chosen) == ("motion",)
-    assert detecting.formats(config, ["counting"]) == [config.objects.motion.frames]
+    assert detection.methods_of(VIDEO, chosen) == ("file",)
+    assert detection.methods_of(replace(VIDEO, split="pseudo"), chosen) == ("motion",)
+    assert detection.formats(config, ["counting"]) == [config.objects.motion.frames]

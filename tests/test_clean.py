@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.pipeline import files_below
+from tests.scored import write_record
 
 from pixelplay import clean
 from pixelplay.cli import load_config
@@ -44,8 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = [{"folder": video, "restored": restored}, {"folder": f"{pseudo}/pseudo/a", "restored": None}]
     (folder / "index.json").write_text(json.dumps({"train": videos}))
     (folder / "stages/prepare.json").write_text(json.dumps({"outputs": [{"path": path} for path in needed]}))
-    record = {"version": 1, "settings": SETTINGS}
-    (folder / "stages/train-conv_ae.json").write_text(json.dumps(record))
+    write_record(folder / "stages/train-conv_ae.json", settings=SETTINGS)
     write(f"checkpoints/ped2/conv_ae/training-{fingerprint(1, SETTINGS)}/last.ckpt")
     write(f"checkpoints/ped2/st_ae/training-{OTHER}/last.ckpt")  # unfinished
 

@@ -176,6 +176,7 @@ SLIPS = {
     "cuda:1": "device=cuda:1",
     "experiment=pedd2": "experiment=ped2",
     "dataset=pedd2": "dataset=ped2",
+    "dataset=avenu": "dataset=avenue",
     "dataset=/data/ped2": "dataset.root=/data/ped2",
     "detector=conv_ea": "detector=conv_ae",
     "detector=[conv_ea,st_ae] seed=1": "'detector=[conv_ae,st_ae]' seed=1",

@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tests.pipeline import run_here
 from tests.reports import OPTIONS
 
+from pixelplay.ablation.measure import Truth
 from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError
 from pixelplay.evaluation.comparison import compare, differences
@@ -22,7 +23,7 @@ def scores_of(rng: np.random.Generator, videos: int = 5, frames: int = 12, skill
     labels = np.tile(np.repeat([0, 1], frames // 2), videos)
     ids = np.repeat([f"v{i}" for i in range(videos)], frames)
     scores = rng.normal(size=len(labels)) + skill * labels
-    return LabelledScores(scores, labels, ids, np.tile(np.arange(frames), videos))
+    return LabelledScores(scores, Truth(ids, np.tile(np.arange(frames), videos), labels, np.full(len(ids), "")))
 
 
 def test_a_difference_is_scikit_learn_s_and_its_interval_is_over_the_same_draws_of_videos():
@@ -31,11 +32,16 @@ def test_a_difference_is_scikit_learn_s_and_its_interval_is_over_the_same_draws_
     ap, auc = differences(own, other, BOOTSTRAP)
     assert ap is not None and auc is not None
     for found, metric in ((ap, average_precision_score), (auc, roc_auc_score)):
-        assert found.value == pytest.approx(metric(own.labels, other.scores) - metric(own.labels, own.scores))
+        assert found.value == pytest.approx(
+            metric(own.truth.labels, other.scores) - metric(own.truth.labels, own.scores)
+        )
     draws = np.random.default_rng(BOOTSTRAP.seed).multinomial(5, np.full(5, 1 / 5), size=BOOTSTRAP.n_bootstrap)
-    rows = [np.concatenate([np.flatnonzero(own.videos == f"v{i}") for i in np.repeat(np.arange(5), w)]) for w in draws]
+    rows = [
+        np.concatenate([np.flatnonzero(own.truth.videos == f"v{i}") for i in np.repeat(np.arange(5), w)]) for w in draws
+    ]
     by_hand = [
-        roc_auc_score(own.labels[at], other.scores[at]) - roc_auc_score(own.labels[at], own.scores[at]) for at in rows
+        roc_auc_score(own.truth.labels[at], other.scores[at]) - roc_auc_score(own.truth.labels[at], own.scores[at])
+        for at in rows
     ]
     assert (auc.low, auc.high) == pytest.approx(tuple(np.percentile(by_hand, [5, 95])))
 

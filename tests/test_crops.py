@@ -8,9 +8,7 @@ from pixelplay.errors import DataError
 from pixelplay.objects.crops import crop_batches, tube_rows
 
 
-def crops(
-    frames: torch.Tensor, boxes: list[list[float]], size: int, positions: list[int] | None = None, batch: int = 64
-):
+def crops(frames: torch.Tensor, boxes: list[list[float]], size: int, positions: list[int] | None = None):
     rows = torch.tensor(boxes, dtype=torch.float32).view(-1, 4)
     where = torch.tensor(positions if positions is not None else [0] * len(rows), dtype=torch.int64)
     return torch.cat(list(crop_batches(frames, rows, where, size, batch=64)))

@@ -2,16 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from tests.footage import folder_video
-from tests.pipeline import ROOT, files_below, user_environment
+from tests.pipeline import ROOT, files_below, run, run_here
 from tests.test_boxes import rows
 from tests.test_weights import unplugged
 from tests.test_yolo import random_weights
@@ -22,9 +19,9 @@ from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError, WeightsError
 from pixelplay.explain.boxes import write_boxes
-from pixelplay.objects import motion
-from pixelplay.objects import tables as detecting
+from pixelplay.objects import detection, motion
 from pixelplay.objects.boxes import load
+from pixelplay.objects.tables import table
 from pixelplay.run.files import RunFiles
 from pixelplay.stages import detect, evaluate, events, explain, fuse, prepare, report, score, status, train
 
@@ -44,11 +41,6 @@ def write_video(folder: Path, walks: bool) -> None:
         if walks:
             frame[20:44, 4 + 3 * t : 14 + 3 * t] -= 60
         cv2.imwrite(str(folder / f"{t:03d}.png"), np.clip(frame, 0, 255).astype(np.uint8))
-
-
-@pytest.fixture(scope="session")
-def yolo_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_weights(tmp_path_factory.mktemp("weights") / "random.pt", bias=-1.0)
 
 
 @pytest.fixture
@@ -82,22 +74,20 @@ def test_a_detector_asks_for_boxes_in_its_spec_which_needs_no_torch(options: lis
         "import sys, pixelplay.detectors, pixelplay.stages.status as s; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
         "from pixelplay.cli import load_config; from pixelplay.detectors import registry; "
-        "from pixelplay.objects import tables as detecting; "
-        "config = load_config(sys.argv[1:]); print(detecting.methods(config, registry.needing(config, 'boxes')), "
+        "from pixelplay.objects import detection as detecting; "
+        "configs = [load_config([*sys.argv[1:], *more]) for more in ([], ['detector=[conv_ae]'])]; "
+        "print([detecting.methods(config, registry.needing(config, 'boxes')) for config in configs], "
         "sorted({'torch', 'ultralytics'} & set(sys.modules)))"
     )
-    for arguments, expected in ((options, "('motion',) []"), ([*options, "detector=[conv_ae]"], "('motion',) []")):
-        done = subprocess.run(
-            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, env=user_environment()
-        )
-        assert done.stdout.strip() == expected, done.stderr
+    done = run(sys.executable, "-c", script, *options, cwd=Path.cwd())
+    assert done.stdout.strip() == "[('motion',), ('motion',)] []", done.stderr
 
 
 def test_the_autoencoder_asks_for_nothing_and_the_stage_does_nothing(options: list[str], caplog):
     caplog.set_level("INFO")
     config = prepared([*options[:-2], "detector=[conv_ae_tiny]", "detectors.conv_ae.training.window=2"])
     assert registry.needing(config, "boxes") == []
-    assert detecting.settings(config, []) == {}
+    assert detection.settings(config, []) == {}
     assert detect.pending(config) is None
     detect.run(config)
     assert "no detector of this run asks for objects" in caplog.text
@@ -127,14 +117,14 @@ def test_an_unknown_algorithm_is_refused_as_ever(options: list[str]):
 )
 def test_the_methods_follow_the_method_and_the_weights(options: list[str], weights, method, expected):
     config = load_config([*options, f"weights.yolo={weights}", f"objects.method={method}"])
-    assert detecting.methods(config, ["counting"]) == expected
+    assert detection.methods(config, ["counting"]) == expected
     assert (config.objects.motion.frames in prepare.formats(config)) == ("motion" in expected)
 
 
 @pytest.mark.parametrize("method", ["yolo", "both"])
 def test_yolo_without_weights_is_a_contradiction_that_is_told(options: list[str], method: str):
     with pytest.raises(ConfigError, match=rf"objects\.method={method} needs weights, and weights\.yolo=motion"):
-        detecting.methods(load_config([*options, f"objects.method={method}"]), ["counting"])
+        detection.methods(load_config([*options, f"objects.method={method}"]), ["counting"])
 
 
 def test_each_method_has_a_table_per_video_and_both_shares_theirs(options: list[str], yolo_weights: Path):
@@ -158,7 +148,7 @@ def test_the_walker_is_found_in_every_frame_and_a_still_video_has_an_empty_table
     detect.run(config)
     index = prepare.load_index(config)
     for video in (*index.train, *index.test):
-        boxes = load(detecting.table(config, video, "motion"))
+        boxes = load(table(config, video, "motion"))
         assert boxes.position.tolist() == ([] if video.id == "still" else list(range(FRAMES)))
         for t, x1, y1, x2, y2, *_ in rows(boxes):
             assert np.abs(np.array([x1, y1, x2, y2]) - [4 + 3 * t, 20, 14 + 3 * t, 44]).max() <= 4  # blurred
@@ -172,8 +162,13 @@ def test_a_detector_gets_the_boxes_of_its_videos_and_blocks_in_training_and_scor
         stage.run(config)
     import pandas as pd
 
-    table = pd.read_parquet("outputs/folder/scores/counting.parquet")
-    assert table.groupby("video")["score"].unique().map(list).to_dict() == {"a": [0], "b": [0], "c": [0], "still": [-1]}
+    found = pd.read_parquet("outputs/folder/scores/counting.parquet")
+    assert found.groupby("video")["score"].unique().map(list).to_dict() == {
+        "a": [0],
+        "b": [0],
+        "c": [0],
+        "still": [-1],
+    }
     assert all(not stage.pending(config) for stage in status.STAGES.values())
 
 
@@ -233,9 +228,9 @@ def test_restored_frames_have_tables_of_their_own(options: list[str], yolo_weigh
     for method in ("yolo", "motion"):
         [old] = [Path(path) for path in kept if f"objects-{method}" in path] or [None]
         assert old is None or not old.exists()  # they were of other footage
-        boxes = load(detecting.table(changed, video, method))
+        boxes = load(table(changed, video, method))
         assert len(boxes) > 0
-    assert {t for t, *_ in rows(load(detecting.table(changed, video, "motion")))} == set(range(FRAMES))
+    assert {t for t, *_ in rows(load(table(changed, video, "motion")))} == set(range(FRAMES))
 
 
 def test_other_weights_of_the_same_name_are_noticed(options: list[str], tmp_path: Path, yolo_weights: Path):
@@ -308,21 +303,17 @@ def test_killed_it_goes_on_with_the_next_video_and_ends_with_the_same_bytes(opti
     more = [f"weights.yolo={yolo_weights}", "objects.method=both", "workers=1"]
     config = prepared(options, *more)
     script = (
-        "import sys, pixelplay.detectors; "
+        "import os, signal, sys, pixelplay.detectors; "
         f"pixelplay.detectors.__path__.append({str(ASKING)!r}); "
         "import torch; torch.set_num_threads(1); "
-        "from pixelplay.cli import load_config; from pixelplay.stages import detect; "
+        "from pixelplay.cli import load_config; from pixelplay.objects import boxes; "
+        "from pixelplay.stages import detect; save = boxes.save; "
+        "boxes.save = lambda *given: (save(*given), os.kill(os.getpid(), signal.SIGKILL)); "
         "detect.run(load_config(sys.argv[1:]))"
     )
-    process = subprocess.Popen([sys.executable, "-c", script, *options, *more], env=user_environment())
-    deadline = time.monotonic() + 120
-    while not tables():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert run(sys.executable, "-c", script, *options, *more, cwd=Path.cwd()).returncode == -signal.SIGKILL
     done = {path: os.stat(path).st_mtime_ns for path in tables()}
-    assert 1 <= len(done) < 8
+    assert len(done) == 1
     detect.run(config)
     assert {path: os.stat(path).st_mtime_ns for path in done} == done  # not made twice
     resumed = tables()
@@ -386,13 +377,7 @@ def test_what_cannot_be_shown_is_told(options: list[str]):
     assert write_boxes(load_config([*options[:-2], "detector=[conv_ae_tiny]"]), prepare.load_index(config)) == []
 
 
-def test_the_command_is_there_and_says_how_it_is_used():
-    done = subprocess.run(
-        [sys.executable, ROOT / "src/explain.py", "--help"], capture_output=True, text=True, env=user_environment()
-    )
+def test_the_command_is_there_and_says_how_it_is_used(tmp_path: Path):
+    done = run_here("explain.py", "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "show.video=Test001" in done.stdout
-
-
-def test_the_footage_of_these_tests_is_a_folder_of_frames(options: list[str]):
-    assert folder_video(Path("data/train/a")).source.expected_frames() == FRAMES

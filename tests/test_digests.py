@@ -113,7 +113,7 @@ def test_nothing_is_read_that_is_no_regular_file(tmp_path: Path):
     names = ("fifo", "folder", "endless", "nowhere", "round", "nothing", "linked")
     start = time.monotonic()
     found = Digests(tmp_path / "digests").of([tmp_path / name for name in names])
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60  # and not for ever
     assert found == [
         *("not a file: p", "not a file: d", "not a file: c", "cannot be read: No such file or directory"),
         *("cannot be read: Too many levels of symbolic links", "empty", sha256("1")),

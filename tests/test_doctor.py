@@ -1,25 +1,20 @@
 """`doctor` names all that is missing, and estimates the time from the records of earlier runs."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
+from tests.scored import write_record
 
 from pixelplay import doctor
 from pixelplay.cli import load_config
-from pixelplay.run.stage import Record
+from pixelplay.run.artifacts import write_json
 
 
 @pytest.fixture
 def options(small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     return small_run
-
-
-def record(seconds: float) -> str:
-    nothing = {"settings": {}, "contents": None, "about": None, "reads": {}, "outputs": []}
-    return Record(key="", version=1, finished="", seconds=seconds, **nothing).model_dump_json()
 
 
 def told(capsys: pytest.CaptureFixture) -> str:
@@ -29,11 +24,10 @@ def told(capsys: pytest.CaptureFixture) -> str:
 
 def finished(folder: Path, frames: int, **seconds: float) -> None:
     """An earlier run with so many frames, whose stages took this long."""
-    (folder / "stages").mkdir(parents=True)
     halves = [{"numbers": list(range(frames // 2))}]
-    (folder / "index.json").write_text(json.dumps({"train": halves, "test": halves}))
+    write_json(folder / "index.json", {"train": halves, "test": halves})
     for part, time in seconds.items():
-        (folder / f"stages/{part.replace('__', '-')}.json").write_text(record(time))
+        write_record(folder / f"stages/{part.replace('__', '-')}.json", seconds=time)
 
 
 def test_a_run_that_has_all_it_needs_passes_and_nothing_is_written(

@@ -67,10 +67,10 @@ def test_a_clip_has_the_event_with_a_second_around_it_and_not_more_than_the_long
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def portrait(tmp_path: Path) -> Path:
-    """Three training videos and two test videos of 90 x 161 pixels, at 15 and 29.97 frames per second."""
-    root = tmp_path / "data"
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three training videos and two test videos of 90 x 162 pixels, at 15 and 29.97 frames per second."""
+    root = tmp_path_factory.mktemp("portrait") / "data"
     for name, rate in (("train/a", 15), ("train/b", 15), ("train/c", 15), ("test/a", 15), ("test/b", 30000 / 1001)):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         images = [np.full((162, 90, 3), 2 * t + 10, np.uint8) for t in range(60)]
@@ -78,10 +78,10 @@ def portrait(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def run(portrait: Path, tmp_path: Path) -> tuple[Config, Index]:
-    """A run whose fused score is the number of the frame, and 2 in normal footage."""
-    paths = [f"paths.{name}={tmp_path / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
+@pytest.fixture(scope="module")
+def run(portrait: Path) -> tuple[Config, Index]:
+    """A run whose fused score is a tenth of the number of the frame."""
+    paths = [f"paths.{name}={portrait.parent / name}" for name in ("outputs", "checkpoints", "submissions", "cache")]
     small = ["detector=[conv_ae_tiny]", "device=cpu", "dataset.heldout.gap=16", *paths]
     clips = ["events.clips.around=1.0", "events.clips.size=120"]
     config, index = prepared(["experiment=folder", f"dataset.root={portrait}", *small, *clips])

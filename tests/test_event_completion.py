@@ -1,17 +1,17 @@
 """Event completion: what a cube holds, that the erased patch is not seen, losses and scores by hand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tests.pipeline import CPU, trainer_config
+from tests.fitted import Frames
+from tests.pipeline import CPU, shipped, trainer_config
 from torch.nn import init
 
-from pixelplay.cli import load_config
-from pixelplay.detectors.object_streams.completion.cubes import Cubes, cut, flow_patch, resized, surroundings
+from pixelplay.detectors.object_streams.completion.cubes import Cubes, cut, flow_patch, resized
 from pixelplay.detectors.object_streams.completion.detector import EventCompletion, check
 from pixelplay.detectors.object_streams.completion.network import CompletionNet, Scale
 from pixelplay.detectors.object_streams.completion.raw_scores import STREAMS, full_batches, raw_scores
@@ -28,15 +28,13 @@ from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
 
 NAME = "event_completion"
-SMALL = {"training.cube.side": "8", "training.widths": "[4,8]", "training.every": "1"}
+SMALL = ("training.cube.side=8", "training.widths=[4,8]", "training.every=1")
 WIDTH, HEIGHT, BOX = 64, 48, 16
 
 
 def config_of(*overrides: str) -> DetectorConfig:
     """Boxes are not enlarged."""
-    changes = SMALL | dict(one.split("=", 1) for one in overrides)
-    every = [f"detectors.{NAME}.{key}={value}" for key, value in changes.items()]
-    return load_config([f"detector=[{NAME}]", "objects.tubes.enlarge=1.0", *every]).detectors[NAME]
+    return shipped(NAME, *SMALL, *overrides, run=["objects.tubes.enlarge=1.0"])
 
 
 def settings_of(*overrides: str) -> CompletionSettings:
@@ -51,19 +49,6 @@ without_trainer = pytest.mark.filterwarnings("ignore:.*self.trainer")  # which L
 
 
 # --- footage --------------------------------------------------------------------------------------------------------
-
-
-class Frames:
-    """What `Video.originals` is in these tests: frames in memory."""
-
-    def __init__(self, frames: np.ndarray):
-        self._frames = frames
-
-    def frames(self) -> Iterator[np.ndarray]:
-        return iter(self._frames)
-
-    def block(self, start: int, stop: int) -> "Frames":
-        return Frames(self._frames[start:stop])
 
 
 def video_of(place: Path, frames: np.ndarray, boxes: Mapping[int, Mapping[int, Sequence[float]]]) -> Video:
@@ -107,14 +92,6 @@ def of_levels(place: Path, levels: Sequence[int], boxes: Mapping[int, Mapping[in
 
 
 # --- cubes ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_ends_of_a_video_are_repeated_around_each_frame():
-    frames = [np.array([value]) for value in (7, 8, 9)]
-    found = [[int(frame[0]) for frame in one] for one in surroundings(frames, 2, 1)]
-    assert found == [[7, 7, 7, 8], [7, 7, 8, 9], [7, 8, 9, 9]]
-    assert [len(one) for one in surroundings(frames[:1], 4, 2)] == [7]
-    assert list(surroundings([], 4, 2)) == []
 
 
 def test_a_cube_has_the_frames_around_the_object_s_own_in_order(tmp_path: Path):
@@ -284,7 +261,7 @@ def test_errors_are_means_of_squares_in_units_of_the_normal_spread():
 @without_trainer
 def test_the_loss_is_the_weighted_sum_of_both_errors():
     """2 * 4 + 0.5 * (1 + 4) / 2"""
-    settings = settings_of("training.loss={appearance:2.0,motion:0.5}")
+    settings = settings_of("training.loss.appearance=2.0", "training.loss.motion=0.5")
     training = Training(constant(0, 0, 0, 0, 0), settings, trainer_config(), 0)
     assert training.loss(white(), None, 0).item() == pytest.approx(9.25, rel=1e-5)
     assert training.loss(white(), 0, 0).item() == pytest.approx(9.25, rel=1e-5)

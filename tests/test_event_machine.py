@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelplay.events.adaptive import adaptive
-from pixelplay.events.machine import ConstantLimit, EventMachine, FollowingLimit, Levels, Stretch, stretches
+from pixelplay.events.adaptive import AdaptiveLimit, adaptive
+from pixelplay.events.machine import EventMachine, Levels, Stretch, stretches
 from pixelplay.events.settings import AdaptiveConfig, DurationConfig
 from pixelplay.events.tracks import ScoredTrack, merge
 
@@ -22,7 +22,7 @@ def found(
     """First, last and peak frame of each event."""
     numbers = np.arange(len(scores)) if frames is None else np.array(frames)
     config = DurationConfig(min_duration=min_duration, merge_gap=merge_gap)
-    limit = ConstantLimit(Levels(START, END))
+    limit = Levels(START, END)
     events = stretches(numbers, numbers * SPACING, np.array(scores, float), limit, config, SPACING)
     return [(one.start.frame, one.end.frame, one.peak.frame) for one in events]
 
@@ -55,7 +55,7 @@ def test_missing_frames_count_as_time_and_a_long_hole_ends_an_event():
 
 def test_it_says_that_an_event_has_started_once_it_has_lasted_and_that_it_has_ended_once_the_gap_is_over():
     config = DurationConfig(min_duration=0.2, merge_gap=0.1)
-    machine = EventMachine(ConstantLimit(Levels(START, END)), config, SPACING)
+    machine = EventMachine(Levels(START, END), config, SPACING)
     told = []
     for frame, score in enumerate([11, 12, 13, 0, 0, 0]):
         change = machine.step(frame, frame * SPACING, score)
@@ -89,7 +89,7 @@ def test_events_are_apart_long_enough_and_hold_every_score_above_the_threshold(
 def test_an_adaptive_threshold_follows_the_video_and_its_end_lies_between_the_mean_and_it():
     config, normal = AdaptiveConfig(window=4, n_sigma=2.0), np.arange(9.0)
     scores = np.array([4.0, 100.0, 6.0])
-    limit = FollowingLimit(normal, config, hysteresis=0.25)
+    limit = AdaptiveLimit(normal, config, hysteresis=0.25)
     levels = [limit.at(score) for score in scores.tolist()]
     assert [one.start for one in levels] == pytest.approx(adaptive(scores, normal, config).tolist())
     assert levels[0].end == pytest.approx(4 + 0.25 * 2 * np.sqrt(5))  # the window is 1 3 5 7: see test_thresholds
@@ -104,7 +104,7 @@ def track(number: int, scores: list[float], first: int = 0) -> ScoredTrack:
 
 
 def test_a_track_gives_one_event_from_its_first_high_score_to_its_last():
-    limit = ConstantLimit(Levels(START, END))
+    limit = Levels(START, END)
     one = track(1, [0, 11, 0, 0, 0, 12, 6, 4]).event(limit, SPACING)
     assert one is not None and (one.start.frame, one.end.frame, one.score) == (1, 6, 12.0)
     assert track(1, [9, 10]).event(limit, SPACING) is None
@@ -113,7 +113,7 @@ def test_a_track_gives_one_event_from_its_first_high_score_to_its_last():
 
 
 def test_tracks_join_the_frame_events_that_they_overlap_and_join_these():
-    limit = ConstantLimit(Levels(START, END))
+    limit = Levels(START, END)
     scores = [11.0, 0, 0, 0, 11, 0, 0, 0, 0, 11]
     frames = stretches(
         np.arange(10), np.arange(10.0), np.array(scores), limit, DurationConfig(min_duration=0, merge_gap=0), 1

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from tests.fitted import CASES, Fitted, walk
 from tests.patchcore import write_video
 from tests.pipeline import CPU, run_here
-from tests.test_detector_contract import CASES, Fitted, config_of, walk, weights
 from torch import nn
 
 from pixelplay.backbones.exports import Exported, Exports, in_place_of, of_backbone
@@ -34,8 +33,6 @@ from pixelplay.run.files import RunFiles
 from pixelplay.stages.extract import extractor_of
 from pixelplay.videos.video import Video
 
-__all__ = ["weights"]  # a fixture
-
 NETWORKS = {
     "conv_ae": ["autoencoder"],
     "st_ae": ["autoencoder"],
@@ -45,11 +42,6 @@ NETWORKS = {
     "videomae_profile": ["encoder"],
     "videomae_reconstruction": ["prediction"],
 }
-
-
-@pytest.fixture(scope="module")
-def prepared(weights: list[str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Fitted]:
-    return cache(lambda name: Fitted(name, config_of(name, weights), tmp_path_factory.mktemp(name)))
 
 
 def exported(fitted: Fitted, folder: Path) -> dict[str, About]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.footage import folder_video
+from tests.footage import folder_video, followed
 from tests.pipeline import CPU
 from torch import nn
 
@@ -30,13 +30,8 @@ SHAPE = (2, 3, 3)
 
 
 def tracks(*rows: tuple[int, int], interpolated: tuple[int, ...] = ()) -> Tracks:
-    """Of (position, track), ordered; rows that were detected have the boxes 0, 1, 2, …"""
-    position, track = (np.array(values, np.int64) for values in zip(*rows, strict=True))
-    marked = np.isin(np.arange(len(rows)), interpolated)
-    xyxy = np.tile(np.array([8, 8, 40, 40], np.float32), (len(rows), 1))
-    box = np.where(marked, -1, np.cumsum(~marked) - 1)
-    ones = np.ones(len(rows), np.float32)
-    return Tracks(position, xyxy, np.array(["person"] * len(rows)), ones, track, marked, box)
+    """Of (position, track), ordered."""
+    return followed(*((*row, 8, 8, 40, 40) for row in rows), interpolated=interpolated)
 
 
 ROWS = ((0, 1), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2))

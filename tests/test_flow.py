@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tests.footage import followed
 
 from pixelplay.cli import load_config
 from pixelplay.objects.flow import PRESETS, flow_in_boxes, histograms
@@ -59,14 +60,9 @@ def boxes(step: tuple[int, int], count: int = 4, enlarge: int = 1) -> Tracks:
     rows = []
     for t in range(count):
         x, y = place(step, t)
-        rows += [(x + 8, y + 8, x + SIDE - 8, y + SIDE - 8), (2, 2, 30, 30)]
-    return tracks_of_boxes(np.array(rows) * enlarge, np.repeat(np.arange(count), 2), np.tile([1, 2], count))
-
-
-def tracks_of_boxes(xyxy: np.ndarray, position: np.ndarray, track: np.ndarray) -> Tracks:
-    count = len(position)
-    label, ones = np.array(["person"] * count), np.ones(count, np.float32)
-    return Tracks(position, xyxy.astype(np.float32), label, ones, track, np.zeros(count, bool), np.arange(count))
+        rows += [(t, 1, x + 8, y + 8, x + SIDE - 8, y + SIDE - 8), (t, 2, 2, 2, 30, 30)]
+    tracks = followed(*rows)
+    return replace(tracks, xyxy=tracks.xyxy * enlarge)
 
 
 def measured(video: Video, tracks: Tracks, fps: float = 25.0, **changes: Any) -> np.ndarray:
@@ -141,7 +137,7 @@ def test_small_and_flat_frames_are_measured_too(preset: str, size: tuple[int, in
     width, height = size
     originals: Any = Frames([np.repeat(texture(height, width, seed)[..., None], 3, axis=2) for seed in range(2)])
     video = Video("v", "test", np.arange(2), size, Path(), originals=originals)
-    tracks = tracks_of_boxes(np.array([[0, 0, *size]] * 2), np.arange(2), np.ones(2, np.int64))
+    tracks = followed((0, 1, 0, 0, *size), (1, 1, 0, 0, *size))
     assert np.isfinite(measured(video, tracks, preset=preset)[1]).all()
 
 

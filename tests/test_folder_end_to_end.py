@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tests.pipeline import ROOT, run
+from tests.pipeline import run_here, stages_here
 from tests.plaza import walk
 
 from pixelplay.events.event import Event, Events
@@ -56,7 +56,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
                 write_mp4(folder / f"footage/{split}/phone.mp4", np.rot90(frames, axes=(1, 2)), rate, rotation=-90)
             else:
                 write_mp4(folder / f"footage/{split}/{name}.mp4", frames, rate)
-    done = run("bash", ROOT / "run_all.sh", *SMALL, cwd=folder)
+    with stages_here():
+        done = run_here("run.py", *SMALL, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 

@@ -115,11 +115,11 @@ def test_every_row_is_in_one_fold_and_no_track_is_on_both_sides(lengths: list[in
             assert (near >= GAP).all()
 
 
-@pytest.mark.parametrize(
-    "name", ["object_appearance", "object_class", "object_motion", "object_place", "videopatchcore"]
-)
-def test_one_fold_is_refused_before_any_work_since_it_would_calibrate_nothing(name: str) -> None:
-    one = f"detectors.{name}.training.folds=1"
-    detectors = load_config(["experiment=tiny", "weights.yolo=yolov8n.pt", f"detector=[{name}]", one]).detectors
-    with pytest.raises(ConfigError, match=rf"{name}\.training\.folds.*one fold leaves nothing to compare it with"):
-        check_settings(detectors)
+def test_one_fold_is_refused_before_any_work_since_it_would_calibrate_nothing() -> None:
+    names = "object_appearance,object_class,object_motion,object_place,videopatchcore"
+    configs = load_config(["experiment=tiny", f"detector=[{names}]"]).detectors
+    assert list(configs) == names.split(",")
+    for name, config in configs.items():
+        one = config.model_copy(update={"training": config.training | {"folds": 1}})
+        with pytest.raises(ConfigError, match=rf"{name}\.training\.folds.*one fold leaves nothing to compare it with"):
+            check_settings({name: one})

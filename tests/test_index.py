@@ -35,23 +35,13 @@ def ids(videos: list[Video]) -> list[str]:
 
 
 def test_an_index_is_read_as_it_was_written(tmp_path: Path):
-    full = Video(
-        id="Ünïcode 01",
-        split="test",
-        numbers=np.array([3, 5, 6]),
-        size=(640, 360),
-        folder=tmp_path / "cache",
-    )
+    full = Video("Ünïcode 01", "test", np.array([3, 5, 6]), (640, 360), tmp_path / "cache")
     train = [Video(id=str(i), split="train", numbers=np.arange(10), size=(8, 6), folder=tmp_path) for i in range(3)]
     index = Index("name", "0123", "4567", HeldoutConfig(share=0.3, min_videos=8, gap=2, seed=4), train, [full])
     index.save(tmp_path / "index.json")
     read = Index.load(tmp_path / "index.json")
-    assert (read.dataset, read.train_key, read.test_key, read.heldout) == (
-        index.dataset,
-        index.train_key,
-        index.test_key,
-        index.heldout,
-    )
+    for name in ("dataset", "train_key", "test_key", "heldout"):
+        assert getattr(read, name) == getattr(index, name)
     [video] = read.test
     assert (video.id, video.size, video.folder) == (full.id, full.size, full.folder)
     assert video.numbers.tolist() == [3, 5, 6]
@@ -80,7 +70,7 @@ def test_a_block_has_the_frames_and_numbers_of_its_place(small_run: list[str]):
 # --- what prepare finds ---------------------------------------------------------------------------------------------
 
 
-def test_prepare_lists_videos_numbers_labels_and_holds_footage_out(small_run: list[str]):
+def test_prepare_lists_videos_numbers_labels_and_holds_footage_out(small_run: list[str], tmp_path: Path):
     index = prepared(small_run)
     assert (ids(index.train), ids(index.test)) == (["01", "02", "03"], ["01", "02"])
     assert index.test[0].numbers.tolist() == [5, 6, 8, 9, 12]
@@ -89,6 +79,7 @@ def test_prepare_lists_videos_numbers_labels_and_holds_footage_out(small_run: li
     assert truth["02"].labels is None
     assert [len(part) for part in index.held] == [5, 5, 5]  # a quarter of 20 frames of each of three videos
     assert sum(map(len, index.fit)) == 3 * (20 - 5 - 8)  # with a gap of eight
+    assert (run_folder(tmp_path) / "frame_problems.csv").read_text() == "split,video,number,name,problem,treatment\n"
 
 
 def test_a_video_shorter_than_a_window_is_prepared_and_padded(small_run: list[str]):
@@ -101,43 +92,22 @@ def test_a_video_shorter_than_a_window_is_prepared_and_padded(small_run: list[st
     assert (clip[2:] == clip[2]).all()
 
 
-def test_one_unreadable_frame_in_twenty_is_replaced_and_listed(
+def test_one_unreadable_frame_in_twenty_is_replaced_and_listed_with_what_is_beside_frames_and_videos(
     small_run: list[str], small_folder: Path, tmp_path: Path
 ):
     (small_folder / "train/02/007.png").write_bytes(b"")
     (small_folder / "train/02/Thumbs.db").touch()
+    (small_folder / "train/camera.xyz").touch()
     index = prepared(small_run)
-    table = pd.read_csv(run_folder(tmp_path) / "frame_problems.csv", dtype=str)
-    assert table.to_dict("records") == [
-        dict(split="train", video="02", number="-1", name="Thumbs.db", problem="not an image", treatment="ignored"),
-        dict(
-            split="train",
-            video="02",
-            number="7",
-            name="007.png",
-            problem="empty file",
-            treatment="replaced by its nearest readable neighbour",
-        ),
+    table = pd.read_csv(run_folder(tmp_path) / "frame_problems.csv", dtype=str, keep_default_na=False)
+    assert sorted(map(tuple, table.to_numpy())) == [
+        ("train", "", "-1", "camera.xyz", "neither a video file nor a folder of frames", "ignored"),
+        ("train", "02", "-1", "Thumbs.db", "not an image", "ignored"),
+        ("train", "02", "7", "007.png", "empty file", "replaced by its nearest readable neighbour"),
     ]
     frames = index.train[1].frames(prepare.formats(load_config(small_run))[0])
     assert len(frames) == 20
     assert np.array_equal(frames[7], frames[6]) and not np.array_equal(frames[7], frames[8])
-
-
-def test_what_lies_beside_the_videos_is_listed(small_run: list[str], small_folder: Path, tmp_path: Path):
-    (small_folder / "train/camera.xyz").touch()
-    prepared(small_run)
-    table = pd.read_csv(run_folder(tmp_path) / "frame_problems.csv", dtype=str, keep_default_na=False)
-    assert table.to_dict("records") == [
-        dict(
-            split="train",
-            video="",
-            number="-1",
-            name="camera.xyz",
-            problem="neither a video file nor a folder of frames",
-            treatment="ignored",
-        )
-    ]
 
 
 def test_more_unreadable_frames_than_max_unreadable_stop_prepare(
@@ -149,12 +119,6 @@ def test_more_unreadable_frames_than_max_unreadable_stop_prepare(
         prepared(small_run)
     assert not (run_folder(tmp_path) / "index.json").exists()
     assert len(prepared([*small_run, "dataset.max_unreadable=0.1"]).train) == 3
-
-
-def test_a_healthy_data_set_has_an_empty_table_of_problems(small_run: list[str], tmp_path: Path):
-    prepared(small_run)
-    text = (run_folder(tmp_path) / "frame_problems.csv").read_text()
-    assert text == "split,video,number,name,problem,treatment\n"
 
 
 def test_labels_that_do_not_match_the_frames_stop_prepare(small_run: list[str], small_folder: Path):
@@ -184,9 +148,7 @@ def test_a_changed_frame_makes_prepare_pending_again(small_run: list[str], small
     assert prepare.pending(load_config(small_run))
     after = prepared(small_run)
     assert after.train_key != before.train_key
-    assert (
-        after.test_key == before.test_key
-    )  # so that nothing is trained again when test videos change, and the reverse
+    assert after.test_key == before.test_key  # nothing is trained again when test videos change, and the reverse
 
 
 def test_a_deleted_array_makes_prepare_pending_again(small_run: list[str], tmp_path: Path):
@@ -206,10 +168,7 @@ def test_labels_that_are_added_later_are_taken_without_decoding_again(
     index = prepared(small_run)
     assert prepare.load_labels(load_config(small_run), index)["02"].labels.tolist() == [1, 1, 0]
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.npy")} == arrays
-    assert (index.train_key, index.test_key) == (
-        before.train_key,
-        before.test_key,
-    )  # nothing that a detector learns from has changed
+    assert (index.train_key, index.test_key) == (before.train_key, before.test_key)  # a detector learns from the same
 
 
 # --- where prepare can't write, or has nothing to read --------------------------------------------------------------

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.pipeline import ROOT, run, run_python, user_environment
+from tests.pipeline import ROOT, files_below, run, run_python, user_environment
 
 from pixelplay.cli import main
 from pixelplay.command_line import as_started
@@ -49,7 +49,8 @@ def test_the_whole_pipeline_starts_the_wheel_s_own_stages_and_ends_with_the_stat
     done = installed(wheel, "run", *options, cwd=tmp_path)
     assert done.returncode == 1
     assert "error: data set 'folder' not found: no such folder: my videos\n" in done.stderr
-    assert (tmp_path / "outputs/folder/first/.lock").is_file()
+    assert "dataset.root=FOLDER" in done.stderr and "Traceback" not in done.stderr and "train:" not in done.stdout
+    assert [path.relative_to(tmp_path) for path in files_below(tmp_path)] == [Path("outputs/folder/first/.lock")]
 
 
 def test_other_packages_are_found_in_a_command_though_a_script_in_src_has_their_name(tmp_path: Path):

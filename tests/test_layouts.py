@@ -176,27 +176,15 @@ def test_ped2_takes_frame_labels_from_the_masks_where_there_is_no_matlab_file(tm
     assert labels(video, [1, 2, 3, 4, 5, 6]) == [0, 1, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    "lines, complaint",
-    [
-        (["[2:4]"], "1 gt_frame lines for 2 test videos"),
-        (["[2:x]", "[1]"], "Test001 has '2:x', not a range such as 61:180"),
-        (["[2:7]", "[1]"], "Test001 goes to 7, its last frame is 6"),
-    ],
-)
-def test_ped2_labels_that_do_not_fit_are_refused(tmp_path: Path, lines: list[str], complaint: str):
+def test_ped2_a_test_video_may_have_no_anomalous_frame_but_needs_a_line(tmp_path: Path):
     write_ped2(tmp_path)
-    (tmp_path / "Test/UCSDped2.m").write_text("".join(f"T{{end+1}}.gt_frame = {line};\n" for line in lines))
-    with pytest.raises(DataError, match=complaint):
-        labels(pick(read_dataset(dataset("ped2", tmp_path)), "Test001"), [1, 2, 3, 4, 5, 6])
-
-
-def test_ped2_a_test_video_may_have_no_anomalous_frame(tmp_path: Path):
-    write_ped2(tmp_path)
-    (tmp_path / "Test/UCSDped2.m").write_text("T{end+1}.gt_frame = [];\nT{end+1}.gt_frame = [ 2:3 ];\n")
+    (tmp_path / "Test/UCSDped2.m").write_text("T{end+1}.gt_frame = [];\nT{end+1}.gt_frame = [ 1 :2,4: 5 6];\n")
     videos = read_dataset(dataset("ped2", tmp_path))
     assert labels(pick(videos, "Test001"), [1, 2, 3, 4, 5, 6]) == [0] * 6
-    assert labels(pick(videos, "Test002"), [1, 2, 3, 4, 5, 6]) == [0, 1, 1, 0, 0, 0]
+    assert labels(pick(videos, "Test002"), [1, 2, 3, 4, 5, 6]) == [1, 1, 0, 1, 1, 1]  # blanks are no matter
+    (tmp_path / "Test/UCSDped2.m").write_text("T{end+1}.gt_frame = [2:4];\n")
+    with pytest.raises(DataError, match="1 gt_frame lines for 2 test videos"):
+        read_dataset(dataset("ped2", tmp_path))
 
 
 def test_avenue_reads_avi_videos_in_natural_order_and_matlab_cell_arrays(tmp_path: Path):
@@ -489,22 +477,6 @@ def test_videos_stand_in_natural_order(tmp_path: Path):
     assert [(video.split, video.id) for video in videos] == [
         (s, i) for s in ("train", "test") for i in ("1", "9", "10")
     ]
-
-
-@pytest.mark.parametrize(
-    "text, complaint",
-    [
-        ("frame;label\n1;0\n", "must name the columns frame,label"),
-        ("frame,label\n1,0\n2,yes\n", "line 3: a frame number and a label 0 or 1"),
-        ("frame,label\n-1,0\n", "line 2: a frame number"),
-        ("", "must name the columns frame,label"),
-    ],
-)
-def test_a_label_table_that_is_wrong_is_refused_with_its_line(tmp_path: Path, text: str, complaint: str):
-    write_folder(tmp_path)
-    (tmp_path / "test_labels/lobby.csv").write_text(text)
-    with pytest.raises(DataError, match=complaint):
-        labels(pick(read_dataset(dataset("folder", tmp_path)), "lobby"), [10])
 
 
 def test_a_label_table_saved_by_a_spreadsheet_is_read(tmp_path: Path):

@@ -1,8 +1,6 @@
 """Mask images of every kind that data sets and tools write: anomalous is what is stored above 0, read unchanged."""
 
 import os
-import struct
-import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.footage import encoded
+from tests.odd_images import png_of_size
 
 from pixelplay.errors import DataError
 from pixelplay.videos.mask_files import MaskFiles, load_avenue_masks, read_mask_image
@@ -107,19 +106,9 @@ def test_a_jpeg_is_thresholded_with_a_remark_that_is_given_once(tmp_path: Path, 
     ]
 
 
-def huge_png(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size; it ends after it."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize("size", [(100_000, 100_000), (13_000, 13_000)])
 def test_an_image_that_claims_a_huge_size_is_refused_before_it_is_decoded(tmp_path: Path, size: tuple[int, int]):
-    (tmp_path / "a.png").write_bytes(huge_png(*size))
+    (tmp_path / "a.png").write_bytes(png_of_size(*size, rows=0))
     with pytest.raises(DataError, match=r"a\.png: .*\d+x\d+ pixels, at most"):
         read_mask_image(tmp_path / "a.png")
 

@@ -1,12 +1,12 @@
 """The normal profile: the moments of all vectors in one pass, whatever their grouping, and of one model alone."""
 
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.own_process import in_own_process, peak
 
 from pixelplay.detectors.videomae.profile import Profile, joined
 from pixelplay.errors import ConfigError, DamagedArtifactError, MissingArtifactError
@@ -20,28 +20,23 @@ def profile(vectors: np.ndarray, identity: str = "m") -> Profile:
 def test_joined_profiles_are_the_moments_of_all_vectors(sizes: list[int], seed: int, far: float):
     parts = [far + np.random.default_rng([seed, i]).normal(size=(n, 3)) for i, n in enumerate(sizes)]
     whole, every = joined(profile(part) for part in parts), np.concatenate(parts)
-    assert whole is not None and whole.count == len(every)
+    assert whole.count == len(every)
     np.testing.assert_allclose(whole.mean, every.mean(axis=0), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(whole.variance, every.var(axis=0), rtol=1e-6, atol=1e-9)
 
 
 def test_a_hand_worked_profile():
     whole = joined([profile(np.array([[1.0, 5.0]])), profile(np.array([[3.0, 5.0], [5.0, 8.0]]))])
-    assert whole is not None
     assert (whole.count, whole.mean.tolist(), whole.variance.tolist()) == (3, [3.0, 6.0], [8 / 3, 2.0])
-    assert joined([]) is None
 
 
+@in_own_process
 def test_a_profile_of_many_needs_no_more_memory_than_one_of_few():
-    def peak(count: int) -> int:
-        tracemalloc.start()
-        joined(profile(np.ones((100, 64), np.float32)) for _ in range(count))
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return most
+    def of(count: int) -> int:
+        return peak(lambda: joined(profile(np.ones((100, 64), np.float32)) for _ in range(count)))
 
-    peak(1)
-    assert peak(200) < 1.1 * peak(5)
+    _, few, many = of(1), of(5), of(200)
+    assert many < 1.1 * few, (few, many)
 
 
 def test_a_saved_profile_is_the_same_when_it_is_loaded(tmp_path: Path):

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.test_object_tables import COLUMNS
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError, DataError
-from pixelplay.evaluation.object_streams import COLUMNS
 from pixelplay.evaluation.objects import measure_objects
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.files import RunFiles
@@ -167,7 +167,7 @@ def test_each_stream_is_measured_by_itself(tmp_path: Path):
     columns = {"track": -1, "x1": 2.0, "y1": 2.0, "x2": 6.0, "y2": 6.0, "split": "test", "video": "a"}
     right = pd.DataFrame({"frame": range(1, 5), "stream": "conv_ae/good", "score": 1.0, **columns})
     wrong = pd.DataFrame({"frame": [0, 5], "stream": "conv_ae/bad", "score": 1.0, **columns})
-    write_table(RunFiles.of(config).object_scores("conv_ae"), pd.concat([right, wrong])[COLUMNS])
+    write_table(RunFiles.of(config).object_scores("conv_ae"), pd.concat([right, wrong]))
     streams = measured(config, video("a"), stream="conv_ae/good")["detectors"]["conv_ae"]["streams"]
     assert {name: s["region"]["rbdc"] for name, s in streams.items()} == {"conv_ae/good": 1.0, "conv_ae/bad": 0.0}
     assert streams["conv_ae/bad"]["pixel"]["auroc"] < 0.5 < streams["conv_ae/good"]["pixel"]["auroc"]

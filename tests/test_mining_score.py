@@ -12,7 +12,7 @@ from tests.footage import encoded, picture, write_frames, write_video
 from tests.mining import FRAMES, lines, mine, write_videomae
 
 from pixelplay.cli import load_config
-from pixelplay.detectors.videomae.settings import MaskConfig
+from pixelplay.detectors.settings import MaskConfig
 from pixelplay.errors import ConfigError, DataError, PixelPlayError, WeightsError
 from pixelplay.mining import files
 from pixelplay.mining.clip_model import ClipModel, ModelSettings
@@ -44,8 +44,22 @@ def scored(place: Path, folder: Path, *overrides: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def scores(place: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return scored(place, tmp_path_factory.mktemp("reference"))
+def finished(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which all clips have their scores."""
+    folder = tmp_path_factory.mktemp("finished")
+    scored(place, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scores(finished: Path) -> bytes:
+    return (finished / "scores.jsonl").read_bytes()
+
+
+@pytest.fixture
+def ended(finished: Path, tmp_path: Path) -> Path:
+    """A copy of `finished`."""
+    return shutil.copytree(finished, tmp_path / "ended")
 
 
 # --- what a score is -------------------------------------------------------------------------------------------------
@@ -141,24 +155,21 @@ def test_the_environment_names_the_file_and_the_seed(place: Path, tmp_path: Path
 
 @pytest.mark.parametrize("at", [0, 7, 1, -1, -30], ids=str)
 def test_a_run_killed_at_any_byte_goes_on_and_ends_with_the_same_bytes(
-    place: Path, scores: bytes, tmp_path: Path, at: int
+    place: Path, scores: bytes, ended: Path, at: int
 ):
     """Nothing written, a torn first line, a whole one, all but the last line's end, a torn last line."""
-    scored(place, tmp_path)
     whole = scores.index(b"\n") + 1
-    (tmp_path / "scores.jsonl").write_bytes(scores[: whole if at == 1 else at])
-    assert scored(place, tmp_path) == scores
+    (ended / "scores.jsonl").write_bytes(scores[: whole if at == 1 else at])
+    assert scored(place, ended) == scores
 
 
-def test_a_run_with_nothing_left_to_score_changes_nothing(place: Path, scores: bytes, tmp_path: Path):
-    scored(place, tmp_path)
-    before = (tmp_path / "scores.jsonl").stat().st_mtime_ns
-    assert scored(place, tmp_path) == scores
-    assert (tmp_path / "scores.jsonl").stat().st_mtime_ns == before
+def test_a_run_with_nothing_left_to_score_changes_nothing(place: Path, scores: bytes, ended: Path):
+    before = (ended / "scores.jsonl").stat().st_mtime_ns
+    assert scored(place, ended) == scores
+    assert (ended / "scores.jsonl").stat().st_mtime_ns == before
 
 
-def test_scores_made_otherwise_are_not_gone_on_with(place: Path, scores: bytes, tmp_path: Path):
-    scored(place, tmp_path)
+def test_scores_made_otherwise_are_not_gone_on_with(place: Path, scores: bytes, ended: Path, tmp_path: Path):
     for change, key in (
         (["mine.seed=1"], "seed was 42 and is 1"),
         (ROTATING, "mask was"),
@@ -166,28 +177,27 @@ def test_scores_made_otherwise_are_not_gone_on_with(place: Path, scores: bytes, 
         ([f"weights.videomae={write_videomae(tmp_path / 'others', seed=1)}"], "model was"),
     ):
         with pytest.raises(PixelPlayError, match=rf"made with other settings \({key}.*mine\.scores=FILE"):
-            scored(place, tmp_path, *change)
+            scored(place, ended, *change)
     shorter = tmp_path / "shorter.jsonl"
     shorter.write_text("".join((place / "out/clips_manifest.jsonl").read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(PixelPlayError, match="manifest was"):
-        scored(place, tmp_path, f"mine.manifest={shorter}")
-    (tmp_path / "scores.settings.json").unlink()
+        scored(place, ended, f"mine.manifest={shorter}")
+    (ended / "scores.settings.json").unlink()
     with pytest.raises(PixelPlayError, match="what it was made with is unknown"):
-        scored(place, tmp_path)
-    assert (tmp_path / "scores.jsonl").read_bytes() == scores
+        scored(place, ended)
+    assert (ended / "scores.jsonl").read_bytes() == scores
 
 
-def test_a_line_that_is_no_score_or_of_another_clip_is_told_by_its_number(place: Path, scores: bytes, tmp_path: Path):
-    scored(place, tmp_path)
-    path, kept = tmp_path / "scores.jsonl", scores.splitlines(keepends=True)
+def test_a_line_that_is_no_score_or_of_another_clip_is_told_by_its_number(place: Path, scores: bytes, ended: Path):
+    path, kept = ended / "scores.jsonl", scores.splitlines(keepends=True)
     path.write_bytes(b"".join([kept[0], b"nonsense\n", *kept[2:]]))
     with pytest.raises(DataError, match=r"scores\.jsonl, line 2: not a score of a clip \('nonsense'\)"):
-        scored(place, tmp_path)
+        scored(place, ended)
     with pytest.raises(DataError, match=r"line 2: not a score of a clip"):
         read_scores(path)
     path.write_bytes(b"".join([kept[0], kept[2]]))
     with pytest.raises(DataError, match=r"line 2: not of clip 1 of the manifest"):
-        scored(place, tmp_path)
+        scored(place, ended)
 
 
 # --- clips that can't be read ----------------------------------------------------------------------------------------

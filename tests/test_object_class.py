@@ -10,7 +10,7 @@ from pixelplay import preconditions
 from pixelplay.cli import load_config
 from pixelplay.detectors.object_streams.rarity import FILE, ClassModel
 from pixelplay.errors import ConfigError, DamagedArtifactError
-from pixelplay.objects import tables
+from pixelplay.objects import detection
 from pixelplay.videos.index import Heldout
 
 NAME = "object_class"
@@ -95,4 +95,4 @@ def test_moving_blobs_are_refused_before_any_work():
 
 @pytest.mark.parametrize("options", [["weights.yolo=yolov8n.pt"], ["objects.method=file"]])
 def test_boxes_with_classes_are_accepted(options: list[str]):
-    tables.require_classes(load_config(["experiment=tiny", f"detector=[{NAME}]", *options]), [NAME])
+    detection.require_classes(load_config(["experiment=tiny", f"detector=[{NAME}]", *options]), [NAME])

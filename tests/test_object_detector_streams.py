@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.test_detector_contract import BOX, HEIGHT, WIDTH, Fitted, Frames, config_of
+from tests.fitted import BOX, HEIGHT, WIDTH, Fitted, Frames
+from tests.recorded_moments import moments_of
 
 from pixelplay.cli import load_config
 from pixelplay.detectors import registry
@@ -18,7 +18,7 @@ from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
 from pixelplay.objects.features import writing
 from pixelplay.objects.flow import flow_in_boxes
-from pixelplay.objects.moments import Moment, moments_of
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks
 from pixelplay.videos.video import Maps, Video
 
@@ -35,11 +35,6 @@ DETECTED = {1: [0, 1, 2, 3, 6, 7, 8, 9, 10, 12, 13], 2: [3, 4, 5, 6, 7, 8, 15, 1
 FILLED = {1: [4, 5, 11], 2: []}  # frames of interpolated boxes
 OBJECTS = load_config(["objects=default"]).objects
 Prepared = Callable[[str], Fitted]
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    return cache(lambda name: Fitted(name, config_of(name, []), tmp_path_factory.mktemp(name)))
 
 
 def table(detected: Mapping[int, Sequence[int]], filled: Mapping[int, Sequence[int]]) -> tuple[Tracks, np.ndarray]:

@@ -9,7 +9,7 @@ from sklearn.neighbors import KernelDensity
 from tests.labelled_tracks import Row, new_detector, tracks_of_rows, training_run, video_of_rows
 
 from pixelplay.detectors.object_streams.detector import Objects
-from pixelplay.detectors.object_streams.heights import Line, UsualHeight
+from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.place import (
     ALL,
     CLASS,
@@ -34,12 +34,12 @@ def objects(*rows: Row) -> Objects:
     return Objects(tracks_of_rows(rows), np.array([[row.speed] for row in rows], np.float32))
 
 
-def places(*rows: Row, line: Line | None = None) -> PlaceModel:
+def places(*rows: Row, line: UsualHeight | None = None) -> PlaceModel:
     """A model of these, with a line of heights, or else the median of theirs."""
     model = PlaceModel.of([objects(*rows)], SETTINGS, 0)
     if line is None:
         return model
-    return PlaceModel(SETTINGS, UsualHeight(line), model.points)
+    return PlaceModel(SETTINGS, line, model.points)
 
 
 def scores(model: PlaceModel, *rows: Row) -> np.ndarray:
@@ -102,8 +102,8 @@ def test_size_and_speed_count_in_heights_of_a_person():
 def test_a_kernel_is_as_wide_as_people_are_high_at_that_row():
     """A row twice as far down has people twice as high: 20 pixels aside are half a height there."""
     near, far = Row(0, y=200.0, height=40.0, speed=40.0), Row(0, y=100.0, height=20.0, speed=20.0)
-    line = Line(slope=0.2, intercept=0.0)
-    model = PlaceModel(SETTINGS, UsualHeight(line), {})
+    line = UsualHeight(slope=0.2, intercept=0.0)
+    model = PlaceModel(SETTINGS, line, {})
     for one, expected in ((far, off(1)), (near, off(0.5))):
         alone = places(one, line=line)
         usual = {ALL: alone.points[ALL] * 0 + np.array([one.x, one.y, 0, np.log(1.5)], np.float32)}
@@ -113,7 +113,7 @@ def test_a_kernel_is_as_wide_as_people_are_high_at_that_row():
 
 def test_above_the_highest_row_of_normal_objects_people_are_as_high_as_there():
     """By the line they are 2 pixels high ten rows further up, and 4 at row 20: 10 pixels are 2.5 of these heights."""
-    model = places(Row(0, y=20.0, height=4.0, speed=4.0), line=Line(slope=0.2, intercept=0.0))
+    model = places(Row(0, y=20.0, height=4.0, speed=4.0), line=UsualHeight(slope=0.2, intercept=0.0))
     usual = {ALL: np.array([[100.0, 20.0, 0.0, np.log(1.5)]], np.float32)}
     model = PlaceModel(SETTINGS, model.heights, usual)
     assert scores(model, Row(0, y=10.0, height=4.0, speed=4.0)) == pytest.approx([off(2.5)], rel=1e-5)
@@ -121,7 +121,7 @@ def test_above_the_highest_row_of_normal_objects_people_are_as_high_as_there():
 
 def test_without_a_line_of_heights_the_median_height_is_the_unit():
     model = places(*(Row(i, height=h) for i, h in enumerate((10.0, 30.0, 40.0))))
-    assert model.heights.line == Line(slope=0.0, intercept=30.0)
+    assert model.heights == UsualHeight(slope=0.0, intercept=30.0)
 
 
 def test_a_frequent_class_has_a_density_of_its_own_and_the_others_that_of_all_objects():

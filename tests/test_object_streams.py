@@ -1,7 +1,6 @@
 """`object_motion` and `object_appearance`: what they compare, folds that have not seen what they score, causality."""
 
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
-from tests.pipeline import CPU, trainer_config
+from tests.pipeline import CPU, shipped, trainer_config
 from tests.tracked import tracked_video, tracks_at
 
-from pixelplay.cli import load_config
 from pixelplay.detectors import registry
 from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.object_streams.detector import ABOUT, ObjectDetector, Objects
-from pixelplay.detectors.object_streams.heights import Line, UsualHeight
+from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.motion import described
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError
 from pixelplay.objects.features import writing
@@ -33,9 +31,7 @@ Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]  # values of rows, (N, …
 
 
 def detector(name: str, *overrides: str) -> Any:
-    changes = [re.sub(r"^(\+?)", rf"\1detectors.{name}.", override) for override in overrides]
-    config = load_config([f"detector=[{name}]", "weights.backbone=timm:resnet18", *changes]).detectors[name]
-    return registry.create(name, config, CPU)
+    return registry.create(name, shipped(name, *overrides, run=["weights.backbone=timm:resnet18"]), CPU)
 
 
 def video(
@@ -100,10 +96,10 @@ def test_speeds_are_in_heights_on_a_logarithm_and_directions_are_shares():
     """Boxes end at row 8, where persons are 4 high: 6 pixels per second are 1.5 heights."""
     values = np.array([[6.0, 2, 4], [0, 0, 0], [np.nan, np.nan, np.nan]])
     objects = Objects(tracks_at({1: [0, 1, 2]}), values)
-    found = described(objects, UsualHeight(Line(slope=0.25, intercept=2.0)), slow=0.5)
+    found = described(objects, UsualHeight(slope=0.25, intercept=2.0), slow=0.5)
     np.testing.assert_allclose(found["magnitude"], [[np.log(2.0)], [np.log(0.5)], [np.nan]], rtol=1e-6)
     np.testing.assert_allclose(found["direction"], [[0.25, 0.5], [0, 0], [np.nan, np.nan]], rtol=1e-6)
-    own = described(objects, UsualHeight(Line()), slow=0.5)  # 0.75 of a box's height
+    own = described(objects, UsualHeight(), slow=0.5)  # 0.75 of a box's height
     np.testing.assert_allclose(own["magnitude"][0], np.log(1.25), rtol=1e-6)
 
 
@@ -311,7 +307,7 @@ def test_a_damaged_calibration_is_reported_with_the_command_that_makes_it(tmp_pa
         ("training.slow=0", r"training.*slow"),
         ("training.folds=-1", r"training.*folds"),
         ("scoring.quantile=0", r"scoring.*quantile"),
-        ("+scoring.weights.size=0.5", r"scoring\.weights=.*one for each of magnitude, direction"),
+        ("scoring.weights.size=0.5", r"scoring\.weights=.*one for each of magnitude, direction"),
     ],
 )
 def test_impossible_settings_are_refused(override: str, message: str):

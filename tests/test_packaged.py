@@ -19,6 +19,7 @@ from pixelplay.backbones.state_dict import in_order
 from pixelplay.cli import load_config
 from pixelplay.errors import ConfigError, WeightsError
 from pixelplay.objects import tables
+from pixelplay.settings import validate
 
 MODEL = "tf_efficientnet_lite2"
 NAME = f"packaged:{MODEL}"
@@ -30,8 +31,8 @@ except PackageNotFoundError:
 needs_package = pytest.mark.skipif(REAL is None, reason=f"{ONE.package} is not installed")
 
 
-def config(file: Path | None = None, name: str = NAME) -> BackboneConfig:
-    return BackboneConfig(name=name, file=file, source="in_domain")
+def config(file: Path | None = None) -> BackboneConfig:
+    return BackboneConfig(name=NAME, file=file, source="in_domain")
 
 
 # --- by order and shape ---------------------------------------------------------------------------------------------
@@ -136,9 +137,10 @@ def test_a_given_file_must_be_the_package_s(tmp_path: Path):
         check_backbone(config(tmp_path / "other.pth"))
 
 
-def test_only_known_packages_are_backbones():
-    with pytest.raises(ConfigError, match=rf"packaged:resnet18: no such .*{NAME}"):
-        load_backbone(config(name="packaged:resnet18"), bf16=False)
+@pytest.mark.parametrize("name", ["packaged:resnet18", "resnet18", "timm:"])
+def test_only_known_kinds_and_packages_are_backbones(name: str):
+    with pytest.raises(ConfigError, match=rf"name='{name}': allowed: clip_rn101, in_domain, {NAME}, or timm:"):
+        validate(BackboneConfig, {"name": name, "file": None, "source": "in_domain"})
 
 
 # --- a run ----------------------------------------------------------------------------------------------------------

@@ -143,59 +143,16 @@ def test_boxes_agree_with_all_pixels_at_once(seed: int, limit: float):
     agrees(counts.result(limit), directly(maps, masks, limit))
 
 
-@given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=40)
-def test_dense_maps_with_all_bits_agree_with_all_pixels_at_once(seed: int):
-    rng = np.random.default_rng(seed)
-    masks = [rng.random((8, 9)) < 0.3 for _ in range(3)]
-    maps = [np.where(rng.random(m.shape) < 0.2, rng.choice([0.0, -0.0]), rng.normal(size=m.shape)) for m in masks]
-    maps = [m.astype(np.float32) for m in maps]
-    counts = PixelCounts(mantissa=23)
-    for one, mask in zip(maps, masks, strict=True):
-        counts.add_map(one, components(mask))
-    agrees(counts.result(0.3), directly(maps, masks, 0.3))
-
-
-@pytest.mark.parametrize("mantissa", [0, 4, 11])
-def test_dense_maps_with_fewer_bits_are_off_by_no_more_than_the_pairs_made_equal(mantissa: int):
-    rng = np.random.default_rng(5)
-    mask = rng.random((60, 80)) < 0.2
-    scores = (rng.normal(size=mask.shape) + mask).astype(np.float32)
-    counts = PixelCounts(mantissa)
-    counts.add_map(scores, components(mask))
-    kept = (scores.view(np.uint32) & np.uint32(0xFFFFFFFF << (23 - mantissa) & 0xFFFFFFFF)).view(np.float32)
-    equal = kept[mask][:, None] == kept[~mask][None, :]
-    bound = equal.mean() / 2
-    found, exact = counts.result(0.3)["auroc"], roc_auc_score(mask.ravel(), scores.ravel())
-    assert abs(found - exact) <= bound + 1e-12
-    assert 0 < bound < {0: 0.3, 4: 0.03, 11: 0.001}[mantissa]
-    if mantissa == 0:
-        assert found != exact
-
-
-def test_maps_of_one_power_of_two_keep_their_order_on_both_sides_of_zero():
-    mask = np.array([[False, False, False, True, True, True]])
-    counts = PixelCounts(mantissa=0)
-    counts.add_map(np.array([[-8.0, -2.0, -0.5, 0.0, 1.0, 4.0]]), components(mask))
-    assert counts.result(0.3)["auroc"] == 1.0
-
-
-@pytest.mark.parametrize("mantissa", [11, 23])
-def test_both_zeros_are_one_score(mantissa: int):
-    counts = PixelCounts(mantissa)
-    counts.add_map(np.array([[-0.0, 0.0]]), components(np.array([[False, True]])))
-    assert counts.result(0.3)["auroc"] == 0.5
-
-
 # --- memory, bad input ------------------------------------------------------------------------------------------------
 
 
 def test_putting_equal_scores_together_on_the_way_changes_nothing_and_bounds_memory(monkeypatch: pytest.MonkeyPatch):
     def counted() -> PixelCounts:
-        rng, counts = np.random.default_rng(2), PixelCounts(mantissa=2)
+        rng, counts = np.random.default_rng(2), PixelCounts()
         for _ in range(60):
-            mask = rng.random((12, 12)) < 0.3
-            counts.add_map(rng.random((12, 12)) + mask, components(mask))
+            low = rng.uniform(0, 9, (5, 2))
+            boxes = np.concatenate([low, low + rng.uniform(1, 4, (5, 2))], axis=1)
+            counts.add_boxes(boxes, rng.integers(0, 90, 5) * 1.0, components(rng.random((12, 12)) < 0.3))
         return counts
 
     whole = counted()
@@ -223,20 +180,12 @@ def test_bad_input_is_refused():
         counts.add_boxes(np.array([[0.0, 0, 1, 1]]), np.array([np.nan]), regions)
     with pytest.raises(DataError, match="1 of 4 edges of boxes of a frame are not finite"):
         counts.add_boxes(np.array([[0.0, 0, 1, np.inf]]), np.array([1.0]), regions)
-    with pytest.raises(DataError, match="1 of 4 scores of pixels of a frame are not finite"):
-        counts.add_map(np.array([[0, 1], [2, np.nan]]), regions)
-    with pytest.raises(DataError, match="scores of pixels"):
-        counts.add_map(np.array([[0, 1], [2, 1e300]]), regions)  # infinite as a float32
-    with pytest.raises(DataError, match=r"a score map of \(2, 3\) for a mask of \(2, 2\)"):
-        counts.add_map(np.zeros((2, 3)), regions)
-    with pytest.raises(ValueError, match=r"mantissa=24: must be in 0\.\.23"):
-        PixelCounts(24)
 
 
 @pytest.mark.parametrize("mask, lacking", [(np.zeros((2, 2), bool), "anomalous"), (np.ones((2, 2), bool), "normal")])
 def test_pixels_of_one_class_have_no_metrics(mask: np.ndarray, lacking: str):
     counts = PixelCounts()
-    counts.add_map(np.ones((2, 2)), components(mask))
+    counts.add_boxes(np.array([[0.0, 0, 2, 2]]), np.array([1.0]), components(mask))
     with pytest.raises(DataError, match=f"no pixel of 1 frames is {lacking}"):
         counts.result(0.3)
     with pytest.raises(DataError, match="no pixel of 0 frames is anomalous"):
@@ -246,21 +195,16 @@ def test_pixels_of_one_class_have_no_metrics(mask: np.ndarray, lacking: str):
 # --- each frame by itself, as papers do it ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dense", [False, True])
-def test_averages_are_scikit_learns_of_each_frame_then_of_each_video(dense: bool):
-    rng, counts, of_videos = np.random.default_rng(7), PixelCounts(mantissa=23), {"a": [], "b": []}
+def test_averages_are_scikit_learns_of_each_frame_then_of_each_video():
+    rng, counts, of_videos = np.random.default_rng(7), PixelCounts(), {"a": [], "b": []}
     for frame in range(9):
         video = "a" if frame < 6 else "b"
         mask = rng.random((9, 11)) < (0.0 if frame == 1 else 0.25)
         low = rng.uniform(-3, 8, (4, 2))
         xyxy, scores = np.concatenate([low, low + rng.uniform(2, 8, (4, 2))], axis=1), rng.integers(-3, 3, 4) * 1.0
-        dots = rng.integers(0, 5, mask.shape).astype(np.float32)
-        if dense:
-            counts.add_map(dots, components(mask), video)
-        else:
-            counts.add_boxes(xyxy, scores, components(mask), video)
+        counts.add_boxes(xyxy, scores, components(mask), video)
         if frame != 1:  # nothing to find: it is left out
-            values, truth = (dots if dense else painted(xyxy, scores, mask.shape)).ravel(), mask.ravel()
+            values, truth = painted(xyxy, scores, mask.shape).ravel(), mask.ravel()
             precision, recall, _ = precision_recall_curve(truth, values)
             figures = roc_auc_score(truth, values), average_precision_score(truth, values), auc(recall, precision)
             of_videos[video].append(figures)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.test_yolo import CPU, DEFAULT, SHARED, detector, random_weights, video
+from tests.test_yolo import CPU, DEFAULT, SHARED, detector, video
 from torch import nn
 from torchvision.ops import roi_align
 from ultralytics.utils.ops import scale_boxes
@@ -18,11 +18,6 @@ from pixelplay.objects.yolo import Pooling, Yolo
 from pixelplay.videos.video import Video
 
 __all__ = ["video"]  # a fixture: five frames of 64 x 48
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_weights(tmp_path_factory.mktemp("weights") / "random.pt", bias=-1.0)
 
 
 def pooled(yolo: Yolo, video: Video, known: Boxes | None = None) -> tuple[Boxes, np.ndarray]:
@@ -137,16 +132,16 @@ def test_maps_too_large_for_float16_are_refused():
 
 
 def test_pooling_changes_no_box_and_each_map_is_its_box_s_in_its_frame_alone(
-    weights: Path, video: Video, tmp_path: Path
+    yolo_weights: Path, video: Video, tmp_path: Path
 ):
     """The frame alone through the network, its pyramid by a hook of the test, RoIAlign by torchvision."""
-    plain = detector(weights, tmp_path, batch_size=4).detect(video)
-    yolo = detector(weights, tmp_path, batch_size=4)
+    plain = detector(yolo_weights, tmp_path, batch_size=4).detect(video)
+    yolo = detector(yolo_weights, tmp_path, batch_size=4)
     boxes, maps = pooled(yolo, video)
     for name in ("position", "xyxy", "label", "confidence"):
         assert getattr(boxes, name).tobytes() == getattr(plain, name).tobytes()
     assert maps.shape == (len(boxes), yolo.channels, 3, 3) and len(set(boxes.position.tolist())) == 5
-    one = detector(weights, tmp_path, batch_size=1)
+    one = detector(yolo_weights, tmp_path, batch_size=1)
     one.detect(video.block(0, 1))  # so that its layers are fused
     seen: list[list[torch.Tensor]] = []
     one._model.predictor.model.model.model[-1].register_forward_pre_hook(lambda _, given: seen.append(list(given[0])))
@@ -160,25 +155,25 @@ def test_pooling_changes_no_box_and_each_map_is_its_box_s_in_its_frame_alone(
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_the_number_of_frames_in_a_batch_changes_no_map(weights: Path, video: Video, tmp_path: Path, bf16: bool):
-    boxes, first = pooled(detector(weights, tmp_path, bf16, batch_size=1), video)
-    _, other = pooled(detector(weights, tmp_path, bf16, batch_size=4), video, known=boxes)
+def test_the_number_of_frames_in_a_batch_changes_no_map(yolo_weights: Path, video: Video, tmp_path: Path, bf16: bool):
+    boxes, first = pooled(detector(yolo_weights, tmp_path, bf16, batch_size=1), video)
+    _, other = pooled(detector(yolo_weights, tmp_path, bf16, batch_size=4), video, known=boxes)
     np.testing.assert_allclose(first, other, rtol=2e-2, atol=0.1 if bf16 else 2e-3)
 
 
-def test_known_boxes_are_pooled_in_place_of_new_ones_in_their_order(weights: Path, video: Video, tmp_path: Path):
-    boxes, maps = pooled(detector(weights, tmp_path), video)
+def test_known_boxes_are_pooled_in_place_of_new_ones_in_their_order(yolo_weights: Path, video: Video, tmp_path: Path):
+    boxes, maps = pooled(detector(yolo_weights, tmp_path), video)
     some = np.flatnonzero(np.arange(len(boxes)) % 3 == 1)
-    again, found = pooled(detector(weights, tmp_path), video, known=boxes[some])
+    again, found = pooled(detector(yolo_weights, tmp_path), video, known=boxes[some])
     assert (
         again.xyxy.tobytes() == boxes.xyxy[some].tobytes() and again.position.tolist() == boxes.position[some].tolist()
     )
     assert np.array_equal(found, maps[some])
 
 
-def test_a_video_without_boxes_has_no_maps(weights: Path, video: Video, tmp_path: Path):
+def test_a_video_without_boxes_has_no_maps(yolo_weights: Path, video: Video, tmp_path: Path):
     parts: list[np.ndarray] = []
-    detector(weights, tmp_path).detect(video, pooling=Pooling(3, parts.append, Boxes.none()))
+    detector(yolo_weights, tmp_path).detect(video, pooling=Pooling(3, parts.append, Boxes.none()))
     assert parts == []
 
 

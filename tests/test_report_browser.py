@@ -21,10 +21,9 @@ from tests.reports import tiny
 from tests.test_report_page import EVIL, RULE, report
 from tests.test_report_stage import SCRIPT, UNREACHABLE
 
-from pixelplay.drawing.annotate import encoded
-from pixelplay.events.machine import ConstantLimit, Levels, stretches, usual_spacing
+from pixelplay.drawing.annotate import encoded, grid, write_clip
+from pixelplay.events.machine import Levels, stretches, usual_spacing
 from pixelplay.events.settings import DurationConfig
-from pixelplay.explain.sprites import columns_of, sheet
 from pixelplay.report.page import TEMPLATES, render
 from pixelplay.report.timelines import exact, times
 from pixelplay.run.files import RunFiles
@@ -63,10 +62,10 @@ def chrome() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chrome: Browser, reported: Path) -> Browser:
+def page(chrome: Browser, finished: Path) -> Browser:
     """The page of a small run, opened."""
     chrome.complaints.clear()
-    return chrome.open(reported / "outputs/tiny/report/index.html")
+    return chrome.open(finished / "outputs/tiny/report/index.html")
 
 
 @pytest.fixture
@@ -156,10 +155,11 @@ def test_names_of_any_length_fit_on_a_small_screen(chrome: Browser, tmp_path: Pa
 
 
 def test_light_and_dark_differ_and_pictures_and_charts_are_painted(page: Browser):
+    page.place("#events .seen")
     shots = {}
     for scheme in ("light", "dark"):
         page.media("screen", scheme)
-        shots[scheme] = cv2.imdecode(np.frombuffer(page.picture(whole=True), np.uint8), cv2.IMREAD_COLOR)
+        shots[scheme] = cv2.imdecode(np.frombuffer(page.picture(), np.uint8), cv2.IMREAD_COLOR)
     page.media()
     assert (shots["light"][300, 5] > 250).all() and (shots["dark"][300, 5] < 40).all()
     for image in shots.values():
@@ -220,9 +220,9 @@ def test_hovering_over_a_chart_tells_the_frame_and_the_scores_there(page: Browse
 def test_a_click_on_a_curve_shows_that_frame_and_arrow_keys_the_next(chrome: Browser, tmp_path: Path):
     """Frames 1, 2 and 3 of the page are pictured as red, green and blue."""
     colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    tiles = encoded(sheet([np.full((9, 16, 3), color, np.uint8) for color in colors]), ".png")
+    tiles = encoded(grid([np.full((9, 16, 3), color, np.uint8) for color in colors], 2, fill=0), ".png")
     made, path = report("plain"), tmp_path / "page.html"
-    made.data["videos"][0]["sprite"] = {"size": (16, 9), "columns": columns_of(3), "frames": [1, 2, 3]}
+    made.data["videos"][0]["sprite"] = {"size": (16, 9), "columns": 2, "frames": [1, 2, 3]}
     uri = f"data:image/png;base64,{base64.b64encode(tiles).decode()}"
     path.write_text(render(replace(made, sprites=[("video-1", uri)])))
     chrome.open(path)
@@ -324,7 +324,7 @@ def test_events_are_counted_by_the_rule_of_the_stage(plain: Browser, seed: int):
     data = {"numbers": [[int(frame), 1] for frame in frames], "seconds": times(seconds), "timed": True, "lines": lines}
     for threshold, shortest, gap in ((0.3, 0.2, 0.4), (0.5, 0.0, 0.0)):
         rule = {**RULE, "minDuration": shortest, "mergeGap": gap, "base": -0.1, "hysteresis": 0.6}
-        limit = ConstantLimit(Levels(threshold, -0.1 + 0.6 * (threshold + 0.1)))
+        limit = Levels(threshold, -0.1 + 0.6 * (threshold + 0.1))
         settings = DurationConfig(min_duration=shortest, merge_gap=gap)
         expected = stretches(frames, seconds, scores, limit, settings, usual_spacing(seconds))
         plain.ask(f"Object.assign(DATA.rule, {json.dumps(rule)})")
@@ -334,17 +334,10 @@ def test_events_are_counted_by_the_rule_of_the_stage(plain: Browser, seed: int):
 
 
 def test_a_clip_beside_the_page_plays(chrome: Browser, tmp_path: Path):
-    av = pytest.importorskip("av")
-    clip, path = tmp_path / "run/events/event.mp4", tmp_path / "run/report/index.html"
-    clip.parent.mkdir(parents=True)
-    path.parent.mkdir()
-    with av.open(str(clip), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for value in range(25):
-            image = np.full((48, 64, 3), 8 * value, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
+    pytest.importorskip("av")
+    path = tmp_path / "run/report/index.html"
+    path.parent.mkdir(parents=True)
+    write_clip(tmp_path / "run/events/event.mp4", [np.full((48, 64, 3), 8 * i, np.uint8) for i in range(25)], 25)
     path.write_text(render(report("plain")))
     chrome.complaints.clear()
     chrome.open(path)

@@ -16,13 +16,13 @@ from pixelplay.explain.clips import (
     CURVE_HEIGHT,
     FLIPPED,
     NOISY,
-    annotated_frames,
+    Painter,
     curve_of,
     make_footer,
     title,
 )
 from pixelplay.explain.gallery import HEAT, colors_of, frame_picture, heat_picture
-from pixelplay.explain.scored_boxes import COLORS, Span, object_drawing, object_spans
+from pixelplay.explain.scored_boxes import COLORS, NO_BOXES, Span, object_drawing, object_spans
 from pixelplay.report.manifest import image_uri
 from pixelplay.report.timelines import Scale
 
@@ -52,7 +52,7 @@ def test_a_frame_keeps_its_shape_and_its_boxes_their_places():
     assert picture[20, 80].tolist() == [255, 0, 0]  # top edge
     assert picture[40, 80].tolist() == [100, 100, 100]  # inside
     assert (picture[:16, :30] == 100).all()  # no title is written
-    assert (frame_picture(GRAY, 40) == 100).all()
+    assert (frame_picture(GRAY, 40, NO_BOXES) == 100).all()
 
 
 def test_captions_are_in_their_boxes_colours_on_black_and_stay_in_the_picture():
@@ -182,9 +182,8 @@ def test_the_cursor_stands_at_the_frame_and_only_what_has_passed_is_bright():
 def test_a_clip_has_every_frame_with_its_boxes_above_the_footer(tmp_path: Path):
     frames = [np.full((48, 64, 3), 10 * t, np.uint8) for t in range(5)]
     box = Drawing(np.array([[10, 20, 30, 40]]), [""], [(0, 255, 0)])
-    none = Drawing(np.empty((0, 4)), [], [])
-    drawings = [none, none, box, none, none]
-    pictures = list(annotated_frames(frames, drawings, [""] * 5, curve_of(VIDEO, SCALE)))
+    painter = Painter(curve_of(VIDEO, SCALE))
+    pictures = [painter.picture(t, frame, box if t == 2 else NO_BOXES, "") for t, frame in enumerate(frames)]
     assert {picture.shape for picture in pictures} == {(480 + CURVE_HEIGHT + 3 * 6 + 4, 640, 3)}
     assert pictures[2][300, 100].tolist() == [0, 255, 0]  # the left edge at ten times the pixels
     assert pictures[1][300, 100].tolist() == [10, 10, 10]
@@ -197,5 +196,5 @@ def test_a_clip_has_every_frame_with_its_boxes_above_the_footer(tmp_path: Path):
 
 def test_a_clip_of_a_video_of_one_frame_without_labels_can_be_made():
     one = scored([5], [1.0])
-    (picture,) = annotated_frames([GRAY], [Drawing(np.empty((0, 4)), [], [])], ["a"], curve_of(one, Scale.of([one])))
+    picture = Painter(curve_of(one, Scale.of([one]))).picture(0, GRAY, NO_BOXES, "a")
     assert picture.shape == (320 + CURVE_HEIGHT + 2 * 6 + 4, 640, 3)

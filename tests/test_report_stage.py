@@ -24,7 +24,7 @@ from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.drawing.annotate import data_uri
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
-from pixelplay.explain.frames import full_size_at
+from pixelplay.explain.frames import full_size_frames
 from pixelplay.explain.gallery import gallery_frames
 from pixelplay.explain.scored_boxes import Objects
 from pixelplay.report import gather as reporting
@@ -68,7 +68,7 @@ def picture(uri: str) -> np.ndarray:
 # --- what is on the page --------------------------------------------------------------------------------------------
 
 
-def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_two_curves(reported: Path):
+def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_two_curves(finished: Path):
     found = page(tiny())
     index = prepare.load_index(tiny())
     styles = [svg.get("class", "") for svg in found.named("svg")]
@@ -76,12 +76,13 @@ def test_the_page_has_a_chart_for_each_video_a_histogram_for_each_detector_and_t
     assert styles.count("chart curves") == 2
     assert styles.count("chart histogram") == 3  # and one of the fusion
     assert sections(found) == ["events", "timelines", "scores", "details", "run"]
+    assert RunFiles.of(tiny()).report.stat().st_size < 5e6
     for video, one in zip(drawn(tiny())["videos"], index.test, strict=True):
         assert [line["name"] for line in video["lines"]] == [*FAMILY, "fused"]
         assert sum(count for _, count in video["numbers"]) == len(one)
 
 
-def test_the_figures_are_those_of_metrics_json(reported: Path):
+def test_the_figures_are_those_of_metrics_json(finished: Path):
     metrics = json.loads(RunFiles.of(tiny()).metrics.read_text())
     text = page(tiny()).text
     for figures in (
@@ -93,7 +94,7 @@ def test_the_figures_are_those_of_metrics_json(reported: Path):
         assert f"{figures['eer']:.3f}" in text
 
 
-def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(reported: Path):
+def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(finished: Path):
     index, charts = prepare.load_index(tiny()), drawn(tiny())["videos"]
     table = pd.read_csv("outputs/tiny/restoration.csv", dtype={"video": str})
     truth = prepare.load_labels(tiny(), index)
@@ -107,7 +108,7 @@ def test_labels_and_corrupted_frames_are_marked_as_the_artefacts_have_them(repor
         assert positions(chart["labels"]) == np.flatnonzero(truth[video.id].labels).tolist()
 
 
-def test_small_frames_are_those_of_the_footage_and_keep_to_their_budget(reported: Path):
+def test_small_frames_are_those_of_the_footage_and_keep_to_their_budget(finished: Path):
     index, files = prepare.load_index(tiny()), RunFiles.of(tiny())
     sprites = read_manifest(files, index).sprites
     assert [one.video for one in sprites] == [video.id for video in index.test]
@@ -119,10 +120,6 @@ def test_small_frames_are_those_of_the_footage_and_keep_to_their_budget(reported
         top, left = k // one.columns * height, k % one.columns * width
         tile = sheet[top : top + height, left : left + width]
         assert np.abs(cv2.resize(list(video.full_size())[k], one.size).astype(int) - tile).mean() < 12
-
-
-def test_the_page_of_a_small_run_is_small(reported: Path):
-    assert RunFiles.of(tiny()).report.stat().st_size < 5e6
 
 
 def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_from_each_autoencoder(reported: Path):
@@ -141,7 +138,7 @@ def test_the_gallery_shows_the_frames_as_they_were_put_right_with_a_heat_map_fro
     assert all(heat.shape == (135, 240, 3) for i, heat in enumerate(pictures) if i % 3)
 
 
-def test_events_are_shown_with_the_frames_of_their_peaks_the_most_severe_first(reported: Path):
+def test_events_are_shown_with_the_frames_of_their_peaks_the_most_severe_first(finished: Path):
     config = tiny()
     found = json.loads(RunFiles.of(config).events.read_text())["events"]
     assert found, "the run is meant to have some"
@@ -158,10 +155,10 @@ def test_events_are_shown_with_the_frames_of_their_peaks_the_most_severe_first(r
     assert all((RunFiles.of(config).report.parent / clip["src"]).is_file() for clip in clips)
 
 
-def test_a_flipped_frame_is_shown_upright(reported: Path):
+def test_a_flipped_frame_is_shown_upright(finished: Path):
     video = next(v for v in prepare.load_index(tiny()).test if v.originals.flipped.any())
     t = int(np.flatnonzero(video.originals.flipped)[0])
-    shown = full_size_at(video, [t])[t]
+    ((_, shown),) = full_size_frames(video, [t])
     stored = cv2.imread(str(video.originals.source.files()[video.originals.shown[t]]), cv2.IMREAD_COLOR_RGB)
     assert (shown == stored[::-1]).all()
 
@@ -182,7 +179,7 @@ def test_nothing_is_drawn_of_rows_that_are_not_of_the_test(reported: Path):
     assert (shown["fused"]["held-out normal"] == 99).all()
 
 
-def test_histograms_tell_held_out_normal_and_anomalous_frames_apart(reported: Path):
+def test_histograms_tell_held_out_normal_and_anomalous_frames_apart(finished: Path):
     config, index = tiny(), prepare.load_index(tiny())
     one = reporting._distributions(config, load_outcome(config, index))["conv_ae"]
     own = pd.read_parquet("outputs/tiny/fused.parquet").query("stream == 'conv_ae'")  # what the metrics measure
@@ -212,24 +209,18 @@ def test_without_labels_the_page_leaves_measures_out_and_shows_all_else(reported
     assert "held-out normal" in labels and "test" in labels
 
 
-@pytest.mark.parametrize(("label", "reason"), [(0, "are 0 (normal)"), (1, "are 1 (anomalous)")])
-def test_labels_of_one_class_end_in_a_page_that_says_why_figures_are_missing(reported: Path, label: int, reason: str):
-    for path in Path("data/tiny/test_labels").glob("*.csv"):
-        pd.read_csv(path).assign(label=label).to_csv(path, index=False)
-    run_all(tiny())
-    metrics = json.loads(RunFiles.of(tiny()).metrics.read_text())
-    assert (metrics["fused"]["ap"], metrics["fused"]["auc_micro"], metrics["prevalence"]) == (None, None, label)
-    found = page(tiny())
-    assert f"{reason}: AP, ROC-AUC, EER and F1 need both classes" in found.text
-    assert "curves" not in sections(found) and "scores" in sections(found)
-
-
-def test_labels_of_some_videos_are_used_where_they_are(small_run: list[str]):
-    config = load_config([*small_run, "trainer=tiny", "restore=tiny", "workers=1", "report.gallery=3"])
-    run_all(config)
-    found = page(config)
-    assert "with labels for 1 of 2 test videos" in found.text
-    assert sections(found) == ["events", "timelines", "scores", "details", "run"]
+def test_labels_of_one_class_end_in_a_page_that_says_why_figures_are_missing(reported: Path):
+    for label, reason in ((0, "are 0 (normal)"), (1, "are 1 (anomalous)")):
+        for path in Path("data/tiny/test_labels").glob("*.csv"):
+            pd.read_csv(path).assign(label=label).to_csv(path, index=False)
+        for stage in (prepare, evaluate, report):
+            stage.run(tiny())
+        metrics = json.loads(RunFiles.of(tiny()).metrics.read_text())
+        assert (metrics["fused"]["ap"], metrics["fused"]["auc_micro"], metrics["prevalence"]) == (None, None, label)
+        found = page(tiny())
+        assert f"{reason}: AP, ROC-AUC, EER and F1 need both classes" in found.text
+        assert "curves" not in [svg.get("class", "").split()[-1] for svg in found.named("svg")]
+        assert "scores" in sections(found)
 
 
 def test_an_ablation_is_shown_where_there_is_one_and_its_text_is_escaped(reported: Path):
@@ -293,8 +284,8 @@ def test_single_frames_are_those_of_the_whole_stream(tmp_path: Path, small_run: 
     video = next(v for v in prepare.load_index(config).test if v.id == "02")
     every = list(video.full_size())
     wanted = [1, len(video) - 1]
-    found = full_size_at(video, wanted)
-    assert sorted(found) == wanted
+    found = dict(full_size_frames(video, wanted))
+    assert [*found] == wanted
     assert all((found[t] == every[t]).all() for t in wanted)
 
 
@@ -358,27 +349,33 @@ def test_a_clip_is_made_with_the_page_and_only_where_it_is_asked_for(reported: P
         ("[1]", r"report\.clips: '1': no such test video"),
     ],
 )
-def test_a_clip_of_a_video_that_is_not_there_is_refused(reported: Path, clips: str, message: str):
+def test_a_clip_of_a_video_that_is_not_there_is_refused(finished: Path, clips: str, message: str):
     with pytest.raises(ConfigError, match=message):
         explain.run(tiny(f"report.clips={clips}"))
 
 
-def test_the_names_of_clips_stay_in_their_folder_and_apart():
-    files = RunFiles.of(tiny())
-    names = ["../../a", "a b", "a_b", "a/b", SCRIPT, "Grün", "a"]
-    paths = [files.clip(name) for name in names]
-    assert {path.parent for path in paths} == {Path("outputs/tiny/report/clips")}
-    assert len({path.name for path in paths}) == len(names)
-    assert all(re.fullmatch(r"[\w.-]+\.mp4", path.name, re.ASCII) for path in paths)
+def test_the_names_of_pictures_and_clips_stay_in_their_folder_and_apart():
+    files, names = RunFiles.of(tiny()), ["../../a", "a b", "a_b", "a/b", SCRIPT, "Grün", "a"]
+    folders = {
+        "report/clips": [files.clip(name) for name in names],
+        "explain/errors": [files.error_maps("conv_ae", name) for name in names],
+        "explain/neighbours": [files.neighbours("conv_ae", name, 7) for name in names],
+    }
+    for folder, paths in folders.items():
+        assert {path.parent for path in paths} == {Path("outputs/tiny") / folder}
+        assert len({path.name for path in paths}) == len(names)
+        assert all(re.fullmatch(r"[\w.-]+\.(mp4|png)", path.name, re.ASCII) for path in paths)
     assert files.clip("Test001").name == "Test001.mp4"
 
 
-def test_a_video_whose_name_is_markup_is_shown_by_its_name(small_folder: Path, small_run: list[str]):
+def test_labels_of_some_videos_are_used_and_a_name_that_is_markup_is_shown(small_folder: Path, small_run: list[str]):
     write_frames(small_folder / "test" / SCRIPT, range(6), seed=7)
     config = load_config([*small_run, "trainer=tiny", "restore.flip=none", "workers=1", "report.gallery=6"])
     config = config.model_copy(update={"report": config.report.model_copy(update={"clips": [SCRIPT]})})
     run_all(config)
     found = page(config)
+    assert "with labels for 1 of 3 test videos" in found.text
+    assert sections(found) == ["events", "timelines", "scores", "details", "run"]
     assert SCRIPT in found.text
     assert all(image.get("src", "").startswith("data:") for image in found.named("img"))
     assert not any("onerror" in attributes for _, attributes in found.found)
@@ -389,17 +386,17 @@ def test_a_video_whose_name_is_markup_is_shown_by_its_name(small_folder: Path, s
 # --- when there is work to do ---------------------------------------------------------------------------------------
 
 
-def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(reported: Path, caplog):
+def test_a_report_that_is_up_to_date_is_left_as_it_is_and_told_where_it_is(finished: Path, caplog):
     caplog.set_level("INFO")
-    before = {path: path.stat().st_mtime_ns for path in files_below(reported) if path.name != "digests"}
+    before = {path: path.stat().st_mtime_ns for path in files_below(finished) if path.name != "digests"}
     assert report.pending(tiny()) is None
     report.run(tiny())
-    after = {path: path.stat().st_mtime_ns for path in files_below(reported) if path.name != "digests"}
+    after = {path: path.stat().st_mtime_ns for path in files_below(finished) if path.name != "digests"}
     assert after == before
     assert caplog.messages == ["report: up to date", "report: outputs/tiny/report/index.html"]
 
 
-def test_nothing_slow_is_imported_where_there_is_nothing_to_do(reported: Path):
+def test_nothing_slow_is_imported_where_there_is_nothing_to_do(finished: Path):
     script = (
         "import sys; from pixelplay.cli import load_config; from pixelplay.stages import report; "
         "config = load_config(sys.argv[1:]); report.run(config); "
@@ -414,10 +411,10 @@ def test_nothing_slow_is_imported_where_there_is_nothing_to_do(reported: Path):
     assert done.stdout.strip() == "None []", done.stderr
 
 
-@pytest.mark.parametrize("override", ["report.gallery=2", "report.min_gap=2", "report.picture_width=200"])
-def test_a_changed_setting_draws_it_anew(reported: Path, override: str):
+def test_a_changed_setting_draws_it_anew(reported: Path):
     before = Path("outputs/tiny/report/index.html").read_bytes()
-    assert report.pending(tiny(override))
+    for override in ("report.min_gap=2", "report.picture_width=200", "report.gallery=2"):
+        assert explain.pending(tiny(override)) and report.pending(tiny(override))
     for stage in (explain, report):
         stage.run(tiny(override))
     assert report.pending(tiny(override)) is None
@@ -440,7 +437,6 @@ def test_it_waits_for_fuse_and_for_evaluate(reported: Path):
     events.run(other)
     with pytest.raises(MissingArtifactError, match=r"evaluate: .*run `python src/evaluate\.py`"):
         report.run(other)
-    events.run(other)
     evaluate.run(other)
     report.run(other)  # with the pictures that there are, as on a machine without frames
     assert "the pictures were made with other settings" in page(other).text
@@ -449,14 +445,7 @@ def test_it_waits_for_fuse_and_for_evaluate(reported: Path):
     assert "the pictures were made with other settings" not in page(other).text
 
 
-def test_the_page_is_the_same_when_it_is_drawn_again(reported: Path):
-    before = Path("outputs/tiny/report/index.html").read_bytes()
-    Path("outputs/tiny/report/index.html").unlink()
-    report.run(tiny())
-    assert Path("outputs/tiny/report/index.html").read_bytes() == before
-
-
-def test_the_page_is_drawn_from_the_outputs_alone(reported: Path):
+def test_the_page_is_drawn_again_from_the_outputs_alone_and_is_the_same(reported: Path):
     before = Path("outputs/tiny/report/index.html").read_bytes()
     for folder in ("data", "cache", "checkpoints", "submissions"):
         shutil.rmtree(folder)
@@ -492,8 +481,8 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
             image_uri(tmp_path / name, made_by="explain")
 
 
-def test_the_command_says_where_the_page_is(reported: Path):
-    done = run_here("report.py", *OPTIONS, cwd=reported)
+def test_the_command_says_where_the_page_is(finished: Path):
+    done = run_here("report.py", *OPTIONS, cwd=finished)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "report: up to date\nreport: outputs/tiny/report/index.html\n"
 
@@ -514,7 +503,7 @@ def test_the_time_of_every_stage_is_told_in_their_order(reported: Path):
     assert "fuse" not in reporting.stage_times(tiny())
 
 
-def test_the_page_has_seed_versions_machine_and_the_resolved_configuration(reported: Path):
+def test_the_page_has_seed_versions_machine_and_the_resolved_configuration(finished: Path):
     import torch
 
     text = page(tiny()).text
@@ -543,4 +532,4 @@ def test_the_commit_is_that_of_the_repository_and_says_when_files_differ(tmp_pat
 
 def test_frames_that_no_file_stands_behind_are_told(tmp_path: Path):
     with pytest.raises(DataError, match="no source of full-size frames"):
-        full_size_at(cached_video(tmp_path, "a", walking_square(4, 0)), [1])
+        next(full_size_frames(cached_video(tmp_path, "a", walking_square(4, 0)), [1]))

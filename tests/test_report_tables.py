@@ -8,7 +8,7 @@ import pytest
 from pixelplay.errors import DamagedArtifactError
 from pixelplay.report.page import duration
 from pixelplay.report.scores_table import published_table, scores_table, thresholds_table
-from pixelplay.report.tables import NONE, csv_table, heading, number_text, other_tables, score_tables
+from pixelplay.report.tables import NONE, csv_table, heading, number_text, object_tables, score_tables
 
 FIGURES = {"ap": 0.61234, "auc_micro": 0.7, "prevalence": 0.25, "frames": 1200}
 METRICS = {
@@ -24,6 +24,7 @@ METRICS = {
         "st_ae": {**FIGURES, "auc_micro": None, "parameters": 4321, "streams": {}},
     },
     "fused": {"ap": 0.7, "auc_micro": 0.8},
+    "objects": {},
 }
 
 
@@ -60,7 +61,6 @@ def test_external_members_stand_between_the_detectors_and_the_fusion():
     table = score_tables({**METRICS, "external": {"old": {**FIGURES, "ap": 0.3}}})[0]
     assert table.cells.index.tolist() == ["conv_ae", "conv_ae/mean", "st_ae", "old", "fused"]
     assert texts(table)["old"] == ["0.300", "0.700", NONE]
-    assert other_tables({**METRICS, "external": {"old": FIGURES}}) == []
 
 
 def test_what_every_row_repeats_is_told_once():
@@ -179,22 +179,6 @@ def test_thresholds_are_a_row_per_stream_and_method_the_fusion_first_and_doubts_
     assert told == ["fused, evt; conv_ae, evt: too short", "conv_ae, fixed: names none"]
 
 
-def test_nested_groups_are_rows_named_by_their_keys():
-    evt = {"value": 0.03, "parameters": {"tail": 0.1, "risk": 0.01}}
-    metrics = {**METRICS, "limits": {"conv_ae": {"evt": evt, "fixed": {"reason": "names none"}}}, "nothing": {}}
-    (table,) = other_tables(metrics)
-    assert head(table) == ["value", "parameters", "reason"]
-    assert texts(table) == {
-        "conv_ae, evt": ["0.030", "tail 0.100, risk 0.010", NONE],
-        "conv_ae, fixed": [NONE, NONE, "names none"],
-    }
-
-
-def test_groups_of_plain_figures_are_a_row_each():
-    (table,) = other_tables({**METRICS, "speed": {"a": {"frames/s": 1.5}, "b": {"frames/s": 2}}})
-    assert (head(table), texts(table)) == (["frames/s"], {"a": ["1.500"], "b": ["2"]})
-
-
 def test_figures_of_boxes_are_a_table_for_each_level():
     tao = {"evt": {"threshold": 0.4, "tao_region": {"f1": 0.15}}, "percentile": {"reason": "no boxes"}}
     streams = {
@@ -202,7 +186,7 @@ def test_figures_of_boxes_are_a_table_for_each_level():
         "v/temporal": {"pixel": {"auroc": 0.7}},
     }
     objects = {"frames": 1700, "videos": {"masks": 8}, "detectors": {"v": {"every": 5, "streams": streams}}}
-    pixel, region, tao_table = other_tables({**METRICS, "objects": objects})
+    pixel, region, tao_table = object_tables(objects)
     assert pixel.title == "objects: pixel (pixels of all frames pooled, except per frame and per video)"
     assert pixel.alike == ["frames 1,700", "videos masks 8"]
     assert texts(pixel) == {"v/spatial": ["0.800"], "v/temporal": ["0.700"]}
@@ -211,10 +195,6 @@ def test_figures_of_boxes_are_a_table_for_each_level():
         "v/spatial, evt": ["0.400", "F1 0.150", NONE],
         "v/spatial, percentile": [NONE, NONE, "no boxes"],
     }
-
-
-def test_plain_figures_of_the_whole_set_need_no_table():
-    assert other_tables(METRICS) == []
 
 
 @pytest.mark.parametrize(
@@ -269,7 +249,7 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def test_a_csv_of_any_columns_is_a_table(tmp_path: Path):
-    text = 'name,kind,ap,n,note\n"a, b",alone,0.61239,12000,"<script>"\nc,sweep,nan,,1_000\n'
+    text = 'name,kind,ap,n,note\n"a, b",alone,0.61239,12000,"<script>"\nc,sweep,,,1_000\n'
     table = csv_table(write(tmp_path / "a.csv", text), "ablate")
     assert head(table) == ["kind", "AP", "n", "note"]
     assert texts(table) == {"a, b": ["alone", "0.612", "12,000", "<script>"], "c": ["sweep", NONE, NONE, "1_000"]}
@@ -286,8 +266,8 @@ def test_a_csv_without_rows_is_an_empty_table(tmp_path: Path):
         ("", "no table"),
         ("name,ap\na,1,2\n", "row 2 has 3 fields, the header 2"),
         ("name,ap\na,1\nb\n", "row 3 has 1 fields"),
-        (b"name,ap\n\xff,1\n", "byte 8 is not UTF-8"),
-        ('name,ap\n"a,1\n', "no table"),
+        (b"name,ap\n\xff,1\n", "can't decode byte 0xff in position 8"),
+        ('name,ap\n"a,1\n', "unexpected end of data"),
     ],
 )
 def test_what_is_no_table_is_named_with_what_to_do(tmp_path: Path, content: str | bytes, message: str):

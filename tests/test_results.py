@@ -78,7 +78,7 @@ def test_a_run_adds_a_row_per_stream_and_its_table_has_a_column_per_run(tmp_path
     assert float(ae["fps"]) == pytest.approx(sum(map(len, [*index.test, *index.held.calibration])) / 84, abs=1e-3)
     assert (mean["rbdc"], mean["aupro"], mean["pixel_ap_per_frame"]) == ("0.300", "0.700", "0.200")
     assert (fused["ap"], fused["minutes"], fused["pseudo_auc_error"]) == ("0.750", "1.500", "0.040")
-    head, _, *lines = runs.markdown(path).splitlines()
+    head, _, *lines = runs.table_of(path).splitlines()
     assert head.startswith("| stream | AP before | AP after | AUC micro before |") and "AUC macro" not in head
     assert len(lines) == 3 and lines[2].startswith("| `fused` | 0.750 | 0.750 |") and "0.700 ± 0.050" in lines[2]
 

@@ -1,7 +1,6 @@
 """Smoothing while scores come, against the smoothers of whole videos on all frames so far."""
 
-import time
-import tracemalloc
+import pickle
 
 import numpy as np
 import pytest
@@ -49,15 +48,10 @@ def test_memory_is_that_of_the_window_however_long_the_stream_is(method):
     running = RunningSmoother(config(method, window=30, sigma=5.0))
     for frame in range(200):
         running.step(frame, np.array([1.0, 2.0]))
-    tracemalloc.start()
-    start, began = tracemalloc.get_traced_memory()[0], time.perf_counter()
-    for frame in range(200, 6_000):
+    before = len(pickle.dumps(running))
+    for frame in range(200, 1_000):
         running.step(frame, np.array([frame % 7.0, 2.0]))
-    took = time.perf_counter() - began
-    grown = tracemalloc.get_traced_memory()[0] - start
-    tracemalloc.stop()
-    assert grown < 10_000
-    assert took < 20, "seconds; traced, on a busy machine"
+    assert len(pickle.dumps(running)) < before + 100
 
 
 def test_the_causal_counterpart_of_a_fusion_looks_at_no_later_frame():

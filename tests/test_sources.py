@@ -197,20 +197,6 @@ def test_video_files_give_every_frame_once_numbered_from_zero(tmp_path: Path, na
     capture.release()
 
 
-def test_a_video_cut_short_gives_what_is_in_it_and_a_remark(tmp_path: Path):
-    write_video(tmp_path / "a.avi", 30)
-    data = (tmp_path / "a.avi").read_bytes()
-    (tmp_path / "a.avi").write_bytes(data[: len(data) // 2])
-    source = VideoFile(tmp_path / "a.avi")
-    frames = list(source.read(True, False))
-    assert 5 < len(frames) < 20
-    *whole, last = frames
-    assert [frame.problem for frame in whole] == [None] * len(whole)
-    assert last.problem == "damaged (a part of its data is missing)"  # its picture is cut off in the middle
-    [(name, problem, _)] = source.remarks(len(frames))
-    assert (name, problem) == ("a.avi", f"its header announces 30 frames, {len(frames)} are in it")
-
-
 @pytest.mark.parametrize("cut", [0, 0.5, 0.9])
 def test_a_video_that_cannot_be_opened_is_refused_by_name(tmp_path: Path, cut: float):
     write_video(tmp_path / "a.mp4", 30, "mp4v")  # its index stands at its end

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
-from pixelplay.run.digests import Digests
+from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Stage, Task, forget, read_record
 
 
@@ -27,11 +27,10 @@ def make(tmp_path: Path) -> Callable[..., Task]:
         whole = Task(
             stage=name,
             name=name,
-            record_path=tmp_path / f"outputs/stages/{name}.json",
+            files=RunFiles(*[tmp_path / "outputs"] * 6),
             version=1,
             settings={"a": 1, "b": {"c": [2.5, None]}},
             work=work,
-            digests=Digests(tmp_path / "digests"),
         )
         return replace(whole, **changes)
 
@@ -176,7 +175,7 @@ def test_a_record_cannot_have_files_outside_the_run_s_folder_removed(make, tmp_p
     (tmp_path / "work/outputs").mkdir(parents=True)
     own.parent.mkdir(exist_ok=True)
     own.write_text("mine")
-    task = make("evaluate", record_path=tmp_path / "work/outputs/stages/evaluate.json")
+    task = make("evaluate", files=RunFiles(*[tmp_path / "work/outputs"] * 6))
     replace(task, work=lambda: [*task.work(), own]).run()
     replace(task, version=2).run()
     assert own.read_text() == "mine"

@@ -23,7 +23,7 @@ class Kaggle:
 
     def __init__(self, folder: Path, answer: str = ANSWER, status: int = 0):
         self._calls = folder / "calls.jsonl"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         script = folder / "kaggle"
         script.write_text(
             f"#!{sys.executable}\n"
@@ -178,64 +178,54 @@ def test_without_kaggle_s_command_it_says_how_to_get_it(small_run: list[str], lo
         submit.run(fused(small_run, *SEND))
 
 
-@pytest.mark.parametrize("partly", [{}, {"KAGGLE_USERNAME": "somebody"}, {"KAGGLE_KEY": "0"}])
 def test_without_credentials_it_says_where_they_belong_and_calls_nobody(
-    small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, partly: dict[str, str]
+    small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    kaggle = installed(tmp_path, monkeypatch)
-    for name, value in partly.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(PixelPlayError, match=r"no Kaggle credentials: put the kaggle\.json .* ~/\.kaggle/"):
-        submit.run(fused(small_run, *SEND))
+    kaggle, config = installed(tmp_path, monkeypatch), fused(small_run, *SEND)
+    for partly in ({}, {"KAGGLE_USERNAME": "somebody"}, {"KAGGLE_KEY": "0"}):
+        with monkeypatch.context() as patch:
+            for name, value in partly.items():
+                patch.setenv(name, value)
+            with pytest.raises(PixelPlayError, match=r"no Kaggle credentials: put the kaggle\.json .* ~/\.kaggle/"):
+                submit.run(config)
     assert kaggle.calls == []
 
 
-@pytest.mark.parametrize(
-    ("variables", "file"),
-    [
-        ({}, "home/.kaggle/kaggle.json"),
-        ({}, "home/.kaggle/access_token"),
-        ({}, "home/.config/kaggle/kaggle.json"),
-        ({"KAGGLE_CONFIG_DIR": "elsewhere"}, "elsewhere/kaggle.json"),
-        ({"KAGGLE_API_TOKEN": "0"}, None),
-    ],
-)
 def test_credentials_are_found_wherever_kaggle_s_command_takes_them_from(
-    small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], file: str | None
+    small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    kaggle = installed(tmp_path, monkeypatch)
+    kaggle, config = installed(tmp_path, monkeypatch), fused(small_run, *SEND)
     monkeypatch.chdir(tmp_path)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    if file:
-        (tmp_path / file).parent.mkdir(parents=True)
-        (tmp_path / file).write_text("{}")
-    submit.run(fused(small_run, *SEND))
-    assert len(kaggle.calls) == 1
+    files = ["home/.kaggle/kaggle.json", "home/.kaggle/access_token", "home/.config/kaggle/kaggle.json"]
+    places: list[tuple[dict[str, str], str | None]] = [({}, file) for file in files]
+    places += [({"KAGGLE_CONFIG_DIR": "elsewhere"}, "elsewhere/kaggle.json"), ({"KAGGLE_API_TOKEN": "0"}, None)]
+    for sent, (variables, file) in enumerate(places, start=1):
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            if file:
+                (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / file).write_text("{}")
+            submit.run(config)
+            if file:
+                (tmp_path / file).unlink()
+        assert len(kaggle.calls) == sent
 
 
-@pytest.mark.parametrize(
-    ("answer", "status", "told"),
-    [
+def test_what_kaggle_does_not_confirm_is_an_error_with_its_own_words(
+    small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged_in: None
+):
+    config = fused(small_run, *SEND)
+    for answer, status, told in (
         ("403 - Forbidden", 1, "kaggle ended with status 1"),
         ("Could not find competition", 0, "Could not find competition"),
         ("", 0, "it said nothing"),
         (ANSWER, 3, "kaggle ended with status 3"),
-    ],
-)
-def test_what_kaggle_does_not_confirm_is_an_error_with_its_own_words(
-    small_run: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    logged_in: None,
-    answer: str,
-    status: int,
-    told: str,
-):
-    installed(tmp_path, monkeypatch, answer=answer, status=status)
-    with pytest.raises(PixelPlayError, match=r"was not accepted by pixel-play-26") as error:
-        submit.run(fused(small_run, *SEND))
-    assert told in str(error.value) and answer in str(error.value)
+    ):
+        installed(tmp_path, monkeypatch, answer=answer, status=status)
+        with pytest.raises(PixelPlayError, match=r"was not accepted by pixel-play-26") as error:
+            submit.run(config)
+        assert told in str(error.value) and answer in str(error.value)
 
 
 def test_the_competition_of_the_experiment_is_the_one_of_its_data(tmp_path: Path):

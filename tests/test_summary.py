@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.scored import write_record
 
 from pixelplay.cli import load_config
 from pixelplay.config import Config
 from pixelplay.events.event import Alarm, Event, Events, Moment
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Record
 from pixelplay.summary import summary
 
 
@@ -24,12 +24,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 
 def finish(config: Config, stage: str, path: Path, value: str) -> None:
-    nothing = {"settings": {}, "contents": None, "about": None, "reads": {}, "outputs": []}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_record(RunFiles.of(config).record(stage))
     path.write_text(value)
-    record = RunFiles.of(config).record(stage)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(Record(key="", version=1, finished="", seconds=1.0, **nothing).model_dump_json())
 
 
 def figures(ap: float) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.pipeline import run_here
+from tests.pipeline import run_here, stages_here
+from tests.scored import write_record
 
 from pixelplay import pipeline
 from pixelplay.ablation.sweeps import caption, cells, markdown, results, write
@@ -16,7 +17,6 @@ from pixelplay.detectors import registry
 from pixelplay.overrides import choices
 from pixelplay.run.artifacts import write_json
 from pixelplay.run.files import RunFiles
-from pixelplay.stages.status import STAGES
 from pixelplay.sweep import variants_of
 
 TINY = (
@@ -45,23 +45,11 @@ RUNS = {
 }
 
 
-def in_process(started: list[tuple[str, str]]) -> Callable[[str, Sequence[str], str], None]:
-    """A stage as in a process of its own, without the seconds that it takes to start one."""
-
-    def run(stage: str, overrides: Sequence[str], started_by: str) -> None:
-        config = load_config(list(overrides))
-        started.append((str(config.run), stage))
-        STAGES[stage].run(config)
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, str]], str]:
     """The folder in which the sweep ran, the stages that ran, and what was printed."""
-    folder, started = tmp_path_factory.mktemp("swept"), list[tuple[str, str]]()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "_run_process", in_process(started))
+    folder = tmp_path_factory.mktemp("swept")
+    with stages_here() as started:
         done = run_here("sweep.py", *TINY, *SWEEP, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, started, done.stdout
@@ -121,23 +109,22 @@ def test_a_variant_that_only_scores_differently_is_not_trained_again(swept):
     assert names and all((mean / name).read_bytes() == (usual / name).read_bytes() for name in names)
 
 
-def test_resumed_it_runs_nothing_and_writes_the_same_table(swept, monkeypatch):
+def test_resumed_it_runs_nothing_and_writes_the_same_table(swept):
     folder, _, _ = swept
     table = folder / "outputs/tiny/sweeps/dropout/table.csv"
-    before, started = table.read_bytes(), list[tuple[str, str]]()
-    monkeypatch.setattr(pipeline, "_run_process", in_process(started))
-    done = run_here("sweep.py", *TINY, *SWEEP, cwd=folder)
+    before = table.read_bytes()
+    with stages_here() as started:
+        done = run_here("sweep.py", *TINY, *SWEEP, cwd=folder)
     assert (done.returncode, started) == (0, []), done.stderr
     assert table.read_bytes() == before
     assert done.stdout.count(": up to date (outputs/tiny/") == 3
 
 
 def test_another_sweep_shares_the_baseline(swept, monkeypatch):
-    folder, started = swept[0], list[tuple[str, str]]()
-    monkeypatch.setattr(pipeline, "_run_process", in_process(started))
-    monkeypatch.setattr("pixelplay.sweep._run", lambda variant, others: started.append((variant.name, "run")))
+    started = list[str]()
+    monkeypatch.setattr("pixelplay.sweep._run", lambda variant, others: started.append(variant.name))
     other = ("sweep.name=mean", SWEEP[1], '+sweep.variants.as=["detectors.conv_ae.training.dropout=0.2"]', SWEEP[4])
-    done = run_here("sweep.py", *TINY, *other, cwd=folder)
+    done = run_here("sweep.py", *TINY, *other, cwd=swept[0])
     assert (done.returncode, started) == (0, []), done.stderr
 
 
@@ -189,9 +176,7 @@ def outputs_of(folder: Path, seconds: float) -> RunFiles:
     files = RunFiles(folder, folder, folder, folder, folder, folder)
     training, scoring = {"window": 8, "stride": 4, "max_epochs": 2}, {"stride": 3}
     for stage, settings in {"train": {"trainer": {}, "training": training}, "score": {"scoring": scoring}}.items():
-        about = {"parameters": 1234}
-        record = {"key": "", "version": 1, "settings": settings, "contents": None, "about": about, "reads": {}}
-        write_json(files.record(f"{stage}-mae"), record | {"outputs": [], "finished": "", "seconds": seconds})
+        write_record(files.record(f"{stage}-mae"), settings=settings, about={"parameters": 1234}, seconds=seconds)
     return files
 
 

@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.pipeline import CPU, trainer_config
+from tests.pipeline import CPU, shipped, trainer_config
 from tests.tracked import tracked_video, tracks_at
 
-from pixelplay.cli import load_config
 from pixelplay.detectors.calibration import Calibration
-from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.temporal_mae.detector import ABOUT, TemporalMAEDetector, check
 from pixelplay.detectors.temporal_mae.network import TemporalMAE
 from pixelplay.detectors.temporal_mae.raw_scores import STREAMS, smoothed
@@ -23,12 +21,8 @@ from pixelplay.objects.tracks import Tracks, fill, tracks_of
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 
-NAME = "temporal_mae"
+NAME, TINY = "temporal_mae", "temporal_mae_tiny"
 T = 8  # of the tiny configuration
-
-
-def config_of(*overrides: str, preset: str = "temporal_mae_tiny") -> DetectorConfig:
-    return load_config([f"detector=[{preset}]", *(f"detectors.{NAME}.{one}" for one in overrides)]).detectors[NAME]
 
 
 # --- scores ---------------------------------------------------------------------------------------------------------
@@ -38,7 +32,7 @@ def config_of(*overrides: str, preset: str = "temporal_mae_tiny") -> DetectorCon
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TemporalMAEDetector:
     place = tmp_path_factory.mktemp("trained")
     videos = [tracked_video(place, f"v{i}", {1: list(range(20)), 2: list(range(4, 18))}, 20, i) for i in range(4)]
-    detector = TemporalMAEDetector(NAME, config_of("scoring.stride=3", "scoring.batch_size=3"), CPU)
+    detector = TemporalMAEDetector(NAME, shipped(TINY, "scoring.stride=3", "scoring.batch_size=3"), CPU)
     run = TrainingRun(NAME, trainer_config(loggers=[]), place / "training", CPU, 0)
     detector.fit(videos[:2], Heldout(videos[2:3], videos[3:], []), run)
     return detector
@@ -210,14 +204,14 @@ def calibration(**scores: list[float]) -> Calibration:
 def test_alpha_weighs_the_reconstruction_error_and_larger_scores_than_normal_are_clipped():
     normal = calibration(reconstruction=[1.0, 2.0, 5.0], embedding=[0.0, 0.1, 0.2])
     raw = {"reconstruction": np.array([3.0, 0.0, 9.0]), "embedding": np.array([0.05, 0.3, 0.2])}
-    scoring = check(NAME, config_of("scoring.alpha=0.25", "scoring.quantile=1.0"))[1]
+    scoring = check(NAME, shipped(TINY, "scoring.alpha=0.25", "scoring.quantile=1.0"))[1]
     expected = [0.25 * 2 / 4 + 0.75 * 0.25, 0.75, 1.0]
     assert normal.combination(scoring.weights, scoring.quantile)(raw).tolist() == pytest.approx(expected)
 
 
 def test_scales_can_be_those_of_other_normal_footage_and_the_networks_stay(trained, tmp_path: Path):
     before = trained._trained
-    borrowed = TemporalMAEDetector(NAME, config_of(), CPU)
+    borrowed = TemporalMAEDetector(NAME, shipped(TINY), CPU)
     borrowed._trained = dict(before)
     other = tracked_video(tmp_path, "other", {1: list(range(12))}, 12, 9)
     borrowed.recalibrate([other])
@@ -241,7 +235,7 @@ def test_footage_without_tracks_is_reported_before_training(tmp_path: Path):
     empty = tracked_video(tmp_path, "v", {}, 3, 0)
     run = TrainingRun(NAME, trainer_config(loggers=[]), tmp_path / "training", CPU, 0)
     with pytest.raises(DataError, match="temporal_mae: no object with feature maps was followed in training footage"):
-        TemporalMAEDetector(NAME, config_of(), CPU).fit([empty], Heldout([empty], [empty], []), run)
+        TemporalMAEDetector(NAME, shipped(TINY), CPU).fit([empty], Heldout([empty], [empty], []), run)
 
 
 def test_the_best_epoch_the_last_one_or_another_training_can_be_scored_with(tmp_path: Path):
@@ -249,12 +243,12 @@ def test_the_best_epoch_the_last_one_or_another_training_can_be_scored_with(tmp_
     videos = [tracked_video(tmp_path, f"v{i}", {1: list(range(20))}, 20, i) for i in range(3)]
     same = ("training.learning_rate=10.0", "training.max_epochs=3", "training.warmup_epochs=2")
     run = TrainingRun(NAME, trainer_config(loggers=[]), tmp_path / "training", CPU, 0)
-    detector = TemporalMAEDetector(NAME, config_of(*same), CPU)
+    detector = TemporalMAEDetector(NAME, shipped(TINY, *same), CPU)
     detector.fit(videos[:1], Heldout(videos[1:2], videos[2:], []), run)
     detector.save(tmp_path / "saved")
     found = {}
     for name in ("best", "last", str(tmp_path / "saved")):
-        again = TemporalMAEDetector(NAME, config_of(*same, f"scoring.checkpoint={name}"), CPU)
+        again = TemporalMAEDetector(NAME, shipped(TINY, *same, f"scoring.checkpoint={name}"), CPU)
         again.load(tmp_path / ("saved" if name in ("best", "last") else "elsewhere"))
         found[name] = again._used.model.state_dict()
     for name, file in (("best", "best"), ("last", "last"), (str(tmp_path / "saved"), "best")):
@@ -278,4 +272,4 @@ def test_the_best_epoch_the_last_one_or_another_training_can_be_scored_with(tmp_
 )
 def test_impossible_settings_are_refused_by_name(override: str, problem: str):
     with pytest.raises(ConfigError, match=problem):
-        check(NAME, config_of(override))
+        check(NAME, shipped(TINY, override))

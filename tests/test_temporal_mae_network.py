@@ -2,36 +2,31 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tests.pipeline import CPU, trainer_config
+from tests.pipeline import CPU, Dying, Killed, shipped, trainer_config
 from tests.tracked import MAP, tracked_video, tracks_at
 
-from pixelplay.cli import load_config
-from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.temporal_mae.detector import check
 from pixelplay.detectors.temporal_mae.losses import consecutive, info_nce, squared_error
 from pixelplay.detectors.temporal_mae.network import POOLINGS, AttentionPooling, Statistics, TemporalMAE, sinusoids
 from pixelplay.detectors.temporal_mae.sequences import TrackWindows, sequences
 from pixelplay.detectors.temporal_mae.training import Training, random_masks, warmup_cosine
 from pixelplay.objects.features import Features, features_of
-from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
+from pixelplay.training.clips import Batched, OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.fit import fit
-from pixelplay.training.run import TrainingRun
+from pixelplay.training.run import TrainingRun, seed_of
 
-NAME = "temporal_mae"
+NAME, TINY = "temporal_mae", "temporal_mae_tiny"
 T = 8  # of the tiny configuration
 NO = -1
 
 
-def config_of(*overrides: str, preset: str = "temporal_mae_tiny") -> DetectorConfig:
-    return load_config([f"detector=[{preset}]", *(f"detectors.{NAME}.{one}" for one in overrides)]).detectors[NAME]
-
-
-def network(*overrides: str, channels: int = 6, preset: str = "temporal_mae_tiny") -> TemporalMAE:
-    settings, _ = check(NAME, config_of(*overrides, preset=preset))
+def network(*overrides: str, channels: int = 6, preset: str = TINY) -> TemporalMAE:
+    settings, _ = check(NAME, shipped(preset, *overrides))
     torch.manual_seed(0)
     return TemporalMAE(channels, settings.window, settings.pooling, settings.transformer, settings.heads).eval()
 
@@ -200,7 +195,7 @@ def test_infonce_of_no_pairs_is_zero_and_of_one_track_alone_too():
 
 
 def training_of(tmp_path: Path, *overrides: str) -> tuple[Training, TrackWindows]:
-    settings, _ = check(NAME, config_of(*overrides))
+    settings, _ = check(NAME, shipped(TINY, *overrides))
     video = tracked_video(tmp_path, "v", {1: list(range(12)), 2: [3, 4], 3: [1, 2, 3, 6, 7, 8]}, length=12)
     windows = TrackWindows([video], T, 4, settings.heads.future)
     torch.manual_seed(0)
@@ -225,16 +220,10 @@ def test_the_forecast_is_compared_with_the_steps_after_the_window_that_are_there
     assert batch.valid[:, T:].tolist() == [[True, True], [False, False]]
     found = module.losses(batch, 0, 0)["forecast"].item()
     with torch.no_grad():
-        hidden = random_masks(batch.valid[:, :T], 0.75, _seed(0, 0))
+        hidden = random_masks(batch.valid[:, :T], 0.75, seed_of(0, 0, 0))
         predicted = model.forecasts(model.encode(model.tokens(batch.maps[:, :T]), batch.valid[:, :T], hidden))
         error = (predicted[0] - model.targets(batch.maps)[0, T:]).square().mean().item()
     assert found == pytest.approx(error, rel=1e-5)
-
-
-def _seed(epoch: int, step: int) -> int:
-    from pixelplay.training.run import seed_of
-
-    return seed_of(0, epoch, step)
 
 
 def test_heads_of_weight_zero_are_not_there(tmp_path: Path):
@@ -263,43 +252,25 @@ def test_the_learning_rate_rises_linearly_and_falls_by_a_cosine():
     assert warmup_cosine(0, 0, 5) == 1
 
 
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
-class Dying(TrackWindows):
-    """Windows whose fourth batch is never read."""
-
-    left = 4
-
-    def __getitem__(self, items: list[int]):
-        self.left -= 1
-        if not self.left:
-            raise Killed
-        return super().__getitem__(items)
-
-
 def test_a_run_that_was_killed_and_goes_on_ends_with_the_same_bits_from_a_checkpoint_that_holds_all(tmp_path: Path):
-    settings, _ = check(NAME, config_of("training.heads.forecast.weight=0.1", "training.batch_size=4"))
+    settings, _ = check(NAME, shipped(TINY, "training.heads.forecast.weight=0.1", "training.batch_size=4"))
     fit_on = [tracked_video(tmp_path, f"f{i}", {1: list(range(30)), 2: list(range(5, 25))}, 30, i) for i in range(2)]
-    shape = T, 4, settings.heads.future
+    windows = TrackWindows(fit_on, T, 4, settings.heads.future)
 
-    def train(folder: str, windows: TrackWindows) -> Training:
+    def train(folder: str, items: Batched[Any] = windows) -> Training:
         torch.manual_seed(0)
         model = TemporalMAE(MAP[0], T, settings.pooling, settings.transformer, settings.heads)
         model.standardise(windows.statistics())
         run = TrainingRun("small", settings.trainer(trainer_config(loggers=[])), tmp_path / folder, CPU, 0)
         module = Training(model, settings, run.config, 0)
-        train = loader(windows, ShuffledBatches(len(windows), 4, 0), CPU)
+        train = loader(items, ShuffledBatches(len(windows), 4, 0), CPU)
         fit(module, train, loader(windows, OrderedBatches(len(windows), 16), CPU), run)
         return module
 
-    undisturbed = train("undisturbed", TrackWindows(fit_on, *shape))
+    undisturbed = train("undisturbed")
     with pytest.raises(Killed):
-        dying = Dying(fit_on, *shape)
-        dying.left = -(-len(dying) // 4) + -(-len(dying) // 16) + 2  # in the second epoch
-        train("killed", dying)
-    resumed = train("killed", TrackWindows(fit_on, *shape))
+        train("killed", Dying(windows, -(-len(windows) // 4) + 2))  # in the second epoch
+    resumed = train("killed")
     for name, tensor in undisturbed.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     checkpoint = torch.load(tmp_path / "killed/last.ckpt", weights_only=True)

@@ -12,9 +12,9 @@ from scipy.stats import genpareto
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.events import alarms, thresholds
 from pixelplay.events.adaptive import adaptive
-from pixelplay.events.alarms import LabelledScores, constant_threshold
+from pixelplay.events.alarms import LabelledScores
 from pixelplay.events.settings import AdaptiveConfig, EvtConfig, ThresholdsConfig
-from pixelplay.events.thresholds import Threshold, fixed, percentile
+from pixelplay.events.thresholds import Threshold, constant_threshold, fixed, percentile
 from pixelplay.metrics.settings import BootstrapConfig
 from pixelplay.report.thresholds import fitted_tail, write_threshold_fit
 from pixelplay.scores.normalise import normalise

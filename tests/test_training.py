@@ -6,19 +6,31 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from lightning import LightningModule
-from tests.pipeline import CPU, DENOISING, ROOT, SOURCE, clips_of, run, small_training, trainer_config
+from tests.pipeline import (
+    CPU,
+    DENOISING,
+    ROOT,
+    SOURCE,
+    Dying,
+    Killed,
+    clips_of,
+    run,
+    small_training,
+    trainer_config,
+)
 from torch import nn
 from torch.nn import functional as F
 
 from pixelplay.detectors.autoencoder.network import ConvAutoencoder, SpatioTemporalAutoencoder
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.run.atomic import HOST
-from pixelplay.training.clips import Clips
+from pixelplay.training.clips import Batched
 from pixelplay.training.device import autocast_bf16, choose_device, find_device, trainer_devices
 from pixelplay.training.fit import fit
 from pixelplay.training.run import TrainingRun
@@ -89,7 +101,11 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_what_to_do(tmp_path: Path, 
 
 
 def fitted(
-    folder: Path, clips: Clips | None = None, heldout: Clips | None = None, member: str = "conv_ae", **trainer: object
+    folder: Path,
+    clips: Batched[Any] | None = None,
+    heldout: Batched[Any] | None = None,
+    member: str = "conv_ae",
+    **trainer: object,
 ) -> dict[str, torch.Tensor]:
     """Weights of the family's small network after `fit`."""
     config = trainer_config(**{"max_epochs": EPOCHS, "loggers": [], **trainer})
@@ -114,24 +130,6 @@ def test_the_small_run_learns_and_its_last_epoch_is_its_best(tmp_path: Path, und
     assert same_bits(last["state_dict"], undisturbed)
 
 
-class Killed(BaseException):
-    """Stands for a kill in the tests that stay in one process."""
-
-
-class DyingClips(Clips):
-    """Clips whose `fatal`-th batch is never read."""
-
-    def __init__(self, clips: Clips, fatal: int, end: BaseException):
-        self.__dict__.update(clips.__dict__)
-        self._left, self._end = fatal, end
-
-    def __getitem__(self, items: list[int]) -> torch.Tensor:
-        self._left -= 1
-        if self._left == 0:
-            raise self._end
-        return super().__getitem__(items)
-
-
 @pytest.mark.parametrize(
     ("loader", "fatal"),
     [
@@ -144,7 +142,7 @@ class DyingClips(Clips):
 def test_a_run_that_was_killed_and_goes_on_ends_with_the_same_bits(tmp_path: Path, undisturbed, loader, fatal):
     whole = {"clips": clips_of(tmp_path, "fit", 32, seed=1), "heldout": clips_of(tmp_path, "heldout", 8, seed=2)}
     with pytest.raises(Killed):
-        fitted(tmp_path, **{**whole, loader: DyingClips(whole[loader], fatal, Killed())})
+        fitted(tmp_path, **{**whole, loader: Dying(whole[loader], fatal)})
     assert not (tmp_path / "run" / "last.ckpt").exists() or fatal > STEPS or loader == "heldout"
     assert same_bits(fitted(tmp_path, **whole), undisturbed)
 
@@ -154,7 +152,7 @@ def test_a_run_that_was_killed_and_goes_on_ends_with_the_same_bits(tmp_path: Pat
 def test_the_whole_family_goes_on_with_the_same_bits_in_either_precision(tmp_path: Path, member, precision):
     whole = clips_of(tmp_path, "fit", 32, seed=1)
     with pytest.raises(Killed):
-        fitted(tmp_path / "killed", DyingClips(whole, STEPS + 3, Killed()), member=member, precision=precision)
+        fitted(tmp_path / "killed", Dying(whole, STEPS + 3), member=member, precision=precision)
     resumed = fitted(tmp_path / "killed", whole, member=member, precision=precision)
     assert same_bits(resumed, fitted(tmp_path / "undisturbed", whole, member=member, precision=precision))
 
@@ -163,29 +161,18 @@ def test_a_run_killed_twice_ends_with_the_same_bits(tmp_path: Path, undisturbed)
     whole = clips_of(tmp_path, "fit", 32, seed=1)
     for fatal in (STEPS + 2, STEPS + 2):  # in the second epoch, then in the third
         with pytest.raises(Killed):
-            fitted(tmp_path, DyingClips(whole, fatal, Killed()))
+            fitted(tmp_path, Dying(whole, fatal))
     assert same_bits(fitted(tmp_path, whole), undisturbed)
 
 
 SIGKILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.pipeline import Clips, clips_of, small_training, trainer_config
+from tests.pipeline import Dying, clips_of, small_training, trainer_config
 from pixelplay.training.fit import fit
 
-class Deadly(Clips):
-    def __init__(self, clips, fatal):
-        self.__dict__.update(clips.__dict__)
-        self._left = fatal
-
-    def __getitem__(self, items):
-        self._left -= 1
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().__getitem__(items)
-
 folder, fatal = Path(sys.argv[1]), int(sys.argv[2])
-clips = Deadly(clips_of(folder, "fit", 32, seed=1), fatal)
+clips = Dying(clips_of(folder, "fit", 32, seed=1), fatal, lambda: os.kill(os.getpid(), signal.SIGKILL))
 fit(*small_training(folder, trainer_config(max_epochs=3, loggers=[]), clips))
 """
 
@@ -238,7 +225,7 @@ def test_damaged_checkpoints_are_discarded_and_training_ends_with_the_same_bits(
 ):
     whole = clips_of(tmp_path, "fit", 32, seed=1)
     with pytest.raises(Killed):
-        fitted(tmp_path, DyingClips(whole, 2 * STEPS + 2, Killed()))
+        fitted(tmp_path, Dying(whole, 2 * STEPS + 2))
     damage(tmp_path / "run" / name)
     with caplog.at_level(logging.WARNING):
         assert same_bits(fitted(tmp_path, whole), undisturbed)
@@ -248,9 +235,13 @@ def test_damaged_checkpoints_are_discarded_and_training_ends_with_the_same_bits(
 def test_ctrl_c_is_passed_on_and_the_run_goes_on_later(tmp_path: Path, undisturbed):
     whole = clips_of(tmp_path, "fit", 32, seed=1)
     handler = signal.getsignal(signal.SIGINT)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
     try:
         with pytest.raises(KeyboardInterrupt):
-            fitted(tmp_path, DyingClips(whole, STEPS + 2, KeyboardInterrupt()))
+            fitted(tmp_path, Dying(whole, STEPS + 2, interrupt))
     finally:
         signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
     assert same_bits(fitted(tmp_path, whole), undisturbed)
@@ -269,7 +260,7 @@ def test_checkpoints_are_written_beside_their_place_and_load_without_unpickling_
 def test_curves_of_all_epochs_are_kept_also_when_the_run_was_killed(tmp_path: Path):
     whole = clips_of(tmp_path, "fit", 32, seed=1)
     with pytest.raises(Killed):
-        fitted(tmp_path, DyingClips(whole, STEPS + 3, Killed()), loggers=["csv", "tensorboard"])
+        fitted(tmp_path, Dying(whole, STEPS + 3), loggers=["csv", "tensorboard"])
     fitted(tmp_path, whole, loggers=["csv", "tensorboard"])
     rows = pd.concat([pd.read_csv(path) for path in sorted((tmp_path / "run" / "csv").glob("*/metrics.csv"))])
     for column in ("train/loss", "val/loss"):

@@ -33,7 +33,11 @@ LONG = "1" * 5000  # more digits than Python turns into a number
         (b"frame,label\n\xff\xfe,1\n", "line 2: a frame number and a label"),
         (b"frame,label\n0\n", "line 2: a frame number and a label"),
         (b"frame,label\n0,1\n0,0\n", "line 3: a second label for frame 0"),
+        (b"frame,label\n1,0\n2,yes\n", "line 3: a frame number and a label 0 or 1"),
+        (b"frame,label\n-1,0\n", "line 2: a frame number and a label"),
         (b"frame\n0\n", "must name the columns frame,label"),
+        (b"frame;label\n1;0\n", "must name the columns frame,label"),
+        (b"", "must name the columns frame,label"),
         ("frame,label\n²,1\n".encode(), "line 2: a frame number and a label"),
     ],
 )
@@ -49,15 +53,18 @@ def test_a_label_table_may_have_other_columns_blanks_and_text_of_another_encodin
     assert (found.numbers.tolist(), found.values.tolist()) == ([3, 7], [1, 0])
 
 
+NO_TRACK = (
+    *("1,2,0,0,5", "1,2,0,0,5,5,9", "1,2,a,0,5,5", "1.5,2,0,0,5,5", "1,nan,0,0,5,5", "1e300,2,0,0,5,5"),
+    *("1,2,0,0,inf,5", "1,2,5,0,5,5", "1,2,0,6,5,5", "track_id,frame,x1,y1,x2,y2", f"1,{LONG},0,0,5,5"),
+    *("1,18446744073709551616,0,0,5,5", "1,inf,0,0,5,5", "1,-1,0,0,5,5", "1,2,0,0,nan,5", "1,2,0,0,1e400,5"),
+)
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (f"1,{LONG},0,0,5,5", "must be track_id,frame"),
-        ("1,18446744073709551616,0,0,5,5", "must be track_id,frame"),
-        ("1,inf,0,0,5,5", "must be track_id,frame"),
-        ("1,-1,0,0,5,5", "must be track_id,frame"),
-        ("1,2,0,0,nan,5", "must be track_id,frame"),
-        ("1,2,0,0,1e400,5", "must be track_id,frame"),
+        *((line, f"'{line[:80]}': must be track_id,frame,x1,y1,x2,y2, x1 < x2, y1 < y2") for line in NO_TRACK),
+        ("0,0,1,1,2,2", "'0,0,1,1,2,2': a track is in a frame once"),
         ("1,2,0,0,5,5\0", "a zero byte"),
         ("x" * 131_073, "field larger than field limit"),
     ],
@@ -71,6 +78,8 @@ def test_a_track_file_is_refused_with_its_line(tmp_path: Path, line: str, compla
 @pytest.mark.parametrize(
     ("gt_frame", "complaint"),
     [
+        ("2:7", "goes to 7, its last frame is 6"),
+        ("2:x", "has '2:x', not a range such as 61:180"),
         ("3:2", "has '3:2': frames count from 1, and a range goes upwards"),
         ("0:2", "has '0:2': frames count from 1"),
         ("1:2:6", "has '1:2:6', not a range"),
@@ -85,13 +94,6 @@ def test_a_gt_frame_that_labels_nothing_or_is_no_range_is_refused(tmp_path: Path
     (tmp_path / "Test/UCSDped2.m").write_text(f"T{{end+1}}.gt_frame = [{gt_frame}];\nT{{end+1}}.gt_frame = [1];\n")
     with pytest.raises(DataError, match=rf"UCSDped2\.m: gt_frame of Test001 .*{complaint}"):
         labels(pick(read_dataset(dataset("ped2", tmp_path)), "Test001"), [1, 2, 3, 4, 5, 6])
-
-
-def test_a_gt_frame_may_have_blanks_around_its_colon(tmp_path: Path):
-    write_ped2(tmp_path)
-    (tmp_path / "Test/UCSDped2.m").write_text("T{end+1}.gt_frame = [ 1 :2,4: 5 6];\nT{end+1}.gt_frame = [1];\n")
-    found = labels(pick(read_dataset(dataset("ped2", tmp_path)), "Test001"), [1, 2, 3, 4, 5, 6])
-    assert found == [1, 1, 0, 1, 1, 1]
 
 
 def npy_claiming(shape: str, kind: str = "|u1") -> bytes:

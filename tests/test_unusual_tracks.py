@@ -12,8 +12,7 @@ import pytest
 from tests import patchcore
 from tests.reports import tiny
 from tests.test_report_charts import scored
-from tests.test_report_page import Elements
-from tests.test_report_stage import sections
+from tests.test_report_stage import page, sections
 
 from pixelplay.config import Config
 from pixelplay.errors import DamagedArtifactError
@@ -167,21 +166,27 @@ def test_times_are_told_where_they_are_known():
 # --- in a run --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def explained_run(patchcore_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a run with object streams, up to `explain`."""
+    folder = tmp_path_factory.mktemp("explained")
+    shutil.copytree(patchcore_run, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in (events, evaluate, explain):
+            stage.run(patchcore.config())
+    return folder
+
+
 @pytest.fixture
-def config(patchcore_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """A run with object streams, up to `fuse`, in a copy of its folder."""
-    shutil.copytree(patchcore_run, tmp_path, dirs_exist_ok=True)
+def config(explained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """That run, in a copy of its folder."""
+    shutil.copytree(explained_run, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return patchcore.config()
 
 
-def page(config: Config) -> Elements:
-    return Elements(RunFiles.of(config).report.read_text())
-
-
 def test_the_page_has_the_curves_of_the_table_of_objects_and_needs_no_footage(config: Config):
-    for stage in (events, evaluate, explain):
-        stage.run(config)
     for folder in ("data", "cache", "checkpoints"):
         shutil.rmtree(folder)
     report.run(config)
@@ -205,7 +210,7 @@ def test_the_page_has_the_curves_of_the_table_of_objects_and_needs_no_footage(co
 @pytest.mark.usefixtures("config")
 def test_streams_are_on_the_scale_that_they_were_summed_on():
     """With no smoothing, the score is the average of the streams."""
-    plain = patchcore.config("fusion.objects.smooth.method=none")
+    plain = patchcore.config("fusion.objects.smooth.method=none", "report.gallery=0")
     for stage in (fuse, events, evaluate, explain):
         stage.run(plain)
     index = prepare.load_index(plain)
@@ -214,8 +219,6 @@ def test_streams_are_on_the_scale_that_they_were_summed_on():
 
 
 def test_a_track_without_scores_is_told_with_what_to_do(config: Config):
-    for stage in (events, evaluate, explain):
-        stage.run(config)
     files, index = RunFiles.of(config), prepare.load_index(config)
     listed = json.loads(files.manifest.read_text())
     listed["tracks"][0]["track"] = 99
@@ -230,7 +233,8 @@ def test_a_track_without_scores_is_told_with_what_to_do(config: Config):
 
 @pytest.mark.usefixtures("config")
 def test_a_run_without_object_streams_has_no_section():
-    plain = patchcore.config("fusion.objects.streams={videopatchcore/spatial:0.0,videopatchcore/temporal:0.0}")
+    weights = "{videopatchcore/spatial:0.0,videopatchcore/temporal:0.0}"
+    plain = patchcore.config(f"fusion.objects.streams={weights}", "report.gallery=0")
     for stage in (fuse, events, evaluate, explain, report):
         stage.run(plain)
     assert "tracks" not in sections(page(plain)) and "Unusual" not in page(plain).text

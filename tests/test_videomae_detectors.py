@@ -1,14 +1,13 @@
 """The two VideoMAE detectors: their contract, scores worked out from the model's own outputs, and what they refuse."""
 
 import shutil
-import tracemalloc
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.pipeline import CPU, trainer_config
+from tests.own_process import in_own_process, peak
+from tests.pipeline import CPU, shipped, trainer_config
 from tests.small_videomae import COLOUR, FRAMES, SIDE, colour_video, saved_videomae, walking_square
 
 from pixelplay.cli import load_config
@@ -41,14 +40,11 @@ def videomae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved_videomae(tmp_path_factory.mktemp("videomae") / "model")
 
 
-@cache
 def config_of(name: str, source: Path | str, *overrides: str) -> DetectorConfig:
     """The shipped settings on the tests' small frames, with clips that overlap."""
-    prefix = f"detectors.{name}"
-    small = [f"{prefix}.frames.height={SIDE}", f"{prefix}.frames.width={SIDE}", f"{prefix}.scoring.stride={STRIDE}"]
-    small += [f"{prefix}.training.stride=4"] if name == PROFILE else []
-    more = [f"{prefix}.{override}" for override in overrides]
-    return load_config([f"detector=[{name}]", f"weights.videomae={source}", *small, *more]).detectors[name]
+    small = [f"frames.height={SIDE}", f"frames.width={SIDE}", f"scoring.stride={STRIDE}"]
+    small += ["training.stride=4"] if name == PROFILE else []
+    return shipped(name, f"training.videomae={source}", *small, *overrides)
 
 
 def run_in(folder: Path, name: str = "videomae") -> TrainingRun:
@@ -294,24 +290,21 @@ def test_other_scoring_needs_no_new_training_but_other_settings_do(videomae: Pat
         loaded(PROFILE, trained, videomae, "training.stride=2")
 
 
+@in_own_process
 def test_a_profile_of_many_videos_needs_no_more_memory_than_one_of_few(tmp_path: Path):
     wide = saved_videomae(tmp_path / "wide", hidden_size=256)
     frames = walking_square(40, seed=0)
 
-    def peak(count: int) -> int:
+    def of(count: int) -> int:
         footage = [colour_video(tmp_path, f"{count}-{i}", frames) for i in range(count)]
         overrides = ["training.stride=1", "training.batch_size=4"]
         detector = VideoMAEProfile(PROFILE, config_of(PROFILE, wide, *overrides), CPU)
-        tracemalloc.start()
-        detector.fit(footage, Heldout(footage), run_in(tmp_path / f"of {count}"))
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+        most = peak(lambda: detector.fit(footage, Heldout(footage), run_in(tmp_path / f"of {count}")))
         assert detector._profile.count == count * 37 * 2
         return most
 
-    peak(1)  # imports
-    of_one_video = 37 * 2 * 256 * 4  # bytes of its vectors
-    assert peak(6) - peak(2) < 2 * of_one_video
+    _, few, many = of(1), of(2), of(6)  # the first imports
+    assert many - few < 2 * (37 * 2 * 256 * 4), (few, many)  # bytes of the vectors of two videos
 
 
 def test_killed_between_two_videos_a_profile_goes_on_with_the_next_and_is_the_same(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.pipeline import CPU, trainer_config
+from tests.pipeline import CPU, shipped, trainer_config
 from tests.small_videomae import COLOUR, SIDE, colour_video, walking_square
 
 from pixelplay.cli import load_config
@@ -66,7 +66,8 @@ def test_its_encoding_is_normalised_as_that_of_the_hub_s_so_that_no_channel_outg
 
 def test_what_it_has_learnt_it_predicts_better_than_one_that_has_not(tmp_path: Path):
     folders = [
-        trained(tmp_path, tmp_path / f"{rate}", settings(max_epochs=12, learning_rate=rate)) for rate in (1e-9, 5e-3)
+        trained(tmp_path, tmp_path / f"{epochs}", settings(max_epochs=epochs, learning_rate=rate))
+        for epochs, rate in ((1, 1e-9), (12, 5e-3))
     ]
     clips = np.stack([walking_square(4, seed=7)])
     losses = []
@@ -139,30 +140,28 @@ def test_an_epoch_takes_no_more_clips_than_asked_for_and_others_in_the_next():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "change", "message"),
     [
-        ("frames=15", r"pretraining\.frames=15: must be divisible by 2"),
-        ("encoder.heads=3", r"pretraining\.encoder\.width=32: must be divisible by 3"),
-        ("decoder.width=15", r"pretraining\.decoder\.width=15: must be divisible by 2"),
-        ("patch=20", r"pretraining\.patch=20: must divide the frames' side of 48 pixels"),
-        ("mask_ratio=0.999", r"pretraining\.mask_ratio=0\.999: .*hides 72 of 72 tokens"),
-        ("mask_ratio=1.0", r"pretraining\.mask_ratio=1\.0"),
-        ("clips_per_epoch=0", r"pretraining\.clips_per_epoch=0"),
-        ("depth=3", r"pretraining\.depth: unknown key"),
+        (BOTH[0], "frames=15", r"pretraining\.frames=15: must be divisible by 2"),
+        (BOTH[1], "encoder.heads=3", r"pretraining\.encoder\.width=32: must be divisible by 3"),
+        (BOTH[0], "decoder.width=15", r"pretraining\.decoder\.width=15: must be divisible by 2"),
+        (BOTH[1], "patch=20", r"pretraining\.patch=20: must divide the frames' side of 48 pixels"),
+        (BOTH[0], "mask_ratio=0.999", r"pretraining\.mask_ratio=0\.999: .*hides 72 of 72 tokens"),
+        (BOTH[1], "mask_ratio=1.0", r"pretraining\.mask_ratio=1\.0"),
+        (BOTH[0], "clips_per_epoch=0", r"pretraining\.clips_per_epoch=0"),
+        (BOTH[1], "depth=3", r"pretraining\.depth: unknown key"),
     ],
 )
-@pytest.mark.parametrize("name", BOTH)
 def test_impossible_sizes_are_refused_before_any_work(name: str, change: str, message: str):
-    added = "+" if change.startswith("depth") else ""
-    overrides = ["experiment=tiny", TINY, f"{added}detectors.{name}.training.pretraining.{change}"]
+    config = shipped(f"{name}_tiny", f"training.pretraining.{change}", run=["experiment=tiny"])
     with pytest.raises(ConfigError, match=rf"detectors\.{name}\.training\.{message}"):
-        registry.check_settings(load_config(overrides).detectors)
+        registry.check_settings({name: config})
 
 
 def test_its_own_model_sees_whole_frames_only():
-    overrides = ["experiment=tiny", TINY, "detectors.videomae_profile.training.center_crop=true"]
+    config = shipped("videomae_profile_tiny", "training.center_crop=true", run=["experiment=tiny"])
     with pytest.raises(ConfigError, match=r"center_crop=true is for pretrained models"):
-        registry.check_settings(load_config(overrides).detectors)
+        registry.check_settings({"videomae_profile": config})
 
 
 def test_in_a_run_both_detectors_share_one_model_keep_it_and_join_the_fusion(small_run: list[str], capfd):

@@ -206,15 +206,6 @@ def test_crops_too_small_for_the_pooling_are_refused_before_any_work():
 # --- what must not touch each other ----------------------------------------------------------------------------------
 
 
-def test_a_video_s_scores_depend_on_no_other_video_and_on_no_order(index: Index):
-    one, other = loaded(), loaded()
-    forth = {video.id: one.score(video).streams for video in index.test}
-    back = {video.id: other.score(video).streams for video in reversed(index.test)}
-    for video, streams in forth.items():
-        for stream, values in streams.items():
-            assert np.array_equal(values, back[video][stream]), (video, stream)
-
-
 def test_a_frame_s_score_depends_on_no_frame_beyond_its_clips(index: Index):
     """Nothing is normalised over the video: half of it has the scores that the whole has, up to where clips end."""
     video = by_id(index.test, "strange")

@@ -43,12 +43,6 @@ def random_weights(path: Path, bias: float, architecture: str = "yolov8n.yaml") 
     return path
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights that find something everywhere."""
-    return random_weights(tmp_path_factory.mktemp("weights") / "random.pt", bias=-1.0)
-
-
 @pytest.fixture
 def video(tmp_path: Path) -> Video:
     write_frames(tmp_path / "data/01", range(5))
@@ -68,8 +62,8 @@ def seen_by(yolo: Yolo, video: Video) -> list[torch.Tensor]:
     return inputs
 
 
-def test_the_network_sees_rgb_in_0_to_1_and_every_frame_in_order(weights: Path, video: Video, tmp_path: Path):
-    inputs = [batch for batch in seen_by(detector(weights, tmp_path), video) if batch.any()]  # no warming up
+def test_the_network_sees_rgb_in_0_to_1_and_every_frame_in_order(yolo_weights: Path, video: Video, tmp_path: Path):
+    inputs = [batch for batch in seen_by(detector(yolo_weights, tmp_path), video) if batch.any()]  # no warming up
     assert [len(batch) for batch in inputs] == [2, 2, 1]
     for t, image in enumerate(torch.cat(inputs).numpy()):
         expected = picture(t).transpose(2, 0, 1) / 255  # 64 x 48: neither enlarged nor made smaller
@@ -77,13 +71,14 @@ def test_the_network_sees_rgb_in_0_to_1_and_every_frame_in_order(weights: Path, 
         np.testing.assert_allclose(image[:, bars : bars + 48], expected, atol=1e-6)
 
 
-def test_boxes_are_those_of_ultralytics_itself_on_files_of_the_frames(weights: Path, video: Video, tmp_path: Path):
+def test_boxes_are_those_of_ultralytics_itself_on_files_of_the_frames(yolo_weights: Path, video: Video, tmp_path: Path):
     """Ultralytics reads the same image files by its own means, one by one."""
     from ultralytics import YOLO
 
-    found = detector(weights, tmp_path).detect(video)
-    assert len(found) > 0
-    reference = YOLO(str(weights))
+    told: list[int] = []
+    found = detector(yolo_weights, tmp_path).detect(video, told.append)
+    assert len(found) > 0 and told == [2, 2, 1]
+    reference = YOLO(str(yolo_weights))
     for t, path in enumerate(sorted((tmp_path / "data/01").iterdir())):
         result = reference.predict(str(path), imgsz=64, conf=0.05, iou=0.7, max_det=300, device="cpu", verbose=False)
         boxes = result[0].boxes
@@ -94,17 +89,17 @@ def test_boxes_are_those_of_ultralytics_itself_on_files_of_the_frames(weights: P
         assert mine.label[order].tolist() == [reference.names[int(c)] for c in boxes.cls[other.tolist()]]
 
 
-def test_the_number_of_frames_in_a_batch_changes_nothing(weights: Path, video: Video, tmp_path: Path):
-    tables = [detector(weights, tmp_path, batch_size=size).detect(video) for size in (1, 3, 16)]
+def test_the_number_of_frames_in_a_batch_changes_nothing(yolo_weights: Path, video: Video, tmp_path: Path):
+    tables = [detector(yolo_weights, tmp_path, batch_size=size).detect(video) for size in (1, 3, 16)]
     for other in tables[1:]:
         assert np.array_equal(other.position, tables[0].position)
         np.testing.assert_allclose(other.xyxy, tables[0].xyxy, atol=0.01)
         assert other.label.tolist() == tables[0].label.tolist()
 
 
-def test_boxes_are_finite_lie_within_the_image_and_are_sure_enough(weights: Path, video: Video, tmp_path: Path):
+def test_boxes_are_finite_lie_within_the_image_and_are_sure_enough(yolo_weights: Path, video: Video, tmp_path: Path):
     for bf16 in (False, True):
-        found = detector(weights, tmp_path, bf16, confidence=0.2).detect(video)
+        found = detector(yolo_weights, tmp_path, bf16, confidence=0.2).detect(video)
         assert set(found.position.tolist()) == set(range(5))
         assert np.isfinite(found.xyxy).all() and found.xyxy.min() >= 0
         assert (found.xyxy[:, 2:] <= video.size).all() and (found.xyxy[:, :2] < found.xyxy[:, 2:]).all()
@@ -112,8 +107,8 @@ def test_boxes_are_finite_lie_within_the_image_and_are_sure_enough(weights: Path
         assert found.confidence.dtype == np.float32
 
 
-def test_in_bfloat16_the_sides_of_boxes_are_means_in_float32_of_their_distributions(weights: Path, tmp_path: Path):
-    yolo = detector(weights, tmp_path, bf16=True)
+def test_in_bfloat16_the_sides_of_boxes_are_means_in_float32_of_their_distributions(yolo_weights: Path, tmp_path: Path):
+    yolo = detector(yolo_weights, tmp_path, bf16=True)
     side = yolo._model.model.model[-1].dfl
     logits = 3 * torch.randn(1, 4, 16, 500, generator=torch.Generator().manual_seed(0))  # of 500 boxes, 16 cells a side
     logits = logits.bfloat16()
@@ -125,8 +120,8 @@ def test_in_bfloat16_the_sides_of_boxes_are_means_in_float32_of_their_distributi
     np.testing.assert_allclose(found.numpy(), means, atol=1e-4)  # in bfloat16 it is up to 0.05 cells off
 
 
-def test_no_more_boxes_of_a_frame_than_asked_for(weights: Path, video: Video, tmp_path: Path):
-    found = detector(weights, tmp_path, max_boxes=3).detect(video)
+def test_no_more_boxes_of_a_frame_than_asked_for(yolo_weights: Path, video: Video, tmp_path: Path):
+    found = detector(yolo_weights, tmp_path, max_boxes=3).detect(video)
     assert np.bincount(found.position).tolist() == [3] * 5
 
 
@@ -136,18 +131,12 @@ def test_a_video_in_which_nothing_is_found_has_an_empty_table(video: Video, tmp_
     assert len(found) == 0 and found.xyxy.shape == (0, 4)
 
 
-def test_progress_is_told(weights: Path, video: Video, tmp_path: Path):
-    told: list[int] = []
-    detector(weights, tmp_path).detect(video, told.append)
-    assert told == [2, 2, 1]
-
-
 def test_nothing_is_written_where_the_command_runs(
-    weights: Path, video: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    yolo_weights: Path, video: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    detector(weights, tmp_path).detect(video)
+    detector(yolo_weights, tmp_path).detect(video)
     assert list((tmp_path / "here").iterdir()) == []
 
 
@@ -168,11 +157,11 @@ def test_a_file_that_would_run_code_is_refused_unrun(tmp_path: Path, monkeypatch
     assert not (tmp_path / "trapped").exists()
 
 
-def test_what_is_no_weights_of_a_detector_is_refused_by_its_key(weights: Path, tmp_path: Path):
+def test_what_is_no_weights_of_a_detector_is_refused_by_its_key(yolo_weights: Path, tmp_path: Path):
     files = {
         "empty.pt": b"",
         "text.pt": b"not weights",
-        "half.pt": weights.read_bytes()[:100_000],
+        "half.pt": yolo_weights.read_bytes()[:100_000],
         "pickle.pt": pickle.dumps({"a": 1}),
     }
     for name, content in files.items():

@@ -3,8 +3,7 @@
 The networks are small and random, exported by Ultralytics itself.
 """
 
-import os
-import signal
+import shutil
 import subprocess
 import sys
 import time
@@ -15,23 +14,23 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
-from tests.footage import folder_video, write_frames
 from tests.pipeline import user_environment
-from tests.test_detect_stage import options, prepared, tables, yolo_weights
-from tests.test_yolo import random_weights, settings
+from tests.test_detect_stage import options, prepared, tables
+from tests.test_yolo import random_weights, settings, video
 
 from pixelplay.errors import ConfigError, DamagedArtifactError
+from pixelplay.objects import yolo_exports
 from pixelplay.objects.boxes import Boxes, load
 from pixelplay.objects.yolo import Yolo
-from pixelplay.objects.yolo_exports import exported
+from pixelplay.objects.yolo_exports import SUFFIXES, exported
 from pixelplay.run.atomic import remove_leftovers
 from pixelplay.stages import detect
-from pixelplay.videos.cache import FrameCache
 from pixelplay.videos.video import Video
 
-__all__ = ["options", "yolo_weights"]  # fixtures
+__all__ = ["options", "video"]  # fixtures
 
 CPU = torch.device("cpu")
+SIZE = 160  # of the network's input, pixels
 SURE, PIXELS, CONFIDENCE = 0.1, 1.0, 0.01  # boxes from this confidence up differ by no more than this
 NEEDS = {"openvino": "openvino", "onnx": "onnxruntime"}
 BACKENDS = [
@@ -62,15 +61,9 @@ def weights(folder: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def video(tmp_path: Path) -> Video:
-    write_frames(tmp_path / "data/01", range(5))
-    return FrameCache(tmp_path / "cache").fill([folder_video(tmp_path / "data/01")], [], 1.0, 1)[0].video
-
-
 def found(weights: Path, video: Video, folder: Path, backend: str) -> Boxes:
-    """Boxes of frames of 48 x 64 at 160 pixels: the network sees 128 x 160, and was exported at 160 x 160."""
-    return Yolo(weights, settings(backend=backend, image_size=160), CPU, False, folder).detect(video)
+    """Boxes of frames of 48 x 64: the network sees 128 x 160, and was exported at 160 x 160."""
+    return Yolo(weights, settings(backend=backend, image_size=SIZE), CPU, False, folder).detect(video)
 
 
 def partners(one: Boxes, other: Boxes) -> list[tuple[Boxes, Boxes]]:
@@ -100,58 +93,66 @@ def test_every_sure_box_of_pytorch_is_found_by_the_other_backend_and_the_reverse
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_weights_are_exported_once_and_others_of_the_same_name_again(tmp_path: Path, backend: str, caplog):
-    caplog.set_level("INFO")
-    found = []
-    for bias in (-1.0, -1.0, -2.0):
-        if len(found) != 1:
-            random_weights(tmp_path / "a.pt", bias)
-        path = exported(tmp_path / "a.pt", backend, 64, tmp_path / "exports")
-        found.append({one: one.stat().st_mtime_ns for one in [path, *path.rglob("*")] if one.is_file()})
-    assert found[0] == found[1] and not set(found[0]) & set(found[2])
-    assert caplog.text.count("exporting") == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "exports"]
-    assert not [path for path in (tmp_path / "exports").rglob("*") if ".tmp" in path.name or path.suffix == ".pt"]
+def test_weights_are_exported_once_and_others_of_the_same_name_again(weights: Path, folder, tmp_path, backend: str):
+    copy = Path(shutil.copy(weights, tmp_path / "a.pt"))
+    path = exported(weights, backend, SIZE, folder / "exports")
+    files = {one: one.stat().st_mtime_ns for one in [path, *path.rglob("*")]}
+    assert exported(copy, backend, SIZE, folder / "exports") == path, "weights are known by their contents"
+    assert files == {one: one.stat().st_mtime_ns for one in [path, *path.rglob("*")]}
+    assert not [one for one in (folder / "exports").rglob("*") if ".tmp" in one.name or one.suffix == ".pt"]
+    copy.write_bytes(b"other weights")
+    with pytest.raises(ConfigError, match=r"(?s)a\.pt cannot be exported .*: set objects\.yolo\.backend=torch"):
+        exported(copy, backend, SIZE, folder / "exports")
 
 
 EXPORT = """
-import sys
+import shutil, sys, time
 from pathlib import Path
-from pixelplay.objects.yolo_exports import exported
-exported(Path(sys.argv[1]), sys.argv[2], 64, Path(sys.argv[3]))
+from pixelplay.objects import yolo_exports
+yolo_exports._export = lambda weights, backend, size, copy: (shutil.copyfile(weights, copy), time.sleep(600))
+yolo_exports.exported(Path(sys.argv[1]), sys.argv[2], 64, Path(sys.argv[3]))
 """
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_export_that_is_killed_leaves_nothing_that_passes_for_one(yolo_weights: Path, tmp_path, backend: str):
-    folder = tmp_path / "exports"
-    command = [sys.executable, "-c", EXPORT, str(yolo_weights), backend, str(folder)]
-    process = subprocess.Popen(command, env=user_environment() | {"YOLO_CONFIG_DIR": str(tmp_path)})
+def test_an_export_that_is_killed_leaves_nothing_that_passes_for_one(tmp_path: Path, backend: str, monkeypatch):
+    weights, folder = tmp_path / "a.pt", tmp_path / "exports"
+    weights.write_bytes(b"weights")
+    command = [sys.executable, "-c", EXPORT, str(weights), backend, str(folder)]
+    process = subprocess.Popen(command, env=user_environment())
     while not list(folder.glob(".*.tmp/*.pt")):  # the weights are copied first
         assert process.poll() is None
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert not [path for path in folder.iterdir() if not path.name.startswith(".")]
     remove_leftovers(tmp_path)
-    path = exported(yolo_weights, backend, 64, folder)
-    assert [one for one in folder.iterdir() if not one.name.startswith(".")] == [path]
     assert not list(folder.glob(".*.tmp"))
 
+    def export(weights: Path, backend: str, size: int, copy: Path) -> None:
+        copy.with_name(f"{copy.stem}{SUFFIXES[backend]}").touch()
+
+    monkeypatch.setattr(yolo_exports, "_export", export)
+    path = exported(weights, backend, 64, folder)
+    assert [one for one in folder.iterdir() if not one.name.startswith(".")] == [path]
+
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_damaged_export_is_named_and_made_again_once_it_is_deleted(yolo_weights: Path, tmp_path, backend: str):
-    path = exported(yolo_weights, backend, 64, tmp_path / "exports")
+def test_a_damaged_export_is_named(weights: Path, folder: Path, tmp_path: Path, backend: str):
+    exported(weights, backend, SIZE, folder / "exports")
+    shutil.copytree(folder / "exports", tmp_path / "exports")
+    path = exported(weights, backend, SIZE, tmp_path / "exports")
     file = next(path.glob("*.xml")) if path.is_dir() else path
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(DamagedArtifactError, match=rf"{path.name}: cannot be loaded for .*backend={backend}"):
-        Yolo(yolo_weights, settings(backend=backend), CPU, False, tmp_path)
+        Yolo(weights, settings(backend=backend, image_size=SIZE), CPU, False, tmp_path)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_each_backend_has_tables_of_its_own_which_hold_the_same_boxes(options, weights: Path, backend: str):
-    yolo = [*options, f"weights.yolo={weights}", "objects.yolo.precision=fp32"]
+def test_each_backend_has_tables_of_its_own_which_hold_the_same_boxes(options, weights: Path, folder, backend: str):
+    yolo = [*options, f"weights.yolo={weights}", "objects.yolo.precision=fp32", f"objects.yolo.image_size={SIZE}"]
+    exported(weights, backend, SIZE, folder / "exports")
+    shutil.copytree(folder / "exports", "cache/exports")
     detect.run(prepared(yolo))
     by_torch = tables()
     config = prepared(yolo, f"objects.yolo.backend={backend}")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
+from tests.footage import followed
 
 from pixelplay.objects import boxes as box_tables
 from pixelplay.objects.boxes import Boxes
@@ -17,13 +18,10 @@ MAP = (6, 3, 3)  # channels, height and width of a map
 def tracks_at(frames: Mapping[int, Collection[int]], without: Mapping[int, Collection[int]] | None = None) -> Tracks:
     """A table of tracks, ordered by frame, then track, from the frames of each; `without` a detected box in these."""
     rows = sorted((frame, track) for track, every in frames.items() for frame in every)
-    position, track = np.array(rows, np.int64).reshape(-1, 2).T
-    left = 2.0 * position + 3 * track
-    xyxy = np.stack([left, 0 * left, left + 4, 0 * left + 8], axis=1).astype(np.float32)
-    lost = np.array([frame in (without or {}).get(number, ()) for frame, number in rows], bool)
-    box = np.where(lost, -1, np.cumsum(~lost) - 1)
-    label, confidence = np.array(["person"] * len(rows), np.str_), np.ones(len(rows), np.float32)
-    return Tracks(position, xyxy, label, confidence, track, lost, box)
+    lost = [row for row, (frame, track) in enumerate(rows) if frame in (without or {}).get(track, ())]
+    lefts = [2 * frame + 3 * track for frame, track in rows]
+    boxes = [(*row, left, 0, left + 4, 8) for row, left in zip(rows, lefts, strict=True)]
+    return followed(*boxes, interpolated=lost)
 
 
 def tracked_video(

@@ -21,13 +21,13 @@ def records(folder: Path) -> list[Record]:
 
 def _finished(path: Path) -> list[Record]:
     """All records of a finished run: wandb's own process may still write when the run is closed."""
-    for _ in range(100):
+    for _ in range(1200):
         with suppress(struct.error, DecodeError):
             found = list(_records(path))
             if any(record.HasField("exit") for record in found):
                 return found
         time.sleep(0.1)
-    raise AssertionError(f"{path}: not finished after 10 s")
+    raise AssertionError(f"{path}: not finished after two minutes")
 
 
 def _records(path: Path) -> Iterator[Record]:

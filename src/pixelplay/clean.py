@@ -16,6 +16,7 @@ from pixelplay.errors import PixelPlayError
 from pixelplay.run.atomic import leftovers, remove
 from pixelplay.run.fingerprints import KEYS, fingerprint
 from pixelplay.run.locks import lock
+from pixelplay.run.stage import read_record
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +93,8 @@ def _old_training(outputs: Path, checkpoints: Path) -> Iterator[Unneeded]:
     """Training folders that do not belong to the detector's finished training; unfinished ones are resumed."""
     for folder in checkpoints.glob(f"**/training-{KEYS}"):
         run = outputs / folder.relative_to(checkpoints).parent.parent
-        try:
-            record = json.loads((run / "stages" / f"train-{folder.parent.name}.json").read_bytes())
-        except FileNotFoundError:
-            continue
-        if folder.name != f"training-{fingerprint(record['version'], record['settings'])}":
+        record = read_record(run / "stages" / f"train-{folder.parent.name}.json")
+        if record and folder.name != f"training-{fingerprint(record.version, record.settings)}":
             yield folder, "training with other settings than the trained detector's"
 
 

@@ -32,15 +32,7 @@ def resolved(overrides: list[str]) -> Config:
 
 def checked(raw: "DictConfig", overrides: list[str]) -> Config:
     """The configuration that Hydra has composed of these overrides; raises ConfigError that names every bad key."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-
-    try:
-        values = cast(dict[str, Any], OmegaConf.to_container(raw, resolve=True, throw_on_missing=True))
-    except MissingMandatoryValue as error:
-        raise ConfigError(f"{error.full_key}=???: means that no value is given (a file of that name: ./???)") from None
-    except OmegaConfBaseException as error:
-        raise ConfigError(str(error).replace("\n    object_type=dict", "")) from None
+    values = values_of(raw)
     values.pop("hydra", None)
     if (file := values.get("fusion_file")) is not None:
         why = f"fusion_file={file} replaces all of fusion; change the file, or leave out one of the two"
@@ -53,6 +45,19 @@ def checked(raw: "DictConfig", overrides: list[str]) -> Config:
         why = f"{key} computes that stream from the others; change power or weights below {key}, or leave it to the"
         _refuse_unused(overrides, keys, f"{why} detector with '~{key}'")
     return config
+
+
+def values_of(raw: "DictConfig") -> dict[str, Any]:
+    """The values that Hydra has composed, interpolations resolved; raises ConfigError that names the key."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+    try:
+        return cast(dict[str, Any], OmegaConf.to_container(raw, resolve=True, throw_on_missing=True))
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key}=???: means that no value is given (a file of that name: ./???)") from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).replace("\n    object_type=dict", "")) from None
 
 
 def _refuse_unused(overrides: list[str], keys: str, why: str) -> None:

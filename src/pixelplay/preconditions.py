@@ -12,7 +12,7 @@ from pixelplay.errors import PixelPlayError, WeightsError
 from pixelplay.evaluation.members import require_known_members
 from pixelplay.evaluation.zoned import Zoned
 from pixelplay.events.sinks.webhook import check_variables
-from pixelplay.objects import tables
+from pixelplay.objects import detection, tables
 from pixelplay.run import weights_and_biases
 from pixelplay.settings import validate
 from pixelplay.videos.layouts import read_dataset
@@ -55,7 +55,7 @@ def extras(config: "Config") -> list[str]:
         found.add("web")
     if registry.needing(config, "tracks"):
         found.add("tracks")
-    if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
+    if "yolo" in detection.methods(config, registry.needing(config, "boxes")):
         found |= {"yolo", config.objects.yolo.backend} - {"torch"}  # which every run has
     if _by_backbone(config):
         found.update(_extras_of_backbone(config.weights.backbone))
@@ -85,10 +85,11 @@ def _by_backbone(config: "Config") -> bool:
 
 
 def _checks(config: "Config") -> list[Check]:
+    by_class = [name for name, detector in config.detectors.items() if registry.spec(name, detector).classes]
     return [
         *(check for name, detector in config.detectors.items() for check in _checks_of(name, detector)),
-        lambda: tables.require_weights(config, registry.needing(config, "boxes")),
-        lambda: tables.require_classes(config, [n for n, d in config.detectors.items() if registry.spec(n, d).classes]),
+        lambda: detection.require_weights(config, registry.needing(config, "boxes")),
+        lambda: detection.require_classes(config, by_class),
         lambda: check_variables(config.events),
         *_checks_of_features(config),
         *_checks_of_wandb(config),

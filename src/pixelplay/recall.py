@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from pixelplay.composition import composed, resolved
+from pixelplay.composition import composed, resolved, values_of
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DamagedArtifactError, PixelPlayError
 from pixelplay.overrides import read_override
@@ -116,7 +116,7 @@ def _require_same(
     names = [option for option in rest if _is_of(option, ("experiment", "paths"))]
     if not new:
         return
-    before = _values([*names, *recalled])
+    before = values_of(composed([*names, *recalled]))
     changed = _changes(before, new, recalled, names)
     if changed is None:
         return
@@ -140,7 +140,7 @@ def _remedy(named: list[str], path: Path, is_of_variant: bool) -> str:
 
 def _changes(before: dict[str, Any], options: list[str], recalled: list[str], names: list[str]) -> str | None:
     """The first key that these options change, with its value before; None if there is none."""
-    key = difference(_decisive(before), _decisive(_values([*names, *_joined(recalled, options)])))
+    key = difference(_decisive(before), _decisive(values_of(composed([*names, *_joined(recalled, options)]))))
     value: Any = before
     for part in (key or "").split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -155,16 +155,6 @@ def _decisive(values: dict[str, Any], above: str = "") -> dict[str, Any]:
         if name not in (*NAMES, *FREE, *LOOSE):
             left[key] = _decisive(value, f"{name}.") if isinstance(value, dict) else value
     return left
-
-
-def _values(overrides: list[str]) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        return cast(dict[str, Any], OmegaConf.to_container(composed(overrides), resolve=True))
-    except OmegaConfBaseException as error:
-        raise ConfigError(str(error).replace("\n    object_type=dict", "")) from None
 
 
 def _joined(first: Iterable[str], second: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
 from pixelplay.config import Config
+from pixelplay.console import WIDTH
 from pixelplay.errors import PixelPlayError
 from pixelplay.evaluation.figures import Figures, read_figures
 from pixelplay.evaluation.ledger import options_of
@@ -14,7 +15,6 @@ from pixelplay.run.artifacts import csv_text
 
 log = logging.getLogger(__name__)
 
-WIDTH = 120
 HEADS = {"ap_pseudo": "AP pseudo", "ap": "AP", "auc_micro": "micro", "auc_macro": "macro", "events": "events"}
 NONE = "-"
 INDENT = "    "
@@ -78,15 +78,7 @@ def as_table(listed: Sequence[Listed]) -> str:
 
 def as_csv(listed: Sequence[Listed]) -> str:
     head = ["run", "finished", *(one.name for one in fields(Figures)), "options"]
-    rows = [
-        [
-            one.run.name,
-            one.run.finished,
-            *("" if value is None else value for value in astuple(one.figures)),
-            " ".join(one.options),
-        ]
-        for one in listed
-    ]
+    rows = [[one.run.name, one.run.finished, *astuple(one.figures), " ".join(one.options)] for one in listed]
     return csv_text([head, *rows])
 
 

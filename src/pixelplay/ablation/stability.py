@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 UPPER = (0.8, 0.9, 0.95)  # the thresholds: quantiles of all normal scores
-FEWEST = (
-    5  # normal videos. In simulations of 5 short videos (150 frames, scores alike over 5 frames and smoothed by 5) a
-)
-# stream that is the same on all has less than 0.5 in 4 % of the draws, one whose level differs by three of its standard
+# Normal videos. In simulations of 5 short videos (150 frames, scores alike over 5 frames and smoothed by 5) a stream
+# that is the same on all has less than 0.5 in 4 % of the draws, one whose level differs by three of its standard
 # deviations in 78 %; with 3 videos in 5 % and 53 %, so these say too little.
+FEWEST = 5
 
 
 class Stability(NamedTuple):

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from pixelplay.ablation.measure import PSEUDO
 from pixelplay.ablation.plots import PLANTED, ROW, TRUE, dots
 from pixelplay.console import aligned
+from pixelplay.drawing.figures import write_figure
 from pixelplay.run.artifacts import csv_text, missing, read_json, write_text
-from pixelplay.run.atomic import atomic
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.stage import Record, read_record
 
@@ -78,8 +78,7 @@ def write(folder: Path, name: str, found: Results, options: Sequence[str]) -> st
     text = f"# Sweep `{name}`\n\n{markdown(shown)}\n\n" + "\n\n".join(told) + "\n"
     write_text(folder / "table.csv", csv_text([table.columns, *table.astype(object).itertuples(index=False)]))
     write_text(folder / "table.md", text)
-    with atomic(folder / "figure.png") as temporary:
-        draw(table, name, told).savefig(temporary, format="png", dpi=110)
+    write_figure(folder / "figure.png", draw(table, name, told))
     return aligned(shown, index=False)
 
 

@@ -1,6 +1,5 @@
 """In-domain encoders: small backbones for runs without pretrained weights, trained on crops of its normal footage."""
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.objects.crops import crop_batches, tube_rows
 from pixelplay.objects.settings import TubeConfig
-from pixelplay.objects.tracks import tracks_of
+from pixelplay.objects.tracks import identities, tracks_of
 from pixelplay.objects.tubes import squares
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import atomic
@@ -120,7 +119,7 @@ def shared_encoder(fit_on: list[Video], heldout: list[Video], settings: EncoderS
     finds it there. A killed training goes on from the last video or epoch. Raises DataError where there is nothing to
     cut.
     """
-    footage = [_footage(videos) for videos in (fit_on, heldout)]
+    footage = [identities(videos, ("position", "xyxy")) for videos in (fit_on, heldout)]  # whichever box is whose
     precise = autocast_bf16(run.config.precision, run.device)
     folder = run.shared / f"encoder-{fingerprint(VERSION, settings.model_dump(), *footage, precise, run.seed)}"
     path = folder / "encoder.safetensors"
@@ -181,13 +180,6 @@ def train_encoder(videos: list[Video], heldout: list[Video], settings: EncoderSe
 def as_backbone(encoder: Encoder, bf16: bool) -> Backbone:
     """The encoder, frozen; its input is normalised as in its training, from [0, 1] to [-1, 1]."""
     return Backbone("in_domain", encoder, mean=[0.5] * 3, std=[0.5] * 3, bf16=bf16)
-
-
-def _footage(videos: Sequence[Video]) -> list[tuple[object, ...]]:
-    """What decides the crops of videos apart from settings: their frames, and the tracks in them."""
-    tracks = map(tracks_of, videos)
-    digests = [hashlib.sha256(one.position.tobytes() + one.xyxy.tobytes()).hexdigest() for one in tracks]
-    return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
 
 def _cut(videos: list[Video], folder: Path, cutting: Cutting, run: TrainingRun) -> list[np.ndarray]:

@@ -50,15 +50,15 @@ class ObjectMaps:
         known: dict[int, np.ndarray] = {}
         done = 0
         for start, frames in batches(video.full_size(), FRAMES):
-            first, stop = np.searchsorted(tracks.position, [start, start + len(frames)])
-            rows = crops[slice(*np.searchsorted(crops, [first, stop]))]
+            here = tracks.rows(start, start + len(frames))
+            rows = crops[slice(*np.searchsorted(crops, [here.start, here.stop]))]
             seen = self.seen(frames, square[rows], tracks.position[rows] - start)
             known.update(zip(rows.tolist(), seen, strict=True))
-            ready = int(np.searchsorted(latest, stop))
+            ready = int(np.searchsorted(latest, here.stop))
             if ready > done:
                 part = slice(done, ready)
                 yield _mixed(known, near.before[part], near.after[part], near.weight[part])
-                oldest = earliest[ready] if ready < len(tracks) else stop
+                oldest = earliest[ready] if ready < len(tracks) else here.stop
                 known = {row: one for row, one in known.items() if row >= oldest}
                 done = ready
             advance(len(frames))

@@ -1,19 +1,16 @@
 """Backbones by name, with their pretrained weights: `clip_rn101` and `timm:<model>` from the hub or a local file,
 `packaged:<model>` from an installed package.
 
-A new kind of backbone is an entry in KINDS. `in_domain` needs no weights.
+A new kind of backbone is an entry in BUILDERS, and in HUBS if it is on the hub. `in_domain` needs no weights.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from pixelplay.backbones import packaged
 from pixelplay.backbones.frozen import STRIDES, Backbone, ClipStages
-from pixelplay.backbones.settings import WeightsConfig
+from pixelplay.backbones.settings import BackboneName, WeightsConfig
 from pixelplay.backbones.state_dict import (
     StateDict,
     from_hub,
@@ -38,7 +35,7 @@ NOT_OF_CLIP = (  # what comes after the stages, and in OpenAI's own files sizes;
 class BackboneConfig(Settings):
     """A backbone and where its weights come from."""
 
-    name: Annotated[str, Field(min_length=1)]  # clip_rn101 | timm:<model> | packaged:<model> | in_domain
+    name: BackboneName
     file: FilePath | None  # of weights; null: the hub's, or the package's
     source: Literal["hub", "in_domain"]  # in_domain: nothing is downloaded
 
@@ -55,16 +52,33 @@ def backbone_of(weights: WeightsConfig) -> BackboneConfig:
 
 def check_backbone(config: BackboneConfig) -> None:
     """Raise WeightsError if `load_backbone` would not find the weights. Quick; downloads nothing."""
-    if not config.in_domain:
-        kind, model = _kind(config.name)
-        kind.check(model, config)
+    kind, _, model = config.name.partition(":")
+    if kind == "packaged":
+        packaged.find(model, config.file)
+    elif kind in HUBS and not (config.file and config.file.is_file()):  # of a file, the hub need not know the model
+        place = HUBS[kind](model)
+        if reason := "no such file" if config.file else hub_lacks(*place, config.source == "hub"):
+            raise _not_found(config, reason, *place)
 
 
 def load_backbone(config: BackboneConfig, bf16: bool) -> Backbone:
-    """The backbone that the configuration names, frozen, on the CPU. Raises WeightsError or ConfigError."""
-    kind, model = _kind(config.name)
-    path = kind.find(model, config)
-    return kind.build(model, read_state_dict(path), str(path), bf16)
+    """The pretrained backbone that is configured, frozen, on the CPU. Raises WeightsError or ConfigError."""
+    kind, _, model = config.name.partition(":")
+    path = _file_of(kind, model, config)
+    return BUILDERS[kind](model, read_state_dict(path), str(path), bf16)
+
+
+def _file_of(kind: str, model: str, config: BackboneConfig) -> Path:
+    """The file of a model's weights, downloaded if need be."""
+    if kind == "packaged":
+        return packaged.find(model, config.file)
+    if config.file:
+        return config.file
+    place = HUBS[kind](model)
+    try:
+        return from_hub(*place, config.source == "hub")
+    except WeightsError as error:
+        raise _not_found(config, str(error), *place) from None
 
 
 def _hub_of_clip(model: str) -> Hub:
@@ -99,24 +113,21 @@ def _hub_of_timm(model: str) -> Hub:
     return config.hf_hub_id, [config.hf_hub_filename] if config.hf_hub_filename else files
 
 
-def _timm(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-    return _filled_timm(f"timm:{model}", model, state, source, bf16)
-
-
 def _packaged(model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
     """The stages of timm's network; the package's tensors have other names, but the same order."""
     import timm
 
-    name = f"{packaged.PREFIX}{model}"
     whole, stages = (timm.create_model(model, features_only=cut) for cut in (False, True))
-    named = in_order(state, whole, source, name)
-    return _filled_timm(name, model, {key: named[key] for key in named.keys() & stages.state_dict()}, source, bf16)
+    named = in_order(state, whole, source, f"{packaged.PREFIX}{model}")
+    kept = {key: named[key] for key in named.keys() & stages.state_dict()}
+    return _timm(model, kept, source, bf16, packaged.PREFIX)
 
 
-def _filled_timm(name: str, model: str, state: StateDict, source: str, bf16: bool) -> Backbone:
-    """The model's stages under the name of a backbone, with weights of the whole network or of the stages."""
+def _timm(model: str, state: StateDict, source: str, bf16: bool, prefix: str = "timm:") -> Backbone:
+    """The model's stages, with weights of the whole network or of the stages; prefix: of the backbone's name."""
     import timm
 
+    name = f"{prefix}{model}"
     _require_known(model)
     options: dict[str, Any] = {"features_only": True, "out_indices": _stages_of_timm(model)}
     stages = timm.create_model(model, **options)
@@ -158,59 +169,13 @@ def _stages_of_timm(model: str) -> list[int]:
     return [strides.index(stride) for stride in STRIDES]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """check: raises WeightsError where `find` would. find: the file of a model's weights, downloaded if need be.
-    build: the model's network with exactly the given weights, from the source of that name; the last is bf16.
-    """
-
-    check: Callable[[str, BackboneConfig], object]
-    find: Callable[[str, BackboneConfig], Path]
-    build: Callable[[str, StateDict, str, bool], Backbone]
-
-
-def _on_hub(hub: Callable[[str], Hub], build: Callable[[str, StateDict, str, bool], Backbone]) -> Kind:
-    """The kind whose weights are on the hub, or in a file that is given."""
-
-    def check(model: str, config: BackboneConfig) -> None:
-        if config.file is not None and config.file.is_file():
-            return  # the hub need not know the model
-        place = hub(model)
-        if reason := "no such file" if config.file else hub_lacks(*place, config.source == "hub"):
-            raise _not_found(config, reason, *place)
-
-    def find(model: str, config: BackboneConfig) -> Path:
-        if config.file:
-            return config.file
-        place = hub(model)
-        try:
-            return from_hub(*place, config.source == "hub")
-        except WeightsError as error:
-            raise _not_found(config, str(error), *place) from None
-
-    return Kind(check, find, build)
-
-
-def _in_package(model: str, config: BackboneConfig) -> Path:
-    return packaged.find(model, config.file)
-
-
-KINDS = {
-    "clip_rn101": _on_hub(_hub_of_clip, _clip),
-    "timm": _on_hub(_hub_of_timm, _timm),
-    "packaged": Kind(check=_in_package, find=_in_package, build=_packaged),
+HUBS: dict[str, Callable[[str], Hub]] = {"clip_rn101": _hub_of_clip, "timm": _hub_of_timm}
+# The network of a model with exactly the given weights, from the source of that name; the last argument is bf16.
+BUILDERS: dict[str, Callable[[str, StateDict, str, bool], Backbone]] = {
+    "clip_rn101": _clip,
+    "timm": _timm,
+    "packaged": _packaged,
 }
-
-
-def _kind(backbone: str) -> tuple[Kind, str]:
-    """The kind of a backbone, and the model's name."""
-    name, _, model = backbone.partition(":")
-    if name not in KINDS or (name == "packaged" and backbone not in packaged.BACKBONES):
-        raise ConfigError(
-            f"weights.backbone={backbone}: no such pretrained backbone; allowed: clip_rn101, timm:<model name>, "
-            + ", ".join(packaged.BACKBONES)
-        )
-    return KINDS[name], model
 
 
 def _not_found(config: BackboneConfig, reason: str, repository: str, files: list[str]) -> WeightsError:

@@ -31,6 +31,9 @@ def _backbone(value: str) -> str:
     return value
 
 
+BackboneName = Annotated[str, AfterValidator(_backbone)]
+
+
 class EncoderSettings(ScheduleSettings):
     """How an in-domain encoder is built and trained."""
 
@@ -66,7 +69,7 @@ class EncoderSettings(ScheduleSettings):
 class WeightsConfig(Settings):
     source: Literal["hub", "in_domain"]
     yolo: Annotated[str, AfterValidator(_yolo)]
-    backbone: Annotated[str, AfterValidator(_backbone)]
+    backbone: BackboneName
     backbone_file: FilePath | None
     image_size: ImageSize
     videomae: Annotated[str, Field(min_length=1)]

@@ -1,6 +1,6 @@
 """The contract of every detector: fitted on normal videos, it gives each frame of any other video an anomaly score."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -17,7 +17,6 @@ from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.run.artifacts import read_model, write_json
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import FrameScores
 
 if TYPE_CHECKING:  # importing them imports torch
     import torch
@@ -79,28 +78,6 @@ class Scores:
 
     streams: Mapping[str, np.ndarray]
     objects: pd.DataFrame | None = None
-
-    @classmethod
-    def of_clips(
-        cls,
-        detector: str,
-        default: str,
-        video: Video,
-        clips: Iterable[tuple[np.ndarray, Mapping[str, np.ndarray]]],
-        stride: int,
-        causal: bool,
-    ) -> "Scores":
-        """Frame scores from those of a video's `windows` or `causal_windows`, as streams `<detector>/<key>`.
-
-        clips: batches in order: positions (B, L), and by key the scores of their frames (B, L), of which causally only
-        the last counts. default: the key of the detector's default stream.
-        """
-        frames: dict[str, FrameScores] = {}
-        for positions, scores in clips:
-            for key, values in scores.items():
-                frames.setdefault(key, FrameScores(len(video), stride, causal)).add(positions, values)
-        streams = {f"{detector}/{key}": values.result() for key, values in frames.items()}
-        return cls({detector: streams[f"{detector}/{default}"], **streams}).check(video, detector)
 
     def check(self, video: Video, detector: str) -> "Scores":
         """Return self; raises DataError when the contract is broken, naming the video and the stream."""
@@ -214,24 +191,6 @@ class Reconstructs(Protocol):
         Means over all windows that cover a frame, as its score is.
         """
         ...
-
-
-def means_over_clips(
-    positions: Sequence[int], clips: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """For `Reconstructs`: means over clips, float32 (N, H, W), of the reconstructions and error maps of N frames.
-
-    clips: batches: positions (B, L), and for each of their frames its reconstruction and error map, (B, L, H, W).
-    """
-    sums: list[list[Any]] = [[0, 0, 0] for _ in positions]  # of reconstructions, of error maps, count
-    for batch, shown, errors in clips:
-        for row, position in zip(sums, positions, strict=True):
-            inside = batch == position  # (B, L)
-            row[0] += shown[inside].sum(axis=0, dtype=np.float64)
-            row[1] += errors[inside].sum(axis=0, dtype=np.float64)
-            row[2] += inside.sum()
-    means = [np.stack([row[i] / row[2] for row in sums]).astype(np.float32) for i in (0, 1)]
-    return means[0], means[1]
 
 
 @runtime_checkable

@@ -1,14 +1,12 @@
 """The contract of detectors that score footage while it comes: frame by frame, from that frame and earlier ones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from pixelplay.objects.moments import Moment
-from pixelplay.videos.settings import FrameFormat
-from pixelplay.videos.windows import CausalWindow
 
 
 @dataclass(frozen=True)
@@ -52,34 +50,3 @@ class Streams(Protocol):
     def stream(self, footage: StreamFormat) -> Stream:
         """A new stream, before its first frame."""
         ...
-
-
-class ClipStream:
-    """Of a detector that scores clips of frames in a working size: what `Scores.of_clips` gives causally."""
-
-    def __init__(
-        self,
-        detector: str,
-        default: str,
-        frames: FrameFormat,
-        window: CausalWindow[np.ndarray],
-        score: Callable[[np.ndarray, int], Mapping[str, np.ndarray]],
-    ):
-        """default: the key of the detector's default stream. score: from a clip uint8 (1, L, H, W) or (1, L, H, W, 3)
-        and the number of its last frame, by key the scores of its frames (1, L), of which the last counts.
-        """
-        self._detector, self._default, self._frames, self._score = detector, default, frames, score
-        self._window = window
-        self._latest = MomentScores({})
-
-    @property
-    def stride(self) -> int:
-        return self._window.stride
-
-    def step(self, moment: Moment) -> MomentScores:
-        clip = self._window.add(moment.frames[self._frames])
-        if clip is not None:
-            scores = self._score(np.stack(clip)[None], moment.number)
-            streams = {f"{self._detector}/{key}": float(np.float32(values[0, -1])) for key, values in scores.items()}
-            self._latest = MomentScores({self._detector: streams[f"{self._detector}/{self._default}"], **streams})
-        return self._latest

@@ -24,13 +24,8 @@ JPEG_QUALITY = 82
 H264 = {"crf": "23", "preset": "veryfast", "g": "30"}  # x264's default quality; a keyframe per second or so, to seek
 THREADS = 2  # of the encoder: its bytes depend on the number
 PALETTE = (
-    (0, 220, 90),
-    (255, 140, 0),
-    (70, 160, 255),
-    (255, 70, 160),
-    (170, 110, 255),
-    (255, 90, 70),
-    (240, 220, 0),
+    *((0, 220, 90), (255, 140, 0), (70, 160, 255), (255, 70, 160)),
+    *((170, 110, 255), (255, 90, 70), (240, 220, 0)),
 )
 
 
@@ -117,8 +112,8 @@ def readable(color: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def encoded(image: np.ndarray, suffix: str = ".jpg", quality: int = JPEG_QUALITY) -> bytes:
     """An image, uint8 (H, W, 3) RGB, as the bytes of a JPEG of this quality or, with `suffix=".png"`, of a PNG."""
-    data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return data.tobytes()
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 def data_uri(data: bytes, kind: str = "jpeg") -> str:
@@ -134,9 +129,13 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 def write_sheet(path: Path, images: Sequence[np.ndarray]) -> None:
     """Write images of one size, uint8 (H, W, 3) RGB, in rows of three as one picture, atomically."""
-    padded = [*images, *[np.full_like(images[0], 255)] * (-len(images) % COLUMNS)]
-    rows = [np.concatenate(padded[i : i + COLUMNS], axis=1) for i in range(0, len(padded), COLUMNS)]
-    write_image(path, np.concatenate(rows))
+    write_image(path, grid(images, COLUMNS, fill=255))
+
+
+def grid(images: Sequence[np.ndarray], columns: int, fill: int) -> np.ndarray:
+    """Images of one size, uint8 (h, w, 3), row by row; what the last row lacks has the value `fill`."""
+    padded = [*images, *[np.full_like(images[0], fill)] * (-len(images) % columns)]
+    return np.concatenate([np.concatenate(padded[i : i + columns], axis=1) for i in range(0, len(padded), columns)])
 
 
 def write_clip(path: Path, images: Iterable[np.ndarray], rate: float) -> None:

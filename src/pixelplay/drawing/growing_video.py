@@ -5,7 +5,8 @@ Whatever ends the process, what was written before the last fragment stays playa
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
@@ -51,24 +52,18 @@ class GrowingVideo:
         frame.time_base = Fraction(1, TICKS)
         if frame.pts == 0 or seconds - self._begun >= self._fragment:
             frame.pict_type, self._begun = PictureType.I, seconds
-        try:
+        with self._writing():
             self._container.mux(self._stream.encode(frame))
-        except (OSError, av.FFmpegError) as error:
-            self._abandon()
-            raise self._told(error) from None
         if frame.pict_type == PictureType.I:
             self._file.whole = self._file.size
 
     def close(self) -> None:
         """Write what is held back; raises OSError that names the file where the disk takes no more."""
         if self._container is not None and self._stream is not None:
-            try:
+            with self._writing():
                 self._container.mux(self._stream.encode(None))
                 self._container.close()
-                self._file.whole = self._file.size
-            except (OSError, av.FFmpegError) as error:
-                self._abandon()
-                raise self._told(error) from None
+            self._file.whole = self._file.size
         self._container = None
         self._file.close()
 
@@ -80,19 +75,21 @@ class GrowingVideo:
         stream.codec_context.thread_count = THREADS
         return stream
 
-    def _abandon(self) -> None:
-        """Close the file without its last, broken fragment."""
-        self._file.full = True
-        with suppress(OSError, av.FFmpegError):
-            if self._container is not None:
-                self._container.close()
-        self._container = None
-        with suppress(OSError):
-            self._file.close()
-
-    def _told(self, error: OSError | av.FFmpegError) -> OSError:
-        number = self._file.refused or getattr(error, "errno", None) or errno.EIO
-        return OSError(number, os.strerror(number), str(self.path))
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """On an error, close the file without its last, broken fragment, and raise OSError that names it."""
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            self._file.full = True
+            with suppress(OSError, av.FFmpegError):
+                if self._container is not None:
+                    self._container.close()
+            self._container = None
+            with suppress(OSError):
+                self._file.close()
+            number = self._file.refused or getattr(error, "errno", None) or errno.EIO
+            raise OSError(number, os.strerror(number), str(self.path)) from None
 
 
 class _File:

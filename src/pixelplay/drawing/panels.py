@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from pixelplay.drawing.annotate import TALLEST, picture_size
-from pixelplay.run.atomic import atomic
+from pixelplay.drawing.figures import write_figure
 
 WIDTH, TITLE_HEIGHT = 3.4, 0.3  # inches
 PICTURE_WIDTH = 320  # pixels of a frame in it
@@ -30,8 +30,7 @@ def write_panels(path: Path, rows: Sequence[Sequence[View]], heading: str) -> No
     """Write the grid of `rows` to a PNG, atomically."""
     figure = draw_panels(rows, heading)
     try:
-        with atomic(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
+        write_figure(path, figure)
     finally:
         plt.close(figure)
 
@@ -41,9 +40,8 @@ def draw_panels(rows: Sequence[Sequence[View]], heading: str) -> Figure:
     columns = max(map(len, rows))
     height, width = rows[0][0].image.shape[:2]
     size = (WIDTH * columns, (WIDTH * min(height / width, TALLEST) + TITLE_HEIGHT) * len(rows) + 2 * TITLE_HEIGHT)
-    options = {"squeeze": False, "layout": "compressed"}
-    options["subplot_kw"] = {"xticks": [], "yticks": []}  # never seen, but slow to lay out
-    figure, axes = plt.subplots(len(rows), columns, figsize=size, **options)
+    hidden = {"xticks": [], "yticks": []}  # never seen, but slow to lay out
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed", subplot_kw=hidden)
     for row, line in zip(rows, axes, strict=True):
         for axis in line:
             axis.set_axis_off()

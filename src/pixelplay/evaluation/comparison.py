@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pixelplay.ablation.measure import measured
 from pixelplay.errors import MissingArtifactError
 from pixelplay.evaluation.figures import Figures, LabelledScores, labelled_scores, read_figures
 from pixelplay.evaluation.ledger import options_of
 from pixelplay.evaluation.runs import find_run
-from pixelplay.metrics.frames import drawn_figures, weighted_figures
+from pixelplay.metrics.frames import interval
 from pixelplay.metrics.settings import BootstrapConfig
 from pixelplay.run.artifacts import rerun
 from pixelplay.run.files import RunFiles
@@ -97,24 +98,20 @@ def _differences(
         if not _are_same_frames(own, other):
             others.append({"pseudo": "pseudo-anomalies", "test": "labelled test frames"}[split])
             continue
-        measured = differences(own, other, bootstrap)
-        found |= {name: one for name, one in zip(names, measured, strict=True) if name and one}
+        between = differences(own, other, bootstrap)
+        found |= {name: one for name, one in zip(names, between, strict=True) if name and one}
     return found, f"other {' and '.join(others)} than this run's: no difference" if others else ""
 
 
 def differences(own: LabelledScores, other: LabelledScores, bootstrap: BootstrapConfig) -> list[Difference | None]:
     """Those of AP and of ROC-AUC between two scores of the same frames; None with fewer than two videos."""
-    if len(np.unique(own.videos)) < 2:
+    if len(np.unique(own.truth.videos)) < 2:
         return [None, None]
-    every = np.ones((1, len(own.labels)), np.int64)
-    values, drawn = (
-        figures(other.scores) - figures(own.scores)
-        for figures in (
-            lambda scores: weighted_figures(scores, own.labels, every),
-            lambda scores: drawn_figures(scores, own.labels, own.videos, bootstrap.n_bootstrap, bootstrap.seed),
-        )
+    first, second = (
+        measured(scores, own.truth, bootstrap.n_bootstrap, bootstrap.seed) for scores in (own.scores, other.scores)
     )
-    return [_difference(value, draws, bootstrap.level) for [value], draws in zip(values, drawn, strict=True)]
+    pairs = zip(second.figures - first.figures, second.drawn - first.drawn, strict=True)
+    return [_difference(value, draws, bootstrap.level) for value, draws in pairs]
 
 
 def _difference(value: float, draws: np.ndarray, level: float) -> Difference | None:
@@ -122,9 +119,9 @@ def _difference(value: float, draws: np.ndarray, level: float) -> Difference | N
     counted = draws[~np.isnan(draws)]
     if not counted.size:
         return None
-    low, high = np.percentile(counted, [50 * (1 - level), 50 * (1 + level)])
-    return Difference(float(value), float(low), float(high))
+    return Difference(float(value), *interval(counted, level))
 
 
 def _are_same_frames(own: LabelledScores, other: LabelledScores) -> bool:
-    return all(np.array_equal(getattr(own, name), getattr(other, name)) for name in ("videos", "frames", "labels"))
+    names = ("videos", "frames", "labels")
+    return all(np.array_equal(getattr(own.truth, name), getattr(other.truth, name)) for name in names)

@@ -38,9 +38,11 @@ class Contributions:
     def at(self, video: str, frame: int, track: int | None) -> dict[str, float]:
         """Shares that add up to 1, of the members of a frame's score, or of the object streams of a track's there."""
         if track is None:
-            return _shares(self.frames.loc[(video, frame)])
-        assert self.objects is not None, "a track's score comes from object streams"
-        return _shares(self.objects.loc[(video, frame, track)])
+            added = self.frames.loc[(video, frame)]
+        else:
+            assert self.objects is not None, "a track's score comes from object streams"
+            added = self.objects.loc[(video, frame, track)]
+        return shares_by_name(list(map(str, added.index)), added.to_numpy(np.float64))
 
 
 def _of_frames(config: "Config", table: pd.DataFrame) -> pd.DataFrame:
@@ -78,10 +80,6 @@ def usual(scores: pd.DataFrame) -> pd.Series:
     """The median of each column in normal footage, or of test scores where a member has none of these."""
     splits = scores.index.get_level_values("split")
     return scores[splits == "calibration"].median().fillna(scores[splits == "test"].median())
-
-
-def _shares(added: pd.Series) -> dict[str, float]:
-    return shares_by_name([str(name) for name in added.index], added.to_numpy(np.float64))
 
 
 def shares_by_name(names: Sequence[str], added: np.ndarray) -> dict[str, float]:

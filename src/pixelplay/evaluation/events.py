@@ -8,7 +8,6 @@ import pandas as pd
 
 from pixelplay.evaluation.clock import Clock
 from pixelplay.evaluation.contributions import Contributions
-from pixelplay.evaluation.normal_scores import HOUR
 from pixelplay.evaluation.run_alarms import RunAlarms
 from pixelplay.evaluation.score_tables import object_streams, read_fused, read_objects, read_scores
 from pixelplay.evaluation.scored_tracks import scored_tracks
@@ -17,6 +16,7 @@ from pixelplay.events.alarm import StreamAlarm
 from pixelplay.events.event import Event, Events, EventTrack, Source
 from pixelplay.events.machine import Instant, Stretch, stretches
 from pixelplay.events.tracks import Merged, ScoredTrack, box_of, merge, path_of
+from pixelplay.metrics.events import HOUR
 from pixelplay.run.files import plain_name
 from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pixelplay.metrics.frames import one_class, weighted_figures
+from pixelplay.ablation.measure import METRICS, Truth, figures
+from pixelplay.metrics.frames import one_class
 from pixelplay.run.artifacts import read_json, read_table
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import read_record
 from pixelplay.scores.fuse import FUSED
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import VideoTruth, load_truth
+from pixelplay.videos.truth import load_truth
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,10 @@ class Figures:
 
 @dataclass(frozen=True, eq=False)
 class LabelledScores:
-    """Fused scores of frames of known class, a video's frames together and in order."""
+    """Fused scores of frames of known class."""
 
     scores: np.ndarray  # float64 (N,)
-    labels: np.ndarray  # int64 (N,), 1 anomalous
-    videos: np.ndarray  # (N,) str
-    frames: np.ndarray  # int64 (N,), numbers in their videos
+    truth: Truth
 
 
 def read_figures(files: RunFiles) -> Figures:
@@ -57,7 +55,7 @@ def ap_on_pseudo(files: RunFiles, index: Index) -> float | None:
     found = labelled_scores(files, index, "pseudo")
     if found is None:
         return None
-    return float(weighted_figures(found.scores, found.labels, np.ones((1, len(found.labels)), np.int64))[0, 0])
+    return float(figures(found.scores, found.truth)[METRICS.index("ap")])
 
 
 def labelled_scores(files: RunFiles, index: Index, split: str) -> LabelledScores | None:
@@ -65,18 +63,10 @@ def labelled_scores(files: RunFiles, index: Index, split: str) -> LabelledScores
     known = load_truth(files.truth, split, getattr(index, split)).labelled
     table = read_table(files.fused, made_by="fuse")
     rows = table[(table["split"] == split) & (table["stream"] == FUSED)].set_index(["video", "frame"])["score"]
-    if not known or rows.empty:
+    if not known or rows.empty or one_class(np.concatenate([one.labels for one in known])):
         return None
-    labels = np.concatenate([_labels(one) for one in known]).astype(np.int64)
-    if one_class(labels):
-        return None
-    places = pd.MultiIndex.from_tuples([(one.video, int(n)) for one in known for n in one.numbers])
-    videos, frames = (places.get_level_values(level).to_numpy() for level in (0, 1))
-    return LabelledScores(rows.loc[places].to_numpy(np.float64), labels, videos, frames)
-
-
-def _labels(one: VideoTruth) -> np.ndarray:
-    return np.zeros(0) if one.labels is None else one.labels
+    places = [place for one in known for place in one.places]
+    return LabelledScores(rows.loc[places].to_numpy(np.float64), Truth.of(known))
 
 
 def _is_of_these_scores(files: RunFiles, stage: str) -> bool:

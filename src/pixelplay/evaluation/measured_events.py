@@ -12,14 +12,14 @@ from pixelplay.run.artifacts import read_model
 from pixelplay.run.files import RunFiles
 from pixelplay.scores.settings import FUSED
 from pixelplay.videos.index import Index
-from pixelplay.videos.truth import VideoTruth
+from pixelplay.videos.truth import Labelled
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
 
 
-def measure_events(config: "Config", index: Index, videos: list[VideoTruth], fused: pd.Series) -> dict[str, object]:
+def measure_events(config: "Config", index: Index, videos: list[Labelled], fused: pd.Series) -> dict[str, object]:
     """`event_metrics` of the events in labelled videos, and `latency_ap` of the fused scores, by (video, frame).
 
     An alarm is given when an event has lasted for `events.min_duration`. With `false_alarms_unseen`, the share of
@@ -28,9 +28,8 @@ def measure_events(config: "Config", index: Index, videos: list[VideoTruth], fus
     """
     found = read_model(RunFiles.of(config).events, Events, made_by="events")
     of_video = {video.id: video for video in index.test}
-    labelled = [(of_video[one.video], one.labels.astype(np.int64)) for one in videos if one.labels is not None]
-    events = [_of_video(config, video, labels, found.events) for video, labels in labelled]
-    scored = [(fused.loc[[(video.id, int(n)) for n in video.numbers]].to_numpy(), labels) for video, labels in labelled]
+    events = [_of_video(config, of_video[one.video], one.labels, found.events) for one in videos]
+    scored = [(fused.loc[one.places].to_numpy(), one.labels) for one in videos]
     alarm = next((one for one in found.alarms if one.stream == FUSED), None)
     normal = np.concatenate([scores[labels == 0] for scores, labels in scored])
     above = alarm is not None and alarm.method != "adaptive" and len(normal)

@@ -187,10 +187,9 @@ def _verdicts(
 def planted_truth(config: "Config", index: Index) -> Truth | None:
     """The frames of pseudo-anomalies that members are judged by; None if there are none, or all are of one class."""
     planted = load_labels(config, index, "pseudo").labelled
-    rows = [(one.video, one.numbers, one.labels) for one in planted if one.labels is not None]
-    if not rows or one_class(np.concatenate([labels for _, _, labels in rows])):
+    if not planted or one_class(np.concatenate([one.labels for one in planted])):
         return None
-    return Truth.of(rows, kinds_of_clips(RunFiles.of(config)))
+    return Truth.of(planted, kinds_of_clips(RunFiles.of(config)))
 
 
 def require_fusable(config: "Config") -> None:

@@ -10,14 +10,13 @@ from pixelplay.evaluation.clock import Clock
 from pixelplay.evaluation.scored_tracks import scored_tracks
 from pixelplay.evaluation.zoned import Zoned
 from pixelplay.events.alarm import NormalScores
+from pixelplay.metrics.events import HOUR
 from pixelplay.run.artifacts import rerun
 from pixelplay.scores.settings import FUSED, OBJECTS
 from pixelplay.videos.index import Index
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
-
-HOUR = 3600.0  # seconds
 
 
 def normal_frames(config: "Config", index: Index, fused: pd.DataFrame) -> NormalScores:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pixelplay.errors import DataError
 from pixelplay.metrics.boxes import Detections
 from pixelplay.videos.video import Video
 
 COORDINATES = ["x1", "y1", "x2", "y2"]
-COLUMNS = ["split", "video", "frame", "track", *COORDINATES, "stream", "score"]
 NO_TRACK = -1
 
 
@@ -29,13 +27,11 @@ class ObjectStream:
 
 
 def read_streams(detector: str, table: pd.DataFrame, videos: list[Video]) -> list[ObjectStream]:
-    """The streams of an object table, for these test videos; raises DataError for missing columns and frames."""
-    if missing := [column for column in COLUMNS if column not in table]:
-        raise DataError(f"{detector}'s object scores: missing column {missing[0]!r}: run `python src/score.py` again")
+    """The streams of an object table, as `read_objects` gives it, for some of its test videos."""
     calibration, test = (table[table["split"] == split] for split in ("calibration", "test"))
     by_id = {video.id: video for video in videos}
     rows_of = test[test["video"].isin(list(by_id))].groupby("video", sort=False)
-    placed = {str(name): _placed(detector, by_id[str(name)], rows) for name, rows in rows_of}
+    placed = {str(name): _placed(by_id[str(name)], rows) for name, rows in rows_of}
     streams = []
     for name in map(str, table["stream"].unique()):
         boxes = {video: _detections(rows[rows["stream"] == name]) for video, rows in placed.items()}
@@ -45,15 +41,9 @@ def read_streams(detector: str, table: pd.DataFrame, videos: list[Video]) -> lis
     return streams
 
 
-def _placed(detector: str, video: Video, rows: pd.DataFrame) -> pd.DataFrame:
+def _placed(video: Video, rows: pd.DataFrame) -> pd.DataFrame:
     """A video's rows with the position of their frame, in that order."""
-    numbers = rows["frame"].to_numpy(np.int64)
-    position = np.searchsorted(video.numbers, numbers).clip(max=len(video) - 1)
-    unknown = numbers[video.numbers[position] != numbers]
-    if unknown.size:
-        raise DataError(
-            f"{detector}'s object scores: video {video.id} has no frame {unknown[0]}: run `python src/score.py` again"
-        )
+    position = np.searchsorted(video.numbers, rows["frame"].to_numpy(np.int64))
     return rows.assign(position=position).sort_values("position", kind="stable")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.evaluation.object_streams import NO_TRACK, ObjectStream, read_streams
 from pixelplay.evaluation.score_tables import read_objects, scored_names
-from pixelplay.events.alarms import CONSTANT, constant_threshold
+from pixelplay.events.thresholds import CONSTANT, constant_threshold
 from pixelplay.metrics.boxes import Detections, Regions, boxes_of, components, joined, link
 from pixelplay.metrics.pixels import PixelCounts
 from pixelplay.metrics.regions import region_metrics, tao_metrics

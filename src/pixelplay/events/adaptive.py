@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixelplay.errors import DataError
+from pixelplay.events.machine import Levels
 from pixelplay.events.settings import AdaptiveConfig
 
 
@@ -14,26 +15,29 @@ class AdaptiveLimit:
     Over the last `config.window` scores that were no alarms, since a long anomaly would soon count as normal.
     """
 
-    def __init__(self, normal: np.ndarray, config: AdaptiveConfig):
-        """The window starts with quantiles of the normal scores (N,), finite."""
+    def __init__(self, normal: np.ndarray, config: AdaptiveConfig, hysteresis: float = 1.0):
+        """The window starts with quantiles of the normal scores (N,), finite.
+
+        hysteresis: how far the level at which events end is on the way from the window's mean to the threshold.
+        """
         self._window = np.quantile(checked([normal])[1], (np.arange(config.window) + 0.5) / config.window)
-        self._n_sigma = config.n_sigma
+        self._n_sigma, self._hysteresis = config.n_sigma, hysteresis
         self._oldest = 0  # the quantiles leave from the lowest up: the first thresholds are rather high than low
 
-    def step(self, score: float) -> tuple[float, float]:
-        """Mean of the window, and the threshold, that the next score meets."""
+    def at(self, score: float) -> Levels:
+        """Those that the next score meets."""
         mean = float(self._window.mean())
         limit = mean + self._n_sigma * float(self._window.std())
         if score <= limit:
             self._window[self._oldest] = score
             self._oldest = (self._oldest + 1) % len(self._window)
-        return mean, limit
+        return Levels(limit, mean + self._hysteresis * (limit - mean))
 
 
 def adaptive(scores: np.ndarray, normal: np.ndarray, config: AdaptiveConfig) -> np.ndarray:
     """`AdaptiveLimit` for each frame of one video, scores (T,) and normal ones (N,) finite: float64 (T,)."""
     limit = AdaptiveLimit(normal, config)
-    return np.array([limit.step(score)[1] for score in np.asarray(scores, np.float64).tolist()])
+    return np.array([limit.at(score).start for score in np.asarray(scores, np.float64).tolist()])
 
 
 def checked(normal: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:

@@ -1,17 +1,18 @@
 """The alarm of a stream: its threshold from held-out normal scores, where events end, and how rare a score is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from pixelplay.errors import ConfigError
 from pixelplay.events.adaptive import AdaptiveLimit
 from pixelplay.events.event import Alarm
-from pixelplay.events.machine import ConstantLimit, FollowingLimit, Levels, Limit
+from pixelplay.events.machine import Levels, Limit
 from pixelplay.events.settings import EventsConfig
 from pixelplay.events.tails import Tail, peaks_above
-from pixelplay.events.thresholds import Threshold, evt, exceeded, fixed, percentile, tail_of, unpromised
+from pixelplay.events.thresholds import PROMISING, Threshold, constant_threshold, exceeded, tail_of, unpromised
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +24,11 @@ class NormalScores:
     hours: float | None  # of that footage; None where a frame rate is not known
     what: str = "frames"  # that scores are of
 
-    @property
+    @cached_property
     def all(self) -> np.ndarray:
         return np.concatenate([np.empty(0), *self.videos])
 
-    @property
+    @cached_property
     def usual(self) -> float:
         return float(np.median(self.all))
 
@@ -76,8 +77,8 @@ class StreamAlarm:
     def limit(self, follows: bool = True) -> Limit:
         """For one video, from its first frame on; follows: let an adaptive threshold follow its scores."""
         if follows and self.alarm.method == "adaptive":
-            return FollowingLimit(self.normal.all, self.config.thresholds.adaptive, self.config.hysteresis)
-        return ConstantLimit(Levels(self.alarm.threshold, self.alarm.end_threshold))
+            return AdaptiveLimit(self.normal.all, self.config.thresholds.adaptive, self.config.hysteresis)
+        return Levels(self.alarm.threshold, self.alarm.end_threshold)
 
     def probability(self, score: float) -> float | None:
         """The share of normal scores expected to be as high: of the fitted tail, or below it of those that were seen.
@@ -95,27 +96,24 @@ class StreamAlarm:
 
 
 def _threshold(normal: NormalScores, config: EventsConfig, dataset: str, budget: float | None) -> Threshold:
-    settings, videos, what = config.thresholds, normal.videos, normal.what
-    if config.method == "evt":
-        how = settings.evt
-        if budget is not None:
-            how = how.model_copy(update={"false_alarm_rate": _rate(normal, budget, how.tail)})
-        return evt(videos, how, settings.confidence, what)
-    if config.method == "percentile":
-        return percentile(videos, settings.percentile, settings.confidence, what)
-    if config.method == "fixed":
-        if dataset not in settings.fixed:
-            raise ConfigError(
-                f"events.method=fixed: events.thresholds.fixed names none for data set {dataset!r}: add it, as in "
-                f"+events.thresholds.fixed.{dataset}=2.0, or choose another method"
-            )
-        found = fixed(normal.all, settings.fixed[dataset])
+    method, settings, videos, what = config.method, config.thresholds, normal.videos, normal.what
+    if method == "fixed" and dataset not in settings.fixed:
+        raise ConfigError(
+            f"events.method=fixed: events.thresholds.fixed names none for data set {dataset!r}: add it, as in "
+            f"+events.thresholds.fixed.{dataset}=2.0, or choose another method"
+        )
+    if budget is not None:  # of evt alone: see `EventsConfig`
+        rate = {"false_alarm_rate": _rate(normal, budget, settings.evt.tail)}
+        settings = settings.model_copy(update={"evt": settings.evt.model_copy(update=rate)})
+    if method == "adaptive":
+        first = AdaptiveLimit(normal.all, settings.adaptive).at(np.inf).start
+        found = Threshold(method, first, settings.adaptive.model_dump())
     else:
-        first = AdaptiveLimit(normal.all, settings.adaptive).step(np.inf)[1]
-        found = Threshold("adaptive", first, settings.adaptive.model_dump())
-    expected = exceeded(found.value, videos, settings.confidence)[1] if config.method == "fixed" else None
-    remark = unpromised(videos, settings.evt.tail, expected, what)
-    return Threshold(found.method, found.value, found.parameters, expected, remark)
+        found = constant_threshold(method, videos, dataset, settings, what)
+    if method in PROMISING:
+        return found
+    expected = exceeded(found.value, videos, settings.confidence)[1] if method == "fixed" else None
+    return replace(found, expected=expected, remark=unpromised(videos, settings.evt.tail, expected, what))
 
 
 def _rate(normal: NormalScores, budget: float, tail: float) -> float:

@@ -9,14 +9,12 @@ import numpy as np
 from pixelplay.errors import DataError
 from pixelplay.events.adaptive import adaptive
 from pixelplay.events.settings import ThresholdsConfig
-from pixelplay.events.thresholds import Threshold, evt, fixed, percentile, unpromised
+from pixelplay.events.thresholds import CONSTANT, PROMISING, constant_threshold, unpromised
 from pixelplay.metrics.frames import one_class, share_interval
 from pixelplay.metrics.regions import rates
 from pixelplay.metrics.settings import BootstrapConfig
 
-CONSTANT = ("evt", "percentile", "fixed")
 METHODS = (*CONSTANT, "adaptive")
-PROMISING = ("evt", "percentile")  # with a requested false-alarm rate
 FOLDS = 5  # groups of normal videos, at most
 
 Limit = Callable[[np.ndarray], np.ndarray | float]  # a video's scores (T,) -> its threshold or thresholds (T,)
@@ -29,20 +27,6 @@ class LabelledScores:
 
     scores: np.ndarray
     labels: np.ndarray
-
-
-def constant_threshold(method: str, normal: Sequence[np.ndarray], dataset: str, config: ThresholdsConfig) -> Threshold:
-    """The threshold of one of `CONSTANT`; raises DataError if there is none.
-
-    normal: scores (T,) of each held-out normal video, by ascending frame. The fixed threshold is the data set's own.
-    """
-    if method == "evt":
-        return evt(normal, config.evt, config.confidence)
-    if method == "percentile":
-        return percentile(normal, config.percentile, config.confidence)
-    if dataset not in config.fixed:
-        raise DataError(f"events.thresholds.fixed names none for data set {dataset!r}")
-    return fixed(np.concatenate(list(normal)), config.fixed[dataset])
 
 
 def alarm_rates(

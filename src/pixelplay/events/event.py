@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # in the folder `RunFiles.events_folder`
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # in the folder of the file that names it
 Source = Literal["frames", "objects", "dwell"]
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the full-size frame
 

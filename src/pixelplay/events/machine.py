@@ -10,15 +10,17 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pixelplay.events.adaptive import AdaptiveLimit
-from pixelplay.events.settings import AdaptiveConfig, DurationConfig
+from pixelplay.events.settings import DurationConfig
 
 
 class Levels(NamedTuple):
-    """A score above `start` starts an event, one below `end` interrupts it."""
+    """A score above `start` starts an event, one below `end` interrupts it; a `Limit` that stays the same."""
 
     start: float
     end: float
+
+    def at(self, score: float) -> "Levels":
+        return self
 
 
 class Limit(Protocol):
@@ -27,26 +29,6 @@ class Limit(Protocol):
     def at(self, score: float) -> Levels:
         """Those that the next score meets."""
         ...
-
-
-@dataclass(frozen=True)
-class ConstantLimit:
-    levels: Levels
-
-    def at(self, score: float) -> Levels:
-        return self.levels
-
-
-class FollowingLimit:
-    """An adaptive threshold, with a lower level `hysteresis` of the way from the mean of its window to it."""
-
-    def __init__(self, normal: np.ndarray, config: AdaptiveConfig, hysteresis: float):
-        """normal: finite scores (N,) of held-out normal footage, which the window starts with."""
-        self._limit, self._hysteresis = AdaptiveLimit(normal, config), hysteresis
-
-    def at(self, score: float) -> Levels:
-        mean, start = self._limit.step(score)
-        return Levels(start, mean + self._hysteresis * (start - mean))
 
 
 class Instant(NamedTuple):
@@ -80,54 +62,45 @@ class EventMachine:
     def __init__(self, limit: Limit, config: DurationConfig, spacing: float):
         """spacing: seconds from frame to frame; a frame lasts so long."""
         self._limit, self._config, self._spacing = limit, config, spacing
-        self._open: Stretch | None = None  # what may become an event, or is one
+        self._rounding = spacing / 2  # seconds by which times may be off: they vary, and differences are rounded
+        self.open: Stretch | None = None  # what may become an event, or is one, so far
         self._told = False  # whether it is one
         self._last: int | None = None  # number of the frame before
         self.levels: Levels | None = None  # that the frame before met
-
-    @property
-    def open(self) -> Stretch | None:
-        """What may become an event, or is one, so far."""
-        return self._open
 
     def step(self, frame: int, seconds: float, score: float) -> Change:
         """The next frame, later than all before; frames may be missing between them."""
         levels, now = self._limit.at(score), Instant(frame, seconds)
         self.levels = levels
         ended = self._closed_before(now)
-        within = self._open is not None and self._open.end.frame == self._last  # else scores must rise again first
+        within = self.open is not None and self.open.end.frame == self._last  # else scores must rise again first
         self._last = frame
         if not (score >= levels.end if within else score > levels.start):
             return Change(ended)
-        self._open = self._extended(now, score, levels.start)
-        if self._told or self._seconds(self._open) < self._config.min_duration - self._rounding:
+        self.open = self._extended(now, score, levels.start)
+        if self._told or self._seconds(self.open) < self._config.min_duration - self._rounding:
             return Change(ended)
         self._told = True
-        return Change(ended, self._open)
+        return Change(ended, self.open)
 
     def finish(self) -> Stretch | None:
         """The stream is over: the event that was going on, if any."""
-        last, told = self._open, self._told
-        self._open, self._told = None, False
+        last, told = self.open, self._told
+        self.open, self._told = None, False
         return last if told else None
 
-    @property
-    def _rounding(self) -> float:
-        """Seconds by which times may be off: those of a video vary, and differences are rounded."""
-        return self._spacing / 2
-
     def _closed_before(self, now: Instant) -> Stretch | None:
-        if self._open is None:
+        if self.open is None:
             return None
-        gap = now.seconds - self._open.end.seconds - self._spacing  # since its last frame was over
+        gap = now.seconds - self.open.end.seconds - self._spacing  # since its last frame was over
         return self.finish() if gap > self._config.merge_gap + self._rounding else None
 
     def _extended(self, now: Instant, score: float, threshold: float) -> Stretch:
-        if self._open is None:
+        if self.open is None:
             return Stretch(now, now, now, score, threshold)
-        if score > self._open.score:
-            return replace(self._open, end=now, peak=now, score=score, threshold=threshold)
-        return replace(self._open, end=now)
+        if score > self.open.score:
+            return replace(self.open, end=now, peak=now, score=score, threshold=threshold)
+        return replace(self.open, end=now)
 
     def _seconds(self, stretch: Stretch) -> float:
         return stretch.end.seconds - stretch.start.seconds + self._spacing

@@ -10,10 +10,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.stats import beta, median_abs_deviation
 
+from pixelplay.errors import DataError
 from pixelplay.events.adaptive import checked
-from pixelplay.events.settings import EvtConfig
+from pixelplay.events.settings import EvtConfig, ThresholdsConfig
 from pixelplay.events.tails import Peaks, Tail, fit_tail, peaks_above
 
+CONSTANT = ("evt", "percentile", "fixed")
+PROMISING = ("evt", "percentile")  # with a requested false-alarm rate
 GAUSSIAN_MAD = 1.4826  # makes the MAD of a normal distribution its standard deviation
 FEWEST = 10  # independent peaks needed to estimate a false-alarm rate
 
@@ -31,6 +34,22 @@ class Threshold:
     def as_dict(self) -> dict[str, object]:
         """Field names and values, ready for JSON, without those that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def constant_threshold(
+    method: str, normal: Sequence[np.ndarray], dataset: str, config: ThresholdsConfig, what: str = "frames"
+) -> Threshold:
+    """The threshold of one of `CONSTANT`; arguments as in `evt`, and the fixed threshold is the data set's own.
+
+    Raises DataError if there is none.
+    """
+    if method == "evt":
+        return evt(normal, config.evt, config.confidence, what)
+    if method == "percentile":
+        return percentile(normal, config.percentile, config.confidence, what)
+    if dataset not in config.fixed:
+        raise DataError(f"events.thresholds.fixed names none for data set {dataset!r}")
+    return fixed(np.concatenate(list(normal)), config.fixed[dataset])
 
 
 def evt(normal: Sequence[np.ndarray], config: EvtConfig, confidence: float, what: str = "frames") -> Threshold:

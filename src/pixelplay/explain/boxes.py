@@ -46,22 +46,23 @@ def _images(config: "Config", video: Video) -> Iterator[np.ndarray]:
     boxes = boxes_of(video)
     tracks = tracks_of(video) if video.tracks else None
     for t, frame in enumerate(video.full_size()):
-        found = boxes[slice(*np.searchsorted(boxes.position, [t, t + 1]))]
+        found = boxes[boxes.rows(t, t + 1)]
         if tracks is None:
-            labels = sorted(set(boxes.label.tolist()))
-            colors = [PALETTE[labels.index(str(label)) % len(PALETTE)] for label in found.label]
-            captions = [f"{label} {share:.2f}" for label, share in zip(found.label, found.confidence, strict=True)]
-            yield annotated(frame, Drawing(found.xyxy, captions, colors), _title(video, t, len(found), "boxes"))
+            drawing, count = _of_boxes(found, sorted(set(boxes.label.tolist()))), f"{len(found)} boxes"
         else:
-            own = tracks[slice(*np.searchsorted(tracks.position, [t, t + 1]))]
-            yield annotated(frame, _drawing(found, own), _title(video, t, len(own), "tracks"))
+            own = tracks[tracks.rows(t, t + 1)]
+            drawing, count = _of_tracks(found, own), f"{len(own)} tracks"
+        yield annotated(frame, drawing, f"{video.id} frame {video.numbers[t]}: {count}")
 
 
-def _title(video: Video, position: int, count: int, what: str) -> str:
-    return f"{video.id} frame {video.numbers[position]}: {count} {what}"
+def _of_boxes(found: Boxes, labels: list[str]) -> Drawing:
+    """Boxes that were found in a frame; labels: all of the video."""
+    colors = [PALETTE[labels.index(str(label)) % len(PALETTE)] for label in found.label]
+    captions = [f"{label} {share:.2f}" for label, share in zip(found.label, found.confidence, strict=True)]
+    return Drawing(found.xyxy, captions, colors)
 
 
-def _drawing(found: Boxes, tracks: Tracks) -> Drawing:
+def _of_tracks(found: Boxes, tracks: Tracks) -> Drawing:
     """Tracks over all boxes that were found in a frame."""
     kinds = zip(tracks.label.tolist(), tracks.track.tolist(), tracks.interpolated.tolist(), strict=True)
     captions = [f"{label} {track}{' (interpolated)' if between else ''}" for label, track, between in kinds]

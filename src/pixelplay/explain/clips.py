@@ -1,6 +1,6 @@
 """Annotated clips: frames with scored boxes and a title, above the curve of the score."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,20 +62,14 @@ class Footer:
 def write_annotated_clip(config: "Config", outcome: Outcome, objects: Sequence[Objects], video_id: str) -> None:
     """Write the MP4 of one test video."""
     video, one = next(pair for pair in zip(outcome.index.test, outcome.videos, strict=True) if pair[0].id == video_id)
-    drawings = (joined([of.of_frame(video.id, int(number)) for of in objects]) for number in video.numbers)
-    titles = (title(one, position) for position in range(len(video)))
-    curve = curve_of(one, Scale.of(outcome.videos))
-    frames = annotated_frames(video.full_size(), drawings, titles, curve)
-    write_clip(RunFiles.of(config).clip(video_id), frames, video.fps or config.report.fps)
+    painter = Painter(curve_of(one, Scale.of(outcome.videos)))
 
+    def pictures() -> Iterator[np.ndarray]:
+        for t, frame in enumerate(video.full_size()):
+            drawing = joined([of.of_frame(video.id, int(video.numbers[t])) for of in objects])
+            yield painter.picture(t, frame, drawing, title(one, t))
 
-def annotated_frames(
-    frames: Iterable[np.ndarray], drawings: Iterable[Drawing], titles: Iterable[str], curve: Curve
-) -> Iterator[np.ndarray]:
-    """Yield a picture for each of the T frames of a clip, all of one size, uint8 (H, W, 3) RGB."""
-    painter = Painter(curve)
-    for position, (frame, drawing, text) in enumerate(zip(frames, drawings, titles, strict=True)):
-        yield painter.picture(position, frame, drawing, text)
+    write_clip(RunFiles.of(config).clip(video_id), pictures(), video.fps or config.report.fps)
 
 
 class Painter:
@@ -95,19 +89,15 @@ class Painter:
 
 def title(one: ScoredVideo, position: int) -> str:
     """The facts of a frame in a line: `03 frame 512 at 20.48 s: 4.213, labelled anomalous, flipped (corrected)`."""
-    facts = [number_text(float(one.fused[position]))]
-    if one.labels is not None:
-        facts.append("labelled anomalous" if one.labels[position] else "labelled normal")
-    facts += [text for _, text, mask in one.marks if mask[position]]
+    facts = [number_text(float(one.fused[position])), *(text for _, text in one.marks_at(position))]
     return f"{one.video} {one.moment(position)}: {', '.join(facts)}"
 
 
 def curve_of(one: ScoredVideo, scale: Scale) -> Curve:
     """The fused score of a whole video, with strips of labels and of corrupted frames."""
-    strips = [(color, *mark[1:]) for color, mark in zip((FLIPPED, NOISY), one.marks, strict=True)]
     labelled = None if one.labels is None else one.labels > 0
-    if labelled is not None:
-        strips = [(ANOMALOUS, "labelled anomalous", labelled), *strips]
+    strips = [] if labelled is None else [(ANOMALOUS, "labelled anomalous", labelled)]
+    strips += [(color, *mark[1:]) for color, mark in zip((FLIPPED, NOISY), one.marks, strict=True)]
     return Curve("fused score", one.numbers, one.fused, scale.fused, labelled, strips=strips)
 
 

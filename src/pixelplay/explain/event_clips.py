@@ -48,10 +48,6 @@ class Shown:
     outlines: Sequence[np.ndarray] = ()  # polygons (K, 2) of the zones that it touches, pixels of the full-size frame
 
     @property
-    def names(self) -> list[str]:
-        return [name for name in (self.event.thumbnail, self.event.clip) if name]
-
-    @property
     def positions(self) -> range:
         return range(self.first, self.stop)
 
@@ -75,18 +71,23 @@ def write_event_pictures(config: "Config", index: Index, found: Events) -> list[
     curves, objects = EventCurves(config, index, found), scored_objects(config, index)
     made = _Made(folder)
     for video in index.test:
-        events = [event for event in found.events if event.video == video.id and (event.thumbnail or event.clip)]
+        events = [event for event in found.events if event.video == video.id and _names(event)]
         if not events:
             continue
         rate, settings = video.fps or config.events.fps, config.events.clips
         zones = zones_of(read_zones(config.events.zones), video.id, video.size) if config.events.zones else []
         shown = [_shown(event, video, rate, settings, curves, objects, zones) for event in events]
-        due = {one: key for one in shown if not made.has(one.names, key := one.key(video, rate, settings.size))}
+        keys = [(one, one.key(video, rate, settings.size)) for one in shown]
+        due = {one: key for one, key in keys if not made.has(_names(one.event), key)}
         _write(folder, video, list(due), rate, settings.size)
-        made.add({name: key for one, key in due.items() for name in one.names})
-    names = sorted(name for event in found.events for name in (event.thumbnail, event.clip) if name)
+        made.add({name: key for one, key in due.items() for name in _names(one.event)})
+    names = sorted(name for event in found.events for name in _names(event))
     made.only(names)
     return [folder / name for name in (*names, MADE)]
+
+
+def _names(event: Event) -> list[str]:
+    return [name for name in (event.thumbnail, event.clip) if name]
 
 
 class _Made:
@@ -128,20 +129,19 @@ def _shown(
 ) -> Shown:
     start, end, peak = (int(np.searchsorted(video.numbers, at.frame)) for at in (event.start, event.end, event.peak))
     first, stop = stretch(start, end, peak, len(video), rate, settings) if event.clip else (peak, peak + 1)
-    curve, began = (
-        curves.of(event, video, first, stop),
-        recording_start(video.originals.source if video.originals else None),
-    )
-    ends = video.numbers[[first, stop - 1]].tolist()
+    curve, numbers = curves.of(event, video, first, stop), video.numbers[first:stop].tolist()
+    began = recording_start(video.originals.source if video.originals else None)
+    seconds = [None] * len(numbers) if video.seconds is None else video.seconds[first:stop].tolist()
+    moments = zip(numbers, seconds, curve.scores.tolist(), strict=True)
     return Shown(
         event=event,
         first=first,
         stop=stop,
         peak=peak,
         curve=curve,
-        titles=[_title(video, first + i, float(curve.scores[i]), began) for i in range(stop - first)],
+        titles=[frame_title(video.id, *moment, began) for moment in moments],
         drawing=lambda position: joined([of.of_frame(video.id, int(video.numbers[position])) for of in objects]),
-        boxes=fingerprint([of.digest(video.id, *ends) for of in objects]),
+        boxes=fingerprint([of.digest(video.id, numbers[0], numbers[-1]) for of in objects]),
         color=curves.color(event),
         outlines=[zone.polygon for zone in zones if zone.name in event.zones],
     )
@@ -205,10 +205,9 @@ def thumbnail(shown: Shown, frame: np.ndarray, factor: float) -> np.ndarray:
     return picture
 
 
-def _title(video: Video, position: int, score: float, began: datetime | None) -> str:
+def frame_title(video: str, number: int, seconds: float | None, score: float, began: datetime | None = None) -> str:
     """`03 frame 512 at 20.48 s: 4.213`, or `03 2026-05-01 14:03:07 UTC, frame 512 at 20.48 s: 4.213`."""
-    number, seconds = video.numbers[position], None if video.seconds is None else float(video.seconds[position])
     day = "" if began is None or seconds is None else f"{began + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S %Z}, "
     time = "" if seconds is None else f" at {seconds:.2f} s"
     value = f": {number_text(score)}" if np.isfinite(score) else ""
-    return f"{video.id} {day}frame {number}{time}{value}"
+    return f"{video} {day}frame {number}{time}{value}"

@@ -29,18 +29,19 @@ class EventCurves:
         fused = table[(table["stream"] == FUSED) & (table["split"] == "test")]
         objects = read_objects(config, OBJECTS, index.test) if object_streams(config) else None
         self._span = object_spans(objects).get(OBJECTS, NO_SPAN) if objects is not None else NO_SPAN
-        self._fused = {str(video): rows.set_index("frame")["score"] for video, rows in fused.groupby("video")}
-        self._tracks: dict[tuple[str, int], pd.Series] = {}
+        self._scores: dict[tuple[str | int, ...], pd.Series] = {  # by stream, video, and what an event is about
+            (FUSED, str(video)): rows.set_index("frame")["score"] for video, rows in fused.groupby("video")
+        }
         ends = {FUSED: [fused["score"].min(), fused["score"].max()]}
         if objects is not None:
             test = objects[objects["split"] == "test"]
-            grouped = test.groupby(["video", "track"])
-            self._tracks = {(str(v), int(str(t))): rows.set_index("frame")["score"] for (v, t), rows in grouped}
+            for (video, track), rows in test.groupby(["video", "track"]):
+                self._scores[OBJECTS, str(video), int(str(track))] = rows.set_index("frame")["score"]
             ends[OBJECTS] = [test["score"].min(), test["score"].max()]
         if any(event.stream == DWELL for event in found.events):
             dwell = read_table(RunFiles.of(config).dwell, made_by="events").set_index("frame")
-            stays = dwell.groupby(["video", "track", "zone"])["seconds"]
-            self._dwell = {(str(v), int(str(t)), str(z)): seconds for (v, t, z), seconds in stays}
+            for (video, track, zone), seconds in dwell.groupby(["video", "track", "zone"])["seconds"]:
+                self._scores[DWELL, str(video), int(str(track)), str(zone)] = seconds
             ends[DWELL] = [0.0]  # scores of events follow
         for event in found.events:  # of an adaptive method, thresholds differ
             ends.setdefault(event.stream, []).extend([event.threshold, event.score])
@@ -49,23 +50,21 @@ class EventCurves:
     def of(self, event: Event, video: Video, first: int, stop: int) -> Curve:
         """From position `first` up to `stop` of the event's video; NaN where its track is not seen."""
         numbers = video.numbers[first:stop]
-        if event.stream == FUSED:
-            name, scores = "fused score", self._fused[video.id]
-        elif event.stream == DWELL:
-            main, zone = event.tracks[0], event.zones[0]
-            name, scores = f"seconds of {main.label} {main.track} in {zone}", self._dwell[video.id, main.track, zone]
-        else:
-            main = event.tracks[0]
-            name, scores = f"score of {main.label} {main.track}", self._tracks[video.id, main.track]
-        return Curve(
-            name=name,
-            numbers=numbers,
-            scores=scores.reindex(numbers).to_numpy(np.float64),
-            ends=self._ends[event.stream],
-            shaded=(numbers >= event.start.frame) & (numbers <= event.end.frame),
-            threshold=event.threshold,
-        )
+        track, zone = [one.track for one in event.tracks[:1]], event.zones[:1]
+        about = {FUSED: [], OBJECTS: track, DWELL: [*track, *zone]}[event.stream]
+        scores = self._scores[event.stream, video.id, *about]
+        return curve_of(event, numbers, scores.reindex(numbers).to_numpy(np.float64), self._ends[event.stream])
 
     def color(self, event: Event) -> tuple[int, int, int]:
         """RGB of the highest score of the event's main track, as of its box there; a normal one's without tracks."""
         return color_of(share_of(event.tracks[0].score, self._span)) if event.tracks else color_of(0.0)
+
+
+def curve_of(event: Event, numbers: np.ndarray, scores: np.ndarray, ends: tuple[float, float]) -> Curve:
+    """Scores (T,), of what an event is about, in the frames with these numbers (T,); ends: of the vertical axis."""
+    name, main = "fused score", event.tracks[0] if event.tracks else None
+    if main is not None and event.stream != FUSED:
+        whose = f"{main.label} {main.track}"
+        name = f"seconds of {whose} in {event.zones[0]}" if event.stream == DWELL else f"score of {whose}"
+    shaded = (numbers >= event.start.frame) & (numbers <= event.end.frame)
+    return Curve(name, numbers, scores, ends, shaded, event.threshold)

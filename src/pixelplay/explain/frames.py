@@ -1,7 +1,7 @@
 """What pictures are made from: the frames that `show` names or where scores peak, their pixels, trained detectors."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -62,18 +62,18 @@ def scores_of(config: "Config", name: str, index: Index) -> dict[str, np.ndarray
 def chosen_frames(config: "Config", index: Index, scores: dict[str, np.ndarray]) -> list[Chosen]:
     """The frames that `show` names, or else where the `scores`, [T] by video, peak, and the lowest of all."""
     show = config.show
-    if show.frames:
-        assert show.video is not None  # `ShowConfig` checks it
-        video = video_called(show.video, index.test)
-        return [(video, t, float(scores[video.id][t])) for t in positions_of(video, show.frames)]
-    if show.video is None:  # one peak per video, so that no video fills the picture
-        videos, count = index.test, 1
-    else:
-        videos, count = [video_called(show.video, index.test)], show.count
-    peaks = [(video, t) for video in videos for t in peaks_of(scores[video.id], count, config.report.min_gap)]
-    lowest = min(((video, int(scores[video.id].argmin())) for video in videos), key=lambda at: scores[at[0].id][at[1]])
-    highest = sorted(peaks, key=lambda at: -scores[at[0].id][at[1]])[: show.count]
-    return [(video, t, float(scores[video.id][t])) for video, t in [*highest, lowest]]
+    videos = index.test if show.video is None else [video_called(show.video, index.test)]
+
+    def chosen(video: Video, t: int) -> Chosen:
+        return video, t, float(scores[video.id][t])
+
+    if show.frames:  # of one video: `ShowConfig` checks it
+        return [chosen(video, t) for video in videos for t in positions_of(video, show.frames)]
+    count = 1 if show.video is None else show.count  # one peak per video, so that no video fills the picture
+    peaks = [chosen(v, t) for v in videos for t in peaks_of(scores[v.id], count, config.report.min_gap)]
+    lowest = [chosen(video, int(scores[video.id].argmin())) for video in videos]
+    score = itemgetter(2)
+    return [*sorted(peaks, key=score, reverse=True)[: show.count], min(lowest, key=score)]
 
 
 def peaks_of(scores: np.ndarray, count: int, min_gap: int) -> list[int]:
@@ -83,11 +83,6 @@ def peaks_of(scores: np.ndarray, count: int, min_gap: int) -> list[int]:
     return sorted(maxima.tolist(), key=lambda t: (-scores[t], t))[:count]
 
 
-def full_size_at(video: Video, positions: Sequence[int]) -> dict[int, np.ndarray]:
-    """The frames at these positions, as `full_size_frames` yields them."""
-    return dict(full_size_frames(video, positions))
-
-
 def full_size_frames(video: Video, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Position and frame in its original size, corrupted ones corrected, uint8 (H, W, 3) RGB, by ascending position.
 
@@ -95,13 +90,11 @@ def full_size_frames(video: Video, positions: Sequence[int]) -> Iterator[tuple[i
     Raises as `Video.full_size`.
     """
     wanted = np.unique(np.array(positions, np.int64))
-    if video.originals is not None and isinstance(video.originals.source, ImageFolder):
-        edges = [0, *(np.flatnonzero(np.diff(wanted) > 1) + 1).tolist(), len(wanted)]
-        blocks = [(int(wanted[a]), int(wanted[b - 1]) + 1) for a, b in pairwise(edges) if b > a]
-    else:
-        blocks = [(int(wanted[0]), int(wanted[-1]) + 1)] if len(wanted) else []
+    folder = video.originals is not None and isinstance(video.originals.source, ImageFolder)
+    blocks = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1) if folder else [wanted]
     chosen = set(wanted.tolist())
-    for first, stop in blocks:
+    for block in filter(len, blocks):
+        first, stop = int(block[0]), int(block[-1]) + 1
         frames = enumerate(video.block(first, stop).full_size(), first)
         yield from ((t, frame) for t, frame in frames if t in chosen)
 

@@ -14,7 +14,7 @@ from pixelplay.drawing.annotate import Drawing, annotated, resized, write_image
 from pixelplay.events.event import Event
 from pixelplay.explain.clips import write_annotated_clip
 from pixelplay.explain.error_maps import errors_at
-from pixelplay.explain.frames import full_size_at, peaks_of
+from pixelplay.explain.frames import full_size_frames, peaks_of
 from pixelplay.explain.machine import library_versions, machine
 from pixelplay.explain.nearest import explanations, with_training, write_pictures
 from pixelplay.explain.scored_boxes import COLORS, PALEST, Objects, joined, scored_objects
@@ -45,15 +45,16 @@ Frames = Mapping[tuple[int, int], np.ndarray]  # uint8 (H, W, 3) RGB, in the gal
 def write_gallery(config: "Config", index: Index) -> list[Path]:
     """Write the report's pictures and clips, and the manifest that lists them; returns the paths of all."""
     files, outcome = RunFiles.of(config), load_outcome(config, index)
-    events = severe_events(config, index)
+    found = read_events(files, index)
+    events = found.events[: config.report.gallery] if found else []
     chosen = peaks_of_events(outcome.videos, events) or gallery_frames(outcome.videos, config.report)
-    objects = scored_objects(config, index)
-    frames = _frames(index, chosen)
-    pictures, boxes = _write_frames(config, outcome, frames, objects)
+    objects, frames = scored_objects(config, index), _frames(index, chosen)
+    boxes = _write_frames(config, outcome, frames, objects)
     tracks = write_tracks(config, index, objects, events)
     sprites = write_sprites(files.explain, index.test, config.report.thumbnails_mb)
-    heat, scales = _write_heat_maps(config, index, frames)
-    neighbours = _write_neighbours(config, index, chosen)
+    heat = _write_heat_maps(config, index, frames)
+    explaining = _write_neighbours(config, index, chosen)
+    scales = [*heat.values()]
     if objects and chosen:
         ends = {"low": "a normal object's", "high": "the highest of the test"}
         scales.append(Scale(text="score of a box", **ends, colors=colors_of(COLORS, PALEST)))
@@ -63,10 +64,10 @@ def write_gallery(config: "Config", index: Index) -> list[Path]:
         Moment(
             video=outcome.videos[i].video,
             frame=int(outcome.videos[i].numbers[t]),
-            picture=pictures[k].name,
+            picture=_name(k),
             boxes=boxes[k],
-            heat=_listed(heat, k),
-            neighbours=_listed(neighbours, k),
+            heat=[OfDetector(detector=name, picture=_name(k, f"{name}-errors")) for name in heat],
+            neighbours=[OfDetector(detector=name, picture=_name(k, f"{name}-nearest")) for name in explaining],
         )
         for k, (i, t) in enumerate(chosen)
     ]
@@ -81,17 +82,11 @@ def write_gallery(config: "Config", index: Index) -> list[Path]:
         versions=library_versions(),
     )
     write_json(files.manifest, manifest.model_dump(mode="json"))
-    nearest = [path for paths in neighbours.values() for path in paths]
-    written = [*pictures, *(path for paths in heat.values() for path in paths), *nearest]
-    written += [files.explain / one.picture for one in [*tracks, *sprites]]
-    tables = [path.with_suffix(".csv") for path in nearest]
-    return [files.manifest, *written, *tables, *map(files.clip, config.report.clips)]
-
-
-def severe_events(config: "Config", index: Index) -> list[Event]:
-    """The events that are pictured, the most severe first; [] where none were looked for, or found."""
-    found = read_events(RunFiles.of(config), index)
-    return found.events[: config.report.gallery] if found else []
+    pictures = [of.picture for one in moments for of in (one, *one.heat, *one.neighbours)]
+    pictures += [one.picture for one in (*tracks, *sprites)]
+    tables = [files.explain / of.picture for one in moments for of in one.neighbours]
+    written = [*(files.explain / name for name in pictures), *(path.with_suffix(".csv") for path in tables)]
+    return [files.manifest, *written, *map(files.clip, config.report.clips)]
 
 
 def peaks_of_events(videos: Sequence[ScoredVideo], events: Sequence[Event]) -> list[tuple[int, int]]:
@@ -111,54 +106,50 @@ def gallery_frames(videos: Sequence[ScoredVideo], settings: ReportConfig) -> lis
     return [(i, t) for _, i, t in sorted(found)[: settings.gallery]]
 
 
-def _write_frames(
-    config: "Config", outcome: Outcome, frames: Frames, objects: Sequence[Objects]
-) -> tuple[list[Path], list[list[str]]]:
-    """Write each frame with its scored boxes; returns the paths, and for each the detectors whose boxes it shows."""
-    width, paths, boxes = config.report.picture_width, [], []
-    for k, (i, t) in enumerate(frames):
+def _write_frames(config: "Config", outcome: Outcome, frames: Frames, objects: Sequence[Objects]) -> list[list[str]]:
+    """Write each frame with its scored boxes; returns for each the detectors whose boxes it shows."""
+    boxes = []
+    for k, ((i, t), frame) in enumerate(frames.items()):
         one = outcome.videos[i]
         found = {of.detector: of.of_frame(one.video, int(one.numbers[t])) for of in objects}
         found = {name: drawing for name, drawing in found.items() if len(drawing.xyxy)}
-        paths.append(_path(config, k))
         boxes.append(list(found))
-        write_image(paths[-1], frame_picture(frames[i, t], width, joined(list(found.values()))))
-    return paths, boxes
+        picture = frame_picture(frame, config.report.picture_width, joined(list(found.values())))
+        write_image(RunFiles.of(config).explain / _name(k), picture)
+    return boxes
 
 
-def _write_heat_maps(config: "Config", index: Index, frames: Frames) -> tuple[dict[str, list[Path]], list[Scale]]:
-    """Write error maps over the frames; returns paths by detector that reconstructs, and their colour scales."""
-    heat, scales = {}, []
+def _write_heat_maps(config: "Config", index: Index, frames: Frames) -> dict[str, Scale]:
+    """Write error maps over the frames; returns the colour scale of each detector that reconstructs."""
+    scales = {}
     positions = {i: sorted(t for of, t in frames if of == i) for i, _ in sorted(frames)}
     for name in config.detectors if frames else ():
         if maps := errors_at(config, index.test, name, positions):
             full = float(np.percentile(list(maps.values()), SATURATED))
-            heat[name] = [_path(config, k, f"{name}-errors") for k in range(len(frames))]
-            for path, at in zip(heat[name], frames, strict=True):
-                write_image(path, heat_picture(frames[at], maps[at], full, config.report.picture_width // 2))
+            for k, (at, frame) in enumerate(frames.items()):
+                picture = heat_picture(frame, maps[at], full, config.report.picture_width // 2)
+                write_image(RunFiles.of(config).explain / _name(k, f"{name}-errors"), picture)
             high = f"{number_text(full)} and more"
-            scales.append(Scale(text=f"squared error, {name}", low="0", high=high, colors=colors_of(HEAT)))
-    return heat, scales
+            scales[name] = Scale(text=f"squared error, {name}", low="0", high=high, colors=colors_of(HEAT))
+    return scales
 
 
-def _write_neighbours(config: "Config", index: Index, chosen: Places) -> dict[str, list[Path]]:
-    """Write nearest-neighbour pictures and tables of the frames; returns paths by detector that explains."""
-    written = {}
+def _write_neighbours(config: "Config", index: Index, chosen: Places) -> list[str]:
+    """Write nearest-neighbour pictures and tables of the frames; returns the detectors that explain."""
+    explaining = []
     at = [(index.test[i].id, t) for i, t in chosen]
     for name in config.detectors if chosen else ():
         if found := explanations(config, index, name, at):
-            written[name] = [_path(config, k, f"{name}-nearest") for k in range(len(at))]
-            write_pictures(written[name], name, *found, with_training(config, index), NEIGHBOURS)
-    return written
+            explaining.append(name)
+            paths = [RunFiles.of(config).explain / _name(k, f"{name}-nearest") for k in range(len(at))]
+            write_pictures(paths, name, *found, with_training(config, index), NEIGHBOURS)
+    return explaining
 
 
-def frame_picture(frame: np.ndarray, width: int, drawing: Drawing | None = None) -> np.ndarray:
+def frame_picture(frame: np.ndarray, width: int, drawing: Drawing) -> np.ndarray:
     """A frame, uint8 (H, W, 3) RGB, resized, with boxes given in pixels of the frame."""
     small = resized(frame, width)
-    if drawing is None:
-        return small
-    scaled = Drawing(drawing.xyxy * (small.shape[1] / frame.shape[1]), drawing.captions, drawing.colors)
-    return annotated(small, scaled, "", width)
+    return annotated(small, drawing.scaled(small.shape[1] / frame.shape[1]), "", width)
 
 
 def heat_picture(frame: np.ndarray, errors: np.ndarray, full: float, width: int) -> np.ndarray:
@@ -177,15 +168,12 @@ def colors_of(colormap: matplotlib.colors.Colormap, first: float = 0.0, count: i
 
 
 def _frames(index: Index, chosen: Places) -> Frames:
-    by_video = {i: [t for of, t in chosen if of == i] for i, _ in chosen}
-    found = {i: full_size_at(index.test[i], at) for i, at in by_video.items()}
+    videos = {i for i, _ in chosen}
+    found = {i: dict(full_size_frames(index.test[i], [t for of, t in chosen if of == i])) for i in videos}
     return {(i, t): found[i][t] for i, t in chosen}
 
 
-def _listed(paths: Mapping[str, Sequence[Path]], number: int) -> list[OfDetector]:
-    return [OfDetector(detector=name, picture=of_detector[number].name) for name, of_detector in paths.items()]
-
-
-def _path(config: "Config", number: int, what: str = "") -> Path:
+def _name(number: int, what: str = "") -> str:
+    """Of a picture of the `number`-th frame, from 0."""
     suffix = f"-{plain_name(what)}" if what else ""
-    return RunFiles.of(config).explain / f"moment-{number + 1:02d}{suffix}.jpg"
+    return f"moment-{number + 1:02d}{suffix}.jpg"

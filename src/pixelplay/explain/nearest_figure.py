@@ -2,15 +2,12 @@
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from pixelplay.drawing.panels import View
-from pixelplay.run.atomic import atomic
 
 FRAME, CROP = 640, 240  # pixels of the longer side in the picture
 MARK = (255, 140, 0)  # RGB of outlines
@@ -22,17 +19,12 @@ WIDE = 0.55  # width of a character, as a share of its height
 
 def framed(frame: np.ndarray, box: Sequence[float]) -> np.ndarray:
     """A frame, uint8 (H, W, 3) RGB, brought to FRAME, with the box x1, y1, x2, y2 marked."""
-    image, factor = scaled(frame, FRAME)
-    _outline(image, box, factor, 3)
-    return image
+    return _marked(frame, FRAME, box, 3)
 
 
 def enlarged(crop: np.ndarray, cell: Sequence[float] | None = None) -> np.ndarray:
     """A crop, uint8 (h, w, 3), brought to CROP, with the cell x1, y1, x2, y2 (pixels of the crop) marked."""
-    image, factor = scaled(crop, CROP)
-    if cell is not None:
-        _outline(image, cell, factor, 2)
-    return image
+    return scaled(crop, CROP)[0] if cell is None else _marked(crop, CROP, cell, 2)
 
 
 def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -43,21 +35,9 @@ def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def squared(image: np.ndarray) -> np.ndarray:
     """An image, uint8 (h, w, 3), padded with white to a square, so that columns of crops line up."""
-    height, width = image.shape[:2]
-    side = max(height, width)
-    above, left = (side - height) // 2, (side - width) // 2
-    margins = (above, side - height - above), (left, side - width - left), (0, 0)
-    return np.pad(image, margins, constant_values=255)
-
-
-def write_rows(path: Path, rows: Sequence[Sequence[View]], heading: str) -> None:
-    """Write `draw_rows` as a PNG or JPEG, by the suffix, atomically."""
-    figure = draw_rows(rows, heading)
-    try:
-        with atomic(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:], dpi=DPI)
-    finally:
-        plt.close(figure)
+    side = max(image.shape[:2])
+    margins = [((side - edge) // 2, (side - edge + 1) // 2) for edge in image.shape[:2]]
+    return np.pad(image, [*margins, (0, 0)], constant_values=255)
 
 
 def draw_rows(rows: Sequence[Sequence[View]], heading: str) -> Figure:
@@ -68,21 +48,18 @@ def draw_rows(rows: Sequence[Sequence[View]], heading: str) -> Figure:
     lines = [part for line in heading.splitlines() for part in textwrap.wrap(line, room)]
     top = LINE * len(lines) + GAP
     height = top + len(rows) * (TITLE + HEIGHT + GAP)
-    figure = plt.figure(figsize=(width, height))
-    text = "\n".join(lines)
-    figure.text(
-        GAP / width, 1 - GAP / 2 / height, text, va="top", fontsize=HEADING_SIZE, linespacing=1.4, parse_math=False
-    )
+    figure = Figure(figsize=(width, height))
+    style = {"va": "top", "fontsize": HEADING_SIZE, "linespacing": 1.4, "parse_math": False}
+    figure.text(GAP / width, 1 - GAP / 2 / height, "\n".join(lines), **style)
     for i, row in enumerate(rows):
         left, bottom = GAP, height - top - (i + 1) * (TITLE + HEIGHT + GAP) + GAP
         for view, across in zip(row, widths[i], strict=True):
             axis = figure.add_axes((left / width, bottom / height, across / width, HEIGHT / height))
             axis.set_axis_off()
             axis.imshow(view.image, aspect="auto")
-            title = [_fitting(line, _characters(across, TITLE_SIZE)) for line in view.title.splitlines()]
-            axis.set_title(
-                "\n".join(title), fontsize=TITLE_SIZE, loc="left", pad=3, parse_math=False
-            )  # names may have a $
+            room = _characters(across, TITLE_SIZE)
+            title = "\n".join(_fitting(line, room) for line in view.title.splitlines())
+            axis.set_title(title, fontsize=TITLE_SIZE, loc="left", pad=3, parse_math=False)  # names may have a $
             left += across + GAP
     return figure
 
@@ -107,6 +84,7 @@ def scaled(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
     return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA), factor
 
 
-def _outline(image: np.ndarray, box: Sequence[float], factor: float, width: int) -> None:
+def _marked(image: np.ndarray, side: int, box: Sequence[float], line: int) -> np.ndarray:
+    larger, factor = scaled(image, side)
     x1, y1, x2, y2 = (round(edge * factor) for edge in box)
-    cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), MARK, width)
+    return cv2.rectangle(larger, (x1, y1), (x2 - 1, y2 - 1), MARK, line)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from pixelplay.drawing.panels import in_shape_of
 from pixelplay.evaluation.score_tables import read_fused, scored_names
-from pixelplay.explain.frames import full_size_at, label_of
+from pixelplay.explain.frames import full_size_frames, label_of
 from pixelplay.scores.settings import FUSED
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import load_index
@@ -68,6 +68,6 @@ class ScoreView:
         """
         folder = video.originals is not None and isinstance(video.originals.source, ImageFolder)
         if folder or not self._formats:
-            return full_size_at(video, [position])[position]
+            return next(full_size_frames(video, [position]))[1]
         best = next((one for one in self._formats if not one.gray), self._formats[0])
         return in_shape_of(video.size, video.frames(best)[position])

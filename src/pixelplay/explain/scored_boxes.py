@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -27,8 +27,7 @@ COORDINATES = ["x1", "y1", "x2", "y2"]
 NO_BOXES = Drawing(np.empty((0, 4)), [], [])
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """The scores of one stream of objects that get the first and the last colour."""
 
     low: float
@@ -67,7 +66,7 @@ class Objects:
         rows = self.rows[video]
         within = rows.iloc[slice(*np.searchsorted(rows["frame"], [first, last + 1]))]
         hashes = pd.util.hash_pandas_object(within, index=False).to_numpy(np.uint64)
-        return fingerprint(self.detector, {s: [span.low, span.high] for s, span in self.spans.items()}, hashes.tolist())
+        return fingerprint(self.detector, {stream: [*span] for stream, span in self.spans.items()}, hashes.tolist())
 
     def of_track(self, video: str, track: int) -> pd.DataFrame:
         """Rows of one track, ordered by frame."""
@@ -123,9 +122,8 @@ def drawing_of(xyxy: np.ndarray, names: Sequence[tuple[str, int, float]], share:
 
 def shares(rows: pd.DataFrame, spans: Mapping[str, Span]) -> np.ndarray:
     """Where scores lie between the ends of their streams' spans: float64 (N,) in [0, 1]."""
-    ends = [spans.get(str(stream), NO_SPAN) for stream in rows["stream"]]
-    low, high = (np.array([getattr(end, name) for end in ends], np.float64) for name in ("low", "high"))
-    return shares_between(rows["score"].to_numpy(np.float64), low, high)
+    ends = np.array([spans.get(str(stream), NO_SPAN) for stream in rows["stream"]], np.float64).reshape(-1, 2)
+    return shares_between(rows["score"].to_numpy(np.float64), *ends.T)
 
 
 def shares_between(scores: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pixelplay.drawing.annotate import encoded
+from pixelplay.drawing.annotate import encoded, grid
 from pixelplay.explain.frames import full_size_frames
 from pixelplay.report.manifest import Sprite
 from pixelplay.run.atomic import atomic
@@ -33,7 +33,7 @@ def write_sprites(folder: Path, videos: Sequence[Video], megabytes: float) -> li
         return []
     tiles = [_tiles(video, evenly(len(video), share)) for video in videos]
     while True:
-        sheets = [encoded(sheet(list(of.values())), quality=QUALITY) for of in tiles]
+        sheets = [encoded(grid([*of.values()], columns_of(len(of)), fill=0), quality=QUALITY) for of in tiles]
         total = sum(map(len, sheets))
         if total <= megabytes * MEGABYTE:
             break
@@ -50,18 +50,8 @@ def evenly(count: int, share: float) -> list[int]:
     return (np.arange(chosen) * count // chosen).tolist()
 
 
-def sheet(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Images of one size, uint8 (h, w, 3), row by row in a grid that is about square; the rest is black."""
-    columns = columns_of(len(images))
-    height, width = images[0].shape[:2]
-    grid = np.zeros((math.ceil(len(images) / columns) * height, columns * width, 3), np.uint8)
-    for k, image in enumerate(images):
-        top, left = k // columns * height, k % columns * width
-        grid[top : top + height, left : left + width] = image
-    return grid
-
-
 def columns_of(count: int) -> int:
+    """Of a grid that is about square."""
     return math.ceil(math.sqrt(count))
 
 
@@ -77,7 +67,5 @@ def _written(folder: Path, number: int, video: Video, tiles: Tiles, data: bytes)
     with atomic(path) as temporary:
         temporary.write_bytes(data)
     height, width = next(iter(tiles.values())).shape[:2]
-    frames = video.numbers[[*tiles]].tolist()
-    return Sprite(
-        video=video.id, picture=path.name, size=(width, height), columns=columns_of(len(tiles)), frames=frames
-    )
+    place = {"size": (width, height), "columns": columns_of(len(tiles))}
+    return Sprite(video=video.id, picture=path.name, **place, frames=video.numbers[[*tiles]].tolist())

@@ -11,7 +11,7 @@ from pixelplay.drawing.annotate import BLACK, WHITE, Drawing, annotated, resized
 from pixelplay.evaluation.score_tables import object_streams
 from pixelplay.events.event import Event
 from pixelplay.explain.clips import GROUND
-from pixelplay.explain.frames import full_size_at
+from pixelplay.explain.frames import full_size_frames
 from pixelplay.explain.nearest_figure import scaled
 from pixelplay.explain.scored_boxes import COORDINATES, Objects, Span, color_of, shares
 from pixelplay.objects import tables
@@ -74,7 +74,7 @@ def _written(config: "Config", video: Video, track: int, objects: Objects, rank:
     rows = objects.of_track(video.id, track)
     ends = [0, int(rows["score"].to_numpy().argmax()), len(rows) - 1]  # first, highest, last
     positions = np.searchsorted(video.numbers, rows["frame"].iloc[ends]).tolist()
-    frames = full_size_at(video, sorted(set(positions)))
+    frames = dict(full_size_frames(video, positions))
     path = RunFiles.of(config).explain / f"track-{rank:02d}.jpg"
     shown = [frames[position] for position in positions]
     write_image(path, track_picture(shown, rows, ends, objects.spans, config.report.picture_width))

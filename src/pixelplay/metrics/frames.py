@@ -118,7 +118,7 @@ def intervals(
     counted = ~np.isnan(auc)
     if not counted.any():
         return None
-    found = {name: list(_interval(of[counted], config.level)) for name, of in (("auc_micro", auc), ("ap", ap))}
+    found = {name: list(interval(of[counted], config.level)) for name, of in (("auc_micro", auc), ("ap", ap))}
     return {**found, "level": config.level, "draws": int(counted.sum())}
 
 
@@ -140,7 +140,7 @@ def share_interval(counts: np.ndarray, config: BootstrapConfig) -> tuple[float, 
         return 1 - beyond, 1.0
     drawn = np.random.default_rng(config.seed).multinomial(videos, np.full(videos, 1 / videos), size=config.n_bootstrap)
     counted, frames = (drawn @ counts).T
-    return _interval(counted / frames, config.level)
+    return interval(counted / frames, config.level)
 
 
 def drawn_figures(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -205,6 +205,7 @@ def _of_videos(videos: np.ndarray) -> list[np.ndarray]:
     return list(pd.Series(np.arange(len(codes))).groupby(codes).indices.values())
 
 
-def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
+def interval(values: np.ndarray, level: float) -> tuple[float, float]:
+    """In which the share `level` of values (B,) lies."""
     low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Pixel-level metrics: AUROC, AP, best F1 and AUPRO, counted frame by frame, so that no video is held in memory.
+"""Pixel-level metrics of boxes: AUROC, AP, best F1 and AUPRO, counted frame by frame: no video is held in memory.
 
 They pool the pixels of all frames, and follow from three counts per distinct score: normal pixels, anomalous pixels,
 and shares of anomalous regions. AUPRO: Bergmann et al., *The MVTec Anomaly Detection Dataset*, IJCV 2021.
@@ -21,21 +21,15 @@ from pixelplay.metrics.regions import area_to
 Figures = dict[str, float | int | None]
 FIGURES = ("auroc", "ap", "pr_auc")  # of single frames; TAO's code calls the last one AUPRO
 COMPACT = 2**18  # rows of counts above which equal scores are merged
-MANTISSA = 23  # bits of float32
 
 
 class PixelCounts:
-    """Scores of pixels against masks, added up frame by frame; `result` at any time.
+    """Scores of boxes against masks, added up frame by frame; `result`, which is exact, at any time.
 
-    Boxes give exact results. Scores of dense maps count as equal if they agree in sign, exponent and the first
-    `mantissa` bits of their float32 form: memory is bounded by 2^(9 + mantissa) rows, and AUROC is off by at most half
-    the share of (anomalous, normal) pairs made equal that way. 23 bits are exact for float32.
+    In memory are at most twice as many rows as boxes have distinct scores, or COMPACT.
     """
 
-    def __init__(self, mantissa: int = 11):
-        if not 0 <= mantissa <= MANTISSA:
-            raise ValueError(f"mantissa={mantissa}: must be in 0..{MANTISSA}, the bits that a float32 has")
-        self._dropped = MANTISSA - mantissa
+    def __init__(self) -> None:
         self._rows: list[np.ndarray] = []  # (K, 4): score, normal pixels, anomalous pixels, shares of regions
         self._waiting = 0
         self._limit = COMPACT
@@ -64,24 +58,7 @@ class PixelCounts:
         counted = _by_group(painted, regions[top:bottom, left:right], sizes, len(order) + 1)
         rows = _compact([np.column_stack([scores[order], counted[1:]])])
         self._count_figures(rows[:, 1:3], sizes, video)
-        self._add(rows)
-
-    def add_map(self, scores: np.ndarray, regions: np.ndarray, video: str = "") -> None:
-        """Add a frame with a score for each pixel, float (H, W), finite in float32; the others as in `add_boxes`."""
-        if scores.shape != regions.shape:
-            raise DataError(f"a score map of {scores.shape} for a mask of {regions.shape}: they must be (H, W) alike")
-        with np.errstate(over="ignore"):
-            values = np.asarray(scores, np.float32) + np.float32(0)  # -0.0 becomes 0.0
-        _refuse(values, "scores of pixels")
-        bits = values.view(np.int32)
-        keys = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))) >> self._dropped  # ordered like the scores
-        distinct, group = np.unique(keys, return_inverse=True)
-        sizes = self._count_frame(regions)
-        counted = _by_group(group.reshape(keys.shape), regions, sizes, len(distinct))
-        self._count_figures(counted[:, :2], sizes, video)
-        ordered = distinct << self._dropped
-        kept = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
-        self._add(np.column_stack([kept, counted]))
+        self._keep(rows)
 
     def result(self, aupro_limit: float) -> Figures:
         """Metrics of all added frames; raises DataError if all pixels are of one class.
@@ -133,7 +110,7 @@ class PixelCounts:
         self._regions += len(sizes) - 1
         return sizes
 
-    def _add(self, rows: np.ndarray) -> None:
+    def _keep(self, rows: np.ndarray) -> None:
         self._rows.append(rows)
         self._waiting += len(rows)
         if self._waiting > self._limit:

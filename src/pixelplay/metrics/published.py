@@ -5,17 +5,12 @@ Jones, WACV 2020; Georgescu et al., TPAMI 2021).
 """
 
 import csv
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 
-from pixelplay.errors import DataError
-
-COLUMNS = ["dataset", "method", "metric", "value", "source"]
 OF_TRACKS = ("rbdc", "tbdc")
 FRAMES_OFF = 0.005  # share of a test set's frames: decoders differ by single frames at the end of a video
-FINDABLE = re.compile(r"arXiv \d{4}\.\d{4,5}\b|\bdoi\.org/|https?://|leaderboard of the Kaggle competition \w+")
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,11 @@ class Protocol:
 
 def published_figures(dataset: str) -> list[PublishedFigure]:
     """The figures for a data set by its name in configs/dataset/, in the file's order; perhaps none."""
-    return [figure for name, figure in read_figures(_text("published.csv")) if name == dataset]
+    return [
+        PublishedFigure(row["method"], row["metric"], float(row["value"]), row["source"])
+        for row in _rows("published.csv")
+        if row["dataset"] == dataset
+    ]
 
 
 def published_table(
@@ -87,32 +86,10 @@ def not_comparable(dataset: str, metric: str, protocol: Protocol) -> str | None:
 
 def whole_test_sets() -> dict[str, tuple[int, int]]:
     """Videos and frames of the whole test set of each data set that figures were published for."""
-    rows = csv.DictReader(_text("whole_test_sets.csv").splitlines(), strict=True)
+    rows = _rows("whole_test_sets.csv")
     return {row["dataset"]: (int(row["videos"]), int(row["frames"])) for row in rows}
 
 
-def read_figures(text: str) -> list[tuple[str, PublishedFigure]]:
-    """Data set and figure of each line; raises DataError for impossible values and sources that can't be found."""
-    rows = csv.DictReader(text.splitlines(), strict=True)
-    if rows.fieldnames != COLUMNS:
-        raise DataError(f"published.csv: the columns are {rows.fieldnames}; they must be {COLUMNS}")
-    figures = []
-    for row in rows:
-        where = f"published.csv, line {rows.line_num}"
-        if None in row or not all(row.values()):
-            raise DataError(f"{where}: needs {', '.join(COLUMNS)}, each; it is {row}")
-        try:
-            value = float(row["value"])
-        except ValueError:
-            raise DataError(f"{where}: value {row['value']!r} is no number") from None
-        if not 0 < value <= 1:
-            raise DataError(f"{where}: value {value} is not above 0 and at most 1")
-        if not FINDABLE.search(row["source"]):
-            remedy = "names no arXiv number, DOI, address or 'leaderboard of the Kaggle competition NAME'"
-            raise DataError(f"{where}: source {row['source']!r} {remedy}")
-        figures.append((row["dataset"], PublishedFigure(row["method"], row["metric"], value, row["source"])))
-    return figures
-
-
-def _text(name: str) -> str:
-    return files("pixelplay.metrics").joinpath(name).read_text(encoding="utf-8")
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    text = files("pixelplay.metrics").joinpath(name).read_text(encoding="utf-8")
+    return csv.DictReader(text.splitlines(), strict=True)

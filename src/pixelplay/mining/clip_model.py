@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import torch
 
+from pixelplay.detectors.settings import MaskConfig
 from pixelplay.detectors.videomae.model import VideoMAE
-from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.tokens import random_masks, rotating_masks
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.mining.clips import Clip, ClipReader

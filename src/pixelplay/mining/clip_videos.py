@@ -9,7 +9,7 @@ import pandas as pd
 from pixelplay.drawing.annotate import write_clip
 from pixelplay.errors import DataError
 from pixelplay.mining.clips import SECOND, Clip, ClipReader, read_clips
-from pixelplay.mining.files import MiningFiles
+from pixelplay.mining.files import MiningFiles, of_clip
 from pixelplay.mining.settings import MineConfig
 
 
@@ -26,7 +26,7 @@ def write_clip_videos(
     reader, written = ClipReader(mine.root), {}
     for clip, row in sorted(zip(clips, rows.itertuples(), strict=True), key=lambda pair: pair[1].step):
         whole = with_context(clip, known.get((clip.scene, clip.camera)), mine.select.context)
-        path = files.clip_video(row.rank, row.step, clip.scene, clip.camera)
+        path = files.clip_videos / f"{of_clip(row.rank, row.step, clip)}.mp4"
         write_clip(path, _images(reader, whole, row), frame_rate(whole, mine.fps))
         written[row.rank] = f"{path.parent.name}/{path.name}"
     return written

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import median_abs_deviation as mad
 
+from pixelplay.drawing.figures import write_figure
 from pixelplay.mining.files import MiningFiles
 from pixelplay.mining.score_file import read_scores
 from pixelplay.run.artifacts import write_json
-from pixelplay.run.atomic import atomic
 
 if TYPE_CHECKING:
     from pixelplay.config import Config
@@ -28,7 +28,8 @@ OUTLINED = 8  # outlines of more cameras can't be told apart
 
 def run(config: "Config", files: MiningFiles) -> None:
     table = read_scores(files.scores)
-    write_json(files.statistics, statistics(table) | {"cameras": by_camera(table)})
+    cameras = {str(camera): statistics(part) for camera, part in table.groupby("camera")}
+    write_json(files.statistics, statistics(table) | {"cameras": cameras})
     write_histogram(files.histogram, table, config.distribution.bins)
     log.info(f"distribution: {files.histogram}, {files.statistics}")
 
@@ -42,10 +43,6 @@ def statistics(table: pd.DataFrame) -> dict[str, Any]:
     values = {name: float(of(scores)) for name, of in STATISTICS.items()}
     percentiles = {str(percentile): float(np.percentile(scores, percentile)) for percentile in PERCENTILES}
     return {**counts, **values, "percentiles": percentiles}
-
-
-def by_camera(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    return {str(camera): statistics(part) for camera, part in table.groupby("camera")}
 
 
 def write_histogram(path: Path, table: pd.DataFrame, bins: int) -> None:
@@ -72,5 +69,4 @@ def write_histogram(path: Path, table: pd.DataFrame, bins: int) -> None:
     axis.set_title(f"{len(scored):,} clips" + (f", {unread:,} more could not be read" if unread else ""), loc="left")
     for text in axis.legend(frameon=False, fontsize=9).get_texts():
         text.set_parse_math(False)  # a camera's name may contain $
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    write_figure(path, figure, dpi=130)

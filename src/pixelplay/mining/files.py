@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelplay.errors import ConfigError
+from pixelplay.mining.clips import Clip
 from pixelplay.mining.preconditions import require
 from pixelplay.mining.settings import MINING_STEPS
 from pixelplay.run.atomic import remove_leftovers, require_writable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pixelplay.config import Config
 
 
-ANY_CLIP = "[0-9]" * 4 + "*-clip" + "[0-9]" * 7 + "*-*"  # files of clips: see `of_clip`
+ANY_CLIP = "[0-9]" * 4 + "*-clip" + "[0-9]" * 7 + "*-*"  # files of clips, whatever `of_clip` calls them
 
 
 class MiningFiles:
@@ -38,18 +39,10 @@ class MiningFiles:
         self.clip_videos = folder / "clips"  # of the selected clips
         self.sheet = folder / "contact_sheet.html"
 
-    def render(self, rank: int, step: int, scene: str, camera: str) -> Path:
-        """PNG of the clip in line `step` of the manifest, with the `rank`-th highest score; unique for each clip."""
-        return self.renders / of_clip(rank, step, scene, camera, ".png")
 
-    def clip_video(self, rank: int, step: int, scene: str, camera: str) -> Path:
-        """MP4 of a selected clip; unique for each."""
-        return self.clip_videos / of_clip(rank, step, scene, camera, ".mp4")
-
-
-def of_clip(rank: int, step: int, scene: str, camera: str, suffix: str) -> str:
-    """The name of a clip's file; `ANY_CLIP` matches them all."""
-    return f"{rank:04d}-clip{step:07d}-{plain_name(f'{scene}-{camera}' if camera else scene)}{suffix}"
+def of_clip(rank: int, step: int, clip: Clip) -> str:
+    """The name, without suffix, of a file of the `rank`-th clip, in line `step` of the manifest: see `ANY_CLIP`."""
+    return f"{rank:04d}-clip{step:07d}-{plain_name(f'{clip.scene}-{clip.camera}' if clip.camera else clip.scene)}"
 
 
 def run(config: "Config") -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pixelplay.drawing.panels import View, in_shape_of, write_panels
-from pixelplay.mining.files import ANY_CLIP, MiningFiles
+from pixelplay.mining.files import ANY_CLIP, MiningFiles, of_clip
 from pixelplay.mining.score import each, load_model
 from pixelplay.mining.score_file import clips_of, read_scores
 from pixelplay.run.atomic import remove_files
@@ -36,7 +36,7 @@ def run(config: "Config", files: MiningFiles) -> None:
         where = f"{clip.scene} {clip.camera}".strip() or "no scene"
         when = f" at {clip.seconds[0]:.2f} to {clip.seconds[1]:.2f} s" if clip.seconds else ""
         heading = f"{rank}. {where}{when}, score {score:.4g}, clip {step} from {PurePath(clip.frames[0]).name}"
-        write_panels(files.render(rank, step, clip.scene, clip.camera), [panels(reconstructed)], heading)
+        write_panels(files.renders / f"{of_clip(rank, step, clip)}.png", [panels(reconstructed)], heading)
     log.info(f"render: {len(clips)} pictures in {files.renders}/")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pixelplay.detectors.videomae.settings import MaskConfig
+from pixelplay.detectors.settings import MaskConfig
 from pixelplay.errors import ConfigError
 from pixelplay.settings import (
     BatchSize,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
@@ -36,9 +37,18 @@ class Boxes:
         """A subset: a slice, a mask, bool [N], or ascending indices."""
         return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
+    def rows(self, start: int, stop: int) -> slice:
+        """The rows of the frames start..stop-1."""
+        return slice(*np.searchsorted(self.position, [start, stop]).tolist())
+
+    def by_frame(self, frames: int) -> list[slice]:
+        """The rows of each of the frames 0..frames-1."""
+        bounds = np.searchsorted(self.position, np.arange(frames + 1)).tolist()
+        return [slice(*pair) for pair in pairwise(bounds)]
+
     def block(self, start: int, stop: int) -> Self:
         """Boxes of the frames start..stop-1, with positions from 0."""
-        part = self[slice(*np.searchsorted(self.position, [start, stop]))]
+        part = self[self.rows(start, stop)]
         return replace(part, position=part.position - start)
 
     @classmethod
@@ -142,13 +152,21 @@ def load(path: Path, kind: type[Kind] = Boxes) -> Kind:
     return kind.of_table(table)
 
 
-def boxes_of(video: Video) -> Boxes:
-    """All that was found in a video, or in a block of time of it, by every method of the run.
+def all_boxes(video: Video) -> Boxes:
+    """All that was found by every method of the run in the whole video that a block of time is of.
 
     Raises MissingArtifactError where nothing was looked for: the detector's `Spec` must say `boxes=True`.
     """
     if not video.objects:
-        raise MissingArtifactError(
-            f"video {video.id}: no objects were looked for: a detector asks for them with boxes=True in its Spec"
-        )
-    return join(load(path) for path in video.objects).block(video.start, video.start + len(video))
+        raise not_asked(video, "objects were looked for", "boxes")
+    return join(load(path) for path in video.objects)
+
+
+def boxes_of(video: Video) -> Boxes:
+    """All that was found in a video, or in a block of time of it; raises as `all_boxes` does."""
+    return all_boxes(video).block(video.start, video.start + len(video))
+
+
+def not_asked(video: Video, what: str, need: str) -> MissingArtifactError:
+    """The error for what no detector of the run has asked for."""
+    return MissingArtifactError(f"video {video.id}: no {what}: a detector asks for that with {need}=True in its Spec")

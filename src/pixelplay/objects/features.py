@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelplay.errors import MissingArtifactError
-from pixelplay.objects.boxes import load
-from pixelplay.objects.tracks import Tracks, cropped, tracks_of
+from pixelplay.objects.boxes import not_asked
+from pixelplay.objects.tracks import cropped, rows_of, tracks_of
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
 from pixelplay.videos import decoded
@@ -43,12 +42,12 @@ def features_of(video: Video, causal: bool = False) -> Features:
     DamagedArtifactError for a file that is not as it was written, which is deleted so that it is made again.
     """
     if video.features is None:
-        raise _not_asked(video, "feature maps", "features")
+        raise not_asked(video, "feature maps were made", "features")
     tracks, maps = tracks_of(video), require(video, video.features)
     if video.features.by_box:
         return Features(maps, tracks.box)
-    first = _first_row(video)
-    rows = np.arange(first, first + len(tracks))
+    whole = rows_of(video)
+    rows = np.arange(whole.start, whole.stop)
     if causal:
         known = cropped(video, video.features.every, video.features.noise_above, causal=True) & ~tracks.interpolated
         rows[~known] = -1
@@ -61,10 +60,11 @@ def crop_vectors(video: Video) -> np.ndarray:
     Raises as `features_of` does, for a `Spec` that does not say `crops=True`.
     """
     if video.crops is None:
-        raise _not_asked(video, "feature maps of crops", "crops")
-    rows = _rows(video, video.crops)
-    means = [part.astype(np.float32).mean(axis=(2, 3)) for part in _parts(rows)]
-    return np.concatenate([np.empty((0, rows.shape[1]), np.float32), *means])
+        raise not_asked(video, "feature maps of crops were made", "crops")
+    maps = require(video, video.crops)[rows_of(video)]
+    parts = (maps[start : start + CHUNK] for start in range(0, len(maps), CHUNK))
+    means = [part.astype(np.float32).mean(axis=(2, 3)) for part in parts]
+    return np.concatenate([np.empty((0, maps.shape[1]), np.float32), *means])
 
 
 def flow_of(video: Video) -> np.ndarray:
@@ -73,30 +73,8 @@ def flow_of(video: Video) -> np.ndarray:
     Raises as `features_of` does, for a `Spec` that does not say `flow=True`.
     """
     if video.flow is None:
-        raise _not_asked(video, "values of optical flow", "flow")
-    return np.array(_rows(video, video.flow), np.float32)
-
-
-def _not_asked(video: Video, what: str, need: str) -> MissingArtifactError:
-    return MissingArtifactError(
-        f"video {video.id}: no {what} were made: a detector asks for them with {need}=True in its Spec"
-    )
-
-
-def _first_row(video: Video) -> int:
-    """The row of the whole video's table of tracks at which those of a block begin."""
-    assert video.tracks is not None
-    return int(np.searchsorted(load(video.tracks, Tracks).position, video.start))
-
-
-def _rows(video: Video, maps: Maps) -> np.ndarray:
-    first = _first_row(video)
-    return require(video, maps)[first : first + len(tracks_of(video))]
-
-
-def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(array), CHUNK):
-        yield array[start : start + CHUNK]
+        raise not_asked(video, "values of optical flow were made", "flow")
+    return np.array(require(video, video.flow)[rows_of(video)], np.float32)
 
 
 def require(video: Video, maps: Maps) -> np.ndarray:

@@ -83,9 +83,8 @@ def flow_in_boxes(
     called after each frame.
     """
     flow = BoxFlow(config, video.size)
-    bounds = np.searchsorted(tracks.position, np.arange(len(video) + 1))
-    for t, frame in enumerate(video.full_size()):
-        yield flow.step(frame, tracks.xyxy[bounds[t] : bounds[t + 1]], float(times[t]))
+    for frame, rows, time in zip(video.full_size(), tracks.by_frame(len(video)), times.tolist(), strict=True):
+        yield flow.step(frame, tracks.xyxy[rows], time)
         advance(1)
 
 

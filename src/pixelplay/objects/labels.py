@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pixelplay.objects.boxes import join, load
+from pixelplay.objects.boxes import all_boxes
 from pixelplay.objects.tracks import Tracks, by_track, tracks_of
 from pixelplay.videos.video import Video
 
@@ -13,7 +13,7 @@ def confidences(video: Video) -> tuple[np.ndarray, np.ndarray]:
     """Names of the classes of a video's boxes, str (K,), and of each row of `tracks_of(video)` how surely the box that
     was detected there is of each, float64 (N, K): its confidence in its own class, 0 in others, 0 where interpolated.
     """
-    tracks, boxes = tracks_of(video), join(load(path) for path in video.objects)
+    tracks, boxes = tracks_of(video), all_boxes(video)
     detected = np.flatnonzero(~tracks.interpolated)
     names, label = np.unique(boxes.label[tracks.box[detected]], return_inverse=True)
     found = np.zeros((len(tracks), len(names)))

@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from pixelplay.objects.boxes import Boxes, clip, join
 from pixelplay.objects.settings import MotionConfig, SplitConfig
@@ -157,12 +156,12 @@ def scenes(videos: Iterable[Video], config: MotionConfig) -> dict[tuple[int, int
     by_size: dict[tuple[int, int], list[Video]] = {}
     for video in videos:
         by_size.setdefault(video.size, []).append(video)
-    chosen = {size: evenly_spaced(len(of), config.background_samples) for size, of in by_size.items()}
-    samples = config.background_samples
-    return {
-        size: [median_frame(by_size[size][k].frames(config.frames), samples, method="lower") for k in numbers]
-        for size, numbers in chosen.items()
-    }
+    most = config.background_samples
+
+    def median(video: Video) -> np.ndarray:
+        return median_frame(video.frames(config.frames), most, method="lower")
+
+    return {size: [median(of[k]) for k in evenly_spaced(len(of), most)] for size, of in by_size.items()}
 
 
 def blobs(frame: np.ndarray, background: Background, config: MotionConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -200,6 +199,8 @@ def parts(blob: np.ndarray, config: SplitConfig) -> list[tuple[slice, slice]]:
     either side, if that is below `config.valley` of both. No part is narrower than `config.min_width` times the height
     of what it was cut from.
     """
+    from scipy.ndimage import gaussian_filter1d  # slow to import
+
     rows, columns = (np.flatnonzero(blob.any(axis=axis)) for axis in (1, 0))
     y, x = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     height, width = y.stop - y.start, x.stop - x.start

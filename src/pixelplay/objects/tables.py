@@ -1,27 +1,22 @@
-"""What stages know about objects: which methods a run finds them by, and where tables and feature maps are.
+"""Where the tables of a video's objects, and their feature maps, are.
 
-They lie beside a video's cached frames, a table of boxes per method, one of tracks, and a file of maps, each named by a
-key of everything that it depends on, so that runs share it. `asking` is always the names of the run's detectors that
-need boxes.
+They lie beside its cached frames, a table of boxes per method, one of tracks, and a file of maps, each named by a key
+of everything that it depends on, so that runs share it.
 """
 
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pixelplay.errors import ConfigError, DataError, MissingArtifactError
-from pixelplay.objects import box_files, features, flow, motion, tracker, yolo
+from pixelplay.errors import ConfigError, MissingArtifactError
+from pixelplay.objects import detection, features, flow, tracker
 from pixelplay.objects.boxes import is_saved
-from pixelplay.objects.yolo_weights import at_hand, check_weights, get_weights
 from pixelplay.run.artifacts import rerun
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
 from pixelplay.run.stage import digests_of, read_record
 from pixelplay.videos.index import Index
-from pixelplay.videos.layouts import roots
-from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.video import Maps, Video
 
 if TYPE_CHECKING:
@@ -36,97 +31,12 @@ ENCODER, MAPS = "extract-encoder", "extract-features"  # tasks, by the names of 
 CROP_CELLS = 1  # of the maps of crops where feature maps are YOLO's: means over the crop
 
 
-def methods(config: "Config", asking: Collection[str]) -> tuple[str, ...]:
-    """How the run finds objects: by `yolo`, `motion`, both, or `file`; () where no detector needs boxes.
-
-    With `file` clips with pseudo-anomalies, of which nobody brings boxes, get theirs by `motion`; see `methods_of`.
-
-    Raises ConfigError where `objects.method` and `weights.yolo` contradict each other.
-    """
-    if not asking:
-        return ()
-    without_weights = config.weights.yolo == motion.MOTION
-    method = config.objects.method
-    if method == "auto":
-        method = "motion" if without_weights else "yolo"
-    if method in ("yolo", "both") and without_weights:
-        raise ConfigError(
-            f"objects.method={method} needs weights, and weights.yolo=motion names none: set weights.yolo to a "
-            "YOLO name or file that ends in .pt, such as yolov5lu.pt, or set objects.method=motion"
-        )
-    if method == "file" and config.pseudo.kinds:
-        return ("file", "motion")
-    return ("yolo", "motion") if method == "both" else (method,)
-
-
-def methods_of(video: Video, chosen: Collection[str]) -> tuple[str, ...]:
-    """Those of a run's `methods` that find the objects of one video."""
-    if "file" not in chosen:
-        return tuple(chosen)
-    return ("motion",) if video.split == "pseudo" else ("file",)
-
-
-def formats(config: "Config", asking: Collection[str]) -> list[FrameFormat]:
-    """The working sizes in the frame cache that detection needs."""
-    return [config.objects.motion.frames] if "motion" in methods(config, asking) else []
-
-
-def require_weights(config: "Config", asking: Collection[str]) -> None:
-    """Raise WeightsError if detection needs weights that are neither on disk nor downloadable; downloads nothing."""
-    if "yolo" in methods(config, asking):
-        check_weights(*_weights(config))
-
-
-def require_classes(config: "Config", asking: Collection[str]) -> None:
-    """Raise ConfigError if detectors that tell objects apart by their class, `asking`, would get moving blobs only."""
-    if methods(config, asking) == ("motion",):
-        raise ConfigError(
-            f"{', '.join(asking)}: moving blobs have no class (objects.method={config.objects.method}, "
-            f"weights.yolo={config.weights.yolo}): set weights.yolo to a YOLO name or file that ends in .pt, such as "
-            "yolov8s.pt, with objects.method=yolo or both, bring boxes with objects.method=file, or take it out of "
-            "detector=[…]"
-        )
-
-
-def weights(config: "Config") -> Path:
-    """The file that `weights.yolo` names, downloaded if need be and allowed; else WeightsError."""
-    return get_weights(*_weights(config))
-
-
-def settings(config: "Config", asking: Collection[str]) -> dict[str, Any]:
-    """What decides which boxes are found, except for weights; the batch size only decides the speed."""
-    every = {
-        "file": {"version": box_files.VERSION},
-        "motion": {"version": motion.VERSION, **config.objects.motion.model_dump()},
-        "yolo": {"version": yolo.VERSION, **config.objects.yolo.model_dump(exclude={"batch_size"})},
-    }
-    return {method: every[method] for method in methods(config, asking)}
-
-
-def contents(config: "Config", used: Collection[str]) -> Any:
-    """SHA-256 of the files that boxes come from: YOLO's weights, or by video the user's boxes; else None.
-
-    Once the files are gone, that of those used last.
-    """
-    name, folder, _ = _weights(config)
-    if "file" in used:
-        with suppress(DataError):  # the data set is gone
-            files = box_files.box_files(roots(config.dataset))
-            return dict(zip(files, digests_of(config).of(files.values()), strict=True))
-    elif "yolo" not in used:
-        return None
-    elif path := at_hand(name, folder):
-        return digests_of(config).of([path])[0]
-    record = read_record(RunFiles.of(config).record("detect"))
-    return record.contents if record else None
-
-
 def table(config: "Config", video: Video, method: str) -> Path:
     """The file of all boxes that `method` finds in a video.
 
     Raises WeightsError if YOLO's weights are not on disk, DataError if the user brings no boxes of the video.
     """
-    key = fingerprint(video.key, video.size, _method_key(config, video, method))
+    key = fingerprint(video.key, video.size, detection.method_key(config, video, method))
     return video.folder / f"objects-{method}-{key}.parquet"
 
 
@@ -143,7 +53,7 @@ def tracks_table(config: "Config", video: Video) -> Path:
 
 def features_source(config: "Config") -> Literal["yolo", "backbone"]:
     """What makes the run's feature maps; raises ConfigError where `objects.features.source` can't."""
-    found_by, source = methods(config, ["features"]), config.objects.features.source
+    found_by, source = detection.methods(config, ["features"]), config.objects.features.source
     if source == "yolo" and found_by != ("yolo",):
         raise ConfigError(
             "objects.features.source=yolo: YOLO's maps are of the boxes that it finds itself, and this run's come from "
@@ -220,10 +130,11 @@ def with_objects(config: "Config", index: Index, needs: Collection[Need]) -> Ind
     """
     if "boxes" not in needs:
         return index
-    chosen = methods(config, needs)
+    chosen = detection.methods(config, needs)
 
     def add(video: Video) -> Video:
-        video = replace(video, objects=tuple(table(config, video, method) for method in methods_of(video, chosen)))
+        methods = detection.methods_of(video, chosen)
+        video = replace(video, objects=tuple(table(config, video, method) for method in methods))
         for path in video.objects:
             _require(path, "objects found", "detect")
         if "tracks" in needs:
@@ -246,11 +157,6 @@ def _require(path: Path, what: str, stage: str) -> None:
         raise MissingArtifactError(f"{path}: no {what} with these settings: {rerun(stage)}")
 
 
-def _weights(config: "Config") -> tuple[str, Path, bool]:
-    """Name, folder of downloads, and whether downloading is allowed."""
-    return config.weights.yolo, config.paths.cache / "weights", config.weights.source == "hub"
-
-
 def _backbone(config: "Config") -> Any:
     """The backbone by name, and by contents where it is a file; once that is gone, by those used last."""
     weights = config.weights
@@ -262,28 +168,3 @@ def _backbone(config: "Config") -> Any:
     if record is not None and not weights.backbone_file.is_file():
         return record.settings["objects.features"]["backbone"]
     return [weights.backbone, *digests_of(config).of([weights.backbone_file])]
-
-
-def _method_key(config: "Config", video: Video, method: str) -> str:
-    """Of everything except the footage."""
-    if method == "file":
-        return fingerprint(box_files.VERSION, _file_digest(config, video))
-    if method == "motion":
-        return fingerprint(motion.VERSION, config.objects.motion.model_dump())
-    settings = config.objects.yolo.model_dump(exclude={"batch_size"})
-    return fingerprint(yolo.VERSION, settings, contents(config, (method,)))
-
-
-def _file_digest(config: "Config", video: Video) -> str:
-    """SHA-256 of the user's boxes of a video; once the data set is gone, of those used last."""
-    try:
-        path = box_files.box_file(roots(config.dataset), video.split, video.id)
-    except DataError:
-        record = read_record(RunFiles.of(config).record("detect"))
-        if record is None or not isinstance(record.contents, dict):
-            raise
-        return record.contents[f"{video.split}/{video.id}"]
-    if not path.is_file():
-        header = ",".join(box_files.HEADER)
-        raise DataError(f"{path} is missing: objects.method=file needs one for each video, if only its header {header}")
-    return digests_of(config).of([path])[0]

@@ -73,11 +73,9 @@ class Tracker:
 def follow(boxes: Boxes, video: Video, config: TracksConfig) -> Tracks:
     """The tracks of all boxes of a whole video; ids count from 1 in the order in which tracks begin."""
     times, tracker = frame_times(video, config.fps), Tracker(config)
-    bounds = np.searchsorted(boxes.position, np.arange(len(times) + 1))
-    frames = zip(times, bounds, bounds[1:], strict=False)
-    steps = [tracker.step(boxes[first:stop], float(time)) for time, first, stop in frames]
-    none = np.empty(0, np.int64)
-    kept = np.concatenate([none, *(first + one.row for first, one in zip(bounds, steps, strict=False))])
+    frames, none = boxes.by_frame(len(times)), np.empty(0, np.int64)
+    steps = [tracker.step(boxes[rows], time) for rows, time in zip(frames, times.tolist(), strict=True)]
+    kept = np.concatenate([none, *(rows.start + one.row for rows, one in zip(frames, steps, strict=True))])
     track = np.concatenate([none, *(one.track for one in steps)])
     found = boxes[kept]
     labels = _majority(found, track)

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from pixelplay.errors import MissingArtifactError
-from pixelplay.objects.boxes import COORDINATES, Boxes, load
+from pixelplay.objects.boxes import COORDINATES, Boxes, load, not_asked
 from pixelplay.videos.video import Video
 
 
@@ -23,6 +22,11 @@ class Tracks(Boxes):
     track: np.ndarray  # int64 [N], ids from 1 in each video
     interpolated: np.ndarray  # bool [N]: nothing was detected here; the box lies between two that were
     box: np.ndarray  # int64 [N], row of the detected box among all boxes of the whole video; -1 where interpolated
+
+    @classmethod
+    def none(cls) -> "Tracks":
+        empty = np.empty(0, np.int64)
+        return cls(**vars(Boxes.none()), track=empty, interpolated=np.empty(0, bool), box=empty)
 
 
 def frame_times(video: Video, fps: float) -> np.ndarray:
@@ -49,18 +53,26 @@ def tracks_of(video: Video) -> Tracks:
 
     Raises MissingArtifactError where nothing was followed: the detector's `Spec` must say `tracks=True`.
     """
+    return _whole(video).block(video.start, video.start + len(video))
+
+
+def rows_of(video: Video) -> slice:
+    """The rows of `tracks_of(video)` in the table of the whole video that a block of time is of."""
+    return _whole(video).rows(video.start, video.start + len(video))
+
+
+def _whole(video: Video) -> Tracks:
     if video.tracks is None:
-        raise MissingArtifactError(
-            f"video {video.id}: no objects were followed: a detector asks for that with tracks=True in its Spec"
-        )
-    return load(video.tracks, Tracks).block(video.start, video.start + len(video))
+        raise not_asked(video, "objects were followed", "tracks")
+    return load(video.tracks, Tracks)
 
 
-def identities(videos: Sequence[Video]) -> list[tuple[object, ...]]:
-    """What decides whatever is cut along the tracks of videos: their frames, and the tracks in them."""
-    tracks = [tracks_of(video) for video in videos]
-    parts = [(one.position, one.track, one.xyxy) for one in tracks]
-    digests = [hashlib.sha256(b"".join(part.tobytes() for part in of)).hexdigest() for of in parts]
+def identities(
+    videos: Sequence[Video], columns: Sequence[str] = ("position", "track", "xyxy")
+) -> list[tuple[object, ...]]:
+    """What decides whatever is cut around the tracks of videos: their frames, and these columns of the tracks."""
+    parts = [[getattr(one, name).tobytes() for name in columns] for one in map(tracks_of, videos)]
+    digests = [hashlib.sha256(b"".join(part)).hexdigest() for part in parts]
     return [(v.id, v.key, v.start, len(v), digest) for v, digest in zip(videos, digests, strict=True)]
 
 
@@ -71,9 +83,7 @@ def cropped(video: Video, every: int, noise_above: float | None, causal: bool = 
     `noise_above`, grey levels of 255 (None: in all frames); where a track has only noisier ones, of all its rows,
     causally of none, since clean ones may still come.
     """
-    tracks = tracks_of(video)
-    assert video.tracks is not None
-    whole = load(video.tracks, Tracks)
+    whole = _whole(video)
     clean = np.ones(len(whole), bool)
     if video.noise is not None and noise_above is not None:  # of test videos, of which there are no blocks
         clean = video.noise[whole.position] <= noise_above
@@ -81,8 +91,7 @@ def cropped(video: Video, every: int, noise_above: float | None, causal: bool = 
     for rows in by_track(whole):
         usable = rows[clean[rows]]
         chosen[(usable if len(usable) or causal else rows)[::every]] = True
-    first = int(np.searchsorted(whole.position, video.start))
-    return chosen[first : first + len(tracks)]
+    return chosen[whole.rows(video.start, video.start + len(video))]
 
 
 def in_a_row(parts: Sequence[Tracks]) -> Tracks:

@@ -47,7 +47,7 @@ def tubes(
     """
     for clip, chosen in zip(positions, _chosen(tracks, positions, causal), strict=True):
         square = np.empty((len(chosen), len(clip), 4), np.int64)
-        inside = tracks[_within(tracks, clip)]
+        inside = tracks[tracks.rows(clip[0], clip[-1] + 1)]  # a clip's frames are consecutive
         for k, track in enumerate(chosen):
             own = inside[inside.track == track]
             nearest = np.abs(own.position[:, None] - clip[None, :]).argmin(axis=0)
@@ -60,7 +60,7 @@ def _chosen(tracks: Tracks, positions: np.ndarray, causal: bool) -> list[np.ndar
     chosen, best = [], {}  # best: of tracks without a tube so far, the most boxes in a clip, and that clip
     there: set[int] = set()
     for number, clip in enumerate(positions):
-        inside = _within(tracks, clip)
+        inside = tracks.rows(clip[0], clip[-1] + 1)
         if causal:
             chosen.append(np.unique(tracks.track[inside][tracks.position[inside] == clip[-1]]))
             continue
@@ -75,8 +75,3 @@ def _chosen(tracks: Tracks, positions: np.ndarray, causal: bool) -> list[np.ndar
         if track not in there:
             chosen[number] = np.union1d(chosen[number], [track])
     return chosen
-
-
-def _within(tracks: Tracks, clip: np.ndarray) -> slice:
-    """The rows of a clip's frames, which are consecutive."""
-    return slice(*np.searchsorted(tracks.position, [clip[0], clip[-1] + 1]))

@@ -21,7 +21,8 @@ from pixelplay.events.machine import Instant, usual_spacing
 from pixelplay.events.pictures import ClipsConfig, possible, with_pictures
 from pixelplay.events.zones import Zone
 from pixelplay.explain.clips import Curve
-from pixelplay.explain.event_clips import Clip, Shown, thumbnail
+from pixelplay.explain.event_clips import Clip, Shown, frame_title, thumbnail
+from pixelplay.explain.event_curves import curve_of
 from pixelplay.explain.scored_boxes import NO_BOXES, Span, color_of, drawing_of, share_of, shares_between
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks
@@ -30,7 +31,6 @@ from pixelplay.online.file_writer import FileWriter
 from pixelplay.online.fusion import Fused
 from pixelplay.online.open_events import OpenEvent
 from pixelplay.online.sightings import vectors_of
-from pixelplay.report.tables import number_text
 from pixelplay.report.timelines import roomy
 from pixelplay.scores.settings import FUSED
 
@@ -186,6 +186,7 @@ class _Drawing:
         event, pictures = self.event, self.pictures
         numbers = np.array([one.at.frame for one in pictures])
         curve = self._curve(numbers)
+        moments = zip(pictures, curve.scores.tolist(), strict=True)
         color = color_of(share_of(event.tracks[0].score, self.span) if event.tracks else 0.0)
         return Shown(
             event=event,
@@ -193,7 +194,7 @@ class _Drawing:
             stop=len(pictures),
             peak=int(np.abs(numbers - event.peak.frame).argmin()),
             curve=curve,
-            titles=[self._title(one, score) for one, score in zip(pictures, curve.scores.tolist(), strict=True)],
+            titles=[frame_title(event.video, one.at.frame, one.at.seconds, score) for one, score in moments],
             drawing=self._boxes,
             boxes="",
             color=color,
@@ -203,18 +204,15 @@ class _Drawing:
     def _curve(self, numbers: np.ndarray) -> Curve:
         event = self.event
         if event.stream == FUSED:
-            name, scores = "fused score", [one.score for one in self.pictures]
+            scores = [one.score for one in self.pictures]
         elif event.stream == DWELL:
-            main, zone = event.tracks[0], event.zones[0]
-            name = f"seconds of {main.label} {main.track} in {zone}"
-            scores = [one.dwell.get((main.track, zone), np.nan) for one in self.pictures]
+            place = event.tracks[0].track, event.zones[0]
+            scores = [one.dwell.get(place, np.nan) for one in self.pictures]
         else:
-            main = event.tracks[0]
-            name, scores = f"score of {main.label} {main.track}", [_score(one, main.track) for one in self.pictures]
+            scores = [_score(one, event.tracks[0].track) for one in self.pictures]
         values = np.array(scores, np.float64)
         ends = [event.threshold, event.score, *values[np.isfinite(values)].tolist()]
-        shaded = (numbers >= event.start.frame) & (numbers <= event.end.frame)
-        return Curve(name, numbers, values, roomy(min(ends), max(ends)), shaded, event.threshold)
+        return curve_of(event, numbers, values, roomy(min(ends), max(ends)))
 
     def _boxes(self, position: int) -> Drawing:
         one = self.pictures[position]
@@ -225,10 +223,6 @@ class _Drawing:
         tracks = one.tracks[order]
         columns = (tracks.label.tolist(), tracks.track.tolist(), one.scores[order].tolist())
         return drawing_of(tracks.xyxy.astype(np.float64), list(zip(*columns, strict=True)), share[order])
-
-    def _title(self, one: Picture, score: float) -> str:
-        value = f": {number_text(score)}" if np.isfinite(score) else ""
-        return f"{self.event.video} frame {one.at.frame} at {one.at.seconds:.2f} s{value}"
 
 
 def _score(picture: Picture, track: int) -> float:

@@ -1,6 +1,6 @@
 """From frames as they come to moments: restored, objects found and followed, and what detectors ask for of these.
 
-Every step is that of recorded footage, so that moments are those of `moments_of` on causally restored frames, with
+Every step is that of recorded footage, so that moments are those of the tables of causally restored frames, with
 boxes of a background that knows no later frames.
 """
 
@@ -15,13 +15,14 @@ from pixelplay.backbones.object_maps import ObjectMaps
 from pixelplay.config import Config
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.errors import ConfigError
-from pixelplay.objects import motion, tables
+from pixelplay.objects import detection, motion, tables
 from pixelplay.objects.boxes import Boxes, join
 from pixelplay.objects.flow import BoxFlow
 from pixelplay.objects.live import LiveTracks, Seen
-from pixelplay.objects.moments import Moment, no_tracks
+from pixelplay.objects.moments import Moment
 from pixelplay.objects.settings import ObjectsConfig
 from pixelplay.objects.tables import Need
+from pixelplay.objects.tracks import Tracks
 from pixelplay.objects.tubes import squares
 from pixelplay.objects.yolo import Yolo
 from pixelplay.online.frame import Arrived
@@ -68,7 +69,7 @@ class Models:
 
 
 def _of_objects(config: Config, needs: Collection[Need]) -> dict[str, Any]:
-    methods = tables.methods(config, needs)
+    methods = detection.methods(config, needs)
     if "file" in methods:
         raise ConfigError(
             "objects.method=file: of a stream nobody brings boxes in files: set objects.method=motion, or weights.yolo "
@@ -142,7 +143,7 @@ class Perception:
     def follow(self, look: Look) -> Moment:
         """The second half of a step: looks in the order of their frames."""
         restored, seconds = look.restored, look.arrived.seconds
-        tracks, labels, values, ended = no_tracks(), np.empty(0, np.str_), dict[str, Any](), ()
+        tracks, labels, values, ended = Tracks.none(), np.empty(0, np.str_), dict[str, Any](), ()
         if self._tracks:
             seen = self._tracks.step(look.boxes, look.position, seconds, restored.noise)
             tracks, labels, ended = seen.tracks, seen.labels, seen.ended

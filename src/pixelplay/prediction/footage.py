@@ -13,6 +13,7 @@ from pixelplay.stages import prepare
 from pixelplay.videos.cache import FrameCache, read_contents, source_key
 from pixelplay.videos.index import Index, differences, shown_as_learnt
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.problem_table import remarks_on, write_problems
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +66,11 @@ def task(config: Config, own: Config, trained: Index, footage: Footage) -> Task:
     return Task(
         stage="predict",
         name=RECORD,
-        record_path=RunFiles.of(own).record(RECORD),
+        files=RunFiles.of(own),
         version=VERSION,
         settings=settings,
         contents=lambda: {**about, "formats": [one.model_dump() for one in formats]},
         work=lambda: _prepare(config, RunFiles.of(own), trained, footage, cache, fingerprint(footage.key, settings)),
-        digests=digests_of(config),
     )
 
 
@@ -82,9 +82,8 @@ def _prepare(config: Config, files: RunFiles, trained: Index, footage: Footage, 
     cached, left_out = prepare.decode(decoding, footage.videos, FrameCache(cache))
     for problem in left_out:
         log.warning(f"predict: video {problem.video} is left out: {problem.problem}")
-    problems = [*prepare.remarks_on(footage.videos, None), *left_out, *(p for one in cached for p in one.problems)]
-    prepare.write_problems(files.problems, problems)
-    prepare.summarise(problems, files)
+    problems = [*remarks_on(footage.videos, None), *left_out, *(p for one in cached for p in one.problems)]
+    write_problems(files.problems, problems)
     for one in cached:
         for difference in differences(trained.train, one.video.size, one.video.fps):
             log.warning(f"predict: video {one.video.id} has {difference}")

@@ -5,7 +5,6 @@ nothing depends on what else is predicted.
 """
 
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from pixelplay.evaluation.members import read_members, weights_of
 from pixelplay.evaluation.object_members import read_streams_table
 from pixelplay.evaluation.score_tables import object_streams, read_object_streams, read_scores, scored_names
 from pixelplay.run.artifacts import write_table
-from pixelplay.run.atomic import atomic
+from pixelplay.run.atomic import copied
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Task, digests_of
+from pixelplay.run.stage import Task
 from pixelplay.scores.fuse import compose, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
 from pixelplay.scores.settings import OBJECTS
@@ -39,11 +38,10 @@ def task(config: Config, own: Config, trained: Index, new: Index, reads: Sequenc
     return Task(
         stage="predict",
         name="predict-fusion",
-        record_path=RunFiles.of(own).record("predict-fusion"),
+        files=RunFiles.of(own),
         version=VERSION,
         settings={},
         work=lambda: _fuse(config, own, trained, new),
-        digests=digests_of(own),
         reads=reads,
     )
 
@@ -71,10 +69,7 @@ def _copy_members(config: Config, own: Config) -> list[Path]:
     source, target = RunFiles.of(config), RunFiles.of(own)
     pairs = [(source.fusion_members, target.fusion_members)]
     pairs += [(source.object_members, target.object_members)] if object_streams(config) else []
-    for path, copy in pairs:
-        with atomic(copy) as temporary:
-            shutil.copyfile(path, temporary)
-    return [copy for _, copy in pairs]
+    return [copied(path, copy) for path, copy in pairs]
 
 
 def _streams(config: Config, own: Config, trained: Index, new: Index) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -58,16 +58,13 @@ class Chart:
     """One SVG, in pixels of its view box; the page scales it."""
 
     about: str  # for screen readers
-    size: tuple[float, float]
+    style: str  # CSS class
+    key: str  # unique on the page: ids inside the SVG start with it
     x: Axis
     y: Axis
-    x_ticks: Sequence[Tick]
-    y_ticks: Sequence[Tick]
+    titles: tuple[str, str]  # of these
+    ticks: int  # on each, at most about so many
     lines: Sequence[Line]
-    x_title: str = ""
-    y_title: str = ""
-    style: str = ""
-    key: str = ""  # unique on the page: ids inside the SVG start with it
 
 
 def line_style(number: int) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pixelplay.report.charts import Axis, Chart, Line, line_style, path, thin, widened
 
-SIDE, LEFT, TOP, BELOW, RIGHT = 400.0, 52.0, 10.0, 44.0, 14.0  # pixels: plot of a curve, and margins
+SIDE, LEFT, TOP = 400.0, 52.0, 10.0  # pixels: plot of a curve, and margins
 HISTOGRAM = (300.0, 150.0)  # plot of a histogram
 BINS = 48
 TAILS = 0.1  # per cent of the frames at either end, clipped into a histogram's outermost bins
@@ -39,7 +39,7 @@ def _unit_chart(key: str, about: str, curves: Curves, chance: tuple[float, float
     for (stream, line), style in zip(points.items(), styles, strict=True):
         at, values = thin(*line)
         lines.append(Line(path(x(at), y(values)), style, stream))
-    return _chart(f"{about} of {', '.join(curves)}", x, y, lines, titles, 5, "curves", key)
+    return Chart(f"{about} of {', '.join(curves)}", "curves", key, x, y, titles, 5, lines)
 
 
 def histogram(stream: str, scores: Mapping[str, np.ndarray], key: str) -> Chart:
@@ -56,22 +56,4 @@ def histogram(stream: str, scores: Mapping[str, np.ndarray], key: str) -> Chart:
     tops = {kind: np.concatenate([[0.0], np.repeat(100 * share, 2), [0.0]]) for kind, share in counts.items()}
     lines = [Line(path(x(np.repeat(edges, 2)), y(values)), STYLES[kind], kind) for kind, values in tops.items()]
     about = f"Histogram of the scores of {stream}: {', '.join(counts)}"
-    return _chart(about, x, y, lines, ("score", "% of frames"), 4, "histogram", key)
-
-
-def _chart(
-    about: str, x: Axis, y: Axis, lines: list[Line], titles: tuple[str, str], ticks: int, style: str, key: str
-) -> Chart:
-    return Chart(
-        about=about,
-        size=(x.end + RIGHT, y.start + BELOW),
-        x=x,
-        y=y,
-        x_ticks=x.ticks(ticks),
-        y_ticks=y.ticks(ticks),
-        lines=lines,
-        x_title=titles[0],
-        y_title=titles[1],
-        style=style,
-        key=key,
-    )
+    return Chart(about, "histogram", key, x, y, ("score", "% of frames"), 4, lines)

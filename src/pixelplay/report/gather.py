@@ -16,14 +16,14 @@ from pixelplay.evaluation.score_tables import scored_names
 from pixelplay.events.event import Events
 from pixelplay.report.charts import Chart
 from pixelplay.report.distributions import curve_style, histogram, precision_recall_chart, roc_chart
-from pixelplay.report.events import event_list, event_positions, read_events
+from pixelplay.report.events import EventList, event_items, event_positions, read_events
 from pixelplay.report.headline import headline, subtitle, trust
-from pixelplay.report.manifest import Manifest, Moment, image_uri, read_manifest
+from pixelplay.report.manifest import Manifest, Moment, image_uri, picture_of, pictures_of, read_manifest
 from pixelplay.report.metrics_text import events_lines
 from pixelplay.report.outcome import Outcome, ablation_files, load_outcome, threshold_files
-from pixelplay.report.page import Ablation, GalleryItem, Measured, Report, TrackItem, VideoPanel
+from pixelplay.report.page import Ablation, GalleryItem, Measured, Report, VideoPanel
 from pixelplay.report.scores_table import published_table, scores_table, thresholds_table
-from pixelplay.report.tables import csv_table, number_text, other_tables, score_tables
+from pixelplay.report.tables import csv_table, heading, number_text, object_tables, score_rows, score_tables
 from pixelplay.report.timelines import Scale, rule_data, video_data
 from pixelplay.report.tracks import ScoredTrack, scored_tracks, track_data
 from pixelplay.run.artifacts import read_json
@@ -48,30 +48,31 @@ def gather(
     manifest, found = read_manifest(files, index), read_events(files, index)
     metrics = read_json(files.metrics, "evaluate") if outcome.labelled else None
     tracks = scored_tracks(config, outcome, manifest)
-    worth = events_lines(metrics.get("events")) if metrics else []
-    events = event_list(files, found, outcome, manifest, tracks, worth) if found else None
+    worth = events_lines(metrics["events"]) if metrics else []
+    items = event_items(files, found, outcome, manifest, tracks) if found else []
     charts, key = _curves(outcome, metrics) if metrics and "reason" not in metrics["fused"] else ([], [])
     histograms = enumerate(_distributions(config, outcome).items())
-    items = events.items if events else []
+    anchors = {one.video: one.anchor for one in outcome.videos}
+    no_track = not any(one.track for one in items)
     return Report(
         title=f"PixelPlay: {config.full_name}",
         subtitle="; ".join(filter(None, (subtitle(config, outcome), remark))),
         headline=headline(outcome, metrics, found),
         remarks=trust(found),
-        events=events,
-        gallery=[] if items else [_item(files, rank, one, outcome) for rank, one in enumerate(manifest.gallery, 1)],
-        tracks=[_track(files, *one) for one in enumerate(tracks, 1)] if not any(one.track for one in items) else [],
+        events=EventList(found, items, worth) if found else None,
+        gallery=[] if items else [_item(files, one, outcome) for one in manifest.gallery],
+        tracks=[(one, picture_of(files, one.pictured)) for one in tracks] if no_track else [],
         color_scales=manifest.scales,
         videos=[*_panels(files, outcome, manifest, metrics)],
         streams=[*_styles(outcome).items()],
         one_scale=Scale.of(outcome.videos).shared,
-        sprites=_sprites(files, outcome, manifest),
+        sprites=[(anchors[one.video], picture_of(files, one)) for one in manifest.sprites],
         data=_data(config, outcome, manifest, found, tracks),
         measured=_measured(metrics, speeds) if metrics else None,
         curves=charts,
         curve_key=key,
         histograms={stream: histogram(stream, scores, f"histogram-{i}") for i, (stream, scores) in histograms},
-        thresholds=_plots(threshold_files(files), made_by="evaluate") if metrics else [],
+        thresholds=_plots(threshold_files(files), "evaluate", {}) if metrics else [],
         ablation=_ablation(files, ablation_is_current),
         comparison=compare(config, index),
         run=[*_facts(config, manifest).items()],
@@ -93,7 +94,7 @@ def _measured(metrics: dict[str, Any], speeds: Mapping[str, float]) -> Measured:
         scores_table(metrics, speeds),
         published_table(metrics["published"], metrics["objects"]),
         thresholds_table(metrics["thresholds"]),
-        [*score_tables(metrics, speeds), *other_tables(metrics)],
+        [*score_tables(metrics, speeds), *object_tables(metrics["objects"])],
     )
 
 
@@ -136,31 +137,17 @@ def _panels(
             facts.append(f"{one.seconds[-1]:.1f} s at {fps:.4g} frames per second")
         if one.labels is not None:
             facts.append(f"{int((one.labels > 0).sum()):,} labelled anomalous")
-        facts += [
-            f"{head} {number_text(own[key])}"
-            for head, key in (("AUC", "auc"), ("AP", "ap"))
-            if own.get(key) is not None
-        ]
+        known = [key for key in ("auc", "ap") if own.get(key) is not None]
+        facts += [f"{heading(key)} {number_text(own[key])}" for key in known]
         facts += [f"{int(mask.sum()):,} {text}" for _, text, mask in one.marks if mask.any()]
-        clip = files.clip(one.video).relative_to(files.report.parent).as_posix()
-        clip = clip if one.video in manifest.clips else None
+        clip = f"clips/{files.clip(one.video).name}" if one.video in manifest.clips else None
         yield VideoPanel(one.video, one.anchor, facts, clip, float(one.fused.max()), own.get("ap"))
 
 
-def _sprites(files: RunFiles, outcome: Outcome, manifest: Manifest) -> list[tuple[str, str]]:
-    anchors = {one.video: one.anchor for one in outcome.videos}
-    return [(anchors[one.video], image_uri(files.explain / one.picture, "explain")) for one in manifest.sprites]
-
-
-def _item(files: RunFiles, rank: int, moment: Moment, outcome: Outcome) -> GalleryItem:
+def _item(files: RunFiles, moment: Moment, outcome: Outcome) -> GalleryItem:
     one = next(one for one in outcome.videos if one.video == moment.video)
-    picture = image_uri(files.explain / moment.picture, made_by="explain")
-    heat = [(of.detector, image_uri(files.explain / of.picture, made_by="explain")) for of in moment.heat]
-    return GalleryItem(rank, moment, one, int(np.searchsorted(one.numbers, moment.frame)), picture, heat)
-
-
-def _track(files: RunFiles, rank: int, track: ScoredTrack) -> TrackItem:
-    return TrackItem(rank, track, image_uri(files.explain / track.pictured.picture, made_by="explain"))
+    at = int(np.searchsorted(one.numbers, moment.frame))
+    return GalleryItem(moment, one, at, picture_of(files, moment), pictures_of(files, moment.heat))
 
 
 def _curves(outcome: Outcome, metrics: dict[str, Any]) -> tuple[list[Chart], list[tuple[str, str]]]:
@@ -168,8 +155,7 @@ def _curves(outcome: Outcome, metrics: dict[str, Any]) -> tuple[list[Chart], lis
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     labels = _joined([one.labels for one in outcome.labelled])
-    figures = {**metrics["detectors"], FUSED: metrics["fused"]}
-    figures |= {s: of for detector in metrics["detectors"].values() for s, of in detector.get("streams", {}).items()}
+    figures = {name: of for name, of, _ in score_rows(metrics)}
     roc, precision_recall, key = {}, {}, []
     for i, stream in enumerate([*outcome.streams, FUSED]):
         scores = _joined([one.named[stream] for one in outcome.labelled])
@@ -208,21 +194,19 @@ def _ablation(files: RunFiles, is_current: bool) -> Ablation | None:
     told = [] if is_current else ["Made with other settings than this page: run `python src/ablate.py` to update it."]
     csvs = [path for path in found if path.suffix == ".csv"]
     tables = [replace(csv_table(path, made_by="ablate"), title=TITLES.get(path.stem, path.stem)) for path in csvs]
-    pictures = [path for path in found if path.suffix == ".png"]
-    return Ablation([*told, *read_introduction(files)], tables, _plots(pictures, made_by="ablate", captions=PICTURES))
+    plots = _plots([path for path in found if path.suffix == ".png"], "ablate", PICTURES)
+    return Ablation([*told, *read_introduction(files)], tables, plots)
 
 
-def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str]) -> list[tuple[str, str]]:
     """Names and contents of pictures; raises DamagedArtifactError for a file that is none."""
-    names = [(captions or {}).get(path.stem, path.stem.replace("_", " ")) for path in paths]
-    return [(name, image_uri(path, made_by)) for name, path in zip(names, paths, strict=True)]
+    return [(captions.get(path.stem, path.stem.replace("_", " ")), image_uri(path, made_by)) for path in paths]
 
 
 def stage_times(config: "Config") -> dict[str, Record]:
     """The record of each stage that has finished, with how long it took, in the order of the run."""
-    files, records = RunFiles.of(config), {"prepare": "prepare", "detect": "detect"}
-    records["extract tracks"] = "extract-tracks"
-    names = [of_seed(name, seed) for name in config.detectors for seed in config.trained_seeds]
+    files, names = RunFiles.of(config), [of_seed(n, seed) for n in config.detectors for seed in config.trained_seeds]
+    records = {"prepare": "prepare", "detect": "detect", "extract tracks": "extract-tracks"}
     records |= {f"train {name}": f"train-{name}" for name in names}
     for name in names:
         records |= {f"score {name}": f"score-{name}", f"score {name}, pseudo-anomalies": f"score-{name}-pseudo"}

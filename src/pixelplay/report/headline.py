@@ -25,13 +25,7 @@ def subtitle(config: "Config", outcome: Outcome) -> str:
 def headline(outcome: Outcome, metrics: dict[str, Any] | None, found: Events | None) -> list[Fact]:
     frames = sum(len(one.numbers) for one in outcome.videos)
     size = Fact(f"{frames:,}", f"test frames in {len(outcome.videos)} videos")
-    f1 = ((metrics or {}).get("events") or {}).get("f1")
-    below = "" if f1 is None else f"F1 {number_text(f1)}"
-    events = (
-        []
-        if found is None
-        else [Fact(f"{len(found.events):,}", "event" if len(found.events) == 1 else "events", below)]
-    )
+    events = [_events(found, metrics)] if found else []
     return [*_figures(metrics), *events, size] if metrics else [*events, size, *_without_labels(outcome, found)]
 
 
@@ -51,9 +45,10 @@ def _events(found: Events, metrics: dict[str, Any] | None) -> Fact:
 def _figures(metrics: dict[str, Any]) -> list[Fact]:
     fused = metrics["fused"]
     drawn = fused.get("intervals") or {}
-    known = [(key, what) for key, what in FIGURES.items() if fused.get(key) is not None]
     facts = [
-        Fact(number_text(fused[key]), what, " to ".join(map(number_text, drawn.get(key, [])))) for key, what in known
+        Fact(number_text(fused[key]), what, " to ".join(map(number_text, drawn.get(key, []))))
+        for key, what in FIGURES.items()
+        if fused.get(key) is not None
     ]
     missing = [Fact(NONE, fused["reason"])] if "reason" in fused else []
     anomalous = "of the frames anomalous" + (": AP by chance" if facts else "")
@@ -66,8 +61,7 @@ def _without_labels(outcome: Outcome, found: Events | None) -> list[Fact]:
         return [Fact(f"{flipped:,}", "flipped frames (corrected)"), Fact(f"{noisy:,}", "noisy frames")]
     seconds = found.heldout_seconds
     held = Fact(f"{found.heldout_frames:,}", "held-out normal frames", "" if seconds is None else f"{seconds:,.0f} s")
-    alarms = [one for one in found.alarms if one.stream == FUSED]
-    return [held, *(_threshold(one) for one in alarms)]
+    return [held, *(_threshold(one) for one in found.alarms if one.stream == FUSED)]
 
 
 def _threshold(alarm: Alarm) -> Fact:

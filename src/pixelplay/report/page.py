@@ -16,11 +16,11 @@ from markupsafe import Markup
 
 from pixelplay.evaluation.comparison import Comparison
 from pixelplay.report.charts import Chart
-from pixelplay.report.events import EventList, when
+from pixelplay.report.events import EventList, span, when
 from pixelplay.report.manifest import Moment, Scale
 from pixelplay.report.outcome import ScoredVideo
 from pixelplay.report.scores_table import ScoresTable
-from pixelplay.report.tables import Table, heading, number_text
+from pixelplay.report.tables import Table, number_text
 from pixelplay.report.tracks import ScoredTrack
 from pixelplay.run.stage import Record
 
@@ -54,21 +54,11 @@ class VideoPanel:
 class GalleryItem:
     """A frame where the fused score peaks."""
 
-    rank: int  # from 1
     moment: Moment
     of: ScoredVideo
     at: int  # position of the frame in its video
     picture: str  # data URI
     heat: Pairs  # error maps: (detector, data URI)
-
-
-@dataclass(frozen=True)
-class TrackItem:
-    """One of the most unusual tracks."""
-
-    rank: int  # from 1
-    track: ScoredTrack
-    picture: str  # data URI
 
 
 @dataclass(frozen=True)
@@ -98,7 +88,7 @@ class Report:
     remarks: Sequence[str]  # how far thresholds can be trusted
     events: EventList | None
     gallery: Sequence[GalleryItem]  # where there are no events
-    tracks: Sequence[TrackItem]  # where no event has one
+    tracks: Sequence[tuple[ScoredTrack, str]]  # and data URIs of their pictures, where no event has one
     color_scales: Sequence[Scale]  # of the pictures
     videos: Sequence[VideoPanel]
     streams: Pairs  # (name, CSS classes) of the lines in the videos' charts
@@ -128,7 +118,7 @@ def html_templates(folder: Path) -> Environment:
 def render(report: Report) -> str:
     """The whole page, HTML."""
     templates = html_templates(TEMPLATES)
-    templates.filters |= {"number": number_text, "heading": heading, "duration": duration, "when": when}
+    templates.filters |= {"number": number_text, "duration": duration, "span": span, "when": when}
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return templates.get_template("page.html").render(
         report=report,

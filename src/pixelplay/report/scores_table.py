@@ -5,13 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pixelplay.report.metrics_text import by_reason
-from pixelplay.report.tables import NONE, Table, figures_table, heading, intervals_text, number_text
+from pixelplay.report.tables import NONE, Table, figures_table, heading, intervals_text, number_text, score_rows
 
-FRAMES = {"AP": "ap", "AUC micro": "auc_micro", "AUC macro": "auc_macro", "EER": "eer", "best F1": "best_f1"}
-BOXES = {"RBDC": "rbdc", "TBDC": "tbdc"}
-COST = {"frames/s": "frames/s", "parameters": "parameters"}
-LOW_IS_BEST = {"eer"}
-ABOUT = {
+COLUMNS = {  # in their order, with what they are
     "ap": "average precision",
     "auc_micro": "area under the ROC curve, the frames of all videos pooled",
     "auc_macro": "mean over the videos that have both classes",
@@ -22,6 +18,8 @@ ABOUT = {
     "frames/s": "scored per second, loading included",
     "parameters": "of the trained networks",
 }
+LOW_IS_BEST = {"eer"}
+NO_QUALITY = {"frames/s", "parameters"}
 ALARMS = {
     "threshold": "value",
     "false alarms, held out": "false_alarms",
@@ -30,7 +28,7 @@ ALARMS = {
     "recall": "recall",
     "F1": "f1",
 }
-OURS = "ours: "
+OURS = "ours: "  # what names of the run's own rows start with
 
 Figures = Mapping[str, Any]
 
@@ -67,32 +65,27 @@ class ScoresTable:
 
 def scores_table(metrics: Figures, speeds: Mapping[str, float]) -> ScoresTable:
     """A row per detector, external member and the fusion. speeds: frames per second, by detector."""
-    regions = _regions(metrics.get("objects") or {})
-    every = {name: {**of, **regions.get(name, {})} for name, of in _named(metrics)}
+    measured = [of["streams"] for of in metrics["objects"].get("detectors", {}).values()]
+    regions = {stream: of.get("region", {}) for streams in measured for stream, of in streams.items()}
+    every = {name: {**of, **regions.get(name, {})} for name, of, _ in score_rows(metrics)}
     for name, speed in speeds.items():
         every[name]["frames/s"] = speed
-    keys = {head: key for head, key in {**FRAMES, **BOXES, **COST}.items() if any(key in of for of in every.values())}
-    top = [*metrics["detectors"], *metrics.get("external", {}), "fused"]
-    best = {key: _best([every[name].get(key) for name in top], key) for key in keys.values()}
+    keys = [key for key in COLUMNS if any(key in of for of in every.values())]
+    top = [name for name, _, style in score_rows(metrics) if style != "stream"]
+    best = {key: _best([every[name].get(key) for name in top], key) for key in keys}
     rows = {
-        name: Row(name, [_cell(of, key, best[key] if name in top else None) for key in keys.values()])
+        name: Row(name, [_cell(of, key, best[key] if name in top else None) for key in keys])
         for name, of in every.items()
     }
-    groups = [Group(rows[n], [rows[s] for s in of.get("streams", {})]) for n, of in metrics["detectors"].items()]
-    groups += [Group(rows[name], []) for name in metrics.get("external", {})]
-    heads = [(head, ABOUT[key]) for head, key in keys.items()]
-    return ScoresTable(heads, groups, rows["fused"], [*_about(metrics)])
+    groups = [Group(rows[n], [rows[s] for s in every[n].get("streams", {})]) for n in top if n != "fused"]
+    return ScoresTable([(heading(key), COLUMNS[key]) for key in keys], groups, rows["fused"], [*_about(metrics)])
 
 
 def thresholds_table(thresholds: Figures) -> tuple[Table | None, list[str]]:
     """A row for each stream and method, the fusion's first; and why some are unreliable, or missing."""
     names = sorted(thresholds, key=lambda name: name != "fused")
     methods = [(f"{name}, {method}", of) for name in names for method, of in thresholds[name].items()]
-    rows = [
-        (name, {head: of.get(key) for head, key in ALARMS.items()} | _interval_keys(of), "")
-        for name, of in methods
-        if "reason" not in of
-    ]
+    rows = [(name, _alarm(of), "") for name, of in methods if "reason" not in of]
     told = [f"{names}: {text}" for key in ("remark", "reason") for text, names in by_reason(methods, key)]
     return (figures_table("", rows) if rows else None), told
 
@@ -101,34 +94,18 @@ def published_table(rows: Sequence[Figures], objects: Figures) -> tuple[Table | 
     """Published figures with ours among them, by metric and rank; and why ours have no rank, and which tracks count."""
     if not rows:
         return None, []
-    shown = [
-        (str(one["method"]), {key: one.get(key) for key in ("metric", "rank", "value", "source")}, _style(one))
-        for one in rows
-    ]
-    reasons = {str(one["source"]): None for one in rows if _is_ours(one) and one.get("rank") is None}
-    told = [f"Ours have no rank: {reason}." for reason in reasons]
-    videos = objects.get("videos") or {}
-    if any(one["metric"] in ("rbdc", "tbdc") for one in rows) and videos:
-        told.append(
-            f"RBDC and TBDC are against the track files of {videos.get('tracks', 0)} videos and the masks of "
-            f"{videos.get('masks', 0)}; published ones are against the published track files."
-        )
-    table = figures_table("", [(name, _headed(of), style) for name, of, style in shown])
-    return replace(table, alike=()), told
-
-
-def _named(metrics: Figures) -> Iterator[tuple[str, Figures]]:
-    for name, of in metrics["detectors"].items():
-        yield name, of
-        yield from of.get("streams", {}).items()
-    yield from metrics.get("external", {}).items()
-    yield "fused", metrics["fused"]
-
-
-def _regions(objects: Figures) -> dict[str, Figures]:
-    """RBDC and TBDC by stream."""
-    detectors = objects.get("detectors", {}).values()
-    return {s: of["region"] for one in detectors for s, of in one.get("streams", {}).items() if of.get("region")}
+    shown, told = [], dict[str, None]()
+    for one in rows:
+        ours = one["method"].startswith(OURS)
+        if ours and one["rank"] is None:
+            told[f"Ours have no rank: {one['source']}."] = None
+        figures = {"metric": heading(one["metric"]), **{key: one[key] for key in ("rank", "value", "source")}}
+        shown.append((one["method"], figures, "ours" if ours else ""))
+    videos = objects.get("videos")
+    if videos and any(one["metric"] in ("rbdc", "tbdc") for one in rows):
+        own = f"the track files of {videos['tracks']} videos and the masks of {videos['masks']}"
+        told[f"RBDC and TBDC are against {own}; published ones are against the published track files."] = None
+    return replace(figures_table("", shown), alike=()), list(told)
 
 
 def _cell(figures: Figures, key: str, best: float | None) -> Cell:
@@ -143,7 +120,7 @@ def _cell(figures: Figures, key: str, best: float | None) -> Cell:
 def _best(values: Iterable[float | None], key: str) -> float | None:
     """The best of several figures; None for one alone, and for what is no measure of quality."""
     known = [value for value in values if value is not None]
-    if len(known) < 2 or key in COST.values():
+    if len(known) < 2 or key in NO_QUALITY:
         return None
     return min(known) if key in LOW_IS_BEST else max(known)
 
@@ -155,25 +132,12 @@ def _about(metrics: Figures) -> Iterator[str]:
         yield f"AUC macro over {fused['macro_videos']} videos that have both classes"
     if note := intervals_text(fused.get("intervals") or {}):
         yield f"below the figures, {note}"
-    videos = (metrics.get("objects") or {}).get("videos")
-    if videos:
+    if videos := metrics["objects"].get("videos"):
         yield f"RBDC and TBDC against the track files of {videos['tracks']} videos and the masks of {videos['masks']}"
 
 
-def _interval_keys(figures: Figures) -> dict[str, Any]:
-    """The intervals of `ALARMS`, by their headings, for the small print, and how they were drawn."""
-    drawn = figures.get("intervals") or {}
-    heads = {key: head for head, key in ALARMS.items()}
-    return {"intervals": {heads.get(key, key): value for key, value in drawn.items()}}
-
-
-def _headed(figures: Figures) -> dict[str, Any]:
-    return {**figures, "metric": heading(str(figures["metric"]))}
-
-
-def _is_ours(figures: Figures) -> bool:
-    return str(figures["method"]).startswith(OURS)
-
-
-def _style(figures: Figures) -> str:
-    return "ours" if _is_ours(figures) else ""
+def _alarm(figures: Figures) -> dict[str, Any]:
+    """What is shown of a threshold, by its headings; intervals stand below figures of the same heading."""
+    drawn, heads = figures.get("intervals") or {}, {key: head for head, key in ALARMS.items()}
+    shown = {head: figures.get(key) for head, key in ALARMS.items()}
+    return {**shown, "intervals": {heads.get(key, key): value for key, value in drawn.items()}}

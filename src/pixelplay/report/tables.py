@@ -1,4 +1,4 @@
-"""Tables of the page: metrics.json and CSV files, whatever figures they hold, as text in a pandas DataFrame."""
+"""Tables of the page: figures of metrics.json and CSV files as text in a pandas DataFrame."""
 
 import math
 import re
@@ -10,15 +10,13 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
-from pixelplay.run.artifacts import csv_rows, damaged
+from pixelplay.run.artifacts import NUMBER, read_rows
 
 NONE = "\N{EN DASH}"
 ACRONYMS = {"ap", "auc", "auroc", "aupro", "eer", "evt", "f1", "fpr", "iou", "pr", "rbdc", "rbdr", "roc", "tbdc", "tpr"}
-INTERVALS = {"intervals", "interval", "bootstrap"}  # groups of pairs, each of the figure of the same name
+INTERVALS = "intervals"  # a group of pairs, each of the figure of the same name
 STREAMS = "streams"  # of a detector: rows of their own
 POOLING = {"pixel": "pixels of all frames pooled, except per frame and per video"}  # by kind of figures
-SHOWN = ("detectors", "external", "fused", "videos", "events", "thresholds", "published")  # elsewhere on the page
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan")
 
 Figures = Mapping[str, Any]
 Rows = Sequence[tuple[str, Figures, str]]  # name, figures, CSS class
@@ -55,24 +53,25 @@ def score_tables(metrics: Figures, speeds: Mapping[str, float] | None = None) ->
     figures of the same names. `speeds`: frames per second, by detector.
     """
     measured = {name: {"frames/s": speed} for name, speed in (speeds or {}).items()}
-    rows = [(n, {**of, **measured.get(n, {})}, style) for n, of, style in _score_rows(metrics)]
+    rows = [(n, {**of, **measured.get(n, {})}, style) for n, of, style in score_rows(metrics)]
     names = dict.fromkeys(key for _, figures, _ in rows for key, value in figures.items() if _is_group(key, value))
     groups = {key: [(n, f[key], style) for n, f, style in rows if _is_group(key, f.get(key))] for key in names}
     return [figures_table("", rows), *(figures_table(heading(key), of_group) for key, of_group in groups.items())]
 
 
-def other_tables(metrics: Figures, shown: Sequence[str] = SHOWN) -> list[Table]:
-    """What metrics.json holds beside what is shown otherwise, such as figures of boxes: a table per list or group."""
-    tables: list[Table] = []
-    for key, value in metrics.items():
-        if key in shown or not value:
-            continue
-        if isinstance(value, Mapping):
-            tables += (
-                _of_streams(key, value) if "detectors" in value else [figures_table(heading(key), _leaves(value, []))]
-            )
-        elif isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
-            tables.append(figures_table(heading(key), list(_listed(value))))
+def object_tables(objects: Figures) -> list[Table]:
+    """Figures of boxes, of metrics.json: a table for each kind, such as those of regions, with a row per stream."""
+    streams = {s: of for detector in objects.get("detectors", {}).values() for s, of in detector[STREAMS].items()}
+    tables = []
+    for kind in dict.fromkeys(kind for of in streams.values() for kind in of):
+        rows = [row for stream, of in streams.items() if kind in of for row in _leaves(of[kind], [stream])]
+        note = f" ({POOLING[kind]})" if kind in POOLING else ""
+        tables.append(figures_table(f"objects: {heading(kind)}{note}", rows))
+    if tables:
+        measured = {key: value for key, value in objects.items() if key != "detectors"}
+        (known,) = pd.json_normalize(measured, sep=" ").to_dict("records")
+        about = [f"{heading(str(key))} {_text(value)}" for key, value in known.items()]
+        tables[0] = replace(tables[0], alike=[*about, *tables[0].alike])
     return tables
 
 
@@ -81,15 +80,7 @@ def csv_table(path: Path, made_by: str) -> Table:
 
     A column `x_error` beside `x` is its standard error, shown below its figures.
     """
-    try:
-        head, *lines = csv_rows(path.read_bytes().decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise damaged(path, made_by, f"byte {error.start} is not UTF-8") from None
-    except ValueError as error:
-        raise damaged(path, made_by, f"no table: {error}") from None
-    for number, line in enumerate(lines, 2):
-        if len(line) != len(head):
-            raise damaged(path, made_by, f"row {number} has {len(line)} fields, the header {len(head)}")
+    head, *lines = read_rows(path, made_by)
     errors = {key: f"{key}_error" for key in head if f"{key}_error" in head}
     keys = [key for key in head[1:] if key not in errors.values()]
     rows = [(name, dict(zip(head[1:], map(_parsed, values), strict=True)), "") for name, *values in lines]
@@ -125,7 +116,8 @@ def number_text(value: float) -> str:
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
-def _score_rows(metrics: Figures) -> Iterator[tuple[str, Figures, str]]:
+def score_rows(metrics: Figures) -> Iterator[tuple[str, Figures, str]]:
+    """Name, figures and CSS class of each detector and its streams, of external members, and of the fusion."""
     for name, figures in metrics["detectors"].items():
         yield name, figures, "detector"
         for stream, of_stream in figures.get(STREAMS, {}).items():
@@ -135,21 +127,6 @@ def _score_rows(metrics: Figures) -> Iterator[tuple[str, Figures, str]]:
     yield "fused", metrics["fused"], "total"
 
 
-def _of_streams(key: str, value: Figures) -> list[Table]:
-    """Tables of a group with `detectors`, and `streams` in them: one for each kind of figures, as of boxes."""
-    streams = {s: of for detector in value["detectors"].values() for s, of in detector.get(STREAMS, {}).items()}
-    kinds = dict.fromkeys(kind for of in streams.values() for kind, one in of.items() if isinstance(one, Mapping))
-    plain = [(s, figures, "") for s, of in streams.items() if (figures := _without_groups(of))]
-    tables = [figures_table(heading(key), plain)] if plain else []
-    for kind in kinds:
-        rows = [row for s, of in streams.items() if isinstance(of.get(kind), Mapping) for row in _leaves(of[kind], [s])]
-        title = f"{heading(key)}: {heading(kind)}"
-        tables.append(figures_table(f"{title} ({POOLING[kind]})" if kind in POOLING else title, rows))
-    (rest,) = pd.json_normalize({k: one for k, one in value.items() if k != "detectors"}, sep=" ").to_dict("records")
-    about = [f"{heading(str(k))} {_text(one)}" for k, one in rest.items()]
-    return [replace(one, alike=[*about, *one.alike]) if one is tables[0] else one for one in tables]
-
-
 def _leaves(value: Figures, path: list[str]) -> list[tuple[str, Figures, str]]:
     """A row for each group that holds a figure itself, named by the keys on the way to it.
 
@@ -157,17 +134,10 @@ def _leaves(value: Figures, path: list[str]) -> list[tuple[str, Figures, str]]:
     """
     own, nested = _without_groups(value), {key: one for key, one in value.items() if isinstance(one, Mapping)}
     if own and all(_without_groups(one) == one for one in nested.values()):
-        as_text = {key: one if key in INTERVALS else _text(one) for key, one in nested.items()}
+        as_text = {key: one if key == INTERVALS else _text(one) for key, one in nested.items()}
         return [(", ".join(path), own | as_text, "")]
     rows: list[tuple[str, Figures, str]] = [(", ".join(path), own, "")] if own else []
     return rows + [row for key, one in nested.items() for row in _leaves(one, [*path, key])]
-
-
-def _listed(values: Sequence[Figures]) -> Iterator[tuple[str, Figures, str]]:
-    name = next((key for key in ("method", "name", "detector") if all(key in one for one in values)), None)
-    for number, one in enumerate(values, 1):
-        shown = {key: heading(str(value)) if key == "metric" else value for key, value in one.items() if key != name}
-        yield str(one[name]) if name else str(number), shown, ""
 
 
 def _without_groups(value: Figures) -> dict[str, Any]:
@@ -175,20 +145,19 @@ def _without_groups(value: Figures) -> dict[str, Any]:
 
 
 def figures_table(title: str, rows: Rows) -> Table:
-    """A row for each name, a column for each figure; groups called as `INTERVALS` stand below the figures.
+    """A row for each name, a column for each figure; those in `intervals` stand below the figures.
 
     Counts that are the same in every row are given once, and so is how intervals were drawn.
     """
     figures = [of for _, of, _ in rows]
-    keys = dict.fromkeys(key for of in figures for key in _without_groups(of) if key not in INTERVALS)
+    keys = dict.fromkeys(key for of in figures for key in _without_groups(of) if key != INTERVALS)
     values = {key: [of[key] for of in figures if key in of] for key in keys}
-    alike = [f"{heading(key)} {_text(of[0])}" for key, of in values.items() if _is_alike(key, of)]
-    drawn = [{k: v for group in INTERVALS for k, v in (of.get(group) or {}).items()} for of in figures]
-    about = next((of[group] for of in figures for group in INTERVALS if isinstance(of.get(group), Mapping)), {})
-    alike += [note] if (note := intervals_text(about)) else []
+    alike = {key for key, of in values.items() if _is_alike(key, of)}
+    drawn = [of.get(INTERVALS) or {} for of in figures]
     below = [{key: _text(value) for key, value in of.items() if value is not None} for of in drawn]
-    shown = [key for key, of in values.items() if not _is_alike(key, of)]
-    return replace(_of_cells(title, shown, rows, below), alike=alike)
+    about = [f"{heading(key)} {_text(of[0])}" for key, of in values.items() if key in alike]
+    about += [*filter(None, map(intervals_text, drawn))][:1]
+    return replace(_of_cells(title, [key for key in values if key not in alike], rows, below), alike=about)
 
 
 def _of_cells(title: str, keys: Sequence[str], rows: Rows, below: Sequence[Mapping[str, str]]) -> Table:
@@ -202,7 +171,7 @@ def _of_cells(title: str, keys: Sequence[str], rows: Rows, below: Sequence[Mappi
 
 
 def _is_group(key: str, value: Any) -> bool:
-    return key not in INTERVALS and key != STREAMS and isinstance(value, Mapping)
+    return key not in (INTERVALS, STREAMS) and isinstance(value, Mapping)
 
 
 def _is_alike(key: str, values: Sequence[Any]) -> bool:

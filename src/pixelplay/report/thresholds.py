@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelplay.run.atomic import atomic
+from pixelplay.drawing.figures import write_figure
 
 
 def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str, Mapping[str, Any]], name: str) -> None:
@@ -30,8 +30,7 @@ def write_threshold_fit(path: Path, normal: np.ndarray, thresholds: Mapping[str,
     axis.set_ylim(bottom=0.3 / len(ordered), top=1.5)
     axis.set_title(name, parse_math=False)  # names may have a $ in them
     axis.legend(fontsize=8)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    write_figure(path, figure)
 
 
 def fitted_tail(evt: Mapping[str, Any], highest: float) -> tuple[np.ndarray, np.ndarray]:

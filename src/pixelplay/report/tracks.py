@@ -44,18 +44,14 @@ class ScoredTrack:
     @property
     def facts(self) -> list[str]:
         """Its frames, its highest score, and its boxes, in words."""
-        first, last, peak = (self.moment(at) for at in (0, -1, self.peak))
-        boxes = f"{len(self.numbers)} box" + ("es" if len(self.numbers) > 1 else "")
-        between = int(self.interpolated.sum())
+        ends = np.searchsorted(self.of.numbers, self.numbers[[0, -1, self.peak]]).tolist()
+        (first, last, peak), count = map(self.of.moment, ends), len(self.numbers)
+        boxes, between = f"{count} box{'es' if count > 1 else ''}", int(self.interpolated.sum())
         return [
-            first if len(self.numbers) == 1 else f"{first} to {last}",
+            first if count == 1 else f"{first} to {last}",
             f"highest score {number_text(float(self.scores[self.peak]))}, {peak}",
             f"{boxes}, {between} interpolated" if between else boxes,
         ]
-
-    def moment(self, at: int) -> str:
-        """`frame 512`, or `frame 512 at 20.48 s`."""
-        return self.of.moment(int(np.searchsorted(self.of.numbers, self.numbers[at])))
 
 
 def scored_tracks(config: "Config", outcome: Outcome, manifest: Manifest) -> list[ScoredTrack]:

@@ -14,7 +14,7 @@ from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import csv_text, write_text
 from pixelplay.run.atomic import atomic, remove_files
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Task, digests_of
+from pixelplay.run.stage import Task
 from pixelplay.videos.index import Index
 from pixelplay.videos.restoration_table import COLUMNS
 from pixelplay.videos.settings import FrameFormat
@@ -116,13 +116,12 @@ def _flip_network(config: "Config", index: Index) -> Task:
     footage = {"train": index.train_key, "heldout": index.heldout.model_dump()}
     return Task(
         stage="prepare",
-        name="flip network",
-        record_path=RunFiles.of(config).record("flip_network"),
+        name="flip_network",
+        files=RunFiles.of(config),
         version=VERSION,
         settings={**footage, **settings, "seed": config.seed},
         contents=lambda: str(folder),  # where it is wanted
         work=work,
-        digests=digests_of(config),
     )
 
 

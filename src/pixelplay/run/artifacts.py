@@ -9,14 +9,16 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from pixelplay.errors import DamagedArtifactError, MissingArtifactError
 from pixelplay.run.atomic import atomic
+
+if TYPE_CHECKING:  # slow to import, and not needed to start a command
+    import pandas as pd
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a cell of a CSV starts with that is more than text
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -73,13 +75,15 @@ def explained(error: ValidationError) -> str:
     return f"{where}: {first['msg']}" if where else first["msg"]
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     with atomic(path) as temporary:
         table.to_parquet(temporary, index=False)
 
 
-def read_table(path: Path, made_by: str) -> pd.DataFrame:
+def read_table(path: Path, made_by: str) -> "pd.DataFrame":
     """Read a parquet that stage `made_by` wrote; raises as `read_json` does."""
+    import pandas as pd
+
     with _reading(path, made_by), open(path, "rb") as file:
         return pd.read_parquet(file)
 
@@ -91,36 +95,40 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
-def csv_rows(text: str) -> list[list[str]]:
-    """The rows of what `csv_text` wrote, its apostrophes taken away again; raises ValueError for what is no CSV."""
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    return [[cell.removeprefix("'") for cell in row] for row in rows]
-
-
 def _cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
         return f"'{value}"
     return "" if isinstance(value, float) and math.isnan(value) else value
 
 
-def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> pd.DataFrame:
+def read_csv(path: Path, columns: Mapping[str, type], made_by: str) -> "pd.DataFrame":
     """Read a CSV that stage `made_by` wrote with `csv_text`: these columns as str, int or float; raises as `read_json`.
 
     Text stays as it is: a video may be called NA. Numbers are finite.
     """
+    import pandas as pd
+
+    head, *rows = read_rows(path, made_by)
     with _reading(path, made_by):
-        head, *rows = csv_rows(path.read_bytes().decode("utf-8"))
         if head != list(columns):
             raise ValueError(f"its columns are {', '.join(head)}, not {', '.join(columns)}")
-        if any(len(row) != len(head) for row in rows):
-            raise ValueError("rows of different lengths")
         table = pd.DataFrame(rows, columns=head, dtype="str").astype(dict(columns))
         if not np.isfinite(table.select_dtypes("number").to_numpy(np.float64)).all():
             raise ValueError("a number that is not finite")
         return table
+
+
+def read_rows(path: Path, made_by: str) -> list[list[str]]:
+    """Header and rows, as many fields in each, of what `csv_text` gave stage `made_by`; raises as `read_json`."""
+    with _reading(path, made_by):
+        read = csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True)
+        rows = [[cell.removeprefix("'") for cell in row] for row in read]
+        if not rows:
+            raise ValueError("no table: it is empty")
+        for number, row in enumerate(rows, 1):
+            if len(row) != len(rows[0]):
+                raise ValueError(f"row {number} has {len(row)} fields, the header {len(rows[0])}")
+        return rows
 
 
 @contextmanager

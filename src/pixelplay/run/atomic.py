@@ -40,6 +40,13 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def copied(source: Path, target: Path) -> Path:
+    """Copy the contents of a file; returns `target`."""
+    with atomic(target) as temporary:
+        shutil.copyfile(source, temporary)
+    return target
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; renamed to `path` when the block ends well, removed when it fails.

@@ -3,13 +3,12 @@
 The copies lie where the run's own would, so that later stages work alike, and the other run may go.
 """
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelplay.errors import MissingArtifactError
 from pixelplay.run.artifacts import damaged, rerun
-from pixelplay.run.atomic import atomic
+from pixelplay.run.atomic import copied
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Record, digests_of, read_record
 
@@ -54,8 +53,5 @@ def copy_outputs(config: "Config", record: Record, stage: str) -> list[Path]:
             )
         if digest != output.sha256:
             raise damaged(output.path, stage, "has other contents than were written")
-        copy = target / path.relative_to(source)
-        with atomic(copy) as temporary:
-            shutil.copyfile(path, temporary)
-        written.append(copy)
+        written.append(copied(path, target / path.relative_to(source)))
     return written

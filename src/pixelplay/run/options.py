@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pixelplay.errors import DamagedArtifactError
 from pixelplay.run.artifacts import explained, write_text
+from pixelplay.run.yaml_file import bounded_text
 
 LARGEST = 2**20  # bytes; that of the experiment with most detectors has a thirtieth of it
 COMMENT = """# What was typed for this run or variant: every command that names it recalls these options.
@@ -25,11 +26,7 @@ class RunOptions(BaseModel):
 def read_options(path: Path) -> list[str] | None:
     """The options in a run's file, None where there is no such file; raises DamagedArtifactError."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError(f"larger than {LARGEST // 1024} KiB")
-        return RunOptions.model_validate(yaml.safe_load(data.decode("utf-8"))).options
+        return RunOptions.model_validate(yaml.safe_load(bounded_text(path, LARGEST))).options
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -57,17 +57,24 @@ class Task:
 
     stage: str  # the command that does it
     name: str
-    record_path: Path
+    files: RunFiles  # of the run that it is a part of
     version: int  # raised with the code beside it when results change
     settings: Mapping[str, Any]  # exactly the part of the configuration that decides the result, as JSON
     work: Callable[[], Iterable[Path]]  # returns the files that it wrote, and writes nothing else that is read later
-    digests: Digests
     reads: Sequence["Task"] = ()  # tasks whose keys are part of this one's
     after: Sequence["Task"] = ()  # tasks that must be done, of whose results only parts, named by `settings`, count
     contents: Callable[[], Any] = lambda: None  # state of files that the user brings: only the task's own stage asks
     about: Callable[[], Any] = lambda: None  # for the record: asked for after the work, not compared
     kept: Collection[Path] = ()  # former outputs that stay when they are not written again
     folders: Callable[[], Collection[Path]] = lambda: ()  # each must have an output: where footage lies may change
+
+    @property
+    def record_path(self) -> Path:
+        return self.files.record(self.name)
+
+    @cached_property
+    def digests(self) -> Digests:
+        return _digests_in(self.files.cache)
 
     def record(self) -> Record | None:
         """The record of the finished task; None where there is none that can be read."""
@@ -80,7 +87,7 @@ class Task:
             return reason
         if changed := difference(record.contents, self._contents, "files"):
             return f"{changed} changed on disk"
-        if damage := next((f"{path} {problem}" for path, problem in self._damaged(record.outputs)), None):
+        if damage := next((f"{path} {problem}" for path, problem in self.damaged_outputs(record.outputs)), None):
             return damage
         used = {output.path.parent.resolve() for output in record.outputs}
         return next((f"nothing in {folder} yet" for folder in self.folders() if folder.resolve() not in used), None)
@@ -161,10 +168,10 @@ class Task:
         return None
 
     def _verify(self, outputs: Sequence[Output]) -> None:
-        for path, problem in self._damaged(outputs):
+        for path, problem in self.damaged_outputs(outputs):
             raise damaged(path, self.stage, problem) if path.exists() else missing(path, self.stage)
 
-    def _damaged(self, outputs: Sequence[Output]) -> Iterator[tuple[Path, str]]:
+    def damaged_outputs(self, outputs: Sequence[Output]) -> Iterator[tuple[Path, str]]:
         """Outputs that are not as they were written, with what is wrong with them."""
         for output, digest in zip(outputs, self.digests.of(output.path for output in outputs), strict=True):
             if not output.path.is_file():
@@ -227,7 +234,11 @@ def _parsed(path: Path, modified: int, inode: int) -> Record:
 
 def digests_of(config: "Config") -> Digests:
     """Checksums of files that have been read already."""
-    return Digests(RunFiles.of(config).cache / "digests")
+    return _digests_in(config.paths.cache)
+
+
+def _digests_in(cache: Path) -> Digests:
+    return Digests(cache / "digests")
 
 
 def as_json(value: Any) -> Any:

@@ -5,7 +5,6 @@ the run that they were made in.
 """
 
 import logging
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelplay.run.artifacts import write_json
-from pixelplay.run.atomic import atomic
+from pixelplay.run.atomic import copied
 from pixelplay.run.files import RunFiles
 from pixelplay.run.stage import Record, Task, as_json, read_record
 
@@ -31,7 +30,7 @@ def take_over(config: "Config", task: Task) -> bool:
     own = RunFiles.of(config)
     for files in _others(config, own):
         record = _same(task, files)
-        if record is None or not _are_whole(task, record):
+        if record is None or any(task.damaged_outputs(record.outputs)):
             continue
         sources = [output.path.resolve() for output in record.outputs]
         copies = {source: target for source in sources if (target := _target(source, files, own))}
@@ -76,15 +75,4 @@ def _target(source: Path, files: RunFiles, own: RunFiles) -> Path | None:
 
 
 def _copied(copies: Mapping[Path, Path]) -> list[Path]:
-    for source, target in copies.items():
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
-    return list(copies.values())
-
-
-def _are_whole(task: Task, record: Record) -> bool:
-    """Whether the files are as they were written."""
-    paths = [output.path for output in record.outputs]
-    return all(path.is_file() for path in paths) and list(task.digests.of(paths)) == [
-        output.sha256 for output in record.outputs
-    ]
+    return [copied(source, target) for source, target in copies.items()]

@@ -41,10 +41,15 @@ def read_settings(path: Path, cls: type[SettingsT], key: str, of: str, root: str
 def _text(path: Path, key: str) -> str:
     if path.exists() and not path.is_file():
         raise ConfigError(f"{key}={path}: can't be read: not a regular file")
+    return bounded_text(path, LARGEST)
+
+
+def bounded_text(path: Path, largest: int) -> str:
+    """The UTF-8 text of a file of at most `largest` bytes; raises ValueError for any other."""
     with open(path, "rb") as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise ValueError(f"larger than {LARGEST // 1024} KiB")
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ValueError(f"larger than {largest // 1024} KiB")
     return data.decode("utf-8")
 
 

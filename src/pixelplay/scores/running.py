@@ -6,8 +6,6 @@ from pixelplay.errors import DataError
 from pixelplay.scores.settings import SmoothConfig
 from pixelplay.scores.smooth import CAUSAL, TRUNCATE, weighted_median
 
-ROOM = 16  # frames that a tail has room for at first
-
 
 class RunningSmoother:
     """`smooth` of K series of one video, whose frames come one after the other.
@@ -24,7 +22,8 @@ class RunningSmoother:
             self._counted, self._all = _Fading(), _Fading()
         elif config.method != "none":
             self._kernel = _kernel(config)
-            self._tail = _Tail(len(self._kernel) - 1)
+            # frames in reach: their numbers (W,), scores (W, K) and weights (W,)
+            self._frames, self._values, self._weights = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
 
     def step(self, frame: int, scores: np.ndarray, weight: float = 1.0) -> np.ndarray:
         """The smoothed scores, float64 (K,), of the next frame, by its scores (K,), finite: the last of what `smooth`
@@ -42,9 +41,13 @@ class RunningSmoother:
             fade = self._decay ** float(passed)
             plain, counted = self._all.step(scores, 1.0, fade), self._counted.step(scores, weight, fade)
             return plain if np.isnan(counted).any() else counted
-        frames, values, weights = self._tail.add(frame, scores, weight)
-        reached = self._kernel[frame - frames]  # (W,)
-        counts = reached * weights
+        first = self._frames.searchsorted(frame - len(self._kernel), side="right")
+        values = np.concatenate([self._values[first:].reshape(-1, len(scores)), scores[None]])
+        self._frames = np.concatenate([self._frames[first:], [frame]])
+        self._weights = np.concatenate([self._weights[first:], [weight]])
+        self._values = values
+        reached = self._kernel[frame - self._frames]
+        counts = reached * self._weights
         if not counts.any():
             counts = reached
         if self._method == "causal_median":
@@ -69,38 +72,6 @@ class _Fading:
         if self._weight <= 0:
             return np.full_like(scores, np.nan, np.float64)
         return np.minimum(np.maximum(self._total / self._weight, self._lowest), self._highest)
-
-
-class _Tail:
-    """The last frames that are in reach: their numbers, scores and weights, in one piece of memory."""
-
-    def __init__(self, reach: int):
-        self._reach = reach
-        self._first = self._stop = 0
-        self._frames, self._values, self._weights = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
-
-    def add(self, frame: int, scores: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Frame numbers (W,), scores (W, K) and weights (W,) of those in reach, this frame's last."""
-        if self._stop == len(self._frames):
-            self._make_room(len(scores))
-        at = self._stop
-        self._frames[at], self._values[at], self._weights[at] = frame, scores, weight
-        self._stop += 1
-        while self._frames[self._first] < frame - self._reach:
-            self._first += 1
-        kept = slice(self._first, self._stop)
-        return self._frames[kept], self._values[kept], self._weights[kept]
-
-    def _make_room(self, series: int) -> None:
-        """Twice the room of what is kept, so that moving it is rare."""
-        kept = slice(self._first, self._stop)
-        count = self._stop - self._first
-        old = self._frames[kept], self._values[kept], self._weights[kept]
-        room = max(ROOM, 2 * count)
-        self._frames, self._values, self._weights = np.empty(room, np.int64), np.empty((room, series)), np.empty(room)
-        if count:
-            self._frames[:count], self._values[:count], self._weights[:count] = old
-        self._first, self._stop = 0, count
 
 
 def _kernel(config: SmoothConfig) -> np.ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 from pixelplay.errors import DataError
 from pixelplay.scores.settings import SmoothConfig
@@ -142,6 +141,8 @@ def _average(
 
 
 def _average_dense(scores: np.ndarray, frames: np.ndarray, weights: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import correlate1d  # slow to import
+
     at = frames - frames[0]
     values, present = np.zeros((2, int(at[-1]) + 1))
     values[at] = weights * scores

@@ -14,13 +14,14 @@ import numpy as np
 from pixelplay.ablation.summary import read_introduction, summary_file
 from pixelplay.config import Config
 from pixelplay.console import RESULTS
+from pixelplay.drawing.figures import write_figure
 from pixelplay.errors import ConfigError, MissingArtifactError
 from pixelplay.evaluation.members import as_judged, read_members, streams_of, weights_of
 from pixelplay.run.artifacts import append_json, csv_text, write_text
-from pixelplay.run.atomic import atomic, require_writable
+from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
-from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.run.stage import Stage, Task, forget
 from pixelplay.scores import fusion_file
 from pixelplay.scores.fuse import member_of
 from pixelplay.scores.settings import FusionConfig
@@ -45,12 +46,11 @@ def tasks(config: Config) -> list[Task]:
     task = Task(
         stage="ablate",
         name="ablate",
-        record_path=files.record("ablate"),
+        files=files,
         version=VERSION,
         settings={"ablate": config.ablate.model_dump()},
         contents=lambda: file_digests(_truth_files(config, files)),
         work=lambda: _ablate(config, files, index),
-        digests=digests_of(config),
         reads=fuse.tasks(config),
         kept=[files.chosen_fusion],  # it may be in use
     )
@@ -115,8 +115,7 @@ def _ablate(config: Config, files: RunFiles, index: Index) -> list[Path]:
         write_text(outputs[-1], csv_text([[table.index.name, *table.columns], *table.astype(object).itertuples()]))
     for name, figure in draw_all(result.tables, config.ablate.metric):
         outputs.append(files.ablation / f"{name}.png")
-        with atomic(outputs[-1]) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
+        write_figure(outputs[-1], figure)
     outputs.append(summary_file(files))
     write_text(
         summary_file(files), markdown(f"Ablation of {config.full_name}", told, result.tables, config.ablate.metric)
@@ -155,18 +154,11 @@ def _truths(config: Config, files: RunFiles, index: Index) -> "tuple[dict[str, K
     from pixelplay.metrics.frames import one_class
 
     kinds = kinds_of_clips(files)
-    planted, labelled = (
-        [
-            (one.video, one.numbers, one.labels)
-            for one in load_labels(config, index, split).labelled
-            if one.labels is not None
-        ]
-        for split in ("pseudo", "test")
-    )
+    planted, labelled = (load_labels(config, index, split).labelled for split in ("pseudo", "test"))
     truths = {"pseudo": Known.of(planted, kinds)}
     if not config.ablate.labels or not labelled:
         return truths, []
-    if reason := one_class(np.concatenate([labels for _, _, labels in labelled])):
+    if reason := one_class(np.concatenate([one.labels for one in labelled])):
         return truths, [f"Test labels are left out: {reason}."]
     return {**truths, "test": Known.of(labelled)}, []
 

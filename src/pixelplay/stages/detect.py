@@ -5,50 +5,54 @@ says where they lie.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.objects import box_files, boxes, features, motion, tables, yolo
+from pixelplay.objects import box_files, boxes, detection, features, motion, tables, yolo
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.locks import turn
-from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.run.stage import Stage, Task
 from pixelplay.stages import prepare
 from pixelplay.videos.index import load_index
 from pixelplay.videos.layouts import roots
+from pixelplay.videos.npy_writer import NpyWriter
 from pixelplay.videos.video import Video
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raised when tables hold something else; for what a method finds see its own version
-Find = Callable[["Part", Callable[[int], Any]], None]
+Make = Callable[["Part", Callable[[int], Any]], None]  # told of frames as they are done
 
 
 def tasks(config: Config) -> list[Task]:
     """One task, or none where no detector of the run needs boxes."""
     asking = registry.needing(config, "boxes")
-    methods, index = tables.methods(config, asking), load_index(config)
+    methods, index = detection.methods(config, asking), load_index(config)
     settings = {
         "footage": [index.train_key, index.test_key, index.pseudo_key],
-        "methods": tables.settings(config, asking),
+        "methods": detection.settings(config, asking),
         "weights": config.weights.yolo,
         "objects.features": tables.maps_settings(config, "features") if _pools(config) else None,
     }
     task = Task(
         stage="detect",
         name="detect",
-        record_path=RunFiles.of(config).record("detect"),
+        files=RunFiles.of(config),
         version=VERSION,
         settings=settings,
-        contents=lambda: tables.contents(config, methods),  # kept by the record: later stages need no files
+        contents=lambda: detection.contents(config, methods),  # kept by the record: later stages need no files
         work=lambda: detect_all(config, index.every),
-        digests=digests_of(config),
         folders=lambda: {video.folder for video in index.every},
         after=[prepare.task(config)],
     )
@@ -74,32 +78,24 @@ def run(config: Config) -> None:
 
 def download_weights(config: Config) -> None:
     """Get YOLO's, if need be and if the run uses them: tables are named by their contents."""
-    if "yolo" in tables.methods(config, registry.needing(config, "boxes")):
-        tables.weights(config)
+    if "yolo" in detection.methods(config, registry.needing(config, "boxes")):
+        detection.weights(config)
 
 
 def detect_all(config: Config, videos: list[Video]) -> list[Path]:
     """Find the objects in every frame of these videos, whether the run lists them or not; returns the files."""
-    methods = tables.methods(config, registry.needing(config, "boxes"))
+    methods = detection.methods(config, registry.needing(config, "boxes"))
 
     def found_by(method: str) -> list[Video]:
-        return [video for video in videos if method in tables.methods_of(video, methods)]
+        return [video for video in videos if method in detection.methods_of(video, methods)]
 
     return [path for method in methods for path in _detect(config, method, found_by(method))]
 
 
 def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:
     parts = [_part(config, method, video) for video in videos]
-    missing = [part for part in parts if not part.done()]
-    if missing:
-        find = _finder(config, method, parts)
-        with progress_bar(sum(len(part.video) for part in missing), "frame", f"detecting by {method}") as bar:
-            for part in missing:
-                with turn(part.table, f"boxes of video {part.video.id}"):
-                    if part.done():  # another run has found them meanwhile
-                        bar.update(len(part.video))
-                    else:
-                        find(part, bar.update)
+    if missing := [part for part in parts if not part.done()]:
+        make_each(missing, f"detecting by {method}", _finder(config, method, parts))
     found = [len(boxes.load(part.table)) for part in parts]
     empty = f", none in {found.count(0)} of {len(videos)} videos" if 0 in found else ""
     log.info(f"detect: {method}, {sum(found):,} boxes in {sum(map(len, videos)):,} frames{empty}")
@@ -108,14 +104,30 @@ def _detect(config: Config, method: str, videos: list[Video]) -> list[Path]:
 
 @dataclass(frozen=True)
 class Part:
-    """What one method finds in a video: a table of boxes and, if they are asked for, a file of their feature maps."""
+    """What is made of one video: a table of boxes or of tracks, and a file of maps or other values of its rows."""
 
     video: Video
     table: Path
-    maps: Path | None
+    maps: Path | None = None
 
     def done(self) -> bool:
         return boxes.is_saved(self.table) and (self.maps is None or features.is_saved(self.maps, self.table))
+
+    def writing(self, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float16) -> AbstractContextManager[NpyWriter]:
+        """See `features.writing`."""
+        assert self.maps is not None
+        return features.writing(self.maps, self.table, shape, dtype)
+
+
+def make_each(missing: Sequence[Part], what: str, make: Make) -> None:
+    """Make the files of videos, one after the other, unless another run has made them meanwhile."""
+    with progress_bar(sum(len(part.video) for part in missing), "frame", what) as bar:
+        for part in missing:
+            with turn(part.table, f"{what}, video {part.video.id}"):
+                if part.done():
+                    bar.update(len(part.video))
+                else:
+                    make(part, bar.update)
 
 
 def _part(config: Config, method: str, video: Video) -> Part:
@@ -130,7 +142,7 @@ def _pools(config: Config) -> bool:
     return bool(registry.needing(config, "features")) and tables.features_source(config) == "yolo"
 
 
-def _finder(config: Config, method: str, parts: list[Part]) -> Find:
+def _finder(config: Config, method: str, parts: list[Part]) -> Make:
     if method == "file":
         folders = roots(config.dataset)
         return lambda part, advance: boxes.save(_read(folders, part.video, advance), part.table)
@@ -142,13 +154,12 @@ def _finder(config: Config, method: str, parts: list[Part]) -> Find:
         return lambda part, advance: boxes.save(network.detect(part.video, advance), part.table)
     cells = config.objects.features.cells
     shape = (network.channels, cells, cells)
-    log.info(f"detect: {_require_space(config, parts, shape)}")
+    log.info(f"detect: {require_space(config, parts, shape)}")
 
     def find(part: Part, advance: Callable[[int], Any]) -> None:
-        assert part.maps is not None
-        _require_space(config, parts, shape)  # more is known of how many boxes there are
+        require_space(config, parts, shape)  # more is known of how many boxes there are
         known = boxes.load(part.table) if boxes.is_saved(part.table) else None
-        with features.writing(part.maps, part.table, shape) as writer:
+        with part.writing(shape) as writer:
             found = network.detect(part.video, advance, yolo.Pooling(cells, writer.extend, known))
             if known is None:
                 boxes.save(found, part.table)
@@ -163,10 +174,10 @@ def yolo_of(config: Config) -> yolo.Yolo:
     chosen = config.objects.yolo
     device = find_device(config.device if chosen.backend == "torch" else "cpu")
     bf16 = chosen.backend != "onnx" and autocast_bf16(chosen.precision, device)
-    return yolo.Yolo(tables.weights(config), chosen, device, bf16, config.paths.cache)
+    return yolo.Yolo(detection.weights(config), chosen, device, bf16, config.paths.cache)
 
 
-def _require_space(config: Config, parts: list[Part], shape: tuple[int, int, int]) -> str:
+def require_space(config: Config, parts: Sequence[Part], shape: tuple[int, int, int]) -> str:
     """What the maps that are not there yet need, in words; raises PixelPlayError where the disk has less."""
     rows = [boxes.count(part.table) if boxes.is_saved(part.table) else None for part in parts]
     left = [not part.done() for part in parts]

@@ -24,13 +24,13 @@ from pixelplay.report.metrics_text import metrics_text, published_text
 from pixelplay.run.artifacts import append_json, read_json, write_json
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests, fingerprint
-from pixelplay.run.stage import Stage, Task, digests_of, forget, read_record
+from pixelplay.run.stage import Stage, Task, forget, read_record
 from pixelplay.run.weights_and_biases import log_run
 from pixelplay.scores.fuse import FUSED, detector_of
 from pixelplay.stages import events, train
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.restoration_table import read_restoration
-from pixelplay.videos.truth import Truth, VideoTruth, load_labels, truth_files
+from pixelplay.videos.truth import Labelled, Truth, load_labels, truth_files
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,11 @@ def tasks(config: Config) -> list[Task]:
     task = Task(
         stage="evaluate",
         name="evaluate",
-        record_path=files.record("evaluate"),
+        files=files,
         version=VERSION,
         settings={**measured, "corrupted": odd, "published": fingerprint(published)},
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _evaluate(config, files, index, truth),
-        digests=digests_of(config),
         reads=[*found.reads, found],
     )
     return [task] if truth.labelled else []
@@ -154,7 +153,7 @@ def _measure(config: Config, files: RunFiles, index: Index, truth: Truth) -> dic
     return result
 
 
-def _over_seeds(config: Config, name: str, index: Index, videos: list[VideoTruth]) -> dict[str, Any]:
+def _over_seeds(config: Config, name: str, index: Index, videos: list[Labelled]) -> dict[str, Any]:
     """Figures of a detector's default stream with each seed, and their mean and standard deviation (of a sample)."""
     of_seeds = {
         seed: _figures(_by_stream(table[table["split"] == "test"])[name], videos)
@@ -187,16 +186,16 @@ def _is_corrupted(config: Config) -> bool:
     return config.dataset.noise_share == 0 and bool(odd.mean() > CORRUPTED)
 
 
-def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None = None) -> dict[str, Any]:
+def _figures(scores: pd.Series, videos: list[Labelled], config: Config | None = None) -> dict[str, Any]:
     """Metrics of one stream's scores, indexed by (video, frame), against the labels of `videos`.
 
     With their intervals where a configuration says how to draw them.
     """
     from pixelplay.metrics.frames import frame_metrics, intervals
 
-    rows = [(one.video, int(number)) for one in videos for number in one.numbers]
-    labels = np.concatenate([one.labels for one in videos if one.labels is not None])
-    values, ids = scores.loc[rows].to_numpy(), np.array([video for video, _ in rows])
+    places = [place for one in videos for place in one.places]
+    labels = np.concatenate([one.labels for one in videos])
+    values, ids = scores.loc[places].to_numpy(), np.array([video for video, _ in places])
     figures = frame_metrics(values, labels, ids)
     if config is None:
         return figures
@@ -204,7 +203,7 @@ def _figures(scores: pd.Series, videos: list[VideoTruth], config: Config | None 
 
 
 def _alarms(
-    config: Config, files: RunFiles, name: str, table: pd.DataFrame, videos: list[VideoTruth]
+    config: Config, files: RunFiles, name: str, table: pd.DataFrame, videos: list[Labelled]
 ) -> dict[str, dict[str, Any]]:
     """What each threshold is worth for one stream's scores, a table with the splits test and calibration."""
     from pixelplay.events.alarms import LabelledScores, alarm_rates
@@ -215,11 +214,7 @@ def _alarms(
         for _, rows in table[table["split"] == "calibration"].groupby("video", sort=False)
     ]
     scores = table[table["split"] == "test"].set_index(["video", "frame"])["score"]
-    test = [
-        LabelledScores(scores.loc[[(one.video, int(n)) for n in one.numbers]].to_numpy(np.float64), one.labels)
-        for one in videos
-        if one.labels is not None
-    ]
+    test = [LabelledScores(scores.loc[one.places].to_numpy(np.float64), one.labels) for one in videos]
     found = alarm_rates(normal, test, config.dataset.name, config.events.thresholds, config.evaluate.bootstrap)
     if normal:
         write_threshold_fit(files.thresholds / f"{name}.png", np.concatenate(normal), found, name)

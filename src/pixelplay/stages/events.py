@@ -17,7 +17,7 @@ from pixelplay.explain.event_vectors import kept_needs
 from pixelplay.run.artifacts import csv_text, read_model, write_json, write_table, write_text
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
-from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.run.stage import Stage, Task, forget
 from pixelplay.stages import detect, extract, fuse, prepare
 from pixelplay.videos.index import Index, load_index
 
@@ -44,11 +44,10 @@ def events_task(config: Config) -> Task:
     return Task(
         stage="events",
         name="events",
-        record_path=files.record("events"),
+        files=files,
         version=VERSION,
         settings={"events": config.events.deciding, "pictured": clips.model_dump(include={"count", "thumbnails"})},
         work=lambda: find(config, files, index),
-        digests=digests_of(config),
         contents=lambda: file_digests([config.events.zones] if config.events.zones else []),
         reads=fuse.tasks(config),
         after=[prepare.task(config)],
@@ -60,11 +59,10 @@ def vectors_task(config: Config, found: Task, needs: Sequence[str]) -> Task:
     return Task(
         stage="events",
         name="event-vectors",
-        record_path=RunFiles.of(config).record("event-vectors"),
+        files=RunFiles.of(config),
         version=VECTORS_VERSION,
         settings={"vectors": list(needs)},
         work=lambda: _keep_vectors(config, load_index(config)),
-        digests=digests_of(config),
         reads=[found],
         after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config)],
     )
@@ -78,11 +76,10 @@ def clips_task(config: Config, found: Task) -> Task:
     return Task(
         stage="events",
         name="event-clips",
-        record_path=files.record("event-clips"),
+        files=files,
         version=pictures.VERSION,
         settings={"clips": config.events.clips.model_dump(), "fps": config.events.fps},
         work=lambda: _write_pictures(config, files, index),
-        digests=digests_of(config),
         reads=[*read.values()],
         after=[prepare.task(config)],
     )

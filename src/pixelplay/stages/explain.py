@@ -12,7 +12,7 @@ from pixelplay.errors import ConfigError
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
-from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.run.stage import Stage, Task
 from pixelplay.settings import alternatives
 from pixelplay.stages import detect, events, extract, fuse, prepare, score, train
 from pixelplay.videos.index import Index, load_index
@@ -34,12 +34,11 @@ def tasks(config: Config) -> list[Task]:
     task = Task(
         stage="explain",
         name="explain",
-        record_path=files.record("explain"),
+        files=files,
         version=VERSION,
         settings={"report": config.report.model_dump(exclude={"compare"}), "noise_above": config.restore.noise_above},
         contents=lambda: file_digests(truth_files(files.truth, "test")),
         work=lambda: _explain(config, index),
-        digests=digests_of(config),
         reads=[*found.reads, *score.tasks(config), found],
         after=[prepare.task(config), *detect.tasks(config), *extract.tasks(config), *train.tasks(config)],
     )

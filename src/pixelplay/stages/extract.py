@@ -15,19 +15,18 @@ import numpy as np
 from pixelplay import preconditions, requirements
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.objects import features, tables, tracker
-from pixelplay.objects.boxes import boxes_of, count, is_saved, load, save
+from pixelplay.objects import tables, tracker
+from pixelplay.objects.boxes import boxes_of, count, load, save
 from pixelplay.objects.flow import flow_in_boxes
 from pixelplay.objects.tables import NEEDS, Need
 from pixelplay.objects.tracks import Tracks, frame_times
-from pixelplay.progress import progress_bar
 from pixelplay.run import borrowed, twins
 from pixelplay.run.atomic import remove_leftovers, require_writable
 from pixelplay.run.files import RunFiles
-from pixelplay.run.locks import turn
-from pixelplay.run.stage import Record, Stage, Task, digests_of, read_record
+from pixelplay.run.stage import Stage, Task, read_record
 from pixelplay.run.weights_and_biases import log_run, open_run
 from pixelplay.stages import detect, prepare
+from pixelplay.stages.detect import Part
 from pixelplay.videos.decoded import require_space
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.video import Video
@@ -109,52 +108,31 @@ def _task(
     return Task(
         stage="extract",
         name=name,
-        record_path=RunFiles.of(config).record(name),
+        files=RunFiles.of(config),
         version=VERSION,
         settings=settings,
         work=work,
-        digests=digests_of(config),
         reads=reads,
         folders=lambda: {video.folder for video in load_index(config).every},
     )
 
 
-def _make(
-    missing: Sequence[tuple[Video, Path]],
-    what: str,
-    whole: Callable[[Path, Video], bool],
-    make: Callable[[Path, Video, Callable[[int], Any]], None],
-) -> None:
-    """Make the file of each of these videos, one after the other, if another run has not made it meanwhile.
-
-    make: given the file, the video, and what to call after so many frames.
-    """
-    with progress_bar(sum(len(video) for video, _ in missing), "frame", what) as bar:
-        for video, path in missing:
-            with turn(path, f"{what} of video {video.id}"):
-                if whole(path, video):
-                    bar.update(len(video))
-                else:
-                    make(path, video, bar.update)
-
-
 def _follow_all(config: Config, index: Index) -> list[Path]:
-    index = tables.with_objects(config, index, ["boxes"])
-    videos = index.every
-    paths = [tables.tracks_table(config, video) for video in videos]
-    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not is_saved(path)]
-    sizes = [path.stat().st_size for video, _ in missing for path in video.objects]
+    videos = tables.with_objects(config, index, ["boxes"]).every
+    parts = [Part(video, tables.tracks_table(config, video)) for video in videos]
+    missing = [part for part in parts if not part.done()]
+    sizes = [path.stat().st_size for part in missing for path in part.video.objects]
     require_space(config.paths.cache, ROOM * sum(sizes), "paths.cache")
 
-    def make(path: Path, video: Video, advance: Callable[[int], Any]) -> None:
-        save(tracker.follow(boxes_of(video), video, config.objects.tracks), path)
-        advance(len(video))
+    def make(part: Part, advance: Callable[[int], Any]) -> None:
+        save(tracker.follow(boxes_of(part.video), part.video, config.objects.tracks), part.table)
+        advance(len(part.video))
 
-    _make(missing, "tracks", lambda path, _: is_saved(path), make)
-    found = [load(path, Tracks) for path in paths]
+    detect.make_each(missing, "tracks", make)
+    found = [load(part.table, Tracks) for part in parts]
     rows, followed = sum(map(len, found)), sum(int(tracks.track.max(initial=0)) for tracks in found)
     log.info(f"extract: {followed:,} tracks, {rows:,} boxes in {sum(map(len, videos)):,} frames")
-    return paths
+    return [part.table for part in parts]
 
 
 def _encoder(config: Config, index: Index, tracks: Task) -> Task:
@@ -171,12 +149,11 @@ def _encoder(config: Config, index: Index, tracks: Task) -> Task:
     return Task(
         stage="extract",
         name=tables.ENCODER,
-        record_path=RunFiles.of(config).record(tables.ENCODER),
+        files=RunFiles.of(config),
         version=VERSION,
         settings=settings,
-        work=lambda: _borrowed_encoder(config) if other else [_trained_encoder(config, index)],
+        work=lambda: _borrowed_encoder(config) if other else _trained_encoder(config, index),
         contents=lambda: borrowed.key_of(config, tables.ENCODER) if other else None,
-        digests=digests_of(config),
         reads=[tracks],
         after=[prepare.task(config)],
     )
@@ -187,7 +164,7 @@ def _borrowed_encoder(config: Config) -> list[Path]:
     return borrowed.copy_outputs(config, borrowed.trained_record(config, tables.ENCODER, "extract"), "extract")
 
 
-def _trained_encoder(config: Config, index: Index) -> Path:
+def _trained_encoder(config: Config, index: Index) -> list[Path]:
     from pixelplay.backbones.in_domain import shared_encoder
     from pixelplay.training.device import find_device, keep_freed_memory
     from pixelplay.training.run import TrainingRun
@@ -198,7 +175,7 @@ def _trained_encoder(config: Config, index: Index) -> Path:
     device, opening = find_device(config.device), partial(open_run, config)
     run = TrainingRun("extract", config.trainer, shared, device, config.seed, shared, open_wandb=opening)
     index = tables.with_objects(config, index, ["boxes", "tracks"])
-    return shared_encoder(index.fit, index.held.validation, config.weights.encoder, run)
+    return [shared_encoder(index.fit, index.held.validation, config.weights.encoder, run)]
 
 
 def _features(config: Config, index: Index, reads: list[Task]) -> Task:
@@ -207,23 +184,19 @@ def _features(config: Config, index: Index, reads: list[Task]) -> Task:
 
 
 def _features_of_all(config: Config, index: Index) -> list[Path]:
-    videos = _followed(config, index)
-    paths = [tables.maps(config, video, "crops").path for video in videos]
-    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]
-    if missing:
+    parts = [Part(*pair, tables.maps(config, pair[0], "crops").path) for pair in _followed(config, index)]
+    if missing := [part for part in parts if not part.done()]:
         extractor = extractor_of(config)
         shape = (extractor.channels, extractor.config.cells, extractor.config.cells)
-        frames, rows = [len(video) for video, _ in missing], [count(_table(video)) for video, _ in missing]
-        needed = features.require_space(config.paths.cache, frames, rows, [True] * len(rows), shape)
-        log.info(f"extract: {needed}")
+        log.info(f"extract: {detect.require_space(config, parts, shape)}")
 
-        def make(path: Path, video: Video, advance: Callable[[int], Any]) -> None:
-            with features.writing(path, _table(video), shape) as writer:
-                for part in extractor.of(video, load(_table(video), Tracks), advance):
-                    writer.extend(part)
+        def make(part: Part, advance: Callable[[int], Any]) -> None:
+            with part.writing(shape) as writer:
+                for maps in extractor.of(part.video, load(part.table, Tracks), advance):
+                    writer.extend(maps)
 
-        _make(missing, "features of objects", _whole, make)
-    return paths
+        detect.make_each(missing, "features of objects", make)
+    return [part.maps for part in parts if part.maps]
 
 
 def extractor_of(config: Config) -> "ObjectMaps":
@@ -236,8 +209,10 @@ def extractor_of(config: Config) -> "ObjectMaps":
     device = find_device(config.device)
     bf16 = autocast_bf16(config.objects.features.precision, device)
     if config.weights.backbone == "in_domain":
-        (file,) = [output.path for output in _recorded(config).outputs]
-        backbone = as_backbone(load_encoder(file, config.weights.encoder), bf16)
+        record = read_record(RunFiles.of(config).record(tables.ENCODER))
+        assert record is not None, "the task reads that of the encoder"
+        (output,) = record.outputs
+        backbone = as_backbone(load_encoder(output.path, config.weights.encoder), bf16)
     else:
         backbone = load_backbone(backbone_of(config.weights), bf16)
     cells = tables.cells(config, "crops")
@@ -250,39 +225,23 @@ def _flow(config: Config, index: Index, tracks: Task) -> Task:
 
 
 def _measure_flow(config: Config, index: Index) -> list[Path]:
-    settings, videos = config.objects.flow, _followed(config, index)
-    paths = [tables.flow_file(config, video) for video in videos]
-    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not _whole(path, video)]
-    shape = (1 + settings.bins,)
-    rows = sum(count(_table(video)) for video, _ in missing)
+    settings, shape = config.objects.flow, (1 + config.objects.flow.bins,)
+    parts = [Part(*pair, tables.flow_file(config, pair[0])) for pair in _followed(config, index)]
+    missing = [part for part in parts if not part.done()]
+    rows = sum(count(part.table) for part in missing)
     require_space(config.paths.cache, rows * shape[0] * np.dtype(np.float32).itemsize, "paths.cache")
 
-    def make(path: Path, video: Video, advance: Callable[[int], Any]) -> None:
-        with features.writing(path, _table(video), shape, np.float32) as writer:
-            tracks, times = load(_table(video), Tracks), frame_times(video, config.objects.tracks.fps)
-            for part in flow_in_boxes(video, tracks, times, settings, advance):
-                writer.extend(part)
+    def make(part: Part, advance: Callable[[int], Any]) -> None:
+        tracks, times = load(part.table, Tracks), frame_times(part.video, config.objects.tracks.fps)
+        with part.writing(shape, np.float32) as writer:
+            for values in flow_in_boxes(part.video, tracks, times, settings, advance):
+                writer.extend(values)
 
-    _make(missing, "optical flow", _whole, make)
-    return paths
-
-
-def _followed(config: Config, index: Index) -> list[Video]:
-    """All videos, with their tracks."""
-    index = tables.with_objects(config, index, ["boxes", "tracks"])
-    return index.every
+    detect.make_each(missing, "optical flow", make)
+    return [part.maps for part in parts if part.maps]
 
 
-def _recorded(config: Config) -> Record:
-    record = read_record(RunFiles.of(config).record(tables.ENCODER))
-    assert record is not None, "the task reads that of the encoder"
-    return record
-
-
-def _table(video: Video) -> Path:
-    assert video.tracks is not None, "see with_objects"
-    return video.tracks
-
-
-def _whole(path: Path, video: Video) -> bool:
-    return features.is_saved(path, _table(video))
+def _followed(config: Config, index: Index) -> list[tuple[Video, Path]]:
+    """All videos, with their tables of tracks."""
+    videos = tables.with_objects(config, index, ["boxes", "tracks"]).every
+    return [(video, video.tracks) for video in videos if video.tracks]

@@ -20,7 +20,7 @@ from pixelplay.run.artifacts import csv_text, write_table, write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
-from pixelplay.run.stage import Stage, Task, digests_of, forget
+from pixelplay.run.stage import Stage, Task, forget
 from pixelplay.scores import submission
 from pixelplay.scores.fuse import FUSED, fuse, process_unfused
 from pixelplay.scores.objects import frame_scores, fuse_objects
@@ -44,7 +44,7 @@ def tasks(config: Config) -> list[Task]:
     of_objects = Task(
         stage="fuse",
         name="fuse-objects",
-        record_path=files.record("fuse-objects"),
+        files=files,
         version=OBJECTS_VERSION,
         settings={
             "objects": config.fusion.objects.model_dump(exclude={"weight"}),
@@ -52,7 +52,6 @@ def tasks(config: Config) -> list[Task]:
             "judging": judging,
         },
         work=lambda: _fuse_objects(config, files, index),
-        digests=digests_of(config),
         reads=scored,
         after=[prepare.task(config)],
     )
@@ -62,7 +61,7 @@ def tasks(config: Config) -> list[Task]:
     task = Task(
         stage="fuse",
         name="fuse",
-        record_path=files.record("fuse"),
+        files=files,
         version=VERSION,
         settings={
             "fusion": {**fusion, "external": list(config.fusion.external_files), "objects.weight": weight_of_objects},
@@ -70,7 +69,6 @@ def tasks(config: Config) -> list[Task]:
         },
         contents=lambda: {"external": file_digests(config.fusion.external), "submission": str(files.submission)},
         work=lambda: _fuse(config, files, index),
-        digests=digests_of(config),
         reads=[*scored, *first],
         after=[prepare.task(config)],
     )

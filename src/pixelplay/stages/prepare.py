@@ -5,28 +5,24 @@ clips of held-out footage with pseudo-anomalies.
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import astuple, fields
-from glob import escape
 from pathlib import Path
 from typing import Any
 
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import ConfigError, DataError, PixelPlayError
-from pixelplay.objects import tables
+from pixelplay.errors import ConfigError, DataError
+from pixelplay.objects import detection
 from pixelplay.progress import progress_bar
 from pixelplay.restoration import dataset as restoring
-from pixelplay.run.artifacts import csv_text, read_json, write_json, write_text
-from pixelplay.run.atomic import remove_leftovers, replaced_folder, require_writable
+from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import fingerprint
-from pixelplay.run.stage import Task, digests_of
+from pixelplay.run.stage import Task
 from pixelplay.scores import submission
+from pixelplay.synthetic import rendered
 from pixelplay.synthetic.pseudo import dataset as pseudo
 from pixelplay.videos.cache import (
-    REPLACED,
     CachedVideo,
     FrameCache,
     Problem,
@@ -37,12 +33,12 @@ from pixelplay.videos.cache import (
 )
 from pixelplay.videos.decoded import bytes_needed, require_space
 from pixelplay.videos.deep_footage import with_value_range
-from pixelplay.videos.image_file import ValueRange
 from pixelplay.videos.image_folder import ImageFolder
 from pixelplay.videos.index import ROLES, Index, camera
 from pixelplay.videos.index import load_index as load_index
 from pixelplay.videos.layouts import read_dataset, roots
 from pixelplay.videos.layouts.raw import RawVideo
+from pixelplay.videos.problem_table import remarks_on, write_problems
 from pixelplay.videos.settings import FrameFormat
 from pixelplay.videos.truth import load_labels as load_labels
 from pixelplay.videos.truth import read_label_files, read_truth, save_truth, truth_files
@@ -51,14 +47,12 @@ from pixelplay.videos.video import Video, format_name
 log = logging.getLogger(__name__)
 
 VERSION = 2  # raised when the same settings and footage give other frames, clips or truth
-RENDERING = 1  # raised when the sample data set is rendered differently
-RENDERED = ".rendered.json"  # in a rendered data set: the settings that it was rendered with
 SPLITS = {"train", "test"}
 LARGEST_NUMBER = 2**63 - 1
 
 
 def pending(config: Config) -> str | None:
-    if not _is_rendered(config):
+    if not rendered.is_rendered(config):
         return "the data set has not been rendered with these settings"
     return task(config).pending()
 
@@ -69,8 +63,8 @@ def run(config: Config) -> None:
     if not files.record("prepare").is_file():  # there is work for certain: refused at once
         require_device(config)
     preconditions.require_all(config)
-    if not _is_rendered(config):
-        _render(config)
+    if not rendered.is_rendered(config):
+        rendered.render(config)
     videos = read_dataset(config.dataset)
     require_writable(files.outputs, "paths.outputs")
     require_writable(files.cache, "paths.cache")
@@ -86,12 +80,11 @@ def task(config: Config) -> Task:
     return Task(
         stage="prepare",
         name="prepare",
-        record_path=RunFiles.of(config).record("prepare"),
+        files=RunFiles.of(config),
         version=VERSION,
         settings=settings,
         contents=lambda: _contents(config),
         work=lambda: _prepare(config),
-        digests=digests_of(config),
     )
 
 
@@ -135,7 +128,6 @@ def _prepare(config: Config) -> list[Path]:
     save_truth(files.truth, "test", truth)
     save_truth(files.truth, "pseudo", planted)
     index.save(files.index)
-    summarise(problems, files)
     tables = [files.index, files.problems, files.restoration, *pseudo.outputs(config, index)]
     tables += [*truth_files(files.truth, "test"), *truth_files(files.truth, "pseudo")]
     return [*tables, *arrays(index.every, sizes)]
@@ -164,7 +156,7 @@ def _index(config: Config, videos: list[RawVideo], cached: list[CachedVideo]) ->
 def formats(config: Config) -> list[FrameFormat]:
     """The working sizes that some detector of the run, object detection, or restoration asks for."""
     wanted = [detector.frames for detector in config.detectors.values() if detector.frames]
-    wanted += tables.formats(config, registry.needing(config, "boxes"))
+    wanted += detection.formats(config, registry.needing(config, "boxes"))
     wanted += [config.restore.frames] if config.restore.flip != "none" else []
     asked = {(f.height, f.width, f.gray): f for f in wanted}
     return [asked[key] for key in sorted(asked)]
@@ -240,51 +232,6 @@ def _warn(left_out: list[Problem]) -> None:
         log.warning(f"prepare: THE SUBMISSION WILL NOT HAVE THESE {len(tests)} TEST VIDEOS: {', '.join(tests)}")
 
 
-def remarks_on(videos: list[RawVideo], levels: ValueRange | None) -> list[Problem]:
-    """Remarks on no single video: what is beside the videos, and how values of more than 8 bits are shown."""
-    remarks = [(raw.split, remark) for raw in videos for remark in raw.beside]
-    if levels is not None:
-        found = f"images of more than 8 bits: values {levels.low:g} to {levels.high:g} are shown as 0 to 255"
-        log.info(f"prepare: {found}")
-        remarks.append(("train", ("all videos", found, "one linear range, of training frames or dataset.value_range")))
-    return [Problem(split, "", -1, *remark) for split, remark in remarks]
-
-
-def _is_rendered(config: Config) -> bool:
-    """False where the data set is the project's own and is missing, or was rendered with other settings."""
-    root = config.dataset.root
-    if config.dataset.sample is None or root is None:
-        return True
-    with suppress(PixelPlayError):
-        return read_json(root / RENDERED, made_by="prepare") == _rendered_as(config)
-    return False
-
-
-def _rendered_as(config: Config) -> dict[str, Any]:
-    assert config.dataset.sample is not None
-    return {"version": RENDERING, **config.dataset.sample.model_dump(mode="json")}
-
-
-def _render(config: Config) -> None:
-    sample, root = config.dataset.sample, config.dataset.root
-    assert sample is not None and root is not None
-    from pixelplay.synthetic.sample import render_sample
-
-    require_writable(root.parent, "dataset.root")
-    if root.is_dir() and any(root.iterdir()) and not (root / RENDERED).is_file():
-        raise DataError(f"{root} is not empty and was not rendered by this project: set dataset.root=FOLDER")
-    log.info(f"prepare: rendering the sample data set into {root}/")
-    remove_leftovers(root.parent, f".*{escape(root.name)}*")
-    with replaced_folder(root) as new:
-        render_sample(new, sample, config.workers)
-        write_json(new / RENDERED, _rendered_as(config))
-
-
-def write_problems(path: Path, problems: list[Problem]) -> None:
-    """Write frame_problems.csv."""
-    write_text(path, csv_text([[field.name for field in fields(Problem)], *(astuple(problem) for problem in problems)]))
-
-
 def _tell_shares(index: Index) -> None:
     """Log what the footage is for; raises DataError where it is too short to hold anything out."""
     fit, test = (sum(map(len, videos)) for videos in (index.fit, index.test))
@@ -300,11 +247,3 @@ def _tell_shares(index: Index) -> None:
             f"prepare: no footage is held out of videos of {width}x{height} pixels{f' at {fps} fps' if fps else ''}, "
             "which are too short: thresholds are not made for them"
         )
-
-
-def summarise(problems: list[Problem], files: RunFiles) -> None:
-    """Log how many frames were replaced, and how many other remarks there are."""
-    if problems:
-        replaced = sum(problem.treatment == REPLACED for problem in problems)
-        others = len(problems) - replaced
-        log.info(f"prepare: {replaced} unreadable frames replaced, {others} other remarks: {files.problems}")

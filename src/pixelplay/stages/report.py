@@ -13,7 +13,7 @@ from pixelplay.run.artifacts import write_text
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles
 from pixelplay.run.fingerprints import file_digests
-from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.run.stage import Stage, Task
 from pixelplay.run.weights_and_biases import log_run
 from pixelplay.stages import ablate, evaluate, events, explain, fuse
 from pixelplay.videos.index import Index, load_index
@@ -30,12 +30,11 @@ def tasks(config: Config) -> list[Task]:
     task = Task(
         stage="report",
         name="report",
-        record_path=files.record("report"),
+        files=files,
         version=VERSION,
         settings={"noise_above": config.restore.noise_above, "compare": config.report.compare},
         contents=lambda: _contents(config, files),
         work=lambda: _report(config, index, files),
-        digests=digests_of(config),
         reads=[*events.tasks(config), *evaluate.tasks(config), *([] if _are_former(explained) else [explained])],
         after=fuse.tasks(config),  # whose key is part of theirs; the submission need not be there
     )

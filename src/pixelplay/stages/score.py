@@ -2,8 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache
 from glob import escape
 from pathlib import Path
@@ -15,8 +14,8 @@ import pandas as pd
 from pixelplay import preconditions
 from pixelplay.config import Config
 from pixelplay.detectors import registry
-from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactError, PixelPlayError
-from pixelplay.evaluation.score_tables import read_rows
+from pixelplay.errors import DataError, PixelPlayError
+from pixelplay.evaluation.score_parts import Part, streams_table
 from pixelplay.objects import tables
 from pixelplay.progress import progress_bar
 from pixelplay.run import twins
@@ -24,13 +23,13 @@ from pixelplay.run.artifacts import read_table, rerun, write_table
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, of_seed
 from pixelplay.run.fingerprints import KEYS, fingerprint
-from pixelplay.run.stage import Stage, Task, digests_of
+from pixelplay.run.stage import Stage, Task
 from pixelplay.stages import train
 from pixelplay.videos.index import Index, load_index
 from pixelplay.videos.video import Video
 
 if TYPE_CHECKING:  # importing it imports torch
-    from pixelplay.detectors.base import Detector, Scores
+    from pixelplay.detectors.base import Detector
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ def _of_seed(config: Config, name: str, index: Index, seed: int | None, footage:
         return Task(
             stage="score",
             name=task_name,
-            record_path=files.record(task_name),
+            files=files,
             version=VERSION,
             settings=settings,
             work=lambda: _score(
@@ -108,7 +107,6 @@ def _of_seed(config: Config, name: str, index: Index, seed: int | None, footage:
                 fingerprint(trained.require().key, settings),
                 heldout,
             ),
-            digests=digests_of(config),
             reads=[trained],
         )
 
@@ -121,11 +119,10 @@ def _mean(config: Config, files: RunFiles, name: str, pseudo: bool, of_seeds: Se
     return Task(
         stage="score",
         name=task_name,
-        record_path=files.record(task_name),
+        files=files,
         version=VERSION,
         settings={"seeds": config.seeds},
         work=lambda: _average(config, files, name, pseudo),
-        digests=digests_of(config),
         reads=of_seeds,
     )
 
@@ -214,7 +211,7 @@ def _by_folds(detector: "Detector", fitted: Sequence[Video]) -> tuple[list[pd.Da
     scored = list(zip(fitted, detector.calibrate(list(fitted)), strict=False))  # none, or all of them
     objects = [(video, found.objects) for video, found in scored if found.objects is not None]
     return (
-        [_table("calibration", video, found.streams) for video, found in scored],
+        [streams_table("calibration", video, found.streams) for video, found in scored],
         [rows.assign(split="calibration", video=video.id) for video, rows in objects],
     )
 
@@ -241,43 +238,3 @@ def _parts(
             objects += found[1:]
             bar.update(len(video))
     return frames, objects
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one video's scores are kept in until all are there."""
-
-    scores: Path
-    objects: Path  # none where the detector has no scores of objects
-
-    def write(self, split: str, video: Video, scores: "Scores") -> None:
-        table = _table(split, video, scores.streams)
-        table.attrs["objects"] = None if scores.objects is None else len(scores.objects)
-        if scores.objects is not None:
-            write_table(self.objects, scores.objects.assign(split=split, video=video.id))
-        write_table(self.scores, table)
-
-    def read(self, split: str, video: Video, name: str) -> tuple[pd.DataFrame, ...] | None:
-        """Scores of frames and, if there are any, of objects; None for what is missing, damaged or another video's."""
-        if not self.scores.exists():
-            return None
-        try:
-            table = read_rows(self.scores, [(split, video)], name)
-            count, table.attrs = table.attrs.get("objects"), {}
-            if count is None:
-                return (table,)
-            objects = read_table(self.objects, made_by="score")
-        except (MissingArtifactError, DamagedArtifactError) as error:
-            log.warning(f"score: {name}, video {video.id} is scored again: {error}")
-            return None
-        own = objects["split"].eq(split) & objects["video"].eq(video.id) & objects["frame"].isin(video.numbers)
-        sound = len(objects) == count and own.all() and np.isfinite(objects["score"]).all()
-        return (table, objects) if sound else None
-
-
-def _table(split: str, video: Video, streams: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    tables = [
-        pd.DataFrame({"split": split, "video": video.id, "frame": video.numbers, "stream": stream, "score": values})
-        for stream, values in streams.items()
-    ]
-    return pd.concat(tables, ignore_index=True)

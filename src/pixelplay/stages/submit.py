@@ -10,7 +10,6 @@ from pixelplay.config import Config
 from pixelplay.errors import ConfigError, DataError, PixelPlayError
 from pixelplay.evaluation.members import submitted_frames
 from pixelplay.run.files import RunFiles
-from pixelplay.run.stage import Task
 from pixelplay.scores.submission import expected_ids_from_sample, submission_id, validate
 from pixelplay.stages import fuse
 from pixelplay.videos.index import load_index
@@ -35,7 +34,7 @@ def run(config: Config) -> None:
         raise DataError("\n".join(f"{files.submission}: {problem}" for problem in problems))
     log.info(f"submit: {files.submission} is valid: {len(expected):,} rows, as {sample or files.index} wants them")
     if config.submit.send:
-        _send(config, files.submission, config.submit.message or _message(config, task))
+        _send(config, files.submission, config.submit.message or f"{config.full_name} {task.require().key}")
     else:
         log.info("submit: not sent; submit.send=true sends it to Kaggle")
 
@@ -90,8 +89,3 @@ def _sample(config: Config) -> Path | None:
     tops = [i for i, folder in enumerate(folders) if folder in named or folder.name == config.submit.competition]
     samples = (folder / SAMPLE for folder in folders[: max(tops, default=0) + 1])
     return next((sample for sample in samples if sample.is_file()), None)
-
-
-def _message(config: Config, fused: Task) -> str:
-    """The run's name, and the key of what decided its scores."""
-    return f"{config.full_name} {fused.require().key}"

@@ -14,7 +14,7 @@ from pixelplay.backbones.settings import by_contents, files_there
 from pixelplay.config import Config
 from pixelplay.detectors import registry
 from pixelplay.errors import ConfigError
-from pixelplay.objects import tables
+from pixelplay.objects import detection, tables
 from pixelplay.run import borrowed, twins
 from pixelplay.run.artifacts import read_json
 from pixelplay.run.atomic import require_writable
@@ -27,16 +27,8 @@ from pixelplay.videos.index import Index, load_index, seen, trained_index
 
 log = logging.getLogger(__name__)
 
-SHARED = (
-    "detector",
-    "training",
-    "boxes",
-    "tracks",
-    "features",
-    "crops",
-    "flow",
-    "version",
-)  # settings of whoever uses a detector
+# settings of whoever uses a detector
+SHARED = ("detector", "training", "boxes", "tracks", "features", "crops", "flow", "version")
 VERSION = 1  # raised when every detector learns something else; one detector's is in its `Spec`
 
 
@@ -71,14 +63,15 @@ def take_over(config: Config) -> None:
 def task(config: Config, name: str, index: Index, seed: int | None = None) -> Task:
     """The training of a detector, with one of several seeds or the run's only one."""
     settings, files, task_name = _settings(config, name, index, seed), RunFiles.of(config), record_name(name, seed)
-    folder = files.detector(name, seed)
+    folder, needs = files.detector(name, seed), registry.spec(name, config.detectors[name]).needs
+    boxes = detect.tasks(config) if "boxes" in needs else []
     if other := config.checkpoints_of:
         wanted = {key: settings[key] for key in SHARED}
         settings = {"checkpoints_of": other, "detector": settings["detector"], "training": settings["training"]}
     return Task(
         stage="train",
         name=task_name,
-        record_path=files.record(task_name),
+        files=files,
         version=VERSION,
         settings=settings,
         work=lambda: (
@@ -88,16 +81,9 @@ def task(config: Config, name: str, index: Index, seed: int | None = None) -> Ta
         ),
         # what the other run has trained, or where it is wanted
         contents=lambda: borrowed.key_of(config, task_name) if other else str(folder),
-        digests=digests_of(config),
-        after=[prepare.task(config), *_objects(config, name)],
+        after=[prepare.task(config), *boxes, *extract.tasks_for(config, needs)],
         about=lambda: {"training": _training(config, name), "parameters": _parameters(folder)},
     )
-
-
-def _objects(config: Config, name: str) -> list[Task]:
-    """The tasks that make what the detector needs of objects."""
-    needs = registry.spec(name, config.detectors[name]).needs
-    return [*(detect.tasks(config) if "boxes" in needs else []), *extract.tasks_for(config, needs)]
 
 
 def record_name(name: str, seed: int | None) -> str:
@@ -108,7 +94,7 @@ def _settings(config: Config, name: str, index: Index, seed: int | None) -> dict
     """Exactly what a detector's training depends on."""
     detector, spec = config.detectors[name], registry.spec(name, config.detectors[name])
     asking = registry.needing(config, "boxes")
-    digest = tables.contents(config, tables.methods(config, asking))
+    digest = detection.contents(config, detection.methods(config, asking))
     return {
         "footage": index.train_key,
         "heldout": index.heldout.model_dump(),
@@ -116,7 +102,7 @@ def _settings(config: Config, name: str, index: Index, seed: int | None) -> dict
         "training": _with_weights(config, name, seed),
         "trainer": config.trainer.model_dump(include=set(spec.trainer)),
         "seed": config.seed if seed is None else seed,
-        "boxes": [tables.settings(config, asking), digest] if spec.boxes else None,
+        "boxes": [detection.settings(config, asking), digest] if spec.boxes else None,
         "tracks": tables.track_settings(config) if spec.tracks else None,
         "features": _maps(config, "features") if spec.features else None,
         "crops": _maps(config, "crops") if spec.crops else None,

@@ -17,8 +17,15 @@ from pixelplay.videos.windows import windows
 Batch = TypeVar("Batch")
 
 
-class Items(Dataset[torch.Tensor]):
-    """Parts of memory-mapped arrays, one of each video, by what indexes them. A list of numbers gives a batch."""
+class Batched(Dataset[Batch]):
+    """Items of which a list of numbers gives a whole batch."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class Items(Batched[torch.Tensor]):
+    """Parts of memory-mapped arrays, one of each video, by what indexes them."""
 
     def __init__(self, arrays: Sequence[np.ndarray], places: Sequence[np.ndarray]):
         self._arrays, self._places = arrays, places

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from pixelplay.errors import PixelPlayError
 from pixelplay.progress import SELDOM, duration
 from pixelplay.run.atomic import atomic, remove_leftovers
-from pixelplay.training.clips import Augmentation, Items, OrderedBatches, ShuffledBatches, as_input, loader
+from pixelplay.training.clips import Augmentation, Batched, OrderedBatches, ShuffledBatches, as_input, loader
 from pixelplay.training.device import autocast_bf16, trainer_devices
 from pixelplay.training.run import TrainerConfig, TrainingRun, seed_of
 
@@ -85,7 +85,9 @@ class Reconstruction(TrainingModule):
         return F.mse_loss(self.model(inputs), target)
 
 
-def fit_on(module: TrainingModule, items: Items, held: Items, run: TrainingRun, limit: int | None = None) -> None:
+def fit_on(
+    module: TrainingModule, items: Batched[Any], held: Batched[Any], run: TrainingRun, limit: int | None = None
+) -> None:
     """`fit` to shuffled batches of `items`, `limit` items an epoch at most, with `held` as the held-out ones."""
     shuffled = ShuffledBatches(len(items), run.config.batch_size, run.seed, limit)
     ordered = OrderedBatches(len(held), run.config.batch_size)

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,19 @@ class VideoTruth:
         return self.labels is not None and not self.labels.any()
 
 
+class Labelled(NamedTuple):
+    """The frame labels of one video."""
+
+    video: str
+    numbers: np.ndarray  # int64 [T], numbers of its frames
+    labels: np.ndarray  # uint8 [T], 1 = anomalous
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Video and number of each frame, as tables of scores are indexed."""
+        return [(self.video, int(number)) for number in self.numbers]
+
+
 class Truth(dict[str, VideoTruth]):
     """Truth of all videos of one split, by video, known or not."""
 
@@ -55,13 +68,13 @@ class Truth(dict[str, VideoTruth]):
         super().__init__((one.video, one) for one in videos)
 
     @property
-    def labelled(self) -> list[VideoTruth]:
-        return [one for one in self.values() if one.labels is not None]
+    def labelled(self) -> list[Labelled]:
+        return [Labelled(one.video, one.numbers, one.labels) for one in self.values() if one.labels is not None]
 
     @property
     def labels(self) -> dict[str, list[int]]:
         """Frame labels of the videos that have any."""
-        return {one.video: one.labels.tolist() for one in self.labelled if one.labels is not None}
+        return {one.video: one.labels.tolist() for one in self.labelled}
 
 
 def read_label_files(videos: Sequence[RawVideo]) -> dict[str, FrameLabels]:

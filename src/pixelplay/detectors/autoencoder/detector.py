@@ -3,7 +3,7 @@
 After Hasan et al., CVPR 2016. `conv_ae`, `denoising_ae` and `st_ae` are configurations of this algorithm.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,9 +16,9 @@ from pixelplay.backbones.exports import Exported
 from pixelplay.backbones.state_dict import load_network, save_network
 from pixelplay.detectors.autoencoder.exported import exported
 from pixelplay.detectors.autoencoder.network import NETWORKS, Network
-from pixelplay.detectors.base import About, Scores, identity_of, load_about, means_over_clips, save_about
+from pixelplay.detectors.base import About, identity_of, load_about, save_about
+from pixelplay.detectors.clips import ClipDetector
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.errors import ConfigError
 from pixelplay.settings import BatchSize, Channels, Pixels, Settings, Share, Window, one_of, validate
 from pixelplay.training.clips import Augmentation, Clips, NoiseSettings, as_input
@@ -26,7 +26,6 @@ from pixelplay.training.device import autocast_bf16
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import CausalWindow, causal_windows, windows
 
 POOLINGS = ("mean", "max", "topk", "patch_max")
 
@@ -76,16 +75,19 @@ def check(name: str, config: DetectorConfig) -> tuple[AutoencoderSettings, Autoe
     return settings, scoring
 
 
-class AutoencoderDetector:
+class AutoencoderDetector(ClipDetector):
     """See `Detector` for the contract. One stream per pooling of the error map (`pool_errors`), `<name>/<pooling>`."""
 
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
-        self.name = name
-        self._settings, self._scoring = check(name, config)
-        assert config.frames is not None, "see check"
-        self._frames, self._identity, self._device = config.frames, identity_of(config), device
+        self._settings, scoring = check(name, config)
+        super().__init__(name, config.frames, self._settings.stride, scoring.batch_size, scoring.pooling)
+        self._scoring, self._identity, self._device = scoring, identity_of(config), device
         self._model: Network | None = None
         self._bf16 = False
+
+    @property
+    def length(self) -> int:
+        return self._settings.window
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         from pixelplay.training.fit import Reconstruction, fit_on  # slow to import
@@ -95,37 +97,26 @@ class AutoencoderDetector:
         torch.manual_seed(run.seed)
         model = self._new_model()
         parts = (videos, heldout.validation)
-        clips, held = (Clips(part, self._frames, settings.window, settings.stride) for part in parts)
+        clips, held = (Clips(part, self.frames, settings.window, settings.stride) for part in parts)
         fit_on(Reconstruction(model, augmentation, run.config, run.seed), clips, held, run)
         self._model, self._bf16 = model.to(self._device).eval(), autocast_bf16(run.config.precision, self._device)
 
-    def score(self, video: Video, causal: bool = False) -> Scores:
-        settings = self._settings
-        positions = (causal_windows if causal else windows)(len(video), settings.window, settings.stride)
-        clips = ((batch, self._pooled(frames, causal)) for batch, frames in self._batches(video, positions))
-        return Scores.of_clips(self.name, self._scoring.pooling, video, clips, settings.stride, causal)
-
-    def stream(self, footage: StreamFormat) -> ClipStream:
-        """See `Streams`."""
-        window = CausalWindow[np.ndarray](self._settings.window, self._settings.stride)
-
-        def score(clip: np.ndarray, number: int) -> dict[str, np.ndarray]:
-            return self._pooled(clip, causal=True)
-
-        return ClipStream(self.name, self._scoring.pooling, self._frames, window, score)
+    @torch.inference_mode()
+    def clip_scores(self, clips: np.ndarray, footage: str, last: np.ndarray, causal: bool) -> dict[str, np.ndarray]:
+        given, output = self._reconstructed(clips)
+        errors = output.sub_(given).square_()  # (B, L, H, W)
+        scores = pool_errors(errors[:, -1:] if causal else errors, self._scoring.patch, self._scoring.topk)
+        return {pooling: values.cpu().numpy() for pooling, values in scores.items()}
 
     @torch.inference_mode()
     def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """See `Reconstructs`."""
-        every = windows(len(video), self._settings.window, self._settings.stride)
-        covering = every[np.isin(every, positions).any(axis=1)]
 
-        def reconstructed() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-            for batch, frames in self._batches(video, covering):
-                clips, output = self._reconstructed(frames)
-                yield batch, output.cpu().numpy(), (output - clips).square_().cpu().numpy()
+        def pictures(clips: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            given, output = self._reconstructed(clips)
+            return output.cpu().numpy(), (output - given).square_().cpu().numpy()
 
-        return means_over_clips(positions, reconstructed())
+        return self.means_over_clips(video, positions, pictures)
 
     def save(self, folder: Path) -> None:
         assert self._model is not None, "fit or load the detector before it is saved"
@@ -143,29 +134,14 @@ class AutoencoderDetector:
         """See `Exports`."""
         assert self._model is not None, "fit or load the detector before it is exported"
         settings, scoring = self._settings, self._scoring.model_dump()
-        return {"autoencoder": exported(self._model, self._frames, settings.window, settings.stride, scoring)}
+        return {"autoencoder": exported(self._model, self.frames, settings.window, settings.stride, scoring)}
 
-    def _batches(self, video: Video, positions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of window positions (B, T) and their frames uint8 (B, T, H, W)."""
-        frames = video.frames(self._frames)
-        for start in range(0, len(positions), self._scoring.batch_size):
-            batch = positions[start : start + self._scoring.batch_size]
-            yield batch, frames[batch]
-
-    @torch.inference_mode()
-    def _pooled(self, frames: np.ndarray, causal: bool) -> dict[str, np.ndarray]:
-        """By pooling the scores of the frames of clips uint8 (B, T, H, W): (B, T), causally of the last one (B, 1)."""
-        clips, output = self._reconstructed(frames)
-        errors = output.sub_(clips).square_()  # (B, T, H, W)
-        scores = pool_errors(errors[:, -1:] if causal else errors, self._scoring.patch, self._scoring.topk)
-        return {pooling: values.cpu().numpy() for pooling, values in scores.items()}
-
-    def _reconstructed(self, frames: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clips uint8 (B, T, H, W) as the network's inputs, and its reconstructions of them, both (B, T, H, W)."""
+    def _reconstructed(self, clips: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clips uint8 (B, L, H, W) as the network's inputs, and its reconstructions of them, both (B, L, H, W)."""
         assert self._model is not None, "fit or load the detector before it scores"
-        clips = as_input(torch.from_numpy(frames).to(self._device), self._model.memory_format)
+        given = as_input(torch.from_numpy(clips).to(self._device), self._model.memory_format)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            return clips, self._model(clips)
+            return given, self._model(given)
 
     def _new_model(self) -> Network:
         settings = self._settings

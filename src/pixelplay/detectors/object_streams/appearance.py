@@ -12,7 +12,6 @@ from pixelplay.detectors.folds import Folds
 from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
-from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import crop_vectors
@@ -105,9 +104,4 @@ def crops_at(moment: Moment) -> Objects:
     return Objects(moment.tracks, moment.crops)
 
 
-def check(name: str, config: DetectorConfig) -> None:
-    """Raises ConfigError for settings that the algorithm refuses."""
-    ObjectAppearance.check(name, config)
-
-
-build = ObjectAppearance
+check, build = ObjectAppearance.check, ObjectAppearance

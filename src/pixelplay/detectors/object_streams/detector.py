@@ -91,7 +91,7 @@ class ObjectScorer(ABC, Generic[M]):
     scoring: ClassVar[type[Settings]]
 
     def __init__(self, name: str, config: DetectorConfig, device: "torch.device"):
-        self.name, self._config = name, config
+        self.name, self._config, self._device = name, config, device
         self._settings, self._scoring = self.check(name, config)
         self._model: M | None = None
         self._calibration: Calibration | None = None
@@ -174,8 +174,7 @@ class ObjectScorer(ABC, Generic[M]):
         return pd.DataFrame({**about, **model.score(objects)})
 
     def _scores(self, video: Video, tracks: Tracks, raw: Mapping[str, np.ndarray], causal: bool) -> Scores:
-        calibration = self._calibrated
-        named = self._naming()
+        calibration, named = self._calibrated, self._naming()
         of_objects, least = named(calibration.filled(raw, tracks, causal)), named(calibration.lowest)
         frames = {s: highest(of, tracks, len(video), float(least[s][0])) for s, of in of_objects.items()}
         rows = [object_rows(video, tracks, stream, of) for stream, of in of_objects.items()]

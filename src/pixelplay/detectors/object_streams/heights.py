@@ -1,7 +1,6 @@
 """How high a person is in the picture, by the row on which they stand: a yardstick for speeds and sizes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +16,22 @@ SMALLEST = 0.05  # share of lower boxes; half of that height is the least that t
 LEAST = 1.0  # pixels: smallest height
 
 
-class Line(BaseModel):
-    """height = slope * y2 + intercept, at least `least`, in pixels of the full-size frame; without slope none."""
+class UsualHeight(BaseModel):
+    """height = slope * y2 + intercept, at least `least`, in pixels of the full-size frame. Without a slope there is no
+    line: every box has its own height.
+    """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     slope: float | None = None
     intercept: float | None = None
     least: float = LEAST
 
-
-@dataclass(frozen=True)
-class UsualHeight:
-    line: Line
-
     @classmethod
     def of(cls, tracks: Sequence[Tracks], estimate: bool) -> "UsualHeight":
         """A robust line (Huber, 1964) through the detected persons, of all objects where no class is a person.
 
-        Where there are too few, their heights do not grow downwards, or `estimate` is false, there is no line: then
-        every box has its own height.
+        There is none where they are too few, their heights do not grow downwards, or `estimate` is false.
         """
         from sklearn.linear_model import HuberRegressor  # slow to import
 
@@ -46,23 +41,23 @@ class UsualHeight:
             boxes = boxes[labels == PERSON]
         foot, height = boxes[:, 3], boxes[:, 3] - boxes[:, 1]
         if not estimate or len(boxes) < FEWEST or np.ptp(foot) < LEAST:
-            return cls(Line())
+            return cls()
         fitted = HuberRegressor(max_iter=1000).fit(foot[:, None], height)
         slope, intercept = float(fitted.coef_[0]), float(fitted.intercept_)
         least = max(float(np.quantile(height, SMALLEST)) / 2, LEAST)
-        return cls(Line(slope=slope, intercept=intercept, least=least) if slope >= 0 else Line())
+        return cls(slope=slope, intercept=intercept, least=least) if slope >= 0 else cls()
 
     def at(self, tracks: Tracks) -> np.ndarray:
         """The height of a person who stands where each box ends, pixels, float64 (N,)."""
         height = (tracks.xyxy[:, 3] - tracks.xyxy[:, 1]).astype(np.float64)
-        if self.line.slope is not None and self.line.intercept is not None:
-            height = self.line.slope * tracks.xyxy[:, 3].astype(np.float64) + self.line.intercept
-        return height.clip(min=self.line.least)
+        if self.slope is not None and self.intercept is not None:
+            height = self.slope * tracks.xyxy[:, 3].astype(np.float64) + self.intercept
+        return height.clip(min=self.least)
 
     def save(self, folder: Path) -> None:
-        write_json(folder / FILE, self.line.model_dump())
+        write_json(folder / FILE, self.model_dump())
 
     @classmethod
     def load(cls, folder: Path) -> "UsualHeight":
         """What `save` wrote; raises MissingArtifactError or DamagedArtifactError."""
-        return cls(read_model(folder / FILE, Line, made_by="train"))
+        return read_model(folder / FILE, cls, made_by="train")

@@ -5,7 +5,7 @@ A nearest neighbour reacts to what is rare, such as speed; a mixture also to wha
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,11 @@ from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.run.artifacts import damaged, missing
 from pixelplay.run.atomic import atomic
 from pixelplay.settings import Natural, Settings
+
+if TYPE_CHECKING:  # slow to import
+    from sklearn.mixture import GaussianMixture
+
+PARAMETERS = ("weights_", "means_", "covariances_", "precisions_cholesky_")  # what a fitted GaussianMixture scores by
 
 
 class DensityConfig(Settings):
@@ -91,33 +96,30 @@ class Neighbours:
 class Mixture:
     """The negative logarithm of the density of a mixture of Gaussians with full covariances."""
 
-    def __init__(self, parameters: Mapping[str, np.ndarray]):
-        from sklearn.mixture import GaussianMixture  # slow to import
-
-        self._parameters = dict(parameters)
-        self._mixture = GaussianMixture(len(parameters["weights_"]))
-        for name, values in parameters.items():
-            setattr(self._mixture, name, values)
+    def __init__(self, mixture: "GaussianMixture"):
+        self._mixture = mixture
 
     @classmethod
     def fit(cls, vectors: np.ndarray, components: int, seed: int) -> "Mixture":
-        from sklearn.mixture import GaussianMixture
+        from sklearn.mixture import GaussianMixture  # slow to import
 
         if len(vectors) < 2:
             raise DataError(f"{len(vectors)} normal objects are too few for a mixture of Gaussians")
-        mixture = GaussianMixture(min(components, len(vectors)), random_state=seed).fit(vectors.astype(np.float64))
-        return cls({name: getattr(mixture, name) for name in PARAMETERS})
+        mixture = GaussianMixture(min(components, len(vectors)), random_state=seed)
+        return cls(mixture.fit(vectors.astype(np.float64)))
 
     @classmethod
     def load(cls, folder: Path, name: str) -> "Mixture":
+        from sklearn.mixture import GaussianMixture
+
         path = folder / f"{name}.safetensors"
-        if not path.exists():
-            raise missing(path, "train")
-        try:
-            parameters = load_file(path)
-            return cls({name: parameters[name] for name in PARAMETERS})
-        except Exception as error:  # safetensors has kinds of its own
-            raise damaged(path, "train", error) from None
+        parameters = read_arrays(path)
+        if set(parameters) != set(PARAMETERS):
+            raise damaged(path, "train", f"it holds {', '.join(sorted(parameters))}")
+        mixture = GaussianMixture(len(parameters["weights_"]))
+        for parameter, values in parameters.items():
+            setattr(mixture, parameter, values)
+        return cls(mixture)
 
     def score(self, vectors: np.ndarray) -> np.ndarray:
         known, found = np.isfinite(vectors).all(axis=1), np.full(len(vectors), np.nan)
@@ -130,7 +132,14 @@ class Mixture:
 
     def save(self, folder: Path, name: str) -> None:
         with atomic(folder / f"{name}.safetensors") as temporary:
-            save_file(self._parameters, temporary)
+            save_file({parameter: getattr(self._mixture, parameter) for parameter in PARAMETERS}, temporary)
 
 
-PARAMETERS = ("weights_", "means_", "covariances_", "precisions_cholesky_")  # what a fitted GaussianMixture scores by
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What a detector wrote as .safetensors; raises MissingArtifactError or DamagedArtifactError."""
+    if not path.exists():
+        raise missing(path, "train")
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors has kinds of its own
+        raise damaged(path, "train", error) from None

@@ -12,7 +12,6 @@ from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import ObjectDetector, Objects, ObjectScoring
 from pixelplay.detectors.object_streams.heights import UsualHeight
 from pixelplay.detectors.object_streams.models import Density, DensityConfig, fit_density, load_density
-from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import flow_of
@@ -110,9 +109,4 @@ def described(objects: Objects, heights: UsualHeight, slow: float) -> dict[str, 
     return {"magnitude": np.log(raised), "direction": values[:, 1:] / raised}
 
 
-def check(name: str, config: DetectorConfig) -> None:
-    """Raises ConfigError for settings that the algorithm refuses."""
-    ObjectMotion.check(name, config)
-
-
-build = ObjectMotion
+check, build = ObjectMotion.check, ObjectMotion

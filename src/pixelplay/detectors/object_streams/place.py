@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from pixelplay.detectors.folds import Folds
 from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
-from pixelplay.detectors.object_streams.heights import LEAST, Line, UsualHeight
-from pixelplay.detectors.settings import DetectorConfig
+from pixelplay.detectors.object_streams.heights import LEAST, UsualHeight
+from pixelplay.detectors.object_streams.models import read_arrays
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.features import flow_of
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import tracks_of
-from pixelplay.run.artifacts import damaged, missing
+from pixelplay.run.artifacts import damaged
 from pixelplay.run.atomic import atomic
 from pixelplay.settings import Natural, Positive, Settings
 from pixelplay.videos.video import Video
@@ -89,15 +89,9 @@ class PlaceModel:
     @classmethod
     def load(cls, folder: Path, settings: PlaceSettings) -> "PlaceModel":
         """What `save` wrote; raises MissingArtifactError or DamagedArtifactError."""
-        path = folder / FILE
-        if not path.exists():
-            raise missing(path, "train")
-        try:
-            points = load_file(path)
-            if ALL not in points or any(of.ndim != 2 or of.shape[1] != AXES or not len(of) for of in points.values()):
-                raise ValueError(f"not points of {AXES} numbers")
-        except Exception as error:  # safetensors has kinds of its own
-            raise damaged(path, "train", error) from None
+        points = read_arrays(folder / FILE)
+        if ALL not in points or any(of.ndim != 2 or of.shape[1] != AXES or not len(of) for of in points.values()):
+            raise damaged(folder / FILE, "train", f"not points of {AXES} numbers")
         return cls(settings, UsualHeight.load(folder), points)
 
     def save(self, folder: Path) -> None:
@@ -140,9 +134,9 @@ class PlaceModel:
         """Of a person at each object's row, (N,); above the highest row of normal objects as there, since a line that
         goes on may come to nothing.
         """
-        line = self.heights.line
-        assert line.slope is not None and line.intercept is not None, "see yardstick"
-        return self.heights.at(objects.tracks).clip(min=line.slope * self.points[ALL][:, 1].min() + line.intercept)
+        heights = self.heights
+        assert heights.slope is not None and heights.intercept is not None, "see yardstick"
+        return heights.at(objects.tracks).clip(min=heights.slope * self.points[ALL][:, 1].min() + heights.intercept)
 
     def _widths(self, usual: np.ndarray) -> np.ndarray:
         """Of the kernel around each object, float32 (N, AXES), in the units of `described`."""
@@ -186,10 +180,10 @@ def speed_at(moment: Moment) -> Objects:
 def yardstick(parts: Sequence[Objects]) -> UsualHeight:
     """The height of a person by row, and where no line can be estimated, the median height of all objects in each."""
     heights = UsualHeight.of([part.tracks for part in parts], estimate=True)
-    if heights.line.slope is not None:
+    if heights.slope is not None:
         return heights
     boxes = np.concatenate([part.tracks.xyxy for part in parts])
-    return UsualHeight(Line(slope=0.0, intercept=max(LEAST, float(np.median(boxes[:, 3] - boxes[:, 1])))))
+    return UsualHeight(slope=0.0, intercept=max(LEAST, float(np.median(boxes[:, 3] - boxes[:, 1]))))
 
 
 def described(objects: Objects, usual: np.ndarray, slow: float) -> np.ndarray:
@@ -226,9 +220,4 @@ def improbability(queries: np.ndarray, widths: np.ndarray, points: np.ndarray, f
     return found
 
 
-def check(name: str, config: DetectorConfig) -> None:
-    """Raises ConfigError for settings that the algorithm refuses."""
-    ObjectPlace.check(name, config)
-
-
-build = ObjectPlace
+check, build = ObjectPlace.check, ObjectPlace

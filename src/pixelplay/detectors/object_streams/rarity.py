@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pixelplay.detectors.folds import Folds
 from pixelplay.detectors.object_streams.accepted import objects_of
 from pixelplay.detectors.object_streams.detector import NoScoring, ObjectDetector, Objects
-from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.events.vectors import EventVectors
 from pixelplay.objects.labels import confidences
@@ -166,9 +165,4 @@ class ObjectClass(ObjectDetector[ClassModel]):
         return self._trained.accept(objects_of(events))
 
 
-def check(name: str, config: DetectorConfig) -> None:
-    """Raises ConfigError for settings that the algorithm refuses."""
-    ObjectClass.check(name, config)
-
-
-build = ObjectClass
+check, build = ObjectClass.check, ObjectClass

@@ -30,7 +30,6 @@ from pixelplay.objects.tracks import highest, object_rows, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import damaged
 from pixelplay.settings import validate
-from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
@@ -88,7 +87,7 @@ class TemporalMAEDetector:
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         from pixelplay.detectors.temporal_mae.training import Training  # slow to import
-        from pixelplay.training.fit import fit
+        from pixelplay.training.fit import fit_on
 
         settings = self._settings
         run = replace(run, config=settings.trainer(run.config))
@@ -103,12 +102,7 @@ class TemporalMAEDetector:
         torch.manual_seed(run.seed)
         model = self._new_model(train.channels)
         model.standardise(train.statistics())
-        fit(
-            Training(model, settings, run.config, run.seed),
-            loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), self._device),
-            loader(held, OrderedBatches(len(held), settings.batch_size), self._device),
-            run,
-        )
+        fit_on(Training(model, settings, run.config, run.seed), train, held, run)
         last = self._new_model(train.channels)
         state = torch.load(run.folder / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
         last.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state.items()})

@@ -3,16 +3,16 @@
 A step is a frame, so a gap in a track stays a gap. A track shorter than a window is padded, never dropped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from pixelplay.detectors.temporal_mae.network import Statistics
 from pixelplay.objects.features import Features, features_of
 from pixelplay.objects.tracks import Tracks, by_track, tracks_of
+from pixelplay.training.clips import Batched
 from pixelplay.videos.video import Video
 from pixelplay.videos.windows import windows
 
@@ -39,12 +39,18 @@ def sequences(tracks: Tracks, features: Features, length: int, stride: int, futu
 
     The last window ends at the track's last row, whatever the stride; windows of gaps alone are left out.
     """
-    parts, ids = [], []
-    for track, row_at in _by_track(tracks, features):
-        starts = windows(len(row_at), length, stride)[:, 0]
-        parts.append(_padded(row_at, starts, length, future))
-        ids.append(np.full(len(starts), track))
-    return _with_rows(parts, ids, length, future)
+    parts, ids = [np.empty((0, length + future), np.int64)], [np.empty(0, np.int64)]
+    usable = np.where(features.row >= 0, np.arange(len(tracks)), -1)
+    for own in by_track(tracks):
+        at = tracks.position[own] - tracks.position[own[0]]
+        row_at = np.full(at[-1] + 1 + length + future, -1)  # from the track's first frame to its last, and after it
+        row_at[at] = usable[own]
+        starts = windows(at[-1] + 1, length, stride)[:, :1]
+        parts.append(row_at[starts + np.arange(length + future)])
+        ids.append(np.full(len(starts), tracks.track[own[0]]))
+    rows, track = np.concatenate(parts), np.concatenate(ids)
+    there = (rows[:, :length] >= 0).any(axis=1)
+    return Sequences(rows[there], track[there])
 
 
 def read_maps(features: Features, rows: np.ndarray) -> np.ndarray:
@@ -52,29 +58,6 @@ def read_maps(features: Features, rows: np.ndarray) -> np.ndarray:
     maps = np.zeros((*rows.shape, *features.maps.shape[1:]), np.float16)
     maps[rows >= 0] = features.maps[features.row[rows[rows >= 0]]]
     return maps
-
-
-def _by_track(tracks: Tracks, features: Features) -> Iterator[tuple[int, np.ndarray]]:
-    """Each track's id and its rows from its first frame to its last, int64 (L,), -1 as in `Sequences`."""
-    usable = np.where(features.row >= 0, np.arange(len(tracks)), -1)
-    for rows in by_track(tracks):
-        position = tracks.position[rows]
-        row_at = np.full(position[-1] - position[0] + 1, -1)
-        row_at[position - position[0]] = usable[rows]
-        yield int(tracks.track[rows[0]]), row_at
-
-
-def _padded(row_at: np.ndarray, starts: np.ndarray, length: int, future: int) -> np.ndarray:
-    padded = np.concatenate([row_at, np.full(length + future, -1)])
-    steps = np.arange(length + future)
-    return padded[np.minimum(starts[:, None] + steps, len(padded) - 1)]  # (n, length + future)
-
-
-def _with_rows(parts: list[np.ndarray], ids: list[np.ndarray], length: int, future: int) -> Sequences:
-    rows = np.concatenate([np.empty((0, length + future), np.int64), *parts])
-    track = np.concatenate([np.empty(0, np.int64), *ids])
-    there = (rows[:, :length] >= 0).any(axis=1)
-    return Sequences(rows[there], track[there])
 
 
 @dataclass(frozen=True)
@@ -96,15 +79,13 @@ class Batch:
         return Batch(*(t.to(device, non_blocking=non_blocking) for t in (self.maps, self.valid, self.track)))
 
 
-class TrackWindows(Dataset[Batch]):
-    """The windows along the tracks of some videos, read from the memory-mapped maps. Indexed by a list of numbers."""
+class TrackWindows(Batched[Batch]):
+    """The windows along the tracks of some videos, read from the memory-mapped maps."""
 
     def __init__(self, videos: Sequence[Video], length: int, stride: int, future: int):
-        self._features, found = [], []
-        for video in videos:
-            tracks, features = tracks_of(video), features_of(video)
-            self._features.append(features)
-            found.append(sequences(tracks, features, length, stride, future))
+        self._features = [features_of(video) for video in videos]
+        every = zip(map(tracks_of, videos), self._features, strict=True)
+        found = [sequences(*one, length, stride, future) for one in every]
         self._rows = np.concatenate([np.empty((0, length + future), np.int64), *(one.rows for one in found)])
         self._video = np.repeat(np.arange(len(found)), list(map(len, found)))  # (N,)
         self._track = np.concatenate([np.empty(0, np.int64), *(one.track for one in found)])
@@ -130,20 +111,13 @@ class TrackWindows(Dataset[Batch]):
         count, sums = 0, [np.zeros(1)] * 3  # of means of cells, their squares, and squares of cells
         for number, features in enumerate(self._features):
             rows = np.unique(self._rows[self._video == number])
-            for part in _chunks(features.row[rows[rows >= 0]]):
-                maps = features.maps[part].astype(np.float64)  # (n, C, S, S)
+            stored = features.row[rows[rows >= 0]]
+            for start in range(0, len(stored), CHUNK):
+                maps = features.maps[stored[start : start + CHUNK]].astype(np.float64)  # (n, C, S, S)
                 means = maps.mean(axis=(2, 3))
                 every = means, means**2, (maps**2).mean(axis=(2, 3))
                 sums = [old + new.sum(axis=0) for old, new in zip(sums, every, strict=True)]
-                count += len(part)
+                count += len(maps)
         mean, square_of_means, square = (total / count for total in sums)
-        values = mean, _std(square - mean**2), _std(square_of_means - mean**2)
-        return Statistics(*(torch.from_numpy(value.astype(np.float32)) for value in values))
-
-
-def _std(variance: np.ndarray) -> np.ndarray:
-    return np.sqrt(variance.clip(min=0))
-
-
-def _chunks(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+        stds = (np.sqrt((of - mean**2).clip(min=0)) for of in (square, square_of_means))
+        return Statistics(*(torch.from_numpy(value.astype(np.float32)) for value in (mean, *stds)))

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from pixelplay.backbones.exports import Exported
-from pixelplay.detectors.base import Scores
+from pixelplay.detectors.clips import ClipDetector
 from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.stream import ClipStream, StreamFormat
 from pixelplay.detectors.videomae.exported import encoder
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.errors import ConfigError, DamagedArtifactError, DataError, MissingArtifactError
@@ -30,7 +30,7 @@ from pixelplay.settings import BatchSize, NonNegative, Settings, Window
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import CausalWindow, causal_windows, windows
+from pixelplay.videos.windows import windows
 
 log = logging.getLogger(__name__)
 
@@ -100,12 +100,9 @@ class Profile:
         return profile
 
 
-def joined(profiles: Iterable[Profile]) -> Profile | None:
-    """The profile of the vectors of all; None for none."""
-    whole = None
-    for profile in profiles:
-        whole = profile if whole is None else whole.and_of(profile)
-    return whole
+def joined(profiles: Iterable[Profile]) -> Profile:
+    """The profile of the vectors of all, one or more."""
+    return reduce(Profile.and_of, profiles)
 
 
 class ProfileSettings(ChosenSettings):
@@ -124,16 +121,22 @@ def check(name: str, config: DetectorConfig) -> tuple[ProfileSettings, ProfileSc
     return check_chosen(name, config, ProfileSettings, ProfileScoring)
 
 
-class VideoMAEProfile:
+class VideoMAEProfile(ClipDetector):
     """See `Detector` for the contract. One stream per distance from the profile: `<name>/mse`, `<name>/mahalanobis`."""
 
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
-        self.name = name
-        self._settings, self._scoring = check(name, config)
-        self._chosen = ChosenVideoMAE(name, config, self._settings, device)
+        self._settings, scoring = check(name, config)
+        super().__init__(name, config.frames, scoring.stride, scoring.batch_size, scoring.distance)
+        self._scoring, self._chosen = scoring, ChosenVideoMAE(name, config, self._settings, device)
         self._profile: Profile | None = None
 
+    @property
+    def length(self) -> int:
+        return self._chosen.model.frames
+
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
+        if not videos:
+            raise DataError(f"{self.name}: no normal footage to make a profile of")
         identity = self._chosen.fit(videos, heldout.validation, run).identity
         paths = [run.folder / f"{identity}-{i:05d}.safetensors" for i in range(len(videos))]
         with progress_bar(sum(map(len, videos)), "frame", f"{self.name}: profile") as bar:
@@ -146,24 +149,16 @@ class VideoMAEProfile:
                     self._profile_of(video).save(path)
                 bar.update(len(video))
         self._profile = joined(Profile.load(path, identity) for path in paths)
-        if self._profile is None:
-            raise DataError(f"{self.name}: no normal footage to make a profile of")
 
-    def score(self, video: Video, causal: bool = False) -> Scores:
-        scoring, model = self._scoring, self._chosen.model
-        positions = (causal_windows if causal else windows)(len(video), model.frames, scoring.stride)
-        batches = self._chosen.clips(video, positions, scoring.batch_size)
-        clips = ((batch, self._distances(inputs)) for batch, inputs in batches)
-        return Scores.of_clips(self.name, scoring.distance, video, clips, scoring.stride, causal)
-
-    def stream(self, footage: StreamFormat) -> ClipStream:
-        """See `Streams`."""
-        window = CausalWindow[np.ndarray](self._chosen.model.frames, self._scoring.stride)
-
-        def score(clip: np.ndarray, number: int) -> dict[str, np.ndarray]:
-            return self._distances(self._chosen.inputs(clip))
-
-        return ClipStream(self.name, self._scoring.distance, self._chosen.frames, window, score)
+    def clip_scores(self, clips: np.ndarray, footage: str, last: np.ndarray, causal: bool) -> dict[str, np.ndarray]:
+        """Squared distances of the frames from the profile, each its tubelet's, the mean over d."""
+        assert self._profile is not None, "fit or load the detector before it scores"
+        model = self._chosen.model
+        squares = np.square(self._embedded(clips) - self._profile.mean)  # (B, T', d)
+        variance = self._profile.variance
+        floor = max(self._scoring.variance_floor * variance.mean(), SMALLEST)
+        distances = {"mse": squares.mean(axis=-1), "mahalanobis": (squares / (variance + floor)).mean(axis=-1)}
+        return {key: moments.repeat(model.tubelet, axis=1) for key, moments in distances.items()}
 
     def save(self, folder: Path) -> None:
         assert self._profile is not None, "fit or load the detector before it is saved"
@@ -187,23 +182,14 @@ class VideoMAEProfile:
         return {"encoder": encoder(self._chosen.model, {"stride": scoring.stride} | self._chosen.resizing, after)}
 
     def _profile_of(self, video: Video) -> Profile:
-        model, settings = self._chosen.model, self._settings
-        positions = windows(len(video), model.frames, settings.stride)
-        clips = self._chosen.clips(video, positions, settings.batch_size)
-        vectors = (np.concatenate(model.embed(inputs).cpu().numpy()) for _, inputs in clips)  # each (B T', d)
-        whole = joined(Profile.of(x, settings.videomae, model.identity) for x in vectors)
-        assert whole is not None, "a video has a frame, and so a clip"
-        return whole
+        settings, identity = self._settings, self._chosen.model.identity
+        positions = windows(len(video), self.length, settings.stride)
+        clips = (clips for _, clips in self.clips(video, positions, settings.batch_size))
+        vectors = (np.concatenate(self._embedded(batch)) for batch in clips)  # each (B T', d)
+        return joined(Profile.of(x, settings.videomae, identity) for x in vectors)
 
-    def _distances(self, inputs: torch.Tensor) -> dict[str, np.ndarray]:
-        """Squared distances (B, T) of the frames of clips from the profile, each its tubelet's, the mean over d."""
-        assert self._profile is not None, "fit or load the detector before it scores"
-        model = self._chosen.model
-        squares = np.square(model.embed(inputs).cpu().numpy() - self._profile.mean)  # (B, T', d)
-        variance = self._profile.variance
-        floor = max(self._scoring.variance_floor * variance.mean(), SMALLEST)
-        distances = {"mse": squares.mean(axis=-1), "mahalanobis": (squares / (variance + floor)).mean(axis=-1)}
-        return {key: moments.repeat(model.tubelet, axis=1) for key, moments in distances.items()}
+    def _embedded(self, clips: np.ndarray) -> np.ndarray:
+        return self._chosen.model.embed(self._chosen.inputs(clips)).cpu().numpy()
 
 
 build = VideoMAEProfile

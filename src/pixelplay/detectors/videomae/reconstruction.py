@@ -5,6 +5,7 @@ A token's error is that of the model's training: what can't be predicted from th
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,11 +15,9 @@ import torch
 from pydantic import Field, model_validator
 
 from pixelplay.backbones.exports import Exported
-from pixelplay.detectors.base import Scores, means_over_clips
-from pixelplay.detectors.settings import DetectorConfig
-from pixelplay.detectors.stream import ClipStream, StreamFormat
+from pixelplay.detectors.clips import ClipDetector
+from pixelplay.detectors.settings import DetectorConfig, MaskConfig
 from pixelplay.detectors.videomae.exported import prediction
-from pixelplay.detectors.videomae.settings import MaskConfig
 from pixelplay.detectors.videomae.source import ChosenSettings, ChosenVideoMAE, check_chosen
 from pixelplay.detectors.videomae.tokens import pool_tokens, random_masks, rotating_masks
 from pixelplay.errors import DataError
@@ -26,7 +25,7 @@ from pixelplay.settings import BatchSize, Seed, Settings, Window
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
-from pixelplay.videos.windows import CausalWindow, causal_windows, windows
+from pixelplay.videos.windows import windows
 
 log = logging.getLogger(__name__)
 
@@ -59,42 +58,33 @@ def check(name: str, config: DetectorConfig) -> tuple[ChosenSettings, Reconstruc
     return check_chosen(name, config, ChosenSettings, ReconstructionScoring)
 
 
-class VideoMAEReconstruction:
+class VideoMAEReconstruction(ClipDetector):
     """See `Detector` for the contract. A stream per pooling of a moment's token errors: `<name>/mean`, `<name>/top`."""
 
     def __init__(self, name: str, config: DetectorConfig, device: torch.device):
-        self.name = name
-        settings, self._scoring = check(name, config)
-        self._chosen = ChosenVideoMAE(name, config, settings, device)
+        settings, scoring = check(name, config)
+        super().__init__(name, config.frames, scoring.stride, scoring.batch_size, scoring.pooling)
+        self._scoring, self._chosen = scoring, ChosenVideoMAE(name, config, settings, device)
+
+    @property
+    def length(self) -> int:
+        return self._chosen.model.frames
 
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         self._chosen.fit(videos, heldout.validation, run)
         self._compare_with_the_models_loss(heldout.validation[0])
 
-    def score(self, video: Video, causal: bool = False) -> Scores:
-        scoring, model = self._scoring, self._chosen.model
-        positions = (causal_windows if causal else windows)(len(video), model.frames, scoring.stride)
-
-        batches = self._chosen.clips(video, positions, scoring.batch_size)
-        clips = ((batch, self._pooled(inputs, video.id, video.numbers[batch[:, -1]])) for batch, inputs in batches)
-        return Scores.of_clips(self.name, scoring.pooling, video, clips, scoring.stride, causal)
-
-    def stream(self, footage: StreamFormat) -> ClipStream:
-        """See `Streams`."""
-        window = CausalWindow[np.ndarray](self._chosen.model.frames, self._scoring.stride)
-
-        def score(clip: np.ndarray, number: int) -> dict[str, np.ndarray]:
-            return self._pooled(self._chosen.inputs(clip), footage.name, np.array([number]))
-
-        return ClipStream(self.name, self._scoring.pooling, self._chosen.frames, window, score)
+    def clip_scores(self, clips: np.ndarray, footage: str, last: np.ndarray, causal: bool) -> dict[str, np.ndarray]:
+        """By pooling of the errors of their tubelets' tokens."""
+        model = self._chosen.model
+        errors, loss = model.mean_errors(self._chosen.inputs(clips), self._masks(footage, last))
+        log.debug(f"{self.name}, {footage}: score {errors.nanmean():.6f}, the model's own loss {loss:.6f}")
+        moments = pool_tokens(errors.unflatten(1, (model.grid[0], -1)), self._scoring.top)  # each (B, T')
+        return {key: x.cpu().numpy().repeat(model.tubelet, axis=1) for key, x in moments.items()}
 
     def reconstruct(self, video: Video, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """See `Reconstructs`: in grey, each token as predicted where it was hidden, on average over the masks."""
-        every = windows(len(video), self._chosen.model.frames, self._scoring.stride)
-        covering = every[np.isin(every, positions).any(axis=1)]
-        batches = self._chosen.clips(video, covering, self._scoring.batch_size)
-        clips = ((batch, *self._pictures(video, batch, inputs)) for batch, inputs in batches)
-        shown, errors = means_over_clips(positions, clips)
+        shown, errors = self.means_over_clips(video, positions, partial(self._pictures, video.id))
         return self._in_the_frame(shown), self._in_the_frame(errors)
 
     def save(self, folder: Path) -> None:
@@ -127,11 +117,10 @@ class VideoMAEReconstruction:
 
     def _compare_with_the_models_loss(self, video: Video) -> None:
         """Log the score of the first clips of a held-out video and the model's own loss; DataError if they disagree."""
-        model, size = self._chosen.model, self._scoring.batch_size
-        positions = windows(len(video), model.frames, self._scoring.stride)
-        batch, inputs = next(self._chosen.clips(video, positions, size))
+        positions = windows(len(video), self.length, self.stride)
+        batch, clips = next(self.clips(video, positions, self._scoring.batch_size))
         mask = self._masks(video.id, video.numbers[batch[:, -1]])[0].expand(len(batch), -1)
-        errors, loss = model.errors(inputs, mask)
+        errors, loss = self._chosen.model.errors(self._chosen.inputs(clips), mask)
         ours, theirs = float(errors.sum() / mask.sum()), float(loss)
         log.info(f"{self.name}: held-out clips score {ours:.6f}, the model's own loss is {theirs:.6f}")
         if not abs(ours - theirs) <= AGREEMENT * abs(theirs):
@@ -139,14 +128,6 @@ class VideoMAEReconstruction:
                 f"{self.name}: held-out clips score {ours}, but the model's own loss is {theirs}: they must be equal; "
                 "use the version of transformers that requirements.txt names"
             )
-
-    def _pooled(self, inputs: torch.Tensor, footage: str, last: np.ndarray) -> dict[str, np.ndarray]:
-        """By pooling the scores (B, T) of the frames of clips, each its tubelet's; `footage`, `last`: see `_masks`."""
-        model = self._chosen.model
-        errors, loss = model.mean_errors(inputs, self._masks(footage, last))
-        log.debug(f"{self.name}, {footage}: score {errors.nanmean():.6f}, the model's own loss {loss:.6f}")
-        moments = pool_tokens(errors.unflatten(1, (model.grid[0], -1)), self._scoring.top)  # each (B, T')
-        return {key: x.cpu().numpy().repeat(model.tubelet, axis=1) for key, x in moments.items()}
 
     def _masks(self, footage: str, last: np.ndarray) -> torch.Tensor:
         """The masks of B clips: bool (n, B, tokens), or (n, tokens) if all have the same.
@@ -160,24 +141,24 @@ class VideoMAEReconstruction:
         draws = [[f"{name} {draw}" for name in names] for draw in range(masks.count)]
         return torch.stack([random_masks(masks.seed, keys, grid, masks.ratio, masks.tube) for keys in draws])
 
-    def _pictures(self, video: Video, batch: np.ndarray, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def _pictures(self, footage: str, clips: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Grey reconstructions in [0, 1] and error maps of clips, each float32 (B, T, side, side)."""
-        model, masks = self._chosen.model, self._masks(video.id, video.numbers[batch[:, -1]])
+        model, masks, inputs = self._chosen.model, self._masks(footage, last), self._chosen.inputs(clips)
         errors, _ = model.mean_errors(inputs, masks)
-        predicted, times = torch.zeros(2, len(batch), model.frames, model.side, model.side, device=inputs.device)
+        predicted, times = torch.zeros(2, len(clips), model.frames, model.side, model.side, device=inputs.device)
         given = predicted
         for mask in masks:
-            rows = mask.expand(len(batch), -1)
+            rows = mask.expand(len(clips), -1)
             given = model.reconstruct(inputs, rows).mean(dim=2)
             hidden = model.on_pixels(rows.to(inputs.device, torch.float32))
             predicted += given * hidden
             times += hidden
-        clips = torch.where(times > 0, predicted / times, given)  # tokens that no mask hides, as given
-        return clips.cpu().numpy(), model.on_pixels(errors.nan_to_num()).cpu().numpy()
+        shown = torch.where(times > 0, predicted / times, given)  # tokens that no mask hides, as given
+        return shown.cpu().numpy(), model.on_pixels(errors.nan_to_num()).cpu().numpy()
 
     def _in_the_frame(self, squares: np.ndarray) -> np.ndarray:
         """Squares (N, side, side) where they lie in the working-size frame: float32 (N, H, W), 0 beside them."""
-        height, width = self._chosen.frames.height, self._chosen.frames.width
+        height, width = self.frames.height, self.frames.width
         short = min(height, width)
         top, left = (height - short) // 2, (width - short) // 2
         beside = ((0, 0), (top, height - short - top), (left, width - short - left))

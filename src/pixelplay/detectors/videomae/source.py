@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -129,13 +128,6 @@ class ChosenVideoMAE:
         if model.identity != about.videomae:
             raise damaged(own, "train", "not the model that the detector was trained with")
         return self._use(model)
-
-    def clips(self, video: Video, positions: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Batches of `size` clips: positions int64 (B, T) and the model's inputs, float32 (B, T, 3, side, side)."""
-        array = video.frames(self.frames)
-        for start in range(0, len(positions), size):
-            batch = positions[start : start + size]
-            yield batch, self.inputs(array[batch])
 
     def inputs(self, clips: np.ndarray) -> torch.Tensor:
         """The model's inputs, float32 (B, T, 3, side, side), of clips uint8 (B, T, H, W, 3) in the working size."""

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.folds import pieces_of
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored
 from pixelplay.progress import progress_bar
@@ -22,17 +21,6 @@ log = logging.getLogger(__name__)
 
 ABOUT = ["source", "video", "clip"]  # footage, video, and index in the video of the clip that a row is about
 HELDOUT, FOLDS = "heldout", "folds"
-
-
-def scale(calibration: Calibration, stream: str, quantile: float) -> float:
-    """This quantile of the normal distances of a stream; 1 where it is 0."""
-    found = float(np.quantile(calibration.normal(stream), quantile))
-    return found if found > 0 else 1.0
-
-
-def filled(calibration: Calibration, distances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Distances (C,) by stream, with the smallest normal distance for clips without objects."""
-    return {s: np.where(np.isnan(d), calibration.normal(s).min(), d) for s, d in distances.items()}
 
 
 def fold_table(

@@ -22,7 +22,7 @@ from pixelplay.detectors.calibration import Calibration
 from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.detectors.videopatchcore import SPECS
-from pixelplay.detectors.videopatchcore.calibration import ABOUT, FOLDS, HELDOUT, filled, fold_table, scale
+from pixelplay.detectors.videopatchcore.calibration import ABOUT, FOLDS, HELDOUT, fold_table
 from pixelplay.detectors.videopatchcore.clip_features import STREAMS, Noise, PatchFeatures
 from pixelplay.detectors.videopatchcore.exported import exported
 from pixelplay.detectors.videopatchcore.feature_store import BankBuilder, Stored, read_sources, store
@@ -72,16 +72,12 @@ class VideoPatchCore:
         features = PatchFeatures(backbone, settings.described, settings.tubes, settings.batch_size)
         clips = [windows(len(video), settings.clip, settings.stride) for video in videos]
         folders = self._store(features, videos, clips, run)
-        builders = {
-            stream: BankBuilder(
-                f"{self.name}/{stream}", settings.coreset[stream], settings.shrinkage, settings.bank, run.seed
-            )
-            for stream in STREAMS
-        }
+        shared = settings.shrinkage, settings.bank, run.seed
+        builders = {s: BankBuilder(f"{self.name}/{s}", settings.coreset[s], *shared) for s in STREAMS}
         for stream, builder in builders.items():
             stored = [Stored.read(folder, stream) for folder in folders]
             self._banks[stream], self._sources[stream] = builder.build(stored, features.identity(stream))
-        normal = [self._heldout(features, heldout.calibration).assign(source=HELDOUT)]
+        normal = [self._heldout(features, heldout.calibration)]
         if settings.folds and settings.backbone.in_domain:
             log.info(f"train: {self.name}: no folds, the encoder has seen all footage; held-out footage calibrates")
         elif settings.folds:
@@ -91,8 +87,7 @@ class VideoPatchCore:
 
     def recalibrate(self, videos: list[Video]) -> None:
         assert self._features is not None, "fit or load the detector before it is calibrated"
-        normal = self._heldout(self._features, videos).assign(source=HELDOUT)
-        self._set_calibration(normal)
+        self._set_calibration(self._heldout(self._features, videos))
 
     def score(self, video: Video, causal: bool = False) -> Scores:
         assert self._features is not None, "fit or load the detector before it scores"
@@ -197,7 +192,7 @@ class VideoPatchCore:
                 clips, _ = clip_distances(self.name, features, self._banks, video, tracks_of(video), positions, False)
                 parts.append(pd.DataFrame({"video": video.id, "clip": np.arange(len(positions)), **clips}))
                 bar.update(len(video))
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat(parts, ignore_index=True).assign(source=HELDOUT)
 
     # --- scoring ----------------------------------------------------------------------------------------------------
 
@@ -219,11 +214,11 @@ class VideoPatchCore:
 
     def _combination(self) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
         """From the distances of clips (C,), NaN without an object, their scores, float64 (C,) by stream of `Scores`."""
-        scoring, calibration = self._scoring, self._calibrated
+        scoring, calibration, lowest = self._scoring, self._calibrated, self._calibrated.lowest
         final = calibration.combination(scoring.weights, scoring.quantile, scoring.power)
 
         def scores(clips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            raw = filled(calibration, clips)
+            raw = {s: np.where(np.isnan(of), lowest[s], of) for s, of in clips.items()}
             return {self.name: final(raw), **{f"{self.name}/{stream}": of_clips for stream, of_clips in raw.items()}}
 
         return scores
@@ -239,10 +234,8 @@ class VideoPatchCore:
         """See `Explains`: each frame is the middle of a clip of its own, padded at the ends of the video."""
         assert self._features is not None, "fit or load the detector before it explains"
         calibration, scoring, grid = self._calibrated, self._scoring, self._settings.patches.grid
-        memories = {
-            s: Memory(f"{self.name}/{s}", bank, self._sources[s], scale(calibration, s, scoring.quantile))
-            for s, bank in self._banks.items()
-        }
+        high = {s: float(np.quantile(calibration.normal(s), scoring.quantile)) or 1.0 for s in STREAMS}
+        memories = {s: Memory(f"{self.name}/{s}", self._banks[s], self._sources[s], high[s]) for s in STREAMS}
         asked, tracks = np.unique(positions), tracks_of(video)
         clips = centred(asked, self._settings.clip, len(video))
         found: dict[int, list[Finding]] = {}

@@ -1,9 +1,7 @@
 """Events as MQTT messages of quality of service 1: the broker has acknowledged each that counts as delivered."""
 
 import json
-import os
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -17,11 +15,11 @@ KEEP_ALIVE = 60  # seconds; paho's default
 
 
 class Mqtt:
-    def __init__(self, config: MqttConfig, environment: Mapping[str, str] = os.environ):
+    def __init__(self, config: MqttConfig):
         """Raises ConfigError for a variable that the environment lacks; connects with the first event."""
         self.name = f"mqtt {config.host}:{config.port} {config.topic}"
         self._config = config
-        self._password = filled(config.password, environment, "events.mqtt.password") if config.password else None
+        self._password = filled(config.password, "events.mqtt.password") if config.password else None
         self._client: paho.Client | None = None
 
     def deliver(self, event: Sent) -> None:

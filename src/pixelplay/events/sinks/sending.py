@@ -2,14 +2,15 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pixelplay import requirements
 from pixelplay.events.sinks.delivery import Delivery, Target
 from pixelplay.events.sinks.files import CsvRows, JsonLines
-from pixelplay.events.sinks.settings import SinksConfig
+from pixelplay.events.sinks.settings import SinkName, SinksConfig
+from pixelplay.events.sinks.webhook import Webhook
 
 log = logging.getLogger(__name__)
 
@@ -64,26 +65,17 @@ def open_sinks(config: SinksConfig, folder: Path, room: int | None = None) -> Si
 
     folder: of the files that have no name of their own; room: events that may wait, if not `delivery.queue`.
     """
-    targets = [TARGETS[name](config, folder) for name in config.sinks if name != "jsonl"]
+    targets = [_target(name, config, folder) for name in config.sinks if name != "jsonl"]
     lines = JsonLines(config.jsonl.file or folder / "events_sent.jsonl") if "jsonl" in config.sinks else None
     return Sinks(lines, [Delivery(target, config.delivery, room) for target in targets])
 
 
-def _webhook(config: SinksConfig, _folder: Path) -> Target:
-    from pixelplay.events.sinks.webhook import Webhook
-
-    return Webhook(config.webhook)
-
-
-def _mqtt(config: SinksConfig, _folder: Path) -> Target:
+def _target(name: SinkName, config: SinksConfig, folder: Path) -> Target:
+    if name == "csv":
+        return CsvRows(config.csv.file or folder / "events_sent.csv")
+    if name == "webhook":
+        return Webhook(config.webhook)
     requirements.require(["mqtt"])
-    from pixelplay.events.sinks.mqtt import Mqtt
+    from pixelplay.events.sinks.mqtt import Mqtt  # imports paho
 
     return Mqtt(config.mqtt)
-
-
-TARGETS: dict[str, Callable[[SinksConfig, Path], Target]] = {
-    "csv": lambda config, folder: CsvRows(config.csv.file or folder / "events_sent.csv"),
-    "webhook": _webhook,
-    "mqtt": _mqtt,
-}

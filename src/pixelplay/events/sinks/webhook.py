@@ -6,7 +6,6 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,15 +18,15 @@ AGAIN = {408, 425, 429}  # of 4xx: the same request may succeed later
 
 
 class Webhook:
-    def __init__(self, config: WebhookConfig, environment: Mapping[str, str] = os.environ):
+    def __init__(self, config: WebhookConfig):
         """Raises ConfigError for a variable of the address or the token that the environment lacks."""
         assert config.url is not None  # `SinksConfig` checks it
         parts = urlsplit(config.url)
         self.name = f"webhook {parts.scheme}://{parts.netloc}"  # what follows may hold secrets
-        self._url, self._timeout = filled(config.url, environment, "events.webhook.url"), config.timeout
+        self._url, self._timeout = filled(config.url, "events.webhook.url"), config.timeout
         self._headers = {"Content-Type": "application/json", "User-Agent": "pixelplay"}
         if config.token:
-            self._headers["Authorization"] = f"Bearer {filled(config.token, environment, 'events.webhook.token')}"
+            self._headers["Authorization"] = f"Bearer {filled(config.token, 'events.webhook.token')}"
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def deliver(self, event: Sent) -> None:
@@ -57,23 +56,27 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def check_variables(config: SinksConfig, environment: Mapping[str, str] = os.environ) -> None:
+def check_variables(config: SinksConfig) -> None:
     """Raise ConfigError for a variable that a sink needs and the environment lacks."""
     if "webhook" in config.sinks:
-        Webhook(config.webhook, environment)
+        Webhook(config.webhook)
     if "mqtt" in config.sinks and config.mqtt.password:
-        filled(config.mqtt.password, environment, "events.mqtt.password")
+        filled(config.mqtt.password, "events.mqtt.password")
 
 
-def filled(text: str, environment: Mapping[str, str], key: str) -> str:
-    """The text with the values of variables in the places of their `$NAME`; raises ConfigError that names the key."""
+def filled(text: str, key: str) -> str:
+    """The text with the values of environment variables in the places of their `$NAME`.
+
+    Raises ConfigError that names the key.
+    """
 
     def value(found: re.Match[str]) -> str:
-        if found[1] not in environment:
+        secret = os.environ.get(found[1])
+        if secret is None:
             raise ConfigError(f"{key}: the environment variable {found[1]} is not set")
-        if not re.fullmatch(r"[!-~]+", environment[found[1]]):
+        if not re.fullmatch(r"[!-~]+", secret):
             raise ConfigError(f"{key}: the environment variable {found[1]} is empty, or has spaces or other characters")
-        return environment[found[1]]
+        return secret
 
     return re.sub(r"\$([A-Za-z_]\w*)", value, text)
 

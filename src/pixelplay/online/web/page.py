@@ -103,7 +103,7 @@ class LivePage:
 def _token(config: WebConfig) -> str | None:
     if config.token is None:
         return None
-    token = filled(config.token, os.environ, "online.web.token")
+    token = filled(config.token, "online.web.token")
     if len(token) < SHORTEST_TOKEN:
         name = config.token.removeprefix("$")
         raise ConfigError(

@@ -5,8 +5,7 @@ box stays where it is at the object's own frame t, whatever the track does. The 
 frame, so the cube lies at t - e .. t - e + steps - 1. Cubes of all e are parts of one stretch of patches around t.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from pixelplay.objects.flow import DenseFlow
 from pixelplay.objects.tracks import Tracks
 from pixelplay.objects.tubes import squares
 from pixelplay.videos.video import Video
+from pixelplay.videos.windows import CausalWindow, gather
 
 VERSION = 1  # raised when the same tracks and settings give other values
 
@@ -61,8 +61,9 @@ def cut(
         advance(len(video))
         return
     bounds = np.searchsorted(tracks.position[rows], np.arange(len(video) + 1))
+    around = np.arange(len(video))[:, None] + np.arange(-config.before, after + 1)
     cutter = Cutter(config, video.size)
-    for t, frames in enumerate(surroundings(video.full_size(), config.before, after)):
+    for t, frames in enumerate(gather(video.full_size(), around.clip(0, len(video) - 1))):
         here = rows[bounds[t] : bounds[t + 1]]
         if len(here):
             yield cutter.cubes(here, tracks.xyxy[here], frames)
@@ -92,32 +93,16 @@ class CubesSoFar:
     """What `cut` gives with no frame after an object's own, frame by frame; it keeps as many as a cube reaches back."""
 
     def __init__(self, config: CubeConfig, size: tuple[int, int]):
-        self._before, self._cutter = config.before, Cutter(config, size)
-        self._window: deque[np.ndarray] = deque(maxlen=config.before + 1)
+        self._window, self._cutter = CausalWindow[np.ndarray](config.steps, 1), Cutter(config, size)
+        self._first = True
 
     def step(self, frame: np.ndarray, xyxy: np.ndarray) -> list[Cubes]:
         """The cubes of the n objects in boxes (n, 4) of the next frame, as a list of none or one."""
-        first = not self._window
-        add(self._window, frame, self._before)
-        return [] if first or not len(xyxy) else [self._cutter.cubes(np.arange(len(xyxy)), xyxy, list(self._window))]
-
-
-def surroundings(frames: Iterable[np.ndarray], before: int, after: int) -> Iterator[list[np.ndarray]]:
-    """For each frame the list of so many frames before it, itself, and so many after it; the ends are repeated."""
-    window: deque[np.ndarray] = deque(maxlen=before + 1 + after)
-    for frame in frames:
-        add(window, frame, before)
-        if len(window) == window.maxlen:
-            yield list(window)
-    for _ in range(after if window else 0):
-        window.append(window[-1])
-        if len(window) == window.maxlen:
-            yield list(window)
-
-
-def add(window: deque[np.ndarray], frame: np.ndarray, before: int) -> None:
-    """Append the next frame; a video's first one also stands for so many before it."""
-    window.extend([frame] * (1 if window else before + 1))
+        first, self._first = self._first, False
+        frames = self._window.add(frame)
+        if first or frames is None or not len(xyxy):
+            return []
+        return [self._cutter.cubes(np.arange(len(xyxy)), xyxy, frames)]
 
 
 def resized(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:

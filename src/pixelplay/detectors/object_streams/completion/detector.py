@@ -15,12 +15,10 @@ from pixelplay.detectors.object_streams.completion.network import CompletionNet
 from pixelplay.detectors.object_streams.completion.raw_scores import STREAMS, raw_scores
 from pixelplay.detectors.object_streams.completion.settings import CompletionScoring, CompletionSettings, CubeConfig
 from pixelplay.detectors.object_streams.detector import Objects, ObjectScorer
-from pixelplay.detectors.settings import DetectorConfig
 from pixelplay.detectors.stream import StreamFormat
 from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.moments import Moment
 from pixelplay.objects.tracks import Tracks, tracks_of
-from pixelplay.training.clips import OrderedBatches, ShuffledBatches, loader
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
 from pixelplay.videos.video import Video
@@ -64,10 +62,6 @@ class EventCompletion(ObjectScorer[CompletionModel]):
     training = CompletionSettings
     scoring = CompletionScoring
 
-    def __init__(self, name: str, config: DetectorConfig, device: torch.device):
-        super().__init__(name, config, device)
-        self._device = device
-
     def read(self, video: Video, causal: bool = False) -> Seen:
         cube, tracks = self._settings.cube, tracks_so_far(video)[0] if causal else tracks_of(video)
 
@@ -91,7 +85,7 @@ class EventCompletion(ObjectScorer[CompletionModel]):
     def fit(self, videos: list[Video], heldout: Heldout, run: TrainingRun) -> None:
         from pixelplay.detectors.object_streams.completion.store import stored_cubes  # slow to import, with Lightning
         from pixelplay.detectors.object_streams.completion.training import Training
-        from pixelplay.training.fit import fit
+        from pixelplay.training.fit import fit_on
 
         settings = self._settings
         run = replace(run, config=settings.trainer(run.config))
@@ -103,19 +97,14 @@ class EventCompletion(ObjectScorer[CompletionModel]):
         torch.manual_seed(run.seed)
         network = self._new_network()
         network.standardise(train.scale(settings.cube.before))
-        fit(
-            Training(network, settings, run.config, run.seed),
-            loader(train, ShuffledBatches(len(train), settings.batch_size, run.seed), self._device),
-            loader(held, OrderedBatches(len(held), settings.batch_size), self._device),
-            run,
-        )
-        self._model = self._used(network)
+        fit_on(Training(network, settings, run.config, run.seed), train, held, run)
+        self._model = CompletionModel(network.to(self._device).eval())
         self._set_calibration(self._heldout(heldout.calibration))
 
     def load_model(self, folder: Path) -> CompletionModel:
         network = self._new_network()
         load_network(network, folder / WEIGHTS, made_by="train")
-        return self._used(network)
+        return CompletionModel(network.to(self._device).eval())
 
     def networks(self) -> dict[str, Exported]:
         """See `Exports`."""
@@ -128,13 +117,5 @@ class EventCompletion(ObjectScorer[CompletionModel]):
     def _new_network(self) -> CompletionNet:
         return CompletionNet(self._settings.cube.steps, self._settings.widths)
 
-    def _used(self, network: CompletionNet) -> CompletionModel:
-        return CompletionModel(network.to(self._device).eval())
 
-
-def check(name: str, config: DetectorConfig) -> None:
-    """Raises ConfigError for settings that the algorithm refuses."""
-    EventCompletion.check(name, config)
-
-
-build = EventCompletion
+check, build = EventCompletion.check, EventCompletion

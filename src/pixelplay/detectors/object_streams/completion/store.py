@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from pixelplay.detectors.object_streams.completion.cubes import VERSION, cut
 from pixelplay.detectors.object_streams.completion.network import Scale
@@ -16,6 +15,7 @@ from pixelplay.detectors.object_streams.completion.settings import CompletionSet
 from pixelplay.objects.tracks import cropped, identities, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.atomic import remove_leftovers, replaced_folder
+from pixelplay.training.clips import Batched, Items
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.decoded import require_space
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
@@ -41,22 +41,19 @@ class Batch:
         return Batch(*(t.to(device, non_blocking=non_blocking) for t in (self.patches, self.flow)))
 
 
-class StoredCubes(Dataset[Batch]):
-    """The cubes of some videos, a folder for each, memory-mapped. Indexed by a list of numbers."""
+class StoredCubes(Batched[Batch]):
+    """The cubes of some videos, a folder for each, memory-mapped."""
 
     def __init__(self, folders: Sequence[Path]):
-        self._patches = [np.load(folder / PATCHES, mmap_mode="r") for folder in folders]
-        self._flow = [np.load(folder / FLOW, mmap_mode="r") for folder in folders]
-        self._starts = np.cumsum([0, *map(len, self._flow)])
+        self._patches, self._flow = ([np.load(f / name, mmap_mode="r") for f in folders] for name in (PATCHES, FLOW))
+        rows = [np.arange(len(flow)) for flow in self._flow]
+        self._items = Items(self._patches, rows), Items(self._flow, rows)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._items[0])
 
     def __getitem__(self, items: list[int]) -> Batch:
-        videos = np.searchsorted(self._starts, items, side="right") - 1
-        places = list(zip(videos, np.asarray(items) - self._starts[videos], strict=True))
-        patches, flow = (np.stack([of[video][row] for video, row in places]) for of in (self._patches, self._flow))
-        return Batch(torch.from_numpy(patches), torch.from_numpy(flow))
+        return Batch(*(of[items] for of in self._items))
 
     def scale(self, before: int) -> Scale:
         """Of the patches of the objects' own frames, which have `before` patches before them, and of their flow."""
