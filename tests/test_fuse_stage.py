@@ -241,6 +241,15 @@ def test_a_member_that_nothing_gives_is_refused_with_a_suggestion_before_any_wor
 
 
 def test_a_known_member_of_another_run_is_left_out_and_told(run: Run, caplog: pytest.LogCaptureFixture):
+    fuse.run(run())
+    before = fused_table(run())
     with caplog.at_level("INFO"):
         fuse.run(run("+fusion.members={st_ae:{weight:5.0}}"))
     assert "fuse: without st_ae: no detector of this run gives them" in caplog.text
+    pd.testing.assert_frame_equal(fused_table(run()), before)
+
+
+def test_a_member_is_processed_as_it_says(run: Run):
+    config = run("+fusion.members={conv_ae/mean:{normalise:{method:minmax},smooth:{method:none}}}")
+    fuse.run(config)
+    assert submitted(config) == pytest.approx([score / 8 for score in RAW[::-1]])

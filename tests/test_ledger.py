@@ -81,12 +81,7 @@ def test_what_the_user_entered_stays_in_their_spreadsheet_s_form(scored: tuple[l
     fuse.run(config)
     files = RunFiles.of(config)
     [row] = rows_of(config)
-    head = [
-        *ledger.COLUMNS[:7],
-        "leaderboard",
-        "note",
-        "sha256",
-    ]
+    head = [*ledger.COLUMNS[:7], "leaderboard", "note", "sha256"]
     cells = {**row, "leaderboard": "0,8123", "note": "=1+1 best; so far"}
     lines = [";".join(f'"{cells[name]}"' if ";" in cells[name] else cells[name] for name in head)]
     files.ledger.write_text("\n".join([";".join(head), *lines]) + "\n", encoding="utf-8-sig")

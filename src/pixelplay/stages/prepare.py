@@ -1,6 +1,4 @@
-"""Stage `prepare`: from a data set on disk to the index of the run: decode-once frames, restored test frames, and
-clips of held-out footage with pseudo-anomalies.
-"""
+"""Stage `prepare`: from a data set to the index of a run: frames decoded once, restored, and with planted anomalies."""
 
 import logging
 import os
@@ -130,6 +128,7 @@ def _prepare(config: Config) -> list[Path]:
     index.save(files.index)
     tables = [files.index, files.problems, files.restoration, *pseudo.outputs(config, index)]
     tables += [*truth_files(files.truth, "test"), *truth_files(files.truth, "pseudo")]
+    tables += [files.doubtful] if files.doubtful.exists() else []  # as `restore.flip` has it
     return [*tables, *arrays(index.every, sizes)]
 
 
