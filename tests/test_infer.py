@@ -206,11 +206,11 @@ def test_a_kill_leaves_a_video_that_plays_and_whole_lines(options: list[str], lo
     folder = tmp_path / "out"
     more = f"source={long_video}", f"online.folder={folder}", "online.keep_up=latest"
     command = [sys.executable, os.fspath(ROOT / "src/infer.py"), *options, *more]
-    process = subprocess.Popen(command, env=user_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert waited_for(lambda: rows_in(folder) > 15 or process.poll() is not None)
-    process.kill()
-    told, _ = process.communicate()
-    assert process.returncode == -signal.SIGKILL, told
+    with subprocess.Popen(command, env=user_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        waited_for(lambda: rows_in(folder) > 15 or process.poll() is not None)
+        process.kill()
+        told, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL and rows_in(folder) > 15, told
     rows, times = rows_of(folder / "scores.csv"), times_of(folder / "video.mp4")
     assert all(None not in row.values() for row in rows)
     seconds = [float(row["seconds"]) - float(rows[0]["seconds"]) for row in rows]

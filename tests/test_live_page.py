@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests import streams
 from tests.browser import Browser, browser, needs_browser
 from tests.test_report_browser import OUTSIDE, overlapping
 from tests.test_report_page import EVIL
@@ -58,23 +59,11 @@ def event(name: str, start: float, end: float, **values: object) -> Event:
 
 
 def result(position: int, **values: object) -> Result:
-    score = 0.2 + 0.01 * (position % 30)
-    left = float(4 * position % 120)
-    return replace(
-        Result(
-            position=position,
-            number=position,
-            seconds=position / FPS,
-            image=frame(position),
-            score=score,
-            threshold=1.0,
-            members={"conv_ae": score / 2, "objects": 2 * score},
-            objects=[ScoredObject(7, "bicycle", (left, 50.0, left + 30, 80.0), score, False)],
-            alarm=False,
-            latency=0.04,
-        ),
-        **values,
-    )
+    score, left = 0.2 + 0.01 * (position % 30), float(4 * position % 120)
+    objects = [ScoredObject(7, "bicycle", (left, 50.0, left + 30, 80.0), score, False)]
+    about = {"number": position, "members": {"conv_ae": score / 2, "objects": 2 * score}, "latency": 0.04}
+    made = streams.result(position, position / FPS, frame(position), score=score, objects=objects, **about)
+    return replace(made, **values)
 
 
 class Feeder:

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from tests.held import held_bytes
 from tests.online_run import SIZE, NewFootage, index_of, tracks_at, written_run
-from tests.own_process import in_own_process
 from tests.test_find_events import FPS, PLAIN, ZONES, around, index, quiet, write
 
 from pixelplay.cli import load_config
@@ -250,10 +249,9 @@ def test_zones_without_objects_are_refused(events: OnlineEvents, tmp_path: Path)
         OnlineEvents(fusion)
 
 
-@in_own_process
-def test_state_is_bounded_in_an_event_that_never_ends(config: Config):
+def test_state_is_bounded_in_an_event_that_never_ends(events: OnlineEvents):
     """Every frame is unusual, and so are its five objects, each for ten frames."""
-    stream = of_quiet_run(config).stream("v", FORMAT)
+    stream = events.stream("v", FORMAT)
 
     ids, boxes = np.arange(5), np.tile([1.0, 2.0, 9.0, 8.0], (5, 1))
     five = tracks_at(0, pd.DataFrame(boxes, columns=["x1", "y1", "x2", "y2"]).assign(track=ids))

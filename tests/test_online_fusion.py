@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from tests.held import held_bytes
 from tests.online_run import LENGTH, SIZE, NewFootage, fuse_again, index_of, tracks_at, written_run
-from tests.own_process import in_own_process
 
 from pixelplay.config import Config
 from pixelplay.detectors.stream import MomentScores
@@ -163,7 +162,6 @@ def test_a_missing_stream_is_named(tmp_path: Path):
         OnlineFusion(config, index_of()).stream().step(moment, {"conv_ae": scores["conv_ae"]})
 
 
-@in_own_process
 def test_state_is_bounded_and_a_frame_takes_less_than_a_millisecond(tmp_path: Path):
     """Ten objects at a time, each for 50 frames."""
     config = written_run(tmp_path, detectors=("conv_ae", "object_motion", "object_appearance"))

@@ -21,7 +21,7 @@ from tests.video_writers import damage, write_coded
 
 from pixelplay.errors import ConfigError, DataError, FootageError
 from pixelplay.online.capture import ROOM, Capture
-from pixelplay.online.feeds import About, CameraConnection, Picture
+from pixelplay.online.feeds import About, Camera, Picture
 from pixelplay.online.frame import Arrived
 from pixelplay.online.reconnecting import Clock
 from pixelplay.online.sources import hidden, of_arrays, open_source
@@ -295,16 +295,17 @@ def test_a_camera_that_is_not_there_is_an_error():
         open_source("77", online(), 25.0)
 
 
-def test_a_camera_gives_rgb_and_ends_with_an_error(tmp_path: Path):
+def test_a_camera_gives_rgb_and_ends_with_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A file stands for a camera: to OpenCV they are alike."""
     write_coded(tmp_path / "walk.avi", range(4), codec="mjpeg")
-    connection = CameraConnection(cv2.VideoCapture(str(tmp_path / "walk.avi")))
+    file = cv2.VideoCapture(str(tmp_path / "walk.avi"))
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: file)
+    connection = Camera(0).open()
     assert connection.live and connection.fps == 25.0
-    pictures = connection.pictures()
     for own in VideoFile(tmp_path / "walk.avi").read(gray=False, color=True):
-        np.testing.assert_array_equal(next(pictures).image, own.color)
+        np.testing.assert_array_equal(next(connection.pictures).image, own.color)
     with pytest.raises(FootageError, match="no frame"):
-        next(pictures)
+        next(connection.pictures)
     connection.close()
 
 

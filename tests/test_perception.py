@@ -25,7 +25,6 @@ from tests.moments import (
     same_moment,
     walkers,
 )
-from tests.own_process import in_own_process
 from tests.street import restore_config
 from tests.test_real_data import PED2, needs_ped2
 from tests.test_yolo import CPU, SHARED, random_weights
@@ -170,7 +169,6 @@ def test_a_frame_may_be_looked_at_while_the_one_before_is_followed(blobs: Models
         same_moment(one, other, places=0)
 
 
-@in_own_process
 def test_ids_are_never_used_again_and_memory_is_flat_over_a_looped_clip(blobs: Models):
     small = walkers(100)[:, ::2, ::2].copy()  # at the end of a round everybody jumps
     models = replace(blobs, needs=("boxes", "tracks", "flow"), judge=None, backbone=None)

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,17 +41,14 @@ class Picture(NamedTuple):
     at: float  # time.monotonic() of its arrival
 
 
-class Connection(Protocol):
+@dataclass(frozen=True, eq=False)
+class Connection:
     """An open camera or stream, used by one thread."""
 
     fps: float | None  # as it says itself
     live: bool
-
-    def pictures(self) -> Generator[Picture]:
-        """The frames up to its end. Raises FootageError where something breaks."""
-        ...
-
-    def close(self) -> None: ...
+    pictures: Generator[Picture]  # the frames up to its end; raises FootageError where something breaks
+    close: Callable[[], None]
 
 
 class Feed(Protocol):
@@ -77,7 +74,7 @@ class Camera:
     def shown(self) -> str:
         return f"camera {self.number}"
 
-    def open(self) -> "CameraConnection":
+    def open(self) -> Connection:
         messages = cv2.utils.logging
         level = messages.setLogLevel(messages.LOG_LEVEL_SILENT)  # its warnings would stand beside the error below
         try:
@@ -87,7 +84,7 @@ class Camera:
         if not capture.isOpened():
             capture.release()
             raise FootageError(f"{self.shown}: cannot be opened; is it there, and used by no one else? {_here()}")
-        return CameraConnection(capture)
+        return Connection(believed(capture.get(cv2.CAP_PROP_FPS)), True, _pictures(capture), capture.release)
 
 
 def _here() -> str:
@@ -98,22 +95,12 @@ def _here() -> str:
     return f"Video devices of this machine: {', '.join(devices) or 'none'}"
 
 
-class CameraConnection:
-    live = True
-
-    def __init__(self, capture: cv2.VideoCapture):
-        self._capture = capture
-        self.fps = believed(capture.get(cv2.CAP_PROP_FPS))
-
-    def pictures(self) -> Generator[Picture]:
-        while True:
-            there, image = self._capture.read()
-            if not there:
-                raise FootageError("it gives no frame")
-            yield Picture(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), None, time.monotonic())
-
-    def close(self) -> None:
-        self._capture.release()
+def _pictures(capture: cv2.VideoCapture) -> Generator[Picture]:
+    while True:
+        there, image = capture.read()
+        if not there:
+            raise FootageError("it gives no frame")
+        yield Picture(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), None, time.monotonic())
 
 
 def believed(fps: float | None) -> float | None:

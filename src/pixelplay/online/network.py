@@ -4,7 +4,6 @@ import errno
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from urllib.parse import urlsplit
 
 import av
@@ -15,7 +14,7 @@ from av.format import Flags
 from av.video.stream import VideoStream
 
 from pixelplay.errors import FootageError
-from pixelplay.online.feeds import Picture, believed
+from pixelplay.online.feeds import Connection, Picture, believed
 from pixelplay.videos.packets import CONTAINERS
 from pixelplay.videos.video_file import bgr
 
@@ -43,7 +42,7 @@ class Stream:
     shown: str  # without
     timeout: float  # seconds without a frame after which it counts as cut
 
-    def open(self) -> "StreamConnection":
+    def open(self) -> Connection:
         scheme = urlsplit(self.address).scheme.lower()
         options = OPTIONS | {"protocol_whitelist": PROTOCOLS[scheme], "format_whitelist": FORMATS[scheme]}
         start = time.monotonic()
@@ -57,50 +56,44 @@ class Stream:
         if not isinstance(stream, VideoStream):
             container.close()
             raise FootageError(f"{self.shown}: there is no video in it")
-        return StreamConnection(container, stream, self.timeout)
-
-
-class StreamConnection:
-    def __init__(self, container: InputContainer, stream: VideoStream, timeout: float):
-        self._container, self._stream, self._timeout = container, stream, timeout
-        self._base = stream.time_base or Fraction(1)  # seconds
-        self.live = not container.duration  # a file on a web server says how long it is
-        # FFmpeg makes up times where a format has none, such as motion JPEG: those of arrival are true
-        self._timed = Flags.no_timestamps not in Flags(container.format.flags)
-        self.fps = believed(float(stream.average_rate or stream.guessed_rate or 0)) if self._timed else None
         stream.codec_context.thread_type = "SLICE"  # threads by frame would hold back a frame each
+        # FFmpeg makes up times where a format has none, such as motion JPEG: those of arrival are true
+        timed = Flags.no_timestamps not in Flags(container.format.flags)
+        fps = believed(float(stream.average_rate or stream.guessed_rate or 0)) if timed else None
+        live = not container.duration  # a file on a web server says how long it is
+        return Connection(fps, live, _pictures(container, stream, timed, self.timeout), container.close)
 
-    def pictures(self) -> Generator[Picture]:
-        last = time.monotonic()
-        try:
-            # All packets, or a stream of which only the sound still comes would be waited for without an end
-            for packet in self._container.demux():
-                if packet.stream is self._stream and packet.size:
-                    for picture in self._decoded(packet):
-                        yield picture
-                        last = time.monotonic()  # whoever reads may have waited
-                if time.monotonic() - last > self._timeout:
-                    raise FootageError(f"no frame for {self._timeout:g} s")
-        except av.FFmpegError as error:
-            raise FootageError(reason(error)) from None
-        yield from self._decoded(None)
 
-    def close(self) -> None:
-        self._container.close()
+def _pictures(container: InputContainer, stream: VideoStream, timed: bool, timeout: float) -> Generator[Picture]:
+    """timed: whether timestamps are true; timeout: seconds without a frame."""
+    last = time.monotonic()
+    try:
+        # All packets, or a stream of which only the sound still comes would be waited for without an end
+        for packet in container.demux():
+            if packet.stream is stream and packet.size:
+                for picture in _decoded(stream, packet, timed):
+                    yield picture
+                    last = time.monotonic()  # whoever reads may have waited
+            if time.monotonic() - last > timeout:
+                raise FootageError(f"no frame for {timeout:g} s")
+    except av.FFmpegError as error:
+        raise FootageError(reason(error)) from None
+    yield from _decoded(stream, None, timed)
 
-    def _decoded(self, packet: av.Packet | None) -> Iterator[Picture]:
-        try:
-            frames = self._stream.codec_context.decode(packet)
-        except av.EOFError:
-            return
-        except av.FFmpegError:
-            yield Picture(None, None, time.monotonic())
-            return
-        for frame in frames:
-            image = None if frame.is_corrupt else bgr(frame)
-            seconds = float(frame.pts * self._base) if self._timed and frame.pts is not None else None
-            rgb = None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-            yield Picture(rgb, seconds, time.monotonic())
+
+def _decoded(stream: VideoStream, packet: av.Packet | None, timed: bool) -> Iterator[Picture]:
+    try:
+        frames = stream.codec_context.decode(packet)
+    except av.EOFError:
+        return
+    except av.FFmpegError:
+        yield Picture(None, None, time.monotonic())
+        return
+    for frame in frames:
+        image = None if frame.is_corrupt else bgr(frame)
+        seconds = float(frame.pts * (stream.time_base or 1)) if timed and frame.pts is not None else None
+        rgb = None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        yield Picture(rgb, seconds, time.monotonic())
 
 
 def reason(error: Exception) -> str:

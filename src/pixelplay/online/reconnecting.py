@@ -50,7 +50,7 @@ def live_frames(
 def _frames(connection: Connection, clock: "Clock", stopped: threading.Event) -> Generator[Arrived, None, str]:
     """The frames of one connection, which is closed then; returns what has broken it, '' where it just ends."""
     try:
-        with closing(connection.pictures()) as pictures:
+        with closing(connection.pictures) as pictures:
             for picture in pictures:
                 if stopped.is_set():
                     break
