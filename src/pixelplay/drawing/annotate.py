@@ -21,7 +21,7 @@ BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)  # RGB
 LABEL_TOP = 29  # pixels from the top that labels of boxes may reach down to, at least: below the title
 DARK = 60  # luma, of 255
 JPEG_QUALITY = 82
-# x264's default quality; a keyframe per second or so, to seek; its mbtree gives other bytes now and then on some processors
+# x264's default quality; a keyframe per second or so, to seek; its mbtree gives other bytes now and then
 H264 = {"crf": "23", "preset": "veryfast", "g": "30", "mbtree": "0"}
 THREADS = 2  # of the encoder: its bytes depend on the number
 PALETTE = (
