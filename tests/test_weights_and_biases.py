@@ -199,3 +199,8 @@ def test_what_is_logged_is_what_the_tasks_of_the_stages_wrote_with_every_seed(re
     stages = (train, score, fuse, events, evaluate, ablate, explain, report)
     tasks = {task.record_path.stem for stage in stages for task in stage.tasks(config)}
     assert set(asked) - {"fuse-objects", "event-vectors"} == tasks  # this run scores no objects
+
+
+def test_the_old_keys_name_the_new_ones():
+    with pytest.raises(ConfigError, match=r"trainer\.wandb\.mode: renamed to wandb\.mode"):
+        load_config(["trainer.wandb.mode=online"])

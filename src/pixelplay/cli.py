@@ -23,6 +23,7 @@ from pixelplay.config import Config
 from pixelplay.errors import ConfigError, PixelPlayError
 from pixelplay.overrides import choices, groups, nearest, read_override
 from pixelplay.recall import kept, with_recalled
+from pixelplay.renamed_keys import renamed
 from pixelplay.run.atomic import require_writable
 from pixelplay.run.files import RunFiles, run_name
 from pixelplay.run.locks import exclusive
@@ -213,6 +214,8 @@ def _explain(error: Exception) -> str:
 
 def _unknown(key: str) -> str:
     """The message for an unknown key: what may be meant, and what is allowed."""
+    if new := renamed(key):
+        return f"{key}: renamed to {new}"
     node: Any = composed([])
     *_, last = parts = key.split(".")
     for depth, name in enumerate(parts):

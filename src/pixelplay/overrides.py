@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from pixelplay.config import Config
 from pixelplay.errors import ConfigError
+from pixelplay.renamed_keys import renamed
 from pixelplay.settings import CONFIG_DIR, Settings, alternatives, closest, members, shown
 
 OPTION = re.compile(r"(\+{0,2})([A-Za-z_][\w.$/@:-]*)=(.*)", re.ASCII | re.DOTALL)  # marks, key, value
@@ -19,6 +20,7 @@ QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 ITEM = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,", re.DOTALL)  # up to a comma that is not in quotes
 FUNCTION = re.compile(r"[a-z]+\(.*\)", re.DOTALL)  # choice(…), range(…), glob(…): of Hydra's sweeps
 LITERAL_DOLLAR = re.compile(r"(\\*)\$\{(?![^{}]+\})")  # begins no ${key} and no ${oc.env:NAME}
+OWN = re.compile(r"detectors\.[^.]+\.(training|scoring)\.")  # a detector's own keys, which it checks itself
 UNKNOWN = ""  # in place of an argument that may have been meant
 DETECTORS = "detector"  # the group of which several are chosen
 
@@ -93,8 +95,11 @@ def nearest(name: str) -> str | None:
 def read_override(override: str, multirun: bool = False) -> str:
     """An override for Hydra; in a sweep (`multirun`), commas separate the values of its runs.
 
-    Raises Slip for what is not an override, a choice without a file, and several values without a sweep.
+    Raises Slip for what is not an override, an old key, a choice without a file, and several values without a sweep.
     """
+    name = override.lstrip("~+").partition("=")[0]
+    if (new := renamed(name)) and not OWN.match(name):
+        raise Slip(f"{name}: renamed to {new}", override.replace(name, new, 1))
     if DELETION.fullmatch(override):
         return override
     found = OPTION.fullmatch(override)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pixelplay import ROOT
 from pixelplay.errors import ConfigError
+from pixelplay.renamed_keys import renamed
 
 CONFIG_DIR = ROOT / "configs"
 LONGEST = 200  # characters of a bad value that a message shows
@@ -123,13 +124,17 @@ def validate(cls: type[SettingsT], values: dict[str, Any], where: str = "") -> S
     except ValidationError as error:
         start = [where] if where else []
         problems = [(".".join(map(str, [*start, *one["loc"]])), one) for one in error.errors(include_url=False)]
-        raise ConfigError("\n".join(_explain(cls, one, key or cls.__name__) for key, one in problems)) from None
+        old = {renamed(key) for key, problem in problems if problem["type"] == "extra_forbidden"}
+        told = [(key, problem) for key, problem in problems if problem["type"] != "missing" or key not in old]
+        raise ConfigError("\n".join(_explain(cls, problem, key or cls.__name__) for key, problem in told)) from None
 
 
 def _explain(cls: type[Settings], problem: Any, key: str) -> str:
     path = [str(part) for part in problem["loc"]]
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
+        if new := renamed(key):
+            return f"{key}: renamed to {new}"
         return f"{key}: unknown key; {alternatives(path[-1], _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: missing; it has no default, so a config file or the command line must set it"
