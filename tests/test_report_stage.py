@@ -493,13 +493,13 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path):
 # --- facts of the run -----------------------------------------------------------------------------------------------
 
 
-def test_the_time_of_every_stage_is_told_in_their_order(reported: Path):
+def test_the_time_of_all_that_the_stages_did_is_told_in_the_order_of_its_end(reported: Path):
+    stages = Path("outputs/tiny/stages")
+    shutil.copy(stages / "score-st_ae.json", stages / "score-denoising_ae.json")  # of a detector that is no longer one
     times = reporting.stage_times(tiny())
-    assert list(times) == [
-        *("prepare", "train conv_ae", "train st_ae"),
-        *("score conv_ae", "score conv_ae, pseudo-anomalies", "score st_ae", "score st_ae, pseudo-anomalies"),
-        *("fuse", "evaluate", "explain"),
-    ]
+    assert set(times) == {path.stem for path in stages.glob("*.json")} - {"score-denoising_ae", "report"}
+    assert {"prepare", "train-conv_ae", "score-st_ae-pseudo", "fuse", "events", "explain"} <= set(times)
+    assert list(times) == sorted(times, key=lambda part: times[part].finished)
     record = json.loads(Path("outputs/tiny/stages/fuse.json").read_text())
     assert times["fuse"].seconds == record["seconds"]
     Path("outputs/tiny/stages/fuse.json").write_text("{")

@@ -204,12 +204,10 @@ def _plots(paths: Sequence[Path], made_by: str, captions: Mapping[str, str]) -> 
 
 
 def stage_times(config: "Config") -> dict[str, Record]:
-    """The record of each stage that has finished, with how long it took, in the order of the run."""
+    """The records of what the run's stages have done, with how long each part took, in the order of their ends."""
     files, names = RunFiles.of(config), [of_seed(n, seed) for n in config.detectors for seed in config.trained_seeds]
-    records = {"prepare": "prepare", "detect": "detect", "extract tracks": "extract-tracks"}
-    records |= {f"train {name}": f"train-{name}" for name in names}
-    for name in names:
-        records |= {f"score {name}": f"score-{name}", f"score {name}, pseudo-anomalies": f"score-{name}-pseudo"}
-    records |= {name: name for name in ("fuse-objects", "fuse", "evaluate", "ablate", "explain")}
-    found = {stage: read_record(files.record(record)) for stage, record in records.items()}
-    return {stage: record for stage, record in found.items() if record}
+    own = {part for name in names for part in (f"train-{name}", f"score-{name}", f"score-{name}-pseudo")}
+    paths = {path.stem: path for at in (files.outputs, files.fusion) for path in at.glob("stages/*.json")}
+    parts = [part for part in paths if part in own or not part.startswith(("train-", "score-"))]  # no other detectors
+    found = {part: record for part in parts if part != "report" and (record := read_record(paths[part]))}
+    return dict(sorted(found.items(), key=lambda item: item[1].finished))
