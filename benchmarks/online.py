@@ -65,7 +65,8 @@ def main() -> None:
         f"PyTorch with {threads} thread(s), device {config.device}. Options: `{' '.join(shown(sys.argv[1:]))}`."
     )
     command = "python -m benchmarks.online experiment=… run=…"
-    record("online", ["step", "ms a frame", "frames/s"], rows, ["torch", "ultralytics", "faiss-cpu"], note, command)
+    section = f"online-{config.run}" if config.run else "online"  # one for each run
+    record(section, ["step", "ms a frame", "frames/s"], rows, ["torch", "ultralytics", "faiss-cpu"], note, command)
 
 
 def arrived(pipeline: Pipeline, video: Video) -> list[Arrived]:
