@@ -151,7 +151,7 @@ def test_objects_reach_rn101_as_open_clip_s_own_preprocessing_brings_their_crops
     shapes = {"spatial": (1, 49, 32), "temporal": (1, CLIP - 1, 32), "global": (CLIP, 1536)}
     assert {stream: tuple(vectors.shape) for stream, vectors in found.items()} == shapes
     first, second = theirs(clip, [image.crop((20, 10, 20 + SIDE, 10 + SIDE)) for image in images])
-    maps = literal_maps(first, second, CLIP, [48] * 32)  # (1, 32, CLIP, 28, 28)
+    maps = literal_maps(first, second, [48] * 32).transpose(0, 1)[None]  # (1, 32, CLIP, 28, 28)
     summary = F.adaptive_avg_pool2d(maps.mean(dim=2) + maps.amax(dim=2), 7)
     close(found["spatial"], summary.flatten(2).transpose(1, 2))
     close(found["temporal"], maps.diff(dim=2).abs().mean(dim=(3, 4)).transpose(1, 2))
