@@ -148,6 +148,7 @@ def run_here(script: str, *options: str | Path, cwd: Path) -> subprocess.Complet
     """The same within this process, which spares the seconds that a command takes to import what it needs."""
     output, errors, level = StringIO(), StringIO(), logging.root.level
     arguments = [str(ROOT / "src" / script), *map(str, options)]
+    torch.set_num_threads(1)  # as in a process of its own, whatever the tests before have set
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
         patch.chdir(cwd)
         patch.setattr(sys, "argv", arguments)

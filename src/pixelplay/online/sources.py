@@ -46,8 +46,7 @@ def open_source(source: str, config: OnlineConfig, fps: float, trained: Sequence
     """Open what `source` names, up to its first frame.
 
     fps: frames per second of a source that does not say, if not `config.fps`. trained: what the run has learnt from,
-    see `shown_as_learnt`. Raises as `find_source`, and FootageError for what can't be opened or
-    has no readable frame.
+    see `shown_as_learnt`. Raises as `find_source`, and FootageError for what can't be opened or has no readable frame.
     """
     found = find_source(source, config)
     if isinstance(found, RawVideo):
