@@ -159,6 +159,12 @@ def test_weights_packaged_needs_its_package_and_downloads_nothing():
     assert "packaged" not in preconditions.extras(run_config("detector=[conv_ae]"))
 
 
+@pytest.mark.parametrize("detector", ["videopatchcore", "object_appearance"])
+def test_a_copy_of_the_weights_file_does_without_their_package(detector: str):
+    found = preconditions.extras(run_config(f"detector=[{detector}]", "weights.backbone_file=copy.pth"))
+    assert "timm" in found and "packaged" not in found
+
+
 def test_feature_maps_are_known_by_the_contents_of_the_packaged_weights_wherever_they_lie():
     found = tables.maps_settings(run_config(), "crops")["backbone"]
     assert found == [NAME, ONE.sha256]

@@ -58,7 +58,7 @@ def extras(config: "Config") -> list[str]:
     if "yolo" in detection.methods(config, registry.needing(config, "boxes")):
         found |= {"yolo", config.objects.yolo.backend} - {"torch"}  # which every run has
     if _by_backbone(config):
-        found.update(_extras_of_backbone(config.weights.backbone))
+        found.update(_extras_of_backbone(config.weights.backbone, config.weights.backbone_file))
     return sorted(found)
 
 
@@ -67,16 +67,16 @@ def _extras_of(name: str, detector: DetectorConfig) -> Iterator[str]:
         yield extra
     backbone = detector.training.get("backbone")
     if isinstance(backbone, Mapping):
-        yield from _extras_of_backbone(str(backbone.get("name")))
+        yield from _extras_of_backbone(str(backbone.get("name")), backbone.get("file"))
 
 
-def _extras_of_backbone(name: str) -> Iterator[str]:
+def _extras_of_backbone(name: str, file: object) -> Iterator[str]:
     if name == "clip_rn101":
         yield "clip"
     if name.startswith("timm:"):
         yield "timm"
     if name.startswith("packaged:"):
-        yield "packaged"
+        yield "timm" if file else "packaged"  # a copy of the package's file does without the package
 
 
 def _by_backbone(config: "Config") -> bool:
@@ -100,7 +100,7 @@ def _checks(config: "Config") -> list[Check]:
 def _checks_of_features(config: "Config") -> list[Check]:
     """What feature maps of objects need; raises ConfigError where they can't be had from what is configured."""
     checks: list[Check] = [lambda: requirements.require(extras(config))]
-    needed = _extras_of_backbone(config.weights.backbone)
+    needed = _extras_of_backbone(config.weights.backbone, config.weights.backbone_file)
     if _by_backbone(config) and not any(requirements.lacking(requirements.extras()[extra]) for extra in needed):
         from pixelplay.backbones.pretrained import backbone_of, check_backbone
 
