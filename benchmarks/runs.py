@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     adding = commands.add_parser("add", help="append a run to a CSV")
-    adding.add_argument("outputs", type=Path, help="outputs folder of the run, with metrics.json")
+    adding.add_argument("outputs", type=Path, help="outputs folder of the run")
     adding.add_argument("csv", type=Path)
     adding.add_argument("--run", default="", help="what the run is called in the table")
     adding.add_argument("--settings", default="", help="options of the run that its experiment does not have")
@@ -95,22 +95,26 @@ def add(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def rows_of(outputs: Path, run: str, settings: str) -> list[dict[str, str]]:
-    """A row per stream of the run in an outputs folder, figures with three decimals; '' for what is not known."""
-    metrics, index = json.loads((outputs / "metrics.json").read_text()), Index.load(outputs / "index.json")
-    records = {path.stem: json.loads(path.read_text()) for path in (outputs / "stages").glob("*.json")}
+    """A row per stream of the run in an outputs folder, figures with three decimals; '' for what is not known, such as
+    those on labels where there are none.
+    """
+    measured, index = outputs / "metrics.json", Index.load(outputs / "index.json")
+    metrics = json.loads(measured.read_text()) if measured.exists() else {"detectors": {}, "objects": {}, "fused": {}}
+    records = {path.stem: json.loads(path.read_text()) for path in sorted((outputs / "stages").glob("*.json"))}
+    scored = [name.removeprefix("score-") for name in records if name.startswith("score-")]
     about = {
         "run": run,
         "commit": git_commit(ROOT) or "",
-        "date": records["evaluate"]["finished"][:10],
+        "date": records["fuse"]["finished"][:10],
         "dataset": index.dataset,
-        "detectors": " ".join(metrics["detectors"]),
+        "detectors": " ".join(name for name in scored if not name.endswith("-pseudo")),
         "settings": settings,
     }
     frames = sum(len(video) for video in [*index.test, *index.held.calibration])  # as pixelplay.evaluation.speed
     streams: dict[str, dict[str, Any]] = {}
     for name, figures in metrics["detectors"].items():
-        scored = records.get(f"score-{name}")  # none for objects, which are fused of others' scores
-        fps = frames / max(scored["seconds"], 0.1) if scored else None
+        scoring = records.get(f"score-{name}")  # none for objects, which are fused of others' scores
+        fps = frames / max(scoring["seconds"], 0.1) if scoring else None
         streams |= {name: {**figures, "fps": fps}, **figures["streams"]}
     for detector in metrics["objects"].get("detectors", {}).values():
         for name, levels in detector["streams"].items():
