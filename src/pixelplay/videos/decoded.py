@@ -151,4 +151,4 @@ def require_space(folder: Path, needed: int, key: str) -> int:
 
 def bytes_needed(frames: int, formats: list[FrameFormat]) -> int:
     """Size on disk of `frames` frames in these formats."""
-    return frames * sum(f.height * f.width * (1 if f.gray else 3) for f in formats)
+    return frames * sum(math.prod(f.shape) for f in formats)

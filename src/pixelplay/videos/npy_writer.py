@@ -45,11 +45,7 @@ class FrameWriter(NpyWriter):
 
     def __init__(self, path: Path, frame_format: FrameFormat):
         self.format = frame_format
-        super().__init__(path, _shape(frame_format), np.uint8)
-
-
-def _shape(frame_format: FrameFormat) -> tuple[int, ...]:
-    return (frame_format.height, frame_format.width, *(() if frame_format.gray else (3,)))
+        super().__init__(path, frame_format.shape, np.uint8)
 
 
 def is_npy(path: Path) -> bool:
@@ -68,7 +64,7 @@ def open_frames(path: Path, frame_format: FrameFormat) -> np.ndarray | None:
         whole = frames.offset + frames.nbytes == path.stat().st_size
     except Exception:  # NumPy evaluates the header: a damaged one can raise anything
         return None
-    fits = frames.dtype == np.uint8 and frames.shape[1:] == _shape(frame_format) and frames.flags.c_contiguous
+    fits = frames.dtype == np.uint8 and frames.shape[1:] == frame_format.shape and frames.flags.c_contiguous
     return frames if whole and fits else None
 
 

@@ -29,6 +29,11 @@ class FrameFormat(Settings):
     width: Side
     gray: bool
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a frame: (height, width) or (height, width, 3)."""
+        return (self.height, self.width) if self.gray else (self.height, self.width, 3)
+
 
 class CorruptionConfig(Settings):
     """Shares of frames that are corrupted, and how: see `pixelplay.videos.corruption`."""

@@ -1,7 +1,7 @@
 """Renders a video of the plaza, its scenery first, frame by frame, and finds the anomalous pixels of each frame."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi, sin
 
 import cv2
@@ -72,35 +72,58 @@ class Light:
         return self.tint * np.float32(self.brightness * (1 + DRIFT * waves / 2))
 
 
+Box = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels, x2 and y2 exclusive
+
+
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What is seen of the anomalous objects of one frame."""
 
     mask: np.ndarray  # (H, W) uint8, 0 or 255
-    boxes: dict[int, tuple[int, int, int, int]]  # by track number: x1, y1, x2, y2 in pixels, x2 and y2 exclusive
+    boxes: dict[int, Box]  # by track number
 
 
 def find_truth(camera: Camera, actors: list[Actor], frame: int) -> Truth | None:
     """The visible anomalous pixels of this frame; None for fewer than `MIN_VISIBLE_PIXELS`."""
-    sprites = _sprites(actors, frame)
+    seen = _seen(camera, _sprites(actors, frame))
+    mask = np.zeros((camera.height, camera.width), np.uint8)
+    for pixels in seen.values():
+        mask[pixels] = 255
+    boxes = {number: _box(pixels) for number, pixels in seen.items()}
+    return Truth(mask, boxes) if np.count_nonzero(mask) >= MIN_VISIBLE_PIXELS else None
+
+
+def find_boxes(camera: Camera, actors: list[Actor], frame: int, least: int) -> list[Box]:
+    """Around all that moves, normal or not, of which at least so many pixels are seen."""
+    numbered = [replace(sprite, track=number) for number, sprite in enumerate(_sprites(actors, frame), start=1)]
+    return [_box(pixels) for pixels in _seen(camera, numbered).values() if np.count_nonzero(pixels) >= least]
+
+
+def _seen(camera: Camera, sprites: list[Sprite]) -> dict[int, np.ndarray]:
+    """The visible pixels, bool (H, W), of the sprites that have a track number, by these."""
     numbers = sorted({sprite.track for sprite in sprites} - {0})
     if not numbers:
-        return None
+        return {}
     large = Camera(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
     tracks = np.zeros((large.height, large.width), np.uint8)
     farthest = max(sprite.z for sprite in sprites if sprite.track)  # sprites behind all of them hide nothing
     for sprite in sorted(sprites + FURNITURE, key=lambda sprite: -sprite.z):  # near ones hide far ones
         if sprite.z <= farthest:
             draw(tracks, large, sprite, sprite.track)
-    mask, boxes = np.zeros((camera.height, camera.width), np.uint8), {}
+    seen = {}
     for number in numbers:
-        share = cv2.resize(255 * (tracks == number).astype(np.uint8), mask.shape[::-1], interpolation=cv2.INTER_AREA)
-        seen = share > 127  # at least half of the pixel
-        if seen.any():
-            x, y, width, height = cv2.boundingRect(seen.astype(np.uint8))
-            boxes[number] = (x, y, x + width, y + height)
-            mask[seen] = 255
-    return Truth(mask, boxes) if np.count_nonzero(mask) >= MIN_VISIBLE_PIXELS else None
+        share = cv2.resize(
+            255 * (tracks == number).astype(np.uint8), (camera.width, camera.height), interpolation=cv2.INTER_AREA
+        )
+        pixels = share > 127  # at least half of the pixel
+        if pixels.any():
+            seen[number] = pixels
+    return seen
+
+
+def _box(pixels: np.ndarray) -> Box:
+    x, y, width, height = cv2.boundingRect(pixels.astype(np.uint8))
+    return x, y, x + width, y + height
 
 
 def render_frames(

@@ -92,10 +92,9 @@ def _start_worker() -> None:
 
 def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> None:
     """Render video number `video`, from 0, of `split` ('train' or 'test') below `folder`."""
-    video_rng = np.random.default_rng([config.seed, SPLITS.index(split), video])
-    plan_rng, light_rng, sensor_rng, corruption_rng = video_rng.spawn(4)
     camera, name = Camera(config.width, config.height), f"{video + 1:02d}"
-    plan = _plan(camera, config, split, video, plan_rng)
+    _, light_rng, sensor_rng, corruption_rng = _generators(config, split, video)
+    plan = plan_video(camera, config, split, video)
     (folder / split / name).mkdir(parents=True)
     frames = render_frames(camera, config.seed, Light(light_rng), plan.actors, len(plan.numbers), sensor_rng)
     for frame, kind, number in zip(frames, plan.kinds, plan.numbers, strict=True):
@@ -107,8 +106,16 @@ def write_video(folder: Path, config: SampleConfig, split: str, video: int) -> N
         _write_truth(folder, name, plan)
 
 
-def _plan(camera: Camera, config: SampleConfig, split: str, video: int, rng: np.random.Generator) -> Plan:
-    """A test video's is drawn until both normal and anomalous frames remain, which is hardly ever more than once."""
+def _generators(config: SampleConfig, split: str, video: int) -> list[np.random.Generator]:
+    """Of the plan, the light, the sensor and the corruption of a video."""
+    return np.random.default_rng([config.seed, SPLITS.index(split), video]).spawn(4)
+
+
+def plan_video(camera: Camera, config: SampleConfig, split: str, video: int) -> Plan:
+    """What happens in video number `video`, from 0, of `split`. A test video's plan is drawn until both normal and
+    anomalous frames remain, which is hardly ever more than once.
+    """
+    rng, *_ = _generators(config, split, video)
     for _ in range(PLANS):
         frames = int(rng.integers(config.min_frames, config.max_frames + 1))
         stage, kinds = Stage(camera, frames), pick_kinds(video)
