@@ -105,7 +105,7 @@ def rows_of(outputs: Path, run: str, settings: str) -> list[dict[str, str]]:
     about = {
         "run": run,
         "commit": git_commit(ROOT) or "",
-        "date": records["fuse"]["finished"][:10],
+        "date": max(record["finished"] for record in records.values())[:10],
         "dataset": index.dataset,
         "detectors": " ".join(name for name in scored if not name.endswith("-pseudo")),
         "settings": settings,

@@ -17,13 +17,11 @@ except ImportError:  # of the package packaging
         "`python -m ensurepip` (in an environment made by uv: `uv pip install packaging`), then the same command again"
     )
 
-NOT_NEEDED_BY_TESTS = {"packaged"}  # extras whose tests are skipped where they are not installed
-
 
 def main(files: list[str]) -> None:
     wanted = requirements.dependencies()
     if any("tests" in file for file in files):
-        wanted += chain(*(needed for name, needed in requirements.extras().items() if name not in NOT_NEEDED_BY_TESTS))
+        wanted += chain(*requirements.extras().values())
     lacking = requirements.lacking(wanted)
     if lacking:
         sys.exit(f"""error: packages that PixelPlay needs are missing in the active environment ({sys.prefix}):

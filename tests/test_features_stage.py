@@ -34,7 +34,8 @@ ENCODER = ("widths=[4,8,8,16]", "max_epochs=1", "batch_size=8", "contrast_channe
 def pooling(options: list[str]) -> list[str]:
     """The run of `options` with a detector that asks for feature maps, by moving blobs and a small encoder."""
     small = [f"weights.encoder.{one}" for one in ENCODER]
-    return [*options[:-1], f"+detectors.pooling={POOLING}", *small, "objects.features.image_size=48"]
+    named = ["weights=in_domain", f"+detectors.pooling={POOLING}"]
+    return [*options[:-1], *named, *small, "objects.features.image_size=48"]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -24,11 +24,7 @@ from pixelplay.settings import validate
 MODEL = "tf_efficientnet_lite2"
 NAME = f"packaged:{MODEL}"
 ONE = packaged.PACKAGED[MODEL]
-try:
-    REAL: Path | None = Path(str(distribution(ONE.package.split("==")[0]).locate_file(ONE.file)))
-except PackageNotFoundError:
-    REAL = None
-needs_package = pytest.mark.skipif(REAL is None, reason=f"{ONE.package} is not installed")
+REAL = Path(str(distribution(ONE.package.split("==")[0]).locate_file(ONE.file)))
 
 
 def config(file: Path | None = None) -> BackboneConfig:
@@ -181,7 +177,6 @@ def real() -> Backbone:
     return load_backbone(config(), bf16=False)
 
 
-@needs_package
 def test_the_backbone_gives_the_stages_of_timm_s_network_with_the_package_s_tensors(real: Backbone):
     theirs = timm.create_model(MODEL).eval()
     state = torch.load(REAL, weights_only=True)
@@ -195,7 +190,6 @@ def test_the_backbone_gives_the_stages_of_timm_s_network_with_the_package_s_tens
         torch.testing.assert_close(ours, stage, rtol=1e-3, atol=1e-3)
 
 
-@needs_package
 def test_what_comes_after_the_stages_in_use_is_cut_and_batch_norms_are_folded(real: Backbone):
     whole = timm.create_model(MODEL)
     kept = [whole.conv_stem, *whole.blocks[:5]]
@@ -206,9 +200,7 @@ def test_what_comes_after_the_stages_in_use_is_cut_and_batch_norms_are_folded(re
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in real.modules())
 
 
-@needs_package
 def test_a_copy_of_the_file_is_as_good_and_the_package_is_never_imported(real: Backbone, tmp_path: Path):
-    assert REAL is not None
     copy = load_backbone(config(Path(shutil.copy(REAL, tmp_path / "copy.pth"))), bf16=True)
     assert copy.identity == real.identity
     assert copy.identity["backbone"] == NAME
