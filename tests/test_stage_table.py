@@ -106,9 +106,7 @@ AUTO = {"objects.method": "motion", "objects.features.source": "backbone"}
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """The experiment `sample` with every detector, an encoder of its own, and an index of three videos, as if `prepare` had
-    run.
-    """
+    """`sample` with every detector and an encoder of its own, and an index of three videos, as if `prepare` had run."""
     monkeypatch.chdir(tmp_path)
     detectors = f"detector=[{','.join(DETECTORS)}]"
     own = ["dataset.root=data", "weights=in_domain", "restore.save_images=true"]
