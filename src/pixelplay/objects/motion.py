@@ -69,9 +69,9 @@ class Background:
     image: np.ndarray
     darkest: np.ndarray  # minimum and
     brightest: np.ndarray  # maximum of the pixels nearby, which the camera's jitter may bring here
-    dark: np.ndarray  # bool (H, W), the dark third of the pixels that are compared
-    bright: np.ndarray  # bool (H, W), the bright third
-    colour: np.ndarray | None = None  # float32 (H, W, 3), red, green, blue; None for grey footage
+    dark: np.ndarray  # int64 (n,), the dark third of the pixels that are compared, in rows
+    bright: np.ndarray  # int64 (n,), the bright third
+    colour: np.ndarray | None = None  # float32 (3, H, W), red, green, blue; None for grey footage
 
     @classmethod
     def of(cls, frames: np.ndarray, config: MotionConfig) -> "Background":
@@ -87,9 +87,9 @@ class Background:
         compared = np.zeros(image.shape, bool)
         compared[::STEP, ::STEP] = True
         near = np.ones((2 * config.jitter_px + 1,) * 2, np.uint8)
-        dark, bright = compared & (image <= low), compared & (image >= high)
+        dark, bright = np.flatnonzero(compared & (image <= low)), np.flatnonzero(compared & (image >= high))
         coloured = picture.ndim == 3 and float(np.quantile(np.ptp(picture, axis=2), 0.9)) > COLOURLESS
-        colour = picture if coloured else None
+        colour = np.stack(cv2.split(picture)) if coloured else None
         return cls(image, cv2.erode(image, near), cv2.dilate(image, near), dark, bright, colour)
 
     def lit(self, image: np.ndarray) -> np.ndarray:
@@ -101,15 +101,17 @@ class Background:
         brightness, and what is left of the difference then, the chromaticity's, in grey levels.
         """
         assert self.colour is not None
-        pairs = zip(cv2.split(picture), cv2.split(self.colour), strict=True)
-        lit = cv2.merge([self._lit(channel, still) for channel, still in pairs])
-        squares = np.einsum("hwc,hwc->hw", self.colour, self.colour).clip(min=1)
-        factor = np.einsum("hwc,hwc->hw", lit, self.colour) / squares
-        return factor, np.linalg.norm(lit - factor[..., None] * self.colour, axis=2)
+        channels = zip(cv2.split(picture), self.colour, strict=True)
+        lit = np.stack([self._lit(channel, still) for channel, still in channels])
+        length = np.sqrt((self.colour * self.colour).sum(axis=0)).clip(min=1)
+        along = (lit * self.colour).sum(axis=0) / length
+        across = (lit * lit).sum(axis=0) - along * along
+        return along / length, np.sqrt(across.clip(min=0))
 
     def _lit(self, image: np.ndarray, still: np.ndarray) -> np.ndarray:
-        dark, bright = (float(np.median(still[part])) for part in (self.dark, self.bright))
-        seen_dark, seen_bright = (float(np.median(image[part])) for part in (self.dark, self.bright))
+        (dark, bright), (seen_dark, seen_bright) = (
+            [float(np.median(of.ravel()[part])) for part in (self.dark, self.bright)] for of in (still, image)
+        )
         if abs(bright - dark) > FLAT:  # a channel may be bright where the whole is dark
             gain = (seen_bright - seen_dark) / (bright - dark)
         else:
