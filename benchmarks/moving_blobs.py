@@ -1,9 +1,9 @@
 """Moving blobs beside the boxes that a data set brings, or else those of YOLOv8n, on normal footage.
 
-Groups of people are cut apart at their waists (`objects.motion.split`), or left as one blob; shadows are told by their
-colour, or count as moving. Uses training videos of data/ped2 and of the sample (`./run_all.sh` once), where they are
-there. `python -m benchmarks.sample_boxes data/sample` brings the sample's boxes; YOLOv8n's weights are downloaded to
-cache/weights/ if they are needed and not there. Run: `python -m benchmarks moving_blobs`.
+Groups of people are cut apart at their waists (`objects.motion.split`), or left as one blob. Uses training videos of
+data/ped2 and of the sample (`./run_all.sh` once), where they are there. `python -m benchmarks.sample_boxes data/sample`
+brings the sample's boxes; YOLOv8n's weights are downloaded to cache/weights/ if they are needed and not there. Run:
+`python -m benchmarks moving_blobs`.
 """
 
 import tempfile
@@ -39,7 +39,7 @@ def main() -> None:
         raise SystemExit(f"neither {' nor '.join(map(str, DATA.values()))} is there: run `./run_all.sh` once")
     record(
         "moving_blobs",
-        ["footage", "boxes", "blobs", "precision", "recall", "F1", "blobs per frame", "boxes per frame"],
+        ["footage", "boxes", "groups", "precision", "recall", "F1", "blobs per frame", "boxes per frame"],
         rows,
         ["opencv-python", "ultralytics"],
         f"Moving blobs against boxes, YOLOv8n's of confidence at least {CONFIDENCE:g}, at an IoU of {OVERLAP:g}, in "
@@ -54,13 +54,12 @@ def compared(experiment: str, root: Path) -> list[list[str]]:
     brought = box_files.box_files(folders)
     settings = config.objects.motion
     whole = settings.model_copy(update={"split": settings.split.model_copy(update={"valley": 0.0})})
-    grey = settings.model_copy(update={"frames": settings.frames.model_copy(update={"gray": True})})
-    ways = {"as configured": settings, "groups not cut": whole, "without colour": grey}
+    ways = {"cut apart": settings, "one blob": whole}
     raws = [raw for raw in read_dataset(config.dataset) if raw.split == "train"][:VIDEOS]
     counts = {way: np.zeros(3, np.int64) for way in ways}  # found together, blobs, boxes
     frames, network = 0, None if brought else yolo(config)
     with tempfile.TemporaryDirectory() as folder:
-        for one in FrameCache(Path(folder)).fill(raws, [settings.frames, grey.frames], 0.0, 1):
+        for one in FrameCache(Path(folder)).fill(raws, [settings.frames], 0.0, 1):
             if network is None:
                 seen = box_files.read_boxes(box_files.box_file(folders, "train", one.video.id), one.video)
             else:

@@ -49,11 +49,11 @@ def walking_square(count: int, seed: int) -> np.ndarray:
 
 
 def cached_video(folder: Path, name: str, frames: np.ndarray, split: str = "train") -> Video:
-    """A video whose frames, uint8 (T, H, W) or (T, H, W, 3), lie in the frame cache; its frame numbers start at 10."""
-    height, width = frames.shape[1:3]
+    """A video whose frames, uint8 (T, H, W), lie in the frame cache; its frame numbers start at 10."""
+    height, width = frames.shape[1:]
     place = folder / split / name
     place.mkdir(parents=True, exist_ok=True)
-    np.save(place / f"{format_name(FrameFormat(height=height, width=width, gray=frames.ndim == 3))}.npy", frames)
+    np.save(place / f"{format_name(FrameFormat(height=height, width=width, gray=True))}.npy", frames)
     return Video(name, split, np.arange(10, 10 + len(frames)), (width, height), place)
 
 

@@ -11,6 +11,7 @@ from tests.pipeline import cached_video
 from tests.recorded_moments import causal_blobs
 
 from pixelplay.cli import load_config
+from pixelplay.errors import ConfigError
 from pixelplay.objects.boxes import Boxes, iou
 from pixelplay.objects.motion import Background, CausalBackground, blobs, detect, parts, scenes
 from pixelplay.objects.settings import MotionConfig, SplitConfig
@@ -21,7 +22,6 @@ HEIGHT, WIDTH = 96, 160
 CONFIG = load_config(["objects=default"]).objects.motion.model_copy(
     update={"frames": FrameFormat(height=HEIGHT, width=WIDTH, gray=True)}
 )
-SHORT = CONFIG.model_copy(update={"background_frames": 20, "background_samples": 5})  # every fourth frame
 WALKER = (12, 30)  # width and height
 
 
@@ -252,77 +252,14 @@ def test_progress_is_told(tmp_path: Path):
     assert sum(told) == 45 and len(told) > 1
 
 
-# --- in colour ------------------------------------------------------------------------------------------------------
-
-GREEN, SLATE = (90, 150, 80), (95, 105, 140)  # red, green, blue
-
-
-def pictures(*patches: tuple[slice, slice, tuple | float], light: float = 1.0, noise: float = 0.0) -> np.ndarray:
-    """An empty frame and one with these rows and columns in another colour, or darker by a factor: uint8 (2, H, W, 3).
-    The ground is a green lawn beside slate-coloured paving.
-    """
-    ground = np.empty((HEIGHT, WIDTH, 3))
-    ground[:, : WIDTH // 2], ground[:, WIDTH // 2 :] = GREEN, SLATE
-    frame = ground.copy()
-    for rows, columns, look in patches:
-        frame[rows, columns] = frame[rows, columns] * look if isinstance(look, float) else look
-    return as_frames(np.stack([ground, light * frame]), noise)
-
-
-def boxes_in(frames: np.ndarray, config: MotionConfig = CONFIG) -> list[list[float]]:
-    background = Background.of(frames[:1], config)
-    return blobs(frames[1], background, config)[0].tolist()
-
-
-FIGURE, SHADOW = (slice(30, 70), slice(100, 112)), (slice(62, 70), slice(112, 140))
-
-
-@pytest.mark.parametrize("light", [1.0, 0.7])
-def test_a_shadow_is_no_part_of_who_casts_it(light: float):
-    (box,) = boxes_in(pictures((*FIGURE, (150, 60, 60)), (*SHADOW, 0.75), light=light))
-    assert np.abs(np.subtract(box, [100, 30, 112, 70])).max() <= 3
-    alone = pictures((*SHADOW, 0.75), light=light)
-    assert boxes_in(alone) == []
-    shadows_move = CONFIG.model_copy(update={"shadow": CONFIG.shadow.model_copy(update={"min_brightness": 1.0})})
-    assert len(boxes_in(alone, shadows_move)) == 1
-
-
-def test_what_is_very_dark_is_no_shadow():
-    assert len(boxes_in(pictures((*FIGURE, 0.4)))) == 1
-    assert len(boxes_in(pictures((*FIGURE, 0.8)))) == 0
-
-
-def test_another_colour_of_the_same_brightness_moves():
-    """(140, 91, 117) is as bright as the paving, and grey frames show nothing."""
-    frames = pictures((*FIGURE, (140, 91, 117)))
-    assert len(boxes_in(frames)) == 1
-    assert boxes_in(np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])) == []
-
-
-def test_noise_of_colours_makes_no_blobs():
-    assert boxes_in(pictures(noise=23)) == []
-    assert len(boxes_in(pictures((*FIGURE, (230, 60, 60)), noise=23))) == 1
-
-
-def test_frames_without_colour_are_grey_footage_in_which_shadows_move():
-    gray = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pictures((*SHADOW, 0.75))])
-    three = np.repeat(gray[..., None], 3, axis=3)
-    assert Background.of(three, CONFIG).colour is None
-    assert boxes_in(three) == boxes_in(gray) != []
-
-
-def test_coloured_footage_is_found_whole_and_causally(tmp_path: Path):
-    """Whole, and frame by frame with the empty scene known: one box around who walks, none around the shadow."""
-    config = SHORT.model_copy(update={"frames": FrameFormat(height=HEIGHT, width=WIDTH, gray=False)})
-    walk = [pictures((FIGURE[0], slice(x, x + 12), (150, 60, 60)))[1] for x in range(4, 124, 4)]
-    video = cached_video(tmp_path, "v", np.stack(walk))
-    (empty,) = scenes([cached_video(tmp_path, "w", pictures()[:1])], config)[WIDTH, HEIGHT]
-    for boxes in (detect(video, config), causal_blobs(video, config, (empty,))):
-        assert boxes.position.tolist() == list(range(30))
-        assert np.abs(boxes.xyxy[:, 0] - np.arange(4, 124, 4)).max() <= 3
+def test_colour_is_refused():
+    with pytest.raises(ConfigError, match="gray must be true"):
+        load_config(["objects.motion.frames.gray=false"])
 
 
 # --- causally -------------------------------------------------------------------------------------------------------
+
+SHORT = CONFIG.model_copy(update={"background_frames": 20, "background_samples": 5})  # every fourth frame
 
 
 def causally(folder: Path, frames: np.ndarray, known: tuple[np.ndarray, ...] = ()) -> Boxes:

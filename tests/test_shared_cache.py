@@ -121,5 +121,5 @@ def test_two_runs_prepare_and_detect_on_one_cold_cache_with_the_same_result(
         stage.run(load_config([*options, "run=alone", "paths.cache=alone"]))
     alone = arrays(tmp_path / "alone")
     assert shared == alone
-    for part in ("/train/a/96x64-rgb.npy", "/restored-", "/pseudo-", "/objects-motion-"):
+    for part in ("/train/a/96x64-gray.npy", "/restored-", "/pseudo-", "/objects-motion-"):
         assert any(part in name for name in shared), part

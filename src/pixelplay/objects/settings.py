@@ -47,13 +47,6 @@ class SplitConfig(Settings):
     min_width: Share
 
 
-class ShadowConfig(Settings):
-    """What is a shadow, in colour: see `pixelplay.objects.motion.moving`."""
-
-    min_brightness: Share
-    max_chroma: NonNegative
-
-
 class MotionConfig(Settings):
     """How moving blobs are found: see `pixelplay.objects.motion`."""
 
@@ -64,10 +57,15 @@ class MotionConfig(Settings):
     threshold: Positive
     n_sigma: NonNegative
     jitter_px: Annotated[int, Field(ge=0, le=100)]
-    shadow: ShadowConfig
     close_px: Pixels
     split: SplitConfig
     min_area: Natural
+
+    @model_validator(mode="after")
+    def _gray(self) -> "MotionConfig":
+        if not self.frames.gray:
+            raise ValueError("frames.gray must be true: motion is detected in brightness")
+        return self
 
 
 class TubeConfig(Settings):
