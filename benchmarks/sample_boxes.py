@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="folder of the rendering")
     parser.add_argument("options", nargs="*", help="options with which it was rendered")
     arguments = parser.parse_args()
+    if not (arguments.root / SPLITS[0]).is_dir():
+        parser.error(f"{arguments.root} has no rendering: run `./run_all.sh` once")
     config = load_config(["experiment=sample", f"dataset.root={arguments.root}", *arguments.options]).dataset.sample
     assert config is not None
     camera = Camera(config.width, config.height)

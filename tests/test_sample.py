@@ -15,8 +15,9 @@ from pixelplay.run.atomic import remove_leftovers
 from pixelplay.synthetic.sample import render_sample
 from pixelplay.synthetic.sample.anomalies import EVENTS, Slot, pick_kinds, pick_slots
 from pixelplay.synthetic.sample.crowd import Stage, pick_crowd
-from pixelplay.synthetic.sample.footage import MIN_VISIBLE_PIXELS, find_truth
+from pixelplay.synthetic.sample.footage import MIN_VISIBLE_PIXELS, find_boxes, find_truth
 from pixelplay.synthetic.sample.plaza import Camera, travel
+from pixelplay.synthetic.sample.render import plan_video
 from pixelplay.videos.settings import CorruptionConfig, SampleConfig
 
 CLEAN = CorruptionConfig(flip=0.0, heavy=0.0, light=0.0, missing=0.0, heavy_sd=23.0, light_sd=17.25)
@@ -134,6 +135,22 @@ def test_the_tracks_boxes_enclose_each_mask_and_nothing_more(full_length: Path):
                 assert mask[box.y1 : box.y2, box.x1 : box.x2].any()
                 outside[box.y1 : box.y2, box.x1 : box.x2] = 0
             assert not outside.any()
+
+
+def test_boxes_of_all_that_moves_are_those_of_the_anomalous_objects_and_others(sample: Path):
+    """Of the plan that was rendered; what is hidden, or is of the scenery, has none."""
+    camera, others = Camera(TINY.width, TINY.height), 0
+    for video in range(TINY.test_videos):
+        plan = plan_video(camera, TINY, "test", video)
+        table = pd.read_csv(sample / f"test_tracks/{video + 1:02d}.csv")
+        for position in np.flatnonzero(plan.kinds != "missing"):
+            found = find_boxes(camera, plan.actors, int(position), least=1)
+            rows = table[table["frame"] == plan.numbers[position]]
+            assert {tuple(row) for row in rows[["x1", "y1", "x2", "y2"]].to_numpy().tolist()} <= set(found)
+            others += len(found) - len(rows)
+            large = find_boxes(camera, plan.actors, int(position), least=40)
+            assert set(large) <= set(found) and all((x2 - x1) * (y2 - y1) >= 40 for x1, y1, x2, y2 in large)
+    assert others > 0
 
 
 def test_corrupted_frames_differ_from_clean_ones_as_their_kind_says_and_their_masks_do_not(tmp_path: Path):

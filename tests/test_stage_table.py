@@ -106,11 +106,10 @@ AUTO = {"objects.method": "motion", "objects.features.source": "backbone"}
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """`sample` with every detector and an encoder of its own, and an index of three videos, as if `prepare` had run."""
+    """The experiment `sample` with every detector, and an index of three videos, as if `prepare` had run."""
     monkeypatch.chdir(tmp_path)
     detectors = f"detector=[{','.join(DETECTORS)}]"
-    own = ["dataset.root=data", "weights=in_domain", "restore.save_images=true"]
-    config = load_config(["experiment=sample", *own, detectors])
+    config = load_config(["experiment=sample", "dataset.root=data", "restore.save_images=true", detectors])
     videos = [
         Video(split, split, np.arange(40), (16, 16), Path("cache"), noise=np.zeros(40, np.float32))
         for split in ("train", "test", "pseudo")
