@@ -18,15 +18,18 @@ import pytest
 from tests.browser import Browser, browser, needs_browser
 from tests.color_vision import SEEN_AS, ciede2000, contrast, distance
 from tests.reports import tiny
-from tests.test_report_page import EVIL, RULE, report
+from tests.test_report_charts import scored
+from tests.test_report_page import EVIL, PICTURE, RULE, report
 from tests.test_report_stage import SCRIPT
 
 from pixelplay.drawing.annotate import encoded, grid, write_clip
 from pixelplay.events.machine import Levels, stretches, usual_spacing
 from pixelplay.events.settings import DurationConfig
 from pixelplay.report.events import EventList
+from pixelplay.report.manifest import PicturedTrack
 from pixelplay.report.page import TEMPLATES, render
 from pixelplay.report.timelines import exact, times
+from pixelplay.report.tracks import ScoredTrack, track_data
 from pixelplay.run.files import RunFiles
 
 pytestmark = needs_browser
@@ -131,6 +134,22 @@ def test_the_page_of_a_run_opens_without_a_complaint_and_all_of_it_is_there(page
     lengths = page.ask("[...document.querySelectorAll('svg.chart path.line')].map((one) => one.getTotalLength())")
     assert min(lengths) > 10
     assert page.complaints == []
+
+
+def test_a_track_of_a_single_box_has_a_mark_and_the_number_of_its_frame(chrome: Browser, tmp_path: Path):
+    of = scored([342], [0.0])
+    pictured = PicturedTrack(
+        video="01", track=7, label="bird", first=342, peak=342, last=342, interpolated=[], picture="b.jpg"
+    )
+    track = ScoredTrack(pictured, of, np.array([342]), np.array([0.5]), {})
+    whole = report("plain")
+    data = {**whole.data, "tracks": track_data([track], {}, [of])}
+    (tmp_path / "page.html").write_text(render(replace(whole, tracks=[(track, PICTURE)], data=data)))
+    chart = "document.querySelector('#tracks svg.chart')"
+    page = chrome.open(tmp_path / "page.html")
+    assert page.ask(f"{chart}.querySelector('path.line').getBBox().width") == 4
+    ticks = page.ask(f"[...{chart}.querySelectorAll('.tick')].map((one) => one.textContent)")
+    assert "342" in ticks and not {"342.0", "342.5"} & set(ticks)
 
 
 @pytest.mark.parametrize("width", [1400, 700, 390])

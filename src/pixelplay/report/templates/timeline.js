@@ -1,6 +1,7 @@
 // Charts of scores over time.
 
 const GAP = 0.02; // share of what is shown: lines are broken at wider gaps
+const DOT = "m-2 0h4"; // around a point between gaps, which no line leads to or from
 const LABEL_HEIGHT = 13, LABEL_WIDTH = 150, WIDE = 720, STRIP = 11, TOP = 24, LEFT = 52;
 
 class Chart {
@@ -122,9 +123,11 @@ class Chart {
     const step = Math.max(1, Math.floor((this.to - this.from + 1) / across / 2));
     const usual = (this.source.usual ??= median(numbers.slice(1).map((one, k) => one - numbers[k])) || 1);
     const gap = Math.max(GAP * (this.high - this.low), 3 * step, 3 * usual);
-    let text = "", before = null;
+    let text = "", before = null, alone = false;
     const point = (i) => {
       const lift = before === null || numbers[i] - numbers[before] > gap;
+      if (lift && alone) text += DOT;
+      alone = lift;
       text += `${lift ? "M" : "L"}${this.x(numbers[i]).toFixed(1)} ${this.y(line, values[i]).toFixed(1)}`;
       before = i;
     };
@@ -137,17 +140,17 @@ class Chart {
       }
       [...new Set([Math.min(low, high), Math.max(low, high)])].forEach(point);
     }
-    return text;
+    return alone ? text + DOT : text;
   }
 
   axis(foot) {
     const {source} = this, room = this.right - this.left;
-    const wanted = ticks(this.low, this.high, room / 85).filter(([value]) => Number.isInteger(value));
-    for (const [value, text] of wanted) {
+    const wanted = ticks(this.low, this.high, room / 85).map(([value]) => value).filter(Number.isInteger);
+    for (const value of wanted) {
       const x = this.x(value), last = x > this.right - 16;
       const anchor = {x: last ? this.right + 6 : x, "text-anchor": last ? "end" : "middle"};
       this.svg.append(element("line", {class: "axis", x1: x, x2: x, y1: foot, y2: foot + 4}));
-      this.svg.append(element("text", {class: "tick", y: foot + 16, ...anchor}, text));
+      this.svg.append(element("text", {class: "tick", y: foot + 16, ...anchor}, value));
       if (!source.timed) continue;
       const time = `${this.time(value).toFixed(1)} s`;
       this.svg.append(element("text", {class: "tick time", y: foot + 28, ...anchor}, time));
