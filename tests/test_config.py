@@ -114,6 +114,8 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_key(override: str, complain
         (["experiment=sample", "dataset.sample.max_frames=30"], "min_frames=150 is greater than max_frames=30"),
         (["experiment=sample", "dataset.sample.corruption.flip=0.9"], "flip + heavy + light + missing is 1.31"),
         (["fusion.default.normalise.low=99.5"], "low=99.5 must be below high=99.0"),
+        (["objects.tracks.begin=0.1"], "begin=0.1 is below high=0.25: boxes less sure than `high` begin no track"),
+        (["objects.tracks.fill=3"], "fill=3.0 is above lost=1.2: a track that is unseen for longer than `lost` has"),
         (["weights.backbone=resnet18"], "weights.backbone='resnet18': allowed: clip_rn101, in_domain, packaged:"),
         (["weights.backbone=packaged:resnet18"], "allowed: clip_rn101, in_domain, packaged:tf_efficientnet_lite2, or"),
         (["weights.backbone='timm:'"], "weights.backbone='timm:': allowed"),

@@ -347,7 +347,7 @@ def test_footage_without_objects_is_refused(tmp_path: Path, without: str, messag
     some = {"training": walking(tmp_path / "a", 6, 0), "heldout": walking(tmp_path / "b", 6, 1)}
     some[without] = of_levels(tmp_path / "c", [90] * 6, {})
     detector = EventCompletion(NAME, config_of(), CPU)
-    with pytest.raises(DataError, match=f"no object was followed in {message}.*objects.tracks.begin"):
+    with pytest.raises(DataError, match=f"no object was followed in {message}.*objects.tracks.high and .begin"):
         detector.fit([some["training"]], Heldout([some["heldout"]], [some["heldout"]], []), run_in(tmp_path / "run"))
 
 

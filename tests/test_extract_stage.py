@@ -136,7 +136,7 @@ def test_runs_share_tables_and_other_settings_have_their_own(asking: list[str], 
         patched.setattr(tracker, "follow", None)  # nobody calls it again
         extract.run(config)
         extract.run(detected(asking, "run=other"))
-    changed = detected(asking, "objects.tracks.lost=0.5")
+    changed = detected(asking, "objects.tracks.lost=1.5")
     assert extract.pending(changed) == "extract-tracks: objects.tracks.lost changed"
     extract.run(changed)
     assert len(tables()) == 8

@@ -111,6 +111,19 @@ class TracksConfig(Settings):
     fill: NonNegative
     fps: Positive
 
+    @model_validator(mode="after")
+    def _have_effect(self) -> "TracksConfig":
+        if self.begin < self.high:
+            raise ValueError(
+                f"begin={self.begin} is below high={self.high}: boxes less sure than `high` begin no track; lower both"
+            )
+        if self.fill > self.lost:
+            raise ValueError(
+                f"fill={self.fill} is above lost={self.lost}: a track that is unseen for longer than `lost` has ended; "
+                "raise both"
+            )
+        return self
+
 
 class ObjectsConfig(Settings):
     method: Literal["auto", "yolo", "motion", "both", "file"]

@@ -155,7 +155,7 @@ class ObjectScorer(ABC, Generic[M]):
 
     def _nothing(self, footage: str) -> DataError:
         return DataError(
-            f"{self.name}: no object was followed in {footage} footage: lower objects.tracks.begin, or set "
+            f"{self.name}: no object was followed in {footage} footage: lower objects.tracks.high and .begin, or set "
             "objects.method=both"
         )
 
@@ -164,7 +164,7 @@ class ObjectScorer(ABC, Generic[M]):
         return [self._normal(self._trained, video, self.read(video)).assign(source=HELDOUT) for video in videos]
 
     def _set_calibration(self, normal: list[pd.DataFrame]) -> None:
-        hint = f"{self.name} needs objects there: lower objects.tracks.begin, or set objects.method=both"
+        hint = f"{self.name} needs objects there: lower objects.tracks.high and .begin, or set objects.method=both"
         self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), ABOUT, self.streams, hint)
 
     def _normal(self, model: M, video: Video, objects: Objects) -> pd.DataFrame:

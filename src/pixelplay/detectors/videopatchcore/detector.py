@@ -178,7 +178,7 @@ class VideoPatchCore:
         return folders
 
     def _set_calibration(self, normal: pd.DataFrame) -> None:
-        hint = f"{self.name} needs objects there: lower objects.tracks.begin, or set objects.method=both"
+        hint = f"{self.name} needs objects there: lower objects.tracks.high and .begin, or set objects.method=both"
         self._calibration = Calibration.of(normal, ABOUT, STREAMS, hint)
 
     def _heldout(self, features: PatchFeatures, videos: list[Video]) -> pd.DataFrame:

@@ -122,7 +122,7 @@ class BankBuilder:
         filled = [one for one in stored if len(one)]
         if not filled:
             raise DataError(
-                f"{self.name}: no object was detected in any normal footage: lower objects.tracks.begin, "
+                f"{self.name}: no object was detected in any normal footage: lower objects.tracks.high and .begin, "
                 "or set objects.method=both; `python src/explain.py show.what=[boxes]` shows them"
             )
         groups = [one.vectors for one in filled]
