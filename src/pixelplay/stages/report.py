@@ -20,7 +20,7 @@ from pixelplay.videos.index import Index, load_index
 
 log = logging.getLogger(__name__)
 
-VERSION = 3  # raised when the page of the same run looks different
+VERSION = 4  # raised when the page of the same run looks different
 FORMER = "the pictures were made with other settings; `python src/explain.py` with the same options makes new ones"
 
 
