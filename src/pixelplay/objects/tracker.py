@@ -62,7 +62,7 @@ class Tracker:
         if len(found) and found.tracker_id is not None:
             for row, name in zip(found.data["row"], found.tracker_id, strict=True):
                 track[row] = named[name] if name >= 0 else 0
-        begin = np.flatnonzero((track == 0) & (sure >= max(self._config.begin, self._config.high)))
+        begin = np.flatnonzero((track == 0) & (sure >= self._config.begin))
         track[begin] = list(islice(self._new, len(begin)))
         before, begun = self._ids, zip(alive[len(alive) - len(begin) :], track[begin].tolist(), strict=True)
         self._ids = {tracklet: before[tracklet] for tracklet in alive if tracklet in before} | dict(begun)
