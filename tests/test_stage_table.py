@@ -161,6 +161,11 @@ def settings_of(config: Config) -> dict[str, list[Any]]:
     return {name: [as_json(task.settings) for task in stage.tasks(config)] for name, stage in status.STAGES.items()}
 
 
+def stages_changed(before: dict[str, list[Any]], config: Config) -> set[str]:
+    after = settings_of(config)
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
 def expected(key: str) -> set[str]:
     pattern = next((one for one in TABLE if fnmatchcase(key, one)), None)
     assert pattern is not None, f"{key}: which stages run again when it changes? Add it to TABLE"
@@ -169,17 +174,21 @@ def expected(key: str) -> set[str]:
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of values that are not possible
 def test_a_changed_setting_is_part_of_exactly_the_stages_that_depend_on_it(config: Config):
-    wrong = {}
+    before, wrong = settings_of(config), {}
     keys = [key for key in leaves(config.model_dump()) if not LEFT_OUT.match(key)]
     idle = [key for key in keys if not expected(key)]
-    if settings_of(changed(config, *idle)) == settings_of(config):  # else it is told which of them changes something
+    if settings_of(changed(config, *idle)) == before:  # else it is told which of them changes something
         keys = [key for key in keys if key not in idle]
+    of_detectors = [key for key in keys if key.startswith("detectors.")]
+    for stages in {frozenset(expected(key)) for key in of_detectors}:  # none changes other stages of other detectors
+        found = stages_changed(before, changed(config, *(key for key in of_detectors if expected(key) == stages)))
+        assert found == stages
     alone = {name: config.model_copy(update={"detectors": {name: one}}) for name, one in config.detectors.items()}
-    configs = [alone[key.split(".")[1]] if key.startswith("detectors.") else config for key in keys]
-    settings = {id(one): settings_of(one) for one in (config, *alone.values())}
-    for key, own in zip(keys, configs, strict=True):
-        before, after = settings[id(own)], settings_of(changed(own, key))
-        found = {stage for stage in before if before[stage] != after[stage]}
+    settings = {name: settings_of(one) for name, one in alone.items()}
+    for key in keys:
+        name = key.split(".")[1] if key in of_detectors else None
+        own, known = (alone[name], settings[name]) if name else (config, before)
+        found = stages_changed(known, changed(own, key))
         if found != expected(key):
             wrong[key] = f"changes {sorted(found)}, expected {sorted(expected(key))}"
     assert wrong == {}

@@ -11,6 +11,10 @@ import pandas as pd
 from pixelplay.objects.boxes import COORDINATES, Boxes, load, not_asked
 from pixelplay.videos.video import Video
 
+MORE = (
+    "lower objects.tracks.high and .begin, or set objects.method=both"  # what to do where too few objects are followed
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Tracks(Boxes):

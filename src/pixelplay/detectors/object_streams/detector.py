@@ -19,7 +19,7 @@ from pixelplay.detectors.stream import StreamFormat
 from pixelplay.errors import ConfigError, DataError
 from pixelplay.objects.labels import tracks_so_far
 from pixelplay.objects.moments import Moment
-from pixelplay.objects.tracks import Tracks, highest, object_rows, tracks_of
+from pixelplay.objects.tracks import MORE, Tracks, highest, object_rows, tracks_of
 from pixelplay.settings import PositiveShare, Settings, Share, validate
 from pixelplay.training.run import TrainingRun
 from pixelplay.videos.index import Heldout
@@ -154,17 +154,14 @@ class ObjectScorer(ABC, Generic[M]):
         return self._calibration
 
     def _nothing(self, footage: str) -> DataError:
-        return DataError(
-            f"{self.name}: no object was followed in {footage} footage: lower objects.tracks.high and .begin, or set "
-            "objects.method=both"
-        )
+        return DataError(f"{self.name}: no object was followed in {footage} footage: {MORE}")
 
     def _heldout(self, videos: Sequence[Video]) -> list[pd.DataFrame]:
         """Raw scores of the objects of normal footage that the model has not seen, a table for each video."""
         return [self._normal(self._trained, video, self.read(video)).assign(source=HELDOUT) for video in videos]
 
     def _set_calibration(self, normal: list[pd.DataFrame]) -> None:
-        hint = f"{self.name} needs objects there: lower objects.tracks.high and .begin, or set objects.method=both"
+        hint = f"{self.name} needs objects there: {MORE}"
         self._calibration = Calibration.of(pd.concat(normal, ignore_index=True), ABOUT, self.streams, hint)
 
     def _normal(self, model: M, video: Video, objects: Objects) -> pd.DataFrame:

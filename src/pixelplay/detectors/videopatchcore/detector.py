@@ -32,7 +32,7 @@ from pixelplay.detectors.videopatchcore.settings import check
 from pixelplay.memory.bank import Bank
 from pixelplay.objects.explanation import Finding
 from pixelplay.objects.labels import tracks_so_far
-from pixelplay.objects.tracks import identities, tracks_of
+from pixelplay.objects.tracks import MORE, identities, tracks_of
 from pixelplay.progress import progress_bar
 from pixelplay.run.artifacts import write_table
 from pixelplay.run.atomic import remove_leftovers
@@ -178,7 +178,7 @@ class VideoPatchCore:
         return folders
 
     def _set_calibration(self, normal: pd.DataFrame) -> None:
-        hint = f"{self.name} needs objects there: lower objects.tracks.high and .begin, or set objects.method=both"
+        hint = f"{self.name} needs objects there: {MORE}"
         self._calibration = Calibration.of(normal, ABOUT, STREAMS, hint)
 
     def _heldout(self, features: PatchFeatures, videos: list[Video]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from pixelplay.errors import DamagedArtifactError, DataError, MissingArtifactErr
 from pixelplay.memory.bank import ROWS, Bank, BankConfig, whitening
 from pixelplay.memory.coreset import CoresetConfig, select_coreset
 from pixelplay.objects.boxes import COORDINATES
-from pixelplay.objects.tracks import Tracks
+from pixelplay.objects.tracks import MORE, Tracks
 from pixelplay.run.artifacts import damaged, read_table, write_table
 from pixelplay.run.atomic import replaced_folder
 from pixelplay.videos.npy_writer import NpyWriter, is_npy
@@ -122,8 +122,8 @@ class BankBuilder:
         filled = [one for one in stored if len(one)]
         if not filled:
             raise DataError(
-                f"{self.name}: no object was detected in any normal footage: lower objects.tracks.high and .begin, "
-                "or set objects.method=both; `python src/explain.py show.what=[boxes]` shows them"
+                f"{self.name}: no object was detected in any normal footage: {MORE}; `python src/explain.py "
+                "show.what=[boxes]` shows them"
             )
         groups = [one.vectors for one in filled]
         matrix = None if self.shrinkage is None else whitening(groups, self.shrinkage)
